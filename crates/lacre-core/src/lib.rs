@@ -1,1 +1,10 @@
 //! placeholder
+mod key;
+mod slot;
+mod time;
+mod ttl;
+
+pub use key::Key;
+pub use slot::{Entry, Slot};
+pub use time::Timestamp;
+pub use ttl::Ttl;

@@ -1,0 +1,69 @@
+//! What a store may hold under one key. A slot says nothing of how it is encoded, sealed or kept.
+
+use crate::{Key, Timestamp, Ttl};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+
+/// What lies under one [`Key`]. `B` is the caller's handle on a body; the engine passes it through untouched.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Slot<B> {
+    /// A stored response.
+    Entry(Box<Entry<B>>),
+    /// A signpost: responses here vary by these request headers (lower case, ascending), so look under the variant's key.
+    Vary(Vec<HeaderName>),
+    /// Look under this key instead.
+    Alias(Key),
+}
+
+/// A stored response and what must be remembered of its request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry<B> {
+    /// The request's method.
+    pub method: Method,
+    /// The request's URL, redacted: for people, never for matching.
+    pub url: String,
+    /// The request's headers, redacted; empty where the policy keeps none.
+    pub request_headers: HeaderMap,
+    /// The response's status.
+    pub status: StatusCode,
+    /// The response's HTTP version.
+    pub version: Version,
+    /// The response's headers as they are to be stored (RFC 9111 §3.1).
+    pub headers: HeaderMap,
+    /// When the request was sent (`request_time` of RFC 9111 §4.2.3).
+    pub requested: Timestamp,
+    /// When the response arrived (`response_time` of RFC 9111 §4.2.3).
+    pub received: Timestamp,
+    /// The user's own lifetime, counted from `received`; `None`: the response decides.
+    pub ttl: Option<Ttl>,
+    /// The user wants every use validated.
+    pub revalidate: bool,
+    /// The user's labels, for invalidation in groups.
+    pub tags: Vec<String>,
+    /// The body.
+    pub body: B,
+}
+
+impl<B> Entry<B> {
+    /// The same entry with another handle on its body.
+    pub fn with_body<C>(self, body: C) -> Entry<C> {
+        self.map_body(|_| body)
+    }
+
+    /// The same entry with its body transformed.
+    pub fn map_body<C>(self, map: impl FnOnce(B) -> C) -> Entry<C> {
+        Entry {
+            method: self.method,
+            url: self.url,
+            request_headers: self.request_headers,
+            status: self.status,
+            version: self.version,
+            headers: self.headers,
+            requested: self.requested,
+            received: self.received,
+            ttl: self.ttl,
+            revalidate: self.revalidate,
+            tags: self.tags,
+            body: map(self.body),
+        }
+    }
+}
