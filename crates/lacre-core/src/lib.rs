@@ -5,6 +5,6 @@ mod time;
 mod ttl;
 
 pub use key::Key;
-pub use slot::{Entry, Slot};
+pub use slot::{Entry, Signpost, Slot};
 pub use time::Timestamp;
 pub use ttl::Ttl;

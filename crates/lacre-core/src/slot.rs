@@ -8,10 +8,19 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 pub enum Slot<B> {
     /// A stored response.
     Entry(Box<Entry<B>>),
-    /// A signpost: responses here vary by these request headers (lower case, ascending), so look under the variant's key.
-    Vary(Vec<HeaderName>),
+    /// Responses here vary: look under the variant's key.
+    Vary(Signpost),
     /// Look under this key instead.
     Alias(Key),
+}
+
+/// What tells the variants of one request apart (RFC 9111 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signpost {
+    /// The request headers that responses here were seen to vary by, lower case, ascending.
+    pub names: Vec<HeaderName>,
+    /// When this signpost was first written. A variant received earlier belongs to one that was invalidated, and is not used.
+    pub since: Timestamp,
 }
 
 /// A stored response and what must be remembered of its request.
