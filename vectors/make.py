@@ -1,0 +1,813 @@
+#!/usr/bin/env python3
+"""Test vectors for docs/format.md, made by a second implementation that shares no code with the crates.
+
+Run once per format version, by hand, and commit what it writes; no test ever runs it:
+
+    python3 -m venv venv && venv/bin/pip install blake3==1.0.11 cryptography==50.0.2 pynacl==1.6.2
+    venv/bin/python vectors/make.py
+
+Output is deterministic: every key, salt and body comes from SHAKE-256 of a label, so a second run changes no byte.
+Each file is {"format", "generator", "tests": [{"id", "comment", "flags", "result": "ok" | "refused", "reason"?, ...}]}.
+A "reason" names the first rule of the reading order that fails. Every expectation written here was first checked
+against the reader below.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import pathlib
+import re
+import struct
+
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+)
+from nacl.exceptions import CryptoError
+
+HERE = pathlib.Path(__file__).parent
+UNBOUNDED = 0x7FFF_FFFF_FFFF_FFFF
+HEAD_CAP, BODY_CAP = 1 << 20, 8 << 20
+SUITES = {"aes-256-gcm": 1, "xchacha20-poly1305": 2, "blake3": 3, "hmac-sha256": 4}
+NAMES = {number: name for name, number in SUITES.items()}
+TAG = {"aes-256-gcm": 16, "xchacha20-poly1305": 16, "blake3": 32, "hmac-sha256": 32}
+
+
+class Refused(Exception):
+    """A reader refused its input; the argument is the reason."""
+
+
+def fixed(label, size):
+    return hashlib.shake_256(b"lacre vectors: " + label.encode()).digest(size)
+
+
+def u32(x):
+    return struct.pack(">I", x)
+
+
+def u64(x):
+    return struct.pack(">Q", x)
+
+
+def lp(x):
+    return u32(len(x)) + x
+
+
+# Section 2 and 3: keys
+
+
+def extract(salt, ikm):
+    return hmac.digest(salt or bytes(32), ikm, "sha256")
+
+
+def expand(prk, info, size):
+    out, block = b"", b""
+    for counter in range(1, 256):
+        if len(out) >= size:
+            return out[:size]
+        block = hmac.digest(prk, block + info + bytes([counter]), "sha256")
+        out += block
+    raise ValueError("too long for HKDF-SHA-256")
+
+
+def key_id(master):
+    return expand(extract(b"", master), b"lacre/v1/key-id", 8)
+
+
+def index_of_bare(master):
+    return expand(extract(b"", master), b"lacre/v1/index", 32)
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Keyring:
+    def __init__(self, primary, verify=(), index=None, epoch=0):
+        self.primary, self.verify, self.epoch = primary, list(verify), epoch
+        self.index = index or index_of_bare(primary)
+
+    def text(self):
+        lines = ["lacre-keyring-v1", f"index {base64url(self.index)}", f"epoch {self.epoch}"]
+        lines.append(f"primary {base64url(self.primary)}")
+        lines += [f"verify {base64url(key)}" for key in self.verify]
+        return "\n".join(lines) + "\n"
+
+    def master(self, identifier):
+        for key in [self.primary, *self.verify]:
+            if key_id(key) == identifier:
+                return key
+        raise Refused("unknown-key")
+
+
+def strong(key):
+    if len(set(key)) < 8:
+        raise Refused("weak-key")
+    return key
+
+
+def decode_key(text, pattern):
+    if not re.fullmatch(pattern, text):
+        raise Refused("bad-key")
+    plain = text.rstrip("=").replace("+", "-").replace("/", "_")
+    key = base64.urlsafe_b64decode(plain + "=")
+    if base64url(key) != plain:
+        raise Refused("bad-key")
+    return strong(key)
+
+
+def parse_keyring(text):
+    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")]
+    if not lines:
+        raise Refused("not-a-keyring")
+    if lines[0] != "lacre-keyring-v1":
+        if len(lines) > 1 or lines[0].startswith("lacre-keyring"):
+            raise Refused("not-a-keyring")
+        if re.fullmatch(r"[0-9A-Fa-f]{64}", lines[0]):
+            return Keyring(strong(bytes.fromhex(lines[0])))
+        return Keyring(decode_key(lines[0], r"[A-Za-z0-9+/]{43}=?|[A-Za-z0-9_-]{43}=?"))
+    once, verify = {}, []
+    for line in lines[1:]:
+        name, _, value = line.partition(" ")
+        if name not in ("index", "epoch", "primary", "verify"):
+            raise Refused("unknown-line")
+        if name in once:
+            raise Refused("duplicate")
+        if name == "epoch":
+            if not re.fullmatch(r"[0-9]+", value) or int(value) >= 1 << 64:
+                raise Refused("bad-epoch")
+            once[name] = int(value)
+        elif name == "verify":
+            verify.append(decode_key(value, r"[A-Za-z0-9_-]{43}"))
+        else:
+            once[name] = decode_key(value, r"[A-Za-z0-9_-]{43}")
+    if set(once) != {"index", "epoch", "primary"}:
+        raise Refused("missing")
+    return Keyring(once["primary"], verify, once["index"], once["epoch"])
+
+
+# Sections 1, 2 and 4: envelopes
+
+
+class Place:
+    """Where an envelope was found: the context, which is derived from and never stored."""
+
+    def __init__(self, purpose="slot", store="store A", namespace="app", key="row A", chunk=None):
+        self.purpose, self.namespace, self.chunk = purpose, namespace, chunk
+        self.store, self.key = fixed(store, 16), fixed(key, 32)
+
+    def context(self):
+        detail = b""
+        if self.chunk:
+            body, index, last = self.chunk
+            detail = fixed(body, 16) + u32(index) + bytes([last])
+        parts = [self.purpose.encode(), self.store, self.namespace.encode(), self.key, detail]
+        return b"".join(lp(part) for part in parts)
+
+    def described(self):
+        out = {"purpose": self.purpose, "store_hex": self.store.hex()}
+        out |= {"namespace": self.namespace, "key_hex": self.key.hex()}
+        if self.chunk:
+            body, index, last = self.chunk
+            out |= {"body_id_hex": fixed(body, 16).hex(), "index": index, "last": last}
+        return out
+
+
+def derive(master, salt, fields, place):
+    prk = extract(salt, master)
+    return prk, expand(prk, b"lacre/v1/envelope" + fields + place.context(), 64)
+
+
+def segments(length, size):
+    """(index, start, end, last) of each segment of a part."""
+    count = -(-length // size)
+    return [(i, i * size, min((i + 1) * size, length), i + 1 == count) for i in range(count)]
+
+
+def seal_segment(suite, key, nonce, plain):
+    if suite == "aes-256-gcm":
+        return AESGCM(key).encrypt(nonce, plain, None)
+    if suite == "xchacha20-poly1305":
+        return crypto_aead_xchacha20poly1305_ietf_encrypt(plain, None, bytes(12) + nonce, key)
+    if suite == "blake3":
+        return plain + blake3(nonce + plain, key=key).digest()
+    return plain + hmac.digest(key, nonce + plain, "sha256")
+
+
+def open_segment(suite, key, nonce, sealed):
+    try:
+        if suite == "aes-256-gcm":
+            return AESGCM(key).decrypt(nonce, sealed, None)
+        if suite == "xchacha20-poly1305":
+            return crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, None, bytes(12) + nonce, key)
+    except (InvalidTag, CryptoError) as error:
+        raise Refused("bad-segment") from error
+    plain = sealed[:-32]
+    if seal_segment(suite, key, nonce, plain) != sealed:
+        raise Refused("bad-segment")
+    return plain
+
+
+def nonce_of(part, index, last):
+    return bytes(6) + bytes([part]) + u32(index) + bytes([last])
+
+
+class Envelope:
+    """What one sealing was made of; `sealed` is the result."""
+
+    def __init__(self, suite, head, body, *, segment=16, keyring=None, place=None, created=1_700_000_000_000,
+                 not_after=1_700_003_600_000, epoch=None, salt="salt", identifier=None):
+        self.suite, self.head, self.body, self.segment = suite, head, body, segment
+        self.keyring, self.place = keyring or RING, place or Place()
+        self.created, self.not_after = created, not_after
+        self.epoch = self.keyring.epoch if epoch is None else epoch
+        self.salt = fixed(f"{salt} {suite}", 32)
+        fields = b"\x89LAC" + bytes([1, SUITES[suite], 0, segment])
+        fields += (identifier or key_id(self.keyring.primary)) + u64(self.epoch) + u64(created) + u64(not_after)
+        fields += u32(len(head)) + u32(len(body))
+        self.prk, self.okm = derive(self.keyring.primary, self.salt, fields, self.place)
+        self.sealed = fields + self.salt + self.okm[32:]
+        for part, plain in enumerate([head, body]):
+            for index, start, end, last in segments(len(plain), 1 << segment):
+                nonce = nonce_of(part, index, last)
+                self.sealed += seal_segment(suite, self.okm[:32], nonce, plain[start:end])
+
+
+def open_envelope(sealed, keyring, place, now, accept):
+    """(head, body), or `Refused`, whose second argument tells whether the head had already been opened."""
+    if sealed[:4] != b"\x89LAC":
+        raise Refused("not-an-envelope")
+    if len(sealed) > 4 and sealed[4] != 1:
+        raise Refused("unknown-version")
+    if len(sealed) < 112 or sealed[6] != 0:
+        raise Refused("malformed")
+    suite, log2 = NAMES.get(sealed[5]), sealed[7]
+    if suite not in accept:
+        raise Refused("wrong-suite")
+    epoch, _created, not_after = struct.unpack(">QQQ", sealed[16:40])
+    lengths = struct.unpack(">II", sealed[40:48])
+    if not 12 <= log2 <= 24 or lengths[0] > HEAD_CAP or lengths[1] > BODY_CAP:
+        raise Refused("malformed")
+    cuts = [segments(length, 1 << log2) for length in lengths]
+    if len(sealed) != 112 + sum(lengths) + TAG[suite] * sum(len(cut) for cut in cuts):
+        raise Refused("malformed")
+    master = keyring.master(sealed[8:16])
+    _prk, okm = derive(master, sealed[48:80], sealed[:48], place)
+    if not hmac.compare_digest(okm[32:], sealed[80:112]):
+        raise Refused("bad-commitment")
+    if epoch < keyring.epoch:
+        raise Refused("revoked")
+    if now > not_after:
+        raise Refused("expired")
+    at, parts = 112, []
+    for part, cut in enumerate(cuts):
+        plain = b""
+        for index, start, end, last in cut:
+            size = end - start + TAG[suite]
+            try:
+                plain += open_segment(suite, okm[:32], nonce_of(part, index, last), sealed[at : at + size])
+            except Refused as refusal:
+                raise Refused(refusal.args[0], part == 1) from refusal
+            at += size
+        parts.append(plain)
+    return tuple(parts)
+
+
+# The tests
+
+KEY_A, KEY_B, KEY_C = (fixed(f"master key {name}", 32) for name in "ABC")
+RING = Keyring(KEY_A, [KEY_B], fixed("index key", 32), 7)
+
+
+HEAD, BODY = fixed("head", 24), fixed("body", 48)
+
+
+class Tests:
+    """One file of vectors: numbers its tests, and checks each against the reader above before keeping it."""
+
+    def __init__(self, title, prefix):
+        self.title, self.prefix, self.tests = title, prefix, []
+
+    def keep(self, comment, flags, result, inputs):
+        head = {"id": f"{self.prefix}-{len(self.tests) + 1:03}", "comment": comment, "flags": flags}
+        self.tests.append(head | result | inputs)
+
+    def write(self, name):
+        out = {"format": f"lacre/v1 {self.title}", "generator": "vectors/make.py", "tests": self.tests}
+        text = json.dumps(out, indent=1, ensure_ascii=True)
+        (HERE / name).write_text(text + "\n", encoding="ascii", newline="\n")
+
+    def accepted(self, comment, flags, made, *, now=1_700_000_001_000, keyring=None):
+        keyring = keyring or made.keyring
+        assert open_envelope(made.sealed, keyring, made.place, now, [made.suite]) == (made.head, made.body)
+        parts = {"segment": made.segment, "created": made.created, "not_after": made.not_after, "epoch": made.epoch}
+        parts |= {"salt_hex": made.salt.hex(), "head_hex": made.head.hex(), "body_hex": made.body.hex()}
+        parts |= {"prk_hex": made.prk.hex(), "okm_hex": made.okm.hex(), "sealed_hex": made.sealed.hex()}
+        same = keyring.primary == made.keyring.primary and keyring.epoch == made.epoch
+        flags = [*flags, "reproducible"] if same else flags
+        opening = {"suite": made.suite, "keyring": keyring.text(), "accept": [made.suite], "now": now}
+        self.keep(comment, flags, {"result": "ok"}, opening | made.place.described() | parts)
+
+    def refused(self, comment, flags, reason, sealed, *, place=None, keyring=None, accept=None,
+                now=1_700_000_001_000):
+        keyring, place, accept = keyring or RING, place or Place(), accept or ["aes-256-gcm"]
+        try:
+            open_envelope(sealed, keyring, place, now, accept)
+        except Refused as refusal:
+            assert refusal.args[0] == reason, f"{comment}: {refusal.args[0]}, not {reason}"
+            result = {"result": "refused", "reason": reason, "head_opens": refusal.args[1:] == (True,)}
+        else:
+            raise AssertionError(f"{comment}: opened")
+        opening = {"keyring": keyring.text(), "accept": accept, "now": now}
+        self.keep(comment, flags, result, opening | place.described() | {"sealed_hex": sealed.hex()})
+
+
+def put(data, at, new):
+    return data[:at] + new + data[at + len(new) :]
+
+
+def flip(data, at):
+    return put(data, at, bytes([data[at] ^ 1]))
+
+
+def envelopes():
+    tests = Tests("envelope", "env")
+    for suite in SUITES:
+        shapes = [
+            ("empty head and body", b"", b"", 16),
+            ("small head and body", HEAD, BODY, 16),
+            ("head only", fixed("head only", 61), b"", 16),
+            ("body only", b"", fixed("body only", 33), 16),
+            ("body of exactly one segment", HEAD, fixed("one segment", 4096), 12),
+            ("body one byte longer than a segment", HEAD, fixed("one more", 4097), 12),
+            ("head of two segments, body of three", fixed("long head", 4100), fixed("several", 8200), 12),
+        ]
+        for comment, head, body, segment in shapes:
+            made = Envelope(suite, head, body, segment=segment, salt=comment)
+            tests.accepted(f"{suite}: {comment}", ["seal"], made)
+    for suite in SUITES:
+        accepted_variants(tests, suite)
+        refused_fields(tests, suite)
+        refused_places(tests, suite)
+        refused_segments(tests, suite)
+        refused_reader_state(tests, suite)
+    tests.write("envelope.json")
+
+
+def small(suite, **other):
+    return Envelope(suite, HEAD, BODY, **other)
+
+
+def accepted_variants(tests, suite):
+    tests.accepted(f"{suite}: no bound on its life", ["lifetime"], small(suite, not_after=UNBOUNDED), now=1 << 60)
+    tests.accepted(f"{suite}: opened at its very last moment", ["lifetime"], small(suite), now=1_700_003_600_000)
+    tests.accepted(f"{suite}: empty namespace", ["context"], small(suite, place=Place(namespace="")))
+    tests.accepted(f"{suite}: a namespace beyond ASCII", ["context"], small(suite, place=Place(namespace="caché 缓存")))
+    tests.accepted(f"{suite}: sealed under a higher epoch", ["epoch"], small(suite, epoch=9))
+    old = small(suite, keyring=Keyring(KEY_B, [], RING.index, 7))
+    tests.accepted(f"{suite}: opened by a verify-only key", ["rotation"], old, keyring=RING)
+    bare = small(suite, keyring=Keyring(KEY_C))
+    tests.accepted(f"{suite}: a bare master key, epoch 0", ["keyring"], bare)
+
+
+def refused_fields(tests, suite):
+    good, mine = small(suite).sealed, [suite]
+    partner = {1: 2, 2: 1, 3: 4, 4: 3}[SUITES[suite]]
+    edits = [
+        ("magic", "not-an-envelope", flip(good, 0)),
+        ("last byte of the magic", "not-an-envelope", flip(good, 3)),
+        ("version 0", "unknown-version", put(good, 4, b"\0")),
+        ("version 2", "unknown-version", put(good, 4, b"\2")),
+        ("unknown suite 0", "wrong-suite", put(good, 5, b"\0")),
+        ("unknown suite 5", "wrong-suite", put(good, 5, b"\5")),
+        ("another suite, which the reader does not accept", "wrong-suite", put(good, 5, bytes([partner]))),
+        ("a flag", "malformed", put(good, 6, b"\1")),
+        ("the highest flag", "malformed", put(good, 6, b"\x80")),
+        ("segment size, same length overall", "bad-commitment", put(good, 7, bytes([17]))),
+        ("segment size below the range", "malformed", put(good, 7, bytes([11]))),
+        ("segment size above the range", "malformed", put(good, 7, bytes([25]))),
+        ("key id", "unknown-key", flip(good, 8)),
+        ("key id of another key in the ring", "bad-commitment", put(good, 8, key_id(KEY_B))),
+        ("epoch raised", "bad-commitment", put(good, 16, u64(8))),
+        ("epoch lowered", "bad-commitment", put(good, 16, u64(6))),
+        ("created", "bad-commitment", flip(good, 31)),
+        ("not after, later", "bad-commitment", put(good, 32, u64(1_800_000_000_000))),
+        ("not after, unbounded", "bad-commitment", put(good, 32, u64(UNBOUNDED))),
+        ("a byte moved from body to head", "bad-commitment", put(good, 40, u32(len(HEAD) + 1) + u32(len(BODY) - 1))),
+        ("head length", "malformed", put(good, 40, u32(len(HEAD) + 1))),
+        ("body length", "malformed", put(good, 44, u32(len(BODY) - 1))),
+        ("head length over its cap", "malformed", put(good, 40, u32(HEAD_CAP + 1))),
+        ("body length over its cap", "malformed", put(good, 44, u32(BODY_CAP + 1))),
+        ("largest lengths an integer holds", "malformed", put(good, 40, b"\xff" * 8)),
+        ("first byte of the salt", "bad-commitment", flip(good, 48)),
+        ("last byte of the salt", "bad-commitment", flip(good, 79)),
+        ("first byte of the commitment", "bad-commitment", flip(good, 80)),
+        ("last byte of the commitment", "bad-commitment", flip(good, 111)),
+        ("commitment of zeros", "bad-commitment", put(good, 80, bytes(32))),
+    ]
+    for comment, reason, sealed in edits:
+        tests.refused(f"{suite}: edited {comment}", ["edit", "header"], reason, sealed, accept=mine)
+    both = [suite, NAMES[partner]]
+    sealed = put(good, 5, bytes([partner]))
+    tests.refused(f"{suite}: edited suite, to one also accepted", ["edit", "header"], "bad-commitment", sealed, accept=both)
+    for comment, reason, sealed in [
+        ("no bytes at all", "not-an-envelope", b""),
+        ("three bytes of the magic", "not-an-envelope", good[:3]),
+        ("the magic alone", "malformed", good[:4]),
+        ("half a header", "malformed", good[:56]),
+        ("a header cut by one byte", "malformed", good[:111]),
+        ("a header without its segments", "malformed", good[:112]),
+        ("cut by one byte", "malformed", good[:-1]),
+        ("extended by one byte", "malformed", good + b"\0"),
+        ("two envelopes in a row", "malformed", good + good),
+    ]:
+        tests.refused(f"{suite}: {comment}", ["length"], reason, sealed, accept=mine)
+
+
+def refused_places(tests, suite):
+    good = small(suite).sealed
+    for comment, place in [
+        ("another row key", Place(key="row B")),
+        ("another store", Place(store="store B")),
+        ("another namespace", Place(namespace="other")),
+        ("the empty namespace", Place(namespace="")),
+        ("a namespace that differs in case", Place(namespace="App")),
+        ("another purpose", Place("chunk", chunk=("body id", 0, True))),
+    ]:
+        tests.refused(f"{suite}: found under {comment}", ["moved"], "bad-commitment", good, place=place, accept=[suite])
+
+
+def refused_segments(tests, suite):
+    good, tag, mine = small(suite).sealed, TAG[suite], [suite]
+    head, body = 112, 112 + len(HEAD) + tag
+    for comment, at in [
+        ("first byte of the head", head),
+        ("first byte of the head's tag", head + len(HEAD)),
+        ("last byte of the head's tag", body - 1),
+        ("first byte of the body", body),
+        ("last byte of the body's tag", len(good) - 1),
+    ]:
+        tests.refused(f"{suite}: flipped {comment}", ["edit", "segment"], "bad-segment", flip(good, at), accept=mine)
+    other = Envelope(suite, fixed("head 2", len(HEAD)), fixed("body 2", len(BODY)), salt="salt 2").sealed
+    for comment, reason, sealed in [
+        ("body of another envelope", "bad-segment", good[:body] + other[body:]),
+        ("head of another envelope", "bad-segment", good[:head] + other[head:body] + good[body:]),
+        ("segments of another envelope", "bad-segment", good[:head] + other[head:]),
+        ("commitment of another envelope", "bad-commitment", good[:80] + other[80:112] + good[112:]),
+        ("salt and commitment of another envelope under an edited header", "bad-commitment",
+         flip(good, 39)[:48] + other[48:]),
+    ]:
+        tests.refused(f"{suite}: spliced with the {comment}", ["splice"], reason, sealed, accept=mine)
+    twins = Envelope(suite, fixed("twin", 50), fixed("twin", 50), salt="twins").sealed
+    cut = 112 + 50 + tag
+    swapped = twins[:112] + twins[cut:] + twins[112:cut]
+    tests.refused(f"{suite}: head and body exchanged", ["splice"], "bad-segment", swapped, accept=mine)
+    long = Envelope(suite, b"", fixed("two segments", 8192), segment=12, salt="long").sealed
+    one = 112 + 4096 + tag
+    swapped = long[:112] + long[one:] + long[112:one]
+    tests.refused(f"{suite}: two segments exchanged", ["splice"], "bad-segment", swapped, accept=mine)
+    shorter = put(long[:one], 44, u32(4096))
+    tests.refused(f"{suite}: cut at a segment's end, length adjusted", ["length"], "bad-commitment", shorter, accept=mine)
+
+
+def refused_reader_state(tests, suite):
+    good, mine = small(suite).sealed, [suite]
+    ring = {epoch: Keyring(KEY_A, [KEY_B], RING.index, epoch) for epoch in (8, 1 << 63)}
+    late, forged = 1_700_003_600_001, small(suite, keyring=Keyring(KEY_C), identifier=key_id(KEY_A), epoch=7).sealed
+    for comment, flags, reason, sealed, state in [
+        ("one millisecond after not after", ["lifetime"], "expired", good, {"now": late}),
+        ("below the epoch", ["epoch"], "revoked", good, {"keyring": ring[8]}),
+        ("far below the epoch", ["epoch"], "revoked", good, {"keyring": ring[1 << 63]}),
+        ("below the epoch and expired", ["epoch"], "revoked", good, {"keyring": ring[8], "now": late}),
+        ("edited and expired", ["edit"], "bad-commitment", flip(good, 48), {"now": late}),
+        ("a key that the ring does not hold", ["rotation"], "unknown-key", good, {"keyring": Keyring(KEY_C)}),
+        ("forged with another key under this key's id", ["forged"], "bad-commitment", forged, {}),
+    ]:
+        tests.refused(f"{suite}: {comment}", flags, reason, sealed, accept=mine, **state)
+
+
+def chunks():
+    tests = Tests("chunk", "chk")
+    for suite in SUITES:
+        def chunk(index, last, body="body id", **other):
+            place = Place("chunk", chunk=(body, index, last), **other)
+            return Envelope(suite, b"", fixed(f"chunk {index}", 64), place=place, salt=f"chunk {index}")
+
+        for index, last in [(0, False), (1, False), (2, True)]:
+            tests.accepted(f"{suite}: chunk {index} of three", ["chunk"], chunk(index, last))
+        tests.accepted(f"{suite}: an only chunk", ["chunk"], chunk(0, True))
+        tests.accepted(f"{suite}: the highest index", ["chunk"], chunk(0xFFFF_FFFF, True))
+        sealed = chunk(1, False).sealed
+        for comment, place in [
+            ("at another index", Place("chunk", chunk=("body id", 0, False))),
+            ("as the last one", Place("chunk", chunk=("body id", 1, True))),
+            ("of another body", Place("chunk", chunk=("body id 2", 1, False))),
+            ("under another row key", Place("chunk", key="row B", chunk=("body id", 1, False))),
+            ("in another store", Place("chunk", store="store B", chunk=("body id", 1, False))),
+            ("in another namespace", Place("chunk", namespace="other", chunk=("body id", 1, False))),
+            ("as a slot", Place()),
+        ]:
+            tests.refused(f"{suite}: a chunk opened {comment}", ["moved"], "bad-commitment", sealed, place=place, accept=[suite])
+        middle = Place("chunk", chunk=("body id", 2, False))
+        tests.refused(f"{suite}: the last chunk opened as a middle one", ["moved"], "bad-commitment",
+                      chunk(2, True).sealed, place=middle, accept=[suite])
+    tests.write("chunks.json")
+
+
+def keyrings():
+    tests = Tests("keyring", "ring")
+    def accepted(comment, flags, text):
+        ring = parse_keyring(text)
+        keys = {"primary_hex": ring.primary.hex(), "verify_hex": [key.hex() for key in ring.verify]}
+        keys |= {"key_ids_hex": [key_id(key).hex() for key in [ring.primary, *ring.verify]]}
+        tests.keep(comment, flags, {"result": "ok"}, {"text": text, "index_hex": ring.index.hex(), "epoch": str(ring.epoch)} | keys)
+
+    def refused(comment, flags, reason, text):
+        try:
+            parse_keyring(text)
+        except Refused as refusal:
+            assert refusal.args == (reason,), f"{comment}: {refusal.args[0]}, not {reason}"
+        else:
+            raise AssertionError(f"{comment}: accepted")
+        tests.keep(comment, flags, {"result": "refused", "reason": reason}, {"text": text})
+
+    full = RING.text()
+    url_like = b"\xfb\xff" + fixed("master key D", 30)
+    assert base64url(url_like).startswith("-_")
+    standard = base64.b64encode(url_like).decode()
+    accepted("bare, lower-case hexadecimal", ["bare"], KEY_A.hex())
+    accepted("bare, upper-case hexadecimal", ["bare"], KEY_A.hex().upper())
+    accepted("bare, with a line end", ["bare"], KEY_A.hex() + "\n")
+    accepted("bare, with a CRLF line end", ["bare"], KEY_A.hex() + "\r\n")
+    accepted("bare, base64url without padding", ["bare"], base64url(url_like))
+    accepted("bare, base64url with padding", ["bare"], base64url(url_like) + "=")
+    accepted("bare, standard base64 without padding", ["bare"], standard.rstrip("="))
+    accepted("bare, standard base64 with padding", ["bare"], standard)
+    accepted("bare, a key of exactly eight distinct bytes", ["bare"], bytes(range(8)).hex() * 4)
+    accepted("text", ["text"], full)
+    accepted("text, no final line end", ["text"], full.rstrip("\n"))
+    accepted("text, CRLF", ["text"], full.replace("\n", "\r\n"))
+    accepted("text, comments and blank lines", ["text"], "# made for a test\n\n" + full.replace("epoch", "\n# epoch\nepoch"))
+    accepted("text, no verify-only key", ["text"], Keyring(KEY_A, [], RING.index, 0).text())
+    accepted("text, two verify-only keys", ["text"], Keyring(KEY_A, [KEY_B, KEY_C], RING.index, 1).text())
+    accepted("text, the highest epoch", ["text"], Keyring(KEY_A, [], RING.index, (1 << 64) - 1).text())
+
+    primary = f"primary {base64url(KEY_A)}\n"
+    refused("empty", ["text"], "not-a-keyring", "")
+    refused("only comments", ["text"], "not-a-keyring", "# nothing\n")
+    refused("a later version of the text", ["text"], "not-a-keyring", full.replace("-v1", "-v2"))
+    refused("no first line", ["text"], "not-a-keyring", full.split("\n", 1)[1])
+    refused("two bare keys", ["bare"], "not-a-keyring", KEY_A.hex() + "\n" + KEY_B.hex())
+    refused("two primaries", ["text"], "duplicate", full + f"primary {base64url(KEY_C)}\n")
+    refused("two index keys", ["text"], "duplicate", full + f"index {base64url(KEY_C)}\n")
+    refused("two epochs", ["text"], "duplicate", full + "epoch 8\n")
+    refused("no primary", ["text"], "missing", full.replace(primary, ""))
+    refused("no index key", ["text"], "missing", full.replace(f"index {base64url(RING.index)}\n", ""))
+    refused("no epoch", ["text"], "missing", full.replace("epoch 7\n", ""))
+    refused("an unknown line", ["text"], "unknown-line", full + "expires 5\n")
+    refused("a name in another case", ["text"], "unknown-line", full.replace("primary", "Primary"))
+    for epoch in ["", "-1", "+7", "seven", "0x7", "7.0", "18446744073709551616"]:
+        refused(f"epoch {epoch!r}", ["text"], "bad-epoch", full.replace("epoch 7", f"epoch {epoch}"))
+    refused("a primary without its key", ["text"], "bad-key", full.replace(primary, "primary\n"))
+    refused("a primary of 31 bytes", ["text"], "bad-key", full.replace(primary, f"primary {base64url(KEY_A[:31])}\n"))
+    refused("a primary of 33 bytes", ["text"], "bad-key", full.replace(primary, f"primary {base64url(KEY_A + b'x')}\n"))
+    refused("a primary with padding", ["text"], "bad-key", full.replace(primary, primary.strip() + "=\n"))
+    refused("a primary in hexadecimal", ["text"], "bad-key", full.replace(primary, f"primary {KEY_A.hex()}\n"))
+    refused("bare, 31 bytes of hexadecimal", ["bare"], "bad-key", KEY_A[:31].hex())
+    refused("bare, 33 bytes of hexadecimal", ["bare"], "bad-key", KEY_A.hex() + "00")
+    refused("bare, half a byte short", ["bare"], "bad-key", KEY_A.hex()[:-1])
+    refused("bare, 31 bytes of base64", ["bare"], "bad-key", base64url(KEY_A[:31]))
+    refused("bare, a passphrase", ["bare"], "bad-key", "correct horse battery staple")
+    tail = base64url(KEY_A)
+    bent = tail[:-1] + {"A": "B", "Q": "R", "g": "h", "w": "x"}.get(tail[-1], chr(ord(tail[-1]) + 1))
+    refused("bare, base64 with stray bits after the last byte", ["bare", "canonical"], "bad-key", bent)
+    for comment, key in [
+        ("zeros", bytes(32)),
+        ("one byte, repeated", b"\xa5" * 32),
+        ("seven distinct bytes", (b"\0\1\2\3\4\5\6" * 5)[:32]),
+    ]:
+        refused(f"bare, weak: {comment}", ["bare", "weak"], "weak-key", key.hex())
+        for name, old in [("primary", KEY_A), ("verify", KEY_B), ("index", RING.index)]:
+            text = full.replace(f"{name} {base64url(old)}", f"{name} {base64url(key)}")
+            refused(f"{name}, weak: {comment}", ["text", "weak"], "weak-key", text)
+    tests.write("keyring.json")
+
+
+# Section 5: row keys
+
+
+def field(tag, value):
+    return bytes([tag]) + lp(value)
+
+
+def described(tag, value, **parts):
+    return {"tag": f"{tag:02x}", "value_hex": value.hex()} | parts
+
+
+def text_field(tag, value):
+    return tag, value.encode(), {"text": value}
+
+
+def header_field(tag, name, value):
+    return tag, lp(name.encode()) + lp(value.encode()), {"name": name, "text": value}
+
+
+def vary_field(name, value):
+    if value is None:
+        return 0x0A, lp(name.encode()) + b"\0", {"name": name, "text": None}
+    return 0x0A, lp(name.encode()) + b"\1" + lp(value.encode()), {"name": name, "text": value}
+
+
+def row_keys():
+    tests = Tests("row key", "row")
+
+    def request(comment, fields):
+        return keep(comment, ["request"], b"lacre/v1/request", {}, fields)
+
+    def variant(comment, base, fields):
+        return keep(comment, ["variant"], b"lacre/v1/variant" + lp(base), {"request_key_hex": base.hex()}, fields)
+
+    def keep(comment, flags, start, inputs, fields):
+        identity = start + b"".join(field(tag, value) for tag, value, _ in fields)
+        row = blake3(identity, key=RING.index).digest()
+        listed = [described(tag, value, **parts) for tag, value, parts in fields]
+        inputs = {"index_hex": RING.index.hex()} | inputs
+        tests.keep(comment, flags, {"result": "ok"}, inputs | {"fields": listed, "identity_hex": identity.hex(), "row_key_hex": row.hex()})
+        return row
+
+    def to(method="GET", authority="https://example.org", path="/"):
+        return [text_field(1, method), text_field(2, authority), text_field(3, path)]
+
+    plain = request("a plain GET", to())
+    request("another method", to("HEAD"))
+    request("another scheme", to(authority="http://example.org"))
+    request("a port that is not the default", to(authority="https://example.org:8443"))
+    request("a path", to(path="/a/b%20c"))
+    request("an empty query is not an absent one", [*to(), text_field(4, "")])
+    request("a query", [*to(), text_field(4, "a=1&b=2")])
+    request("a query is not part of the path", to(path="/?a=1&b=2"))
+    body = blake3(b'{"a":1}').digest()
+    request('a body, {"a":1}', [*to("POST"), (5, body, {"body_hex": b'{"a":1}'.hex()})])
+    request("matched headers, by name", [*to(), header_field(6, "accept", "text/html"), header_field(6, "accept-language", "pt")])
+    request("the boundary between name and value moved", [*to(), header_field(6, "accept-languagep", "t")])
+    request("a credential header", [*to(), header_field(7, "authorization", "Bearer t0k3n")])
+    request("the same text as a matched header", [*to(), header_field(6, "authorization", "Bearer t0k3n")])
+    request("userinfo", [*to(), header_field(7, ":userinfo", "user:pass")])
+    request("a partition", [*to(), text_field(8, "tenant-1")])
+    everything = [*to("POST", path="/search"), text_field(4, "q=x"), (5, body, {"body_hex": b'{"a":1}'.hex()}),
+                  header_field(6, "accept", "*/*"), header_field(7, ":userinfo", "u:p"),
+                  header_field(7, "cookie", "sid=1"), text_field(8, "tenant-1")]
+    request("every field at once", everything)
+    request("the caller's own key function", [text_field(9, "my key")])
+    request("the caller's own key function, in a partition", [text_field(8, "tenant-1"), text_field(9, "my key")])
+    variant("Vary: accept, present", plain, [vary_field("accept", "text/html")])
+    variant("Vary: accept, empty", plain, [vary_field("accept", "")])
+    variant("Vary: accept, absent", plain, [vary_field("accept", None)])
+    variant("Vary on two headers, by name", plain, [vary_field("accept", "text/html"), vary_field("accept-encoding", None)])
+    variant("the range of a 206", plain, [text_field(0x0B, "bytes=0-99")])
+    variant("Vary and a range", plain, [vary_field("accept", "text/html"), text_field(0x0B, "bytes=0-99")])
+    keys = [test["row_key_hex"] for test in tests.tests]
+    assert len(set(keys)) == len(keys)
+    tests.write("row_keys.json")
+
+
+# Section 6: slot heads
+
+CBOR_KEYS = {name: number for number, name in enumerate(
+    "kind vary alias method url request_headers status version headers requested received ttl body length stages"
+    " chunks tags revalidate forever".split())}
+
+
+def cbor_head(major, value):
+    for bits, code in [(0, None), (8, 24), (16, 25), (32, 26), (64, 27)]:
+        if code is None and value < 24:
+            return bytes([major << 5 | value])
+        if code is not None and value < 1 << bits:
+            return bytes([major << 5 | code]) + value.to_bytes(bits // 8, "big")
+    raise ValueError("integer too large for CBOR")
+
+
+def cbor(value):
+    if value is True or value is False:
+        return b"\xf5" if value else b"\xf4"
+    if isinstance(value, int):
+        return cbor_head(0, value) if value >= 0 else cbor_head(1, -1 - value)
+    if isinstance(value, bytes):
+        return cbor_head(2, len(value)) + value
+    if isinstance(value, str):
+        return cbor_head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return cbor_head(4, len(value)) + b"".join(map(cbor, value))
+    return cbor_head(5, len(value)) + b"".join(cbor(key) + cbor(value[key]) for key in sorted(value))
+
+
+def json_header(value):
+    if all(0x20 <= byte <= 0x7E for byte in value):
+        return value.decode()
+    return {"base64": base64.b64encode(value).decode()}
+
+
+def json_form(slot):
+    out = {}
+    for name, value in slot.items():
+        if name in ("headers", "request_headers"):
+            value = [json_header(item) if isinstance(item, bytes) else item for item in value]
+        out[name] = value.hex() if isinstance(value, bytes) else value
+    return out
+
+
+def cbor_form(slot):
+    return cbor({CBOR_KEYS[name]: value for name, value in slot.items()})
+
+
+def slots():
+    tests = Tests("slot head", "slot")
+
+    def entry(**changes):
+        slot = {"kind": 0, "method": "GET", "url": "https://example.org/", "status": 200, "version": 11,
+                "headers": ["content-type", b"text/plain"], "requested": 1_700_000_000_000,
+                "received": 1_700_000_000_250, "body": fixed("body id", 16), "length": 12} | changes
+        return {name: slot[name] for name in CBOR_KEYS if name in slot}
+
+    def accepted(comment, flags, slot):
+        tests.keep(comment, flags, {"result": "ok"}, {"json": json_form(slot), "cbor_hex": cbor_form(slot).hex()})
+
+    def refused(comment, flags, **encoded):
+        tests.keep(comment, flags, {"result": "refused", "reason": "malformed"}, encoded)
+
+    def without(name, slot):
+        return {key: value for key, value in slot.items() if key != name}
+
+    signpost = {"kind": 1, "vary": ["accept", "accept-encoding"], "received": 1_700_000_000_250}
+
+    accepted("an entry with nothing optional", ["entry"], entry())
+    accepted("no response header", ["entry"], entry(headers=[]))
+    accepted("repeated headers stay repeated, in order", ["entry"],
+             entry(headers=["set-cookie", b"a=1", "set-cookie", b"b=2", "vary", b"accept"]))
+    accepted("header values beyond ASCII, empty, and with a tab", ["entry"],
+             entry(headers=["x-latin", b"caf\xe9", "x-empty", b"", "x-tab", b"a\tb", "x-quote", b'"\\']))
+    accepted("request headers", ["entry"], entry(request_headers=["accept", b"*/*", "authorization", b"REDACTED"]))
+    accepted("a lifetime of the user's own", ["entry"], entry(ttl=3_600_000))
+    accepted("a lifetime that has already ended", ["entry"], entry(ttl=-1))
+    accepted("a zstd stage", ["entry"], entry(stages=[1]))
+    accepted("a body in chunks", ["entry"], entry(length=5_000_000, chunks=20))
+    accepted("tags", ["entry"], entry(tags=["news", "caf\u00e9"]))
+    accepted("validated on every use", ["entry"], entry(revalidate=True))
+    accepted("never expires", ["entry"], entry(forever=True))
+    for version in [9, 10, 20, 30]:
+        accepted(f"HTTP version {version}", ["entry"], entry(version=version))
+    accepted("times before 1970", ["entry"], entry(requested=-1000, received=-1))
+    accepted("integers at each width of CBOR", ["entry"], entry(length=0x1_0000_0000, ttl=-65_537, requested=23, received=24))
+    accepted("everything", ["entry"], entry(method="POST", url="https://example.org/q?token=REDACTED", status=404,
+             request_headers=["accept", b"\xff"], ttl=0, stages=[1], chunks=2, tags=["a"], revalidate=True))
+    accepted("a Vary signpost", ["vary"], signpost)
+    accepted("an alias", ["alias"], {"kind": 2, "alias": fixed("row B", 32)})
+    future = cbor({CBOR_KEYS[name]: value for name, value in entry().items()} | {19: "later", 1000: [1, {"a": b"b"}]})
+    tests.keep("keys that this version does not know are ignored", ["entry", "unknown-key"], {"result": "ok"},
+               {"json": json_form(entry()) | {"later": {"a": [1, None]}}, "cbor_hex": future.hex()})
+
+    good = cbor_form(entry())
+    for name in ["kind", "method", "url", "status", "version", "headers", "requested", "received", "body", "length"]:
+        refused(f"an entry without {name}", ["missing"], json=json_form(without(name, entry())),
+                cbor_hex=cbor_form(without(name, entry())).hex())
+    for comment, slot in [
+        ("a kind that does not exist", {"kind": 3}),
+        ("a signpost without names", without("vary", signpost)),
+        ("a signpost without its time", without("received", signpost)),
+        ("an alias without its target", {"kind": 2}),
+        ("an alias of 31 bytes", {"kind": 2, "alias": fixed("row B", 31)}),
+        ("a body id of 15 bytes", entry(body=fixed("body id", 15))),
+        ("a header name without a value", entry(headers=["content-type"])),
+        ("a status that is text", entry(status="200")),
+        ("a status out of range", entry(status=99)),
+        ("an HTTP version that does not exist", entry(version=12)),
+        ("a stage that does not exist", entry(stages=[255])),
+        ("a header name that is not a token", entry(headers=["con tent", b"x"])),
+        ("a header value with a line end", entry(headers=["x-a", b"a\r\nb: c"])),
+    ]:
+        refused(comment, ["value"], json=json_form(slot), cbor_hex=cbor_form(slot).hex())
+    refused("neither CBOR nor JSON", ["cbor"], cbor_hex="80")
+    refused("nothing at all", ["cbor"], cbor_hex="")
+    refused("cut short", ["cbor"], cbor_hex=good[:-1].hex())
+    refused("bytes after the map", ["cbor", "canonical"], cbor_hex=(good + b"\0").hex())
+    refused("a map of indefinite length", ["cbor", "canonical"], cbor_hex=(b"\xbf" + good[1:] + b"\xff").hex())
+    assert good[0] == 0xAA and good[1:3] == b"\0\0" and good[3] == 3
+    repeated = b"\xab" + good[1:3] + good[1:]
+    refused("a key twice", ["cbor", "canonical"], cbor_hex=repeated.hex())
+    alias = cbor(fixed("row B", 32))
+    assert cbor_form({"kind": 2, "alias": fixed("row B", 32)}) == b"\xa2\0\2\2" + alias
+    refused("keys out of order", ["cbor", "canonical"], cbor_hex=(b"\xa2\2" + alias + b"\0\2").hex())
+    refused("a header count that no input could fill", ["cbor", "bomb"], cbor_hex=(b"\xa2\0\1\1\x9b" + b"\x7f" + b"\xff" * 7).hex())
+    tests.write("slots.json")
+
+
+if __name__ == "__main__":
+    envelopes()
+    chunks()
+    keyrings()
+    row_keys()
+    slots()
