@@ -1,0 +1,490 @@
+//! What `Cache-Control`, `Pragma` and `Age` say (RFC 9111 §5.1, §5.2, §5.4).
+//!
+//! Reading fails closed: what cannot be understood never makes a response live longer or a request accept more.
+//! It never allocates and never decides anything; the rules do.
+
+use http::header::{AGE, CACHE_CONTROL, PRAGMA};
+use http::{HeaderMap, HeaderName};
+use std::time::Duration;
+
+/// What a response's `Cache-Control` says (RFC 9111 §5.2.2).
+///
+/// - Names are case-insensitive, field lines are combined, unknown directives are ignored.
+/// - `no-cache` and `private` with a list of fields count as without one: stricter than asked, never laxer.
+/// - A repeated directive counts with its strictest value (§4.2.1); a lifetime that is not a number is zero.
+/// - Text that is not a list of directives counts as `no-store`: it cannot be known what it forbids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResponseDirectives {
+    /// Do not store (§5.2.2.5).
+    pub no_store: bool,
+    /// Do not use without validation (§5.2.2.4).
+    pub no_cache: bool,
+    /// Not for a shared cache (§5.2.2.7).
+    pub private: bool,
+    /// Storable where it otherwise would not be (§5.2.2.9).
+    pub public: bool,
+    /// Never use stale (§5.2.2.2).
+    pub must_revalidate: bool,
+    /// Never use stale in a shared cache (§5.2.2.8).
+    pub proxy_revalidate: bool,
+    /// Store only where the status code is understood; then `no_store` is void (§5.2.2.3).
+    pub must_understand: bool,
+    /// Will not change while fresh (RFC 8246 §2).
+    pub immutable: bool,
+    /// Pass the content on unchanged (§5.2.2.6).
+    pub no_transform: bool,
+    /// The lifetime (§5.2.2.1).
+    pub max_age: Option<Duration>,
+    /// The lifetime in a shared cache (§5.2.2.10).
+    pub s_maxage: Option<Duration>,
+    /// How long after its lifetime it may be used while being refreshed (RFC 5861 §3).
+    pub stale_while_revalidate: Option<Duration>,
+    /// How long after its lifetime it may stand in for an error (RFC 5861 §4).
+    pub stale_if_error: Option<Duration>,
+}
+
+impl ResponseDirectives {
+    /// Reads all `Cache-Control` lines of a response.
+    pub fn parse(headers: &HeaderMap) -> Self {
+        let mut said = Self::default();
+        let mut malformed = false;
+        for member in members(headers, &CACHE_CONTROL) {
+            let Ok(Member { name, argument }) = member else {
+                malformed = true;
+                continue;
+            };
+            match lowercase(name, &mut [0; LONGEST]) {
+                b"no-store" => said.no_store = true,
+                b"no-cache" => said.no_cache = true,
+                b"private" => said.private = true,
+                b"public" => said.public = true,
+                b"must-revalidate" => said.must_revalidate = true,
+                b"proxy-revalidate" => said.proxy_revalidate = true,
+                b"must-understand" => said.must_understand = true,
+                b"immutable" => said.immutable = true,
+                b"no-transform" => said.no_transform = true,
+                b"max-age" => shorten(&mut said.max_age, argument),
+                b"s-maxage" => shorten(&mut said.s_maxage, argument),
+                b"stale-while-revalidate" => shorten(&mut said.stale_while_revalidate, argument),
+                b"stale-if-error" => shorten(&mut said.stale_if_error, argument),
+                _ => {}
+            }
+        }
+        if malformed {
+            said.no_store = true;
+            // It would void the line above.
+            said.must_understand = false;
+        }
+        said
+    }
+}
+
+/// What a request's `Cache-Control` says (RFC 9111 §5.2.1). Unknown directives are ignored; text that is not a list of
+/// directives counts as `no-cache`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestDirectives {
+    /// Do not answer without validation (§5.2.1.4); also `Pragma: no-cache` where there is no `Cache-Control` (§5.4).
+    pub no_cache: bool,
+    /// Do not store (§5.2.1.5).
+    pub no_store: bool,
+    /// Answer from the cache or with 504 (§5.2.1.7).
+    pub only_if_cached: bool,
+    /// The greatest age accepted (§5.2.1.1); zero where it is not a number.
+    pub max_age: Option<Duration>,
+    /// The least remaining freshness accepted (§5.2.1.3); [the longest](parse_delta_seconds) where it is not a number.
+    pub min_fresh: Option<Duration>,
+    /// How stale a response may be (§5.2.1.2).
+    pub max_stale: Option<MaxStale>,
+    /// How stale a response may be in place of an error (RFC 5861 §4).
+    pub stale_if_error: Option<Duration>,
+}
+
+/// How stale a response a request accepts (RFC 9111 §5.2.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MaxStale {
+    /// Stale by at most this long; zero where it is not a number.
+    For(Duration),
+    /// However stale.
+    Any,
+}
+
+impl RequestDirectives {
+    /// Reads all `Cache-Control` lines of a request, and `Pragma` where there are none.
+    pub fn parse(headers: &HeaderMap) -> Self {
+        let mut said = Self::default();
+        for member in members(headers, &CACHE_CONTROL) {
+            let Ok(Member { name, argument }) = member else {
+                said.no_cache = true;
+                continue;
+            };
+            match lowercase(name, &mut [0; LONGEST]) {
+                b"no-cache" => said.no_cache = true,
+                b"no-store" => said.no_store = true,
+                b"only-if-cached" => said.only_if_cached = true,
+                b"max-age" => shorten(&mut said.max_age, argument),
+                b"min-fresh" => {
+                    let asked = argument.and_then(parse_delta_seconds).unwrap_or(LONGEST_DELTA);
+                    said.min_fresh = said.min_fresh.max(Some(asked));
+                }
+                b"max-stale" => {
+                    let asked = match argument {
+                        None => MaxStale::Any,
+                        Some(text) => MaxStale::For(parse_delta_seconds(text).unwrap_or_default()),
+                    };
+                    said.max_stale = Some(said.max_stale.map_or(asked, |other| other.min(asked)));
+                }
+                b"stale-if-error" => shorten(&mut said.stale_if_error, argument),
+                _ => {}
+            }
+        }
+        if !headers.contains_key(CACHE_CONTROL) {
+            said.no_cache = members(headers, &PRAGMA)
+                .any(|member| member.is_ok_and(|member| member.name.eq_ignore_ascii_case(b"no-cache")));
+        }
+        said
+    }
+}
+
+/// What `Age` says (RFC 9111 §5.1): the first member of the first line; `None` where that is not a number.
+pub fn age(headers: &HeaderMap) -> Option<Duration> {
+    let line = headers.get(AGE)?.as_bytes();
+    parse_delta_seconds(line.split(|byte| *byte == b',').next()?.trim_ascii())
+}
+
+/// The longest time that delta-seconds express: a greater number counts as this one (RFC 9111 §1.2.2).
+const LONGEST_DELTA: Duration = Duration::from_secs(1 << 31);
+
+/// Reads delta-seconds (RFC 9111 §1.2.2): digits and nothing else. A number over 2³¹ counts as 2³¹.
+pub fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let seconds = text.iter().fold(0u64, |seconds, digit| {
+        seconds.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+    });
+    Some(Duration::from_secs(seconds).min(LONGEST_DELTA))
+}
+
+/// Lowers `limit` to what `argument` says; a missing or malformed argument is zero.
+fn shorten(limit: &mut Option<Duration>, argument: Option<&[u8]>) {
+    let said = argument.and_then(parse_delta_seconds).unwrap_or_default();
+    *limit = Some(limit.map_or(said, |limit| limit.min(said)));
+}
+
+/// The length of the longest name above, `stale-while-revalidate`.
+const LONGEST: usize = 22;
+
+/// `name` in lower case; empty, which is no directive, where it is longer than any that is known.
+fn lowercase<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
+    let Some(copy) = buffer.get_mut(..name.len()) else {
+        return b"";
+    };
+    copy.copy_from_slice(name);
+    copy.make_ascii_lowercase();
+    copy
+}
+
+/// One `name[=argument]` of a list.
+struct Member<'a> {
+    name: &'a [u8],
+    /// A token, or what stands between the quotes of a quoted string, with its backslashes.
+    argument: Option<&'a [u8]>,
+}
+
+/// Something between two commas that is no [`Member`].
+struct Malformed;
+
+/// The members of all lines of a list-valued field, `#( token [ "=" ( token / quoted-string ) ] )`, in order.
+fn members<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = Result<Member<'a>, Malformed>> {
+    headers.get_all(name).iter().flat_map(|line| {
+        let mut rest = line.as_bytes();
+        std::iter::from_fn(move || {
+            // Empty members are allowed (RFC 9110 §5.6.1.2).
+            while let [b',' | b' ' | b'\t', after @ ..] = rest {
+                rest = after;
+            }
+            if rest.is_empty() {
+                return None;
+            }
+            let (text, after) = rest.split_at(member_length(rest));
+            rest = after;
+            Some(member(text.trim_ascii_end()))
+        })
+    })
+}
+
+/// Where the first member ends: at a comma outside quotes, or at the end of the line.
+fn member_length(text: &[u8]) -> usize {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (index, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return index,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn member(text: &[u8]) -> Result<Member<'_>, Malformed> {
+    let (name, argument) = match text.iter().position(|byte| *byte == b'=') {
+        None => (text, None),
+        Some(equals) => (&text[..equals], Some(&text[equals + 1..])),
+    };
+    let argument = match argument {
+        None => None,
+        Some([b'"', inner @ .., b'"']) if is_quotable(inner) => Some(inner),
+        Some(token) if is_token(token) => Some(token),
+        Some(_) => return Err(Malformed),
+    };
+    if is_token(name) {
+        Ok(Member { name, argument })
+    } else {
+        Err(Malformed)
+    }
+}
+
+/// Whether `inner` may stand between quotes: no bare quote, nothing escaped by the closing one (RFC 9110 §5.6.4).
+fn is_quotable(inner: &[u8]) -> bool {
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'"' || (*byte == b'\\' && bytes.next().is_none()) {
+            return false;
+        }
+    }
+    true
+}
+
+/// A token (RFC 9110 §5.6.2).
+fn is_token(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    fn lines(name: &HeaderName, lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name, HeaderValue::from_str(line).unwrap());
+        }
+        headers
+    }
+
+    fn response(text: &str) -> ResponseDirectives {
+        ResponseDirectives::parse(&lines(&CACHE_CONTROL, &[text]))
+    }
+
+    fn request(text: &str) -> RequestDirectives {
+        RequestDirectives::parse(&lines(&CACHE_CONTROL, &[text]))
+    }
+
+    fn max_age(text: &str) -> Option<u64> {
+        let said = response(text);
+        assert!(!said.no_store, "{text} reads as malformed");
+        said.max_age.map(|duration| duration.as_secs())
+    }
+
+    #[test]
+    fn every_response_directive_is_read_in_any_case() {
+        let said = response(
+            "No-Store, NO-CACHE, private, Public, must-revalidate, proxy-revalidate, must-understand, immutable, \
+             no-transform, MAX-age=1, s-maxage=2, Stale-While-Revalidate=3, stale-if-error=4",
+        );
+        let expected = ResponseDirectives {
+            no_store: true,
+            no_cache: true,
+            private: true,
+            public: true,
+            must_revalidate: true,
+            proxy_revalidate: true,
+            must_understand: true,
+            immutable: true,
+            no_transform: true,
+            max_age: Some(Duration::from_secs(1)),
+            s_maxage: Some(Duration::from_secs(2)),
+            stale_while_revalidate: Some(Duration::from_secs(3)),
+            stale_if_error: Some(Duration::from_secs(4)),
+        };
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn every_request_directive_is_read_and_others_are_ignored() {
+        let said = request(
+            "no-cache, no-store, Only-If-Cached, max-age=1, min-fresh=2, max-stale=3, stale-if-error=4, private, x=\"y\"",
+        );
+        let expected = RequestDirectives {
+            no_cache: true,
+            no_store: true,
+            only_if_cached: true,
+            max_age: Some(Duration::from_secs(1)),
+            min_fresh: Some(Duration::from_secs(2)),
+            max_stale: Some(MaxStale::For(Duration::from_secs(3))),
+            stale_if_error: Some(Duration::from_secs(4)),
+        };
+        assert_eq!(said, expected);
+        assert_eq!(request("max-stale").max_stale, Some(MaxStale::Any));
+        assert_eq!(request("must-revalidate, x, y=z"), RequestDirectives::default());
+    }
+
+    #[test]
+    fn field_lines_are_combined_and_empty_members_ignored() {
+        let said = ResponseDirectives::parse(&lines(&CACHE_CONTROL, &["", "public,, ", " ,\tmax-age=60 ,"]));
+        let expected = ResponseDirectives {
+            public: true,
+            max_age: Some(Duration::from_secs(60)),
+            ..ResponseDirectives::default()
+        };
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_quoted_string_is_opaque() {
+        assert_eq!(max_age(r#"ext="a, max-age=9999, b""#), None);
+        assert_eq!(max_age(r#"ext="max-age=3600", max-age=1"#), Some(1));
+        assert_eq!(max_age(r#"ext="\", max-age=9999, \\", max-age=1"#), Some(1));
+        assert_eq!(max_age(r#"ext="", max-age=1"#), Some(1));
+    }
+
+    #[test]
+    fn an_argument_may_be_a_token_or_a_quoted_string() {
+        assert_eq!(max_age("max-age=003600"), Some(3600));
+        assert_eq!(max_age(r#"max-age="3600""#), Some(3600));
+    }
+
+    #[test]
+    fn a_lifetime_that_is_no_number_is_zero() {
+        for text in [
+            "abc",
+            "-1",
+            "+1",
+            "3600.0",
+            "3600a",
+            "a3600",
+            "'3600'",
+            "\"\"",
+            r#""3\600""#,
+            "1e9",
+        ] {
+            assert_eq!(max_age(&format!("max-age={text}")), Some(0), "{text}");
+        }
+        assert_eq!(max_age("max-age"), Some(0));
+        assert_eq!(response("stale-if-error=x").stale_if_error, Some(Duration::ZERO));
+        assert_eq!(request("max-age=x").max_age, Some(Duration::ZERO));
+        assert_eq!(request("min-fresh=x").min_fresh, Some(LONGEST_DELTA));
+        assert_eq!(
+            request("max-stale=x").max_stale,
+            Some(MaxStale::For(Duration::ZERO))
+        );
+    }
+
+    #[test]
+    fn of_repeated_directives_the_strictest_counts() {
+        assert_eq!(max_age("max-age=1800, max-age=1"), Some(1));
+        assert_eq!(max_age("max-age=1, max-age=1800"), Some(1));
+        assert_eq!(max_age("max-age=1800, max-age=x"), Some(0));
+        assert_eq!(
+            request("max-stale, max-stale=5").max_stale,
+            Some(MaxStale::For(Duration::from_secs(5)))
+        );
+        assert_eq!(
+            request("min-fresh=5, min-fresh=9, min-fresh=1").min_fresh,
+            Some(Duration::from_secs(9))
+        );
+    }
+
+    #[test]
+    fn great_numbers_saturate() {
+        for text in [
+            "2147483648",
+            "2147483649",
+            "18446744073709551616",
+            &"9".repeat(400),
+        ] {
+            assert_eq!(max_age(&format!("max-age={text}")), Some(1 << 31));
+            assert_eq!(age(&lines(&AGE, &[text])), Some(LONGEST_DELTA));
+        }
+        assert_eq!(max_age("max-age=2147483647"), Some((1 << 31) - 1));
+    }
+
+    #[test]
+    fn malformed_text_forbids_storing() {
+        let malformed = [
+            "public max-age=60",
+            "max-age=60; public",
+            "max-age =60",
+            "max-age= 60",
+            "max-age=",
+            "=60, public",
+            r#"max-age="60"#,
+            r#"max-age="60\"#,
+            r#"max-age="60"0"#,
+            r#"max-age=6"0""#,
+            r#"ext="a, max-age=60"#,
+            "{max-age=60}",
+            "must-understand, max-age=60, a b",
+        ];
+        for text in malformed {
+            let said = response(text);
+            assert!(said.no_store && !said.must_understand, "{text}");
+            assert!(request(text).no_cache, "{text}");
+        }
+    }
+
+    #[test]
+    fn qualified_no_cache_and_private_count_as_unqualified() {
+        let said = response(r#"no-cache="set-cookie, x", private="authorization", max-age=60"#);
+        assert!(said.no_cache && said.private && !said.no_store);
+    }
+
+    #[test]
+    fn pragma_counts_only_without_cache_control() {
+        let mut headers = lines(&PRAGMA, &["x, No-Cache"]);
+        assert!(RequestDirectives::parse(&headers).no_cache);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+        assert!(!RequestDirectives::parse(&headers).no_cache);
+    }
+
+    #[test]
+    fn age_is_the_first_member_of_the_first_line() {
+        let seconds = |text: &[&str]| age(&lines(&AGE, text)).map(|age| age.as_secs());
+        assert_eq!(seconds(&["7200, 0"]), Some(7200));
+        assert_eq!(seconds(&["0 , 7200"]), Some(0));
+        assert_eq!(seconds(&["0", "7200"]), Some(0));
+        for text in ["", "abc", "-7200", "7200.0", "7200;foo=bar", "x, 5", ",5"] {
+            assert_eq!(seconds(&[text]), None, "{text}");
+        }
+        assert_eq!(seconds(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(value) = HeaderValue::from_bytes(&text) {
+                let headers: HeaderMap = [CACHE_CONTROL, PRAGMA, AGE].map(|name| (name, value.clone())).into_iter().collect();
+                ResponseDirectives::parse(&headers);
+                RequestDirectives::parse(&headers);
+                age(&headers);
+            }
+        }
+
+        #[test]
+        fn a_quoted_extension_never_gives_freshness(inner in "[ -~]{0,40}") {
+            let escaped = inner.replace('\\', r"\\").replace('"', "\\\"");
+            prop_assert_eq!(response(&format!("ext=\"{escaped}\"")), ResponseDirectives::default());
+        }
+    }
+}
