@@ -1,1 +1,58 @@
-//! placeholder
+//! Bytes in, sealed bytes out.
+//!
+//! A seal covers *which* store, namespace, key, purpose and lifetime the bytes belong to, so a record that was changed,
+//! moved, replayed past its time or copied from elsewhere is refused. This crate knows nothing of HTTP, reads no file
+//! and no clock; the bytes it writes are described in `docs/format.md`.
+//!
+//! From the bottom up: [`Authentic`] is what an opened seal yields · [`MasterKey`] is 32 secret bytes · `derive` makes
+//! the keys of one envelope from it, the envelope's header and its [`Context`] · [`Sealer`] seals and opens envelopes,
+//! segment by segment, with one [`Suite`] · [`Keyring`] rotates and revokes keys · `itsdangerous` reads and writes what
+//! that library signs. Whatever is refused is a [`Fault`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use lacre_seal::{Context, Fault, Keyring, Lifetime, Moment, Purpose, Sealer, StoreId, Suite};
+//!
+//! # fn main() -> Result<(), Fault> {
+//! let keyring = Arc::new(Keyring::generate()?);
+//! let sealer = Sealer::new(Arc::clone(&keyring), Suite::default());
+//! let store = StoreId::generate()?;
+//! let key = keyring.row_key(b"GET https://example.org/");
+//! let at = Context { purpose: Purpose::Slot, store: &store, namespace: "docs", key: &key };
+//!
+//! let life = Lifetime { created: Moment::from_millis(1_000), not_after: Moment::from_millis(61_000) };
+//! let mut sealed = sealer.seal(&at, life, b"200 OK", b"Hello")?;
+//!
+//! let now = Moment::from_millis(2_000);
+//! assert_eq!(sealer.open(&at, &sealed, now)?.body.as_bytes(), b"Hello");
+//!
+//! let elsewhere = Context { namespace: "drafts", ..at };
+//! assert!(sealer.open(&elsewhere, &sealed, now).unwrap_err().is_tampering());
+//! assert!(sealer.open(&at, &sealed, Moment::from_millis(61_001)).unwrap_err().is_lapsed());
+//! sealed[120] ^= 1;
+//! assert!(sealer.open(&at, &sealed, now).unwrap_err().is_tampering());
+//! # Ok(())
+//! # }
+//! ```
+
+mod authentic;
+mod context;
+mod derive;
+mod envelope;
+mod fault;
+mod header;
+mod hex;
+mod keyring;
+mod moment;
+mod secret;
+mod segment;
+mod suite;
+
+pub use authentic::Authentic;
+pub use context::{BodyId, Context, Position, Purpose, StoreId};
+pub use envelope::{Opened, Sealer};
+pub use fault::{Fault, FaultKind};
+pub use header::{Header, SealInfo};
+pub use keyring::{KeyId, Keyring, MasterKey};
+pub use moment::{Lifetime, Moment};
+pub use suite::Suite;

@@ -1,0 +1,91 @@
+//! Authenticity as a type: bytes that came out of an opened seal.
+//!
+//! Only [`Authentic`] bytes may be decompressed or parsed, so "parse before verify" does not compile.
+//! The one way around is [`Authentic::danger_assume`].
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// Bytes whose origin was verified by opening a seal. Cloning shares them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authentic(Bytes);
+
+impl Authentic {
+    /// The door around the seal: declares bytes authentic that no seal vouches for.
+    ///
+    /// Right only for bytes that never left this process, such as what a store in memory keeps unsealed.
+    pub fn danger_assume(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// What an opened seal yields, inside this crate.
+    pub(crate) fn opened(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, borrowed.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, without a copy. What they become is no longer marked as authentic.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Applies a function of the bytes alone: what is computed from authentic bytes (decompressed, say) is authentic.
+    ///
+    /// # Errors
+    /// The function's own.
+    pub fn try_map<E>(self, function: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Self, E> {
+        function(&self.0).map(|bytes| Self(bytes.into()))
+    }
+}
+
+impl AsRef<[u8]> for Authentic {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+/// Shows the length only: contents stay out of logs.
+impl fmt::Debug for Authentic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authentic({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_content() {
+        assert_eq!(
+            format!("{:?}", Authentic::danger_assume("hidden")),
+            "Authentic(6 bytes)"
+        );
+    }
+
+    #[test]
+    fn what_is_computed_from_authentic_bytes_is_authentic() {
+        let doubled = Authentic::danger_assume("ab").try_map(|bytes| Ok::<_, ()>(bytes.repeat(2)));
+        assert_eq!(doubled.unwrap().as_bytes(), b"abab");
+        assert_eq!(Authentic::danger_assume("ab").try_map(|_| Err("no")), Err("no"));
+    }
+}

@@ -1,0 +1,176 @@
+//! Where an envelope lies: the facts that are bound into its key and never stored with it (docs/format.md §2).
+
+use std::fmt;
+
+use crate::{Fault, FaultKind, hex, secret};
+
+/// The place of an envelope, as stated by whoever seals or opens it.
+///
+/// An envelope opens only under the context it was sealed under.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What the envelope is for.
+    pub purpose: Purpose,
+    /// The store that holds it.
+    pub store: &'a StoreId,
+    /// The application's name for its part of the store; may be empty.
+    pub namespace: &'a str,
+    /// The row key it lies under, as [`Keyring::row_key`](crate::Keyring::row_key) makes them.
+    pub key: &'a [u8; 32],
+}
+
+/// What an envelope is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// What lies under a row key.
+    Slot,
+    /// A piece of a large body.
+    Chunk {
+        /// The body it belongs to.
+        body: BodyId,
+        /// Its place among the body's chunks, from 0.
+        index: u32,
+        /// Whether more chunks follow.
+        position: Position,
+    },
+}
+
+/// Whether more chunks of the same body follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// More follow.
+    Inner,
+    /// The body ends here.
+    Last,
+}
+
+impl Context<'_> {
+    /// Calls `sink` with the pieces whose concatenation is the context of §2.
+    ///
+    /// Fails when the namespace is longer than its length field can say.
+    pub(crate) fn feed(&self, mut sink: impl FnMut(&[u8])) -> Result<(), Fault> {
+        let mut detail = [0; 21];
+        let (purpose, detail): (&[u8], &[u8]) = match self.purpose {
+            Purpose::Slot => (b"slot", &[]),
+            Purpose::Chunk {
+                body,
+                index,
+                position,
+            } => {
+                detail[..16].copy_from_slice(&body.0);
+                detail[16..20].copy_from_slice(&index.to_be_bytes());
+                detail[20] = u8::from(position == Position::Last);
+                (b"chunk", &detail)
+            }
+        };
+        for part in [
+            purpose,
+            &self.store.0,
+            self.namespace.as_bytes(),
+            self.key,
+            detail,
+        ] {
+            let length = u32::try_from(part.len()).map_err(|_| Fault::from(FaultKind::TooLarge))?;
+            sink(&length.to_be_bytes());
+            sink(part);
+        }
+        Ok(())
+    }
+}
+
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// A fresh one.
+            ///
+            /// # Errors
+            /// [`FaultKind::Random`] when the operating system yields no random bytes.
+            pub fn generate() -> Result<Self, Fault> {
+                secret::random().map(Self)
+            }
+
+            /// One that was stored.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// The bytes to store.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+        }
+
+        /// 32 lower-case hexadecimal digits.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                hex::write(f, &self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    };
+}
+
+random_id! {
+    /// 16 random bytes, made with a store and kept in it.
+    StoreId
+}
+
+random_id! {
+    /// 16 random bytes that join the chunks of one large body.
+    BodyId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(context: &Context<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        context.feed(|piece| out.extend_from_slice(piece)).unwrap();
+        out
+    }
+
+    #[test]
+    fn every_part_carries_its_length() {
+        let store = StoreId::from_bytes([1; 16]);
+        let body = BodyId::from_bytes([2; 16]);
+        let purpose = Purpose::Chunk {
+            body,
+            index: 3,
+            position: Position::Last,
+        };
+        let context = Context {
+            purpose,
+            store: &store,
+            namespace: "ns",
+            key: &[4; 32],
+        };
+        let expected = [
+            b"\0\0\0\x05chunk\0\0\0\x10".as_slice(),
+            &[1; 16],
+            b"\0\0\0\x02ns\0\0\0\x20",
+            &[4; 32],
+            b"\0\0\0\x15",
+            &[2; 16],
+            b"\0\0\0\x03\x01",
+        ];
+        assert_eq!(encoded(&context), expected.concat());
+    }
+
+    #[test]
+    fn ids_are_shown_in_hexadecimal_and_never_repeat() {
+        assert_eq!(StoreId::from_bytes([0xA0; 16]).to_string(), "a0".repeat(16));
+        assert_ne!(BodyId::generate().unwrap(), BodyId::generate().unwrap());
+    }
+}

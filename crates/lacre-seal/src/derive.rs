@@ -1,0 +1,61 @@
+//! What is derived from a master key with HKDF-SHA-256: its id, an index key, and the keys of one envelope
+//! (docs/format.md §2 and §3).
+
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+use crate::{Context, Fault};
+
+/// The two halves of what one envelope derives: 32 bytes that key its segments, 32 that it shows as its commitment.
+pub(crate) struct EnvelopeKeys(Zeroizing<[[u8; 32]; 2]>);
+
+impl EnvelopeKeys {
+    /// Binds the header's fields, the salt and the context.
+    pub(crate) fn derive(
+        master: &Secret,
+        salt: &[u8; 32],
+        fields: &[u8; 48],
+        at: &Context<'_>,
+    ) -> Result<Self, Fault> {
+        let mut info = Vec::with_capacity(256);
+        info.extend_from_slice(b"lacre/v1/envelope");
+        info.extend_from_slice(fields);
+        at.feed(|piece| info.extend_from_slice(piece))?;
+        let mut okm = Zeroizing::new([[0; 32]; 2]);
+        hkdf(
+            &Salt::new(HKDF_SHA256, salt),
+            master,
+            &info,
+            okm.as_flattened_mut(),
+        )?;
+        Ok(Self(okm))
+    }
+
+    pub(crate) fn segment_key(&self) -> &[u8; 32] {
+        &self.0[0]
+    }
+
+    pub(crate) fn commitment(&self) -> &[u8; 32] {
+        &self.0[1]
+    }
+}
+
+/// Fills `out` from the master key alone, for the use that `label` names.
+pub(crate) fn labelled(master: &Secret, label: &str, out: &mut [u8]) -> Result<(), Fault> {
+    hkdf(&Salt::none(HKDF_SHA256), master, label.as_bytes(), out)
+}
+
+fn hkdf(salt: &Salt, secret: &Secret, info: &[u8], out: &mut [u8]) -> Result<(), Fault> {
+    struct Length(usize);
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    let length = Length(out.len());
+    Ok(salt
+        .extract(secret.as_bytes())
+        .expand(&[info], length)?
+        .fill(out)?)
+}

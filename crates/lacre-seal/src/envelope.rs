@@ -1,0 +1,220 @@
+//! Sealing and opening: bytes in, bytes bound to their place and lifetime out (docs/format.md §1 and §2).
+//!
+//! A reader checks in the order of §2 and stops at the first failure; nothing is decrypted before the commitment holds.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use bytes::Bytes;
+
+use crate::derive::EnvelopeKeys;
+use crate::header::{Header, Parts, SealInfo};
+use crate::moment::{Lifetime, Moment};
+use crate::segment::{Part, SegmentKey};
+use crate::{Authentic, Context, Fault, FaultKind, Keyring, Suite, secret};
+
+/// The binary logarithm of the segment size that is written.
+const SEGMENT_LOG2: u8 = 16;
+
+/// Seals with the primary key of a ring and one suite; opens what any key of the ring sealed with an accepted suite.
+#[derive(Clone, Debug)]
+pub struct Sealer {
+    keyring: Arc<Keyring>,
+    suite: Suite,
+    /// The suite, and what else was accepted.
+    accepted: Vec<Suite>,
+}
+
+/// An opened envelope.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// What is known about the body.
+    pub head: Authentic,
+    /// The body; may be empty.
+    pub body: Authentic,
+    /// By what it was sealed, when, and for how long.
+    pub seal: SealInfo,
+}
+
+impl Sealer {
+    /// A sealer that accepts its own suite and no other, so that nobody can pass off what is readable as what was encrypted.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>, suite: Suite) -> Self {
+        Self {
+            keyring,
+            suite,
+            accepted: vec![suite],
+        }
+    }
+
+    /// Opens envelopes of this suite, too: for a store that changes from one to another.
+    #[must_use]
+    pub fn also_accept(mut self, suite: Suite) -> Self {
+        if !self.accepted.contains(&suite) {
+            self.accepted.push(suite);
+        }
+        self
+    }
+
+    /// The ring.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The suite that seals.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Seals a head of at most 1 MiB and a body of at most 8 MiB for the place `at`.
+    ///
+    /// # Errors
+    /// [`TooLarge`](FaultKind::TooLarge), or [`Random`](FaultKind::Random) when the operating system yields no random bytes.
+    pub fn seal(&self, at: &Context<'_>, life: Lifetime, head: &[u8], body: &[u8]) -> Result<Vec<u8>, Fault> {
+        let salt = hedged_salt(at, life, head, body)?;
+        self.seal_with(&salt, SEGMENT_LOG2, at, life, head, body)
+    }
+
+    /// Opens an envelope that was found at `at`: head and body.
+    ///
+    /// # Errors
+    /// The first rule of docs/format.md §2 that fails, see [`FaultKind`].
+    pub fn open(&self, at: &Context<'_>, sealed: &[u8], now: Moment) -> Result<Opened, Fault> {
+        let envelope = self.unlock(at, sealed, now)?;
+        let Header {
+            seal,
+            head_len,
+            body_len,
+            ..
+        } = envelope.header;
+        let mut plain = vec![0; head_len + body_len];
+        let (head, body) = plain.split_at_mut(head_len);
+        envelope.open_head(head)?;
+        envelope.open_body(body)?;
+        let mut head = Bytes::from(plain);
+        let body = Authentic::opened(head.split_off(head_len));
+        Ok(Opened {
+            head: Authentic::opened(head),
+            body,
+            seal,
+        })
+    }
+
+    /// Opens the head alone. The body is neither read nor verified.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), except for what is wrong with the body's segments.
+    pub fn open_head(
+        &self,
+        at: &Context<'_>,
+        sealed: &[u8],
+        now: Moment,
+    ) -> Result<(Authentic, SealInfo), Fault> {
+        let envelope = self.unlock(at, sealed, now)?;
+        let mut head = vec![0; envelope.header.head_len];
+        envelope.open_head(&mut head)?;
+        Ok((Authentic::opened(head.into()), envelope.header.seal))
+    }
+
+    /// Every step of §2 before the segments.
+    fn unlock<'a>(&self, at: &Context<'_>, sealed: &'a [u8], now: Moment) -> Result<Unlocked<'a>, Fault> {
+        let Parts {
+            header,
+            fields,
+            salt,
+            commitment,
+            head,
+            body,
+        } = Parts::of(sealed, &self.accepted)?;
+        let SealInfo {
+            key_id,
+            suite,
+            not_after,
+            epoch,
+            ..
+        } = header.seal;
+        let keys = EnvelopeKeys::derive(self.keyring.master(key_id)?, salt, fields, at)?;
+        verify_slices_are_equal(keys.commitment(), commitment).map_err(|_| FaultKind::BadCommitment)?;
+        if epoch < self.keyring.epoch() {
+            return Err(FaultKind::Revoked(epoch).into());
+        }
+        if now > not_after {
+            return Err(FaultKind::Expired(not_after).into());
+        }
+        Ok(Unlocked {
+            header,
+            key: SegmentKey::new(suite, keys.segment_key())?,
+            head,
+            body,
+        })
+    }
+
+    /// The deterministic part of sealing. A salt must never serve two envelopes.
+    pub(crate) fn seal_with(
+        &self,
+        salt: &[u8; 32],
+        segment_log2: u8,
+        at: &Context<'_>,
+        life: Lifetime,
+        head: &[u8],
+        body: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        let seal = SealInfo {
+            key_id: self.keyring.primary(),
+            suite: self.suite,
+            created: life.created,
+            not_after: life.not_after,
+            epoch: self.keyring.epoch(),
+        };
+        let header = Header {
+            seal,
+            head_len: head.len(),
+            body_len: body.len(),
+            segment_log2,
+        };
+        let fields = header.encode()?;
+        let keys = EnvelopeKeys::derive(self.keyring.master(seal.key_id)?, salt, &fields, at)?;
+        let key = SegmentKey::new(self.suite, keys.segment_key())?;
+
+        let mut sealed = Vec::with_capacity(header.envelope_len());
+        sealed.extend_from_slice(&fields);
+        sealed.extend_from_slice(salt);
+        sealed.extend_from_slice(keys.commitment());
+        let segments = sealed.len();
+        sealed.resize(header.envelope_len(), 0);
+        let (head_out, body_out) = sealed[segments..].split_at_mut(header.sealed_lens().0);
+        header.cut().seal(&key, Part::Head, head, head_out)?;
+        header.cut().seal(&key, Part::Body, body, body_out)?;
+        Ok(sealed)
+    }
+}
+
+/// An envelope whose commitment holds, whose epoch stands and whose time has not passed.
+struct Unlocked<'a> {
+    header: Header,
+    key: SegmentKey,
+    head: &'a [u8],
+    body: &'a [u8],
+}
+
+impl Unlocked<'_> {
+    fn open_head(&self, out: &mut [u8]) -> Result<(), Fault> {
+        self.header.cut().open(&self.key, Part::Head, self.head, out)
+    }
+
+    fn open_body(&self, out: &mut [u8]) -> Result<(), Fault> {
+        self.header.cut().open(&self.key, Part::Body, self.body, out)
+    }
+}
+
+/// A fresh salt, which stays fresh when a restored machine repeats its random state (§2).
+fn hedged_salt(at: &Context<'_>, life: Lifetime, head: &[u8], body: &[u8]) -> Result<[u8; 32], Fault> {
+    let mut hasher = blake3::Hasher::new_keyed(&secret::random()?);
+    hasher.update(&life.created.as_millis().to_be_bytes());
+    at.feed(|piece| {
+        hasher.update(piece);
+    })?;
+    Ok(hasher.update(head).update(body).finalize().into())
+}

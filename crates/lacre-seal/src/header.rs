@@ -1,0 +1,189 @@
+//! The header of an envelope: 112 bytes, of which nothing is true until the commitment has been compared
+//! (docs/format.md §1).
+
+use crate::segment::Cut;
+use crate::{Fault, FaultKind, KeyId, Moment, Suite};
+
+const MAGIC: [u8; 4] = *b"\x89LAC";
+const VERSION: u8 = 1;
+/// Bytes before the salt.
+const FIELDS: usize = 48;
+/// Bytes before the segments: fields, salt and commitment.
+const LEN: usize = FIELDS + 32 + 32;
+const MOST_HEAD: usize = 1 << 20;
+const MOST_BODY: usize = 8 << 20;
+
+/// What an envelope says about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// By what, when and for how long it was sealed.
+    pub seal: SealInfo,
+    /// Bytes of plaintext head.
+    pub head_len: usize,
+    /// Bytes of plaintext body.
+    pub body_len: usize,
+    pub(crate) segment_log2: u8,
+}
+
+/// By what an envelope was sealed, when, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealInfo {
+    /// The master key it was sealed with.
+    pub key_id: KeyId,
+    /// The suite that protects it.
+    pub suite: Suite,
+    /// When it was sealed.
+    pub created: Moment,
+    /// The last moment at which it may be opened.
+    pub not_after: Moment,
+    /// The keyring's epoch when it was sealed.
+    pub epoch: u64,
+}
+
+impl Header {
+    /// Reads what an envelope claims, for display, and for finding what to look at. Nothing has been verified:
+    /// whoever can write the store can make it say anything.
+    ///
+    /// # Errors
+    /// [`NotAnEnvelope`](FaultKind::NotAnEnvelope), [`UnknownVersion`](FaultKind::UnknownVersion),
+    /// [`Malformed`](FaultKind::Malformed) or, for a suite that does not exist, [`WrongSuite`](FaultKind::WrongSuite).
+    pub fn peek_unverified(sealed: &[u8]) -> Result<Self, Fault> {
+        Ok(Parts::of(sealed, &Suite::ALL)?.header)
+    }
+
+    fn read(fields: &[u8; FIELDS], accepted: &[Suite]) -> Result<Self, FaultKind> {
+        let mut fields = Fields(fields);
+        let [_, _, _, _, _, suite, flags, segment_log2] = fields.take();
+        if flags != 0 {
+            return Err(FaultKind::Malformed("flags"));
+        }
+        let suite = Suite::from_id(suite).filter(|suite| accepted.contains(suite));
+        let suite = suite.ok_or(FaultKind::WrongSuite)?;
+        if !(12..=24).contains(&segment_log2) {
+            return Err(FaultKind::Malformed("segment size"));
+        }
+        let key_id = KeyId::from_bytes(fields.take());
+        let epoch = u64::from_be_bytes(fields.take());
+        let [created, not_after] =
+            [fields.take(), fields.take()].map(|millis| Moment::from_millis(u64::from_be_bytes(millis)));
+        let [head_len, body_len] =
+            [fields.take(), fields.take()].map(|length| u32::from_be_bytes(length) as usize);
+        let seal = SealInfo {
+            key_id,
+            suite,
+            created,
+            not_after,
+            epoch,
+        };
+        let header = Self {
+            seal,
+            head_len,
+            body_len,
+            segment_log2,
+        };
+        if header.is_within_caps() {
+            Ok(header)
+        } else {
+            Err(FaultKind::Malformed("head or body length"))
+        }
+    }
+
+    /// The fields as they stand in the envelope, before the salt.
+    ///
+    /// Fails with [`TooLarge`](FaultKind::TooLarge) for a head or body over its cap.
+    pub(crate) fn encode(&self) -> Result<[u8; FIELDS], FaultKind> {
+        if !self.is_within_caps() {
+            return Err(FaultKind::TooLarge);
+        }
+        let mut out = [0; FIELDS];
+        out[..4].copy_from_slice(&MAGIC);
+        out[4..8].copy_from_slice(&[VERSION, self.seal.suite.id(), 0, self.segment_log2]);
+        out[8..16].copy_from_slice(self.seal.key_id.as_bytes());
+        out[16..24].copy_from_slice(&self.seal.epoch.to_be_bytes());
+        out[24..32].copy_from_slice(&self.seal.created.as_millis().to_be_bytes());
+        out[32..40].copy_from_slice(&self.seal.not_after.as_millis().to_be_bytes());
+        // Both fit: they are within their caps.
+        out[40..44].copy_from_slice(&(self.head_len as u32).to_be_bytes());
+        out[44..].copy_from_slice(&(self.body_len as u32).to_be_bytes());
+        Ok(out)
+    }
+
+    pub(crate) const fn cut(&self) -> Cut {
+        Cut::new(self.seal.suite, self.segment_log2)
+    }
+
+    /// The length of the whole envelope.
+    pub(crate) const fn envelope_len(&self) -> usize {
+        let (head, body) = self.sealed_lens();
+        LEN + head + body
+    }
+
+    /// The lengths of the sealed head and the sealed body.
+    pub(crate) const fn sealed_lens(&self) -> (usize, usize) {
+        (
+            self.cut().sealed_len(self.head_len),
+            self.cut().sealed_len(self.body_len),
+        )
+    }
+
+    const fn is_within_caps(&self) -> bool {
+        self.head_len <= MOST_HEAD && self.body_len <= MOST_BODY
+    }
+}
+
+/// An envelope taken apart. Nothing has been verified.
+pub(crate) struct Parts<'a> {
+    pub(crate) header: Header,
+    pub(crate) fields: &'a [u8; FIELDS],
+    pub(crate) salt: &'a [u8; 32],
+    pub(crate) commitment: &'a [u8; 32],
+    /// The head's segments.
+    pub(crate) head: &'a [u8],
+    /// The body's segments.
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Checks everything that can be checked without a key, in the order of §2.
+    pub(crate) fn of(sealed: &'a [u8], accepted: &[Suite]) -> Result<Self, FaultKind> {
+        const BAD_LENGTH: FaultKind = FaultKind::Malformed("length");
+        if !sealed.starts_with(&MAGIC) {
+            return Err(FaultKind::NotAnEnvelope);
+        }
+        match sealed.get(MAGIC.len()) {
+            Some(&VERSION) => {}
+            Some(&other) => return Err(FaultKind::UnknownVersion(other)),
+            None => return Err(BAD_LENGTH),
+        }
+        let (fields, rest) = sealed.split_first_chunk().ok_or(BAD_LENGTH)?;
+        let (salt, rest) = rest.split_first_chunk().ok_or(BAD_LENGTH)?;
+        let (commitment, segments) = rest.split_first_chunk().ok_or(BAD_LENGTH)?;
+        let header = Header::read(fields, accepted)?;
+        let (head, body) = header.sealed_lens();
+        if segments.len() != head + body {
+            return Err(BAD_LENGTH);
+        }
+        let (head, body) = segments.split_at(head);
+        Ok(Self {
+            header,
+            fields,
+            salt,
+            commitment,
+            head,
+            body,
+        })
+    }
+}
+
+/// A run of fields, read one after the other.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        let (field, rest) = self.0.split_at(N);
+        out.copy_from_slice(field);
+        self.0 = rest;
+        out
+    }
+}

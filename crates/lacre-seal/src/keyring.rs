@@ -1,0 +1,411 @@
+//! Master keys, and the ring that holds them: one that seals, more that only open (docs/format.md §3).
+//!
+//! A ring is a value: reading and keeping its text is the caller's part.
+
+use std::fmt;
+
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use crate::secret::{self, Secret};
+use crate::{Fault, FaultKind, derive, hex};
+
+/// Keys in one ring, at most.
+const MOST_KEYS: usize = 64;
+/// Bytes of a ring's text, at most.
+const MOST_TEXT: usize = 64 * 1024;
+/// The first line of a ring's text.
+const FIRST_LINE: &str = "lacre-keyring-v1";
+
+/// The keys of one user or application, and the epoch below which nothing is opened any more.
+///
+/// The index key names rows and outlives every rotation; the primary seals; every key in the ring opens.
+#[derive(Clone)]
+pub struct Keyring {
+    index: Secret,
+    epoch: u64,
+    primary: MasterKey,
+    /// Newest first.
+    verify: Vec<MasterKey>,
+}
+
+impl Keyring {
+    /// A ring with a fresh key.
+    ///
+    /// # Errors
+    /// [`FaultKind::Random`] when the operating system yields no random bytes.
+    pub fn generate() -> Result<Self, Fault> {
+        let (index, primary) = (Secret::generate()?, MasterKey::generate()?);
+        Ok(Self {
+            index,
+            epoch: 0,
+            primary,
+            verify: Vec::new(),
+        })
+    }
+
+    /// The ring of a bare key: its index key is derived from it, its epoch is 0.
+    ///
+    /// # Errors
+    /// [`FaultKind::Provider`] when the cryptographic provider fails.
+    pub fn from_master(primary: MasterKey) -> Result<Self, Fault> {
+        let mut index = Secret::blank();
+        derive::labelled(&primary.secret, "lacre/v1/index", index.as_mut_slice())?;
+        Ok(Self {
+            index,
+            epoch: 0,
+            primary,
+            verify: Vec::new(),
+        })
+    }
+
+    /// Reads the text of a ring, or one line with a bare key; at most 64 keys and 64 KiB.
+    ///
+    /// # Errors
+    /// [`NotAKeyring`](FaultKind::NotAKeyring), [`BadKeyringLine`](FaultKind::BadKeyringLine),
+    /// [`KeyringNeeds`](FaultKind::KeyringNeeds), [`DuplicateKey`](FaultKind::DuplicateKey),
+    /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge), [`BadKey`](FaultKind::BadKey) or
+    /// [`WeakKey`](FaultKind::WeakKey); never with the text itself.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.len() > MOST_TEXT {
+            return Err(FaultKind::KeyringTooLarge.into());
+        }
+        let mut lines = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+            .map(|(number, line)| (number + 1, line));
+        match lines.next() {
+            Some((_, FIRST_LINE)) => Self::parse_lines(lines),
+            Some((_, bare)) if lines.next().is_none() && !bare.starts_with("lacre-keyring") => {
+                Self::from_master(MasterKey::parse(bare)?)
+            }
+            _ => Err(FaultKind::NotAKeyring.into()),
+        }
+    }
+
+    fn parse_lines<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Result<Self, Fault> {
+        let (mut index, mut epoch, mut primary, mut verify) = (None, None, None, Vec::new());
+        for (number, line) in lines {
+            let bad_line = FaultKind::BadKeyringLine(number);
+            let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+            match name {
+                "index" => once("index", &mut index, Secret::from_base64url(value)?)?,
+                "epoch" => once("epoch", &mut epoch, decimal(value).ok_or(bad_line)?)?,
+                "primary" => once("primary", &mut primary, MasterKey::from_base64url(value)?)?,
+                "verify" if verify.len() + 1 == MOST_KEYS => return Err(FaultKind::KeyringTooLarge.into()),
+                "verify" => verify.push(MasterKey::from_base64url(value)?),
+                _ => return Err(bad_line.into()),
+            }
+        }
+        let ring = Self {
+            index: index.ok_or(FaultKind::KeyringNeeds("index"))?,
+            epoch: epoch.ok_or(FaultKind::KeyringNeeds("epoch"))?,
+            primary: primary.ok_or(FaultKind::KeyringNeeds("primary"))?,
+            verify,
+        };
+        let ids: Vec<KeyId> = ring.key_ids().collect();
+        match ids
+            .iter()
+            .enumerate()
+            .find(|(place, id)| ids[..*place].contains(id))
+        {
+            Some((_, twice)) => Err(FaultKind::DuplicateKey(*twice).into()),
+            None => Ok(ring),
+        }
+    }
+
+    /// The ring as text, secrets included; [`parse`](Self::parse) reads it back.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<String> {
+        // Large enough from the start: growing would leave parts of the keys in freed memory.
+        let mut text = Zeroizing::new(String::with_capacity(128 + 64 * (2 + self.verify.len())));
+        text.push_str(FIRST_LINE);
+        text.push_str("\nindex ");
+        self.index.push_base64url(&mut text);
+        text.push_str("\nepoch ");
+        text.push_str(&self.epoch.to_string());
+        for (place, key) in self.keys().enumerate() {
+            text.push_str(if place == 0 { "\nprimary " } else { "\nverify " });
+            key.secret.push_base64url(&mut text);
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn primary(&self) -> KeyId {
+        self.primary.id
+    }
+
+    /// The ids of every key, the primary first.
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.keys().map(MasterKey::id)
+    }
+
+    /// What was sealed under a lower epoch is revoked.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Makes a fresh key the primary, and returns its id; the old primary only opens from now on.
+    ///
+    /// Rows keep their names, since the index key stays.
+    ///
+    /// # Errors
+    /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge) when the ring is full, [`Random`](FaultKind::Random) when the
+    /// operating system yields no random bytes; the ring is unchanged then.
+    pub fn rotate(&mut self) -> Result<KeyId, Fault> {
+        if self.verify.len() + 1 == MOST_KEYS {
+            return Err(FaultKind::KeyringTooLarge.into());
+        }
+        let old = std::mem::replace(&mut self.primary, MasterKey::generate()?);
+        self.verify.insert(0, old);
+        Ok(self.primary.id)
+    }
+
+    /// Forgets a verify-only key: what it sealed cannot be opened any more.
+    ///
+    /// # Errors
+    /// [`KeyInUse`](FaultKind::KeyInUse) for the primary, [`UnknownKey`](FaultKind::UnknownKey) for a key that is not here.
+    pub fn retire(&mut self, id: KeyId) -> Result<(), Fault> {
+        if id == self.primary.id {
+            return Err(FaultKind::KeyInUse(id).into());
+        }
+        let place = self
+            .verify
+            .iter()
+            .position(|key| key.id == id)
+            .ok_or(FaultKind::UnknownKey(id))?;
+        self.verify.remove(place);
+        Ok(())
+    }
+
+    /// Revokes everything sealed so far, by any key of this ring, and returns the new epoch.
+    pub fn raise_epoch(&mut self) -> u64 {
+        self.epoch = self.epoch.saturating_add(1);
+        self.epoch
+    }
+
+    /// The name of a row: the keyed BLAKE3 digest of an injective identity (docs/format.md §5).
+    #[must_use]
+    pub fn row_key(&self, identity: &[u8]) -> [u8; 32] {
+        blake3::keyed_hash(self.index.as_bytes(), identity).into()
+    }
+
+    pub(crate) fn master(&self, id: KeyId) -> Result<&Secret, Fault> {
+        let found = self.keys().find(|key| key.id == id);
+        Ok(&found.ok_or(FaultKind::UnknownKey(id))?.secret)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &MasterKey> {
+        std::iter::once(&self.primary).chain(&self.verify)
+    }
+}
+
+/// Shows ids and the epoch, no key.
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<KeyId> = self.key_ids().collect();
+        f.debug_struct("Keyring")
+            .field("epoch", &self.epoch)
+            .field("keys", &ids)
+            .finish_non_exhaustive()
+    }
+}
+
+fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), FaultKind> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(FaultKind::KeyringNeeds(name)),
+    }
+}
+
+/// Digits and nothing else: `u64::from_str` alone would take a sign.
+fn decimal(text: &str) -> Option<u64> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+/// 32 uniformly random bytes, wiped on drop.
+#[derive(Clone)]
+pub struct MasterKey {
+    secret: Secret,
+    id: KeyId,
+}
+
+impl MasterKey {
+    /// A fresh key from the operating system's generator.
+    ///
+    /// # Errors
+    /// [`FaultKind::Random`] when it yields no random bytes.
+    pub fn generate() -> Result<Self, Fault> {
+        Self::new(Secret::generate()?)
+    }
+
+    /// Reads a bare key: 64 hexadecimal digits, or 43 (44 with padding) characters of base64 in either alphabet.
+    ///
+    /// # Errors
+    /// [`BadKey`](FaultKind::BadKey) for any other text, [`WeakKey`](FaultKind::WeakKey) for bytes that cannot be random.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        const PADDING: GeneralPurposeConfig =
+            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+        let (standard, url_safe) = (
+            GeneralPurpose::new(&STANDARD, PADDING),
+            GeneralPurpose::new(&URL_SAFE, PADDING),
+        );
+        Self::new(Secret::try_fill(|out| {
+            hex::read(text, out)
+                .or_else(|| secret::decode(&url_safe, text, out))
+                .or_else(|| secret::decode(&standard, text, out))
+        })?)
+    }
+
+    /// The id that envelopes name this key by.
+    #[must_use]
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    fn from_base64url(text: &str) -> Result<Self, Fault> {
+        Self::new(Secret::from_base64url(text)?)
+    }
+
+    fn new(secret: Secret) -> Result<Self, Fault> {
+        let mut id = KeyId([0; 8]);
+        derive::labelled(&secret, "lacre/v1/key-id", &mut id.0)?;
+        Ok(Self { secret, id })
+    }
+}
+
+/// Shows the id, not the key.
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MasterKey({})", self.id)
+    }
+}
+
+/// Eight bytes that name a master key and tell nothing else about it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; 8]);
+
+impl KeyId {
+    /// The bytes as they stand in an envelope.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+
+    /// `k-` and the first eight hexadecimal digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate("k-".len() + 8);
+        text
+    }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// `k-` and 16 hexadecimal digits.
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("k-")?;
+        hex::write(f, &self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_survives_its_own_text() {
+        let mut ring = Keyring::generate().unwrap();
+        ring.rotate().unwrap();
+        ring.raise_epoch();
+        let text = ring.to_text();
+        let back = Keyring::parse(&text).unwrap();
+        assert_eq!(back.to_text(), text);
+        assert_eq!(back.epoch(), 1);
+        assert!(back.key_ids().eq(ring.key_ids()));
+        assert!(text.capacity() >= text.len(), "grown while it was written");
+    }
+
+    #[test]
+    fn rotation_keeps_row_names_and_demotes_the_old_key() {
+        let mut ring = Keyring::generate().unwrap();
+        let (old, row) = (ring.primary(), ring.row_key(b"row"));
+        let new = ring.rotate().unwrap();
+        assert!(ring.key_ids().eq([new, old]));
+        assert_eq!(ring.row_key(b"row"), row);
+    }
+
+    #[test]
+    fn only_verify_keys_can_be_retired() {
+        let mut ring = Keyring::generate().unwrap();
+        let old = ring.primary();
+        assert_eq!(ring.retire(old).unwrap_err().kind(), FaultKind::KeyInUse(old));
+        ring.rotate().unwrap();
+        ring.retire(old).unwrap();
+        assert_eq!(ring.retire(old).unwrap_err().kind(), FaultKind::UnknownKey(old));
+    }
+
+    #[test]
+    fn the_number_of_keys_is_bounded() {
+        let mut ring = Keyring::generate().unwrap();
+        for _ in 1..MOST_KEYS {
+            ring.rotate().unwrap();
+        }
+        assert_eq!(ring.rotate().unwrap_err().kind(), FaultKind::KeyringTooLarge);
+        let full = ring.to_text();
+        assert!(Keyring::parse(&full).is_ok());
+        let mut over = Zeroizing::new(full.to_string() + "verify ");
+        MasterKey::generate().unwrap().secret.push_base64url(&mut over);
+        assert_eq!(
+            Keyring::parse(&over).unwrap_err().kind(),
+            FaultKind::KeyringTooLarge
+        );
+        let long = "#".repeat(MOST_TEXT + 1);
+        assert_eq!(
+            Keyring::parse(&long).unwrap_err().kind(),
+            FaultKind::KeyringTooLarge
+        );
+    }
+
+    #[test]
+    fn a_key_listed_twice_is_refused() {
+        let ring = Keyring::generate().unwrap();
+        let twice = ring.to_text().replace("primary", "verify");
+        let text = ring.to_text().to_string() + twice.lines().last().unwrap();
+        assert_eq!(
+            Keyring::parse(&text).unwrap_err().kind(),
+            FaultKind::DuplicateKey(ring.primary())
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let key = MasterKey::generate().unwrap();
+        let id = key.id();
+        assert_eq!(format!("{key:?}"), format!("MasterKey({id})"));
+        let ring = Keyring::from_master(key).unwrap();
+        assert_eq!(
+            format!("{ring:?}"),
+            format!("Keyring {{ epoch: 0, keys: [{id}], .. }}")
+        );
+        assert_eq!(id.short(), id.to_string()[..10]);
+    }
+}
