@@ -47,6 +47,8 @@ mod moment;
 mod secret;
 mod segment;
 mod suite;
+#[cfg(test)]
+mod vectors;
 
 pub use authentic::Authentic;
 pub use context::{BodyId, Context, Position, Purpose, StoreId};
