@@ -1,5 +1,11 @@
-//! The identity of a request.
+//! The identity of a request (docs/format.md §5): an injective encoding of what makes two requests the same, and its digest.
+//!
+//! Secrets may be part of an identity, since only its keyed digest leaves this module. The digest is the caller's: no key lives here.
 
+use crate::policy::{MatchHeaders, Partition, Policy, QueryOrder};
+use crate::{RequestOptions, vary};
+use http::{HeaderMap, HeaderName, Method, Uri, header, request};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The row key: a keyed digest of a request's identity. It is all that a store gets to see of a request.
@@ -34,5 +40,314 @@ impl fmt::Display for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({self:.8}…)")
+    }
+}
+
+/// A keyed digest: 32 bytes that nobody without its key can compute or guess from.
+pub trait Digest: Send + Sync {
+    /// The digest of an identity.
+    fn digest(&self, identity: &[u8]) -> [u8; 32];
+}
+
+impl<F: Fn(&[u8]) -> [u8; 32] + Send + Sync> Digest for F {
+    fn digest(&self, identity: &[u8]) -> [u8; 32] {
+        self(identity)
+    }
+}
+
+/// Request headers that some servers let change which resource is meant. They tell requests apart whatever Vary says.
+const ROUTING: [&str; 8] = [
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Headers that say how a message travels or how caches treat it, not what is asked for; "match all headers" leaves them out.
+const NOT_MATCHED: [HeaderName; 12] = [
+    header::CACHE_CONTROL,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::PRAGMA,
+    header::RANGE,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+mod tag {
+    pub(super) const METHOD: u8 = 0x01;
+    pub(super) const AUTHORITY: u8 = 0x02;
+    pub(super) const PATH: u8 = 0x03;
+    pub(super) const QUERY: u8 = 0x04;
+    pub(super) const BODY: u8 = 0x05;
+    pub(super) const HEADER: u8 = 0x06;
+    pub(super) const CREDENTIAL: u8 = 0x07;
+    pub(super) const PARTITION: u8 = 0x08;
+    pub(super) const CUSTOM: u8 = 0x09;
+    pub(super) const VARIANT: u8 = 0x0A;
+    pub(super) const RANGE: u8 = 0x0B;
+}
+
+/// The key of a request: what is asked (`method`, which for HEAD may be GET, `uri`, body, matched headers) and on whose behalf.
+pub(crate) fn request_key(
+    policy: &Policy,
+    digest: &dyn Digest,
+    method: &Method,
+    uri: &Uri,
+    request: &request::Parts,
+    body: &[u8],
+    options: &RequestOptions,
+) -> Key {
+    let mut identity = Identity::new(b"lacre/v1/request");
+    if let Some(key_fn) = &policy.key_fn {
+        identity.field(tag::CUSTOM, key_fn(request, body).as_bytes());
+    } else {
+        identity.field(tag::METHOD, method.as_str().as_bytes());
+        identity.url(policy, uri);
+        identity.body(policy, &request.headers, body);
+        identity.matched_headers(policy, &request.headers);
+    }
+    if policy.partition == Partition::Credentials {
+        identity.credentials(policy, uri, &request.headers);
+    }
+    if let Some(partition) = &options.partition {
+        identity.field(tag::PARTITION, partition.as_bytes());
+    }
+    Key(digest.digest(&identity.0))
+}
+
+/// The key of the variant of `request` that `headers` select among those that vary by `names`, and by `range` for a partial response.
+pub(crate) fn variant_key(
+    digest: &dyn Digest,
+    request: &Key,
+    names: &[HeaderName],
+    headers: &HeaderMap,
+    range: Option<&[u8]>,
+) -> Key {
+    let mut identity = Identity::new(b"lacre/v1/variant");
+    identity.part(&request.0);
+    for name in names {
+        let value = vary::normalised(headers, name);
+        let mut field = Vec::with_capacity(64);
+        prefixed(&mut field, name.as_str().as_bytes());
+        field.push(u8::from(value.is_some()));
+        if let Some(value) = value {
+            prefixed(&mut field, &value);
+        }
+        identity.field(tag::VARIANT, &field);
+    }
+    if let Some(range) = range {
+        identity.field(tag::RANGE, range);
+    }
+    Key(digest.digest(&identity.0))
+}
+
+struct Identity(Vec<u8>);
+
+fn prefixed(out: &mut Vec<u8>, value: &[u8]) {
+    // Nothing that reaches an identity is near 4 GiB; were it so, saturating keeps the encoding from wrapping around.
+    out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(value);
+}
+
+impl Identity {
+    fn new(label: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(label);
+        Self(bytes)
+    }
+
+    fn part(&mut self, value: &[u8]) {
+        prefixed(&mut self.0, value);
+    }
+
+    fn field(&mut self, tag: u8, value: &[u8]) {
+        self.0.push(tag);
+        self.part(value);
+    }
+
+    fn header(&mut self, tag: u8, name: &str, value: &[u8]) {
+        self.0.push(tag);
+        let length = 8 + name.len() + value.len();
+        self.0.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        self.part(name.as_bytes());
+        self.part(value);
+    }
+
+    fn url(&mut self, policy: &Policy, uri: &Uri) {
+        self.field(tag::AUTHORITY, origin(uri).as_bytes());
+        let path = uri.path();
+        self.field(tag::PATH, if path.is_empty() { b"/" } else { path.as_bytes() });
+        if let Some(query) = uri.query() {
+            self.field(tag::QUERY, normalised_query(policy, query).as_bytes());
+        }
+    }
+
+    fn body(&mut self, policy: &Policy, headers: &HeaderMap, body: &[u8]) {
+        if !body.is_empty() {
+            let normalised = policy.ignored.body(headers.get(header::CONTENT_TYPE), body);
+            self.field(tag::BODY, blake3::hash(&normalised).as_bytes());
+        }
+    }
+
+    fn matched_headers(&mut self, policy: &Policy, headers: &HeaderMap) {
+        let mut matched: Vec<&HeaderName> = match &policy.match_headers {
+            MatchHeaders::None => Vec::new(),
+            MatchHeaders::All => headers.keys().filter(|name| !NOT_MATCHED.contains(name)).collect(),
+            MatchHeaders::Only(names) => names.iter().filter(|name| headers.contains_key(*name)).collect(),
+        };
+        matched.extend(headers.keys().filter(|name| ROUTING.contains(&name.as_str())));
+        matched.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        matched.dedup();
+        for name in matched {
+            match vary::normalised(headers, name) {
+                Some(_) if policy.ignored.matches(name.as_str()) => {
+                    self.header(tag::HEADER, name.as_str(), b"REDACTED");
+                }
+                Some(value) => self.header(tag::HEADER, name.as_str(), &value),
+                None => {}
+            }
+        }
+    }
+
+    fn credentials(&mut self, policy: &Policy, uri: &Uri, headers: &HeaderMap) {
+        if let Some(userinfo) = userinfo(uri) {
+            self.header(tag::CREDENTIAL, ":userinfo", userinfo.as_bytes());
+        }
+        let mut names: Vec<&HeaderName> =
+            headers.keys().filter(|name| policy.redactor.is_credential(name.as_str())).collect();
+        names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        for name in names {
+            if let Some(value) = vary::normalised(headers, name) {
+                self.header(tag::CREDENTIAL, name.as_str(), &value);
+            }
+        }
+    }
+}
+
+/// `scheme://host[:port]`, lower case, without userinfo and without the scheme's own port (RFC 9110 §4.2.3).
+pub(crate) fn origin(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or("http").to_ascii_lowercase();
+    let host = uri.host().unwrap_or("").to_ascii_lowercase();
+    match (uri.port_u16(), scheme.as_str()) {
+        (None, _) | (Some(80), "http") | (Some(443), "https") => format!("{scheme}://{host}"),
+        (Some(port), _) => format!("{scheme}://{host}:{port}"),
+    }
+}
+
+fn userinfo(uri: &Uri) -> Option<&str> {
+    uri.authority()?.as_str().rsplit_once('@').map(|(userinfo, _)| userinfo)
+}
+
+fn normalised_query<'a>(policy: &Policy, query: &'a str) -> Cow<'a, str> {
+    let query = policy.ignored.query(query);
+    match policy.query_order {
+        QueryOrder::Significant => query,
+        QueryOrder::Sorted => {
+            let mut parameters: Vec<&str> = query.split('&').collect();
+            parameters.sort_unstable();
+            Cow::Owned(parameters.join("&"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn key(policy: &Policy, request: Request<&str>) -> Key {
+        let (parts, body) = request.into_parts();
+        let digest = |identity: &[u8]| *blake3::hash(identity).as_bytes();
+        request_key(policy, &digest, &parts.method, &parts.uri, &parts, body.as_bytes(), &RequestOptions::new())
+    }
+
+    fn get(uri: &str) -> Request<&'static str> {
+        Request::get(uri).body("").unwrap()
+    }
+
+    fn with(uri: &str, name: &str, value: &str) -> Request<&'static str> {
+        Request::get(uri).header(name, value).body("").unwrap()
+    }
+
+    #[test]
+    fn equivalent_urls_share_a_key() {
+        let policy = Policy::rfc9111();
+        let expected = key(&policy, get("http://example.com/a?b"));
+        for same in ["http://EXAMPLE.com/a?b", "HTTP://example.com:80/a?b", "http://example.com:80/a?b"] {
+            assert_eq!(key(&policy, get(same)), expected, "{same}");
+        }
+    }
+
+    #[test]
+    fn different_requests_never_share_a_key() {
+        let policy = Policy::rfc9111().methods([Method::GET, Method::POST]);
+        let post = |uri: &str, body: &'static str| Request::post(uri).body(body).unwrap();
+        let requests = vec![
+            get("http://example.com/"),
+            get("https://example.com/"),
+            get("http://example.com:8080/"),
+            get("http://example.com/?"),
+            get("http://example.com/?a"),
+            get("http://example.com/?a="),
+            get("http://example.com/?a=1&b=2"),
+            get("http://example.com/?b=2&a=1"),
+            get("http://example.com/a"),
+            post("http://example.com/?a=1", "&b=2"),
+            post("http://example.com/?a=1&b=2", ""),
+            post("http://example.com/", "[1,2]"),
+            post("http://example.com/", "[2,1]"),
+            with("http://example.com/", "authorization", "Bearer 1"),
+            with("http://example.com/", "authorization", "Bearer 2"),
+            with("http://example.com/", "cookie", "Bearer 1"),
+            with("http://example.com/", "x-api-key", "1"),
+            get("http://user:pass@example.com/"),
+            with("http://example.com/", "x-forwarded-host", "evil.example"),
+            with("http://example.com/", "x-original-url", "/admin"),
+        ];
+        let keys: std::collections::HashSet<Key> =
+            requests.iter().map(|request| key(&policy, request.clone())).collect();
+        assert_eq!(keys.len(), requests.len());
+    }
+
+    #[test]
+    fn an_ignored_parameter_tells_with_from_without_and_nothing_more() {
+        let policy = Policy::rfc9111().ignored_parameters(["Nonce"]);
+        assert_eq!(key(&policy, get("http://h/?nonce=1")), key(&policy, get("http://h/?nonce=2")));
+        assert_ne!(key(&policy, get("http://h/?nonce=1")), key(&policy, get("http://h/")));
+    }
+
+    #[test]
+    fn ignoring_a_credential_header_does_not_merge_its_users() {
+        let policy = Policy::rfc9111().ignored_parameters(["Authorization"]);
+        let of = |value| key(&policy, with("http://h/", "authorization", value));
+        assert_ne!(of("a"), of("b"));
+        let shared = policy.clone().danger_share_across_credentials();
+        assert_eq!(
+            key(&shared, with("http://h/", "authorization", "a")),
+            key(&shared, with("http://h/", "authorization", "b"))
+        );
+    }
+
+    #[test]
+    fn sorted_queries_share_a_key_where_the_user_says_so() {
+        let policy = Policy::rfc9111().query_order(QueryOrder::Sorted);
+        assert_eq!(key(&policy, get("http://h/?a=1&b=2")), key(&policy, get("http://h/?b=2&a=1")));
+    }
+
+    #[test]
+    fn a_callers_own_key_replaces_the_url_but_not_the_partition() {
+        let policy = Policy::rfc9111().key_fn(|parts, _| parts.uri.path().to_owned());
+        assert_eq!(key(&policy, get("http://a/x")), key(&policy, get("http://b/x")));
+        assert_ne!(key(&policy, get("http://a/x")), key(&policy, with("http://a/x", "cookie", "s=1")));
     }
 }

@@ -1,6 +1,7 @@
 //! What a store may hold under one key. A slot says nothing of how it is encoded, sealed or kept.
 
 use crate::{Key, Timestamp, Ttl};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
 /// What lies under one [`Key`]. `B` is the caller's handle on a body; the engine passes it through untouched.
@@ -44,8 +45,6 @@ pub struct Entry<B> {
     pub received: Timestamp,
     /// The user's own lifetime, counted from `received`; `None`: the response decides.
     pub ttl: Option<Ttl>,
-    /// The user wants every use validated.
-    pub revalidate: bool,
     /// The user's labels, for invalidation in groups.
     pub tags: Vec<String>,
     /// The body.
@@ -70,9 +69,20 @@ impl<B> Entry<B> {
             requested: self.requested,
             received: self.received,
             ttl: self.ttl,
-            revalidate: self.revalidate,
             tags: self.tags,
             body: map(self.body),
         }
+    }
+}
+
+/// A handle on a stored body: cheap to clone, and it knows how long the body is.
+pub trait StoredBody: Clone {
+    /// Bytes of the body, as the network sent it.
+    fn length(&self) -> u64;
+}
+
+impl StoredBody for Bytes {
+    fn length(&self) -> u64 {
+        self.len() as u64
     }
 }

@@ -1,0 +1,89 @@
+//! A stored response on its way to the caller.
+
+use crate::policy::AgeHeader;
+use crate::range::ContentRange;
+use crate::rules::Freshness;
+use crate::{Answer, CacheStatus, Entry, Key, StoredBody};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
+
+/// A stored response and what of it answers the request.
+#[derive(Clone, Debug)]
+pub struct Hit<B> {
+    pub(crate) key: Key,
+    pub(crate) entry: Box<Entry<B>>,
+    pub(crate) answer: Answer,
+    pub(crate) freshness: Freshness,
+    pub(crate) status: CacheStatus,
+    pub(crate) age_header: AgeHeader,
+}
+
+/// Fields that describe a body, which a 304 does not have (RFC 9110 §15.4.5).
+const OF_THE_BODY: [HeaderName; 5] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+];
+
+impl<B: StoredBody> Hit<B> {
+    /// Where it is stored.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// What is stored.
+    pub fn entry(&self) -> &Entry<B> {
+        &self.entry
+    }
+
+    /// What of it answers the request.
+    pub fn answer(&self) -> Answer {
+        self.answer
+    }
+
+    /// How fresh it is.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// What the cache did.
+    pub fn status(&self) -> CacheStatus {
+        self.status
+    }
+
+    /// The response to give, with the handle on the whole stored body; [`answer`](Hit::answer) says how much of that belongs to it.
+    pub fn into_response(self) -> (response::Parts, B) {
+        let Self { entry, answer, freshness, age_header, .. } = self;
+        let entry = *entry;
+        let length = entry.body.length();
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.status = entry.status;
+        parts.version = entry.version;
+        parts.headers = entry.headers;
+        if age_header == AgeHeader::Added {
+            parts.headers.insert(header::AGE, HeaderValue::from(freshness.age.as_secs()));
+        }
+        match answer {
+            Answer::Full | Answer::Headers => {}
+            Answer::NotModified => {
+                parts.status = StatusCode::NOT_MODIFIED;
+                OF_THE_BODY.iter().for_each(|name| drop(parts.headers.remove(name)));
+            }
+            Answer::Slice { first, last } => {
+                parts.status = StatusCode::PARTIAL_CONTENT;
+                partial(&mut parts.headers, ContentRange::Slice { first, last, length }, last - first + 1);
+            }
+            Answer::Unsatisfiable => {
+                parts.status = StatusCode::RANGE_NOT_SATISFIABLE;
+                partial(&mut parts.headers, ContentRange::Unsatisfiable { length }, 0);
+            }
+        }
+        (parts, entry.body)
+    }
+}
+
+fn partial(headers: &mut HeaderMap, range: ContentRange, length: u64) {
+    headers.insert(header::CONTENT_RANGE, range.to_value());
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+}

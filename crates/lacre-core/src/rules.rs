@@ -1,0 +1,386 @@
+//! RFC 9111's rules as functions over values, in the RFC's order: storing (§3), freshness (§4.2), age (§4.2.3), use of stale
+//! responses (§4.2.4), invalidation (§4.4). They decide nothing about what happens next; the exchange does.
+
+use crate::directives::{self, RequestDirectives, ResponseDirectives};
+use crate::policy::{Origin, Policy, Scope, Staleness, Writes};
+use crate::vary::{Varies, varies};
+use crate::{Detail, Entry, Expire, Timestamp, Ttl, date, validate};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header, request, response};
+use std::fmt;
+use std::time::Duration;
+
+/// Statuses whose responses may be kept fresh by guessing (RFC 9110 §15.1), but for 206.
+const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
+
+/// Final statuses whose meaning for caches we know, which is what `must-understand` asks for (§5.2.2.3).
+const UNDERSTOOD: [u16; 14] = [200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501];
+
+/// Fields that are never stored, besides those that Connection names (§3.1).
+const NOT_STORED: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::UPGRADE,
+];
+
+/// A response that may be stored: under which lifetime of the user's own, and what it varies by.
+pub(crate) struct Storable {
+    pub(crate) ttl: Option<Ttl>,
+    pub(crate) varies: Vec<HeaderName>,
+}
+
+/// §3: whether a response may be stored, and why not.
+pub(crate) fn storable(
+    policy: &Policy,
+    request: &request::Parts,
+    said: &RequestDirectives,
+    response: &response::Parts,
+    wish: Option<Expire>,
+    now: Timestamp,
+) -> Result<Storable, Detail> {
+    if policy.writes == Writes::Never {
+        return Err(Detail::ReadOnly);
+    }
+    let origin = origin_says(policy, &response.headers);
+    if said.no_store && policy.origin != Origin::Ignored {
+        return Err(Detail::NoStore);
+    }
+    status_allows(policy, response.status, &origin)?;
+    if policy.scope == Scope::Shared {
+        shared_allows(request, &origin)?;
+    }
+    let Varies::By(varies) = varies(&response.headers) else { return Err(Detail::Vary) };
+    if varies.len() > policy.limits.vary_names {
+        return Err(Detail::Vary);
+    }
+    if header_bytes(&response.headers) > policy.limits.header_bytes {
+        return Err(Detail::TooLarge);
+    }
+    let ttl = user_ttl(policy, &response.headers, wish, now)?;
+    let useful = match ttl {
+        Some(Ttl::Forever) => true,
+        Some(Ttl::For(lifetime)) if !lifetime.is_zero() => true,
+        Some(_) => validate::has_validator(&response.headers),
+        None => {
+            let (lifetime, _) = origin_lifetime(policy, response.status, &response.headers, &origin, now);
+            !lifetime.is_zero() || validate::has_validator(&response.headers)
+        }
+    };
+    if !useful {
+        return Err(Detail::NoUse);
+    }
+    match &policy.filter {
+        Some(keep) if !keep(request, response) => Err(Detail::Filtered),
+        _ => Ok(Storable { ttl, varies }),
+    }
+}
+
+fn status_allows(policy: &Policy, status: StatusCode, origin: &ResponseDirectives) -> Result<(), Detail> {
+    if status.is_informational() || status == StatusCode::NOT_MODIFIED {
+        return Err(Detail::Status);
+    }
+    if status == StatusCode::PARTIAL_CONTENT {
+        return Err(Detail::Partial);
+    }
+    if policy.statuses.as_ref().is_some_and(|statuses| !statuses.contains(&status)) {
+        return Err(Detail::Status);
+    }
+    let understood = UNDERSTOOD.contains(&status.as_u16());
+    match (origin.must_understand, understood, origin.no_store) {
+        (true, false, _) => Err(Detail::Status),
+        (false, _, true) => Err(Detail::NoStore),
+        _ => Ok(()),
+    }
+}
+
+fn shared_allows(request: &request::Parts, origin: &ResponseDirectives) -> Result<(), Detail> {
+    if origin.private {
+        return Err(Detail::Private);
+    }
+    // §3.5
+    let allowed = origin.public || origin.must_revalidate || origin.s_maxage.is_some();
+    if request.headers.contains_key(header::AUTHORIZATION) && !allowed {
+        return Err(Detail::Authorization);
+    }
+    Ok(())
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+/// The lifetime the user wants for a response received `now`, if the user's word counts here. The more specific word comes first:
+/// `wish` is what was said about this request or its URL.
+pub(crate) fn user_ttl(
+    policy: &Policy,
+    headers: &HeaderMap,
+    wish: Option<Expire>,
+    now: Timestamp,
+) -> Result<Option<Ttl>, Detail> {
+    let origin = origin_says(policy, headers);
+    let explicit = origin.no_cache || explicit_lifetime(policy.scope, &origin, headers, now).is_some();
+    let expire = match policy.origin {
+        Origin::First if explicit => None,
+        Origin::Obeyed if explicit => wish,
+        Origin::Ignored | Origin::First | Origin::Obeyed => wish.or(policy.expire_after),
+    };
+    expire.map(|expire| expire.ttl(now).ok_or(Detail::DoNotStore)).transpose()
+}
+
+/// §3.1: the fields of a response as they are stored.
+pub(crate) fn stored_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut stored = headers.clone();
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in named.iter().chain(&NOT_STORED) {
+        stored.remove(name);
+    }
+    // The message's own framing ends with the message; the stored body has its length.
+    stored.remove(header::TRANSFER_ENCODING);
+    stored
+}
+
+/// §4.2: how fresh a stored response is, and by whose word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// The freshness lifetime; `None`: for ever.
+    pub lifetime: Option<Duration>,
+    /// The current age.
+    pub age: Duration,
+    /// Where the lifetime comes from.
+    pub source: Source,
+}
+
+/// Whose word a lifetime is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The user's own.
+    User,
+    /// `s-maxage`.
+    SMaxage,
+    /// `max-age`.
+    MaxAge,
+    /// `Expires`.
+    Expires,
+    /// A guess from `Last-Modified` (§4.2.2).
+    Heuristic,
+    /// Nobody's: there is none.
+    Nothing,
+}
+
+impl Freshness {
+    fn new<B>(policy: &Policy, entry: &Entry<B>, origin: &ResponseDirectives, now: Timestamp) -> Self {
+        let resident = now.since(entry.received);
+        match entry.ttl {
+            Some(Ttl::Forever) => Self { lifetime: None, age: resident, source: Source::User },
+            Some(Ttl::For(lifetime)) => Self { lifetime: Some(lifetime), age: resident, source: Source::User },
+            Some(Ttl::StaleBy(staleness)) => {
+                Self { lifetime: Some(Duration::ZERO), age: resident + staleness, source: Source::User }
+            }
+            None => {
+                let (lifetime, source) =
+                    origin_lifetime(policy, entry.status, &entry.headers, origin, entry.received);
+                Self { lifetime: Some(lifetime), age: current_age(entry, now), source }
+            }
+        }
+    }
+
+    /// Whether it may be used without asking.
+    pub fn is_fresh(&self) -> bool {
+        self.lifetime.is_none_or(|lifetime| lifetime > self.age)
+    }
+
+    /// How much freshness is left; zero when stale.
+    pub fn remaining(&self) -> Duration {
+        self.lifetime.map_or(Duration::MAX, |lifetime| lifetime.saturating_sub(self.age))
+    }
+
+    /// How long it has been stale; zero when fresh.
+    pub fn staleness(&self) -> Duration {
+        self.lifetime.map_or(Duration::ZERO, |lifetime| self.age.saturating_sub(lifetime))
+    }
+
+    /// Whole seconds of freshness left, negative when stale; `None`: for ever.
+    pub fn ttl(&self) -> Option<i64> {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        self.lifetime.map(|lifetime| seconds(lifetime).saturating_sub(seconds(self.age)))
+    }
+}
+
+/// The sum, as a person would write it: `max-age=3600 (response) - age 240 = 3360 s`.
+impl fmt::Display for Freshness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(lifetime) = self.lifetime else { return f.write_str("for ever (user)") };
+        let (name, whose) = match self.source {
+            Source::User => ("ttl", "user"),
+            Source::SMaxage => ("s-maxage", "response"),
+            Source::MaxAge => ("max-age", "response"),
+            Source::Expires => ("Expires - Date", "response"),
+            Source::Heuristic => ("heuristic", "Last-Modified"),
+            Source::Nothing => ("lifetime", "nothing said"),
+        };
+        let (lifetime, age) = (lifetime.as_secs(), self.age.as_secs());
+        write!(f, "{name}={lifetime} ({whose}) - age {age} = {} s", self.ttl().unwrap_or_default())
+    }
+}
+
+/// §4.2.1, and the guess of §4.2.2 where the origin said nothing.
+fn origin_lifetime(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    origin: &ResponseDirectives,
+    received: Timestamp,
+) -> (Duration, Source) {
+    if policy.origin == Origin::Ignored {
+        return (Duration::ZERO, Source::Nothing);
+    }
+    explicit_lifetime(policy.scope, origin, headers, received)
+        .or_else(|| heuristic_lifetime(policy, status, headers, origin, received))
+        .unwrap_or((Duration::ZERO, Source::Nothing))
+}
+
+fn explicit_lifetime(
+    scope: Scope,
+    origin: &ResponseDirectives,
+    headers: &HeaderMap,
+    received: Timestamp,
+) -> Option<(Duration, Source)> {
+    if let (Scope::Shared, Some(lifetime)) = (scope, origin.s_maxage) {
+        return Some((lifetime, Source::SMaxage));
+    }
+    if let Some(lifetime) = origin.max_age {
+        return Some((lifetime, Source::MaxAge));
+    }
+    let mut lines = headers.get_all(header::EXPIRES).iter();
+    let first = lines.next()?;
+    // §5.3: what is no date, or several of them, is in the past.
+    let expires = if lines.next().is_some() { None } else { date::parse_http_date(first, received) };
+    let lifetime = expires.map_or(Duration::ZERO, |expires| expires.since(date_value(headers, received)));
+    Some((lifetime, Source::Expires))
+}
+
+fn heuristic_lifetime(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    origin: &ResponseDirectives,
+    received: Timestamp,
+) -> Option<(Duration, Source)> {
+    let guess = policy.heuristic?;
+    if !HEURISTIC.contains(&status.as_u16()) && !origin.public {
+        return None;
+    }
+    let modified = date::parse_http_date(headers.get(header::LAST_MODIFIED)?, received)?;
+    let unchanged = date_value(headers, received).since(modified);
+    Some(((unchanged * guess.percent / 100).min(guess.at_most), Source::Heuristic))
+}
+
+/// Date, or when the response arrived where it has none (RFC 9110 §6.6.1).
+fn date_value(headers: &HeaderMap, received: Timestamp) -> Timestamp {
+    headers.get(header::DATE).and_then(|date| date::parse_http_date(date, received)).unwrap_or(received)
+}
+
+/// §4.2.3
+fn current_age<B>(entry: &Entry<B>, now: Timestamp) -> Duration {
+    let apparent = entry.received.since(date_value(&entry.headers, entry.received));
+    let delay = entry.received.since(entry.requested);
+    let corrected = directives::age(&entry.headers).unwrap_or_default() + delay;
+    apparent.max(corrected) + now.since(entry.received)
+}
+
+/// A stored response as it stands now: what its origin says, as far as it is heard, and how fresh it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) freshness: Freshness,
+    origin: ResponseDirectives,
+    user_decides: bool,
+}
+
+impl Standing {
+    pub(crate) fn of<B>(policy: &Policy, entry: &Entry<B>, now: Timestamp) -> Self {
+        let origin = origin_says(policy, &entry.headers);
+        let freshness = Freshness::new(policy, entry, &origin, now);
+        Self { freshness, origin, user_decides: entry.ttl.is_some() }
+    }
+
+    /// Whether the origin wants to be asked before every use (§5.2.2.4). A lifetime of the user's own comes before that.
+    pub(crate) fn validated_at_every_use(&self) -> bool {
+        self.origin.no_cache && !self.user_decides
+    }
+
+    /// §4.2.4: whether the response allows that it is ever used stale.
+    pub(crate) fn may_be_stale(&self, policy: &Policy) -> bool {
+        let origin = &self.origin;
+        let shared = policy.scope == Scope::Shared && (origin.proxy_revalidate || origin.s_maxage.is_some());
+        !(origin.must_revalidate || origin.no_cache || shared)
+    }
+
+    /// RFC 5861 §3: whether it may be used while it is refreshed.
+    pub(crate) fn stale_while_revalidate(&self, policy: &Policy) -> bool {
+        self.may_be_stale(policy)
+            && self.within(policy.stale_while_revalidate, self.origin.stale_while_revalidate)
+    }
+
+    /// RFC 5861 §4, and §4.2.4 for a cache that is cut off: whether it may stand in for a failing origin.
+    pub(crate) fn stale_if_error(&self, policy: &Policy, said: &RequestDirectives, failure: Failure) -> bool {
+        let cut_off = failure == Failure::NoAnswer && policy.origin != Origin::Ignored;
+        let window = said.stale_if_error.max(self.origin.stale_if_error);
+        self.may_be_stale(policy) && (cut_off || self.within(policy.stale_if_error, window))
+    }
+
+    fn within(&self, user: Staleness, response: Option<Duration>) -> bool {
+        let user = match user {
+            Staleness::Any => return true,
+            Staleness::For(window) => Some(window),
+            Staleness::AsResponseSays => None,
+        };
+        response.max(user).is_some_and(|window| self.freshness.staleness() <= window)
+    }
+}
+
+/// How an origin failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// There was no answer.
+    NoAnswer,
+    /// It answered 500, 502, 503 or 504.
+    ServerError,
+}
+
+impl Failure {
+    pub(crate) fn of(status: StatusCode) -> Option<Self> {
+        matches!(status.as_u16(), 500 | 502 | 503 | 504).then_some(Self::ServerError)
+    }
+}
+
+/// Until when a response can be of any use: its seal ends then.
+pub(crate) fn useful_until<B>(policy: &Policy, entry: &Entry<B>) -> Timestamp {
+    let Standing { freshness, origin, .. } = Standing::of(policy, entry, entry.received);
+    let Some(lifetime) = freshness.lifetime else { return Timestamp::MAX };
+    let window = origin.stale_if_error.max(origin.stale_while_revalidate).unwrap_or_default();
+    entry.received.plus(lifetime.saturating_sub(freshness.age).saturating_add(policy.retention.max(window)))
+}
+
+/// What the origin says, as far as it is heard.
+fn origin_says(policy: &Policy, headers: &HeaderMap) -> ResponseDirectives {
+    match policy.origin {
+        Origin::Ignored => ResponseDirectives::default(),
+        Origin::Obeyed | Origin::First => ResponseDirectives::parse(headers),
+    }
+}
+
+/// §4.4: whether an answer to a request with this method means that stored answers are out of date.
+pub(crate) fn invalidates(method: &Method, status: StatusCode) -> bool {
+    // A method we do not know may be unsafe.
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method);
+    !safe && (status.is_success() || status.is_redirection())
+}

@@ -1,0 +1,207 @@
+//! Validation (RFC 9111 §4.3): asking the origin whether a stored response still holds, taking its 304 in, and answering the
+//! conditions that a client put itself.
+
+use crate::range::{Resolved, RangeSpec};
+use crate::{Entry, Timestamp, date};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+/// Whether a response can be validated.
+pub(crate) fn has_validator(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED)
+}
+
+/// §4.3.1: turns a request into one that asks whether `entry` still holds. The client's own conditions are taken out: they are
+/// answered from what the origin says.
+pub(crate) fn make_conditional<B>(request: &mut HeaderMap, entry: &Entry<B>) {
+    make_unconditional(request);
+    if let Some(etag) = entry.headers.get(header::ETAG) {
+        request.insert(header::IF_NONE_MATCH, etag.clone());
+    }
+    if let Some(modified) = entry.headers.get(header::LAST_MODIFIED) {
+        request.insert(header::IF_MODIFIED_SINCE, modified.clone());
+    }
+}
+
+/// Takes all conditions about a stored copy out of a request.
+pub(crate) fn make_unconditional(request: &mut HeaderMap) {
+    request.remove(header::IF_NONE_MATCH);
+    request.remove(header::IF_MODIFIED_SINCE);
+}
+
+/// §4.3.4: whether a 304 is about this stored response.
+pub(crate) fn confirms<B>(entry: &Entry<B>, not_modified: &HeaderMap) -> bool {
+    match (not_modified.get(header::ETAG), entry.headers.get(header::ETAG)) {
+        (Some(said), Some(stored)) => weak_match(said.as_bytes(), stored.as_bytes()),
+        // Validated by Last-Modified: the origin may have begun to send entity tags since.
+        (Some(_), None) | (None, _) => true,
+    }
+}
+
+/// §3.2: the stored fields, with those of a 304 (or of an answer to HEAD) in their place. What describes the stored body stays.
+pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
+    let news = crate::rules::stored_headers(news);
+    for name in news.keys() {
+        if name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING || name == header::CONTENT_RANGE {
+            continue;
+        }
+        let mut values = news.get_all(name).iter();
+        if let Some(first) = values.next() {
+            stored.insert(name.clone(), first.clone());
+        }
+        for more in values {
+            stored.append(name.clone(), more.clone());
+        }
+    }
+    // An Age of the stored response says nothing about the new one.
+    if !news.contains_key(header::AGE) {
+        stored.remove(header::AGE);
+    }
+}
+
+/// §4.3.5: whether an answer to HEAD is about this stored response.
+pub(crate) fn head_agrees<B>(entry: &Entry<B>, status: StatusCode, head: &HeaderMap) -> bool {
+    let same = |name| match (head.get(&name), entry.headers.get(&name)) {
+        (Some(said), stored) => Some(said) == stored,
+        (None, _) => true,
+    };
+    status == entry.status && same(header::ETAG) && same(header::LAST_MODIFIED) && same(header::CONTENT_LENGTH)
+}
+
+/// What a client asked for besides the whole response: conditions (RFC 9110 §13) and a range (§14).
+#[derive(Debug, Default)]
+pub(crate) struct Conditions {
+    none_match: Vec<HeaderValue>,
+    modified_since: Option<HeaderValue>,
+    range: Option<RangeSpec>,
+    if_range: Option<HeaderValue>,
+}
+
+/// What a stored response answers to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// All of it.
+    Full,
+    /// Its header section: the request was HEAD.
+    Headers,
+    /// 304: the client has it already.
+    NotModified,
+    /// 206: the bytes from `first` to `last`, inclusive.
+    Slice {
+        /// Offset of the first byte.
+        first: u64,
+        /// Offset of the last byte.
+        last: u64,
+    },
+    /// 416: the body has no such bytes.
+    Unsatisfiable,
+}
+
+impl Conditions {
+    pub(crate) fn of(request: &HeaderMap) -> Self {
+        Self {
+            none_match: request.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
+            modified_since: request.get(header::IF_MODIFIED_SINCE).cloned(),
+            range: request.get(header::RANGE).and_then(RangeSpec::parse),
+            if_range: request.get(header::IF_RANGE).cloned(),
+        }
+    }
+
+    /// What `entry`, with a body of `length` bytes, answers: in the order of RFC 9110 §13.2.2.
+    pub(crate) fn answer<B>(&self, entry: &Entry<B>, length: u64, now: Timestamp) -> Answer {
+        if entry.status != StatusCode::OK {
+            return Answer::Full;
+        }
+        if self.already_has(&entry.headers, now) {
+            return Answer::NotModified;
+        }
+        match self.range {
+            Some(range) if self.range_applies(&entry.headers) => match range.resolve(length) {
+                Resolved::Slice { first, last } => Answer::Slice { first, last },
+                Resolved::Unsatisfiable => Answer::Unsatisfiable,
+            },
+            _ => Answer::Full,
+        }
+    }
+
+    /// What `entry` answers to HEAD, which knows no ranges (RFC 9110 §14.2).
+    pub(crate) fn answer_to_head<B>(&self, entry: &Entry<B>, now: Timestamp) -> Answer {
+        if entry.status == StatusCode::OK && self.already_has(&entry.headers, now) {
+            Answer::NotModified
+        } else {
+            Answer::Headers
+        }
+    }
+
+    fn already_has(&self, stored: &HeaderMap, now: Timestamp) -> bool {
+        if !self.none_match.is_empty() {
+            let etag = stored.get(header::ETAG).map(HeaderValue::as_bytes);
+            return self.none_match.iter().flat_map(|line| entity_tags(line.as_bytes())).any(|tag| {
+                tag == b"*" || etag.is_some_and(|etag| weak_match(tag, etag))
+            });
+        }
+        let date = |value: Option<&HeaderValue>| value.and_then(|value| date::parse_http_date(value, now));
+        match (date(self.modified_since.as_ref()), date(stored.get(header::LAST_MODIFIED))) {
+            (Some(since), Some(modified)) => modified <= since,
+            _ => false,
+        }
+    }
+
+    /// RFC 9110 §13.1.5: strong comparison of entity tags, exact dates.
+    fn range_applies(&self, stored: &HeaderMap) -> bool {
+        let Some(condition) = &self.if_range else { return true };
+        let value = condition.as_bytes();
+        if value.starts_with(b"W/") {
+            return false;
+        }
+        let name = if value.starts_with(b"\"") { header::ETAG } else { header::LAST_MODIFIED };
+        stored.get(name) == Some(condition)
+    }
+}
+
+/// The members of a list of entity tags; a comma inside quotes belongs to its tag.
+fn entity_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    line.split(move |byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    })
+    .map(<[u8]>::trim_ascii)
+    .filter(|tag| !tag.is_empty())
+}
+
+/// RFC 9110 §8.8.3.2
+fn weak_match(a: &[u8], b: &[u8]) -> bool {
+    a.strip_prefix(b"W/").unwrap_or(a) == b.strip_prefix(b"W/").unwrap_or(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_compare_weakly_and_may_hold_commas() {
+        assert!(weak_match(b"W/\"a\"", b"\"a\""));
+        assert!(!weak_match(b"\"a\"", b"\"b\""));
+        let tags: Vec<&[u8]> = entity_tags(b"\"a,b\" , W/\"c\",, *").collect();
+        assert_eq!(tags, [&b"\"a,b\""[..], b"W/\"c\"", b"*"]);
+    }
+
+    #[test]
+    fn a_304_replaces_all_values_of_a_field_adds_new_ones_and_leaves_the_length() {
+        let mut stored = HeaderMap::new();
+        stored.append("link", HeaderValue::from_static("1"));
+        stored.append("link", HeaderValue::from_static("2"));
+        stored.insert("content-length", HeaderValue::from_static("5"));
+        stored.insert("age", HeaderValue::from_static("100"));
+        let mut news = HeaderMap::new();
+        news.append("link", HeaderValue::from_static("3"));
+        news.append("link", HeaderValue::from_static("4"));
+        news.insert("content-length", HeaderValue::from_static("0"));
+        news.insert("new", HeaderValue::from_static("field"));
+        update(&mut stored, &news);
+        assert_eq!(stored.get_all("link").iter().collect::<Vec<_>>(), ["3", "4"]);
+        assert_eq!(stored["content-length"], "5");
+        assert_eq!(stored["new"], "field");
+        assert!(!stored.contains_key("age"));
+    }
+}

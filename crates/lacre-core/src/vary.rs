@@ -1,0 +1,155 @@
+//! Vary (RFC 9111 §4.1): which request headers select a response, and when two values of one mean the same.
+
+use http::{HeaderMap, HeaderName, header};
+
+/// What a response says about the request headers it depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Varies {
+    /// By these headers: lower case, ascending, no duplicates; often none.
+    By(Vec<HeaderName>),
+    /// By something that no later request can be compared with: `*`, or a name that is none.
+    ByAnything,
+}
+
+pub(crate) fn varies(response: &HeaderMap) -> Varies {
+    let mut names = Vec::new();
+    for line in response.get_all(header::VARY) {
+        for member in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            match HeaderName::from_bytes(member) {
+                _ if member.is_empty() => {}
+                Ok(name) if member != b"*" => names.push(name),
+                _ => return Varies::ByAnything,
+            }
+        }
+    }
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    Varies::By(names)
+}
+
+/// The value of a request header in the form in which it is compared: lines combined, white space around members dropped, and lists of
+/// preferences lower-cased and ordered by weight. `None` where the request does not have the header.
+pub(crate) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut members: Vec<&[u8]> = Vec::new();
+    for line in headers.get_all(name) {
+        members.extend(split_outside_quotes(line.as_bytes()));
+    }
+    if !headers.contains_key(name) {
+        return None;
+    }
+    if [header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING, header::ACCEPT_CHARSET].contains(name) {
+        return Some(preferences(&members));
+    }
+    Some(members.join(&b", "[..]))
+}
+
+/// The members of a list, trimmed; commas inside quoted strings do not separate.
+fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    line.split(move |byte| {
+        let separates = *byte == b',' && !quoted;
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        separates
+    })
+    .map(<[u8]>::trim_ascii)
+}
+
+/// Members of a list of preferences, heaviest first (RFC 9110 §12.4.2); equal weights in alphabetical order.
+fn preferences(members: &[&[u8]]) -> Vec<u8> {
+    let mut weighted: Vec<(u16, Vec<u8>)> = members
+        .iter()
+        .filter(|member| !member.is_empty())
+        .map(|member| {
+            let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let value = parts.next().unwrap_or_default().to_ascii_lowercase();
+            (parts.find_map(weight).unwrap_or(1000), value)
+        })
+        .collect();
+    weighted.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let mut out = Vec::new();
+    for (weight, value) in weighted {
+        out.extend_from_slice(&value);
+        out.extend_from_slice(format!(";{weight},").as_bytes());
+    }
+    out
+}
+
+/// `q=0.5` in thousandths.
+fn weight(parameter: &[u8]) -> Option<u16> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let value: f32 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=1000 the line above"
+    )]
+    (0.0..=1.0).contains(&value).then_some((value * 1000.0).round() as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn same(name: &'static str, a: &'static str, b: &'static str) -> bool {
+        let of = |value| normalised(&headers(&[(name, value)]), &HeaderName::from_static(name));
+        of(a) == of(b)
+    }
+
+    #[test]
+    fn a_star_anywhere_on_any_line_matches_nothing() {
+        for lines in [
+            vec![("vary", "*")],
+            vec![("vary", "accept, *")],
+            vec![("vary", "accept"), ("vary", "*, foo")],
+            vec![("vary", "a b")],
+        ] {
+            assert_eq!(varies(&headers(&lines)), Varies::ByAnything, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_collected_from_all_lines_in_order_without_duplicates() {
+        let Varies::By(names) = varies(&headers(&[("vary", "Foo, ,bar"), ("vary", "BAR")])) else { panic!("a star") };
+        assert_eq!(names, ["bar", "foo"]);
+        assert_eq!(varies(&HeaderMap::new()), Varies::By(Vec::new()));
+    }
+
+    #[test]
+    fn lines_and_white_space_do_not_tell_values_apart() {
+        assert!(same("foo", "1, 2", "1 ,2"));
+        assert!(!same("foo", "1, 2", "2, 1"));
+        assert!(!same("foo", "\"1,2\"", "\"1, 2\""));
+        let name = HeaderName::from_static("foo");
+        assert_eq!(
+            normalised(&headers(&[("foo", "1"), ("foo", "2")]), &name),
+            normalised(&headers(&[("foo", "1, 2")]), &name)
+        );
+    }
+
+    #[test]
+    fn a_second_line_tells_values_apart() {
+        let name = HeaderName::from_static("accept");
+        assert_ne!(
+            normalised(&headers(&[("accept", "a"), ("accept", "b")]), &name),
+            normalised(&headers(&[("accept", "a")]), &name)
+        );
+        assert_ne!(normalised(&headers(&[("accept", "")]), &name), normalised(&HeaderMap::new(), &name));
+    }
+
+    #[test]
+    fn preferences_compare_by_weight_not_by_order_or_case() {
+        assert!(same("accept-language", "en, de", "DE,EN"));
+        assert!(same("accept-language", "en;q=0.5, de", "de, en; q=0.5"));
+        assert!(!same("accept-language", "en;q=0.5, de", "en, de;q=0.5"));
+    }
+}
