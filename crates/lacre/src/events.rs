@@ -1,0 +1,93 @@
+//! What the cache tells those who watch it. An event carries key digests and reasons; never a URL, a header or a body.
+
+use crate::Error;
+use lacre_core::Key;
+use std::fmt::Debug;
+use std::path::Path;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A stored response was served.
+    Hit {
+        /// The row it came from.
+        key: &'a Key,
+    },
+    /// Nothing usable was stored.
+    Miss {
+        /// The row that was looked for.
+        key: &'a Key,
+        /// Why, in a word or two.
+        reason: &'a str,
+    },
+    /// A response was stored.
+    Stored {
+        /// The row it went to.
+        key: &'a Key,
+        /// Bytes of the sealed record.
+        bytes: u64,
+    },
+    /// A row's seal did not open, and nothing of it was used.
+    Refused {
+        /// The row.
+        key: &'a Key,
+        /// Why; its [`kind`](Error::kind) tells tampering from a missing key or a broken record.
+        error: &'a Error,
+    },
+    /// The store failed, and the cache went on without it.
+    StoreFailed {
+        /// How.
+        error: &'a Error,
+    },
+    /// A file that could not be used as a store was renamed, and a new one made in its place.
+    SetAside {
+        /// Where the old file is now.
+        to: &'a Path,
+        /// Why it could not be used.
+        error: &'a Error,
+    },
+    /// The store's file holds something that lacre did not put there; it has no effect.
+    Foreign {
+        /// What, as one line.
+        finding: &'a str,
+    },
+    /// A key was made on first use.
+    KeyMade {
+        /// The keyring's file.
+        at: &'a Path,
+    },
+}
+
+/// Who is told. Called on the thread where it happens, so it must be quick and must not call the cache.
+pub trait Observer: Debug + Send + Sync + 'static {
+    /// Takes note of `event`.
+    fn notice(&self, event: Event<'_>);
+}
+
+/// The default observer: [`tracing`], with targets `lacre::lookup`, `lacre::store` and `lacre::seal`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tracing;
+
+impl Observer for Tracing {
+    fn notice(&self, event: Event<'_>) {
+        match event {
+            Event::Hit { key } => tracing::debug!(target: "lacre::lookup", %key, "hit"),
+            Event::Miss { key, reason } => tracing::debug!(target: "lacre::lookup", %key, reason, "miss"),
+            Event::Stored { key, bytes } => tracing::debug!(target: "lacre::store", %key, bytes, "stored"),
+            Event::Refused { key, error } => {
+                tracing::warn!(target: "lacre::seal", %key, kind = ?error.kind(), %error, "refused");
+            }
+            Event::StoreFailed { error } => {
+                tracing::warn!(target: "lacre::store", kind = ?error.kind(), %error, "the store failed");
+            }
+            Event::SetAside { to, error } => {
+                tracing::warn!(target: "lacre::store", to = %to.display(), %error, "set an unusable store aside");
+            }
+            Event::Foreign { finding } => {
+                tracing::warn!(target: "lacre::store", finding, "not made by lacre")
+            }
+            Event::KeyMade { at } => tracing::info!(target: "lacre::seal", at = %at.display(), "made a key"),
+        }
+    }
+}

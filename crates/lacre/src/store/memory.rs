@@ -1,0 +1,367 @@
+//! A store in this process's memory: bounded in bytes, the least recently used goes first, gone with the process.
+
+use super::{Fut, ORPHAN_AGE, OnChunk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage};
+use crate::{Error, Trouble};
+use bytes::Bytes;
+use hashlink::LruCache;
+use lacre_core::{Key, Timestamp};
+use lacre_seal::{BodyId, StoreId};
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What an item counts beside its sealed bytes, so that a bound in bytes is also one on the number of items.
+const OVERHEAD: usize = 256;
+
+/// A [`Store`] in memory.
+pub struct Memory {
+    id: StoreId,
+    capacity: usize,
+    held: Mutex<Held>,
+}
+
+impl Memory {
+    /// How many bytes [`new`](Self::new) lets a store hold: 64 MiB.
+    pub const DEFAULT_CAPACITY: usize = 64 << 20;
+
+    /// An empty store of the default capacity.
+    ///
+    /// # Errors
+    /// When the operating system yields no random bytes for the store's id.
+    pub fn new() -> Result<Self, Error> {
+        Self::with_capacity(Self::DEFAULT_CAPACITY)
+    }
+
+    /// An empty store that holds up to `bytes`, a small overhead for each record included.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_capacity(bytes: usize) -> Result<Self, Error> {
+        Ok(Self {
+            id: StoreId::generate()?,
+            capacity: bytes,
+            held: Mutex::new(Held::default()),
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // A visitor never runs under this lock, so a panic cannot leave the content half changed.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, held: &mut Held, place: Place, item: Item) -> Result<(), Error> {
+        if item.weight() > self.capacity {
+            return Err(
+                Error::store(Trouble::Full, "a record is larger than the whole memory store")
+                    .with_hint("give the store more capacity"),
+            );
+        }
+        held.remove(&place);
+        held.bytes += item.weight();
+        held.items.insert(place, item);
+        while held.bytes > self.capacity {
+            held.evict();
+        }
+        Ok(())
+    }
+}
+
+impl Store for Memory {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
+        Box::pin(async move {
+            let found = match self.held().items.get(&Place::Record(*key)) {
+                Some(Item::Record(record)) => Some(record.clone()),
+                _ => None,
+            };
+            Ok(found.map(|record| visit(record.lend())).is_some())
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()> {
+        Box::pin(async move {
+            let item = Item::Record(record.to_owned());
+            self.insert(&mut self.held(), Place::Record(*key), item)
+        })
+    }
+
+    fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool> {
+        Box::pin(async move {
+            let item = Item::Record(record.to_owned());
+            let place = Place::Record(*key);
+            let mut held = self.held();
+            match held.items.peek(&place) {
+                Some(Item::Record(there)) if there.body == Some(body) => {
+                    self.insert(&mut held, place, item)?;
+                    Ok(true)
+                }
+                _ => Ok(false),
+            }
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool> {
+        Box::pin(async move { Ok(self.held().remove_with_chunks(key).is_some()) })
+    }
+
+    fn scan<'a>(&'a self, after: Option<Key>, limit: usize, visit: OnRow<'a>) -> Fut<'a, Option<Key>> {
+        Box::pin(async move {
+            let mut page = self.held().records_after(after);
+            page.sort_unstable_by_key(|(key, _)| *key);
+            let next = page.get(limit).and(limit.checked_sub(1)).map(|last| page[last].0);
+            page.truncate(limit);
+            for (key, record) in &page {
+                visit(Row {
+                    key: *key,
+                    record: Ok(record.lend()),
+                });
+            }
+            Ok(next)
+        })
+    }
+
+    fn sweep(&self, now: Timestamp) -> Fut<'_, Swept> {
+        Box::pin(async move { Ok(self.held().sweep(now)) })
+    }
+
+    fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
+        Box::pin(async move {
+            let item = Item::Chunk {
+                sealed: Bytes::copy_from_slice(sealed),
+                written: now,
+            };
+            self.insert(&mut self.held(), Place::Chunk(body, index), item)
+        })
+    }
+
+    fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
+        Box::pin(async move {
+            let found = match self.held().items.get(&Place::Chunk(body, index)) {
+                Some(Item::Chunk { sealed, .. }) => Some(sealed.clone()),
+                _ => None,
+            };
+            Ok(found.map(|sealed| visit(&sealed)).is_some())
+        })
+    }
+
+    fn clear(&self) -> Fut<'_, ()> {
+        Box::pin(async move {
+            *self.held() = Held::default();
+            Ok(())
+        })
+    }
+
+    fn usage(&self) -> Fut<'_, Usage> {
+        Box::pin(async move {
+            let held = self.held();
+            let records = held
+                .items
+                .iter()
+                .filter(|(place, _)| matches!(place, Place::Record(_)))
+                .count();
+            Ok(Usage {
+                records: records as u64,
+                bytes: held.bytes as u64,
+            })
+        })
+    }
+
+    fn inspect(&self) -> Fut<'_, Vec<String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn close(&self) -> Fut<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("id", &self.id)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an item lies under.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    Record(Key),
+    Chunk(BodyId, u32),
+}
+
+enum Item {
+    Record(OwnedRecord),
+    Chunk { sealed: Bytes, written: Timestamp },
+}
+
+impl Item {
+    fn weight(&self) -> usize {
+        let (Self::Record(OwnedRecord { sealed, .. }) | Self::Chunk { sealed, .. }) = self;
+        sealed.len() + OVERHEAD
+    }
+}
+
+struct Held {
+    items: LruCache<Place, Item>,
+    bytes: usize,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            items: LruCache::new_unbounded(),
+            bytes: 0,
+        }
+    }
+}
+
+impl Held {
+    fn remove(&mut self, place: &Place) -> Option<Item> {
+        let item = self.items.remove(place)?;
+        self.bytes -= item.weight();
+        Some(item)
+    }
+
+    /// The number of chunks that went too; `None`: there was no record.
+    fn remove_with_chunks(&mut self, key: &Key) -> Option<u64> {
+        let Some(Item::Record(record)) = self.remove(&Place::Record(*key)) else {
+            return None;
+        };
+        Some(self.remove_chunks(&record))
+    }
+
+    fn remove_chunks(&mut self, record: &OwnedRecord) -> u64 {
+        let Some(body) = record.body else { return 0 };
+        (0..record.chunks)
+            .filter(|index| self.remove(&Place::Chunk(body, *index)).is_some())
+            .count() as u64
+    }
+
+    /// Takes the least recently used item; a record takes its chunks along.
+    fn evict(&mut self) {
+        let Some((_, item)) = self.items.remove_lru() else {
+            return;
+        };
+        self.bytes -= item.weight();
+        if let Item::Record(record) = item {
+            self.remove_chunks(&record);
+        }
+    }
+
+    fn records_after(&self, after: Option<Key>) -> Vec<(Key, OwnedRecord)> {
+        let record = |(place, item): (&Place, &Item)| match (place, item) {
+            (Place::Record(key), Item::Record(record)) if Some(*key) > after => Some((*key, record.clone())),
+            _ => None,
+        };
+        self.items.iter().filter_map(record).collect()
+    }
+
+    fn sweep(&mut self, now: Timestamp) -> Swept {
+        let mut swept = Swept::default();
+        let mut named = HashSet::new();
+        for (key, record) in self.records_after(None) {
+            if record.expires < now {
+                swept.records += 1;
+                swept.chunks += self.remove_with_chunks(&key).unwrap_or(0);
+            } else {
+                named.extend(record.body);
+            }
+        }
+        let old = now.minus(ORPHAN_AGE);
+        let orphan = |(place, item): (&Place, &Item)| match (place, item) {
+            (Place::Chunk(body, _), Item::Chunk { written, .. })
+                if *written < old && !named.contains(body) =>
+            {
+                Some(*place)
+            }
+            _ => None,
+        };
+        let orphans: Vec<_> = self.items.iter().filter_map(orphan).collect();
+        for place in &orphans {
+            self.remove(place);
+        }
+        swept.chunks += orphans.len() as u64;
+        swept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{StoreExt, suite};
+    use crate::{ErrorKind, wait};
+
+    fn record(sealed: &[u8]) -> Record<'_> {
+        Record {
+            body: None,
+            chunks: 0,
+            expires: Timestamp::MAX,
+            written: Timestamp::default(),
+            sealed,
+        }
+    }
+
+    fn key(n: u8) -> Key {
+        Key::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn the_memory_store_passes_the_suite() {
+        suite::run(|| Box::new(Memory::new().unwrap()));
+    }
+
+    #[test]
+    fn the_least_recently_used_record_goes_first() {
+        let store = Memory::with_capacity(3 * (1000 + OVERHEAD)).unwrap();
+        for n in 1..=3 {
+            wait(store.put(&key(n), record(&[n; 1000]))).unwrap();
+        }
+        wait(store.fetch(&key(1))).unwrap().unwrap();
+        wait(store.put(&key(4), record(&[4; 1000]))).unwrap();
+        assert!(wait(store.fetch(&key(2))).unwrap().is_none());
+        for n in [1, 3, 4] {
+            assert!(wait(store.fetch(&key(n))).unwrap().is_some(), "{n}");
+        }
+        assert_eq!(
+            wait(store.usage()).unwrap(),
+            Usage {
+                records: 3,
+                bytes: 3 * (1000 + OVERHEAD as u64)
+            }
+        );
+    }
+
+    #[test]
+    fn an_evicted_record_takes_its_chunks_along() {
+        let store = Memory::with_capacity(2000 + 3 * OVERHEAD).unwrap();
+        let body = BodyId::generate().unwrap();
+        wait(store.stage(body, 0, &[0; 500], Timestamp::default())).unwrap();
+        wait(store.put(
+            &key(1),
+            Record {
+                body: Some(body),
+                chunks: 1,
+                ..record(&[1; 500])
+            },
+        ))
+        .unwrap();
+        wait(store.fetch_chunk(body, 0)).unwrap().unwrap();
+        wait(store.put(&key(2), record(&[2; 1500]))).unwrap();
+        assert!(wait(store.fetch(&key(1))).unwrap().is_none());
+        assert!(wait(store.fetch_chunk(body, 0)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_record_larger_than_the_store_is_refused_and_nothing_is_lost() {
+        let store = Memory::with_capacity(1000).unwrap();
+        wait(store.put(&key(1), record(b"small"))).unwrap();
+        let error = wait(store.put(&key(1), record(&[0; 1000]))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+        assert_eq!(wait(store.fetch(&key(1))).unwrap().unwrap().sealed, &b"small"[..]);
+    }
+}

@@ -1,0 +1,207 @@
+//! Where sealed records are kept. A store moves opaque bytes by key: it never sees a URL, a header or a plaintext, and what
+//! it knows besides the sealed bytes are hints for finding and sweeping, never truths (docs/format.md §7–8).
+//!
+//! [`Sqlite`] is the default, [`Memory`] the one that forgets. Every store passes the checks of `suite`.
+
+mod memory;
+#[cfg(any(test, feature = "store-suite"))]
+pub mod suite;
+
+pub use memory::Memory;
+
+use crate::Error;
+use bytes::Bytes;
+use lacre_core::{Key, Timestamp};
+use lacre_seal::{BodyId, StoreId};
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// What a store's methods return. Embedded stores do the work when first polled and answer at once.
+pub type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// A function that is lent a record for the length of a call. Like every visitor, it must not call the store that calls it.
+pub type OnRecord<'a> = &'a mut (dyn FnMut(Record<'_>) + Send);
+
+/// A function that is lent a row for the length of a call.
+pub type OnRow<'a> = &'a mut (dyn FnMut(Row<'_>) + Send);
+
+/// A function that is lent a sealed chunk for the length of a call.
+pub type OnChunk<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
+/// How old a chunk that no record names must be before [`Store::sweep`] takes it (docs/format.md §7).
+pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// What lies under a key, lent. Only `sealed` is ever trusted; whoever opens it compares the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Which body this is the head of; `None` for a record that has no body.
+    pub body: Option<BodyId>,
+    /// How many chunks the body was cut into; 0: the body lies in `sealed`.
+    pub chunks: u32,
+    /// When the record stops being of use.
+    pub expires: Timestamp,
+    /// When it was written.
+    pub written: Timestamp,
+    /// The envelope.
+    pub sealed: &'a [u8],
+}
+
+impl Record<'_> {
+    /// The same with its own copy of the bytes.
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedRecord {
+        OwnedRecord {
+            body: self.body,
+            chunks: self.chunks,
+            expires: self.expires,
+            written: self.written,
+            sealed: Bytes::copy_from_slice(self.sealed),
+        }
+    }
+}
+
+/// A [`Record`] that owns its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRecord {
+    /// As in [`Record`].
+    pub body: Option<BodyId>,
+    /// As in [`Record`].
+    pub chunks: u32,
+    /// As in [`Record`].
+    pub expires: Timestamp,
+    /// As in [`Record`].
+    pub written: Timestamp,
+    /// The envelope.
+    pub sealed: Bytes,
+}
+
+impl OwnedRecord {
+    /// The record, lent.
+    #[must_use]
+    pub fn lend(&self) -> Record<'_> {
+        Record {
+            body: self.body,
+            chunks: self.chunks,
+            expires: self.expires,
+            written: self.written,
+            sealed: &self.sealed,
+        }
+    }
+}
+
+/// One row of a [`scan`](Store::scan).
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// Where it lies. Of a row too damaged to tell, a key under which [`Store::remove`] finds it.
+    pub key: Key,
+    /// What lies there, or why it cannot be read.
+    pub record: Result<Record<'a>, Error>,
+}
+
+/// What a [`sweep`](Store::sweep) took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Records that had expired.
+    pub records: u64,
+    /// Chunks that belonged to them, or to nothing.
+    pub chunks: u64,
+}
+
+/// How much a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Records.
+    pub records: u64,
+    /// Bytes in use, the store's own overhead included as far as it is known.
+    pub bytes: u64,
+}
+
+/// A place for sealed records and the chunks of large bodies.
+///
+/// All methods are required, so that a wrapper cannot lose one; conveniences are in [`StoreExt`]. A damaged row is an
+/// [`ErrorKind::Broken`](crate::ErrorKind::Broken) for whoever asks for it, and stops nothing else.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// The id made with the store: it is bound into every seal, so a record copied to another store does not open there.
+    fn id(&self) -> StoreId;
+
+    /// Lends what lies under `key` to `visit`. `false`: nothing does, and `visit` was not called.
+    fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool>;
+
+    /// Puts `record` under `key`, in place of what was there. The chunks it names must have been [staged](Self::stage).
+    fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()>;
+
+    /// Like [`put`](Self::put), but only while the record under `key` still names `body`; `false`: it does not, and nothing changed.
+    fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool>;
+
+    /// Takes away what lies under `key`, chunks included, so that it cannot be recovered from the store. `false`: nothing was there.
+    fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool>;
+
+    /// Lends up to `limit` rows to `visit`, in an order of the store's own that does not change, from the one after `after`.
+    /// Returns the key to go on `after`, or `None` at the end.
+    ///
+    /// What is written meanwhile may or may not be seen; what was there all the time is seen once.
+    fn scan<'a>(&'a self, after: Option<Key>, limit: usize, visit: OnRow<'a>) -> Fut<'a, Option<Key>>;
+
+    /// Takes away the records that expired before `now`, and the chunks older than [`ORPHAN_AGE`] that no record names.
+    fn sweep(&self, now: Timestamp) -> Fut<'_, Swept>;
+
+    /// Stores chunk `index` of `body`. It belongs to nothing until a record that names `body` is put.
+    fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()>;
+
+    /// Lends chunk `index` of `body` to `visit`. `false`: it is not there, and `visit` was not called.
+    fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool>;
+
+    /// Takes everything away, so that it cannot be recovered from the store.
+    fn clear(&self) -> Fut<'_, ()>;
+
+    /// How much the store holds.
+    fn usage(&self) -> Fut<'_, Usage>;
+
+    /// What the store's medium holds that lacre did not put there (a planted trigger, say): one line each, safe to print.
+    fn inspect(&self) -> Fut<'_, Vec<String>>;
+
+    /// Writes out what is pending and leaves no trace of removed records. The store can still be used afterwards.
+    fn close(&self) -> Fut<'_, ()>;
+}
+
+/// Conveniences that every [`Store`] has.
+pub trait StoreExt: Store {
+    /// A copy of what lies under `key`.
+    fn fetch<'a>(&'a self, key: &'a Key) -> Fut<'a, Option<OwnedRecord>> {
+        Box::pin(async move {
+            let mut found = None;
+            self.get(key, &mut |record| found = Some(record.to_owned()))
+                .await?;
+            Ok(found)
+        })
+    }
+
+    /// A copy of chunk `index` of `body`.
+    fn fetch_chunk(&self, body: BodyId, index: u32) -> Fut<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let mut found = None;
+            self.chunk(body, index, &mut |sealed| {
+                found = Some(Bytes::copy_from_slice(sealed))
+            })
+            .await?;
+            Ok(found)
+        })
+    }
+
+    /// Lends every row to `visit`, a page at a time, so that no lock is held throughout.
+    fn each<'a>(&'a self, visit: OnRow<'a>) -> Fut<'a, ()> {
+        const PAGE: usize = 256;
+        Box::pin(async move {
+            let mut after = None;
+            loop {
+                after = self.scan(after, PAGE, visit).await?;
+                if after.is_none() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
