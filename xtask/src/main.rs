@@ -1,2 +1,59 @@
-//! placeholder
-fn main() {}
+//! The house's own commands, run as `cargo xtask COMMAND`.
+//!
+//! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
+//! · `httpbin` a real origin to test against. Nothing here is part of what is published.
+
+mod httpbin;
+mod layers;
+mod paths;
+mod steps;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test      everything that must hold before a change is merged: layers, format, lints,
+            tests (against a local httpbin too), doctests, documentation, licences
+  httpbin   the local httpbin alone, until its input ends (Ctrl-D) or Ctrl-C
+  layers    only the rules on which crate or module may use which
+  help      this text
+
+With CI=true in the environment, a tool that is missing is a failure; otherwise its step is skipped, loudly.
+";
+
+/// Why a command failed: one line, with the remedy.
+type Failure = Box<dyn Error>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["test"] => steps::test(&root(), steps::Missing::from_environment()),
+        ["httpbin"] => httpbin::serve(&root()),
+        ["layers"] => layers::check(&root()),
+        _ => {
+            eprint!("error: no such command: {}\n\n{HELP}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace: the folder above this crate.
+fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_owned()
+}

@@ -1,0 +1,23 @@
+"""How xtask runs httpbin: on a free port of loopback, told on stdout, for as long as stdin stays open."""
+
+import os
+import signal
+import threading
+
+bind = "127.0.0.1:0"
+worker_class = "gthread"
+threads = 16
+loglevel = "warning"
+
+
+def when_ready(server):
+    host, port = server.LISTENERS[0].sock.getsockname()
+    threading.Thread(target=stop_when_abandoned, daemon=True).start()
+    print(f"http://{host}:{port}", flush=True)
+
+
+def stop_when_abandoned():
+    """The pipe closes however its owner ends, so no server outlives the run."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,140 @@
+//! A real origin to test against: httpbin under gunicorn, from PyPI at the versions pinned in
+//! `xtask/httpbin-requirements.txt`, in a virtual environment under `target/`.
+//!
+//! Tests find it in `LACRE_HTTPBIN`. It listens on loopback only and never outlives this process: it watches
+//! the pipe that is its standard input (`xtask/gunicorn.conf.py`).
+
+use crate::{Failure, steps};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// How long the server may take to answer first, or to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running httpbin; it stops when this is dropped.
+pub(crate) struct Httpbin {
+    server: Child,
+    /// Kept open: a server whose output nobody can read dies of it.
+    _output: BufReader<ChildStdout>,
+    url: String,
+}
+
+/// Runs the server by itself, until standard input ends; for one test at a time.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) fn serve(root: &Path) -> Result<(), Failure> {
+    let origin = start(root)?;
+    println!("export LACRE_HTTPBIN={}", origin.url());
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
+}
+
+/// Installs what is missing, starts the server and waits until it answers.
+///
+/// # Errors
+/// Python or PyPI is missing, or the server did not answer; the message names the remedy.
+pub(crate) fn start(root: &Path) -> Result<Httpbin, Failure> {
+    let environment = environment(root)?;
+    let mut server = Command::new(environment.join("bin/gunicorn"))
+        .arg("--config")
+        .arg(root.join("xtask/gunicorn.conf.py"))
+        .arg("httpbin:app")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| {
+            format!(
+                "gunicorn did not start ({error}); remove {}",
+                environment.display()
+            )
+        })?;
+    let output = server.stdout.take().ok_or("gunicorn has no output")?;
+    let mut origin = Httpbin {
+        server,
+        _output: BufReader::new(output),
+        url: String::new(),
+    };
+    origin._output.read_line(&mut origin.url)?;
+    origin.url.truncate(origin.url.trim_end().len());
+    origin.expect_answer()?;
+    Ok(origin)
+}
+
+impl Httpbin {
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn expect_answer(&self) -> Result<(), Failure> {
+        let address = self
+            .url
+            .strip_prefix("http://")
+            .ok_or("gunicorn ended before it listened; see above")?;
+        let mut connection = TcpStream::connect(address)?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        write!(connection, "GET /status/204 HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        let status = answer.lines().next().unwrap_or_default();
+        if status.contains(" 204 ") {
+            Ok(())
+        } else {
+            Err(format!("httpbin answered {status:?}").into())
+        }
+    }
+}
+
+impl Drop for Httpbin {
+    fn drop(&mut self) {
+        drop(self.server.stdin.take());
+        for _ in 0..PATIENCE.as_millis() / 50 {
+            match self.server.try_wait() {
+                Ok(None) => thread::sleep(Duration::from_millis(50)),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        // Its own process only, by its handle; a gunicorn worker ends when its master is gone.
+        let _ = self.server.kill().and_then(|()| self.server.wait());
+    }
+}
+
+/// The virtual environment, made anew whenever the pinned versions change.
+fn environment(root: &Path) -> Result<PathBuf, Failure> {
+    let pinned = root.join("xtask/httpbin-requirements.txt");
+    let wanted = fs::read(&pinned)?;
+    let environment = root.join("target/httpbin");
+    let installed = environment.join("installed.txt");
+    if fs::read(&installed).is_ok_and(|found| found == wanted) {
+        return Ok(environment);
+    }
+    println!("installing httpbin into {}", environment.display());
+    steps::run(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment),
+    )
+    .map_err(|failure| format!("{failure}; install python3 with its venv module"))?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ];
+    steps::run(
+        Command::new(environment.join("bin/python"))
+            .args(pip)
+            .arg(&pinned),
+    )
+    .map_err(|failure| format!("{failure}; pip must reach PyPI once"))?;
+    fs::write(installed, wanted)?;
+    Ok(environment)
+}

@@ -1,0 +1,427 @@
+//! Who may use whom, and the check that holds everyone to it. The two tables are the rules.
+//!
+//! [`CRATES`] is compared with each crate's manifest (development dependencies are free), [`SOURCES`] with the paths
+//! that its code names outside tests.
+
+use crate::{Failure, paths};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What one crate may depend on.
+struct CrateRule {
+    name: &'static str,
+    /// Crates of this workspace that it may use.
+    house: &'static [&'static str],
+    /// Crates from elsewhere that it must not use, and why not.
+    never: &'static [(Family, &'static str)],
+}
+
+type Family = &'static [&'static str];
+
+const HTTP: Family = &["http", "http-body", "http-body-util", "httpdate", "url"];
+const CLIENTS: Family = &[
+    "hyper",
+    "hyper-util",
+    "reqwest",
+    "reqwest-middleware",
+    "tower",
+    "tower-http",
+    "ureq",
+];
+const CRYPTO: Family = &[
+    "aes-gcm",
+    "aws-lc-rs",
+    "chacha20poly1305",
+    "getrandom",
+    "hkdf",
+    "hmac",
+    "openssl",
+    "rand",
+    "ring",
+    "sha1",
+    "sha2",
+];
+const IO: Family = &[
+    "async-std",
+    "etcetera",
+    "mio",
+    "rusqlite",
+    "rustix",
+    "smol",
+    "tokio",
+];
+const STORES: Family = &["rusqlite"];
+const RUNTIMES: Family = &["async-std", "smol", "tokio"];
+
+const CRATES: &[CrateRule] = &[
+    CrateRule {
+        name: "lacre-core",
+        house: &[],
+        never: &[
+            (IO, "the engine does no IO"),
+            (CLIENTS, "the engine knows no client"),
+            (
+                CRYPTO,
+                "the engine holds no key; an unkeyed digest (blake3) is all it computes",
+            ),
+        ],
+    },
+    CrateRule {
+        name: "lacre-seal",
+        house: &[],
+        never: &[
+            (IO, "sealing does no IO"),
+            (CLIENTS, "sealing knows no client"),
+            (HTTP, "sealing sees bytes, never HTTP"),
+        ],
+    },
+    CrateRule {
+        name: "lacre",
+        house: &["lacre-core", "lacre-seal"],
+        never: &[
+            (
+                CLIENTS,
+                "a client's types belong in a driver of its own, such as lacre-reqwest",
+            ),
+            (RUNTIMES, "the cache runs under any runtime, and under none"),
+        ],
+    },
+    CrateRule {
+        name: "lacre-reqwest",
+        house: &["lacre"],
+        never: &[
+            (CRYPTO, "a driver seals nothing: that is lacre's"),
+            (STORES, "a driver stores nothing: that is lacre's"),
+        ],
+    },
+    CrateRule {
+        name: "lacre-cli",
+        house: &["lacre", "lacre-reqwest"],
+        never: &[
+            (CRYPTO, "the command line seals nothing: that is lacre's"),
+            (STORES, "the command line reads a store through lacre only"),
+        ],
+    },
+    CrateRule {
+        name: "xtask",
+        house: &[],
+        never: &[],
+    },
+];
+
+/// Paths that code in some folders must not name.
+struct SourceRule {
+    /// Folders, or single files without `.rs`: a module wherever it lives.
+    within: &'static [&'static str],
+    /// Files exempt from the rule: the one place for it.
+    except: &'static [&'static str],
+    /// Runs of path segments.
+    never: &'static [&'static str],
+    remedy: &'static str,
+}
+
+const SOURCES: &[SourceRule] = &[
+    SourceRule {
+        within: &["crates/lacre-core/src", "crates/lacre-seal/src"],
+        except: &[],
+        never: &["std::env", "std::fs", "std::net", "std::process"],
+        remedy: "these crates do no IO: take the value as an argument",
+    },
+    SourceRule {
+        within: &[
+            "crates/lacre-core/src",
+            "crates/lacre-seal/src",
+            "crates/lacre/src",
+        ],
+        except: &["crates/lacre/src/clock.rs"],
+        never: &["SystemTime::now", "Instant::now"],
+        remedy: "time is an argument: take `now`, or a Clock (the system's is read in clock.rs)",
+    },
+    SourceRule {
+        within: &["crates/lacre/src"],
+        except: &["crates/lacre/src/config.rs", "crates/lacre/src/keys/env.rs"],
+        never: &["std::env"],
+        remedy: "the environment is read in config.rs and keys/env.rs only",
+    },
+    SourceRule {
+        within: &["crates/lacre/src/codec"],
+        except: &[],
+        never: &["crate::store", "super::store"],
+        remedy: "a codec turns values into bytes and never knows where they lie: let cache join the two",
+    },
+    SourceRule {
+        within: &["crates/lacre/src/store"],
+        except: &[],
+        never: &[
+            "crate::codec",
+            "super::codec",
+            "http",
+            "url",
+            "lacre_core::Entry",
+            "lacre_core::Slot",
+        ],
+        remedy: "a store moves sealed bytes by key and never sees what they mean: let cache join the two",
+    },
+    SourceRule {
+        within: &["crates/lacre/src/keys"],
+        except: &[],
+        never: &["crate::codec", "crate::store", "crate::cache"],
+        remedy: "keys are kept apart from what they seal: let cache join the two",
+    },
+];
+
+/// Checks the workspace at `root`, and prints every violation.
+///
+/// # Errors
+/// There is one, or the workspace cannot be read.
+pub(crate) fn check(root: &Path) -> Result<(), Failure> {
+    let mut violations = manifests(&metadata(root)?);
+    let mut sources = sources(&root.join("crates"), "crates")?;
+    let tests: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|(file, source)| test_files(file, source))
+        .collect();
+    sources.retain(|(file, _)| !tests.contains(file));
+    for (file, source) in &sources {
+        violations.extend(violations_in(file, source));
+    }
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    match violations.len() {
+        0 => {
+            println!("layers: {} files, none crosses its layer", sources.len());
+            Ok(())
+        }
+        count => Err(format!(
+            "{count} violation(s) of the layers; the rules are the tables in xtask/src/layers.rs"
+        )
+        .into()),
+    }
+}
+
+fn metadata(root: &Path) -> Result<Value, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(root)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn manifests(metadata: &Value) -> Vec<String> {
+    let packages: Vec<_> = metadata["packages"].as_array().into_iter().flatten().collect();
+    let house: BTreeSet<_> = packages
+        .iter()
+        .filter_map(|package| package["name"].as_str())
+        .collect();
+    let mut violations = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let Some(rule) = CRATES.iter().find(|rule| rule.name == name) else {
+            violations.push(format!("{name}: has no rule: give it a row in CRATES"));
+            continue;
+        };
+        let all = package["dependencies"].as_array().into_iter().flatten();
+        let shipped = all.filter(|dependency| dependency["kind"] != "dev");
+        for used in shipped.filter_map(|dependency| dependency["name"].as_str()) {
+            if house.contains(used) && !rule.house.contains(&used) {
+                violations.push(format!(
+                    "{name}/Cargo.toml: uses {used}: of the house it may use {:?}",
+                    rule.house
+                ));
+            }
+            let broken = rule.never.iter().filter(|(family, _)| family.contains(&used));
+            violations.extend(broken.map(|(_, why)| format!("{name}/Cargo.toml: uses {used}: {why}")));
+        }
+    }
+    violations
+}
+
+fn violations_in(file: &str, source: &str) -> Vec<String> {
+    let module = file.strip_suffix(".rs").unwrap_or(file);
+    let under = |place: &&str| {
+        module
+            .strip_prefix(*place)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let applies = |rule: &&SourceRule| rule.within.iter().any(under) && !rule.except.contains(&file);
+    let rules: Vec<_> = SOURCES.iter().filter(applies).collect();
+    let mut violations = Vec::new();
+    for path in paths::named(source) {
+        for rule in &rules {
+            if let Some(never) = rule.never.iter().find(|never| names(&path.segments, never)) {
+                violations.push(format!("{file}:{}: names {never}: {}", path.line, rule.remedy));
+            }
+        }
+    }
+    violations
+}
+
+/// The files of the modules that `file` declares for tests only.
+fn test_files(file: &str, source: &str) -> Vec<String> {
+    let module = file.strip_suffix(".rs").unwrap_or(file);
+    let folder = ["/lib", "/main", "/mod"]
+        .iter()
+        .find_map(|root| module.strip_suffix(root))
+        .unwrap_or(module);
+    paths::test_files(source)
+        .iter()
+        .map(|name| format!("{folder}/{name}.rs"))
+        .collect()
+}
+
+/// Whether a path contains `never`: at its start when that is one whole crate's name, anywhere otherwise.
+fn names(path: &[String], never: &str) -> bool {
+    let never: Vec<_> = never.split("::").collect();
+    match never.as_slice() {
+        [name] => path.len() > 1 && path[0] == *name,
+        never => path.windows(never.len()).any(|run| run == never),
+    }
+}
+
+/// Every Rust file under `folder`, sorted, named from the workspace's root.
+fn sources(folder: &Path, name: &str) -> Result<Vec<(String, String)>, Failure> {
+    let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        if path.is_dir() {
+            found.extend(sources(&path, &name)?);
+        } else if name.ends_with(".rs") {
+            found.push((name, fs::read_to_string(path)?));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn package(name: &str, dependency: &str, kind: &Value) -> Value {
+        json!({"name": name, "dependencies": [{"name": dependency, "kind": kind}]})
+    }
+
+    fn planted(name: &str, dependency: &str, kind: &Value) -> Vec<String> {
+        let seal = json!({"name": "lacre-seal", "dependencies": []});
+        manifests(&json!({"packages": [package(name, dependency, kind), seal]}))
+    }
+
+    #[test]
+    fn a_dependency_across_layers_is_found() {
+        for (name, dependency) in [
+            ("lacre-core", "lacre-seal"),
+            ("lacre-core", "rusqlite"),
+            ("lacre-core", "aws-lc-rs"),
+            ("lacre", "reqwest"),
+            ("lacre-reqwest", "lacre-seal"),
+            ("lacre-cli", "rusqlite"),
+        ] {
+            let found = planted(name, dependency, &Value::Null);
+            assert_eq!(found.len(), 1, "{name} → {dependency}");
+            assert!(
+                found[0].starts_with(&format!("{name}/Cargo.toml: uses {dependency}: ")),
+                "{}",
+                found[0]
+            );
+        }
+    }
+
+    #[test]
+    fn an_allowed_or_development_dependency_is_not() {
+        assert_eq!(planted("lacre", "lacre-seal", &Value::Null), [""; 0]);
+        assert_eq!(planted("lacre-core", "tokio", &json!("dev")), [""; 0]);
+    }
+
+    #[test]
+    fn a_crate_without_a_rule_is_found() {
+        assert_eq!(
+            planted("lacre-new", "http", &Value::Null),
+            ["lacre-new: has no rule: give it a row in CRATES"]
+        );
+    }
+
+    #[test]
+    fn a_forbidden_path_is_found_with_its_file_and_line() {
+        for (file, source) in [
+            (
+                "crates/lacre/src/codec/cbor.rs",
+                "\nuse crate::{cache, store::Store};",
+            ),
+            (
+                "crates/lacre/src/store/sqlite.rs",
+                "\nfn f() { crate::codec::encode() }",
+            ),
+            ("crates/lacre/src/store/mod.rs", "\nuse http::HeaderMap;"),
+            ("crates/lacre/src/store.rs", "\nuse http::HeaderMap;"),
+            (
+                "crates/lacre/src/cache.rs",
+                "\nfn f() { std::time::SystemTime::now(); }",
+            ),
+            ("crates/lacre/src/keys/file.rs", "\nuse std::{env, fs};"),
+            ("crates/lacre-core/src/rules.rs", "\nuse std::fs;"),
+            (
+                "crates/lacre-core/src/key.rs",
+                "\nfn f() { blake3::keyed_hash(key, b\"\"); }",
+            ),
+            (
+                "crates/lacre-seal/src/envelope.rs",
+                "\nfn f() { let now = Instant::now(); }",
+            ),
+        ] {
+            let found = violations_in(file, source);
+            assert_eq!(found.len(), 1, "{file}: {found:?}");
+            assert!(found[0].starts_with(&format!("{file}:2: names ")), "{}", found[0]);
+        }
+    }
+
+    #[test]
+    fn the_one_place_for_a_thing_may_hold_it() {
+        for (file, source) in [
+            ("crates/lacre/src/clock.rs", "fn f() { SystemTime::now(); }"),
+            ("crates/lacre/src/keys/env.rs", "use std::env;"),
+            ("crates/lacre/src/config.rs", "use std::env;"),
+            ("crates/lacre/src/keys/file.rs", "use std::fs;"),
+            ("crates/lacre/src/storefront.rs", "use http::HeaderMap;"),
+            ("crates/lacre-cli/src/main.rs", "use std::env;"),
+        ] {
+            assert_eq!(violations_in(file, source), [""; 0], "{file}");
+        }
+    }
+
+    #[test]
+    fn a_test_module_lies_where_rust_looks_for_it() {
+        let source = "#[cfg(test)]\nmod vectors;";
+        assert_eq!(
+            test_files("crates/a/src/lib.rs", source),
+            ["crates/a/src/vectors.rs"]
+        );
+        assert_eq!(
+            test_files("crates/a/src/b/mod.rs", source),
+            ["crates/a/src/b/vectors.rs"]
+        );
+        assert_eq!(
+            test_files("crates/a/src/b.rs", source),
+            ["crates/a/src/b/vectors.rs"]
+        );
+    }
+
+    #[test]
+    fn every_exempt_file_lies_where_its_rule_applies() {
+        for rule in SOURCES {
+            for file in rule.except {
+                assert!(rule.within.iter().any(|place| file.starts_with(place)), "{file}");
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What `cargo xtask test` runs, in order: the cheapest first, and nothing after the first failure.
+//!
+//! The children share this process's terminal and group, so Ctrl-C ends them all.
+
+use crate::{Failure, httpbin, layers};
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// What a missing tool means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Its step is skipped, loudly: a developer's machine.
+    Skip,
+    /// The run fails: continuous integration.
+    Fail,
+}
+
+impl Missing {
+    /// [`Missing::Fail`] when `CI=true`.
+    pub(crate) fn from_environment() -> Self {
+        if env::var_os("CI").is_some_and(|value| value == "true") {
+            Self::Fail
+        } else {
+            Self::Skip
+        }
+    }
+
+    /// Says that a step cannot run as it should, and goes on where that is allowed.
+    fn report(self, what: &str) -> Result<(), Failure> {
+        match self {
+            Self::Fail => Err(what.into()),
+            Self::Skip => {
+                eprintln!("\n*** SKIPPED: {what} ***");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Runs the whole judge on the workspace at `root`.
+///
+/// # Errors
+/// The first step that failed.
+pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
+    let start = Instant::now();
+    step("layers", || layers::check(root))?;
+    step("format", || run(&mut cargo(root, "fmt --all --check")))?;
+    step("lints", || {
+        run(&mut cargo(
+            root,
+            "clippy --workspace --all-targets --quiet -- -D warnings",
+        ))
+    })?;
+    step("tests", || tests(root, missing))?;
+    step("doctests", || {
+        run(&mut cargo(root, "test --workspace --doc --quiet"))
+    })?;
+    step("documentation", || {
+        run(cargo(root, "doc --workspace --lib --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    step("licences", || licences(root, missing))?;
+    println!("\nall steps passed in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
+    let origin = match httpbin::start(root) {
+        Ok(origin) => Some(origin),
+        Err(failure) => {
+            missing.report(&format!("tests against httpbin, which did not start: {failure}"))?;
+            None
+        }
+    };
+    let mut tests = if installed("nextest") {
+        cargo(root, "nextest run --workspace")
+    } else {
+        missing
+            .report("cargo-nextest, in whose place cargo test runs; cargo install --locked cargo-nextest")?;
+        cargo(root, "test --workspace --lib --bins --tests --quiet")
+    };
+    if let Some(origin) = &origin {
+        tests.env("LACRE_HTTPBIN", origin.url());
+    }
+    run(&mut tests)
+}
+
+fn licences(root: &Path, missing: Missing) -> Result<(), Failure> {
+    if !installed("deny") {
+        return missing.report("the check of licences, bans and sources; cargo install --locked cargo-deny");
+    }
+    run(&mut cargo(
+        root,
+        "deny --log-level error check licenses bans sources",
+    ))
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    println!("\n== {name}");
+    let start = Instant::now();
+    work().map_err(|failure| format!("{name}: {failure}"))?;
+    println!("== {name}: passed in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Cargo in the workspace, with arguments that contain no space.
+fn cargo(root: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(arguments.split(' '));
+    command
+}
+
+fn installed(subcommand: &str) -> bool {
+    let quiet = cargo(Path::new("."), subcommand)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It could not start, or it said that it failed; what it printed says why.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .map_err(|error| format!("{program} did not start: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} ended with {status}").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_fails_only_where_it_must() {
+        assert!(Missing::Skip.report("a step").is_ok());
+        assert_eq!(Missing::Fail.report("a step").unwrap_err().to_string(), "a step");
+    }
+
+    #[test]
+    fn a_failed_command_fails_the_run() {
+        assert!(run(cargo(Path::new("."), "--version").stdout(Stdio::null())).is_ok());
+        assert!(run(cargo(Path::new("."), "no-such-command").stderr(Stdio::null())).is_err());
+        assert!(!installed("no-such-command"));
+    }
+}
