@@ -125,6 +125,17 @@ struct SourceRule {
 
 const SOURCES: &[SourceRule] = &[
     SourceRule {
+        within: &["crates/lacre-core/src"],
+        except: &[],
+        never: &[
+            "blake3::keyed_hash",
+            "blake3::derive_key",
+            "Hasher::new_keyed",
+            "Hasher::new_derive_key",
+        ],
+        remedy: "the engine holds no key: hand the identity to lacre, which names the row",
+    },
+    SourceRule {
         within: &["crates/lacre-core/src", "crates/lacre-seal/src"],
         except: &[],
         never: &["std::env", "std::fs", "std::net", "std::process"],
