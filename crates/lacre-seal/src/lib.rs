@@ -6,7 +6,7 @@
 //!
 //! From the bottom up: [`Authentic`] is what an opened seal yields · [`MasterKey`] is 32 secret bytes · `derive` makes
 //! the keys of one envelope from it, the envelope's header and its [`Context`] · [`Sealer`] seals and opens envelopes,
-//! segment by segment, with one [`Suite`] · [`Keyring`] rotates and revokes keys · `itsdangerous` reads and writes what
+//! segment by segment, with one [`Suite`] · [`Keyring`] rotates and revokes keys · [`itsdangerous`] reads and writes what
 //! that library signs. Whatever is refused is a [`Fault`].
 //!
 //! ```
@@ -42,6 +42,7 @@ mod envelope;
 mod fault;
 mod header;
 mod hex;
+pub mod itsdangerous;
 mod keyring;
 mod moment;
 mod secret;

@@ -15,7 +15,7 @@ struct File<T> {
 }
 
 /// A file's tests; every file has at least `least`, so that an emptied one is noticed.
-fn read<T: DeserializeOwned>(name: &str, least: usize) -> Vec<T> {
+pub(crate) fn read<T: DeserializeOwned>(name: &str, least: usize) -> Vec<T> {
     let path = format!("{}/../../vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let file: File<T> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -23,7 +23,7 @@ fn read<T: DeserializeOwned>(name: &str, least: usize) -> Vec<T> {
     file.tests
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let pairs = hex.as_bytes().chunks(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
@@ -207,7 +207,7 @@ fn keyrings_are_read_and_refused_as_the_format_says() {
             let (kind, wanted) = (parsed.unwrap_err().kind(), test.reason.unwrap());
             match wanted.as_str() {
                 "duplicate" | "missing" => {
-                    assert!(matches!(kind, FaultKind::KeyringNeeds(_)), "{id}: {kind:?}")
+                    assert!(matches!(kind, FaultKind::KeyringNeeds(_)), "{id}: {kind:?}");
                 }
                 "unknown-line" | "bad-epoch" => {
                     assert!(matches!(kind, FaultKind::BadKeyringLine(_)), "{id}: {kind:?}");
