@@ -1,0 +1,81 @@
+//! Secrets in `multipart/form-data` (RFC 7578): the contents of parts with a secret name.
+
+use std::ops::Range;
+
+/// The longest boundary (RFC 2046 §5.1.1).
+const LONGEST_BOUNDARY: usize = 70;
+
+/// Where the contents of secret parts lie, ascending.
+pub(super) fn secrets(
+    content_type: &str,
+    body: &[u8],
+    is_secret: impl Fn(&[u8]) -> bool,
+) -> Vec<Range<usize>> {
+    let boundary = parameter(content_type, "boundary").unwrap_or_default();
+    if boundary.is_empty() || boundary.len() > LONGEST_BOUNDARY {
+        return Vec::new();
+    }
+    let delimiter = format!("\r\n--{boundary}");
+    let mut secrets = Vec::new();
+    let mut start = 0;
+    while start < body.len() {
+        let end = find(body, start, delimiter.as_bytes()).unwrap_or(body.len());
+        if let Some(blank) = find(&body[..end], start, b"\r\n\r\n")
+            && name(&body[start..blank]).is_some_and(|name| is_secret(name.as_bytes()))
+        {
+            secrets.push(blank + 4..end);
+        }
+        start = end + delimiter.len();
+    }
+    secrets
+}
+
+/// The name that a part's headers give it.
+fn name(head: &[u8]) -> Option<String> {
+    String::from_utf8_lossy(head)
+        .split("\r\n")
+        .filter_map(|line| line.split_once(':'))
+        .find(|(field, _)| field.eq_ignore_ascii_case("content-disposition"))
+        .and_then(|(_, value)| parameter(value, "name"))
+}
+
+/// The value of a parameter of a header such as `form-data; name="a"`.
+fn parameter(value: &str, wanted: &str) -> Option<String> {
+    let (mut quoted, mut escaped) = (false, false);
+    value
+        .split(|letter| {
+            let outside = !quoted;
+            match letter {
+                _ if escaped => escaped = false,
+                '\\' => escaped = quoted,
+                '"' => quoted = !quoted,
+                _ => {}
+            }
+            outside && letter == ';'
+        })
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| unquoted(value.trim()))
+}
+
+fn unquoted(value: &str) -> String {
+    let Some(inner) = value
+        .strip_prefix('"')
+        .map(|inner| inner.strip_suffix('"').unwrap_or(inner))
+    else {
+        return value.to_owned();
+    };
+    let mut letters = inner.chars();
+    std::iter::from_fn(|| match letters.next() {
+        Some('\\') => letters.next(),
+        letter => letter,
+    })
+    .collect()
+}
+
+fn find(text: &[u8], start: usize, wanted: &[u8]) -> Option<usize> {
+    text.get(start..)?
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+        .map(|found| start + found)
+}

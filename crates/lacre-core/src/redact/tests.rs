@@ -1,0 +1,281 @@
+use super::*;
+use proptest::prelude::*;
+
+fn usual() -> Redactor {
+    Redactor::default()
+}
+
+fn body(content_type: &'static str, body: &str) -> String {
+    text(usual().body(Some(&HeaderValue::from_static(content_type)), body.as_bytes()))
+}
+
+fn header(name: &'static str, value: &'static str) -> String {
+    let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))]
+        .into_iter()
+        .collect();
+    usual().headers(&headers)[name].to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_usual_names_are_folded_and_in_order() {
+    assert!(USUAL.is_sorted_by(|a, b| a < b));
+    assert!(USUAL.iter().all(|name| folded(name.as_bytes()).eq(name.bytes())));
+}
+
+#[test]
+fn names_match_in_any_case_and_with_any_separator() {
+    for name in [
+        "Authorization",
+        "PROXY-AUTHORIZATION",
+        "X-API-Key",
+        "x_auth_token",
+        "X-API-Token",
+        "X-Access-Token",
+        "access_token",
+        "accessToken",
+        "api_key",
+        "apikey",
+        "user[password]",
+        "user.password",
+        "tokens[0][token]",
+        "X-Amz-Signature",
+    ] {
+        assert!(usual().matches(name), "{name}");
+    }
+    for name in [
+        "",
+        "key",
+        "tokens",
+        "passwordless",
+        "x-authorization-time",
+        "[]",
+        "-",
+    ] {
+        assert!(!usual().matches(name), "{name}");
+    }
+}
+
+#[test]
+fn added_names_are_secret_but_no_credentials() {
+    let mut redactor = usual();
+    redactor.add("X-Nonce");
+    assert!(redactor.matches("x_nonce") && !redactor.is_credential("x_nonce"));
+    assert!(redactor.is_credential("Authorization"));
+    let none = Redactor::none();
+    assert!(!none.matches("authorization") && !none.is_credential("authorization"));
+}
+
+#[test]
+fn a_url_loses_its_secrets_and_nothing_else() {
+    let cases = [
+        (
+            "https://u:p@h:1/a@b?x=1&Token=s&y",
+            "https://REDACTED@h:1/a@b?x=1&Token=REDACTED&y",
+        ),
+        ("https://u:p@q@h", "https://REDACTED@h"),
+        ("//u@h/", "//REDACTED@h/"),
+        ("/p?access%5Ftoken=a=b", "/p?access%5Ftoken=REDACTED"),
+        (
+            "/p?token=a&token=&token",
+            "/p?token=REDACTED&token=REDACTED&token",
+        ),
+        ("/p#access_token=a&x=1", "/p#REDACTED"),
+        ("/p?#/r?sig=a", "/p?#/r?sig=REDACTED"),
+        ("/p?next=/q?token=a&x=%20", "/p?next=/q?token=REDACTED&x=%20"),
+        ("https://h/token=a?x=1#token", "https://h/token=a?x=1#token"),
+        ("", ""),
+    ];
+    for (url, expected) in cases {
+        let expected = expected.replace("#REDACTED", "#access_token=REDACTED&x=1");
+        assert_eq!(usual().url(url), expected);
+    }
+}
+
+#[test]
+fn headers_lose_credentials_cookies_and_the_secrets_in_urls() {
+    assert_eq!(header("authorization", "Bearer s"), "REDACTED");
+    assert_eq!(
+        header("cookie", "a=s; b=t=u; v"),
+        "a=REDACTED; b=REDACTED;REDACTED"
+    );
+    assert_eq!(
+        header("set-cookie", "a=s; Path=/; Secure"),
+        "a=REDACTED; Path=/; Secure"
+    );
+    assert_eq!(
+        header("location", "https://u:p@h/?token=s"),
+        "https://REDACTED@h/?token=REDACTED"
+    );
+    assert_eq!(
+        header("link", r#"</?sig=s>; rel="next", </?page=2&sid=s>; rel=last"#),
+        r#"</?sig=REDACTED>; rel="next", </?page=2&sid=REDACTED>; rel=last"#
+    );
+    assert_eq!(header("accept", "token=1"), "token=1");
+}
+
+#[test]
+fn repeated_headers_and_bytes_that_are_no_text_stay() {
+    let mut headers = HeaderMap::new();
+    headers.append(header::ACCEPT, HeaderValue::from_bytes(b"\xff").unwrap());
+    headers.append(header::ACCEPT, HeaderValue::from_static("b"));
+    headers.append(
+        header::LOCATION,
+        HeaderValue::from_bytes(b"/\xff?token=\xfe").unwrap(),
+    );
+    let redacted = usual().headers(&headers);
+    assert!(
+        redacted
+            .get_all(header::ACCEPT)
+            .iter()
+            .eq(headers.get_all(header::ACCEPT))
+    );
+    assert_eq!(redacted[header::LOCATION].as_bytes(), b"/\xff?token=REDACTED");
+}
+
+#[test]
+fn a_cookie_is_ignored_by_its_own_name() {
+    let mut redactor = Redactor::none();
+    redactor.add("sid");
+    let headers = [(header::COOKIE, HeaderValue::from_static("sid=s; theme=dark"))]
+        .into_iter()
+        .collect();
+    assert_eq!(
+        redactor.headers(&headers)[header::COOKIE],
+        "sid=REDACTED; theme=dark"
+    );
+}
+
+#[test]
+fn a_form_loses_its_secrets() {
+    let form = "application/x-www-form-urlencoded; charset=utf-8";
+    assert_eq!(
+        body(form, "user=u&password=p%26q&a"),
+        "user=u&password=REDACTED&a"
+    );
+}
+
+#[test]
+fn json_loses_its_secrets_at_any_depth_and_nothing_else() {
+    let json = "application/vnd.api+json";
+    let cases = [
+        (r#"{"token":"s","a":1.00}"#, r#"{"token":"REDACTED","a":1.00}"#),
+        (
+            r#"[{"a":[{"b" : { "pass\u0077ord" : "s\"}" } }]}]"#,
+            r#"[{"a":[{"b" : { "pass\u0077ord" : "REDACTED" } }]}]"#,
+        ),
+        (
+            r#"{"secret":{"a":["}",{}]} ,"b":[]}"#,
+            r#"{"secret":"REDACTED" ,"b":[]}"#,
+        ),
+        (
+            r#"{"sig": 12 ,"sid":null,"otp":[]}"#,
+            r#"{"sig": "REDACTED" ,"sid":"REDACTED","otp":"REDACTED"}"#,
+        ),
+        (r#"{"a":"token","b":["token"]}"#, r#"{"a":"token","b":["token"]}"#),
+        (
+            r#"{"a":1,"a":2,"n":12345678901234567890123}"#,
+            r#"{"a":1,"a":2,"n":12345678901234567890123}"#,
+        ),
+        (r#"{"token":"s"#, r#"{"token":"REDACTED""#),
+        (r#"{"token":{"s":"t""#, r#"{"token":"REDACTED""#),
+        ("", ""),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(body(json, text), expected);
+    }
+}
+
+#[test]
+fn deep_json_is_no_danger() {
+    let deep = "[".repeat(1_000_000);
+    assert_eq!(body("application/json", &deep), deep);
+    assert_eq!(
+        body("application/json", &format!("{{\"token\":{deep}")),
+        "{\"token\":\"REDACTED\""
+    );
+}
+
+#[test]
+fn multipart_loses_the_contents_of_secret_parts() {
+    let part = |name: &str, content: &str| {
+        format!(
+            "--b 1\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; filename=\"name=x\"; {name}\r\n\r\n{content}\r\n"
+        )
+    };
+    let whole = |secret: &str| {
+        [
+            part("name=\"a\"", "1"),
+            part("name=\"token\"", secret),
+            part("Name=password", secret),
+            part("name=\"pass\\word\"", secret),
+            part("name=\"z\"", "\r\n\r\n--b"),
+            "--b 1--\r\n".to_owned(),
+        ]
+        .concat()
+    };
+    let sent = whole("s\r\n--b\r\n\r\nt");
+    assert_eq!(
+        body("multipart/form-data; boundary=\"b 1\"", &sent),
+        whole("REDACTED")
+    );
+    assert_eq!(body("multipart/form-data", &sent), sent);
+}
+
+#[test]
+fn other_bodies_are_unchanged() {
+    let text = r#"{"token":"s"}"#;
+    assert_eq!(body("text/plain", text), text);
+    assert_eq!(&*usual().body(None, text.as_bytes()), text.as_bytes());
+}
+
+const CONTENT_TYPES: [&str; 3] = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=b",
+];
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let redactor = usual();
+        redactor.url(&String::from_utf8_lossy(&bytes));
+        for content_type in CONTENT_TYPES {
+            redactor.body(Some(&HeaderValue::from_static(content_type)), &bytes);
+        }
+        if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+            redactor.body(Some(&value), &bytes);
+            let names = [header::COOKIE, header::SET_COOKIE, header::LOCATION, header::LINK, header::AUTHORIZATION];
+            redactor.headers(&names.map(|name| (name, value.clone())).into_iter().collect());
+        }
+    }
+
+    #[test]
+    fn nearly_structured_text_never_panics(text in r#"(token|a|["{}\[\]:,=&;?#<>@/\\ ]|--b|\r\n){0,40}"#) {
+        let redactor = usual();
+        redactor.url(&text);
+        for content_type in CONTENT_TYPES {
+            redactor.body(Some(&HeaderValue::from_static(content_type)), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn no_secret_survives_in_any_structure(
+        name in proptest::sample::select(&USUAL[..]),
+        secret in "s3cr3t[a-z0-9]{1,20}",
+        depth in 0usize..20,
+    ) {
+        let redactor = usual();
+        let url = redactor.url(&format!("https://u:{secret}@h/p?a=1&{name}={secret}#{name}={secret}"));
+        let json = format!("{}{{\"a\":1,\"{name}\":\"{secret}\"}}{}", "[".repeat(depth), "]".repeat(depth));
+        let json = redactor.body(Some(&HeaderValue::from_static("application/json")), json.as_bytes()).into_owned();
+        prop_assert!(!url.contains("s3cr3t") && !String::from_utf8_lossy(&json).contains("s3cr3t"));
+        prop_assert!(serde_json::from_slice::<serde_json::Value>(&json).is_ok());
+    }
+
+    #[test]
+    fn without_names_only_userinfo_goes(text in "[ -~]{0,60}") {
+        let none = Redactor::none();
+        prop_assert_eq!(none.query(&text), text.as_str());
+        prop_assert_eq!(none.body(Some(&HeaderValue::from_static("application/json")), text.as_bytes()), text.as_bytes());
+    }
+}
