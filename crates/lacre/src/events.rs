@@ -85,7 +85,7 @@ impl Observer for Tracing {
                 tracing::warn!(target: "lacre::store", to = %to.display(), %error, "set an unusable store aside");
             }
             Event::Foreign { finding } => {
-                tracing::warn!(target: "lacre::store", finding, "not made by lacre")
+                tracing::warn!(target: "lacre::store", finding, "not made by lacre");
             }
             Event::KeyMade { at } => tracing::info!(target: "lacre::seal", at = %at.display(), "made a key"),
         }

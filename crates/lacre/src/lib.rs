@@ -5,6 +5,8 @@ mod error;
 mod events;
 mod wait;
 
+pub mod codec;
+pub mod stage;
 pub mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -37,11 +37,7 @@ impl Memory {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_capacity(bytes: usize) -> Result<Self, Error> {
-        Ok(Self {
-            id: StoreId::generate()?,
-            capacity: bytes,
-            held: Mutex::new(Held::default()),
-        })
+        Ok(Self { id: StoreId::generate()?, capacity: bytes, held: Mutex::new(Held::default()) })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -51,10 +47,8 @@ impl Memory {
 
     fn insert(&self, held: &mut Held, place: Place, item: Item) -> Result<(), Error> {
         if item.weight() > self.capacity {
-            return Err(
-                Error::store(Trouble::Full, "a record is larger than the whole memory store")
-                    .with_hint("give the store more capacity"),
-            );
+            return Err(Error::store(Trouble::Full, "a record is larger than the whole memory store")
+                .with_hint("give the store more capacity"));
         }
         held.remove(&place);
         held.bytes += item.weight();
@@ -114,10 +108,7 @@ impl Store for Memory {
             let next = page.get(limit).and(limit.checked_sub(1)).map(|last| page[last].0);
             page.truncate(limit);
             for (key, record) in &page {
-                visit(Row {
-                    key: *key,
-                    record: Ok(record.lend()),
-                });
+                visit(Row { key: *key, record: Ok(record.lend()) });
             }
             Ok(next)
         })
@@ -129,10 +120,7 @@ impl Store for Memory {
 
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
         Box::pin(async move {
-            let item = Item::Chunk {
-                sealed: Bytes::copy_from_slice(sealed),
-                written: now,
-            };
+            let item = Item::Chunk { sealed: Bytes::copy_from_slice(sealed), written: now };
             self.insert(&mut self.held(), Place::Chunk(body, index), item)
         })
     }
@@ -157,15 +145,8 @@ impl Store for Memory {
     fn usage(&self) -> Fut<'_, Usage> {
         Box::pin(async move {
             let held = self.held();
-            let records = held
-                .items
-                .iter()
-                .filter(|(place, _)| matches!(place, Place::Record(_)))
-                .count();
-            Ok(Usage {
-                records: records as u64,
-                bytes: held.bytes as u64,
-            })
+            let records = held.items.iter().filter(|(place, _)| matches!(place, Place::Record(_))).count();
+            Ok(Usage { records: records as u64, bytes: held.bytes as u64 })
         })
     }
 
@@ -213,10 +194,7 @@ struct Held {
 
 impl Default for Held {
     fn default() -> Self {
-        Self {
-            items: LruCache::new_unbounded(),
-            bytes: 0,
-        }
+        Self { items: LruCache::new_unbounded(), bytes: 0 }
     }
 }
 
@@ -237,9 +215,7 @@ impl Held {
 
     fn remove_chunks(&mut self, record: &OwnedRecord) -> u64 {
         let Some(body) = record.body else { return 0 };
-        (0..record.chunks)
-            .filter(|index| self.remove(&Place::Chunk(body, *index)).is_some())
-            .count() as u64
+        (0..record.chunks).filter(|index| self.remove(&Place::Chunk(body, *index)).is_some()).count() as u64
     }
 
     /// Takes the least recently used item; a record takes its chunks along.
@@ -297,13 +273,7 @@ mod tests {
     use crate::{ErrorKind, wait};
 
     fn record(sealed: &[u8]) -> Record<'_> {
-        Record {
-            body: None,
-            chunks: 0,
-            expires: Timestamp::MAX,
-            written: Timestamp::default(),
-            sealed,
-        }
+        Record { body: None, chunks: 0, expires: Timestamp::MAX, written: Timestamp::default(), sealed }
     }
 
     fn key(n: u8) -> Key {
@@ -327,13 +297,7 @@ mod tests {
         for n in [1, 3, 4] {
             assert!(wait(store.fetch(&key(n))).unwrap().is_some(), "{n}");
         }
-        assert_eq!(
-            wait(store.usage()).unwrap(),
-            Usage {
-                records: 3,
-                bytes: 3 * (1000 + OVERHEAD as u64)
-            }
-        );
+        assert_eq!(wait(store.usage()).unwrap(), Usage { records: 3, bytes: 3 * (1000 + OVERHEAD as u64) });
     }
 
     #[test]
@@ -341,15 +305,7 @@ mod tests {
         let store = Memory::with_capacity(2000 + 3 * OVERHEAD).unwrap();
         let body = BodyId::generate().unwrap();
         wait(store.stage(body, 0, &[0; 500], Timestamp::default())).unwrap();
-        wait(store.put(
-            &key(1),
-            Record {
-                body: Some(body),
-                chunks: 1,
-                ..record(&[1; 500])
-            },
-        ))
-        .unwrap();
+        wait(store.put(&key(1), Record { body: Some(body), chunks: 1, ..record(&[1; 500]) })).unwrap();
         wait(store.fetch_chunk(body, 0)).unwrap().unwrap();
         wait(store.put(&key(2), record(&[2; 1500]))).unwrap();
         assert!(wait(store.fetch(&key(1))).unwrap().is_none());

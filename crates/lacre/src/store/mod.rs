@@ -171,8 +171,7 @@ pub trait StoreExt: Store {
     fn fetch<'a>(&'a self, key: &'a Key) -> Fut<'a, Option<OwnedRecord>> {
         Box::pin(async move {
             let mut found = None;
-            self.get(key, &mut |record| found = Some(record.to_owned()))
-                .await?;
+            self.get(key, &mut |record| found = Some(record.to_owned())).await?;
             Ok(found)
         })
     }
@@ -181,10 +180,7 @@ pub trait StoreExt: Store {
     fn fetch_chunk(&self, body: BodyId, index: u32) -> Fut<'_, Option<Bytes>> {
         Box::pin(async move {
             let mut found = None;
-            self.chunk(body, index, &mut |sealed| {
-                found = Some(Bytes::copy_from_slice(sealed))
-            })
-            .await?;
+            self.chunk(body, index, &mut |sealed| found = Some(Bytes::copy_from_slice(sealed))).await?;
             Ok(found)
         })
     }

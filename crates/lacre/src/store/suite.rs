@@ -24,64 +24,31 @@ pub fn run(make: impl Fn() -> Box<dyn Store>) {
     }
 }
 
+/// A check and its name.
+pub type Check = (&'static str, fn(&dyn Store));
+
 /// The checks, by name. Each wants an empty store that can hold some 40 MiB.
-pub const CHECKS: &[(&str, fn(&dyn Store))] = &[
+pub const CHECKS: &[Check] = &[
     ("an unknown key is not found", an_unknown_key_is_not_found),
     ("what was put is found, field by field", what_was_put_is_found),
-    (
-        "records of 0 bytes and 8 MiB are kept whole",
-        records_of_any_size_are_kept_whole,
-    ),
+    ("records of 0 bytes and 8 MiB are kept whole", records_of_any_size_are_kept_whole),
     ("a put replaces what was there", a_put_replaces_what_was_there),
     ("a touch needs the same body", a_touch_needs_the_same_body),
     ("a removed record is gone", a_removed_record_is_gone),
-    (
-        "keys that share their first bytes never mix",
-        keys_that_share_their_first_bytes_never_mix,
-    ),
-    (
-        "a scan lends each record once, whatever the page",
-        a_scan_lends_each_record_once,
-    ),
-    (
-        "a scan goes on while rows come and go",
-        a_scan_goes_on_while_rows_come_and_go,
-    ),
-    (
-        "a sweep takes what expired, and only that",
-        a_sweep_takes_what_expired,
-    ),
-    (
-        "a sweep takes orphaned chunks, old ones only",
-        a_sweep_takes_orphaned_chunks,
-    ),
-    (
-        "chunks are found by body and index",
-        chunks_are_found_by_body_and_index,
-    ),
-    (
-        "a removed record takes its chunks along",
-        a_removed_record_takes_its_chunks_along,
-    ),
-    (
-        "a replaced record leaves its chunks to the sweep",
-        a_replaced_record_leaves_its_chunks_to_the_sweep,
-    ),
+    ("keys that share their first bytes never mix", keys_that_share_their_first_bytes_never_mix),
+    ("a scan lends each record once, whatever the page", a_scan_lends_each_record_once),
+    ("a scan goes on while rows come and go", a_scan_goes_on_while_rows_come_and_go),
+    ("a sweep takes what expired, and only that", a_sweep_takes_what_expired),
+    ("a sweep takes orphaned chunks, old ones only", a_sweep_takes_orphaned_chunks),
+    ("chunks are found by body and index", chunks_are_found_by_body_and_index),
+    ("a removed record takes its chunks along", a_removed_record_takes_its_chunks_along),
+    ("a replaced record leaves its chunks to the sweep", a_replaced_record_leaves_its_chunks_to_the_sweep),
     ("a cleared store is empty", a_cleared_store_is_empty),
     ("usage follows what is stored", usage_follows_what_is_stored),
     ("writers in threads lose nothing", writers_in_threads_lose_nothing),
-    (
-        "of many touches at once, none brings a replaced body back",
-        touches_never_bring_a_body_back,
-    ),
-    (
-        "a closed store can be used again",
-        a_closed_store_can_be_used_again,
-    ),
-    (
-        "an untouched store has nothing to report",
-        an_untouched_store_has_nothing_to_report,
-    ),
+    ("of many touches at once, none brings a replaced body back", touches_never_bring_a_body_back),
+    ("a closed store can be used again", a_closed_store_can_be_used_again),
+    ("an untouched store has nothing to report", an_untouched_store_has_nothing_to_report),
 ];
 
 /// A moment far from every boundary.
@@ -91,11 +58,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 fn key(n: u32) -> Key {
     let mut bytes = [0; 32];
     for (place, word) in bytes.chunks_exact_mut(4).enumerate() {
-        word.copy_from_slice(
-            &n.wrapping_mul(0x9E37_79B1)
-                .wrapping_add(place as u32)
-                .to_be_bytes(),
-        );
+        word.copy_from_slice(&n.wrapping_mul(0x9E37_79B1).wrapping_add(place as u32).to_be_bytes());
     }
     Key::from_bytes(bytes)
 }
@@ -105,13 +68,7 @@ fn body(n: u8) -> BodyId {
 }
 
 fn record(sealed: &[u8]) -> Record<'_> {
-    Record {
-        body: None,
-        chunks: 0,
-        expires: NOW.plus(Duration::from_secs(60)),
-        written: NOW,
-        sealed,
-    }
+    Record { body: None, chunks: 0, expires: NOW.plus(Duration::from_secs(60)), written: NOW, sealed }
 }
 
 fn put(store: &dyn Store, n: u32, record: Record<'_>) {
@@ -173,11 +130,8 @@ fn what_was_put_is_found(store: &dyn Store) {
     };
     put(store, 1, full);
     assert_eq!(fetch(store, 1).unwrap().lend(), full);
-    let bare = Record {
-        expires: Timestamp::from_millis(-5),
-        written: Timestamp::default(),
-        ..record(b"bare")
-    };
+    let bare =
+        Record { expires: Timestamp::from_millis(-5), written: Timestamp::default(), ..record(b"bare") };
     put(store, 2, bare);
     assert_eq!(fetch(store, 2).unwrap().lend(), bare);
 }
@@ -198,37 +152,12 @@ fn a_put_replaces_what_was_there(store: &dyn Store) {
 }
 
 fn a_touch_needs_the_same_body(store: &dyn Store) {
-    put(
-        store,
-        1,
-        Record {
-            body: Some(body(1)),
-            ..record(b"first")
-        },
-    );
+    put(store, 1, Record { body: Some(body(1)), ..record(b"first") });
     assert!(
-        wait(store.touch(
-            &key(1),
-            body(1),
-            Record {
-                body: Some(body(1)),
-                ..record(b"touched")
-            }
-        ))
-        .unwrap()
+        wait(store.touch(&key(1), body(1), Record { body: Some(body(1)), ..record(b"touched") })).unwrap()
     );
     assert_eq!(sealed(store, 1).unwrap(), "touched");
-    assert!(
-        !wait(store.touch(
-            &key(1),
-            body(2),
-            Record {
-                body: Some(body(2)),
-                ..record(b"late")
-            }
-        ))
-        .unwrap()
-    );
+    assert!(!wait(store.touch(&key(1), body(2), Record { body: Some(body(2)), ..record(b"late") })).unwrap());
     assert_eq!(sealed(store, 1).unwrap(), "touched");
     put(store, 1, record(b"no body"));
     assert!(!wait(store.touch(&key(1), body(1), record(b"late"))).unwrap());
@@ -253,11 +182,7 @@ fn keys_that_share_their_first_bytes_never_mix(store: &dyn Store) {
     wait(store.put(&two, record(b"two"))).unwrap();
     assert_eq!(wait(store.fetch(&two)).unwrap().unwrap().sealed, "two");
     // A store may keep one of the two only (SQLite's row id is the first eight bytes), but never answers with the wrong one.
-    assert!(
-        wait(store.fetch(&one))
-            .unwrap()
-            .is_none_or(|record| record.sealed == "one")
-    );
+    assert!(wait(store.fetch(&one)).unwrap().is_none_or(|record| record.sealed == "one"));
 }
 
 fn a_scan_lends_each_record_once(store: &dyn Store) {
@@ -276,11 +201,7 @@ fn a_scan_lends_each_record_once(store: &dyn Store) {
     }
     let mut contents = Vec::new();
     wait(store.each(&mut |row| contents.push((row.key, row.record.unwrap().to_owned())))).unwrap();
-    assert!(
-        contents
-            .iter()
-            .all(|(key, record)| wait(store.fetch(key)).unwrap().as_ref() == Some(record))
-    );
+    assert!(contents.iter().all(|(key, record)| wait(store.fetch(key)).unwrap().as_ref() == Some(record)));
 }
 
 fn a_scan_goes_on_while_rows_come_and_go(store: &dyn Store) {
@@ -301,39 +222,16 @@ fn a_scan_goes_on_while_rows_come_and_go(store: &dyn Store) {
 }
 
 fn a_sweep_takes_what_expired(store: &dyn Store) {
-    let expiring = |millis| Record {
-        expires: Timestamp::from_millis(NOW.as_millis() + millis),
-        ..record(b"x")
-    };
+    let expiring =
+        |millis| Record { expires: Timestamp::from_millis(NOW.as_millis() + millis), ..record(b"x") };
     put(store, 1, expiring(-1));
     put(store, 2, expiring(0));
     put(store, 3, expiring(1));
-    put(
-        store,
-        4,
-        Record {
-            expires: Timestamp::MAX,
-            ..record(b"x")
-        },
-    );
-    put(
-        store,
-        5,
-        Record {
-            body: Some(body(5)),
-            chunks: 2,
-            ..expiring(-1000)
-        },
-    );
+    put(store, 4, Record { expires: Timestamp::MAX, ..record(b"x") });
+    put(store, 5, Record { body: Some(body(5)), chunks: 2, ..expiring(-1000) });
     stage(store, body(5), 0, b"a");
     stage(store, body(5), 1, b"b");
-    assert_eq!(
-        wait(store.sweep(NOW)).unwrap(),
-        Swept {
-            records: 2,
-            chunks: 2
-        }
-    );
+    assert_eq!(wait(store.sweep(NOW)).unwrap(), Swept { records: 2, chunks: 2 });
     assert_eq!(chunk(store, body(5), 0), None);
     let left: Vec<_> = (1..=5).filter(|n| fetch(store, *n).is_some()).collect();
     assert_eq!(left, [2, 3, 4]);
@@ -341,16 +239,7 @@ fn a_sweep_takes_what_expired(store: &dyn Store) {
 }
 
 fn a_sweep_takes_orphaned_chunks(store: &dyn Store) {
-    put(
-        store,
-        1,
-        Record {
-            body: Some(body(1)),
-            chunks: 1,
-            expires: Timestamp::MAX,
-            ..record(b"x")
-        },
-    );
+    put(store, 1, Record { body: Some(body(1)), chunks: 1, expires: Timestamp::MAX, ..record(b"x") });
     stage(store, body(1), 0, b"named");
     stage(store, body(2), 0, b"orphan");
     stage(store, body(2), 1, b"orphan");
@@ -358,13 +247,7 @@ fn a_sweep_takes_orphaned_chunks(store: &dyn Store) {
     assert_eq!(wait(store.sweep(boundary)).unwrap(), Swept::default());
     assert_eq!(chunk(store, body(2), 1).unwrap(), "orphan");
     let later = boundary.plus(Duration::from_millis(1));
-    assert_eq!(
-        wait(store.sweep(later)).unwrap(),
-        Swept {
-            records: 0,
-            chunks: 2
-        }
-    );
+    assert_eq!(wait(store.sweep(later)).unwrap(), Swept { records: 0, chunks: 2 });
     assert_eq!(chunk(store, body(2), 0), None);
     assert_eq!(chunk(store, body(1), 0).unwrap(), "named");
 }
@@ -397,15 +280,7 @@ fn a_removed_record_takes_its_chunks_along(store: &dyn Store) {
         }
     }
     for (n, of) in [(1, body(1)), (2, body(0xFF))] {
-        put(
-            store,
-            n,
-            Record {
-                body: Some(of),
-                chunks: 3,
-                ..record(b"head")
-            },
-        );
+        put(store, n, Record { body: Some(of), chunks: 3, ..record(b"head") });
     }
     wait(store.remove(&key(2))).unwrap();
     for index in 0..3 {
@@ -416,53 +291,18 @@ fn a_removed_record_takes_its_chunks_along(store: &dyn Store) {
 
 fn a_replaced_record_leaves_its_chunks_to_the_sweep(store: &dyn Store) {
     stage(store, body(1), 0, b"old");
-    put(
-        store,
-        1,
-        Record {
-            body: Some(body(1)),
-            chunks: 1,
-            ..record(b"head")
-        },
-    );
+    put(store, 1, Record { body: Some(body(1)), chunks: 1, ..record(b"head") });
     stage(store, body(2), 0, b"new");
-    put(
-        store,
-        1,
-        Record {
-            body: Some(body(2)),
-            chunks: 1,
-            expires: Timestamp::MAX,
-            ..record(b"head")
-        },
-    );
-    assert_eq!(
-        chunk(store, body(1), 0).unwrap(),
-        "old",
-        "somebody may still be reading it"
-    );
+    put(store, 1, Record { body: Some(body(2)), chunks: 1, expires: Timestamp::MAX, ..record(b"head") });
+    assert_eq!(chunk(store, body(1), 0).unwrap(), "old", "somebody may still be reading it");
     let later = NOW.plus(ORPHAN_AGE).plus(Duration::from_secs(1));
-    assert_eq!(
-        wait(store.sweep(later)).unwrap(),
-        Swept {
-            records: 0,
-            chunks: 1
-        }
-    );
+    assert_eq!(wait(store.sweep(later)).unwrap(), Swept { records: 0, chunks: 1 });
     assert_eq!(chunk(store, body(1), 0), None);
     assert_eq!(chunk(store, body(2), 0).unwrap(), "new");
 }
 
 fn a_cleared_store_is_empty(store: &dyn Store) {
-    put(
-        store,
-        1,
-        Record {
-            body: Some(body(1)),
-            chunks: 1,
-            ..record(b"x")
-        },
-    );
+    put(store, 1, Record { body: Some(body(1)), chunks: 1, ..record(b"x") });
     stage(store, body(1), 0, b"chunk");
     let id = store.id();
     wait(store.clear()).unwrap();
@@ -514,31 +354,12 @@ fn writers_in_threads_lose_nothing(store: &dyn Store) {
 
 fn touches_never_bring_a_body_back(store: &dyn Store) {
     for round in 0..20 {
-        put(
-            store,
-            1,
-            Record {
-                body: Some(body(1)),
-                ..record(b"old")
-            },
-        );
+        put(store, 1, Record { body: Some(body(1)), ..record(b"old") });
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                put(
-                    store,
-                    1,
-                    Record {
-                        body: Some(body(2)),
-                        ..record(b"new")
-                    },
-                )
-            });
+            scope.spawn(|| put(store, 1, Record { body: Some(body(2)), ..record(b"new") }));
             for _ in 0..2 {
                 scope.spawn(|| {
-                    let touched = Record {
-                        body: Some(body(1)),
-                        ..record(b"old, touched")
-                    };
+                    let touched = Record { body: Some(body(1)), ..record(b"old, touched") };
                     wait(store.touch(&key(1), body(1), touched)).unwrap();
                 });
             }
