@@ -1,10 +1,7 @@
 //! Sealing and opening, by suite and size of the body; derivation of the envelope's keys included.
 //!
 //! `cargo bench -p lacre-seal`
-#![expect(
-    clippy::expect_used,
-    reason = "a benchmark that cannot start has nothing else to do"
-)]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot start has nothing else to do")]
 
 use std::sync::Arc;
 
@@ -20,9 +17,7 @@ fn main() {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    Suite::ALL
-        .into_iter()
-        .flat_map(|suite| SIZES.map(|size| Case { suite, size }))
+    Suite::ALL.into_iter().flat_map(|suite| SIZES.map(|size| Case { suite, size }))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,18 +53,11 @@ impl Bench {
     }
 
     fn at(&self) -> Context<'_> {
-        Context {
-            purpose: Purpose::Slot,
-            store: &self.store,
-            namespace: "bench",
-            key: &self.key,
-        }
+        Context { purpose: Purpose::Slot, store: &self.store, namespace: "bench", key: &self.key }
     }
 
     fn seal(&self) -> Vec<u8> {
-        self.sealer
-            .seal(&self.at(), Lifetime::unbounded(NOW), &self.head, &self.body)
-            .expect("sealed")
+        self.sealer.seal(&self.at(), Lifetime::unbounded(NOW), &self.head, &self.body).expect("sealed")
     }
 }
 

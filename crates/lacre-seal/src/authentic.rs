@@ -76,10 +76,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_content() {
-        assert_eq!(
-            format!("{:?}", Authentic::danger_assume("hidden")),
-            "Authentic(6 bytes)"
-        );
+        assert_eq!(format!("{:?}", Authentic::danger_assume("hidden")), "Authentic(6 bytes)");
     }
 
     #[test]

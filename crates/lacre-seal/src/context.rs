@@ -52,24 +52,14 @@ impl Context<'_> {
         let mut detail = [0; 21];
         let (purpose, detail): (&[u8], &[u8]) = match self.purpose {
             Purpose::Slot => (b"slot", &[]),
-            Purpose::Chunk {
-                body,
-                index,
-                position,
-            } => {
+            Purpose::Chunk { body, index, position } => {
                 detail[..16].copy_from_slice(&body.0);
                 detail[16..20].copy_from_slice(&index.to_be_bytes());
                 detail[20] = u8::from(position == Position::Last);
                 (b"chunk", &detail)
             }
         };
-        for part in [
-            purpose,
-            &self.store.0,
-            self.namespace.as_bytes(),
-            self.key,
-            detail,
-        ] {
+        for part in [purpose, &self.store.0, self.namespace.as_bytes(), self.key, detail] {
             let length = u32::try_from(part.len()).map_err(|_| Fault::from(FaultKind::TooLarge))?;
             sink(&length.to_be_bytes());
             sink(part);
@@ -145,17 +135,8 @@ mod tests {
     fn every_part_carries_its_length() {
         let store = StoreId::from_bytes([1; 16]);
         let body = BodyId::from_bytes([2; 16]);
-        let purpose = Purpose::Chunk {
-            body,
-            index: 3,
-            position: Position::Last,
-        };
-        let context = Context {
-            purpose,
-            store: &store,
-            namespace: "ns",
-            key: &[4; 32],
-        };
+        let purpose = Purpose::Chunk { body, index: 3, position: Position::Last };
+        let context = Context { purpose, store: &store, namespace: "ns", key: &[4; 32] };
         let expected = [
             b"\0\0\0\x05chunk\0\0\0\x10".as_slice(),
             &[1; 16],

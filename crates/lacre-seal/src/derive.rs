@@ -23,12 +23,7 @@ impl EnvelopeKeys {
         info.extend_from_slice(fields);
         at.feed(|piece| info.extend_from_slice(piece))?;
         let mut okm = Zeroizing::new([[0; 32]; 2]);
-        hkdf(
-            &Salt::new(HKDF_SHA256, salt),
-            master,
-            &info,
-            okm.as_flattened_mut(),
-        )?;
+        hkdf(&Salt::new(HKDF_SHA256, salt), master.as_bytes(), &info, okm.as_flattened_mut())?;
         Ok(Self(okm))
     }
 
@@ -43,10 +38,10 @@ impl EnvelopeKeys {
 
 /// Fills `out` from the master key alone, for the use that `label` names.
 pub(crate) fn labelled(master: &Secret, label: &str, out: &mut [u8]) -> Result<(), Fault> {
-    hkdf(&Salt::none(HKDF_SHA256), master, label.as_bytes(), out)
+    hkdf(&Salt::none(HKDF_SHA256), master.as_bytes(), label.as_bytes(), out)
 }
 
-fn hkdf(salt: &Salt, secret: &Secret, info: &[u8], out: &mut [u8]) -> Result<(), Fault> {
+pub(crate) fn hkdf(salt: &Salt, ikm: &[u8], info: &[u8], out: &mut [u8]) -> Result<(), Fault> {
     struct Length(usize);
     impl KeyType for Length {
         fn len(&self) -> usize {
@@ -54,8 +49,5 @@ fn hkdf(salt: &Salt, secret: &Secret, info: &[u8], out: &mut [u8]) -> Result<(),
         }
     }
     let length = Length(out.len());
-    Ok(salt
-        .extract(secret.as_bytes())
-        .expand(&[info], length)?
-        .fill(out)?)
+    Ok(salt.extract(ikm).expand(&[info], length)?.fill(out)?)
 }

@@ -40,11 +40,7 @@ impl Sealer {
     /// A sealer that accepts its own suite and no other, so that nobody can pass off what is readable as what was encrypted.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, suite: Suite) -> Self {
-        Self {
-            keyring,
-            suite,
-            accepted: vec![suite],
-        }
+        Self { keyring, suite, accepted: vec![suite] }
     }
 
     /// Opens envelopes of this suite, too: for a store that changes from one to another.
@@ -83,23 +79,14 @@ impl Sealer {
     /// The first rule of docs/format.md §2 that fails, see [`FaultKind`].
     pub fn open(&self, at: &Context<'_>, sealed: &[u8], now: Moment) -> Result<Opened, Fault> {
         let envelope = self.unlock(at, sealed, now)?;
-        let Header {
-            seal,
-            head_len,
-            body_len,
-            ..
-        } = envelope.header;
+        let Header { seal, head_len, body_len, .. } = envelope.header;
         let mut plain = vec![0; head_len + body_len];
         let (head, body) = plain.split_at_mut(head_len);
         envelope.open_head(head)?;
         envelope.open_body(body)?;
         let mut head = Bytes::from(plain);
         let body = Authentic::opened(head.split_off(head_len));
-        Ok(Opened {
-            head: Authentic::opened(head),
-            body,
-            seal,
-        })
+        Ok(Opened { head: Authentic::opened(head), body, seal })
     }
 
     /// Opens the head alone. The body is neither read nor verified.
@@ -120,21 +107,8 @@ impl Sealer {
 
     /// Every step of §2 before the segments.
     fn unlock<'a>(&self, at: &Context<'_>, sealed: &'a [u8], now: Moment) -> Result<Unlocked<'a>, Fault> {
-        let Parts {
-            header,
-            fields,
-            salt,
-            commitment,
-            head,
-            body,
-        } = Parts::of(sealed, &self.accepted)?;
-        let SealInfo {
-            key_id,
-            suite,
-            not_after,
-            epoch,
-            ..
-        } = header.seal;
+        let Parts { header, fields, salt, commitment, head, body } = Parts::of(sealed, &self.accepted)?;
+        let SealInfo { key_id, suite, not_after, epoch, .. } = header.seal;
         let keys = EnvelopeKeys::derive(self.keyring.master(key_id)?, salt, fields, at)?;
         verify_slices_are_equal(keys.commitment(), commitment).map_err(|_| FaultKind::BadCommitment)?;
         if epoch < self.keyring.epoch() {
@@ -143,12 +117,7 @@ impl Sealer {
         if now > not_after {
             return Err(FaultKind::Expired(not_after).into());
         }
-        Ok(Unlocked {
-            header,
-            key: SegmentKey::new(suite, keys.segment_key())?,
-            head,
-            body,
-        })
+        Ok(Unlocked { header, key: SegmentKey::new(suite, keys.segment_key())?, head, body })
     }
 
     /// The deterministic part of sealing. A salt must never serve two envelopes.
@@ -168,12 +137,7 @@ impl Sealer {
             not_after: life.not_after,
             epoch: self.keyring.epoch(),
         };
-        let header = Header {
-            seal,
-            head_len: head.len(),
-            body_len: body.len(),
-            segment_log2,
-        };
+        let header = Header { seal, head_len: head.len(), body_len: body.len(), segment_log2 };
         let fields = header.encode()?;
         let keys = EnvelopeKeys::derive(self.keyring.master(seal.key_id)?, salt, &fields, at)?;
         let key = SegmentKey::new(self.suite, keys.segment_key())?;

@@ -122,10 +122,7 @@ impl Fault {
     }
 
     pub(crate) const fn random(source: getrandom::Error) -> Self {
-        Self {
-            kind: FaultKind::Random,
-            source: Some(source),
-        }
+        Self { kind: FaultKind::Random, source: Some(source) }
     }
 }
 

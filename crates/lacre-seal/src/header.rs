@@ -68,24 +68,9 @@ impl Header {
             [fields.take(), fields.take()].map(|millis| Moment::from_millis(u64::from_be_bytes(millis)));
         let [head_len, body_len] =
             [fields.take(), fields.take()].map(|length| u32::from_be_bytes(length) as usize);
-        let seal = SealInfo {
-            key_id,
-            suite,
-            created,
-            not_after,
-            epoch,
-        };
-        let header = Self {
-            seal,
-            head_len,
-            body_len,
-            segment_log2,
-        };
-        if header.is_within_caps() {
-            Ok(header)
-        } else {
-            Err(FaultKind::Malformed("head or body length"))
-        }
+        let seal = SealInfo { key_id, suite, created, not_after, epoch };
+        let header = Self { seal, head_len, body_len, segment_log2 };
+        if header.is_within_caps() { Ok(header) } else { Err(FaultKind::Malformed("head or body length")) }
     }
 
     /// The fields as they stand in the envelope, before the salt.
@@ -120,10 +105,7 @@ impl Header {
 
     /// The lengths of the sealed head and the sealed body.
     pub(crate) const fn sealed_lens(&self) -> (usize, usize) {
-        (
-            self.cut().sealed_len(self.head_len),
-            self.cut().sealed_len(self.body_len),
-        )
+        (self.cut().sealed_len(self.head_len), self.cut().sealed_len(self.body_len))
     }
 
     const fn is_within_caps(&self) -> bool {
@@ -164,14 +146,7 @@ impl<'a> Parts<'a> {
             return Err(BAD_LENGTH);
         }
         let (head, body) = segments.split_at(head);
-        Ok(Self {
-            header,
-            fields,
-            salt,
-            commitment,
-            head,
-            body,
-        })
+        Ok(Self { header, fields, salt, commitment, head, body })
     }
 }
 

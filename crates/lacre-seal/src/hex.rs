@@ -20,9 +20,7 @@ pub(crate) fn read<const N: usize>(text: &str, out: &mut [u8; N]) -> Option<()> 
 }
 
 fn digit(character: u8) -> Option<u8> {
-    char::from(character)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(character).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -65,8 +65,7 @@ impl Signer {
     /// # Errors
     /// [`NoSeparator`](BadSignatureKind::NoSeparator) or [`Mismatch`](BadSignatureKind::Mismatch).
     pub fn verify(&self, signed: &[u8]) -> Result<Authentic, BadSignature> {
-        self.verified(signed)
-            .map(|value| Authentic::opened(Bytes::copy_from_slice(value)))
+        self.verified(signed).map(|value| Authentic::opened(Bytes::copy_from_slice(value)))
     }
 
     /// Whether a secret is so short that it may be guessed from what it signed.
@@ -83,9 +82,8 @@ impl Signer {
     }
 
     fn verified<'a>(&self, signed: &'a [u8]) -> Result<&'a [u8], BadSignature> {
-        let (value, signature) = self
-            .split_last(signed)
-            .ok_or_else(|| BadSignature::no_separator(self.separator))?;
+        let (value, signature) =
+            self.split_last(signed).ok_or_else(|| BadSignature::no_separator(self.separator))?;
         let mut tag = [0; digest::MAX_OUTPUT_LEN];
         let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut tag).unwrap_or(0);
         let tag = &tag[..length];
@@ -95,11 +93,7 @@ impl Signer {
         }
         // What follows the last separator of an unsigned value is content, and stays out of messages.
         let is_shaped_like_one = self.keys.iter().any(|key| key.algorithm().tag_len() == length);
-        Err(BadSignature::mismatch(if is_shaped_like_one {
-            signature
-        } else {
-            b"..."
-        }))
+        Err(BadSignature::mismatch(if is_shaped_like_one { signature } else { b"..." }))
     }
 
     fn split_last<'a>(&self, joined: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
@@ -111,9 +105,7 @@ impl Signer {
 /// Shows no secret.
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("keys", &self.keys.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Signer").field("keys", &self.keys.len()).finish_non_exhaustive()
     }
 }
 
@@ -210,11 +202,7 @@ impl SignerBuilder {
 impl fmt::Debug for SignerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (digest, derivation) = (self.digest, self.derivation);
-        write!(
-            f,
-            "SignerBuilder({} secrets, {digest:?}, {derivation:?})",
-            self.secrets.len()
-        )
+        write!(f, "SignerBuilder({} secrets, {digest:?}, {derivation:?})", self.secrets.len())
     }
 }
 
@@ -235,10 +223,7 @@ pub enum Digest {
 impl Digest {
     fn algorithms(self) -> (&'static digest::Algorithm, hmac::Algorithm) {
         match self {
-            Self::Sha1 => (
-                &digest::SHA1_FOR_LEGACY_USE_ONLY,
-                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            ),
+            Self::Sha1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::Sha256 => (&digest::SHA256, hmac::HMAC_SHA256),
             Self::Sha384 => (&digest::SHA384, hmac::HMAC_SHA384),
             Self::Sha512 => (&digest::SHA512, hmac::HMAC_SHA512),

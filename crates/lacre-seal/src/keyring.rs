@@ -37,12 +37,7 @@ impl Keyring {
     /// [`FaultKind::Random`] when the operating system yields no random bytes.
     pub fn generate() -> Result<Self, Fault> {
         let (index, primary) = (Secret::generate()?, MasterKey::generate()?);
-        Ok(Self {
-            index,
-            epoch: 0,
-            primary,
-            verify: Vec::new(),
-        })
+        Ok(Self { index, epoch: 0, primary, verify: Vec::new() })
     }
 
     /// The ring of a bare key: its index key is derived from it, its epoch is 0.
@@ -52,12 +47,7 @@ impl Keyring {
     pub fn from_master(primary: MasterKey) -> Result<Self, Fault> {
         let mut index = Secret::blank();
         derive::labelled(&primary.secret, "lacre/v1/index", index.as_mut_slice())?;
-        Ok(Self {
-            index,
-            epoch: 0,
-            primary,
-            verify: Vec::new(),
-        })
+        Ok(Self { index, epoch: 0, primary, verify: Vec::new() })
     }
 
     /// Reads the text of a ring, or one line with a bare key; at most 64 keys and 64 KiB.
@@ -106,11 +96,7 @@ impl Keyring {
             verify,
         };
         let ids: Vec<KeyId> = ring.key_ids().collect();
-        match ids
-            .iter()
-            .enumerate()
-            .find(|(place, id)| ids[..*place].contains(id))
-        {
+        match ids.iter().enumerate().find(|(place, id)| ids[..*place].contains(id)) {
             Some((_, twice)) => Err(FaultKind::DuplicateKey(*twice).into()),
             None => Ok(ring),
         }
@@ -175,11 +161,7 @@ impl Keyring {
         if id == self.primary.id {
             return Err(FaultKind::KeyInUse(id).into());
         }
-        let place = self
-            .verify
-            .iter()
-            .position(|key| key.id == id)
-            .ok_or(FaultKind::UnknownKey(id))?;
+        let place = self.verify.iter().position(|key| key.id == id).ok_or(FaultKind::UnknownKey(id))?;
         self.verify.remove(place);
         Ok(())
     }
@@ -210,10 +192,7 @@ impl Keyring {
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids: Vec<KeyId> = self.key_ids().collect();
-        f.debug_struct("Keyring")
-            .field("epoch", &self.epoch)
-            .field("keys", &ids)
-            .finish_non_exhaustive()
+        f.debug_struct("Keyring").field("epoch", &self.epoch).field("keys", &ids).finish_non_exhaustive()
     }
 }
 
@@ -226,9 +205,7 @@ fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), Fa
 
 /// Digits and nothing else: `u64::from_str` alone would take a sign.
 fn decimal(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// 32 uniformly random bytes, wiped on drop.
@@ -254,10 +231,8 @@ impl MasterKey {
     pub fn parse(text: &str) -> Result<Self, Fault> {
         const PADDING: GeneralPurposeConfig =
             GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-        let (standard, url_safe) = (
-            GeneralPurpose::new(&STANDARD, PADDING),
-            GeneralPurpose::new(&URL_SAFE, PADDING),
-        );
+        let (standard, url_safe) =
+            (GeneralPurpose::new(&STANDARD, PADDING), GeneralPurpose::new(&URL_SAFE, PADDING));
         Self::new(Secret::try_fill(|out| {
             hex::read(text, out)
                 .or_else(|| secret::decode(&url_safe, text, out))
@@ -374,15 +349,9 @@ mod tests {
         assert!(Keyring::parse(&full).is_ok());
         let mut over = Zeroizing::new(full.to_string() + "verify ");
         MasterKey::generate().unwrap().secret.push_base64url(&mut over);
-        assert_eq!(
-            Keyring::parse(&over).unwrap_err().kind(),
-            FaultKind::KeyringTooLarge
-        );
+        assert_eq!(Keyring::parse(&over).unwrap_err().kind(), FaultKind::KeyringTooLarge);
         let long = "#".repeat(MOST_TEXT + 1);
-        assert_eq!(
-            Keyring::parse(&long).unwrap_err().kind(),
-            FaultKind::KeyringTooLarge
-        );
+        assert_eq!(Keyring::parse(&long).unwrap_err().kind(), FaultKind::KeyringTooLarge);
     }
 
     #[test]
@@ -390,10 +359,7 @@ mod tests {
         let ring = Keyring::generate().unwrap();
         let twice = ring.to_text().replace("primary", "verify");
         let text = ring.to_text().to_string() + twice.lines().last().unwrap();
-        assert_eq!(
-            Keyring::parse(&text).unwrap_err().kind(),
-            FaultKind::DuplicateKey(ring.primary())
-        );
+        assert_eq!(Keyring::parse(&text).unwrap_err().kind(), FaultKind::DuplicateKey(ring.primary()));
     }
 
     #[test]
@@ -402,10 +368,7 @@ mod tests {
         let id = key.id();
         assert_eq!(format!("{key:?}"), format!("MasterKey({id})"));
         let ring = Keyring::from_master(key).unwrap();
-        assert_eq!(
-            format!("{ring:?}"),
-            format!("Keyring {{ epoch: 0, keys: [{id}], .. }}")
-        );
+        assert_eq!(format!("{ring:?}"), format!("Keyring {{ epoch: 0, keys: [{id}], .. }}"));
         assert_eq!(id.short(), id.to_string()[..10]);
     }
 }

@@ -50,6 +50,8 @@ mod segment;
 mod suite;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod wycheproof;
 
 pub use authentic::Authentic;
 pub use context::{BodyId, Context, Position, Purpose, StoreId};

@@ -11,11 +11,7 @@ impl Moment {
     /// The moment that many milliseconds after the epoch; what lies beyond [`Moment::UNBOUNDED`] becomes it.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        if millis > Self::UNBOUNDED.0 {
-            Self::UNBOUNDED
-        } else {
-            Self(millis)
-        }
+        if millis > Self::UNBOUNDED.0 { Self::UNBOUNDED } else { Self(millis) }
     }
 
     /// Milliseconds since the epoch, at most `i64::MAX`.
@@ -38,10 +34,7 @@ impl Lifetime {
     /// A lifetime that begins at `created` and has no end.
     #[must_use]
     pub const fn unbounded(created: Moment) -> Self {
-        Self {
-            created,
-            not_after: Moment::UNBOUNDED,
-        }
+        Self { created, not_after: Moment::UNBOUNDED }
     }
 }
 

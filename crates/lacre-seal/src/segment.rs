@@ -28,10 +28,7 @@ pub(crate) struct Cut {
 impl Cut {
     /// `log2` is the binary logarithm of the segment size.
     pub(crate) const fn new(suite: Suite, log2: u8) -> Self {
-        Self {
-            size: 1 << log2,
-            tag: suite.tag_len(),
-        }
+        Self { size: 1 << log2, tag: suite.tag_len() }
     }
 
     /// The length of a sealed part with that much plaintext.
@@ -94,15 +91,14 @@ impl SegmentKey {
             Suite::Aes256Gcm => Self::Aes256Gcm(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?)),
             Suite::XChaCha20Poly1305 => Self::XChaCha20Poly1305(XChaCha20Poly1305::new(key.into())),
             Suite::Blake3 => Self::Mac(MacKey::Blake3(Zeroizing::new(*key))),
-            Suite::HmacSha256 => Self::Mac(MacKey::HmacSha256(Box::new(hmac::Key::new(
-                hmac::HMAC_SHA256,
-                key,
-            )))),
+            Suite::HmacSha256 => {
+                Self::Mac(MacKey::HmacSha256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, key))))
+            }
         })
     }
 
     /// Seals `plain` into `out`, which is longer by a tag.
-    fn seal(&self, nonce: [u8; 12], plain: &[u8], out: &mut [u8]) -> Result<(), Fault> {
+    pub(crate) fn seal(&self, nonce: [u8; 12], plain: &[u8], out: &mut [u8]) -> Result<(), Fault> {
         let (content, tag) = out.split_at_mut(plain.len());
         match self {
             Self::Aes256Gcm(key) => {
@@ -110,9 +106,7 @@ impl SegmentKey {
                 key.seal_out_of_place_scatter(nonce, Aad::empty(), plain, content, &[], tag)?;
             }
             Self::XChaCha20Poly1305(key) => {
-                let buffer = InOutBuf::new(plain, content).map_err(|_| FaultKind::Provider)?;
-                let made = key.encrypt_inout_detached(&extended(nonce).into(), &[], buffer);
-                tag.copy_from_slice(&made.map_err(|_| FaultKind::Provider)?);
+                xchacha_seal(key, extended(nonce), plain, content, tag).ok_or(FaultKind::Provider)?;
             }
             Self::Mac(key) => {
                 content.copy_from_slice(plain);
@@ -123,19 +117,14 @@ impl SegmentKey {
     }
 
     /// Opens `sealed` into `out`, which is shorter by a tag. After a refusal `out` holds nothing of use.
-    fn open(&self, nonce: [u8; 12], sealed: &[u8], out: &mut [u8]) -> Result<(), FaultKind> {
+    pub(crate) fn open(&self, nonce: [u8; 12], sealed: &[u8], out: &mut [u8]) -> Result<(), FaultKind> {
         let (content, tag) = sealed.split_at_checked(out.len()).ok_or(FaultKind::BadSegment)?;
         let opened = match self {
             Self::Aes256Gcm(key) => {
                 let nonce = Nonce::assume_unique_for_key(nonce);
-                key.open_separate_gather(nonce, Aad::empty(), content, tag, out)
-                    .ok()
+                key.open_separate_gather(nonce, Aad::empty(), content, tag, out).ok()
             }
-            Self::XChaCha20Poly1305(key) => tag.try_into().ok().and_then(|tag| {
-                let buffer = InOutBuf::new(content, out).ok()?;
-                key.decrypt_inout_detached(&extended(nonce).into(), &[], buffer, tag)
-                    .ok()
-            }),
+            Self::XChaCha20Poly1305(key) => xchacha_open(key, extended(nonce), content, tag, out),
             Self::Mac(key) => verify_slices_are_equal(&key.tag(nonce, content), tag)
                 .ok()
                 .map(|()| out.copy_from_slice(content)),
@@ -151,6 +140,31 @@ fn extended(nonce: [u8; 12]) -> [u8; 24] {
     long
 }
 
+/// Fails only where lengths differ.
+pub(crate) fn xchacha_seal(
+    key: &XChaCha20Poly1305,
+    nonce: [u8; 24],
+    plain: &[u8],
+    content: &mut [u8],
+    tag: &mut [u8],
+) -> Option<()> {
+    let buffer = InOutBuf::new(plain, content).ok()?;
+    let made = key.encrypt_inout_detached(&nonce.into(), &[], buffer).ok()?;
+    tag.copy_from_slice(&made);
+    Some(())
+}
+
+pub(crate) fn xchacha_open(
+    key: &XChaCha20Poly1305,
+    nonce: [u8; 24],
+    content: &[u8],
+    tag: &[u8],
+    out: &mut [u8],
+) -> Option<()> {
+    let buffer = InOutBuf::new(content, out).ok()?;
+    key.decrypt_inout_detached(&nonce.into(), &[], buffer, tag.try_into().ok()?).ok()
+}
+
 /// The suites that authenticate only.
 pub(crate) enum MacKey {
     Blake3(Zeroizing<[u8; 32]>),
@@ -158,13 +172,11 @@ pub(crate) enum MacKey {
 }
 
 impl MacKey {
-    fn tag(&self, nonce: [u8; 12], plain: &[u8]) -> [u8; 32] {
+    pub(crate) fn tag(&self, nonce: [u8; 12], plain: &[u8]) -> [u8; 32] {
         match self {
-            Self::Blake3(key) => blake3::Hasher::new_keyed(key)
-                .update(&nonce)
-                .update(plain)
-                .finalize()
-                .into(),
+            Self::Blake3(key) => {
+                blake3::Hasher::new_keyed(key).update(&nonce).update(plain).finalize().into()
+            }
             Self::HmacSha256(key) => {
                 let mut context = hmac::Context::with_key(key);
                 context.update(&nonce);

@@ -16,12 +16,7 @@ pub enum Suite {
 
 impl Suite {
     /// Every suite.
-    pub const ALL: [Self; 4] = [
-        Self::Aes256Gcm,
-        Self::XChaCha20Poly1305,
-        Self::Blake3,
-        Self::HmacSha256,
-    ];
+    pub const ALL: [Self; 4] = [Self::Aes256Gcm, Self::XChaCha20Poly1305, Self::Blake3, Self::HmacSha256];
 
     /// The byte that stands for it in an envelope.
     #[must_use]

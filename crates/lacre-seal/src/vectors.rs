@@ -25,9 +25,7 @@ pub(crate) fn read<T: DeserializeOwned>(name: &str, least: usize) -> Vec<T> {
 
 pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let pairs = hex.as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 fn array<const N: usize>(hex: &str) -> [u8; N] {
@@ -87,10 +85,7 @@ fn check(test: &EnvelopeTest) -> bool {
     let id = &test.id;
     let keyring = Arc::new(Keyring::parse(&test.keyring).unwrap());
     let sealer = Sealer::new(keyring, suite(&test.accept[0]));
-    let sealer = test
-        .accept
-        .iter()
-        .fold(sealer, |sealer, name| sealer.also_accept(suite(name)));
+    let sealer = test.accept.iter().fold(sealer, |sealer, name| sealer.also_accept(suite(name)));
     let store = StoreId::from_bytes(array(&test.store_hex));
     let key = array(&test.key_hex);
     let purpose = match (test.purpose.as_str(), &test.chunk) {
@@ -98,20 +93,11 @@ fn check(test: &EnvelopeTest) -> bool {
         ("chunk", Some(chunk)) => Purpose::Chunk {
             body: BodyId::from_bytes(array(&chunk.body_id_hex)),
             index: chunk.index,
-            position: if chunk.last {
-                Position::Last
-            } else {
-                Position::Inner
-            },
+            position: if chunk.last { Position::Last } else { Position::Inner },
         },
         (other, _) => panic!("{id}: no purpose {other}"),
     };
-    let at = Context {
-        purpose,
-        store: &store,
-        namespace: &test.namespace,
-        key: &key,
-    };
+    let at = Context { purpose, store: &store, namespace: &test.namespace, key: &key };
     let now = Moment::from_millis(test.now);
     let sealed = bytes(&test.sealed_hex);
     let opened = sealer.open(&at, &sealed, now);
@@ -131,11 +117,7 @@ fn check(test: &EnvelopeTest) -> bool {
         created: Moment::from_millis(made_of.created),
         not_after: Moment::from_millis(made_of.not_after),
     };
-    assert_eq!(
-        (opened.seal.created, opened.seal.not_after),
-        (life.created, life.not_after),
-        "{id}"
-    );
+    assert_eq!((opened.seal.created, opened.seal.not_after), (life.created, life.not_after), "{id}");
     assert_eq!(opened.seal.epoch, made_of.epoch, "{id}");
     let (head_alone, seal) = head_alone.unwrap();
     assert_eq!((head_alone, seal), (opened.head, opened.seal), "{id}");
@@ -143,9 +125,7 @@ fn check(test: &EnvelopeTest) -> bool {
     let again = test.flags.iter().any(|flag| flag == "reproducible");
     if again {
         let salt = array(&made_of.salt_hex);
-        let resealed = sealer
-            .seal_with(&salt, made_of.segment, &at, life, &head, &body)
-            .unwrap();
+        let resealed = sealer.seal_with(&salt, made_of.segment, &at, life, &head, &body).unwrap();
         assert_eq!(resealed, sealed, "{id}");
     }
     again
@@ -221,9 +201,7 @@ fn keyrings_are_read_and_refused_as_the_format_says() {
         let ids: Vec<_> = ring.key_ids().map(|id| *id.as_bytes()).collect();
         let expected_ids: Vec<_> = expected.key_ids_hex.iter().map(|id| array(id)).collect();
         assert_eq!(ids, expected_ids, "{id}");
-        let keys = [&expected.index_hex, &expected.primary_hex]
-            .into_iter()
-            .chain(&expected.verify_hex);
+        let keys = [&expected.index_hex, &expected.primary_hex].into_iter().chain(&expected.verify_hex);
         let shown: Vec<_> = ring.to_text().lines().filter_map(key_of_line).collect();
         assert_eq!(shown, keys.map(|key| bytes(key)).collect::<Vec<_>>(), "{id}");
     }
@@ -233,11 +211,7 @@ fn keyrings_are_read_and_refused_as_the_format_says() {
 fn key_of_line(line: &str) -> Option<Vec<u8>> {
     use base64::Engine;
     let (name, value) = line.split_once(' ')?;
-    (name != "epoch").then(|| {
-        base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(value)
-            .unwrap()
-    })
+    (name != "epoch").then(|| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(value).unwrap())
 }
 
 #[derive(Deserialize)]

@@ -38,47 +38,29 @@ impl BadSignature {
 
     pub(super) fn no_separator(separator: u8) -> Self {
         let message = format!("No b'{}' found in value", separator.escape_ascii());
-        Self {
-            kind: BadSignatureKind::NoSeparator,
-            message,
-        }
+        Self { kind: BadSignatureKind::NoSeparator, message }
     }
 
     pub(super) fn mismatch(signature: &[u8]) -> Self {
         let message = format!("Signature b'{}' does not match", signature.escape_ascii());
-        Self {
-            kind: BadSignatureKind::Mismatch,
-            message,
-        }
+        Self { kind: BadSignatureKind::Mismatch, message }
     }
 
     pub(super) fn no_timestamp() -> Self {
-        Self {
-            kind: BadSignatureKind::BadTimestamp,
-            message: "timestamp missing".into(),
-        }
+        Self { kind: BadSignatureKind::BadTimestamp, message: "timestamp missing".into() }
     }
 
     pub(super) fn bad_timestamp() -> Self {
-        Self {
-            kind: BadSignatureKind::BadTimestamp,
-            message: "Malformed timestamp".into(),
-        }
+        Self { kind: BadSignatureKind::BadTimestamp, message: "Malformed timestamp".into() }
     }
 
     pub(super) fn too_old(signed_at: Moment, age_seconds: u64, max_age: Duration) -> Self {
         let message = format!("Signature age {age_seconds} > {} seconds", max_age.as_secs_f64());
-        Self {
-            kind: BadSignatureKind::Expired { signed_at },
-            message,
-        }
+        Self { kind: BadSignatureKind::Expired { signed_at }, message }
     }
 
     pub(super) fn from_the_future(signed_at: Moment, ahead_seconds: u64) -> Self {
         let message = format!("Signature age -{ahead_seconds} < 0 seconds");
-        Self {
-            kind: BadSignatureKind::Expired { signed_at },
-            message,
-        }
+        Self { kind: BadSignatureKind::Expired { signed_at }, message }
     }
 }

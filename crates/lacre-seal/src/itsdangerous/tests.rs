@@ -57,12 +57,9 @@ impl Vector {
 
     fn check_accepted(&self, made_of: &MadeOf) {
         let (id, signed, value) = (&self.id, bytes(&self.signed_hex), bytes(&made_of.value_hex));
-        let derived = SignerBuilder {
-            secrets: Vec::new(),
-            ..self.builder()
-        }
-        .secret(bytes(&made_of.derived_key_hex))
-        .derivation(Derivation::None);
+        let derived = SignerBuilder { secrets: Vec::new(), ..self.builder() }
+            .secret(bytes(&made_of.derived_key_hex))
+            .derivation(Derivation::None);
         for signer in [self.builder(), derived].map(|builder| builder.build().unwrap()) {
             let Some(seconds) = self.seconds else {
                 assert_eq!(signer.sign(&value), signed, "{id}");
@@ -72,11 +69,7 @@ impl Vector {
             let (signer, now) = (TimestampSigner::new(signer), Moment::from_millis(seconds * 1000));
             assert_eq!(signer.sign(&value, now), signed, "{id}");
             let verified = signer.verify(&signed).unwrap();
-            assert_eq!(
-                (verified.value.as_bytes(), verified.signed_at),
-                (value.as_slice(), now),
-                "{id}"
-            );
+            assert_eq!((verified.value.as_bytes(), verified.signed_at), (value.as_slice(), now), "{id}");
         }
     }
 
@@ -138,14 +131,7 @@ fn unusable_settings_are_refused() {
 #[test]
 fn short_secrets_are_told() {
     assert!(Signer::new("lacre-test-key").unwrap().is_weak());
-    assert!(
-        Signer::builder()
-            .secret(LONG)
-            .secret("short")
-            .build()
-            .unwrap()
-            .is_weak()
-    );
+    assert!(Signer::builder().secret(LONG).secret("short").build().unwrap().is_weak());
     assert!(!Signer::new(LONG).unwrap().is_weak());
 }
 
@@ -162,10 +148,7 @@ fn base64_must_be_canonical() {
 
     // A zero byte in front of the seconds, rightly signed.
     let zero_first = signer.sign(b"value.AGU");
-    assert_eq!(
-        kind(TimestampSigner::new(signer).verify(&zero_first)),
-        BadSignatureKind::BadTimestamp
-    );
+    assert_eq!(kind(TimestampSigner::new(signer).verify(&zero_first)), BadSignatureKind::BadTimestamp);
 }
 
 #[test]
@@ -176,10 +159,7 @@ fn age_is_bounded_on_both_sides() {
     let max_age = Duration::from_secs(10);
     assert!(signer.verify_within(&signed, max_age, at(1000)).is_ok());
     assert!(signer.verify_within(&signed, max_age, at(1010)).is_ok());
-    for (now, message) in [
-        (1011, "Signature age 11 > 10 seconds"),
-        (999, "Signature age -1 < 0 seconds"),
-    ] {
+    for (now, message) in [(1011, "Signature age 11 > 10 seconds"), (999, "Signature age -1 < 0 seconds")] {
         let refused = signer.verify_within(&signed, max_age, at(now)).unwrap_err();
         assert_eq!(refused.kind(), BadSignatureKind::Expired { signed_at: at(1000) });
         assert_eq!(refused.to_string(), message);
@@ -203,14 +183,8 @@ fn seconds_beyond_time_are_malformed() {
 #[test]
 fn debug_shows_no_secret() {
     let builder = Signer::builder().secret("hidden");
-    assert_eq!(
-        format!("{builder:?}"),
-        "SignerBuilder(1 secrets, Sha1, DjangoConcat)"
-    );
-    assert_eq!(
-        format!("{:?}", builder.build().unwrap()),
-        "Signer { keys: 1, .. }"
-    );
+    assert_eq!(format!("{builder:?}"), "SignerBuilder(1 secrets, Sha1, DjangoConcat)");
+    assert_eq!(format!("{:?}", builder.build().unwrap()), "Signer { keys: 1, .. }");
 }
 
 proptest! {

@@ -46,15 +46,9 @@ impl TimestampSigner {
     /// As [`Signer::verify`], or [`BadTimestamp`](super::BadSignatureKind::BadTimestamp).
     pub fn verify(&self, signed: &[u8]) -> Result<Timestamped, BadSignature> {
         let stamped = self.0.verified(signed)?;
-        let (value, timestamp) = self
-            .0
-            .split_last(stamped)
-            .ok_or_else(BadSignature::no_timestamp)?;
+        let (value, timestamp) = self.0.split_last(stamped).ok_or_else(BadSignature::no_timestamp)?;
         let signed_at = decode(timestamp).ok_or_else(BadSignature::bad_timestamp)?;
-        Ok(Timestamped {
-            value: Authentic::opened(Bytes::copy_from_slice(value)),
-            signed_at,
-        })
+        Ok(Timestamped { value: Authentic::opened(Bytes::copy_from_slice(value)), signed_at })
     }
 
     /// Verifies a value that was signed no longer than `max_age` ago, and not after `now`; ages are whole seconds.

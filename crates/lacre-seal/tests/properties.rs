@@ -1,0 +1,276 @@
+//! What a store's writer can do without the key, and that none of it opens: for every suite.
+
+use std::sync::Arc;
+
+use lacre_seal::{
+    BodyId, Context, FaultKind, Header, Keyring, Lifetime, Moment, Position, Purpose, Sealer, StoreId, Suite,
+};
+use proptest::prelude::*;
+
+const CREATED: Moment = Moment::from_millis(1_000);
+const NOT_AFTER: Moment = Moment::from_millis(2_000);
+const LIFE: Lifetime = Lifetime { created: CREATED, not_after: NOT_AFTER };
+const STORE: StoreId = StoreId::from_bytes([1; 16]);
+const KEY: [u8; 32] = [2; 32];
+const SLOT: Context<'_> = Context { purpose: Purpose::Slot, store: &STORE, namespace: "app", key: &KEY };
+
+/// A sealer for each suite, all with the same ring.
+fn sealers() -> Vec<Sealer> {
+    let keyring = Arc::new(Keyring::generate().unwrap());
+    Suite::ALL.into_iter().map(|suite| Sealer::new(Arc::clone(&keyring), suite)).collect()
+}
+
+fn seal(sealer: &Sealer, head: &[u8], body: &[u8]) -> Vec<u8> {
+    sealer.seal(&SLOT, LIFE, head, body).unwrap()
+}
+
+fn kind(sealer: &Sealer, at: &Context<'_>, sealed: &[u8], now: Moment) -> FaultKind {
+    sealer.open(at, sealed, now).unwrap_err().kind()
+}
+
+fn chunk(body: u8, index: u32, position: Position) -> Context<'static> {
+    Context { purpose: Purpose::Chunk { body: BodyId::from_bytes([body; 16]), index, position }, ..SLOT }
+}
+
+#[test]
+fn any_flipped_bit_is_refused() {
+    for sealer in sealers() {
+        let sealed = seal(&sealer, b"head", b"body");
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let fault = sealer.open(&SLOT, &flipped, CREATED).unwrap_err();
+            let known = fault.is_tampering() || fault.is_broken() || fault.is_key_missing();
+            assert!(known, "{:?}, bit {bit}: {fault}", sealer.suite());
+        }
+    }
+}
+
+#[test]
+fn any_cut_and_any_extension_is_refused() {
+    for sealer in sealers() {
+        let sealed = seal(&sealer, b"head", b"body");
+        for length in 0..sealed.len() {
+            assert!(
+                sealer.open(&SLOT, &sealed[..length], CREATED).is_err(),
+                "{:?}, {length}",
+                sealer.suite()
+            );
+        }
+        for more in [&b"\0"[..], &sealed] {
+            let extended = [&sealed, more].concat();
+            assert_eq!(kind(&sealer, &SLOT, &extended, CREATED), FaultKind::Malformed("length"));
+        }
+    }
+}
+
+#[test]
+fn a_record_found_elsewhere_is_refused() {
+    let elsewhere = [
+        Context { key: &[3; 32], ..SLOT },
+        Context { store: &StoreId::from_bytes([3; 16]), ..SLOT },
+        Context { namespace: "", ..SLOT },
+        Context { namespace: "App", ..SLOT },
+        chunk(0, 0, Position::Last),
+    ];
+    for sealer in sealers() {
+        let sealed = seal(&sealer, b"head", b"body");
+        for at in &elsewhere {
+            assert_eq!(kind(&sealer, at, &sealed, CREATED), FaultKind::BadCommitment, "{at:?}");
+            assert!(sealer.open_head(at, &sealed, CREATED).is_err(), "{at:?}");
+        }
+    }
+}
+
+#[test]
+fn a_chunk_opens_only_in_its_own_place() {
+    let place = chunk(4, 1, Position::Inner);
+    for sealer in sealers() {
+        let sealed = sealer.seal(&place, LIFE, b"", b"chunk").unwrap();
+        assert_eq!(sealer.open(&place, &sealed, CREATED).unwrap().body.as_bytes(), b"chunk");
+        let others =
+            [chunk(5, 1, Position::Inner), chunk(4, 2, Position::Inner), chunk(4, 1, Position::Last), SLOT];
+        for at in &others {
+            assert_eq!(kind(&sealer, at, &sealed, CREATED), FaultKind::BadCommitment, "{at:?}");
+        }
+    }
+}
+
+#[test]
+fn a_seal_ends_with_its_last_moment() {
+    let late = Moment::from_millis(NOT_AFTER.as_millis() + 1);
+    for sealer in sealers() {
+        let sealed = seal(&sealer, b"head", b"body");
+        assert!(sealer.open(&SLOT, &sealed, NOT_AFTER).is_ok());
+        assert_eq!(kind(&sealer, &SLOT, &sealed, late), FaultKind::Expired(NOT_AFTER));
+        let unbounded = sealer.seal(&SLOT, Lifetime::unbounded(CREATED), b"head", b"body").unwrap();
+        assert!(sealer.open(&SLOT, &unbounded, Moment::UNBOUNDED).is_ok());
+    }
+}
+
+#[test]
+fn raising_the_epoch_revokes_what_was_sealed_before() {
+    for suite in Suite::ALL {
+        let mut ring = Keyring::generate().unwrap();
+        let before = Sealer::new(Arc::new(ring.clone()), suite);
+        ring.raise_epoch();
+        let after = Sealer::new(Arc::new(ring), suite);
+        let sealed = seal(&before, b"head", b"body");
+        assert_eq!(kind(&after, &SLOT, &sealed, CREATED), FaultKind::Revoked(0));
+        // A process that has not seen the new epoch yet goes on.
+        assert!(before.open(&SLOT, &seal(&after, b"head", b"body"), CREATED).is_ok());
+    }
+}
+
+#[test]
+fn rotation_loses_nothing_and_retirement_does() {
+    for suite in Suite::ALL {
+        let mut ring = Keyring::generate().unwrap();
+        let old = ring.primary();
+        let sealed = seal(&Sealer::new(Arc::new(ring.clone()), suite), b"head", b"body");
+        ring.rotate().unwrap();
+        let rotated = Sealer::new(Arc::new(ring.clone()), suite);
+        assert_eq!(rotated.open(&SLOT, &sealed, CREATED).unwrap().seal.key_id, old);
+        ring.retire(old).unwrap();
+        let retired = Sealer::new(Arc::new(ring), suite);
+        assert_eq!(kind(&retired, &SLOT, &sealed, CREATED), FaultKind::UnknownKey(old));
+    }
+}
+
+#[test]
+fn another_suite_is_refused_unless_accepted() {
+    let sealers = sealers();
+    for (from, to) in sealers.iter().flat_map(|from| sealers.iter().map(move |to| (from, to))) {
+        let sealed = seal(from, b"head", b"body");
+        if from.suite() == to.suite() {
+            assert!(to.open(&SLOT, &sealed, CREATED).is_ok());
+            continue;
+        }
+        assert_eq!(kind(to, &SLOT, &sealed, CREATED), FaultKind::WrongSuite);
+        assert!(to.clone().also_accept(from.suite()).open(&SLOT, &sealed, CREATED).is_ok());
+        // Accepting both does not let one pass for the other.
+        let mut relabelled = sealed;
+        relabelled[5] = to.suite().id();
+        assert!(to.clone().also_accept(from.suite()).open(&SLOT, &relabelled, CREATED).is_err());
+    }
+}
+
+#[test]
+fn no_two_envelopes_can_be_spliced() {
+    for sealer in sealers() {
+        let (one, two) = (seal(&sealer, b"head", b"body one"), seal(&sealer, b"head", b"body two"));
+        for at in 1..one.len() {
+            let spliced = [&one[..at], &two[at..]].concat();
+            if spliced != one && spliced != two {
+                assert!(sealer.open(&SLOT, &spliced, CREATED).is_err(), "{:?}, at {at}", sealer.suite());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_salt_is_never_used_twice() {
+    for sealer in sealers() {
+        let (one, two) = (seal(&sealer, b"head", b"body"), seal(&sealer, b"head", b"body"));
+        assert_ne!(one[48..80], two[48..80]);
+    }
+}
+
+#[test]
+fn encrypted_suites_show_nothing_and_signed_ones_everything() {
+    let (head, body) = ([0xAB; 40], [0xCD; 40]);
+    for sealer in sealers() {
+        let sealed = seal(&sealer, &head, &body);
+        let is_readable = |part: [u8; 40]| sealed.windows(part.len()).any(|window| window == part);
+        assert_eq!(is_readable(head), !sealer.suite().is_encrypted());
+        assert_eq!(is_readable(body), !sealer.suite().is_encrypted());
+    }
+}
+
+#[test]
+fn a_damaged_body_leaves_the_head_readable_on_its_own() {
+    for sealer in sealers() {
+        let mut sealed = seal(&sealer, b"head", b"body");
+        *sealed.last_mut().unwrap() ^= 1;
+        let (head, seal) = sealer.open_head(&SLOT, &sealed, CREATED).unwrap();
+        assert_eq!((head.as_bytes(), seal.suite), (&b"head"[..], sealer.suite()));
+        assert_eq!(kind(&sealer, &SLOT, &sealed, CREATED), FaultKind::BadSegment);
+    }
+}
+
+#[test]
+fn lengths_are_capped_on_both_sides() {
+    let sealer = &sealers()[0];
+    let (head, body) = (vec![1; 1 << 20], vec![2; 8 << 20]);
+    let largest = seal(sealer, &head, &body);
+    let opened = sealer.open(&SLOT, &largest, CREATED).unwrap();
+    assert_eq!((opened.head.as_bytes(), opened.body.as_bytes()), (&head[..], &body[..]));
+    for (head, body) in [(vec![0; (1 << 20) + 1], Vec::new()), (Vec::new(), vec![0; (8 << 20) + 1])] {
+        assert_eq!(sealer.seal(&SLOT, LIFE, &head, &body).unwrap_err().kind(), FaultKind::TooLarge);
+    }
+    // Refused by its header, before anything is allocated for the lengths that it claims.
+    let mut claims = seal(sealer, b"head", b"body");
+    claims[40..48].fill(0xFF);
+    assert!(matches!(kind(sealer, &SLOT, &claims, CREATED), FaultKind::Malformed(_)));
+}
+
+#[test]
+fn faults_show_neither_content_nor_key() {
+    let ring = Keyring::generate().unwrap();
+    let text = ring.to_text();
+    let secret = text.lines().last().unwrap().rsplit(' ').next().unwrap();
+    let broken = text.replace("epoch 0", "epoch zero");
+    let fault = Keyring::parse(&broken).unwrap_err();
+    assert!(!format!("{fault} {fault:?}").contains(secret));
+    assert!(!format!("{:?}", Sealer::new(Arc::new(ring), Suite::default())).contains(secret));
+}
+
+fn parts() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    (prop::collection::vec(any::<u8>(), 0..300), prop::collection::vec(any::<u8>(), 0..200_000))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_was_sealed_opens_unchanged((head, body) in parts(), created in 0..2_000_u64) {
+        let life = Lifetime { created: Moment::from_millis(created), not_after: NOT_AFTER };
+        for sealer in sealers() {
+            let sealed = sealer.seal(&SLOT, life, &head, &body).unwrap();
+            let opened = sealer.open(&SLOT, &sealed, CREATED).unwrap();
+            prop_assert_eq!(opened.head.as_bytes(), &head);
+            prop_assert_eq!(opened.body.as_bytes(), &body);
+            prop_assert_eq!(opened.seal.created, life.created);
+            prop_assert_eq!(Header::peek_unverified(&sealed).unwrap().seal, opened.seal);
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_of_any_envelope_is_refused((head, body) in parts(), at: prop::sample::Index, bit in 0..8_u8) {
+        for sealer in sealers() {
+            let mut sealed = seal(&sealer, &head, &body);
+            let at = at.index(sealed.len());
+            sealed[at] ^= 1_u8 << bit;
+            prop_assert!(sealer.open(&SLOT, &sealed, CREATED).is_err());
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..400), valid in 0..112_usize) {
+        for sealer in sealers() {
+            prop_assert!(sealer.open(&SLOT, &bytes, CREATED).is_err());
+            // As far as `valid`, a genuine header; then anything.
+            let sealed = seal(&sealer, b"head", b"body");
+            let end = valid.min(bytes.len());
+            bytes[..end].copy_from_slice(&sealed[..end]);
+            prop_assert!(sealer.open(&SLOT, &bytes, CREATED).is_err());
+        }
+    }
+
+    #[test]
+    fn parsing_a_keyring_never_panics(text: String, tail in "(index|epoch|primary|verify) [A-Za-z0-9_-]{0,50}\n") {
+        prop_assert!(Keyring::parse(&text).is_err());
+        let with_first_line = format!("lacre-keyring-v1\n{tail}{text}");
+        prop_assert!(Keyring::parse(&with_first_line).is_err());
+    }
+}
