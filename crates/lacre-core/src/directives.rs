@@ -146,7 +146,7 @@ impl RequestDirectives {
 }
 
 /// What `Age` says (RFC 9111 §5.1): the first member of the first line; `None` where that is not a number.
-pub fn age(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn age(headers: &HeaderMap) -> Option<Duration> {
     let line = headers.get(AGE)?.as_bytes();
     parse_delta_seconds(line.split(|byte| *byte == b',').next()?.trim_ascii())
 }
@@ -155,13 +155,13 @@ pub fn age(headers: &HeaderMap) -> Option<Duration> {
 const LONGEST_DELTA: Duration = Duration::from_secs(1 << 31);
 
 /// Reads delta-seconds (RFC 9111 §1.2.2): digits and nothing else. A number over 2³¹ counts as 2³¹.
-pub fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
+fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let seconds = text.iter().fold(0u64, |seconds, digit| {
-        seconds.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
-    });
+    let seconds = text
+        .iter()
+        .fold(0u64, |seconds, digit| seconds.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     Some(Duration::from_secs(seconds).min(LONGEST_DELTA))
 }
 
@@ -243,11 +243,7 @@ fn member(text: &[u8]) -> Result<Member<'_>, Malformed> {
         Some(token) if is_token(token) => Some(token),
         Some(_) => return Err(Malformed),
     };
-    if is_token(name) {
-        Ok(Member { name, argument })
-    } else {
-        Err(Malformed)
-    }
+    if is_token(name) { Ok(Member { name, argument }) } else { Err(Malformed) }
 }
 
 /// Whether `inner` may stand between quotes: no bare quote, nothing escaped by the closing one (RFC 9110 §5.6.4).
@@ -264,9 +260,7 @@ fn is_quotable(inner: &[u8]) -> bool {
 /// A token (RFC 9110 §5.6.2).
 fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
-        && text
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@ impl Error {
 
     pub(crate) fn pattern(pattern: &str, source: impl StdError + Send + Sync + 'static) -> Self {
         Self {
-            message: format!("`{pattern}` is no URL pattern: say a glob (example.com/api/*) or a regular expression"),
+            message: format!(
+                "`{pattern}` is no URL pattern: say a glob (example.com/api/*) or a regular expression"
+            ),
             source: Some(Box::new(source)),
         }
     }

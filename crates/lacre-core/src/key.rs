@@ -268,7 +268,15 @@ mod tests {
     fn key(policy: &Policy, request: Request<&str>) -> Key {
         let (parts, body) = request.into_parts();
         let digest = |identity: &[u8]| *blake3::hash(identity).as_bytes();
-        request_key(policy, &digest, &parts.method, &parts.uri, &parts, body.as_bytes(), &RequestOptions::new())
+        request_key(
+            policy,
+            &digest,
+            &parts.method,
+            &parts.uri,
+            &parts,
+            body.as_bytes(),
+            &RequestOptions::new(),
+        )
     }
 
     fn get(uri: &str) -> Request<&'static str> {

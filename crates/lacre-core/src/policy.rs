@@ -414,7 +414,10 @@ mod tests {
             .expire_url_after(UrlPattern::glob("example.com/a").unwrap(), Expire::DoNotStore)
             .expire_url_after(UrlPattern::glob("example.com").unwrap(), Duration::from_secs(5));
         assert_eq!(policy.url_rule(|| "http://example.com/a/x".into()), Some(Expire::DoNotStore));
-        assert_eq!(policy.url_rule(|| "http://example.com/b".into()), Some(Expire::After(Duration::from_secs(5))));
+        assert_eq!(
+            policy.url_rule(|| "http://example.com/b".into()),
+            Some(Expire::After(Duration::from_secs(5)))
+        );
         assert_eq!(policy.url_rule(|| "http://example.org/".into()), None);
     }
 }

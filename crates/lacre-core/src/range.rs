@@ -31,16 +31,10 @@ impl RangeSpec {
         }
         match (first, last) {
             ("", length) => Some(Self::Last(position(length)?)),
-            (first, "") => Some(Self::From {
-                first: position(first)?,
-                last: None,
-            }),
+            (first, "") => Some(Self::From { first: position(first)?, last: None }),
             (first, last) => {
                 let (first, last) = (position(first)?, position(last)?);
-                (first <= last).then_some(Self::From {
-                    first,
-                    last: Some(last),
-                })
+                (first <= last).then_some(Self::From { first, last: Some(last) })
             }
         }
     }
@@ -52,15 +46,11 @@ impl RangeSpec {
         };
         match self {
             Self::From { first, .. } if first > end => Resolved::Unsatisfiable,
-            Self::From { first, last } => Resolved::Slice {
-                first,
-                last: last.map_or(end, |last| last.min(end)),
-            },
+            Self::From { first, last } => {
+                Resolved::Slice { first, last: last.map_or(end, |last| last.min(end)) }
+            }
             Self::Last(0) => Resolved::Unsatisfiable,
-            Self::Last(count) => Resolved::Slice {
-                first: length.saturating_sub(count),
-                last: end,
-            },
+            Self::Last(count) => Resolved::Slice { first: length.saturating_sub(count), last: end },
         }
     }
 }
@@ -81,10 +71,7 @@ impl ContentRange {
             Self::Slice { first, last, length } => format!("bytes {first}-{last}/{length}"),
             Self::Unsatisfiable { length } => format!("bytes */{length}"),
         };
-        #[expect(
-            clippy::expect_used,
-            reason = "digits and ASCII punctuation always make a header value"
-        )]
+        #[expect(clippy::expect_used, reason = "digits and ASCII punctuation always make a header value")]
         HeaderValue::try_from(text).expect("visible ASCII")
     }
 }
@@ -123,12 +110,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_there_are_unsatisfiable() {
-        for text in [
-            "bytes=10-",
-            "bytes=10-12",
-            "bytes=-0",
-            "bytes=18446744073709551616-",
-        ] {
+        for text in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=18446744073709551616-"] {
             assert_eq!(slice(text, 10), Some(Resolved::Unsatisfiable), "{text}");
         }
         for text in ["bytes=0-", "bytes=0-0", "bytes=-1"] {
@@ -161,19 +143,8 @@ mod tests {
 
     #[test]
     fn content_range_is_written_as_the_rfc_has_it() {
-        assert_eq!(
-            ContentRange::Slice {
-                first: 0,
-                last: 1,
-                length: 10
-            }
-            .to_value(),
-            "bytes 0-1/10"
-        );
-        assert_eq!(
-            ContentRange::Unsatisfiable { length: 10 }.to_value(),
-            "bytes */10"
-        );
+        assert_eq!(ContentRange::Slice { first: 0, last: 1, length: 10 }.to_value(), "bytes 0-1/10");
+        assert_eq!(ContentRange::Unsatisfiable { length: 10 }.to_value(), "bytes */10");
     }
 
     proptest! {

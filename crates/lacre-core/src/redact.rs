@@ -27,20 +27,14 @@ pub struct Redactor {
 impl Default for Redactor {
     /// The usual names of secrets.
     fn default() -> Self {
-        Self {
-            usual: &USUAL,
-            added: Vec::new(),
-        }
+        Self { usual: &USUAL, added: Vec::new() }
     }
 }
 
 impl Redactor {
     /// No name at all.
     pub fn none() -> Self {
-        Self {
-            usual: &[],
-            added: Vec::new(),
-        }
+        Self { usual: &[], added: Vec::new() }
     }
 
     /// Adds a name.
@@ -65,11 +59,7 @@ impl Redactor {
 
     /// A query, without its `?`, without the secrets in it.
     pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
-        match replace(
-            query.as_bytes(),
-            &self.in_parameters(query.as_bytes(), b"&"),
-            REDACTED,
-        ) {
+        match replace(query.as_bytes(), &self.in_parameters(query.as_bytes(), b"&"), REDACTED) {
             Cow::Borrowed(_) => Cow::Borrowed(query),
             redacted => Cow::Owned(text(redacted)),
         }
@@ -78,10 +68,7 @@ impl Redactor {
     /// Headers without secrets: in values, in cookies, in the URLs of `Location`, `Content-Location`, `Referer` and
     /// `Link`. Names and the order of repeated fields stay.
     pub fn headers(&self, headers: &HeaderMap) -> HeaderMap {
-        headers
-            .iter()
-            .map(|(name, value)| (name.clone(), self.header(name, value)))
-            .collect()
+        headers.iter().map(|(name, value)| (name.clone(), self.header(name, value))).collect()
     }
 
     /// A body without secrets: a form, JSON at any depth, or multipart, as `content_type` says; any other is unchanged.
@@ -89,12 +76,7 @@ impl Redactor {
         let Some(content_type) = content_type.and_then(|value| value.to_str().ok()) else {
             return Cow::Borrowed(body);
         };
-        let essence = content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let is_secret = |name: &[u8]| self.is_secret(name);
         match essence.as_str() {
             "application/x-www-form-urlencoded" => replace(body, &self.in_parameters(body, b"&"), REDACTED),
@@ -162,11 +144,7 @@ impl Redactor {
                 let equals = position(&text[..piece.end], piece.start, b"=");
                 let name = text[piece.start..equals].trim_ascii();
                 // Without a name, the whole is the value.
-                let value = if equals == piece.end {
-                    piece.start
-                } else {
-                    equals + 1
-                };
+                let value = if equals == piece.end { piece.start } else { equals + 1 };
                 (all || self.is_secret(name)).then_some(value..piece.end)
             })
             .collect()
@@ -174,22 +152,13 @@ impl Redactor {
 
     fn is_secret(&self, name: &[u8]) -> bool {
         let known = |part: &[u8]| {
-            self.is_usual(part)
-                || self
-                    .added
-                    .iter()
-                    .any(|added| folded(part).eq(added.iter().copied()))
+            self.is_usual(part) || self.added.iter().any(|added| folded(part).eq(added.iter().copied()))
         };
-        known(name)
-            || name
-                .split(|byte| b"[].".contains(byte))
-                .any(|part| !part.is_empty() && known(part))
+        known(name) || name.split(|byte| b"[].".contains(byte)).any(|part| !part.is_empty() && known(part))
     }
 
     fn is_usual(&self, name: &[u8]) -> bool {
-        self.usual
-            .binary_search_by(|usual| usual.bytes().cmp(folded(name)))
-            .is_ok()
+        self.usual.binary_search_by(|usual| usual.bytes().cmp(folded(name))).is_ok()
     }
 }
 
@@ -219,9 +188,7 @@ const USUAL: [&str; 74] = [
 
 /// `name` as names are compared.
 fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
-    name.iter()
-        .filter(|byte| !b"-_".contains(byte))
-        .map(u8::to_ascii_lowercase)
+    name.iter().filter(|byte| !b"-_".contains(byte)).map(u8::to_ascii_lowercase)
 }
 
 /// `text` with each of `secrets`, which ascend and do not overlap, replaced.
@@ -259,16 +226,11 @@ fn pieces(text: &[u8], separators: &[u8]) -> impl Iterator<Item = Range<usize>> 
 
 /// Where in `text`, from `start` on, the first of `bytes` is; its end where there is none.
 fn position(text: &[u8], start: usize, bytes: &[u8]) -> usize {
-    text[start..]
-        .iter()
-        .position(|byte| bytes.contains(byte))
-        .map_or(text.len(), |found| start + found)
+    text[start..].iter().position(|byte| bytes.contains(byte)).map_or(text.len(), |found| start + found)
 }
 
 fn shifted(secrets: Vec<Range<usize>>, by: usize) -> impl Iterator<Item = Range<usize>> {
-    secrets
-        .into_iter()
-        .map(move |secret| secret.start + by..secret.end + by)
+    secrets.into_iter().map(move |secret| secret.start + by..secret.end + by)
 }
 
 /// The text that is left when ASCII has replaced parts of a text.

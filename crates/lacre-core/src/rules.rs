@@ -53,7 +53,9 @@ pub(crate) fn storable(
     if policy.scope == Scope::Shared {
         shared_allows(request, &origin)?;
     }
-    let Varies::By(varies) = varies(&response.headers) else { return Err(Detail::Vary) };
+    let Varies::By(varies) = varies(&response.headers) else {
+        return Err(Detail::Vary);
+    };
     if varies.len() > policy.limits.vary_names {
         return Err(Detail::Vary);
     }
@@ -181,7 +183,9 @@ impl Freshness {
         let resident = now.since(entry.received);
         match entry.ttl {
             Some(Ttl::Forever) => Self { lifetime: None, age: resident, source: Source::User },
-            Some(Ttl::For(lifetime)) => Self { lifetime: Some(lifetime), age: resident, source: Source::User },
+            Some(Ttl::For(lifetime)) => {
+                Self { lifetime: Some(lifetime), age: resident, source: Source::User }
+            }
             Some(Ttl::StaleBy(staleness)) => {
                 Self { lifetime: Some(Duration::ZERO), age: resident + staleness, source: Source::User }
             }
@@ -218,7 +222,9 @@ impl Freshness {
 /// The sum, as a person would write it: `max-age=3600 (response) - age 240 = 3360 s`.
 impl fmt::Display for Freshness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(lifetime) = self.lifetime else { return f.write_str("for ever (user)") };
+        let Some(lifetime) = self.lifetime else {
+            return f.write_str("for ever (user)");
+        };
         let (name, whose) = match self.source {
             Source::User => ("ttl", "user"),
             Source::SMaxage => ("s-maxage", "response"),
@@ -365,7 +371,9 @@ impl Failure {
 /// Until when a response can be of any use: its seal ends then.
 pub(crate) fn useful_until<B>(policy: &Policy, entry: &Entry<B>) -> Timestamp {
     let Standing { freshness, origin, .. } = Standing::of(policy, entry, entry.received);
-    let Some(lifetime) = freshness.lifetime else { return Timestamp::MAX };
+    let Some(lifetime) = freshness.lifetime else {
+        return Timestamp::MAX;
+    };
     let window = origin.stale_if_error.max(origin.stale_while_revalidate).unwrap_or_default();
     entry.received.plus(lifetime.saturating_sub(freshness.age).saturating_add(policy.retention.max(window)))
 }

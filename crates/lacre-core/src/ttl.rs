@@ -41,11 +41,7 @@ impl Expire {
 
 impl From<Duration> for Expire {
     fn from(duration: Duration) -> Self {
-        if duration.is_zero() {
-            Self::Immediately
-        } else {
-            Self::After(duration)
-        }
+        if duration.is_zero() { Self::Immediately } else { Self::After(duration) }
     }
 }
 
@@ -116,11 +112,7 @@ pub struct UrlPattern(Matcher);
 
 #[derive(Clone, Debug)]
 enum Matcher {
-    Glob {
-        exact: GlobMatcher,
-        below: GlobMatcher,
-        scheme: bool,
-    },
+    Glob { exact: GlobMatcher, below: GlobMatcher, scheme: bool },
     Regex(Regex),
 }
 
@@ -162,11 +154,7 @@ impl UrlPattern {
         match &self.0 {
             Matcher::Regex(regex) => regex.is_match(url),
             Matcher::Glob { exact, below, scheme } => {
-                let url = if *scheme {
-                    url
-                } else {
-                    url.split_once("://").map_or(url, |(_, rest)| rest)
-                };
+                let url = if *scheme { url } else { url.split_once("://").map_or(url, |(_, rest)| rest) };
                 exact.is_match(url) || below.is_match(url)
             }
         }
@@ -188,10 +176,7 @@ mod tests {
             ("1h30m", Expire::After(Duration::from_secs(5400))),
             ("2d", Expire::After(Duration::from_secs(172_800))),
             ("500ms", Expire::After(Duration::from_millis(500))),
-            (
-                "Sun, 06 Nov 1994 08:49:37 GMT",
-                Expire::At(Timestamp::from_seconds(784_111_777)),
-            ),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Expire::At(Timestamp::from_seconds(784_111_777))),
         ] {
             assert_eq!(text.parse::<Expire>().unwrap(), expected, "{text}");
         }
@@ -203,14 +188,8 @@ mod tests {
     #[test]
     fn a_date_becomes_a_lifetime_from_receipt() {
         let at = Expire::At(Timestamp::from_seconds(100));
-        assert_eq!(
-            at.ttl(Timestamp::from_seconds(40)),
-            Some(Ttl::For(Duration::from_secs(60)))
-        );
-        assert_eq!(
-            at.ttl(Timestamp::from_seconds(130)),
-            Some(Ttl::StaleBy(Duration::from_secs(30)))
-        );
+        assert_eq!(at.ttl(Timestamp::from_seconds(40)), Some(Ttl::For(Duration::from_secs(60))));
+        assert_eq!(at.ttl(Timestamp::from_seconds(130)), Some(Ttl::StaleBy(Duration::from_secs(30))));
         assert_eq!(Expire::DoNotStore.ttl(Timestamp::default()), None);
     }
 

@@ -1,7 +1,7 @@
 //! Validation (RFC 9111 §4.3): asking the origin whether a stored response still holds, taking its 304 in, and answering the
 //! conditions that a client put itself.
 
-use crate::range::{Resolved, RangeSpec};
+use crate::range::{RangeSpec, Resolved};
 use crate::{Entry, Timestamp, date};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -41,7 +41,8 @@ pub(crate) fn confirms<B>(entry: &Entry<B>, not_modified: &HeaderMap) -> bool {
 pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
     let news = crate::rules::stored_headers(news);
     for name in news.keys() {
-        if name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING || name == header::CONTENT_RANGE {
+        if name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING || name == header::CONTENT_RANGE
+        {
             continue;
         }
         let mut values = news.get_all(name).iter();
@@ -64,7 +65,10 @@ pub(crate) fn head_agrees<B>(entry: &Entry<B>, status: StatusCode, head: &Header
         (Some(said), stored) => Some(said) == stored,
         (None, _) => true,
     };
-    status == entry.status && same(header::ETAG) && same(header::LAST_MODIFIED) && same(header::CONTENT_LENGTH)
+    status == entry.status
+        && same(header::ETAG)
+        && same(header::LAST_MODIFIED)
+        && same(header::CONTENT_LENGTH)
 }
 
 /// What a client asked for besides the whole response: conditions (RFC 9110 §13) and a range (§14).
@@ -135,9 +139,11 @@ impl Conditions {
     fn already_has(&self, stored: &HeaderMap, now: Timestamp) -> bool {
         if !self.none_match.is_empty() {
             let etag = stored.get(header::ETAG).map(HeaderValue::as_bytes);
-            return self.none_match.iter().flat_map(|line| entity_tags(line.as_bytes())).any(|tag| {
-                tag == b"*" || etag.is_some_and(|etag| weak_match(tag, etag))
-            });
+            return self
+                .none_match
+                .iter()
+                .flat_map(|line| entity_tags(line.as_bytes()))
+                .any(|tag| tag == b"*" || etag.is_some_and(|etag| weak_match(tag, etag)));
         }
         let date = |value: Option<&HeaderValue>| value.and_then(|value| date::parse_http_date(value, now));
         match (date(self.modified_since.as_ref()), date(stored.get(header::LAST_MODIFIED))) {
@@ -148,7 +154,9 @@ impl Conditions {
 
     /// RFC 9110 §13.1.5: strong comparison of entity tags, exact dates.
     fn range_applies(&self, stored: &HeaderMap) -> bool {
-        let Some(condition) = &self.if_range else { return true };
+        let Some(condition) = &self.if_range else {
+            return true;
+        };
         let value = condition.as_bytes();
         if value.starts_with(b"W/") {
             return false;

@@ -97,7 +97,10 @@ mod tests {
     use http::HeaderValue;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
     }
 
     fn same(name: &'static str, a: &'static str, b: &'static str) -> bool {
@@ -119,7 +122,9 @@ mod tests {
 
     #[test]
     fn names_are_collected_from_all_lines_in_order_without_duplicates() {
-        let Varies::By(names) = varies(&headers(&[("vary", "Foo, ,bar"), ("vary", "BAR")])) else { panic!("a star") };
+        let Varies::By(names) = varies(&headers(&[("vary", "Foo, ,bar"), ("vary", "BAR")])) else {
+            panic!("a star")
+        };
         assert_eq!(names, ["bar", "foo"]);
         assert_eq!(varies(&HeaderMap::new()), Varies::By(Vec::new()));
     }

@@ -94,28 +94,14 @@ fn an_argument_may_be_a_token_or_a_quoted_string() {
 
 #[test]
 fn a_lifetime_that_is_no_number_is_zero() {
-    for text in [
-        "abc",
-        "-1",
-        "+1",
-        "3600.0",
-        "3600a",
-        "a3600",
-        "'3600'",
-        "\"\"",
-        r#""3\600""#,
-        "1e9",
-    ] {
+    for text in ["abc", "-1", "+1", "3600.0", "3600a", "a3600", "'3600'", "\"\"", r#""3\600""#, "1e9"] {
         assert_eq!(max_age(&format!("max-age={text}")), Some(0), "{text}");
     }
     assert_eq!(max_age("max-age"), Some(0));
     assert_eq!(response("stale-if-error=x").stale_if_error, Some(Duration::ZERO));
     assert_eq!(request("max-age=x").max_age, Some(Duration::ZERO));
     assert_eq!(request("min-fresh=x").min_fresh, Some(LONGEST_DELTA));
-    assert_eq!(
-        request("max-stale=x").max_stale,
-        Some(MaxStale::For(Duration::ZERO))
-    );
+    assert_eq!(request("max-stale=x").max_stale, Some(MaxStale::For(Duration::ZERO)));
 }
 
 #[test]
@@ -123,24 +109,13 @@ fn of_repeated_directives_the_strictest_counts() {
     assert_eq!(max_age("max-age=1800, max-age=1"), Some(1));
     assert_eq!(max_age("max-age=1, max-age=1800"), Some(1));
     assert_eq!(max_age("max-age=1800, max-age=x"), Some(0));
-    assert_eq!(
-        request("max-stale, max-stale=5").max_stale,
-        Some(MaxStale::For(Duration::from_secs(5)))
-    );
-    assert_eq!(
-        request("min-fresh=5, min-fresh=9, min-fresh=1").min_fresh,
-        Some(Duration::from_secs(9))
-    );
+    assert_eq!(request("max-stale, max-stale=5").max_stale, Some(MaxStale::For(Duration::from_secs(5))));
+    assert_eq!(request("min-fresh=5, min-fresh=9, min-fresh=1").min_fresh, Some(Duration::from_secs(9)));
 }
 
 #[test]
 fn great_numbers_saturate() {
-    for text in [
-        "2147483648",
-        "2147483649",
-        "18446744073709551616",
-        &"9".repeat(400),
-    ] {
+    for text in ["2147483648", "2147483649", "18446744073709551616", &"9".repeat(400)] {
         assert_eq!(max_age(&format!("max-age={text}")), Some(1 << 31));
         assert_eq!(age(&lines(&AGE, &[text])), Some(LONGEST_DELTA));
     }

@@ -7,11 +7,7 @@ use std::ops::Range;
 pub(super) fn secrets(text: &[u8], is_secret: impl Fn(&[u8]) -> bool) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
     let mut at = 0;
-    while let Some(start) = text[at..]
-        .iter()
-        .position(|byte| *byte == b'"')
-        .map(|found| at + found)
-    {
+    while let Some(start) = text[at..].iter().position(|byte| *byte == b'"').map(|found| at + found) {
         at = string_end(text, start);
         // In JSON, a string is a name exactly where a colon follows.
         let colon = skip_space(text, at);
@@ -72,9 +68,6 @@ fn string_end(text: &[u8], start: usize) -> usize {
 }
 
 fn skip_space(text: &[u8], start: usize) -> usize {
-    let space = text[start..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_whitespace())
-        .count();
+    let space = text[start..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     start + space
 }

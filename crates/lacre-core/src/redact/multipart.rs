@@ -59,10 +59,7 @@ fn parameter(value: &str, wanted: &str) -> Option<String> {
 }
 
 fn unquoted(value: &str) -> String {
-    let Some(inner) = value
-        .strip_prefix('"')
-        .map(|inner| inner.strip_suffix('"').unwrap_or(inner))
-    else {
+    let Some(inner) = value.strip_prefix('"').map(|inner| inner.strip_suffix('"').unwrap_or(inner)) else {
         return value.to_owned();
     };
     let mut letters = inner.chars();
@@ -74,8 +71,5 @@ fn unquoted(value: &str) -> String {
 }
 
 fn find(text: &[u8], start: usize, wanted: &[u8]) -> Option<usize> {
-    text.get(start..)?
-        .windows(wanted.len())
-        .position(|window| window == wanted)
-        .map(|found| start + found)
+    text.get(start..)?.windows(wanted.len()).position(|window| window == wanted).map(|found| start + found)
 }

@@ -1,0 +1,275 @@
+//! The exchange: what to do with one request, step by step. It does no IO and reads no clock.
+//!
+//! [`Engine::begin`] takes a request and says what to look up; [`Lookup::found`] takes what was found and says whether to serve it,
+//! to send the request or to refuse; [`Pending::settle`] takes what the network said and says what to keep, to serve and to forget.
+//! Each step consumes the last one, so none can be skipped, repeated or answered twice. The rules themselves are in `rules` and
+//! `validate`; here is only their order (RFC 9111 §4).
+
+mod lookup;
+mod pending;
+mod storing;
+
+pub use lookup::Lookup;
+pub use pending::Pending;
+
+use crate::directives::{MaxStale, RequestDirectives};
+use crate::hit::Hit;
+use crate::key::{self, Digest, Key};
+use crate::policy::{Head, Policy};
+use crate::rules::{Freshness, Standing};
+use crate::validate::Conditions;
+use crate::{
+    CacheStatus, Detail, Entry, Expire, Forward, Mode, RequestOptions, Signpost, StoredBody, Timestamp,
+};
+use http::{Method, header, request, response};
+use std::fmt;
+use std::sync::Arc;
+
+/// The rules with one user's policy. Cheap to share; holds no state.
+pub struct Engine {
+    policy: Policy,
+    digest: Box<dyn Digest>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// What the cache can see of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestBody<'a> {
+    /// All of it; often nothing.
+    Seen(&'a [u8]),
+    /// It is a stream. Requests that only their body tells apart cannot be cached.
+    Unseen,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Decision<B> {
+    /// Look up [`Lookup::key`] in the store and say what was [`found`](Lookup::found).
+    Lookup(Lookup),
+    /// Answer with this.
+    Serve(Hit<B>),
+    /// Answer with this, and send the request in the background.
+    Refresh(Hit<B>, Pending<B>),
+    /// Send [`Pending::request`] and [`settle`](Pending::settle) what comes back.
+    Send(Pending<B>),
+    /// Answer 504 (Gateway Timeout): the request is only to be answered from the cache, which cannot (RFC 9111 §5.2.1.7).
+    Refuse(CacheStatus),
+}
+
+/// What the network said.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// A final response; its body may still be on its way.
+    Response(&'a response::Parts),
+    /// No response.
+    Failed,
+}
+
+/// What becomes of what the network said.
+#[derive(Debug)]
+pub enum Settled<B> {
+    /// The caller gets the network's answer.
+    Network {
+        /// What to store once the body is complete.
+        keep: Option<Box<Keep>>,
+        /// What to write back.
+        touch: Option<Touch<B>>,
+        /// What to remove from the store.
+        forget: Vec<Key>,
+        /// What the cache did.
+        status: CacheStatus,
+    },
+    /// The caller gets a stored answer.
+    Stored {
+        /// The answer.
+        hit: Hit<B>,
+        /// What to write back.
+        touch: Option<Touch<B>>,
+    },
+    /// The origin confirmed something that we do not have: send this instead.
+    Resend(Pending<B>),
+    /// The caller gets the failure.
+    Failed(CacheStatus),
+}
+
+/// An entry with news about it, to be written back over the same body; not where the body was replaced meanwhile.
+#[derive(Debug, PartialEq)]
+pub struct Touch<B> {
+    /// Where.
+    pub key: Key,
+    /// What.
+    pub entry: Box<Entry<B>>,
+    /// Until when it can be of any use.
+    pub useful_until: Timestamp,
+}
+
+/// A response to store.
+#[derive(Debug, PartialEq)]
+pub struct Keep {
+    /// Where.
+    pub key: Key,
+    /// What, but for its body.
+    pub entry: Entry<()>,
+    /// The signpost to write first, where the response varies.
+    pub signpost: Option<(Key, Signpost)>,
+    /// Until when it can be of any use.
+    pub useful_until: Timestamp,
+    /// The longest body that may be stored, in bytes.
+    pub max_body: u64,
+}
+
+/// Everything about one request, on its way through the steps.
+#[derive(Debug)]
+struct Exchange {
+    engine: Arc<Engine>,
+    /// As it is to be sent; until then, as it came.
+    request: request::Parts,
+    options: RequestOptions,
+    said: RequestDirectives,
+    /// The key of the request itself.
+    asked: Key,
+    /// Where to look next, and where the answer would be stored.
+    at: Key,
+    signpost: Option<Signpost>,
+    aliases: u8,
+    /// When it is sent, as far as we know (`request_time` of §4.2.3).
+    sent: Timestamp,
+}
+
+impl Engine {
+    /// The rules with this policy. `digest` names rows, and is the only one to see whole identities.
+    pub fn new(policy: Policy, digest: impl Digest + 'static) -> Self {
+        Self { policy, digest: Box::new(digest) }
+    }
+
+    /// What the user wishes.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// How fresh a stored response is.
+    pub fn freshness<B>(&self, entry: &Entry<B>, now: Timestamp) -> Freshness {
+        Standing::of(&self.policy, entry, now).freshness
+    }
+
+    /// Begins an exchange. [`RequestOptions`] among the request's extensions count.
+    pub fn begin<B: StoredBody>(
+        self: &Arc<Self>,
+        request: request::Parts,
+        body: RequestBody<'_>,
+        now: Timestamp,
+    ) -> Decision<B> {
+        let options = request.extensions.get::<RequestOptions>().cloned().unwrap_or_default();
+        let said = merged(RequestDirectives::parse(&request.headers), &options);
+        let key = self.looked_up(&request, body, &options);
+        let mut exchange = Box::new(Exchange {
+            engine: Arc::clone(self),
+            request,
+            options,
+            said,
+            asked: Key::from_bytes([0; 32]),
+            at: Key::from_bytes([0; 32]),
+            signpost: None,
+            aliases: 0,
+            sent: now,
+        });
+        match key {
+            Ok(key) => {
+                (exchange.asked, exchange.at) = (key, key);
+                Decision::Lookup(Lookup::new(exchange))
+            }
+            Err(status) if said.only_if_cached => Decision::Refuse(status),
+            Err(status) => Decision::Send(Pending::pass_through(exchange, status)),
+        }
+    }
+
+    /// The key under which an answer may be stored, or why the request is sent whatever is stored.
+    fn looked_up(
+        &self,
+        request: &request::Parts,
+        body: RequestBody<'_>,
+        options: &RequestOptions,
+    ) -> Result<Key, CacheStatus> {
+        let bypass = CacheStatus::forwarded(Forward::Bypass);
+        if options.mode == Mode::Bypass || overrides_method(request) || has_strong_conditions(request) {
+            return Err(bypass);
+        }
+        if !self.policy.methods.contains(&request.method) {
+            return Err(CacheStatus::forwarded(Forward::Method));
+        }
+        let RequestBody::Seen(seen) = body else {
+            return Err(bypass.with(Detail::BodyUnseen));
+        };
+        let method = self.stored_method(&request.method);
+        Ok(key::request_key(&self.policy, &*self.digest, &method, &request.uri, request, seen, options))
+    }
+
+    /// The method under whose key answers to `method` are found.
+    fn stored_method(&self, method: &Method) -> Method {
+        match self.policy.head {
+            Head::FromGet if method == Method::HEAD => Method::GET,
+            _ => method.clone(),
+        }
+    }
+}
+
+/// A request's directives with what its options say.
+fn merged(mut said: RequestDirectives, options: &RequestOptions) -> RequestDirectives {
+    match options.mode {
+        Mode::OnlyIfCached => said.only_if_cached = true,
+        Mode::Refresh | Mode::ForceRefresh => said.no_cache = true,
+        Mode::Default | Mode::Bypass => {}
+    }
+    said.max_stale = said.max_stale.max(options.max_stale.map(MaxStale::For));
+    said
+}
+
+/// Some servers take the method from these headers: what looks like GET may be anything.
+fn overrides_method(request: &request::Parts) -> bool {
+    ["x-http-method-override", "x-http-method", "x-method-override"]
+        .iter()
+        .any(|name| request.headers.contains_key(*name))
+}
+
+/// Conditions that only the origin can judge (RFC 9110 §13.1.1, §13.1.4).
+fn has_strong_conditions(request: &request::Parts) -> bool {
+    request.headers.contains_key(header::IF_MATCH)
+        || request.headers.contains_key(header::IF_UNMODIFIED_SINCE)
+}
+
+impl Exchange {
+    fn policy(&self) -> &Policy {
+        &self.engine.policy
+    }
+
+    fn variant(&self, signpost: &Signpost) -> Key {
+        let digest = &*self.engine.digest;
+        key::variant_key(digest, &self.asked, &signpost.names, &self.request.headers, None)
+    }
+
+    fn hit<B: StoredBody>(
+        &self,
+        entry: Box<Entry<B>>,
+        conditions: &Conditions,
+        status: CacheStatus,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Hit<B> {
+        let answer = if self.request.method == Method::HEAD && entry.method != Method::HEAD {
+            conditions.answer_to_head(&entry, now)
+        } else {
+            conditions.answer(&entry, entry.body.length(), now)
+        };
+        Hit { key: self.at, entry, answer, freshness, status, age_header: self.policy().age_header }
+    }
+
+    /// The lifetime the user wants for the answer to this very request.
+    fn wish(&self) -> Option<Expire> {
+        self.options.ttl.or_else(|| self.policy().url_rule(|| self.request.uri.to_string()))
+    }
+}

@@ -1,0 +1,178 @@
+//! The step after the network: what its answer means for the caller and for what is stored (RFC 9111 §4.3).
+
+use super::{Exchange, Outcome, Settled};
+use crate::hit::Hit;
+use crate::rules::{Failure, Freshness, Standing};
+use crate::validate::{self, Conditions};
+use crate::{CacheStatus, Detail, Entry, Key, Stored, StoredBody, Timestamp};
+use http::{Method, StatusCode, request, response};
+
+/// Waits for what the network says to [`request`](Pending::request).
+#[derive(Debug)]
+pub struct Pending<B> {
+    exchange: Box<Exchange>,
+    role: Role<B>,
+    status: CacheStatus,
+    /// What the client itself asked for, where the request now asks for something else.
+    conditions: Option<Conditions>,
+}
+
+/// What the answer is for.
+#[derive(Debug)]
+enum Role<B> {
+    /// The caller only.
+    PassThrough,
+    /// To be stored.
+    Fetch,
+    /// To tell whether this still holds, or to replace it.
+    Validate(Box<Entry<B>>),
+}
+
+impl<B> Pending<B> {
+    /// A request whose answer is for the caller only.
+    pub(super) fn pass_through(exchange: Box<Exchange>, status: CacheStatus) -> Self {
+        Self { exchange, role: Role::PassThrough, status, conditions: None }
+    }
+
+    /// A request whose answer may be stored.
+    pub(super) fn fetch(exchange: Box<Exchange>, status: CacheStatus) -> Self {
+        Self { exchange, role: Role::Fetch, status, conditions: None }
+    }
+
+    /// A request whose answer tells whether `entry` still holds, or replaces it.
+    pub(super) fn validate(
+        exchange: Box<Exchange>,
+        entry: Box<Entry<B>>,
+        status: CacheStatus,
+        conditions: Option<Conditions>,
+    ) -> Self {
+        Self { exchange, role: Role::Validate(entry), status, conditions }
+    }
+}
+
+impl<B: StoredBody> Pending<B> {
+    /// What to send: the caller's request, perhaps with other conditions.
+    pub fn request(&self) -> &request::Parts {
+        &self.exchange.request
+    }
+
+    /// What the cache did so far.
+    pub fn status(&self) -> CacheStatus {
+        self.status
+    }
+
+    /// The stored response that is being validated.
+    pub fn stored(&self) -> Option<&Entry<B>> {
+        match &self.role {
+            Role::Validate(entry) => Some(entry),
+            Role::PassThrough | Role::Fetch => None,
+        }
+    }
+
+    /// Where the answer would be stored; requests with the same key may share one way to the origin.
+    /// `None` where the answer is for the caller alone.
+    pub fn key(&self) -> Option<&Key> {
+        match &self.role {
+            Role::PassThrough => None,
+            Role::Fetch | Role::Validate(_) => Some(&self.exchange.at),
+        }
+    }
+
+    /// Takes what the network said.
+    pub fn settle(self, outcome: Outcome<'_>, now: Timestamp) -> Settled<B> {
+        let Self { exchange, role, status, conditions } = self;
+        match (role, outcome) {
+            (Role::Validate(entry), outcome) => {
+                Validating { exchange, entry, status, conditions }.settle(outcome, now)
+            }
+            (_, Outcome::Failed) => Settled::Failed(status),
+            (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status),
+            (Role::Fetch, Outcome::Response(response)) => exchange.keep(response, status, Vec::new(), now),
+        }
+    }
+}
+
+/// A validation under way.
+struct Validating<B> {
+    exchange: Box<Exchange>,
+    entry: Box<Entry<B>>,
+    status: CacheStatus,
+    conditions: Option<Conditions>,
+}
+
+impl<B: StoredBody> Validating<B> {
+    fn settle(self, outcome: Outcome<'_>, now: Timestamp) -> Settled<B> {
+        let response = match outcome {
+            Outcome::Failed if self.may_stand_in(Failure::NoAnswer, now) => return self.stand_in(None, now),
+            Outcome::Failed => return Settled::Failed(self.status),
+            Outcome::Response(response) => response,
+        };
+        let asked = self.conditions.is_some();
+        if response.status == StatusCode::NOT_MODIFIED && asked {
+            if validate::confirms(&self.entry, &response.headers) {
+                return self.confirmed(response, now);
+            }
+            return self.resend();
+        }
+        if Failure::of(response.status).is_some_and(|failure| self.may_stand_in(failure, now)) {
+            return self.stand_in(Some(response.status), now);
+        }
+        let Self { mut exchange, entry, status, .. } = self;
+        if exchange.request.method == Method::HEAD && entry.method == Method::GET {
+            return exchange.freshen_by_head(entry, response, status, now);
+        }
+        if asked {
+            validate::make_unconditional(&mut exchange.request.headers);
+        }
+        let outdated = if replaces(response.status) { vec![exchange.at] } else { Vec::new() };
+        exchange.keep(response, status, outdated, now)
+    }
+
+    fn freshness(&self, now: Timestamp) -> Freshness {
+        self.exchange.engine.freshness(&self.entry, now)
+    }
+
+    /// RFC 5861 §4. A request that wants validation gets no unvalidated answer (§5.2.1.4).
+    fn may_stand_in(&self, failure: Failure, now: Timestamp) -> bool {
+        let Exchange { said, .. } = &*self.exchange;
+        let policy = self.exchange.policy();
+        !said.no_cache && Standing::of(policy, &self.entry, now).stale_if_error(policy, said, failure)
+    }
+
+    fn stand_in(self, answered: Option<StatusCode>, now: Timestamp) -> Settled<B> {
+        let status = CacheStatus { forward_status: answered, ..self.status.with(Detail::StaleIfError) };
+        Settled::Stored { hit: self.into_hit(status, now), touch: None }
+    }
+
+    /// §4.3.4
+    fn confirmed(mut self, response: &response::Parts, now: Timestamp) -> Settled<B> {
+        self.exchange.freshen(&mut self.entry, &response.headers, now);
+        let touch = self.exchange.touch(self.entry.clone());
+        let status = CacheStatus {
+            forward_status: Some(response.status),
+            ttl: self.freshness(now).ttl(),
+            stored: if touch.is_some() { Stored::Yes } else { Stored::No },
+            ..self.status
+        };
+        Settled::Stored { hit: self.into_hit(status, now), touch }
+    }
+
+    fn resend(self) -> Settled<B> {
+        let Self { mut exchange, status, .. } = self;
+        validate::make_unconditional(&mut exchange.request.headers);
+        Settled::Resend(Pending::fetch(exchange, status))
+    }
+
+    fn into_hit(self, status: CacheStatus, now: Timestamp) -> Hit<B> {
+        let freshness = self.freshness(now);
+        let Self { exchange, entry, conditions, .. } = self;
+        let conditions = conditions.unwrap_or_else(|| Conditions::of(&exchange.request.headers));
+        exchange.hit(entry, &conditions, status, freshness, now)
+    }
+}
+
+/// Whether an answer with this status shows that what was stored is out of date, whether or not the answer is stored itself.
+fn replaces(status: StatusCode) -> bool {
+    let redirects = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
+    status.is_success() || redirects || status == StatusCode::NOT_FOUND || status == StatusCode::GONE
+}

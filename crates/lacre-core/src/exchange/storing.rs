@@ -1,0 +1,160 @@
+//! What becomes of the store: what is kept (RFC 9111 §3), freshened (§4.3.4) and invalidated (§4.4).
+
+use super::{Exchange, Keep, Settled, Touch};
+use crate::policy::{Head, Writes};
+use crate::{CacheStatus, Detail, Entry, Key, Signpost, Stored, StoredBody, Timestamp, key, rules, validate};
+use http::{HeaderMap, HeaderName, Method, Uri, header, response};
+
+impl Exchange {
+    pub(super) fn pass_through<B>(&self, response: &response::Parts, status: CacheStatus) -> Settled<B> {
+        let method = &self.request.method;
+        let invalidates =
+            !self.policy().methods.contains(method) && rules::invalidates(method, response.status);
+        Settled::Network {
+            keep: None,
+            touch: None,
+            forget: if invalidates { self.forget(self.invalidated(response)) } else { Vec::new() },
+            status: CacheStatus { forward_status: Some(response.status), ..status },
+        }
+    }
+
+    /// §3: stores the answer, if it may be. `outdated` is what it replaces in any case.
+    pub(super) fn keep<B>(
+        &self,
+        response: &response::Parts,
+        status: CacheStatus,
+        outdated: Vec<Key>,
+        now: Timestamp,
+    ) -> Settled<B> {
+        let policy = self.policy();
+        let status = CacheStatus { forward_status: Some(response.status), ttl: None, ..status };
+        let storable = match self.storable(response, now) {
+            Ok(storable) => storable,
+            Err(detail) => {
+                let status = status.with(detail);
+                return Settled::Network { keep: None, touch: None, forget: self.forget(outdated), status };
+            }
+        };
+        let entry = Entry {
+            method: self.request.method.clone(),
+            url: policy.redactor.url(&self.request.uri.to_string()),
+            request_headers: policy.kept_request_headers(&self.request.headers),
+            status: response.status,
+            version: response.version,
+            headers: rules::stored_headers(&response.headers),
+            requested: self.sent,
+            received: now,
+            ttl: storable.ttl,
+            tags: self.options.tags.clone(),
+            body: (),
+        };
+        let signpost = self.signpost_for(storable.varies, now);
+        let key = signpost.as_ref().map_or(self.asked, |signpost| self.variant(signpost));
+        let ttl = self.engine.freshness(&entry, now).ttl();
+        let keep = Keep {
+            key,
+            useful_until: rules::useful_until(policy, &entry),
+            signpost: signpost.map(|signpost| (self.asked, signpost)),
+            max_body: policy.limits.body,
+            entry,
+        };
+        Settled::Network {
+            keep: Some(Box::new(keep)),
+            touch: None,
+            forget: outdated.into_iter().filter(|old| *old != key).collect(),
+            status: CacheStatus { stored: Stored::Yes, ttl, ..status },
+        }
+    }
+
+    fn storable(&self, response: &response::Parts, now: Timestamp) -> Result<rules::Storable, Detail> {
+        if self.request.method == Method::HEAD && self.policy().head == Head::FromGet {
+            return Err(Detail::Method);
+        }
+        rules::storable(self.policy(), &self.request, &self.said, response, self.wish(), now)
+    }
+
+    /// §4.1: the signpost of a response that varies: by what earlier ones varied by, too, so that all of them stay in reach.
+    fn signpost_for(&self, names: Vec<HeaderName>, now: Timestamp) -> Option<Signpost> {
+        if names.is_empty() {
+            return None;
+        }
+        let known = self.signpost.as_ref();
+        let mut union: Vec<HeaderName> =
+            known.iter().flat_map(|known| &known.names).chain(&names).cloned().collect();
+        union.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        union.dedup();
+        if union.len() > self.policy().limits.vary_names {
+            return Some(Signpost { names, since: now });
+        }
+        Some(Signpost { names: union, since: known.map_or(now, |known| known.since) })
+    }
+
+    /// §4.3.4, §4.3.5: takes news about a stored response in.
+    pub(super) fn freshen<B>(&self, entry: &mut Entry<B>, news: &HeaderMap, now: Timestamp) {
+        validate::update(&mut entry.headers, news);
+        entry.requested = self.sent;
+        entry.received = now;
+        if let Ok(ttl) = rules::user_ttl(self.policy(), &entry.headers, self.wish(), now) {
+            entry.ttl = ttl;
+        }
+    }
+
+    /// §4.3.5: an answer to HEAD tells whether the stored answer to GET still holds.
+    pub(super) fn freshen_by_head<B: StoredBody>(
+        &self,
+        mut entry: Box<Entry<B>>,
+        head: &response::Parts,
+        status: CacheStatus,
+        now: Timestamp,
+    ) -> Settled<B> {
+        let status = CacheStatus { forward_status: Some(head.status), ..status };
+        if !head.status.is_success() {
+            return Settled::Network { keep: None, touch: None, forget: Vec::new(), status };
+        }
+        if !validate::head_agrees(&entry, head.status, &head.headers) {
+            let forget = self.forget(vec![self.at]);
+            return Settled::Network { keep: None, touch: None, forget, status };
+        }
+        self.freshen(&mut entry, &head.headers, now);
+        Settled::Network { keep: None, touch: self.touch(entry), forget: Vec::new(), status }
+    }
+
+    /// What writes an entry back, if anything may be written.
+    pub(super) fn touch<B>(&self, entry: Box<Entry<B>>) -> Option<Touch<B>> {
+        let policy = self.policy();
+        (policy.writes == Writes::Allowed).then(|| Touch {
+            key: self.at,
+            useful_until: rules::useful_until(policy, &entry),
+            entry,
+        })
+    }
+
+    /// What is to be removed, if anything may be.
+    fn forget(&self, keys: Vec<Key>) -> Vec<Key> {
+        if self.policy().writes == Writes::Allowed { keys } else { Vec::new() }
+    }
+
+    /// The key under which GET for `uri` finds what this request, with an unsafe method, may have changed.
+    fn key_of_get(&self, uri: &Uri) -> Key {
+        let (policy, digest) = (self.policy(), &*self.engine.digest);
+        key::request_key(policy, digest, &Method::GET, uri, &self.request, &[], &self.options)
+    }
+
+    /// §4.4: the target, and what Location and Content-Location name on the same origin.
+    fn invalidated(&self, answer: &response::Parts) -> Vec<Key> {
+        let target = &self.request.uri;
+        let named = [header::LOCATION, header::CONTENT_LOCATION]
+            .iter()
+            .filter_map(|name| answer.headers.get(name)?.to_str().ok())
+            .filter_map(|reference| resolve(target, reference))
+            .filter(|uri| key::origin(uri) == key::origin(target));
+        let mut keys = vec![self.key_of_get(target)];
+        keys.extend(named.map(|uri| self.key_of_get(&uri)));
+        keys
+    }
+}
+
+/// A URI reference (RFC 3986 §5) as an absolute URI.
+fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
+    url::Url::parse(&base.to_string()).ok()?.join(reference).ok()?.as_str().parse().ok()
+}
