@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Test vectors for docs/format.md, made by a second implementation that shares no code with the crates.
 
 Run once per format version, by hand, and commit what it writes; no test ever runs it:
@@ -8,276 +7,49 @@ Run once per format version, by hand, and commit what it writes; no test ever ru
 
 Output is deterministic: every key, salt and body comes from SHAKE-256 of a label, so a second run changes no byte.
 Each file is {"format", "generator", "tests": [{"id", "comment", "flags", "result": "ok" | "refused", "reason"?, ...}]}.
-A "reason" names the first rule of the reading order that fails. Every expectation written here was first checked
-against the reader below.
+A "reason" names the first rule of the reading order that fails. Every expectation about an envelope or a keyring was
+first checked against the readers in lacre_v1.py.
 """
 
 import base64
 import hashlib
-import hmac
 import json
 import pathlib
-import re
-import struct
 
 from blake3 import blake3
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt,
-    crypto_aead_xchacha20poly1305_ietf_encrypt,
+from lacre_v1 import (
+    BODY_CAP,
+    CBOR_KEYS,
+    HEAD_CAP,
+    NAMES,
+    SUITES,
+    TAG,
+    Envelope,
+    Keyring,
+    Place,
+    Refused,
+    base64url,
+    cbor,
+    cbor_form,
+    field,
+    json_form,
+    key_id,
+    lp,
+    open_envelope,
+    parse_keyring,
+    row_key,
+    u32,
+    u64,
 )
-from nacl.exceptions import CryptoError
 
 HERE = pathlib.Path(__file__).parent
 UNBOUNDED = 0x7FFF_FFFF_FFFF_FFFF
-HEAD_CAP, BODY_CAP = 1 << 20, 8 << 20
-SUITES = {"aes-256-gcm": 1, "xchacha20-poly1305": 2, "blake3": 3, "hmac-sha256": 4}
-NAMES = {number: name for name, number in SUITES.items()}
-TAG = {"aes-256-gcm": 16, "xchacha20-poly1305": 16, "blake3": 32, "hmac-sha256": 32}
-
-
-class Refused(Exception):
-    """A reader refused its input; the argument is the reason."""
 
 
 def fixed(label, size):
+    """Bytes that look random and depend on the label alone."""
     return hashlib.shake_256(b"lacre vectors: " + label.encode()).digest(size)
 
-
-def u32(x):
-    return struct.pack(">I", x)
-
-
-def u64(x):
-    return struct.pack(">Q", x)
-
-
-def lp(x):
-    return u32(len(x)) + x
-
-
-# Section 2 and 3: keys
-
-
-def extract(salt, ikm):
-    return hmac.digest(salt or bytes(32), ikm, "sha256")
-
-
-def expand(prk, info, size):
-    out, block = b"", b""
-    for counter in range(1, 256):
-        if len(out) >= size:
-            return out[:size]
-        block = hmac.digest(prk, block + info + bytes([counter]), "sha256")
-        out += block
-    raise ValueError("too long for HKDF-SHA-256")
-
-
-def key_id(master):
-    return expand(extract(b"", master), b"lacre/v1/key-id", 8)
-
-
-def index_of_bare(master):
-    return expand(extract(b"", master), b"lacre/v1/index", 32)
-
-
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-class Keyring:
-    def __init__(self, primary, verify=(), index=None, epoch=0):
-        self.primary, self.verify, self.epoch = primary, list(verify), epoch
-        self.index = index or index_of_bare(primary)
-
-    def text(self):
-        lines = ["lacre-keyring-v1", f"index {base64url(self.index)}", f"epoch {self.epoch}"]
-        lines.append(f"primary {base64url(self.primary)}")
-        lines += [f"verify {base64url(key)}" for key in self.verify]
-        return "\n".join(lines) + "\n"
-
-    def master(self, identifier):
-        for key in [self.primary, *self.verify]:
-            if key_id(key) == identifier:
-                return key
-        raise Refused("unknown-key")
-
-
-def strong(key):
-    if len(set(key)) < 8:
-        raise Refused("weak-key")
-    return key
-
-
-def decode_key(text, pattern):
-    if not re.fullmatch(pattern, text):
-        raise Refused("bad-key")
-    plain = text.rstrip("=").replace("+", "-").replace("/", "_")
-    key = base64.urlsafe_b64decode(plain + "=")
-    if base64url(key) != plain:
-        raise Refused("bad-key")
-    return strong(key)
-
-
-def parse_keyring(text):
-    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")]
-    if not lines:
-        raise Refused("not-a-keyring")
-    if lines[0] != "lacre-keyring-v1":
-        if len(lines) > 1 or lines[0].startswith("lacre-keyring"):
-            raise Refused("not-a-keyring")
-        if re.fullmatch(r"[0-9A-Fa-f]{64}", lines[0]):
-            return Keyring(strong(bytes.fromhex(lines[0])))
-        return Keyring(decode_key(lines[0], r"[A-Za-z0-9+/]{43}=?|[A-Za-z0-9_-]{43}=?"))
-    once, verify = {}, []
-    for line in lines[1:]:
-        name, _, value = line.partition(" ")
-        if name not in ("index", "epoch", "primary", "verify"):
-            raise Refused("unknown-line")
-        if name in once:
-            raise Refused("duplicate")
-        if name == "epoch":
-            if not re.fullmatch(r"[0-9]+", value) or int(value) >= 1 << 64:
-                raise Refused("bad-epoch")
-            once[name] = int(value)
-        elif name == "verify":
-            verify.append(decode_key(value, r"[A-Za-z0-9_-]{43}"))
-        else:
-            once[name] = decode_key(value, r"[A-Za-z0-9_-]{43}")
-    if set(once) != {"index", "epoch", "primary"}:
-        raise Refused("missing")
-    return Keyring(once["primary"], verify, once["index"], once["epoch"])
-
-
-# Sections 1, 2 and 4: envelopes
-
-
-class Place:
-    """Where an envelope was found: the context, which is derived from and never stored."""
-
-    def __init__(self, purpose="slot", store="store A", namespace="app", key="row A", chunk=None):
-        self.purpose, self.namespace, self.chunk = purpose, namespace, chunk
-        self.store, self.key = fixed(store, 16), fixed(key, 32)
-
-    def context(self):
-        detail = b""
-        if self.chunk:
-            body, index, last = self.chunk
-            detail = fixed(body, 16) + u32(index) + bytes([last])
-        parts = [self.purpose.encode(), self.store, self.namespace.encode(), self.key, detail]
-        return b"".join(lp(part) for part in parts)
-
-    def described(self):
-        out = {"purpose": self.purpose, "store_hex": self.store.hex()}
-        out |= {"namespace": self.namespace, "key_hex": self.key.hex()}
-        if self.chunk:
-            body, index, last = self.chunk
-            out |= {"body_id_hex": fixed(body, 16).hex(), "index": index, "last": last}
-        return out
-
-
-def derive(master, salt, fields, place):
-    prk = extract(salt, master)
-    return prk, expand(prk, b"lacre/v1/envelope" + fields + place.context(), 64)
-
-
-def segments(length, size):
-    """(index, start, end, last) of each segment of a part."""
-    count = -(-length // size)
-    return [(i, i * size, min((i + 1) * size, length), i + 1 == count) for i in range(count)]
-
-
-def seal_segment(suite, key, nonce, plain):
-    if suite == "aes-256-gcm":
-        return AESGCM(key).encrypt(nonce, plain, None)
-    if suite == "xchacha20-poly1305":
-        return crypto_aead_xchacha20poly1305_ietf_encrypt(plain, None, bytes(12) + nonce, key)
-    if suite == "blake3":
-        return plain + blake3(nonce + plain, key=key).digest()
-    return plain + hmac.digest(key, nonce + plain, "sha256")
-
-
-def open_segment(suite, key, nonce, sealed):
-    try:
-        if suite == "aes-256-gcm":
-            return AESGCM(key).decrypt(nonce, sealed, None)
-        if suite == "xchacha20-poly1305":
-            return crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, None, bytes(12) + nonce, key)
-    except (InvalidTag, CryptoError) as error:
-        raise Refused("bad-segment") from error
-    plain = sealed[:-32]
-    if seal_segment(suite, key, nonce, plain) != sealed:
-        raise Refused("bad-segment")
-    return plain
-
-
-def nonce_of(part, index, last):
-    return bytes(6) + bytes([part]) + u32(index) + bytes([last])
-
-
-class Envelope:
-    """What one sealing was made of; `sealed` is the result."""
-
-    def __init__(self, suite, head, body, *, segment=16, keyring=None, place=None, created=1_700_000_000_000,
-                 not_after=1_700_003_600_000, epoch=None, salt="salt", identifier=None):
-        self.suite, self.head, self.body, self.segment = suite, head, body, segment
-        self.keyring, self.place = keyring or RING, place or Place()
-        self.created, self.not_after = created, not_after
-        self.epoch = self.keyring.epoch if epoch is None else epoch
-        self.salt = fixed(f"{salt} {suite}", 32)
-        fields = b"\x89LAC" + bytes([1, SUITES[suite], 0, segment])
-        fields += (identifier or key_id(self.keyring.primary)) + u64(self.epoch) + u64(created) + u64(not_after)
-        fields += u32(len(head)) + u32(len(body))
-        self.prk, self.okm = derive(self.keyring.primary, self.salt, fields, self.place)
-        self.sealed = fields + self.salt + self.okm[32:]
-        for part, plain in enumerate([head, body]):
-            for index, start, end, last in segments(len(plain), 1 << segment):
-                nonce = nonce_of(part, index, last)
-                self.sealed += seal_segment(suite, self.okm[:32], nonce, plain[start:end])
-
-
-def open_envelope(sealed, keyring, place, now, accept):
-    """(head, body), or `Refused`, whose second argument tells whether the head had already been opened."""
-    if sealed[:4] != b"\x89LAC":
-        raise Refused("not-an-envelope")
-    if len(sealed) > 4 and sealed[4] != 1:
-        raise Refused("unknown-version")
-    if len(sealed) < 112 or sealed[6] != 0:
-        raise Refused("malformed")
-    suite, log2 = NAMES.get(sealed[5]), sealed[7]
-    if suite not in accept:
-        raise Refused("wrong-suite")
-    epoch, _created, not_after = struct.unpack(">QQQ", sealed[16:40])
-    lengths = struct.unpack(">II", sealed[40:48])
-    if not 12 <= log2 <= 24 or lengths[0] > HEAD_CAP or lengths[1] > BODY_CAP:
-        raise Refused("malformed")
-    cuts = [segments(length, 1 << log2) for length in lengths]
-    if len(sealed) != 112 + sum(lengths) + TAG[suite] * sum(len(cut) for cut in cuts):
-        raise Refused("malformed")
-    master = keyring.master(sealed[8:16])
-    _prk, okm = derive(master, sealed[48:80], sealed[:48], place)
-    if not hmac.compare_digest(okm[32:], sealed[80:112]):
-        raise Refused("bad-commitment")
-    if epoch < keyring.epoch:
-        raise Refused("revoked")
-    if now > not_after:
-        raise Refused("expired")
-    at, parts = 112, []
-    for part, cut in enumerate(cuts):
-        plain = b""
-        for index, start, end, last in cut:
-            size = end - start + TAG[suite]
-            try:
-                plain += open_segment(suite, okm[:32], nonce_of(part, index, last), sealed[at : at + size])
-            except Refused as refusal:
-                raise Refused(refusal.args[0], part == 1) from refusal
-            at += size
-        parts.append(plain)
-    return tuple(parts)
-
-
-# The tests
 
 KEY_A, KEY_B, KEY_C = (fixed(f"master key {name}", 32) for name in "ABC")
 RING = Keyring(KEY_A, [KEY_B], fixed("index key", 32), 7)
@@ -286,8 +58,54 @@ RING = Keyring(KEY_A, [KEY_B], fixed("index key", 32), 7)
 HEAD, BODY = fixed("head", 24), fixed("body", 48)
 
 
+def found(purpose="slot", store="store A", namespace="app", key="row A", chunk=None):
+    """A place, its identifiers made from labels."""
+    if chunk:
+        body, index, last = chunk
+        chunk = (fixed(body, 16), index, last)
+    return Place(purpose, fixed(store, 16), namespace, fixed(key, 32), chunk)
+
+
+def described(place):
+    out = {"purpose": place.purpose, "store_hex": place.store.hex()}
+    out |= {"namespace": place.namespace, "key_hex": place.key.hex()}
+    if place.chunk:
+        body, index, last = place.chunk
+        out |= {"body_id_hex": body.hex(), "index": index, "last": last}
+    return out
+
+
+def sealing(
+    suite,
+    head,
+    body,
+    *,
+    segment=16,
+    keyring=RING,
+    place=None,
+    created=1_700_000_000_000,
+    not_after=1_700_003_600_000,
+    epoch=None,
+    salt="salt",
+    identifier=None,
+):
+    return Envelope(
+        suite,
+        head,
+        body,
+        segment=segment,
+        keyring=keyring,
+        place=place or found(),
+        created=created,
+        not_after=not_after,
+        epoch=keyring.epoch if epoch is None else epoch,
+        salt=fixed(f"{salt} {suite}", 32),
+        identifier=identifier or key_id(keyring.primary),
+    )
+
+
 class Tests:
-    """One file of vectors: numbers its tests, and checks each against the reader above before keeping it."""
+    """One file of vectors: numbers its tests, and checks each envelope against the reader before keeping it."""
 
     def __init__(self, title, prefix):
         self.title, self.prefix, self.tests = title, prefix, []
@@ -310,11 +128,10 @@ class Tests:
         same = keyring.primary == made.keyring.primary and keyring.epoch == made.epoch
         flags = [*flags, "reproducible"] if same else flags
         opening = {"suite": made.suite, "keyring": keyring.text(), "accept": [made.suite], "now": now}
-        self.keep(comment, flags, {"result": "ok"}, opening | made.place.described() | parts)
+        self.keep(comment, flags, {"result": "ok"}, opening | described(made.place) | parts)
 
-    def refused(self, comment, flags, reason, sealed, *, place=None, keyring=None, accept=None,
-                now=1_700_000_001_000):
-        keyring, place, accept = keyring or RING, place or Place(), accept or ["aes-256-gcm"]
+    def refused(self, comment, flags, reason, sealed, *, place=None, keyring=None, accept=None, now=1_700_000_001_000):
+        keyring, place, accept = keyring or RING, place or found(), accept or ["aes-256-gcm"]
         try:
             open_envelope(sealed, keyring, place, now, accept)
         except Refused as refusal:
@@ -323,7 +140,7 @@ class Tests:
         else:
             raise AssertionError(f"{comment}: opened")
         opening = {"keyring": keyring.text(), "accept": accept, "now": now}
-        self.keep(comment, flags, result, opening | place.described() | {"sealed_hex": sealed.hex()})
+        self.keep(comment, flags, result, opening | described(place) | {"sealed_hex": sealed.hex()})
 
 
 def put(data, at, new):
@@ -347,7 +164,7 @@ def envelopes():
             ("head of two segments, body of three", fixed("long head", 4100), fixed("several", 8200), 12),
         ]
         for comment, head, body, segment in shapes:
-            made = Envelope(suite, head, body, segment=segment, salt=comment)
+            made = sealing(suite, head, body, segment=segment, salt=comment)
             tests.accepted(f"{suite}: {comment}", ["seal"], made)
     for suite in SUITES:
         accepted_variants(tests, suite)
@@ -359,14 +176,14 @@ def envelopes():
 
 
 def small(suite, **other):
-    return Envelope(suite, HEAD, BODY, **other)
+    return sealing(suite, HEAD, BODY, **other)
 
 
 def accepted_variants(tests, suite):
     tests.accepted(f"{suite}: no bound on its life", ["lifetime"], small(suite, not_after=UNBOUNDED), now=1 << 60)
     tests.accepted(f"{suite}: opened at its very last moment", ["lifetime"], small(suite), now=1_700_003_600_000)
-    tests.accepted(f"{suite}: empty namespace", ["context"], small(suite, place=Place(namespace="")))
-    tests.accepted(f"{suite}: a namespace beyond ASCII", ["context"], small(suite, place=Place(namespace="caché 缓存")))
+    tests.accepted(f"{suite}: empty namespace", ["context"], small(suite, place=found(namespace="")))
+    tests.accepted(f"{suite}: a namespace beyond ASCII", ["context"], small(suite, place=found(namespace="caché 缓存")))
     tests.accepted(f"{suite}: sealed under a higher epoch", ["epoch"], small(suite, epoch=9))
     old = small(suite, keyring=Keyring(KEY_B, [], RING.index, 7))
     tests.accepted(f"{suite}: opened by a verify-only key", ["rotation"], old, keyring=RING)
@@ -413,7 +230,9 @@ def refused_fields(tests, suite):
         tests.refused(f"{suite}: edited {comment}", ["edit", "header"], reason, sealed, accept=mine)
     both = [suite, NAMES[partner]]
     sealed = put(good, 5, bytes([partner]))
-    tests.refused(f"{suite}: edited suite, to one also accepted", ["edit", "header"], "bad-commitment", sealed, accept=both)
+    tests.refused(
+        f"{suite}: edited suite, to one also accepted", ["edit", "header"], "bad-commitment", sealed, accept=both
+    )
     for comment, reason, sealed in [
         ("no bytes at all", "not-an-envelope", b""),
         ("three bytes of the magic", "not-an-envelope", good[:3]),
@@ -431,12 +250,12 @@ def refused_fields(tests, suite):
 def refused_places(tests, suite):
     good = small(suite).sealed
     for comment, place in [
-        ("another row key", Place(key="row B")),
-        ("another store", Place(store="store B")),
-        ("another namespace", Place(namespace="other")),
-        ("the empty namespace", Place(namespace="")),
-        ("a namespace that differs in case", Place(namespace="App")),
-        ("another purpose", Place("chunk", chunk=("body id", 0, True))),
+        ("another row key", found(key="row B")),
+        ("another store", found(store="store B")),
+        ("another namespace", found(namespace="other")),
+        ("the empty namespace", found(namespace="")),
+        ("a namespace that differs in case", found(namespace="App")),
+        ("another purpose", found("chunk", chunk=("body id", 0, True))),
     ]:
         tests.refused(f"{suite}: found under {comment}", ["moved"], "bad-commitment", good, place=place, accept=[suite])
 
@@ -452,26 +271,31 @@ def refused_segments(tests, suite):
         ("last byte of the body's tag", len(good) - 1),
     ]:
         tests.refused(f"{suite}: flipped {comment}", ["edit", "segment"], "bad-segment", flip(good, at), accept=mine)
-    other = Envelope(suite, fixed("head 2", len(HEAD)), fixed("body 2", len(BODY)), salt="salt 2").sealed
+    other = sealing(suite, fixed("head 2", len(HEAD)), fixed("body 2", len(BODY)), salt="salt 2").sealed
     for comment, reason, sealed in [
         ("body of another envelope", "bad-segment", good[:body] + other[body:]),
         ("head of another envelope", "bad-segment", good[:head] + other[head:body] + good[body:]),
         ("segments of another envelope", "bad-segment", good[:head] + other[head:]),
         ("commitment of another envelope", "bad-commitment", good[:80] + other[80:112] + good[112:]),
-        ("salt and commitment of another envelope under an edited header", "bad-commitment",
-         flip(good, 39)[:48] + other[48:]),
+        (
+            "salt and commitment of another envelope under an edited header",
+            "bad-commitment",
+            flip(good, 39)[:48] + other[48:],
+        ),
     ]:
         tests.refused(f"{suite}: spliced with the {comment}", ["splice"], reason, sealed, accept=mine)
-    twins = Envelope(suite, fixed("twin", 50), fixed("twin", 50), salt="twins").sealed
+    twins = sealing(suite, fixed("twin", 50), fixed("twin", 50), salt="twins").sealed
     cut = 112 + 50 + tag
     swapped = twins[:112] + twins[cut:] + twins[112:cut]
     tests.refused(f"{suite}: head and body exchanged", ["splice"], "bad-segment", swapped, accept=mine)
-    long = Envelope(suite, b"", fixed("two segments", 8192), segment=12, salt="long").sealed
+    long = sealing(suite, b"", fixed("two segments", 8192), segment=12, salt="long").sealed
     one = 112 + 4096 + tag
     swapped = long[:112] + long[one:] + long[112:one]
     tests.refused(f"{suite}: two segments exchanged", ["splice"], "bad-segment", swapped, accept=mine)
     shorter = put(long[:one], 44, u32(4096))
-    tests.refused(f"{suite}: cut at a segment's end, length adjusted", ["length"], "bad-commitment", shorter, accept=mine)
+    tests.refused(
+        f"{suite}: cut at a segment's end, length adjusted", ["length"], "bad-commitment", shorter, accept=mine
+    )
 
 
 def refused_reader_state(tests, suite):
@@ -493,9 +317,10 @@ def refused_reader_state(tests, suite):
 def chunks():
     tests = Tests("chunk", "chk")
     for suite in SUITES:
+
         def chunk(index, last, body="body id", **other):
-            place = Place("chunk", chunk=(body, index, last), **other)
-            return Envelope(suite, b"", fixed(f"chunk {index}", 64), place=place, salt=f"chunk {index}")
+            place = found("chunk", chunk=(body, index, last), **other)
+            return sealing(suite, b"", fixed(f"chunk {index}", 64), place=place, salt=f"chunk {index}")
 
         for index, last in [(0, False), (1, False), (2, True)]:
             tests.accepted(f"{suite}: chunk {index} of three", ["chunk"], chunk(index, last))
@@ -503,28 +328,42 @@ def chunks():
         tests.accepted(f"{suite}: the highest index", ["chunk"], chunk(0xFFFF_FFFF, True))
         sealed = chunk(1, False).sealed
         for comment, place in [
-            ("at another index", Place("chunk", chunk=("body id", 0, False))),
-            ("as the last one", Place("chunk", chunk=("body id", 1, True))),
-            ("of another body", Place("chunk", chunk=("body id 2", 1, False))),
-            ("under another row key", Place("chunk", key="row B", chunk=("body id", 1, False))),
-            ("in another store", Place("chunk", store="store B", chunk=("body id", 1, False))),
-            ("in another namespace", Place("chunk", namespace="other", chunk=("body id", 1, False))),
-            ("as a slot", Place()),
+            ("at another index", found("chunk", chunk=("body id", 0, False))),
+            ("as the last one", found("chunk", chunk=("body id", 1, True))),
+            ("of another body", found("chunk", chunk=("body id 2", 1, False))),
+            ("under another row key", found("chunk", key="row B", chunk=("body id", 1, False))),
+            ("in another store", found("chunk", store="store B", chunk=("body id", 1, False))),
+            ("in another namespace", found("chunk", namespace="other", chunk=("body id", 1, False))),
+            ("as a slot", found()),
         ]:
-            tests.refused(f"{suite}: a chunk opened {comment}", ["moved"], "bad-commitment", sealed, place=place, accept=[suite])
-        middle = Place("chunk", chunk=("body id", 2, False))
-        tests.refused(f"{suite}: the last chunk opened as a middle one", ["moved"], "bad-commitment",
-                      chunk(2, True).sealed, place=middle, accept=[suite])
+            tests.refused(
+                f"{suite}: a chunk opened {comment}", ["moved"], "bad-commitment", sealed, place=place, accept=[suite]
+            )
+        middle = found("chunk", chunk=("body id", 2, False))
+        tests.refused(
+            f"{suite}: the last chunk opened as a middle one",
+            ["moved"],
+            "bad-commitment",
+            chunk(2, True).sealed,
+            place=middle,
+            accept=[suite],
+        )
     tests.write("chunks.json")
 
 
 def keyrings():
     tests = Tests("keyring", "ring")
+
     def accepted(comment, flags, text):
         ring = parse_keyring(text)
         keys = {"primary_hex": ring.primary.hex(), "verify_hex": [key.hex() for key in ring.verify]}
         keys |= {"key_ids_hex": [key_id(key).hex() for key in [ring.primary, *ring.verify]]}
-        tests.keep(comment, flags, {"result": "ok"}, {"text": text, "index_hex": ring.index.hex(), "epoch": str(ring.epoch)} | keys)
+        tests.keep(
+            comment,
+            flags,
+            {"result": "ok"},
+            {"text": text, "index_hex": ring.index.hex(), "epoch": str(ring.epoch)} | keys,
+        )
 
     def refused(comment, flags, reason, text):
         try:
@@ -551,7 +390,9 @@ def keyrings():
     accepted("text", ["text"], full)
     accepted("text, no final line end", ["text"], full.rstrip("\n"))
     accepted("text, CRLF", ["text"], full.replace("\n", "\r\n"))
-    accepted("text, comments and blank lines", ["text"], "# made for a test\n\n" + full.replace("epoch", "\n# epoch\nepoch"))
+    accepted(
+        "text, comments and blank lines", ["text"], "# made for a test\n\n" + full.replace("epoch", "\n# epoch\nepoch")
+    )
     accepted("text, no verify-only key", ["text"], Keyring(KEY_A, [], RING.index, 0).text())
     accepted("text, two verify-only keys", ["text"], Keyring(KEY_A, [KEY_B, KEY_C], RING.index, 1).text())
     accepted("text, the highest epoch", ["text"], Keyring(KEY_A, [], RING.index, (1 << 64) - 1).text())
@@ -600,11 +441,7 @@ def keyrings():
 # Section 5: row keys
 
 
-def field(tag, value):
-    return bytes([tag]) + lp(value)
-
-
-def described(tag, value, **parts):
+def listed(tag, value, parts):
     return {"tag": f"{tag:02x}", "value_hex": value.hex()} | parts
 
 
@@ -633,10 +470,15 @@ def row_keys():
 
     def keep(comment, flags, start, inputs, fields):
         identity = start + b"".join(field(tag, value) for tag, value, _ in fields)
-        row = blake3(identity, key=RING.index).digest()
-        listed = [described(tag, value, **parts) for tag, value, parts in fields]
+        row = row_key(RING.index, identity)
+        shown = [listed(*one) for one in fields]
         inputs = {"index_hex": RING.index.hex()} | inputs
-        tests.keep(comment, flags, {"result": "ok"}, inputs | {"fields": listed, "identity_hex": identity.hex(), "row_key_hex": row.hex()})
+        tests.keep(
+            comment,
+            flags,
+            {"result": "ok"},
+            inputs | {"fields": shown, "identity_hex": identity.hex(), "row_key_hex": row.hex()},
+        )
         return row
 
     def to(method="GET", authority="https://example.org", path="/"):
@@ -652,22 +494,33 @@ def row_keys():
     request("a query is not part of the path", to(path="/?a=1&b=2"))
     body = blake3(b'{"a":1}').digest()
     request('a body, {"a":1}', [*to("POST"), (5, body, {"body_hex": b'{"a":1}'.hex()})])
-    request("matched headers, by name", [*to(), header_field(6, "accept", "text/html"), header_field(6, "accept-language", "pt")])
+    request(
+        "matched headers, by name",
+        [*to(), header_field(6, "accept", "text/html"), header_field(6, "accept-language", "pt")],
+    )
     request("the boundary between name and value moved", [*to(), header_field(6, "accept-languagep", "t")])
     request("a credential header", [*to(), header_field(7, "authorization", "Bearer t0k3n")])
     request("the same text as a matched header", [*to(), header_field(6, "authorization", "Bearer t0k3n")])
     request("userinfo", [*to(), header_field(7, ":userinfo", "user:pass")])
     request("a partition", [*to(), text_field(8, "tenant-1")])
-    everything = [*to("POST", path="/search"), text_field(4, "q=x"), (5, body, {"body_hex": b'{"a":1}'.hex()}),
-                  header_field(6, "accept", "*/*"), header_field(7, ":userinfo", "u:p"),
-                  header_field(7, "cookie", "sid=1"), text_field(8, "tenant-1")]
+    everything = [
+        *to("POST", path="/search"),
+        text_field(4, "q=x"),
+        (5, body, {"body_hex": b'{"a":1}'.hex()}),
+        header_field(6, "accept", "*/*"),
+        header_field(7, ":userinfo", "u:p"),
+        header_field(7, "cookie", "sid=1"),
+        text_field(8, "tenant-1"),
+    ]
     request("every field at once", everything)
     request("the caller's own key function", [text_field(9, "my key")])
-    request("the caller's own key function, in a partition", [text_field(8, "tenant-1"), text_field(9, "my key")])
+    request("the caller's own key function, in a partition", [text_field(9, "my key"), text_field(8, "tenant-1")])
     variant("Vary: accept, present", plain, [vary_field("accept", "text/html")])
     variant("Vary: accept, empty", plain, [vary_field("accept", "")])
     variant("Vary: accept, absent", plain, [vary_field("accept", None)])
-    variant("Vary on two headers, by name", plain, [vary_field("accept", "text/html"), vary_field("accept-encoding", None)])
+    variant(
+        "Vary on two headers, by name", plain, [vary_field("accept", "text/html"), vary_field("accept-encoding", None)]
+    )
     variant("the range of a 206", plain, [text_field(0x0B, "bytes=0-99")])
     variant("Vary and a range", plain, [vary_field("accept", "text/html"), text_field(0x0B, "bytes=0-99")])
     keys = [test["row_key_hex"] for test in tests.tests]
@@ -677,60 +530,23 @@ def row_keys():
 
 # Section 6: slot heads
 
-CBOR_KEYS = {name: number for number, name in enumerate(
-    "kind vary alias method url request_headers status version headers requested received ttl body length stages"
-    " chunks tags revalidate forever".split())}
-
-
-def cbor_head(major, value):
-    for bits, code in [(0, None), (8, 24), (16, 25), (32, 26), (64, 27)]:
-        if code is None and value < 24:
-            return bytes([major << 5 | value])
-        if code is not None and value < 1 << bits:
-            return bytes([major << 5 | code]) + value.to_bytes(bits // 8, "big")
-    raise ValueError("integer too large for CBOR")
-
-
-def cbor(value):
-    if value is True or value is False:
-        return b"\xf5" if value else b"\xf4"
-    if isinstance(value, int):
-        return cbor_head(0, value) if value >= 0 else cbor_head(1, -1 - value)
-    if isinstance(value, bytes):
-        return cbor_head(2, len(value)) + value
-    if isinstance(value, str):
-        return cbor_head(3, len(value.encode())) + value.encode()
-    if isinstance(value, list):
-        return cbor_head(4, len(value)) + b"".join(map(cbor, value))
-    return cbor_head(5, len(value)) + b"".join(cbor(key) + cbor(value[key]) for key in sorted(value))
-
-
-def json_header(value):
-    if all(0x20 <= byte <= 0x7E for byte in value):
-        return value.decode()
-    return {"base64": base64.b64encode(value).decode()}
-
-
-def json_form(slot):
-    out = {}
-    for name, value in slot.items():
-        if name in ("headers", "request_headers"):
-            value = [json_header(item) if isinstance(item, bytes) else item for item in value]
-        out[name] = value.hex() if isinstance(value, bytes) else value
-    return out
-
-
-def cbor_form(slot):
-    return cbor({CBOR_KEYS[name]: value for name, value in slot.items()})
-
 
 def slots():
     tests = Tests("slot head", "slot")
 
     def entry(**changes):
-        slot = {"kind": 0, "method": "GET", "url": "https://example.org/", "status": 200, "version": 11,
-                "headers": ["content-type", b"text/plain"], "requested": 1_700_000_000_000,
-                "received": 1_700_000_000_250, "body": fixed("body id", 16), "length": 12} | changes
+        slot = {
+            "kind": 0,
+            "method": "GET",
+            "url": "https://example.org/",
+            "status": 200,
+            "version": 11,
+            "headers": ["content-type", b"text/plain"],
+            "requested": 1_700_000_000_000,
+            "received": 1_700_000_000_250,
+            "body": fixed("body id", 16),
+            "length": 12,
+        } | changes
         return {name: slot[name] for name in CBOR_KEYS if name in slot}
 
     def accepted(comment, flags, slot):
@@ -746,10 +562,16 @@ def slots():
 
     accepted("an entry with nothing optional", ["entry"], entry())
     accepted("no response header", ["entry"], entry(headers=[]))
-    accepted("repeated headers stay repeated, in order", ["entry"],
-             entry(headers=["set-cookie", b"a=1", "set-cookie", b"b=2", "vary", b"accept"]))
-    accepted("header values beyond ASCII, empty, and with a tab", ["entry"],
-             entry(headers=["x-latin", b"caf\xe9", "x-empty", b"", "x-tab", b"a\tb", "x-quote", b'"\\']))
+    accepted(
+        "repeated headers stay repeated, in order",
+        ["entry"],
+        entry(headers=["set-cookie", b"a=1", "set-cookie", b"b=2", "vary", b"accept"]),
+    )
+    accepted(
+        "header values beyond ASCII, empty, and with a tab",
+        ["entry"],
+        entry(headers=["x-latin", b"caf\xe9", "x-empty", b"", "x-tab", b"a\tb", "x-quote", b'"\\']),
+    )
     accepted("request headers", ["entry"], entry(request_headers=["accept", b"*/*", "authorization", b"REDACTED"]))
     accepted("a lifetime of the user's own", ["entry"], entry(ttl=3_600_000))
     accepted("a lifetime that has already ended", ["entry"], entry(ttl=-1))
@@ -761,19 +583,42 @@ def slots():
     for version in [9, 10, 20, 30]:
         accepted(f"HTTP version {version}", ["entry"], entry(version=version))
     accepted("times before 1970", ["entry"], entry(requested=-1000, received=-1))
-    accepted("integers at each width of CBOR", ["entry"], entry(length=0x1_0000_0000, ttl=-65_537, requested=23, received=24))
-    accepted("everything", ["entry"], entry(method="POST", url="https://example.org/q?token=REDACTED", status=404,
-             request_headers=["accept", b"\xff"], ttl=0, stages=[1], chunks=2, tags=["a"], revalidate=True))
+    accepted(
+        "integers at each width of CBOR", ["entry"], entry(length=0x1_0000_0000, ttl=-65_537, requested=23, received=24)
+    )
+    accepted(
+        "everything",
+        ["entry"],
+        entry(
+            method="POST",
+            url="https://example.org/q?token=REDACTED",
+            status=404,
+            request_headers=["accept", b"\xff"],
+            ttl=0,
+            stages=[1],
+            chunks=2,
+            tags=["a"],
+            revalidate=True,
+        ),
+    )
     accepted("a Vary signpost", ["vary"], signpost)
     accepted("an alias", ["alias"], {"kind": 2, "alias": fixed("row B", 32)})
     future = cbor({CBOR_KEYS[name]: value for name, value in entry().items()} | {19: "later", 1000: [1, {"a": b"b"}]})
-    tests.keep("keys that this version does not know are ignored", ["entry", "unknown-key"], {"result": "ok"},
-               {"json": json_form(entry()) | {"later": {"a": [1, None]}}, "cbor_hex": future.hex()})
+    tests.keep(
+        "keys that this version does not know are ignored",
+        ["entry", "unknown-key"],
+        {"result": "ok"},
+        {"json": json_form(entry()) | {"later": {"a": [1, None]}}, "cbor_hex": future.hex()},
+    )
 
     good = cbor_form(entry())
     for name in ["kind", "method", "url", "status", "version", "headers", "requested", "received", "body", "length"]:
-        refused(f"an entry without {name}", ["missing"], json=json_form(without(name, entry())),
-                cbor_hex=cbor_form(without(name, entry())).hex())
+        refused(
+            f"an entry without {name}",
+            ["missing"],
+            json=json_form(without(name, entry())),
+            cbor_hex=cbor_form(without(name, entry())).hex(),
+        )
     for comment, slot in [
         ("a kind that does not exist", {"kind": 3}),
         ("a signpost without names", without("vary", signpost)),
@@ -801,7 +646,11 @@ def slots():
     alias = cbor(fixed("row B", 32))
     assert cbor_form({"kind": 2, "alias": fixed("row B", 32)}) == b"\xa2\0\2\2" + alias
     refused("keys out of order", ["cbor", "canonical"], cbor_hex=(b"\xa2\2" + alias + b"\0\2").hex())
-    refused("a header count that no input could fill", ["cbor", "bomb"], cbor_hex=(b"\xa2\0\1\1\x9b" + b"\x7f" + b"\xff" * 7).hex())
+    refused(
+        "a header count that no input could fill",
+        ["cbor", "bomb"],
+        cbor_hex=(b"\xa2\0\1\1\x9b" + b"\x7f" + b"\xff" * 7).hex(),
+    )
     tests.write("slots.json")
 
 
