@@ -25,8 +25,9 @@ const WEAK_BELOW: usize = 32;
 /// Signs values as itsdangerous' `Signer` does, and verifies them.
 #[derive(Clone)]
 pub struct Signer {
-    /// Oldest first.
-    keys: Vec<hmac::Key>,
+    newest: hmac::Key,
+    /// Newest first.
+    older: Vec<hmac::Key>,
     separator: u8,
     weak: bool,
 }
@@ -75,8 +76,7 @@ impl Signer {
     }
 
     fn append_signature(&self, out: &mut Vec<u8>) {
-        let Some(newest) = self.keys.last() else { return };
-        let signature = URL_SAFE_NO_PAD.encode(hmac::sign(newest, out));
+        let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&self.newest, out));
         out.push(self.separator);
         out.extend_from_slice(signature.as_bytes());
     }
@@ -88,11 +88,11 @@ impl Signer {
         let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut tag).unwrap_or(0);
         let tag = &tag[..length];
         let matches = |key: &hmac::Key| verify_slices_are_equal(hmac::sign(key, value).as_ref(), tag).is_ok();
-        if self.keys.iter().rev().any(matches) {
+        if matches(&self.newest) || self.older.iter().any(matches) {
             return Ok(value);
         }
         // What follows the last separator of an unsigned value is content, and stays out of messages.
-        let is_shaped_like_one = self.keys.iter().any(|key| key.algorithm().tag_len() == length);
+        let is_shaped_like_one = self.newest.algorithm().tag_len() == length;
         Err(BadSignature::mismatch(if is_shaped_like_one { signature } else { b"..." }))
     }
 
@@ -105,7 +105,7 @@ impl Signer {
 /// Shows no secret.
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer").field("keys", &self.keys.len()).finish_non_exhaustive()
+        f.debug_struct("Signer").field("keys", &(1 + self.older.len())).finish_non_exhaustive()
     }
 }
 
@@ -165,8 +165,10 @@ impl SignerBuilder {
     /// # Errors
     /// [`BadSigner`](FaultKind::BadSigner) without a secret, with an empty one, or with a separator that base64 uses.
     pub fn build(self) -> Result<Signer, Fault> {
-        if self.secrets.is_empty() || self.secrets.iter().any(|secret| secret.is_empty()) {
-            return Err(FaultKind::BadSigner("secret is empty; give one of at least 32 random bytes").into());
+        let no_secret = FaultKind::BadSigner("secret is empty; give one of at least 32 random bytes");
+        let (newest, older) = self.secrets.split_last().ok_or(no_secret)?;
+        if self.secrets.iter().any(|secret| secret.is_empty()) {
+            return Err(no_secret.into());
         }
         if self.separator.is_ascii_alphanumeric() || b"-_=".contains(&self.separator) {
             let reason =
@@ -175,7 +177,8 @@ impl SignerBuilder {
         }
         Ok(Signer {
             weak: self.secrets.iter().any(|secret| secret.len() < WEAK_BELOW),
-            keys: self.secrets.iter().map(|secret| self.key(secret)).collect(),
+            newest: self.key(newest),
+            older: older.iter().rev().map(|secret| self.key(secret)).collect(),
             separator: self.separator,
         })
     }

@@ -44,6 +44,7 @@ impl Cut {
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<(), Fault> {
+        debug_assert_eq!(out.len(), self.sealed_len(plain.len()));
         let segments = plain.chunks(self.size).zip(out.chunks_mut(self.size + self.tag));
         let count = segments.len();
         for (index, (plain, out)) in segments.enumerate() {
@@ -60,6 +61,7 @@ impl Cut {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<(), Fault> {
+        debug_assert_eq!(sealed.len(), self.sealed_len(out.len()));
         let segments = sealed.chunks(self.size + self.tag).zip(out.chunks_mut(self.size));
         let count = segments.len();
         for (index, (sealed, out)) in segments.enumerate() {
