@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Tampered,
     /// No key, or not the one that is needed.
     KeyUnavailable,
+    /// The seal has ended: by its own time, or because everything of its epoch was revoked.
+    Lapsed,
     /// What was stored cannot be understood, though nobody need have touched it.
     Broken,
     /// The store does not answer as it should.
@@ -55,12 +57,7 @@ pub enum Trouble {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            message: message.into(),
-            hint: None,
-            source: None,
-        }))
+        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
     }
 
     pub(crate) fn store(trouble: Trouble, message: impl Into<Cow<'static, str>>) -> Self {
@@ -98,12 +95,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            message,
-            hint,
-            source,
-        } = &*self.0;
+        let Inner { kind, message, hint, source } = &*self.0;
         let mut debug = f.debug_struct("Error");
         debug.field("kind", kind).field("message", message);
         if let Some(hint) = hint {
@@ -128,6 +120,8 @@ impl From<Fault> for Error {
             ErrorKind::Tampered
         } else if fault.is_key_missing() {
             ErrorKind::KeyUnavailable
+        } else if fault.is_lapsed() {
+            ErrorKind::Lapsed
         } else {
             ErrorKind::Broken
         };
@@ -142,9 +136,7 @@ mod tests {
     #[test]
     fn an_error_is_one_line_with_its_remedy_and_cause_apart() {
         let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let error = Error::new(ErrorKind::Io, "cannot read it")
-            .with_hint("make it")
-            .with_source(cause);
+        let error = Error::new(ErrorKind::Io, "cannot read it").with_hint("make it").with_source(cause);
         assert_eq!(error.to_string(), "cannot read it");
         assert_eq!(error.hint(), Some("make it"));
         assert!(error.source().is_some());

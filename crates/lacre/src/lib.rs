@@ -1,15 +1,51 @@
 //! An HTTP cache that seals what it stores.
+//!
+//! A response is encrypted and authenticated with a key that is kept apart from the cache, and bound to its place: a byte changed on
+//! disk, a record moved, replayed past its time or copied from elsewhere is refused instead of served. What is cached follows
+//! RFC 9111 and the user's [`Policy`].
+//!
+//! ```
+//! use lacre::{Cache, Policy, store::Sqlite};
+//! use std::time::Duration;
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("cache.sqlite");
+//! let cache = Cache::builder()
+//!     .store(Sqlite::open(&path)?)
+//!     .danger_ephemeral_key() // A program keeps its key: `.keys(&*lacre::keys::parse("env:LACRE_KEY")?)`
+//!     .policy(Policy::rfc9111().expire_after(Duration::from_secs(3600)))
+//!     .build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A [`Cache`] never touches a socket; a driver such as `lacre-reqwest` asks it before the network and settles after. From the top down:
+//! `cache` drives the engine of `lacre-core` over [`store`]s of records that `lacre-seal` sealed · [`codec`] and [`stage`] say how a
+//! response becomes bytes · [`keys`] says where keys come from · [`Observer`] is told what happens. What goes wrong is an [`Error`].
 
+mod cache;
 mod clock;
 mod error;
 mod events;
 mod wait;
 
 pub mod codec;
+pub mod config;
+pub mod keys;
 pub mod stage;
 pub mod store;
 
+pub use cache::{
+    Answer, Builder, Cache, CacheInfo, Listed, OnStoreFailure, OnTamper, Recording, Reply, Settlement,
+    Stored, Ticket,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};
 pub use wait::wait;
+
+pub use lacre_core::{
+    CacheStatus, Detail, Entry, Expire, Forward, Freshness, Key, MatchHeaders, Mode, Origin, Outcome, Policy,
+    QueryOrder, Redactor, RequestBody, RequestOptions, Scope, Signpost, Slot, Source, Staleness, StoredBody,
+    Timestamp, Ttl, UrlPattern,
+};
+pub use lacre_seal::{KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};

@@ -4,6 +4,7 @@
 //! [`Sqlite`] is the default, [`Memory`] the one that forgets. Every store passes the checks of `suite`.
 
 mod memory;
+mod shared;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 

@@ -1,0 +1,201 @@
+//! Settings of a cache.
+
+use super::Cache;
+use super::vault::Vault;
+use crate::codec::{Cbor, Format};
+use crate::keys::KeySource;
+use crate::stage::Stage;
+use crate::store::Store;
+use crate::{Clock, Error, ErrorKind, Observer, SystemClock, Tracing};
+use lacre_core::{Engine, Policy};
+use lacre_seal::{Keyring, Sealer, Suite};
+use std::sync::Arc;
+
+/// What happens when a stored response's seal does not hold, or what it seals cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTamper {
+    /// The observer is told, and the response is fetched again, in place of the bad one.
+    #[default]
+    Refetch,
+    /// The caller gets the error.
+    Raise,
+    /// The request is answered with 504, and the network is not asked.
+    FailClosed,
+}
+
+/// What happens when the store fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStoreFailure {
+    /// The observer is told, and the cache does without.
+    #[default]
+    GoOn,
+    /// The caller gets the error.
+    Raise,
+}
+
+/// Settings of a [`Cache`]. A store and a key are needed; all else has defaults: sealed and encrypted, a private cache by RFC 9111.
+#[derive(Debug)]
+pub struct Builder {
+    store: Option<Box<dyn Store>>,
+    keyring: Option<Result<Keyring, Error>>,
+    suite: Suite,
+    accepted: Vec<Suite>,
+    namespace: String,
+    policy: Policy,
+    format: Arc<dyn Format>,
+    stages: Vec<Arc<dyn Stage>>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    on_tamper: OnTamper,
+    on_store_failure: OnStoreFailure,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            store: None,
+            keyring: None,
+            suite: Suite::default(),
+            accepted: Vec::new(),
+            namespace: String::new(),
+            policy: Policy::default(),
+            format: Arc::new(Cbor),
+            stages: Vec::new(),
+            clock: Arc::new(SystemClock),
+            observer: Arc::new(Tracing),
+            on_tamper: OnTamper::default(),
+            on_store_failure: OnStoreFailure::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// Where sealed records are kept; an `Arc<dyn Store>` where that is decided at run time.
+    #[must_use]
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Box::new(store));
+        self
+    }
+
+    /// Where the keys come from. They are read when the cache is built.
+    #[must_use]
+    pub fn keys(mut self, source: &dyn KeySource) -> Self {
+        self.keyring = Some(source.load());
+        self
+    }
+
+    /// The keys themselves.
+    #[must_use]
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.keyring = Some(Ok(keyring));
+        self
+    }
+
+    /// A fresh key that ends with this process. What is stored with it can never be read again: for tests and for memory.
+    #[must_use]
+    pub fn danger_ephemeral_key(mut self) -> Self {
+        self.keyring = Some(Keyring::generate().map_err(Error::from));
+        self
+    }
+
+    /// How records are sealed: encrypted with AES-256-GCM unless said otherwise.
+    #[must_use]
+    pub fn suite(mut self, suite: Suite) -> Self {
+        self.suite = suite;
+        self
+    }
+
+    /// Opens records of this suite, too: for a store that changes from one to another.
+    #[must_use]
+    pub fn also_accept(mut self, suite: Suite) -> Self {
+        self.accepted.push(suite);
+        self
+    }
+
+    /// The name of this application's part of the store. What is sealed in one namespace does not open in another.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// What is cached, and for how long.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How heads are written; every known format is read.
+    #[must_use]
+    pub fn format(mut self, format: impl Format) -> Self {
+        self.format = Arc::new(format);
+        self
+    }
+
+    /// Adds a transformation of bodies up to 256 KiB, such as compression, before they are sealed.
+    #[must_use]
+    pub fn stage(mut self, stage: impl Stage) -> Self {
+        self.stages.push(Arc::new(stage));
+        self
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who is told what happens; [`Tracing`] unless said otherwise.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// What happens when a stored response's seal does not hold.
+    #[must_use]
+    pub fn on_tamper(mut self, on_tamper: OnTamper) -> Self {
+        self.on_tamper = on_tamper;
+        self
+    }
+
+    /// What happens when the store fails.
+    #[must_use]
+    pub fn on_store_failure(mut self, on_store_failure: OnStoreFailure) -> Self {
+        self.on_store_failure = on_store_failure;
+        self
+    }
+
+    /// The cache.
+    ///
+    /// # Errors
+    /// There is no store, or no usable key.
+    pub fn build(self) -> Result<Cache, Error> {
+        let store = self.store.ok_or_else(|| missing("store", "Builder::store(Sqlite::open(path)?)"))?;
+        let keyring = Arc::new(self.keyring.ok_or_else(|| missing("key", "Builder::keys(&keys::user()?)"))??);
+        let sealer = Sealer::new(Arc::clone(&keyring), self.suite);
+        let sealer = self.accepted.into_iter().fold(sealer, Sealer::also_accept);
+        let digest = move |identity: &[u8]| keyring.row_key(identity);
+        Ok(Cache {
+            engine: Arc::new(Engine::new(self.policy, digest)),
+            vault: Arc::new(Vault {
+                store_id: store.id(),
+                store,
+                sealer,
+                namespace: self.namespace,
+                format: self.format,
+                stages: self.stages,
+            }),
+            clock: self.clock,
+            observer: self.observer,
+            on_tamper: self.on_tamper,
+            on_store_failure: self.on_store_failure,
+        })
+    }
+}
+
+fn missing(what: &str, remedy: &'static str) -> Error {
+    Error::new(ErrorKind::Config, format!("the cache has no {what}")).with_hint(format!("say {remedy}"))
+}

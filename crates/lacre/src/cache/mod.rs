@@ -1,0 +1,311 @@
+//! The cache: the engine of `lacre-core`, driven over a store of sealed records. [`Cache::ask`] before the network,
+//! [`Cache::settle`] after it; everything else here is for looking after what is stored.
+//!
+//! It never touches a socket: whoever sends requests drives it.
+
+mod builder;
+mod listing;
+mod recording;
+mod vault;
+
+pub use builder::{Builder, OnStoreFailure, OnTamper};
+pub use listing::{Listed, Stored};
+pub use recording::Recording;
+
+use crate::{Clock, Error, ErrorKind, Event, Observer};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header, request, response};
+use lacre_core::{
+    Answer as Portion, CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending,
+    RequestBody, Settled, Slot, Timestamp, Touch,
+};
+use std::sync::Arc;
+use vault::{Body, Vault};
+
+/// An HTTP cache that seals what it stores. Cheap to clone; clones are the same cache.
+///
+/// A driver asks, sends what it is told to send, and settles:
+///
+/// ```
+/// use lacre::{Answer, Cache, Outcome, RequestBody, Settlement, store::Memory};
+///
+/// # lacre::wait(async {
+/// let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
+/// let request = || http::Request::get("http://example.com/").body(()).unwrap().into_parts().0;
+///
+/// let Answer::Send(ticket) = cache.ask(request(), RequestBody::Seen(b"")).await? else { panic!("nothing is stored yet") };
+/// // Here the driver sends `ticket.request()` and gets:
+/// let (head, body) = http::Response::builder().header("cache-control", "max-age=60").body("hello").unwrap().into_parts();
+/// let Settlement::Network { keep: Some(mut recording), .. } = cache.settle(ticket, Outcome::Response(&head)).await? else {
+///     panic!("it may be stored")
+/// };
+/// recording.write(body.as_bytes()).await;
+/// recording.finish().await;
+///
+/// let Answer::Hit(reply) = cache.ask(request(), RequestBody::Seen(b"")).await? else { panic!("it is stored now") };
+/// assert_eq!(reply.response.body(), "hello");
+/// assert_eq!(reply.info.status.to_string(), "lacre; hit; ttl=60");
+/// # Ok::<(), lacre::Error>(())
+/// # })?;
+/// # Ok::<(), lacre::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cache {
+    engine: Arc<Engine>,
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    on_tamper: OnTamper,
+    on_store_failure: OnStoreFailure,
+}
+
+/// What [`Cache::ask`] answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// Answer with this.
+    Hit(Reply),
+    /// Answer with this, and send the ticket's request in the background.
+    Refresh(Reply, Ticket),
+    /// Send the ticket's request, and settle what comes back.
+    Send(Ticket),
+    /// Answer with this 504: the request was only to be answered from the cache, which cannot.
+    Refuse(Reply),
+}
+
+/// A response from the cache.
+#[derive(Debug)]
+pub struct Reply {
+    /// What to give to the caller. Its extensions hold the [`CacheInfo`], too.
+    pub response: Response<Bytes>,
+    /// What the cache did.
+    pub info: CacheInfo,
+}
+
+/// What the cache did with a request; among the extensions of every response that went through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheInfo {
+    /// In the terms of RFC 9211; its text is the `Cache-Status` member.
+    pub status: CacheStatus,
+    /// The row, where there is one.
+    pub key: Option<Key>,
+    /// When the stored response was received, or last confirmed by the origin.
+    pub stored_at: Option<Timestamp>,
+}
+
+/// A request under way. Whoever drops it gives up: nothing is stored.
+#[derive(Debug)]
+pub struct Ticket {
+    pending: Pending<Body>,
+    /// What the lookup ran into, for the status.
+    trouble: Option<Detail>,
+}
+
+impl Ticket {
+    /// What to send: the caller's request, perhaps with conditions about what is stored.
+    pub fn request(&self) -> &request::Parts {
+        self.pending.request()
+    }
+
+    /// The row the answer would go to. Requests with the same key may share one way to the origin; `None`: this one may not.
+    pub fn key(&self) -> Option<&Key> {
+        self.pending.key()
+    }
+
+    /// What the cache did so far.
+    pub fn info(&self) -> CacheInfo {
+        let stored_at = self.pending.stored().map(|entry| entry.received);
+        CacheInfo { status: self.pending.status(), key: self.key().copied(), stored_at }.with(self.trouble)
+    }
+}
+
+impl CacheInfo {
+    fn with(mut self, trouble: Option<Detail>) -> Self {
+        self.status.detail = trouble.or(self.status.detail);
+        self
+    }
+}
+
+/// What [`Cache::settle`] makes of the network's answer.
+#[derive(Debug)]
+pub enum Settlement {
+    /// The caller gets the network's answer.
+    Network {
+        /// Where the body goes as it passes; absent where it is not stored.
+        keep: Option<Recording>,
+        /// What the cache did.
+        info: CacheInfo,
+    },
+    /// The caller gets a stored answer.
+    Stored(Reply),
+    /// Send this ticket's request instead, and settle again.
+    Resend(Ticket),
+    /// The caller gets the failure.
+    Failed(CacheInfo),
+}
+
+/// What a lookup ended in, before the engine hears of it.
+enum Found {
+    Slot(Slot<Body>),
+    Nothing(Option<Detail>),
+}
+
+impl Cache {
+    /// Settings, with defaults for all but the store and the key.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The rules this cache goes by.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Asks what to do with a request. [`RequestOptions`](lacre_core::RequestOptions) among its extensions count.
+    ///
+    /// # Errors
+    /// What was set to be an error: a stored response whose seal does not hold ([`OnTamper::Raise`]), a store that fails
+    /// ([`OnStoreFailure::Raise`]).
+    pub async fn ask(&self, request: request::Parts, body: RequestBody<'_>) -> Result<Answer, Error> {
+        let now = self.clock.now();
+        let mut decision = self.engine.begin(request, body, now);
+        let mut trouble = None;
+        loop {
+            decision = match decision {
+                Decision::Lookup(lookup) => match self.look(&lookup, now).await? {
+                    Found::Slot(slot) => lookup.found(Some(slot), now),
+                    Found::Nothing(None) => lookup.found(None, now),
+                    Found::Nothing(Some(Detail::Tampered)) if self.on_tamper == OnTamper::FailClosed => {
+                        let status = CacheStatus { detail: Some(Detail::Tampered), ..CacheStatus::default() };
+                        return Ok(Answer::Refuse(refusal(status)));
+                    }
+                    Found::Nothing(met) => {
+                        trouble = met;
+                        lookup.found(None, now)
+                    }
+                },
+                Decision::Serve(hit) => return Ok(Answer::Hit(self.reply(hit, trouble))),
+                Decision::Refresh(hit, pending) => {
+                    return Ok(Answer::Refresh(self.reply(hit, trouble), Ticket { pending, trouble }));
+                }
+                Decision::Send(pending) => {
+                    if let Some(key) = pending.key() {
+                        let reason = pending.status().forward.map_or("", lacre_core::Forward::as_str);
+                        self.observer.notice(Event::Miss { key, reason });
+                    }
+                    return Ok(Answer::Send(Ticket { pending, trouble }));
+                }
+                Decision::Refuse(status) => return Ok(Answer::Refuse(refusal(status))),
+            };
+        }
+    }
+
+    /// Takes what the network said to a ticket's request.
+    ///
+    /// # Errors
+    /// A store that fails, where that is set to be an error.
+    pub async fn settle(&self, ticket: Ticket, outcome: Outcome<'_>) -> Result<Settlement, Error> {
+        let now = self.clock.now();
+        let Ticket { pending, trouble } = ticket;
+        let key = pending.key().copied();
+        match pending.settle(outcome, now) {
+            Settled::Network { keep, touch, forget, status } => {
+                self.forgive(self.forget(&forget).await)?;
+                self.write_back(touch, now).await?;
+                let info = CacheInfo { status, key, stored_at: keep.as_ref().map(|_| now) }.with(trouble);
+                let keep = keep.filter(|_| trouble != Some(Detail::StoreUnavailable));
+                let keep = keep.map(|keep| Recording::new(self.clone(), *keep));
+                Ok(Settlement::Network { keep, info })
+            }
+            Settled::Stored { hit, touch } => {
+                self.write_back(touch, now).await?;
+                Ok(Settlement::Stored(self.reply(hit, trouble)))
+            }
+            Settled::Resend(pending) => Ok(Settlement::Resend(Ticket { pending, trouble })),
+            Settled::Failed(status) => {
+                Ok(Settlement::Failed(CacheInfo { status, key, stored_at: None }.with(trouble)))
+            }
+        }
+    }
+
+    async fn look(&self, lookup: &Lookup, now: Timestamp) -> Result<Found, Error> {
+        let key = lookup.key();
+        let error = match self.vault.load(key, now).await {
+            Ok(Some((slot, _))) => return Ok(Found::Slot(slot)),
+            Ok(None) => return Ok(Found::Nothing(None)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::Store(_) => {
+                self.forgive(Err(error))?;
+                Ok(Found::Nothing(Some(Detail::StoreUnavailable)))
+            }
+            ErrorKind::Tampered | ErrorKind::Broken => {
+                self.observer.notice(Event::Refused { key, error: &error });
+                if self.on_tamper == OnTamper::Raise {
+                    Err(error)
+                } else {
+                    Ok(Found::Nothing(Some(Detail::Tampered)))
+                }
+            }
+            ErrorKind::Lapsed => Ok(Found::Nothing(None)),
+            _ => {
+                self.observer.notice(Event::Refused { key, error: &error });
+                Ok(Found::Nothing(None))
+            }
+        }
+    }
+
+    /// A failing store is told to the observer, and to the caller only where that is wished.
+    fn forgive(&self, result: Result<(), Error>) -> Result<(), Error> {
+        let Err(error) = result else { return Ok(()) };
+        self.observer.notice(Event::StoreFailed { error: &error });
+        if self.on_store_failure == OnStoreFailure::Raise { Err(error) } else { Ok(()) }
+    }
+
+    async fn forget(&self, keys: &[Key]) -> Result<(), Error> {
+        for key in keys {
+            self.vault.remove(key).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_back(&self, touch: Option<Touch<Body>>, now: Timestamp) -> Result<(), Error> {
+        let Some(touch) = touch else { return Ok(()) };
+        self.forgive(self.vault.touch(touch, now).await)
+    }
+
+    fn reply(&self, hit: Hit<Body>, trouble: Option<Detail>) -> Reply {
+        self.observer.notice(Event::Hit { key: hit.key() });
+        let info =
+            CacheInfo { status: hit.status(), key: Some(*hit.key()), stored_at: Some(hit.entry().received) };
+        let portion = hit.answer();
+        let (parts, body) = hit.into_response();
+        reply(parts, cut(body.bytes, portion), info.with(trouble))
+    }
+}
+
+fn reply(parts: response::Parts, body: Bytes, info: CacheInfo) -> Reply {
+    let mut response = Response::from_parts(parts, body);
+    response.extensions_mut().insert(info);
+    Reply { response, info }
+}
+
+/// The part of a stored body that answers a request.
+fn cut(body: Bytes, portion: Portion) -> Bytes {
+    match portion {
+        Portion::Full => body,
+        Portion::Headers | Portion::NotModified | Portion::Unsatisfiable => Bytes::new(),
+        Portion::Slice { first, last } => {
+            let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(body.len());
+            body.slice(place(first)..place(last.saturating_add(1)))
+        }
+    }
+}
+
+/// RFC 9111 §5.2.1.7
+fn refusal(status: CacheStatus) -> Reply {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = StatusCode::GATEWAY_TIMEOUT;
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    reply(parts, Bytes::new(), CacheInfo { status, key: None, stored_at: None })
+}

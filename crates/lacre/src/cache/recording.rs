@@ -1,0 +1,134 @@
+//! Storing a body while it passes by, in bounded memory.
+
+use super::Cache;
+use super::vault::INLINE;
+use crate::codec::BodyHead;
+use crate::{Error, Event};
+use bytes::{Buf, Bytes, BytesMut};
+use http::header;
+use lacre_core::{Keep, Timestamp};
+use lacre_seal::{BodyId, Position};
+
+/// Takes in the body of a response that is to be stored. Nothing can be served from it before [`finish`](Self::finish); whoever drops
+/// it, for instance because the transfer broke off, stores nothing.
+#[derive(Debug)]
+pub struct Recording {
+    cache: Cache,
+    keep: Keep,
+    /// What has not been staged yet.
+    rest: BytesMut,
+    length: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It still fits into one record.
+    Inline,
+    /// So many chunks were staged.
+    Chunked { body: BodyId, chunks: u32 },
+    /// It was too long, or the store failed.
+    GivenUp,
+}
+
+impl Recording {
+    pub(super) fn new(cache: Cache, keep: Keep) -> Self {
+        Self { cache, keep, rest: BytesMut::new(), length: 0, state: State::Inline }
+    }
+
+    /// The longest body that is stored, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.keep.max_body
+    }
+
+    /// Takes in the next bytes of the body. Where they cannot be stored, the observer is told and the rest is ignored.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        if matches!(self.state, State::GivenUp) {
+            return;
+        }
+        self.length = self.length.saturating_add(bytes.len() as u64);
+        self.rest.extend_from_slice(bytes);
+        if self.length > self.limit() {
+            self.give_up();
+        } else if let Err(error) = self.stage_full_chunks().await {
+            self.fail(&error);
+        }
+    }
+
+    /// Commits the body: from now on it can be served. Does nothing where the body is not as long as its Content-Length says
+    /// (RFC 9111 §3.3), or could not be stored.
+    pub async fn finish(mut self) {
+        if !self.is_complete() {
+            return;
+        }
+        if let Err(error) = self.commit().await {
+            self.fail(&error);
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let declared = self.keep.entry.headers.get(header::CONTENT_LENGTH);
+        // A response to HEAD declares the length of a body that it does not have.
+        self.keep.entry.method == http::Method::HEAD
+            || declared.is_none_or(|length| length.to_str().is_ok_and(|text| text.parse() == Ok(self.length)))
+    }
+
+    /// The last chunk is sealed as such, so one is always held back.
+    async fn stage_full_chunks(&mut self) -> Result<(), Error> {
+        while self.rest.len() > INLINE {
+            let chunk = self.rest.copy_to_bytes(INLINE);
+            self.stage(&chunk, Position::Inner).await?;
+        }
+        Ok(())
+    }
+
+    async fn stage(&mut self, chunk: &Bytes, position: Position) -> Result<(), Error> {
+        let (body, index) = match self.state {
+            State::Chunked { body, chunks } => (body, chunks),
+            State::Inline | State::GivenUp => (BodyId::generate()?, 0),
+        };
+        let now = self.now();
+        self.cache.vault.stage(&self.keep.key, body, index, position, chunk, now).await?;
+        self.state = State::Chunked { body, chunks: index + 1 };
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), Error> {
+        let now = self.now();
+        let rest = std::mem::take(&mut self.rest).freeze();
+        if let State::Chunked { .. } = self.state {
+            self.stage(&rest, Position::Last).await?;
+        }
+        let Keep { key, useful_until, .. } = self.keep;
+        let vault = &self.cache.vault;
+        if let Some((at, signpost)) = self.keep.signpost.take() {
+            vault.put_signpost(&at, signpost, useful_until, now).await?;
+        }
+        let entry = self.keep.entry.clone();
+        let bytes = match self.state {
+            State::GivenUp => return Ok(()),
+            State::Inline => vault.put_inline(&key, entry, &rest, useful_until, now).await?,
+            State::Chunked { body, chunks } => {
+                let head = BodyHead { id: body, length: self.length, stages: Vec::new(), chunks };
+                vault.put_head(&key, entry.with_body(head), useful_until, now).await?
+            }
+        };
+        self.cache.observer.notice(Event::Stored { key: &key, bytes: bytes as u64 });
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.cache.clock.now()
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.cache.observer.notice(Event::StoreFailed { error });
+        self.give_up();
+    }
+
+    /// Chunks that were staged already belong to nothing, and are swept.
+    fn give_up(&mut self) {
+        self.state = State::GivenUp;
+        self.rest = BytesMut::new();
+    }
+}

@@ -1,0 +1,236 @@
+//! Slots in and out of a store: encoded, sealed to their place, and checked against it on the way back.
+//!
+//! What a store says beside the sealed bytes is never believed: the head inside the seal names the body and its chunks.
+
+use crate::codec::{self, BodyHead, Format};
+use crate::stage::Stage;
+use crate::store::{Record, Store};
+use crate::{Error, ErrorKind};
+use bytes::{Bytes, BytesMut};
+use lacre_core::{Entry, Key, Signpost, Slot, StoredBody, Timestamp, Touch};
+use lacre_seal::{
+    Authentic, BodyId, Context, Lifetime, Moment, Position, Purpose, SealInfo, Sealer, StoreId,
+};
+use std::sync::Arc;
+
+/// A store with what it takes to read and write it.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) store_id: StoreId,
+    pub(crate) sealer: Sealer,
+    pub(crate) namespace: String,
+    pub(crate) format: Arc<dyn Format>,
+    pub(crate) stages: Vec<Arc<dyn Stage>>,
+}
+
+/// Bodies up to this long lie in their entry's record; longer ones are cut into chunks of it (docs/format.md §7).
+pub(crate) const INLINE: usize = 256 << 10;
+
+/// A stored body, as the network sent it, with what its head says of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Body {
+    pub(crate) head: BodyHead,
+    pub(crate) bytes: Bytes,
+}
+
+impl StoredBody for Body {
+    fn length(&self) -> u64 {
+        self.bytes.length()
+    }
+}
+
+impl Vault {
+    /// What lies under `key`, with its whole body and what its seal says.
+    pub(crate) async fn load(
+        &self,
+        key: &Key,
+        now: Timestamp,
+    ) -> Result<Option<(Slot<Body>, SealInfo)>, Error> {
+        let mut opened = None;
+        self.store.get(key, &mut |record| opened = Some(self.open(key, &record, now))).await?;
+        let Some(opened) = opened else { return Ok(None) };
+        let (slot, inline, seal) = opened?;
+        let entry = match slot {
+            Slot::Vary(signpost) => return Ok(Some((Slot::Vary(signpost), seal))),
+            Slot::Alias(key) => return Ok(Some((Slot::Alias(key), seal))),
+            Slot::Entry(entry) => *entry,
+        };
+        let bytes = match entry.body.chunks {
+            0 => unstaged(&entry.body, inline)?,
+            _ => self.chunks(key, &entry.body, now).await?,
+        };
+        if bytes.length() != entry.body.length {
+            return Err(Error::new(ErrorKind::Broken, WRONG_LENGTH));
+        }
+        let entry = entry.map_body(|head| Body { head, bytes });
+        Ok(Some((Slot::Entry(Box::new(entry)), seal)))
+    }
+
+    fn open(
+        &self,
+        key: &Key,
+        record: &Record<'_>,
+        now: Timestamp,
+    ) -> Result<(Slot<BodyHead>, Authentic, SealInfo), Error> {
+        let opened = self.sealer.open(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
+        Ok((codec::decode(&opened.head)?, opened.body, opened.seal))
+    }
+
+    /// What lies under `key`, but for its body: the head of `record`, opened.
+    pub(crate) fn open_head(
+        &self,
+        key: &Key,
+        record: &Record<'_>,
+        now: Timestamp,
+    ) -> Result<(Slot<BodyHead>, SealInfo), Error> {
+        let (head, seal) =
+            self.sealer.open_head(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
+        Ok((codec::decode(&head)?, seal))
+    }
+
+    async fn chunks(&self, key: &Key, head: &BodyHead, now: Timestamp) -> Result<Bytes, Error> {
+        let mut body = BytesMut::new();
+        for index in 0..head.chunks {
+            let position = if index + 1 == head.chunks { Position::Last } else { Position::Inner };
+            let at = self.place(key, Purpose::Chunk { body: head.id, index, position });
+            let mut opened = None;
+            self.store
+                .chunk(head.id, index, &mut |sealed| {
+                    opened = Some(self.sealer.open(&at, sealed, moment(now)))
+                })
+                .await?;
+            // A missing chunk means that the entry was replaced while it was read, or that somebody took the chunk away.
+            let Some(opened) = opened else { return Err(Error::new(ErrorKind::Broken, MISSING_CHUNK)) };
+            body.extend_from_slice(opened?.body.as_bytes());
+        }
+        Ok(body.freeze())
+    }
+
+    /// Writes an entry with its whole body, which is no longer than [`INLINE`]. Returns the size of the sealed record.
+    pub(crate) async fn put_inline(
+        &self,
+        key: &Key,
+        entry: Entry<()>,
+        body: &[u8],
+        useful_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let (head, staged) = self.staged(BodyId::generate()?, body)?;
+        let entry = Slot::Entry(Box::new(entry.with_body(head.clone())));
+        let sealed = self.seal_slot(key, &entry, &staged, useful_until, now)?;
+        self.store.put(key, record(&head, &sealed, useful_until, now)).await?;
+        Ok(sealed.len())
+    }
+
+    /// Writes the head of an entry whose chunks were staged. Returns the size of the sealed record.
+    pub(crate) async fn put_head(
+        &self,
+        key: &Key,
+        entry: Entry<BodyHead>,
+        useful_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let head = entry.body.clone();
+        let sealed = self.seal_slot(key, &Slot::Entry(Box::new(entry)), &[], useful_until, now)?;
+        self.store.put(key, record(&head, &sealed, useful_until, now)).await?;
+        Ok(sealed.len())
+    }
+
+    /// Writes news about an entry over the same body; does nothing where that body was replaced meanwhile.
+    pub(crate) async fn touch(&self, touch: Touch<Body>, now: Timestamp) -> Result<(), Error> {
+        let Touch { key, entry, useful_until } = touch;
+        let Body { head, bytes } = entry.body.clone();
+        let (head, staged) = match head.chunks {
+            0 => self.staged(head.id, &bytes)?,
+            _ => (head, Vec::new()),
+        };
+        let slot = Slot::Entry(Box::new(entry.with_body(head.clone())));
+        let sealed = self.seal_slot(&key, &slot, &staged, useful_until, now)?;
+        self.store.touch(&key, head.id, record(&head, &sealed, useful_until, now)).await?;
+        Ok(())
+    }
+
+    /// A body after the stages, and the head that says so.
+    fn staged(&self, id: BodyId, body: &[u8]) -> Result<(BodyHead, Vec<u8>), Error> {
+        let mut staged = body.to_vec();
+        let mut stages = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            staged = stage.forward(&staged)?;
+            stages.push(stage.id());
+        }
+        Ok((BodyHead { id, length: body.len() as u64, stages, chunks: 0 }, staged))
+    }
+
+    /// Writes a signpost. It is of use for as long as any variant behind it.
+    pub(crate) async fn put_signpost(
+        &self,
+        key: &Key,
+        signpost: Signpost,
+        useful_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let sealed = self.seal_slot(key, &Slot::Vary(signpost), &[], useful_until, now)?;
+        let record = Record { body: None, chunks: 0, expires: useful_until, written: now, sealed: &sealed };
+        self.store.put(key, record).await
+    }
+
+    /// Seals and stages one chunk of a body. Its seal has no end of its own: it is of use only while a slot names its body.
+    pub(crate) async fn stage(
+        &self,
+        key: &Key,
+        body: BodyId,
+        index: u32,
+        position: Position,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let at = self.place(key, Purpose::Chunk { body, index, position });
+        let sealed = self.sealer.seal(&at, Lifetime::unbounded(moment(now)), &[], bytes)?;
+        self.store.stage(body, index, &sealed, now).await
+    }
+
+    fn seal_slot(
+        &self,
+        key: &Key,
+        slot: &Slot<BodyHead>,
+        inline: &[u8],
+        useful_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Error> {
+        let mut head = Vec::with_capacity(512);
+        self.format.encode(slot, &mut head)?;
+        let life = Lifetime { created: moment(now), not_after: moment(useful_until) };
+        Ok(self.sealer.seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
+    }
+
+    pub(crate) async fn remove(&self, key: &Key) -> Result<bool, Error> {
+        self.store.remove(key).await
+    }
+
+    fn place<'a>(&'a self, key: &'a Key, purpose: Purpose) -> Context<'a> {
+        Context { purpose, store: &self.store_id, namespace: &self.namespace, key: key.as_bytes() }
+    }
+}
+
+const MISSING_CHUNK: &str = "a chunk of the stored body is missing; fetch the response again";
+const WRONG_LENGTH: &str = "the stored body is not as long as its head says; fetch the response again";
+
+fn record<'a>(head: &BodyHead, sealed: &'a [u8], useful_until: Timestamp, now: Timestamp) -> Record<'a> {
+    Record { body: Some(head.id), chunks: head.chunks, expires: useful_until, written: now, sealed }
+}
+
+/// A body before the stages it went through.
+fn unstaged(head: &BodyHead, stored: Authentic) -> Result<Bytes, Error> {
+    let length = usize::try_from(head.length).unwrap_or(usize::MAX);
+    let mut body = stored;
+    for id in head.stages.iter().rev() {
+        body = id.stage().back(body, length)?;
+    }
+    Ok(body.into_bytes())
+}
+
+/// The engine counts in signed time, the seal in unsigned; what lies before 1970 is 1970.
+fn moment(time: Timestamp) -> Moment {
+    Moment::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
+}

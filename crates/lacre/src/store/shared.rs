@@ -1,0 +1,60 @@
+//! A store behind an `Arc` is that store: for several caches over one, and for a kind that is chosen at run time.
+
+use super::{Fut, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
+use lacre_core::{Key, Timestamp};
+use lacre_seal::{BodyId, StoreId};
+use std::sync::Arc;
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn id(&self) -> StoreId {
+        (**self).id()
+    }
+
+    fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
+        (**self).get(key, visit)
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()> {
+        (**self).put(key, record)
+    }
+
+    fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool> {
+        (**self).touch(key, body, record)
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool> {
+        (**self).remove(key)
+    }
+
+    fn scan<'a>(&'a self, after: Option<Key>, limit: usize, visit: OnRow<'a>) -> Fut<'a, Option<Key>> {
+        (**self).scan(after, limit, visit)
+    }
+
+    fn sweep(&self, now: Timestamp) -> Fut<'_, Swept> {
+        (**self).sweep(now)
+    }
+
+    fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
+        (**self).stage(body, index, sealed, now)
+    }
+
+    fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
+        (**self).chunk(body, index, visit)
+    }
+
+    fn clear(&self) -> Fut<'_, ()> {
+        (**self).clear()
+    }
+
+    fn usage(&self) -> Fut<'_, Usage> {
+        (**self).usage()
+    }
+
+    fn inspect(&self) -> Fut<'_, Vec<String>> {
+        (**self).inspect()
+    }
+
+    fn close(&self) -> Fut<'_, ()> {
+        (**self).close()
+    }
+}

@@ -1,0 +1,300 @@
+//! The cache over a store: what goes in comes out, sealed to its place, and nothing else does.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use lacre::store::{Memory, OwnedRecord, Store, StoreExt};
+use lacre::{
+    Answer, Cache, Error, ErrorKind, Event, Key, ManualClock, Observer, OnTamper, Outcome, Policy, Reply,
+    RequestBody, Settlement, Suite, Timestamp, stage, wait,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// Remembers what it was told, by name.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<&'static str>>);
+
+impl Observer for Notes {
+    fn notice(&self, event: Event<'_>) {
+        let name = match event {
+            Event::Hit { .. } => "hit",
+            Event::Miss { .. } => "miss",
+            Event::Stored { .. } => "stored",
+            Event::Refused { .. } => "refused",
+            Event::StoreFailed { .. } => "store failed",
+            _ => "other",
+        };
+        self.0.lock().unwrap().push(name);
+    }
+}
+
+struct World {
+    cache: Cache,
+    /// Which tests reach into while the cache uses it.
+    store: Arc<Memory>,
+    clock: Arc<ManualClock>,
+    notes: Arc<Notes>,
+}
+
+impl World {
+    fn new(adjust: impl FnOnce(lacre::Builder) -> lacre::Builder) -> Self {
+        let store = Arc::new(Memory::new().unwrap());
+        let (clock, notes) = (Arc::new(ManualClock::new(START)), Arc::new(Notes::default()));
+        let builder = Cache::builder()
+            .store(store.clone())
+            .keyring(lacre::Keyring::parse(KEY).unwrap())
+            .clock(clock.clone())
+            .observer(notes.clone());
+        Self { cache: adjust(builder).build().unwrap(), store, clock, notes }
+    }
+
+    /// One request, all the way, to an origin that answers with `body`.
+    fn fetch(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Reply, Error> {
+        wait(async {
+            let request = Request::get(format!("http://example.com{path}")).body(()).unwrap();
+            let mut ticket = match self.cache.ask(request.into_parts().0, RequestBody::Seen(b"")).await? {
+                Answer::Hit(reply) | Answer::Refuse(reply) | Answer::Refresh(reply, _) => return Ok(reply),
+                Answer::Send(ticket) => ticket,
+            };
+            let response =
+                headers.iter().fold(Response::builder(), |b, (name, value)| b.header(*name, *value));
+            let (parts, ()) = response.body(()).unwrap().into_parts();
+            loop {
+                ticket = match self.cache.settle(ticket, Outcome::Response(&parts)).await? {
+                    Settlement::Network { keep, info } => {
+                        if let Some(mut recording) = keep {
+                            for piece in body.chunks(100_000) {
+                                recording.write(piece).await;
+                            }
+                            recording.finish().await;
+                        }
+                        let response = Response::from_parts(parts, Bytes::copy_from_slice(body));
+                        return Ok(Reply { response, info });
+                    }
+                    Settlement::Stored(reply) => return Ok(reply),
+                    Settlement::Resend(ticket) => ticket,
+                    Settlement::Failed(_) => panic!("the origin answered"),
+                };
+            }
+        })
+    }
+
+    fn store(&self, path: &str, body: &[u8]) -> Reply {
+        self.fetch(path, &[("cache-control", "max-age=60"), ("etag", "\"1\"")], body).unwrap()
+    }
+
+    fn rows(&self) -> Vec<(Key, OwnedRecord)> {
+        let mut rows = Vec::new();
+        wait(self.store.each(&mut |row| rows.push((row.key, row.record.unwrap().to_owned())))).unwrap();
+        rows
+    }
+
+    fn put(&self, key: &Key, record: &OwnedRecord) {
+        wait(self.store.put(key, record.lend())).unwrap();
+    }
+
+    fn told(&self, name: &str) -> bool {
+        self.notes.0.lock().unwrap().contains(&name)
+    }
+}
+
+fn is_hit(reply: &Reply) -> bool {
+    reply.info.status.is_hit()
+}
+
+#[test]
+fn a_stored_body_is_the_one_the_network_sent_whatever_its_size() {
+    for suite in Suite::ALL {
+        for length in [0, 1, 1000, 256 << 10, (256 << 10) + 1, 1_000_003] {
+            let world = World::new(|builder| builder.suite(suite).stage(stage::Zstd));
+            let body: Vec<u8> = (0..length).map(|index: usize| (index / 7 + index / 1000) as u8).collect();
+            assert!(!is_hit(&world.store("/", &body)));
+            let again = world.store("/", b"another");
+            assert!(is_hit(&again), "{suite:?} {length}");
+            assert_eq!(again.response.body()[..], body[..], "{suite:?} {length}");
+        }
+    }
+}
+
+#[test]
+fn a_revalidated_response_keeps_its_body_and_lives_on() {
+    for length in [10, 600_000] {
+        let world = World::new(|builder| builder);
+        let body = vec![7; length];
+        world.store("/", &body);
+        world.clock.advance(Duration::from_secs(61));
+        let request = Request::get("http://example.com/").body(()).unwrap().into_parts().0;
+        let Answer::Send(ticket) = wait(world.cache.ask(request, RequestBody::Seen(b""))).unwrap() else {
+            panic!()
+        };
+        assert_eq!(ticket.request().headers["if-none-match"], "\"1\"");
+        let (parts, ()) =
+            Response::builder().status(304).header("etag", "\"1\"").body(()).unwrap().into_parts();
+        let Settlement::Stored(reply) = wait(world.cache.settle(ticket, Outcome::Response(&parts))).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(reply.response.body()[..], body[..]);
+        world.clock.advance(Duration::from_secs(59));
+        assert_eq!(world.store("/", b"").response.body()[..], body[..]);
+    }
+}
+
+#[test]
+fn nothing_of_a_request_or_response_is_readable_in_the_store() {
+    let world = World::new(|builder| builder);
+    world
+        .fetch(
+            "/secret-path?q=1",
+            &[("cache-control", "max-age=60"), ("x-header", "secret-header")],
+            b"secret-body",
+        )
+        .unwrap();
+    for (_, record) in world.rows() {
+        for word in ["secret", "example", "max-age"] {
+            assert!(!record.sealed.windows(word.len()).any(|window| window == word.as_bytes()), "{word}");
+        }
+    }
+}
+
+#[test]
+fn any_changed_byte_is_refused_and_fetched_again() {
+    let world = World::new(|builder| builder);
+    world.store("/", b"body");
+    let (key, good) = world.rows().remove(0);
+    for index in 0..good.sealed.len() {
+        let mut bad = good.clone();
+        let mut sealed = bad.sealed.to_vec();
+        sealed[index] ^= 1;
+        bad.sealed = sealed.into();
+        world.put(&key, &bad);
+        let reply = world.store("/", b"fresh");
+        assert!(!is_hit(&reply), "byte {index}");
+        assert_eq!(reply.response.body(), "fresh");
+        assert!(world.told("refused"));
+        assert_eq!(world.store("/", b"").response.body(), "fresh", "healed after byte {index}");
+    }
+}
+
+#[test]
+fn swapped_records_are_refused() {
+    let world = World::new(|builder| builder);
+    world.store("/a", b"of a");
+    world.store("/b", b"of b");
+    let rows = world.rows();
+    world.put(&rows[0].0, &rows[1].1);
+    world.put(&rows[1].0, &rows[0].1);
+    assert!(!is_hit(&world.store("/a", b"new")));
+    assert!(!is_hit(&world.store("/b", b"new")));
+}
+
+#[test]
+fn a_chunk_that_is_missing_changed_or_of_another_body_is_refused() {
+    let big = |fill: u8| vec![fill; 700_000];
+    for harm in 0..3 {
+        let world = World::new(|builder| builder);
+        world.store("/a", &big(1));
+        world.store("/b", &big(2));
+        let bodies: Vec<_> = world.rows().iter().map(|(_, record)| record.body.unwrap()).collect();
+        let chunk = |index: usize, n: u32| wait(world.store.fetch_chunk(bodies[index], n)).unwrap().unwrap();
+        let harmed = match harm {
+            0 => chunk(1, 0),
+            1 => chunk(0, 1),
+            _ => {
+                let mut sealed = chunk(0, 0).to_vec();
+                *sealed.last_mut().unwrap() ^= 1;
+                sealed.into()
+            }
+        };
+        wait(world.store.stage(bodies[0], 0, &harmed, START)).unwrap();
+        let hits = ["/a", "/b"]
+            .map(|path| is_hit(&world.fetch(path, &[("cache-control", "no-store")], b"new").unwrap()));
+        assert_eq!(hits.iter().filter(|hit| **hit).count(), 1, "harm {harm}");
+    }
+}
+
+#[test]
+fn another_key_store_or_namespace_opens_nothing() {
+    let world = World::new(|builder| builder);
+    world.store("/", b"body");
+    let row = world.rows().remove(0);
+    let foreign = [
+        World::new(|builder| builder.keyring(lacre::Keyring::generate().unwrap())),
+        World::new(|builder| builder),
+        World::new(|builder| builder.namespace("other")),
+    ];
+    for other in &foreign {
+        other.store("/", b"own");
+        let own = other.rows().remove(0);
+        other.put(&own.0, &row.1);
+        assert!(!is_hit(&other.fetch("/", &[("cache-control", "no-store")], b"").unwrap()));
+    }
+}
+
+#[test]
+fn the_user_chooses_what_happens_to_what_was_tampered_with() {
+    for on_tamper in [OnTamper::Refetch, OnTamper::Raise, OnTamper::FailClosed] {
+        let world = World::new(|builder| builder.on_tamper(on_tamper));
+        world.store("/", b"body");
+        let (key, mut record) = world.rows().remove(0);
+        for index in [0, 60, record.sealed.len() - 1] {
+            let mut sealed = record.sealed.to_vec();
+            sealed[index] ^= 1;
+            record.sealed = sealed.into();
+            world.put(&key, &record);
+            let got = world.fetch("/", &[("cache-control", "no-store")], b"new");
+            match on_tamper {
+                OnTamper::Refetch => assert_eq!(got.unwrap().response.body(), "new"),
+                OnTamper::FailClosed => {
+                    assert_eq!(got.unwrap().response.status(), StatusCode::GATEWAY_TIMEOUT)
+                }
+                OnTamper::Raise => {
+                    assert!([ErrorKind::Tampered, ErrorKind::Broken].contains(&got.unwrap_err().kind()))
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_seal_that_has_ended_is_a_miss_and_no_alarm() {
+    let day = Duration::from_secs(86_400);
+    let world = World::new(|builder| builder.policy(Policy::rfc9111().retention(day)));
+    world.store("/", b"old");
+    world.clock.advance(day * 2);
+    assert!(!is_hit(&world.store("/", b"new")));
+    assert!(!world.told("refused"));
+}
+
+#[test]
+fn a_body_that_broke_off_or_is_too_long_is_not_stored() {
+    let world = World::new(|builder| builder.policy(Policy::rfc9111().max_body(100)));
+    let short = &[("cache-control", "max-age=60"), ("content-length", "10")];
+    world.fetch("/", short, b"only 9 by").unwrap();
+    world.store("/long", &[0; 101]);
+    assert!(world.rows().is_empty());
+    world.store("/just", &[0; 100]);
+    assert_eq!(world.rows().len(), 1);
+}
+
+#[test]
+fn one_bad_row_stops_no_listing_and_verify_names_it() {
+    let world = World::new(|builder| builder);
+    for path in ["/a", "/b", "/c"] {
+        world.store(path, &[1; 300_000]);
+    }
+    let (key, mut record) = world.rows().remove(1);
+    record.sealed = Bytes::from_static(b"garbage");
+    world.put(&key, &record);
+    let mut bad = Vec::new();
+    let mut good = 0;
+    wait(world.cache.verify(&mut |row| match row.slot {
+        Ok(_) => good += 1,
+        Err(error) => bad.push((row.key, error.kind())),
+    }))
+    .unwrap();
+    assert_eq!((good, bad), (2, vec![(key, ErrorKind::Broken)]));
+}
