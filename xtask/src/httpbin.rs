@@ -48,18 +48,9 @@ pub(crate) fn start(root: &Path) -> Result<Httpbin, Failure> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| {
-            format!(
-                "gunicorn did not start ({error}); remove {}",
-                environment.display()
-            )
-        })?;
+        .map_err(|error| format!("gunicorn did not start ({error}); remove {}", environment.display()))?;
     let output = server.stdout.take().ok_or("gunicorn has no output")?;
-    let mut origin = Httpbin {
-        server,
-        _output: BufReader::new(output),
-        url: String::new(),
-    };
+    let mut origin = Httpbin { server, _output: BufReader::new(output), url: String::new() };
     origin._output.read_line(&mut origin.url)?;
     origin.url.truncate(origin.url.trim_end().len());
     origin.expect_answer()?;
@@ -73,21 +64,15 @@ impl Httpbin {
     }
 
     fn expect_answer(&self) -> Result<(), Failure> {
-        let address = self
-            .url
-            .strip_prefix("http://")
-            .ok_or("gunicorn ended before it listened; see above")?;
+        let address =
+            self.url.strip_prefix("http://").ok_or("gunicorn ended before it listened; see above")?;
         let mut connection = TcpStream::connect(address)?;
         connection.set_read_timeout(Some(PATIENCE))?;
         write!(connection, "GET /status/204 HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer)?;
         let status = answer.lines().next().unwrap_or_default();
-        if status.contains(" 204 ") {
-            Ok(())
-        } else {
-            Err(format!("httpbin answered {status:?}").into())
-        }
+        if status.contains(" 204 ") { Ok(()) } else { Err(format!("httpbin answered {status:?}").into()) }
     }
 }
 
@@ -115,26 +100,11 @@ fn environment(root: &Path) -> Result<PathBuf, Failure> {
         return Ok(environment);
     }
     println!("installing httpbin into {}", environment.display());
-    steps::run(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&environment),
-    )
-    .map_err(|failure| format!("{failure}; install python3 with its venv module"))?;
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-    ];
-    steps::run(
-        Command::new(environment.join("bin/python"))
-            .args(pip)
-            .arg(&pinned),
-    )
-    .map_err(|failure| format!("{failure}; pip must reach PyPI once"))?;
+    steps::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))
+        .map_err(|failure| format!("{failure}; install python3 with its venv module"))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    steps::run(Command::new(environment.join("bin/python")).args(pip).arg(&pinned))
+        .map_err(|failure| format!("{failure}; pip must reach PyPI once"))?;
     fs::write(installed, wanted)?;
     Ok(environment)
 }

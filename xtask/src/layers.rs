@@ -22,15 +22,8 @@ struct CrateRule {
 type Family = &'static [&'static str];
 
 const HTTP: Family = &["http", "http-body", "http-body-util", "httpdate", "url"];
-const CLIENTS: Family = &[
-    "hyper",
-    "hyper-util",
-    "reqwest",
-    "reqwest-middleware",
-    "tower",
-    "tower-http",
-    "ureq",
-];
+const CLIENTS: Family =
+    &["hyper", "hyper-util", "reqwest", "reqwest-middleware", "tower", "tower-http", "ureq"];
 const CRYPTO: Family = &[
     "aes-gcm",
     "aws-lc-rs",
@@ -44,15 +37,7 @@ const CRYPTO: Family = &[
     "sha1",
     "sha2",
 ];
-const IO: Family = &[
-    "async-std",
-    "etcetera",
-    "mio",
-    "rusqlite",
-    "rustix",
-    "smol",
-    "tokio",
-];
+const IO: Family = &["async-std", "etcetera", "mio", "rusqlite", "rustix", "smol", "tokio"];
 const STORES: Family = &["rusqlite"];
 const RUNTIMES: Family = &["async-std", "smol", "tokio"];
 
@@ -63,10 +48,7 @@ const CRATES: &[CrateRule] = &[
         never: &[
             (IO, "the engine does no IO"),
             (CLIENTS, "the engine knows no client"),
-            (
-                CRYPTO,
-                "the engine holds no key; an unkeyed digest (blake3) is all it computes",
-            ),
+            (CRYPTO, "the engine holds no key; an unkeyed digest (blake3) is all it computes"),
         ],
     },
     CrateRule {
@@ -82,10 +64,7 @@ const CRATES: &[CrateRule] = &[
         name: "lacre",
         house: &["lacre-core", "lacre-seal"],
         never: &[
-            (
-                CLIENTS,
-                "a client's types belong in a driver of its own, such as lacre-reqwest",
-            ),
+            (CLIENTS, "a client's types belong in a driver of its own, such as lacre-reqwest"),
             (RUNTIMES, "the cache runs under any runtime, and under none"),
         ],
     },
@@ -105,11 +84,7 @@ const CRATES: &[CrateRule] = &[
             (STORES, "the command line reads a store through lacre only"),
         ],
     },
-    CrateRule {
-        name: "xtask",
-        house: &[],
-        never: &[],
-    },
+    CrateRule { name: "xtask", house: &[], never: &[] },
 ];
 
 /// Paths that code in some folders must not name.
@@ -127,12 +102,7 @@ const SOURCES: &[SourceRule] = &[
     SourceRule {
         within: &["crates/lacre-core/src"],
         except: &[],
-        never: &[
-            "blake3::keyed_hash",
-            "blake3::derive_key",
-            "Hasher::new_keyed",
-            "Hasher::new_derive_key",
-        ],
+        never: &["blake3::keyed_hash", "blake3::derive_key", "Hasher::new_keyed", "Hasher::new_derive_key"],
         remedy: "the engine holds no key: hand the identity to lacre, which names the row",
     },
     SourceRule {
@@ -142,11 +112,7 @@ const SOURCES: &[SourceRule] = &[
         remedy: "these crates do no IO: take the value as an argument",
     },
     SourceRule {
-        within: &[
-            "crates/lacre-core/src",
-            "crates/lacre-seal/src",
-            "crates/lacre/src",
-        ],
+        within: &["crates/lacre-core/src", "crates/lacre-seal/src", "crates/lacre/src"],
         except: &["crates/lacre/src/clock.rs"],
         never: &["SystemTime::now", "Instant::now"],
         remedy: "time is an argument: take `now`, or a Clock (the system's is read in clock.rs)",
@@ -166,14 +132,7 @@ const SOURCES: &[SourceRule] = &[
     SourceRule {
         within: &["crates/lacre/src/store"],
         except: &[],
-        never: &[
-            "crate::codec",
-            "super::codec",
-            "http",
-            "url",
-            "lacre_core::Entry",
-            "lacre_core::Slot",
-        ],
+        never: &["crate::codec", "super::codec", "http", "url", "lacre_core::Entry", "lacre_core::Slot"],
         remedy: "a store moves sealed bytes by key and never sees what they mean: let cache join the two",
     },
     SourceRule {
@@ -191,10 +150,7 @@ const SOURCES: &[SourceRule] = &[
 pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     let mut violations = manifests(&metadata(root)?);
     let mut sources = sources(&root.join("crates"), "crates")?;
-    let tests: BTreeSet<_> = sources
-        .iter()
-        .flat_map(|(file, source)| test_files(file, source))
-        .collect();
+    let tests: BTreeSet<_> = sources.iter().flat_map(|(file, source)| test_files(file, source)).collect();
     sources.retain(|(file, _)| !tests.contains(file));
     for (file, source) in &sources {
         violations.extend(violations_in(file, source));
@@ -228,10 +184,7 @@ fn metadata(root: &Path) -> Result<Value, Failure> {
 
 fn manifests(metadata: &Value) -> Vec<String> {
     let packages: Vec<_> = metadata["packages"].as_array().into_iter().flatten().collect();
-    let house: BTreeSet<_> = packages
-        .iter()
-        .filter_map(|package| package["name"].as_str())
-        .collect();
+    let house: BTreeSet<_> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
     let mut violations = Vec::new();
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
@@ -258,9 +211,7 @@ fn manifests(metadata: &Value) -> Vec<String> {
 fn violations_in(file: &str, source: &str) -> Vec<String> {
     let module = file.strip_suffix(".rs").unwrap_or(file);
     let under = |place: &&str| {
-        module
-            .strip_prefix(*place)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        module.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let applies = |rule: &&SourceRule| rule.within.iter().any(under) && !rule.except.contains(&file);
     let rules: Vec<_> = SOURCES.iter().filter(applies).collect();
@@ -278,14 +229,9 @@ fn violations_in(file: &str, source: &str) -> Vec<String> {
 /// The files of the modules that `file` declares for tests only.
 fn test_files(file: &str, source: &str) -> Vec<String> {
     let module = file.strip_suffix(".rs").unwrap_or(file);
-    let folder = ["/lib", "/main", "/mod"]
-        .iter()
-        .find_map(|root| module.strip_suffix(root))
-        .unwrap_or(module);
-    paths::test_files(source)
-        .iter()
-        .map(|name| format!("{folder}/{name}.rs"))
-        .collect()
+    let folder =
+        ["/lib", "/main", "/mod"].iter().find_map(|root| module.strip_suffix(root)).unwrap_or(module);
+    paths::test_files(source).iter().map(|name| format!("{folder}/{name}.rs")).collect()
 }
 
 /// Whether a path contains `never`: at its start when that is one whole crate's name, anywhere otherwise.
@@ -340,11 +286,7 @@ mod tests {
         ] {
             let found = planted(name, dependency, &Value::Null);
             assert_eq!(found.len(), 1, "{name} → {dependency}");
-            assert!(
-                found[0].starts_with(&format!("{name}/Cargo.toml: uses {dependency}: ")),
-                "{}",
-                found[0]
-            );
+            assert!(found[0].starts_with(&format!("{name}/Cargo.toml: uses {dependency}: ")), "{}", found[0]);
         }
     }
 
@@ -365,30 +307,15 @@ mod tests {
     #[test]
     fn a_forbidden_path_is_found_with_its_file_and_line() {
         for (file, source) in [
-            (
-                "crates/lacre/src/codec/cbor.rs",
-                "\nuse crate::{cache, store::Store};",
-            ),
-            (
-                "crates/lacre/src/store/sqlite.rs",
-                "\nfn f() { crate::codec::encode() }",
-            ),
+            ("crates/lacre/src/codec/cbor.rs", "\nuse crate::{cache, store::Store};"),
+            ("crates/lacre/src/store/sqlite.rs", "\nfn f() { crate::codec::encode() }"),
             ("crates/lacre/src/store/mod.rs", "\nuse http::HeaderMap;"),
             ("crates/lacre/src/store.rs", "\nuse http::HeaderMap;"),
-            (
-                "crates/lacre/src/cache.rs",
-                "\nfn f() { std::time::SystemTime::now(); }",
-            ),
+            ("crates/lacre/src/cache.rs", "\nfn f() { std::time::SystemTime::now(); }"),
             ("crates/lacre/src/keys/file.rs", "\nuse std::{env, fs};"),
             ("crates/lacre-core/src/rules.rs", "\nuse std::fs;"),
-            (
-                "crates/lacre-core/src/key.rs",
-                "\nfn f() { blake3::keyed_hash(key, b\"\"); }",
-            ),
-            (
-                "crates/lacre-seal/src/envelope.rs",
-                "\nfn f() { let now = Instant::now(); }",
-            ),
+            ("crates/lacre-core/src/key.rs", "\nfn f() { blake3::keyed_hash(key, b\"\"); }"),
+            ("crates/lacre-seal/src/envelope.rs", "\nfn f() { let now = Instant::now(); }"),
         ] {
             let found = violations_in(file, source);
             assert_eq!(found.len(), 1, "{file}: {found:?}");
@@ -413,18 +340,9 @@ mod tests {
     #[test]
     fn a_test_module_lies_where_rust_looks_for_it() {
         let source = "#[cfg(test)]\nmod vectors;";
-        assert_eq!(
-            test_files("crates/a/src/lib.rs", source),
-            ["crates/a/src/vectors.rs"]
-        );
-        assert_eq!(
-            test_files("crates/a/src/b/mod.rs", source),
-            ["crates/a/src/b/vectors.rs"]
-        );
-        assert_eq!(
-            test_files("crates/a/src/b.rs", source),
-            ["crates/a/src/b/vectors.rs"]
-        );
+        assert_eq!(test_files("crates/a/src/lib.rs", source), ["crates/a/src/vectors.rs"]);
+        assert_eq!(test_files("crates/a/src/b/mod.rs", source), ["crates/a/src/b/vectors.rs"]);
+        assert_eq!(test_files("crates/a/src/b.rs", source), ["crates/a/src/b/vectors.rs"]);
     }
 
     #[test]

@@ -20,10 +20,7 @@ pub(crate) fn named(source: &str) -> Vec<Named> {
             Token::Word(word) if word == "use" => at = use_tree(&tokens, at + 1, &[], &mut found),
             Token::Word(_) => {
                 let (segments, next) = path(&tokens, at);
-                found.push(Named {
-                    segments,
-                    line: *line,
-                });
+                found.push(Named { segments, line: *line });
                 at = next;
             }
             Token::Mark(_) => at += 1,
@@ -36,10 +33,7 @@ pub(crate) fn named(source: &str) -> Vec<Named> {
 pub(crate) fn test_files(source: &str) -> Vec<String> {
     let tokens = tokens(source);
     let declared = (0..tokens.len()).filter_map(|at| test_module(&tokens[at..]));
-    declared
-        .filter(|(_, mark, _)| *mark == ';')
-        .map(|(name, ..)| name.to_owned())
-        .collect()
+    declared.filter(|(_, mark, _)| *mark == ';').map(|(name, ..)| name.to_owned()).collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,10 +117,7 @@ fn test_module(tokens: &[Placed]) -> Option<(&str, char, usize)> {
         Token::Mark(mark) => wanted.starts_with(*mark),
     };
     let start = tokens.get(..START.len())?;
-    let matches = start
-        .iter()
-        .zip(START)
-        .all(|((token, _), wanted)| written(token, wanted));
+    let matches = start.iter().zip(START).all(|((token, _), wanted)| written(token, wanted));
     match tokens.get(START.len()) {
         Some((Token::Word(name), _)) if matches => {
             Some((name, mark(tokens, START.len() + 1)?, START.len() + 1))
@@ -167,10 +158,7 @@ fn tokens(source: &str) -> Vec<Placed> {
             // A single colon (`name: Type`) joins nothing, so it must not look like `::`.
             (1, Some(Token::Mark(' ')))
         } else {
-            (
-                first.len_utf8(),
-                (!first.is_whitespace()).then_some(Token::Mark(first)),
-            )
+            (first.len_utf8(), (!first.is_whitespace()).then_some(Token::Mark(first)))
         };
         tokens.extend(token.map(|token| (token, line)));
         line += rest[..length].matches('\n').count();
@@ -192,10 +180,7 @@ fn passed_over(rest: &str) -> Option<usize> {
     if rest.starts_with("/*") {
         return Some(block_comment(rest));
     }
-    let raw = rest
-        .trim_start_matches('b')
-        .strip_prefix('r')
-        .filter(|_| rest.starts_with(['b', 'r']));
+    let raw = rest.trim_start_matches('b').strip_prefix('r').filter(|_| rest.starts_with(['b', 'r']));
     if let Some(raw) = raw {
         let hashes = raw.len() - raw.trim_start_matches('#').len();
         if raw[hashes..].starts_with('"') {
@@ -267,18 +252,12 @@ mod tests {
             ("std::net", 4),
             ("http::Method", 6),
         ];
-        assert_eq!(
-            long_paths(source),
-            wanted.map(|(path, line)| (path.to_owned(), line))
-        );
+        assert_eq!(long_paths(source), wanted.map(|(path, line)| (path.to_owned(), line)));
     }
 
     #[test]
     fn a_path_in_code_is_found_on_its_line() {
-        assert_eq!(
-            long_paths("fn f() {\n    g(SystemTime::now());\n}"),
-            [("SystemTime::now".to_owned(), 2)]
-        );
+        assert_eq!(long_paths("fn f() {\n    g(SystemTime::now());\n}"), [("SystemTime::now".to_owned(), 2)]);
     }
 
     #[test]

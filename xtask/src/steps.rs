@@ -20,11 +20,7 @@ pub(crate) enum Missing {
 impl Missing {
     /// [`Missing::Fail`] when `CI=true`.
     pub(crate) fn from_environment() -> Self {
-        if env::var_os("CI").is_some_and(|value| value == "true") {
-            Self::Fail
-        } else {
-            Self::Skip
-        }
+        if env::var_os("CI").is_some_and(|value| value == "true") { Self::Fail } else { Self::Skip }
     }
 
     /// Says that a step cannot run as it should, and goes on where that is allowed.
@@ -47,16 +43,9 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     let start = Instant::now();
     step("layers", || layers::check(root))?;
     step("format", || run(&mut cargo(root, "fmt --all --check")))?;
-    step("lints", || {
-        run(&mut cargo(
-            root,
-            "clippy --workspace --all-targets --quiet -- -D warnings",
-        ))
-    })?;
+    step("lints", || run(&mut cargo(root, "clippy --workspace --all-targets --quiet -- -D warnings")))?;
     step("tests", || tests(root, missing))?;
-    step("doctests", || {
-        run(&mut cargo(root, "test --workspace --doc --quiet"))
-    })?;
+    step("doctests", || run(&mut cargo(root, "test --workspace --doc --quiet")))?;
     step("documentation", || {
         run(cargo(root, "doc --workspace --lib --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings"))
     })?;
@@ -90,10 +79,7 @@ fn licences(root: &Path, missing: Missing) -> Result<(), Failure> {
     if !installed("deny") {
         return missing.report("the check of licences, bans and sources; cargo install --locked cargo-deny");
     }
-    run(&mut cargo(
-        root,
-        "deny --log-level error check licenses bans sources",
-    ))
+    run(&mut cargo(root, "deny --log-level error check licenses bans sources"))
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
@@ -126,14 +112,8 @@ fn installed(subcommand: &str) -> bool {
 /// It could not start, or it said that it failed; what it printed says why.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .map_err(|error| format!("{program} did not start: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{program} ended with {status}").into())
-    }
+    let status = command.status().map_err(|error| format!("{program} did not start: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{program} ended with {status}").into()) }
 }
 
 #[cfg(test)]
