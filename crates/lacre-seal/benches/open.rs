@@ -28,7 +28,7 @@ struct Case {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {} KiB", self.suite, self.size >> 10)
+        write!(f, "{} {} KiB", self.suite, self.size >> 10)
     }
 }
 

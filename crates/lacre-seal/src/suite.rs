@@ -1,5 +1,7 @@
 //! The suites by which an envelope can be protected (docs/format.md §1); what each does is in `segment`.
 
+use std::fmt;
+
 /// How envelopes are protected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Suite {
@@ -29,6 +31,17 @@ impl Suite {
         }
     }
 
+    /// Its name in settings and listings, such as `aes-256-gcm`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aes256Gcm => "aes-256-gcm",
+            Self::XChaCha20Poly1305 => "xchacha20-poly1305",
+            Self::Blake3 => "blake3",
+            Self::HmacSha256 => "hmac-sha256",
+        }
+    }
+
     /// Whether it hides the content from whoever can read the store.
     #[must_use]
     pub const fn is_encrypted(self) -> bool {
@@ -42,5 +55,11 @@ impl Suite {
     /// Bytes by which a sealed segment is longer than its plaintext.
     pub(crate) const fn tag_len(self) -> usize {
         if self.is_encrypted() { 16 } else { 32 }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
