@@ -54,14 +54,14 @@ impl Redactor {
 
     /// A URL without userinfo and without the secrets in its query and fragment.
     pub fn url(&self, url: &str) -> String {
-        text(replace(url.as_bytes(), &self.in_url(url.as_bytes()), REDACTED))
+        text(&replace(url.as_bytes(), &self.in_url(url.as_bytes()), REDACTED))
     }
 
     /// A query, without its `?`, without the secrets in it.
     pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
         match replace(query.as_bytes(), &self.in_parameters(query.as_bytes(), b"&"), REDACTED) {
             Cow::Borrowed(_) => Cow::Borrowed(query),
-            redacted => Cow::Owned(text(redacted)),
+            redacted => Cow::Owned(text(&redacted)),
         }
     }
 
@@ -234,8 +234,8 @@ fn shifted(secrets: Vec<Range<usize>>, by: usize) -> impl Iterator<Item = Range<
 }
 
 /// The text that is left when ASCII has replaced parts of a text.
-fn text(bytes: Cow<'_, [u8]>) -> String {
-    String::from_utf8_lossy(&bytes).into_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ fn usual() -> Redactor {
 }
 
 fn body(content_type: &'static str, body: &str) -> String {
-    text(usual().body(Some(&HeaderValue::from_static(content_type)), body.as_bytes()))
+    text(&usual().body(Some(&HeaderValue::from_static(content_type)), body.as_bytes()))
 }
 
 fn header(name: &'static str, value: &'static str) -> String {

@@ -1,0 +1,76 @@
+//! The public conformance suite of HTTP caches (http-tests/cache-tests), played in process: client and origin are values
+//! around [`lacre::Cache`], and pauses move a clock that nobody waits for.
+//!
+//! The suite is read from `LACRE_CACHE_TESTS` or from `../shared/cache-tests/tests.json` beside the workspace; where it is
+//! absent, that is said aloud and nothing is judged. `score.json` holds the counts that may only go up.
+
+mod client;
+mod origin;
+mod score;
+mod subject;
+mod suite;
+
+use client::Subject;
+use lacre::{ManualClock, Policy};
+use score::{Counts, Edition, Gate, Score};
+use std::error::Error;
+use std::io::{self, Write};
+use std::sync::Arc;
+use subject::NoCache;
+use suite::Suite;
+
+#[test]
+fn a_shared_cache_scores_no_less_than_before() -> Result<(), Box<dyn Error>> {
+    let clock = clock();
+    let cache = subject::cache(by_the_rfc_alone().shared(), Arc::clone(&clock))?;
+    judge(Edition::Shared, &cache, &clock, |counts, gate| counts.reach(&gate.shared))
+}
+
+#[test]
+fn a_private_cache_scores_no_less_than_before() -> Result<(), Box<dyn Error>> {
+    let clock = clock();
+    let cache = subject::cache(by_the_rfc_alone(), Arc::clone(&clock))?;
+    judge(Edition::Private, &cache, &clock, |counts, gate| counts.reach(&gate.private))
+}
+
+#[test]
+fn without_a_cache_exactly_what_needs_none_passes() -> Result<(), Box<dyn Error>> {
+    judge(Edition::Shared, &NoCache, &clock(), |counts, gate| counts == gate.without_cache)
+}
+
+/// The suite asks what the RFC allows. Our own rule, that other credentials never get the same answer, is stricter: by it, a cache
+/// must not pass `other-cookie` or `other-authorization-public`.
+fn by_the_rfc_alone() -> Policy {
+    Policy::rfc9111().danger_share_across_credentials()
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(suite::START))
+}
+
+fn judge(
+    edition: Edition,
+    subject: &impl Subject,
+    clock: &ManualClock,
+    expected: impl Fn(Counts, &Gate) -> bool,
+) -> Result<(), Box<dyn Error>> {
+    // Not `eprintln`: a test that passes would keep it to itself.
+    let mut out = io::stderr().lock();
+    let Some(suite) = Suite::load()? else {
+        writeln!(
+            out,
+            "\n*** THE CONFORMANCE SUITE WAS NOT RUN: no tests.json; set LACRE_CACHE_TESTS to its path ***\n"
+        )?;
+        return Ok(());
+    };
+    let score = Score::of(&suite, edition, |test| client::play(test, subject, clock));
+    writeln!(out, "{}: {score}", subject.name())?;
+    let gate = Gate::load()?;
+    if suite.tests.len() != gate.tests {
+        let (found, known) = (suite.tests.len(), gate.tests);
+        writeln!(out, "*** NO GATE: the suite has {found} tests, and score.json is about {known} ***")?;
+    } else if !expected(score.counts(), &gate) {
+        return Err(format!("{:?} is not what score.json expects", score.counts()).into());
+    }
+    Ok(())
+}
