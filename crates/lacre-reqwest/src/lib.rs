@@ -1,1 +1,62 @@
-//! placeholder
+//! [reqwest] with a sealed HTTP cache: a thin driver of [`lacre::Cache`] for [reqwest-middleware](reqwest_middleware).
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let url = format!("http://{}/", listener.local_addr()?);
+//! # tokio::spawn(async move {
+//! #     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! #     let (mut connection, _) = listener.accept().await.unwrap(); // Only one: the second answer is the cache's.
+//! #     let _ = connection.read(&mut [0; 4096]).await.unwrap();
+//! #     let answer = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 5\r\n\r\nhello";
+//! #     connection.write_all(answer).await.unwrap();
+//! # });
+//! use lacre::{Cache, CacheInfo, store::Memory};
+//! use lacre_reqwest::ClientBuilder;
+//!
+//! let cache = Cache::builder().store(Memory::new(64 << 20)?).danger_ephemeral_key().build()?;
+//! let client = ClientBuilder::new(cache).build()?;
+//!
+//! for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
+//!     let response = client.get(&url).send().await?;
+//!     let info = response.extensions().get::<CacheInfo>().copied().ok_or("every response has one")?;
+//!     assert_eq!(info.status.to_string(), expected);
+//!     assert_eq!(response.text().await?, "hello");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`ClientBuilder`] makes a client whose every header the cache sees. What a single request wishes travels with it as
+//! `RequestBuilder::with_extension(RequestOptions::new()…)`; every response has a [`CacheInfo`](lacre::CacheInfo) among its extensions.
+//! A response is stored when its body was read to the end: where the caller drops it before, or it breaks off, nothing is.
+//!
+//! A failing network is reported by reqwest's own error, untouched; the cache adds only what it was told to raise, as
+//! [`reqwest_middleware::Error::Middleware`] with a [`lacre::Error`] inside, and [`TooManyRedirects`].
+//!
+//! # What this integration can and cannot see
+//!
+//! A middleware runs above `reqwest::Client::execute`. What reqwest does below, no middleware sees:
+//!
+//! | below the middleware | with [`ClientBuilder`] | with a client built elsewhere |
+//! |---|---|---|
+//! | default headers, `User-Agent` | added above the cache, part of the key where they are credentials | unseen: you promise that none is a credential |
+//! | cookie store | none | unseen; what varies by an unseen `Cookie` is not stored |
+//! | client certificate | none, unless [configured](ClientBuilder::danger_configure) | unseen: give each its own `RequestOptions::partition` |
+//! | redirects | followed above the cache, hop by hop | what was redirected below is not stored; use [`FollowRedirects`] |
+//! | decoding (gzip, brotli …) | switched off: the caller gets the bytes of the wire | unseen: switch it off, or decoded bodies are stored |
+//! | background refresh | through the same client | none: stale responses are validated in the foreground |
+//! | credentials for a proxy | not part of the key | not part of the key |
+//!
+//! The body of a request is seen where it is bytes; where it is a stream, the request is not looked up. Trailers pass, and are not stored.
+
+mod body;
+mod client;
+mod middleware;
+mod redirect;
+mod refresh;
+
+pub use client::ClientBuilder;
+pub use middleware::CacheMiddleware;
+pub use redirect::{FollowRedirects, TooManyRedirects};

@@ -1,0 +1,127 @@
+//! A client whose headers the cache can see: what reqwest would add below it is added above it.
+
+use crate::{CacheMiddleware, FollowRedirects};
+use async_trait::async_trait;
+use http::{Extensions, HeaderMap, HeaderValue, header};
+use lacre::Cache;
+use reqwest::{Request, Response, redirect};
+use reqwest_middleware::{ClientWithMiddleware, Middleware, Next, Result};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Builds a client with a cache.
+///
+/// From the caller to the network: default headers, redirects, what was added [`with`](Self::with), the cache, and a plain
+/// [`reqwest::Client`] which adds no headers that tell who asks, keeps no cookies, follows no redirects and decodes no bodies. Middleware
+/// that is added to the finished client lies below the cache: it must not add credentials, and does not see background refreshes.
+#[must_use = "nothing is built before `build`"]
+pub struct ClientBuilder {
+    cache: Cache,
+    headers: HeaderMap,
+    above: Vec<Arc<dyn Middleware>>,
+    transport: reqwest::ClientBuilder,
+}
+
+impl ClientBuilder {
+    /// A client that answers from `cache`.
+    pub fn new(cache: Cache) -> Self {
+        // What reqwest would add by itself, where the cache cannot see that a response varies by it.
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
+        Self { cache, headers, above: Vec::new(), transport: reqwest::Client::builder() }
+    }
+
+    /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
+    pub fn default_headers(mut self, headers: HeaderMap) -> Self {
+        for name in headers.keys() {
+            self.headers.remove(name);
+        }
+        for (name, value) in &headers {
+            self.headers.append(name, value.clone());
+        }
+        self
+    }
+
+    /// The `User-Agent` of every request that does not have one itself.
+    pub fn user_agent(mut self, value: HeaderValue) -> Self {
+        self.headers.insert(header::USER_AGENT, value);
+        self
+    }
+
+    /// How long the network may take for one hop of a request, from its start to the end of its body.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.transport = self.transport.timeout(timeout);
+        self
+    }
+
+    /// How long a connection may take to come about.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.transport = self.transport.connect_timeout(timeout);
+        self
+    }
+
+    /// How long the network may be silent.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.transport = self.transport.read_timeout(timeout);
+        self
+    }
+
+    /// Sends requests through a proxy. Credentials for the proxy are none for the origin, and do not partition the cache.
+    pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
+        self.transport = self.transport.proxy(proxy);
+        self
+    }
+
+    /// Adds middleware directly above the cache, below what was added before. It sees every hop of a redirect, and the cache sees what it
+    /// adds: this is the place for what signs requests.
+    pub fn with(mut self, middleware: impl Middleware) -> Self {
+        self.above.push(Arc::new(middleware));
+        self
+    }
+
+    /// Anything else that reqwest can be told: certificates, resolvers, pools. You promise to add no default headers, cookies or client
+    /// certificates there, because the cache would not see them, and clients that differ in them would share answers.
+    pub fn danger_configure(
+        mut self,
+        configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Self {
+        self.transport = configure(self.transport);
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// reqwest cannot build it, for instance because no TLS backend can be set up.
+    pub fn build(self) -> reqwest::Result<ClientWithMiddleware> {
+        let transport = self.transport.redirect(redirect::Policy::none());
+        let client = transport.no_gzip().no_brotli().no_zstd().no_deflate().build()?;
+        let mut stack: Vec<Arc<dyn Middleware>> = vec![Arc::new(DefaultHeaders(self.headers)), Arc::new(FollowRedirects)];
+        stack.extend(self.above);
+        stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.cache)));
+        Ok(ClientWithMiddleware::new(client, stack))
+    }
+}
+
+/// Neither the headers nor the settings of the transport, which may hold secrets.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").finish_non_exhaustive()
+    }
+}
+
+/// Adds headers that a request does not have.
+struct DefaultHeaders(HeaderMap);
+
+#[async_trait]
+impl Middleware for DefaultHeaders {
+    async fn handle(&self, mut request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+        let headers = request.headers_mut();
+        for name in self.0.keys() {
+            if !headers.contains_key(name) {
+                self.0.get_all(name).iter().for_each(|value| drop(headers.append(name, value.clone())));
+            }
+        }
+        next.run(request, extensions).await
+    }
+}
