@@ -69,7 +69,7 @@ fn request(
         ("cache-control".to_owned(), "nothing-to-see-here".to_owned()),
         ("req-num".to_owned(), number.to_string()),
     ];
-    let now = previous.and_then(|response| server_now(response)).filter(|_| step.magic_ims);
+    let now = previous.and_then(server_now).filter(|_| step.magic_ims);
     for (name, value) in &step.request_headers {
         headers.push((name.to_ascii_lowercase(), written(name, value, step, now, None)));
     }
@@ -238,7 +238,7 @@ fn check_origin(steps: &[Step], responses: &[Response<Bytes>], origin: &Origin<'
             Some(Expected::NotCached) => {
                 check(prepares, seen.is_some_and(|seen| seen.number == number), || {
                     format!("request {number} was not sent to the origin")
-                })?
+                })?;
             }
             Some(Expected::EtagValidated) => check(prepares, has(header::IF_NONE_MATCH.as_str()), || {
                 format!("request {number} has no If-None-Match")
