@@ -4,6 +4,7 @@ use lacre_seal::Fault;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::Path;
 
 /// What went wrong, in one line; [`hint`](Self::hint) says what helps.
 pub struct Error(Box<Inner>);
@@ -71,6 +72,12 @@ impl Error {
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same, with the file it is about.
+    pub(crate) fn at(mut self, path: &Path) -> Self {
+        self.0.message = format!("{}: {}", path.display(), self.0.message).into();
         self
     }
 

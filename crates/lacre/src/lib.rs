@@ -26,6 +26,7 @@ mod cache;
 mod clock;
 mod error;
 mod events;
+mod files;
 mod wait;
 
 pub mod codec;

@@ -5,10 +5,12 @@
 
 mod memory;
 mod shared;
+pub mod sqlite;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 
 pub use memory::Memory;
+pub use sqlite::Sqlite;
 
 use crate::Error;
 use bytes::Bytes;

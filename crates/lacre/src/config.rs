@@ -1,0 +1,75 @@
+//! Where things are kept by default, by the conventions of the platform. This file and `keys/env.rs` are all that reads the environment.
+
+use crate::files::{self, Made};
+use crate::{Error, ErrorKind};
+use etcetera::BaseStrategy;
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The default store: `cache.sqlite` in `$LACRE_CACHE_DIR`, or else in `lacre` in the user's cache directory.
+///
+/// # Errors
+/// [`ErrorKind::Config`] when the user has no home directory.
+pub fn store_path() -> Result<PathBuf, Error> {
+    let directory = match env::var_os("LACRE_CACHE_DIR").filter(|path| !path.is_empty()) {
+        Some(path) => path.into(),
+        None => strategy("LACRE_CACHE_DIR")?.cache_dir().join("lacre"),
+    };
+    Ok(directory.join("cache.sqlite"))
+}
+
+/// The directory of keys and settings: `lacre` in the user's configuration directory.
+///
+/// # Errors
+/// [`ErrorKind::Config`] when the user has no home directory.
+pub fn config_directory() -> Result<PathBuf, Error> {
+    Ok(strategy("XDG_CONFIG_HOME")?.config_dir().join("lacre"))
+}
+
+/// The keyring that is made for a user on first use: `keyring` in [`config_directory`].
+///
+/// # Errors
+/// [`ErrorKind::Config`] when the user has no home directory.
+pub fn keyring_path() -> Result<PathBuf, Error> {
+    Ok(config_directory()?.join("keyring"))
+}
+
+/// Makes a directory for a cache (0700) where it is missing, marked so that backup programs and version control leave it alone;
+/// checks that the one that is there is safe to use.
+///
+/// # Errors
+/// [`ErrorKind::Io`] when it cannot be made, belongs to somebody else, or can be written by others.
+pub fn make_cache_directory(path: &Path) -> Result<(), Error> {
+    let (directory, made) =
+        files::private_directory(path).map_err(|refusal| refusal.into_error(ErrorKind::Io))?;
+    if made == Made::Now {
+        mark_cache_directory(&directory);
+    }
+    Ok(())
+}
+
+/// Makes a directory (0700) where it is missing, and checks that the one that is there is safe to use.
+pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
+    files::private_directory(path).map(drop).map_err(|refusal| refusal.into_error(ErrorKind::Io))
+}
+
+fn strategy(variable: &str) -> Result<impl BaseStrategy, Error> {
+    etcetera::choose_base_strategy().map_err(|error| {
+        Error::new(ErrorKind::Config, "this user has no home directory")
+            .with_hint(format!("set HOME or {variable}"))
+            .with_source(error)
+    })
+}
+
+/// Tells backup programs and version control to leave a directory alone that we made for a cache.
+/// Both are courtesies: a failure is no reason not to cache.
+pub(crate) fn mark_cache_directory(directory: &Path) {
+    let tag =
+        "Signature: 8a477f597d28d172789f06886806bc55\n# Made by lacre; see https://bford.info/cachedir/\n";
+    for (name, content) in [("CACHEDIR.TAG", tag), (".gitignore", "*\n")] {
+        let file = OpenOptions::new().write(true).create_new(true).open(directory.join(name));
+        let _ = file.and_then(|mut file| file.write_all(content.as_bytes()));
+    }
+}

@@ -1,0 +1,253 @@
+//! Which files and directories are safe to keep secrets and stores in: ours, closed to others, and reached by no foreign link.
+//! Nothing here follows a link at the end of a path. Where there is no Unix owner or mode, only links are checked.
+
+use crate::{Error, ErrorKind};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a file or directory is not used, and what would change that.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    message: String,
+    hint: String,
+    source: Option<io::Error>,
+}
+
+impl Refusal {
+    fn new(path: &Path, what: &str, hint: String) -> Self {
+        Self { message: format!("{} {what}", path.display()), hint, source: None }
+    }
+
+    fn io(path: &Path, what: &str, source: io::Error) -> Self {
+        let hint = match source.kind() {
+            io::ErrorKind::PermissionDenied => "run as the user it belongs to, or choose another place",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free some space, or choose another place"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only; choose another place",
+            _ => "check the path, or choose another place",
+        };
+        Self { message: format!("{what} {}", path.display()), hint: hint.into(), source: Some(source) }
+    }
+
+    pub(crate) fn into_error(self, kind: ErrorKind) -> Error {
+        let error = Error::new(kind, self.message).with_hint(self.hint);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+/// Makes the directory `path` and what is missing above it, closed to others, or checks the one that is there.
+/// Returns its path free of links, and whether it was made.
+pub(crate) fn private_directory(path: &Path) -> Result<(PathBuf, Made), Refusal> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let made = match fs::symlink_metadata(path) {
+        Ok(found) => {
+            check_link(path, &found)?;
+            Made::Earlier
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_directory(path).map_err(|error| Refusal::io(path, "cannot make the directory", error))?;
+            Made::Now
+        }
+        Err(error) => return Err(Refusal::io(path, "cannot look at", error)),
+    };
+    let real = fs::canonicalize(path).map_err(|error| Refusal::io(path, "cannot look at", error))?;
+    let found = fs::metadata(&real).map_err(|error| Refusal::io(&real, "cannot look at", error))?;
+    if !found.is_dir() {
+        return Err(Refusal::new(path, "is not a directory", "choose another place, or move it away".into()));
+    }
+    check_directory(&real, &found)?;
+    Ok((real, made))
+}
+
+/// Whether a directory was made just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    Now,
+    Earlier,
+}
+
+/// What lies at `path`, which must be a regular file of ours, closed to other writers; `None`: nothing does.
+pub(crate) fn private_file(path: &Path) -> Result<Option<Metadata>, Refusal> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => check_file(path, &found).map(|()| Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Refusal::io(path, "cannot look at", error)),
+    }
+}
+
+fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
+    if found.is_symlink() {
+        return Err(Refusal::new(path, "is a symbolic link", "name the file that it points to".into()));
+    }
+    if found.is_dir() {
+        return Err(Refusal::new(path, "is a directory", "name a file in it".into()));
+    }
+    if !found.is_file() {
+        return Err(Refusal::new(path, "is not a regular file", "choose another place".into()));
+    }
+    check_owner(path, found)?;
+    if mode(found) & 0o022 != 0 {
+        return Err(Refusal::new(path, "can be written by others", format!("chmod 600 {}", path.display())));
+    }
+    Ok(())
+}
+
+/// Makes the file `path` for us alone; fails where anything is there already.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    platform::private(&mut options);
+    let file = options.open(path)?;
+    platform::close_to_others(&file)?;
+    Ok(file)
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    platform::private_directory(&mut builder);
+    builder.create(path)?;
+    platform::open_to_owner(path)
+}
+
+/// A link that somebody else may have planted leads nowhere we go.
+fn check_link(path: &Path, found: &Metadata) -> Result<(), Refusal> {
+    if found.is_symlink() { check_owner(path, found) } else { Ok(()) }
+}
+
+fn check_directory(path: &Path, found: &Metadata) -> Result<(), Refusal> {
+    check_owner(path, found)?;
+    let mode = mode(found);
+    // In a sticky directory such as /tmp, others cannot rename or remove our files.
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        let remedy = format!("chmod go-w {}", path.display());
+        return Err(Refusal::new(path, "can be written by others", remedy));
+    }
+    Ok(())
+}
+
+fn check_owner(path: &Path, found: &Metadata) -> Result<(), Refusal> {
+    if platform::is_ours(found) {
+        Ok(())
+    } else {
+        let remedy = "choose a place of your own, or run as its owner".into();
+        Err(Refusal::new(path, "belongs to another user", remedy))
+    }
+}
+
+use platform::mode;
+
+#[cfg(unix)]
+mod platform {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+
+    pub(super) fn mode(found: &Metadata) -> u32 {
+        found.mode()
+    }
+
+    pub(super) fn is_ours(found: &Metadata) -> bool {
+        found.uid() == rustix::process::geteuid().as_raw() || found.uid() == 0
+    }
+
+    pub(super) fn private(options: &mut OpenOptions) {
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+
+    pub(super) fn private_directory(builder: &mut DirBuilder) {
+        builder.mode(0o700);
+    }
+
+    // A umask may have taken the owner's own rights away.
+    pub(super) fn close_to_others(file: &File) -> io::Result<()> {
+        file.set_permissions(Permissions::from_mode(0o600))
+    }
+
+    pub(super) fn open_to_owner(path: &Path) -> io::Result<()> {
+        fs::set_permissions(path, Permissions::from_mode(0o700))
+    }
+}
+
+#[cfg(not(unix))]
+mod platform {
+    use super::*;
+
+    pub(super) fn mode(_: &Metadata) -> u32 {
+        0
+    }
+
+    pub(super) fn is_ours(_: &Metadata) -> bool {
+        true
+    }
+
+    pub(super) fn private(_: &mut OpenOptions) {}
+
+    pub(super) fn private_directory(_: &mut DirBuilder) {}
+
+    pub(super) fn close_to_others(_: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn open_to_owner(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn missing_directories_are_made_for_us_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        let (real, made) = private_directory(&path).unwrap();
+        assert_eq!(made, Made::Now);
+        assert_eq!(mode_of(&real), 0o700);
+        assert_eq!(mode_of(&root.path().join("a")), 0o700);
+        assert_eq!(private_directory(&path).unwrap().1, Made::Earlier);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_refused_unless_it_is_sticky() {
+        let root = tempfile::tempdir().unwrap();
+        for (mode, fine) in [(0o700, true), (0o755, true), (0o777, false), (0o770, false), (0o1777, true)] {
+            chmod(root.path(), mode);
+            assert_eq!(private_directory(root.path()).is_ok(), fine, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn links_directories_and_files_that_others_can_write_are_refused_as_files() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        drop(create_private(&file).unwrap());
+        assert_eq!(mode_of(&file), 0o600);
+        assert!(private_file(&file).unwrap().is_some());
+        assert!(create_private(&file).is_err(), "it exists");
+        let link = root.path().join("link");
+        symlink(&file, &link).unwrap();
+        assert!(private_file(&link).is_err());
+        assert!(create_private(&link).is_err());
+        assert!(private_file(root.path()).is_err());
+        chmod(&file, 0o620);
+        assert!(private_file(&file).is_err());
+        assert!(private_file(&root.path().join("absent")).unwrap().is_none());
+    }
+}

@@ -1,0 +1,65 @@
+//! What SQLite's failures mean to whoever must act on them.
+
+use crate::{Error, ErrorKind, Trouble};
+use rusqlite::ErrorCode;
+use std::borrow::Cow;
+
+/// Turns SQLite's results into ours.
+pub(super) trait Faulty<T> {
+    fn or_fail(self) -> Result<T, Error>;
+}
+
+impl<T> Faulty<T> for rusqlite::Result<T> {
+    fn or_fail(self) -> Result<T, Error> {
+        self.map_err(store_error)
+    }
+}
+
+pub(super) fn store_error(error: rusqlite::Error) -> Error {
+    let (trouble, message, hint) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (Trouble::Locked, "another process holds the store's lock", "wait for it to finish, or stop it")
+        }
+        Some(ErrorCode::DatabaseCorrupt) => (
+            Trouble::Corrupt,
+            "the store's file is damaged",
+            "move the file away; a new one is made in its place",
+        ),
+        Some(ErrorCode::NotADatabase) => {
+            return unusable("the file is not an SQLite database").with_source(error);
+        }
+        Some(ErrorCode::DiskFull) => (
+            Trouble::Full,
+            "there is no space left for the store",
+            "free some space, or remove expired records",
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
+            Trouble::ReadOnly,
+            "the store can be read but not written",
+            "check the file's and directory's permissions",
+        ),
+        Some(ErrorCode::CannotOpen) => {
+            (Trouble::Unusable, "the store's file cannot be opened", "check the path and its permissions")
+        }
+        Some(ErrorCode::TooBig) => return broken("is larger than any record may be").with_source(error),
+        Some(_) => (Trouble::Failed, "the store failed", "check the disk, then the file"),
+        // Without a code it is a value of a type or size that we did not write, or no row at all.
+        None => return broken("is not of the shape that was stored").with_source(error),
+    };
+    Error::store(trouble, message).with_hint(hint).with_source(error)
+}
+
+pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::store(Trouble::Unusable, message).with_hint("choose another store, or move the file away")
+}
+
+/// A row that cannot be read. `what` completes "the record …".
+pub(super) fn broken(what: &str) -> Error {
+    Error::new(ErrorKind::Broken, format!("the record {what}"))
+        .with_hint("remove the record, and the response is fetched again")
+}
+
+pub(super) fn read_only() -> Error {
+    Error::store(Trouble::ReadOnly, "the store was opened for reading only")
+        .with_hint("make its file and directory writable for this user, or choose another store")
+}

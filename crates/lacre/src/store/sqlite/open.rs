@@ -1,0 +1,266 @@
+//! Opening a store: the place first, then the connection, then what the file turns out to be ("SQLite as a hostile file").
+
+use super::fault::{self, Faulty};
+use super::schema::{self, Identity};
+use super::{Options, Sqlite};
+use crate::clock::{Clock, SystemClock};
+use crate::files::{self, Made};
+use crate::{Error, ErrorKind, Event, Trouble, config};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+/// How long to wait for the lock of another process.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longer than any row we write: a planted giant is refused before it is read (sealing, property 17).
+const LONGEST: i32 = 16 << 20;
+
+/// What an idle write-ahead log may keep on disk.
+const LOG_LIMIT: i64 = 16 << 20;
+
+/// Files that SQLite keeps beside the main one.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
+    let place = Place::prepare(path, &options)?;
+    match start(&place, &options) {
+        Err(error) if options.sets_aside && is_about_content(&error) => {
+            let to = place.set_aside()?;
+            options.observer.notice(Event::SetAside { to: &to, error: &error });
+            let place = Place::prepare(path, &options)?;
+            start(&place, &options).map(|started| started.finish(place, options))
+        }
+        started => started.map(|started| started.finish(place, options)),
+    }
+    .map_err(|error| error.at(path))
+}
+
+/// Whether a fresh file in the place of this one would help.
+fn is_about_content(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Store(Trouble::Corrupt | Trouble::TooNew | Trouble::Unusable))
+}
+
+struct Started {
+    first: Connection,
+    id: lacre_seal::StoreId,
+}
+
+impl Started {
+    fn finish(self, place: Place, options: Options) -> Sqlite {
+        let (writer, idle) = match place.access {
+            Access::ReadWrite => (Some(Mutex::new(self.first)), Vec::new()),
+            _ => (None, vec![self.first]),
+        };
+        Sqlite { id: self.id, place, options, writer, idle: Mutex::new(idle) }
+    }
+}
+
+fn start(place: &Place, options: &Options) -> Result<Started, Error> {
+    let mut first = connect(place, options)?;
+    // Nothing may be written, and the journal mode be changed, before the file is known to be ours.
+    let identity = schema::identify(&first)?;
+    if place.access == Access::ReadWrite {
+        use_write_ahead_log(&first)?;
+        if let Identity::Fresh = identity {
+            schema::create(&mut first)?;
+        }
+    }
+    match schema::identify(&first)? {
+        Identity::Fresh => Err(fault::read_only()),
+        Identity::Ours { foreign } => {
+            for finding in &foreign {
+                options.observer.notice(Event::Foreign { finding });
+            }
+            Ok(Started { id: schema::store_id(&first)?, first })
+        }
+    }
+}
+
+/// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema.
+pub(super) fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
+    let base = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = match place.access {
+        Access::ReadWrite => {
+            Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_WRITE)
+        }
+        Access::ReadOnly => Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_ONLY),
+        Access::Frozen => {
+            let flags = base | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(immutable_uri(&place.file), flags)
+        }
+    }
+    .or_fail()?;
+    connection.busy_timeout(PATIENCE).or_fail()?;
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+    ] {
+        connection.set_db_config(setting, on).or_fail()?;
+    }
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST).or_fail()?;
+    let mmap = i64::try_from(options.mapped).unwrap_or(i64::MAX);
+    for (pragma, value) in [
+        ("cell_size_check", 1),
+        ("secure_delete", 1),
+        ("synchronous", 1),
+        ("temp_store", 2),
+        ("journal_size_limit", LOG_LIMIT),
+        ("mmap_size", mmap),
+    ] {
+        connection.pragma_update(None, pragma, value).or_fail()?;
+    }
+    Ok(connection)
+}
+
+/// Several processes that open a new file at once contend for this one change, and SQLite's own timeout does not cover it.
+fn use_write_ahead_log(connection: &Connection) -> Result<(), Error> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut waited = Duration::ZERO;
+    loop {
+        let mode =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)).or_fail();
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(_) => {
+                return Err(fault::unusable("the file system cannot share a store (no write-ahead log)"));
+            }
+            Err(error) if error.kind() == ErrorKind::Store(Trouble::Locked) && waited < PATIENCE => {
+                thread::sleep(PAUSE);
+                waited += PAUSE;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What may be done with the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    ReadWrite,
+    ReadOnly,
+    /// Read-only, and nobody can write: SQLite's lock files could not be made beside it.
+    Frozen,
+}
+
+/// A file that is safe to open.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) file: PathBuf,
+    pub(super) access: Access,
+}
+
+impl Place {
+    /// Checks the directory and the file, and makes what is missing.
+    fn prepare(path: &Path, options: &Options) -> Result<Self, Error> {
+        let refuse = |refusal: files::Refusal| refusal.into_error(ErrorKind::Store(Trouble::Unusable));
+        let Some(name) = path.file_name() else {
+            return Err(fault::unusable("the store's path does not end in a file name").at(path));
+        };
+        let (directory, made) =
+            files::private_directory(path.parent().unwrap_or(Path::new(""))).map_err(refuse)?;
+        if made == Made::Now {
+            config::mark_cache_directory(&directory);
+        }
+        let file = directory.join(name);
+        for companion in COMPANIONS {
+            files::private_file(&beside(&file, companion)).map_err(refuse)?;
+        }
+        if files::private_file(&file).map_err(refuse)?.is_none() {
+            if options.reads_only {
+                return Err(fault::unusable("there is no store here").at(path));
+            }
+            match files::create_private(&file) {
+                Ok(_) => {}
+                // Another process was faster; what it made must be as safe.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    files::private_file(&file).map_err(refuse)?;
+                }
+                Err(error) => return Err(cannot_create(error).at(path)),
+            }
+        }
+        let access = access(&file, options)?;
+        Ok(Self { file, access })
+    }
+
+    /// Renames the file and its companions; nothing is deleted.
+    fn set_aside(&self) -> Result<PathBuf, Error> {
+        let to = beside(&self.file, &format!(".set-aside-{}", SystemClock.now().as_millis()));
+        let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(fault::unusable("the unusable store cannot be set aside").with_source(error))
+            }
+            _ => Ok(()),
+        };
+        for companion in COMPANIONS {
+            rename(&beside(&self.file, companion), &beside(&to, companion))?;
+        }
+        rename(&self.file, &to)?;
+        Ok(to)
+    }
+}
+
+fn access(file: &Path, options: &Options) -> Result<Access, Error> {
+    let writable = !options.reads_only
+        && match OpenOptions::new().read(true).write(true).open(file) {
+            Ok(_) => true,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                false
+            }
+            Err(error) => {
+                return Err(fault::unusable("the store's file cannot be opened").with_source(error).at(file));
+            }
+        };
+    Ok(match (writable, beside(file, "-wal").exists() || may_write_beside(file)) {
+        (true, _) => Access::ReadWrite,
+        (false, true) => Access::ReadOnly,
+        (false, false) => Access::Frozen,
+    })
+}
+
+#[cfg(unix)]
+fn may_write_beside(file: &Path) -> bool {
+    file.parent().is_some_and(|directory| rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok())
+}
+
+#[cfg(not(unix))]
+fn may_write_beside(_: &Path) -> bool {
+    true
+}
+
+fn cannot_create(error: io::Error) -> Error {
+    let trouble = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Trouble::ReadOnly,
+        _ => Trouble::Unusable,
+    };
+    Error::store(trouble, "the store's file cannot be made")
+        .with_hint("check the directory's permissions and free space, or choose another place")
+        .with_source(error)
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(suffix);
+    name.into()
+}
+
+fn immutable_uri(file: &Path) -> String {
+    const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+    format!("file:{}?immutable=1", percent_encode(file.as_os_str().as_encoded_bytes(), PATH))
+}

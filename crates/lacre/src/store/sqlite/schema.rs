@@ -1,0 +1,150 @@
+//! What our file looks like, and whether a file is one of ours (docs/format.md §8).
+
+use super::fault::{self, Faulty};
+use crate::{Error, Trouble};
+use lacre_seal::StoreId;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// `LACR`.
+const APPLICATION_ID: i32 = 0x4C41_4352;
+const USER_VERSION: i32 = 1;
+
+/// Our tables, with the exact text of the format: a table of another text may carry checks, defaults or generated columns.
+const TABLES: [(&str, &str); 3] = [
+    ("meta", "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)"),
+    (
+        "slot",
+        "CREATE TABLE slot (id INTEGER PRIMARY KEY, key BLOB NOT NULL, body BLOB NOT NULL, chunks INTEGER NOT NULL, \
+         expires INTEGER NOT NULL, written INTEGER NOT NULL, sealed BLOB NOT NULL)",
+    ),
+    (
+        "chunk",
+        "CREATE TABLE chunk (id INTEGER PRIMARY KEY, body BLOB NOT NULL, n INTEGER NOT NULL, written INTEGER NOT NULL, \
+         sealed BLOB NOT NULL)",
+    ),
+];
+
+/// The index that SQLite makes for the primary key of `meta`.
+const AUTOMATIC_INDEX: &str = "sqlite_autoindex_meta_1";
+
+/// What a file turned out to be.
+pub(super) enum Identity {
+    /// An empty database.
+    Fresh,
+    /// One of our stores, and what it holds that lacre did not put there: a line each.
+    Ours { foreign: Vec<String> },
+}
+
+/// Looks at a database without changing it. Fails when it is not ours, from a newer version, or altered.
+pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
+    let application = number(connection, "PRAGMA application_id")?;
+    let version = number(connection, "PRAGMA user_version")?;
+    let objects = objects(connection)?;
+    if application == 0 && version == 0 && objects.is_empty() {
+        return Ok(Identity::Fresh);
+    }
+    if application != APPLICATION_ID {
+        return Err(fault::unusable("the file is another application's SQLite database"));
+    }
+    if version > USER_VERSION {
+        return Err(Error::store(
+            Trouble::TooNew,
+            format!("the store has format {version}, this lacre knows up to {USER_VERSION}"),
+        )
+        .with_hint("use the newer lacre that made it, or choose another store"));
+    }
+    if version < USER_VERSION {
+        return Err(fault::unusable("the store's format version was altered"));
+    }
+    for (name, sql) in TABLES {
+        if !objects.iter().any(|object| object.is_table(name, sql)) {
+            return Err(fault::unusable(format!("the store's table `{name}` is missing or altered")));
+        }
+    }
+    let foreign = objects.iter().filter(|object| !object.is_ours());
+    // An index takes part in every write to its table, and can refuse or redirect it; a trigger or a view, switched off, cannot.
+    if foreign.clone().any(|object| object.kind == "index" && is_our_table(&object.table)) {
+        return Err(fault::unusable("an index was added to one of the store's tables"));
+    }
+    Ok(Identity::Ours { foreign: foreign.map(Object::describe).collect() })
+}
+
+/// Turns an empty database into a store; does nothing when another process was faster.
+pub(super) fn create(connection: &mut Connection) -> Result<(), Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_fail()?;
+    if let Identity::Ours { .. } = identify(&transaction)? {
+        return Ok(());
+    }
+    for (_, sql) in TABLES {
+        transaction.execute_batch(sql).or_fail()?;
+    }
+    let id = StoreId::generate()?;
+    transaction
+        .execute("INSERT INTO meta (name, value) VALUES ('store_id', ?1)", [id.as_bytes()])
+        .or_fail()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).or_fail()?;
+    transaction.pragma_update(None, "user_version", USER_VERSION).or_fail()?;
+    transaction.commit().or_fail()
+}
+
+/// The id made with the store.
+pub(super) fn store_id(connection: &Connection) -> Result<StoreId, Error> {
+    let id = connection
+        .query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| row.get::<_, [u8; 16]>(0));
+    id.map(StoreId::from_bytes).map_err(|error| match fault::store_error(error) {
+        error if error.kind() == crate::ErrorKind::Broken => {
+            fault::unusable("the store's id is missing or altered")
+        }
+        error => error,
+    })
+}
+
+struct Object {
+    kind: String,
+    name: String,
+    table: String,
+    sql: String,
+}
+
+impl Object {
+    fn is_table(&self, name: &str, sql: &str) -> bool {
+        self.kind == "table" && self.name == name && self.sql == sql
+    }
+
+    fn is_ours(&self) -> bool {
+        self.kind == "table" && is_our_table(&self.name)
+            || self.kind == "index"
+                && self.name == AUTOMATIC_INDEX
+                && self.table == "meta"
+                && self.sql.is_empty()
+    }
+
+    /// One line; names are quoted and escaped, since whoever planted the thing chose them.
+    fn describe(&self) -> String {
+        let short = |name: &str| name.chars().take(64).collect::<String>();
+        format!(
+            "{} {:?} on {:?}, without effect",
+            short(&self.kind).escape_debug(),
+            short(&self.name),
+            short(&self.table)
+        )
+    }
+}
+
+fn is_our_table(name: &str) -> bool {
+    TABLES.iter().any(|(ours, _)| *ours == name)
+}
+
+fn objects(connection: &Connection) -> Result<Vec<Object>, Error> {
+    let mut statement = connection
+        .prepare("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY rowid")
+        .or_fail()?;
+    let objects = statement.query_map([], |row| {
+        Ok(Object { kind: row.get(0)?, name: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
+    });
+    objects.or_fail()?.collect::<Result<_, _>>().or_fail()
+}
+
+fn number(connection: &Connection, pragma: &str) -> Result<i32, Error> {
+    connection.query_row(pragma, [], |row| row.get(0)).or_fail()
+}
