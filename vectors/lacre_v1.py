@@ -165,8 +165,8 @@ def seal_segment(suite, key, nonce, plain):
     if suite == "xchacha20-poly1305":
         return crypto_aead_xchacha20poly1305_ietf_encrypt(plain, None, bytes(12) + nonce, key)
     if suite == "blake3":
-        return plain + blake3(nonce + plain, key=key).digest()
-    return plain + hmac.digest(key, nonce + plain, "sha256")
+        return plain + blake3(plain + nonce, key=key).digest()
+    return plain + hmac.digest(key, plain + nonce, "sha256")
 
 
 def open_segment(suite, key, nonce, sealed):
@@ -262,7 +262,7 @@ CBOR_KEYS = {
     name: number
     for number, name in enumerate(
         "kind vary alias method url request_headers status version headers requested received ttl body length stages"
-        " chunks tags revalidate forever".split()
+        " chunks tags forever".split()
     )
 }
 

@@ -578,7 +578,6 @@ def slots():
     accepted("a zstd stage", ["entry"], entry(stages=[1]))
     accepted("a body in chunks", ["entry"], entry(length=5_000_000, chunks=20))
     accepted("tags", ["entry"], entry(tags=["news", "caf\u00e9"]))
-    accepted("validated on every use", ["entry"], entry(revalidate=True))
     accepted("never expires", ["entry"], entry(forever=True))
     for version in [9, 10, 20, 30]:
         accepted(f"HTTP version {version}", ["entry"], entry(version=version))
@@ -598,7 +597,6 @@ def slots():
             stages=[1],
             chunks=2,
             tags=["a"],
-            revalidate=True,
         ),
     )
     accepted("a Vary signpost", ["vary"], signpost)

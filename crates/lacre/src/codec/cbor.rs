@@ -34,7 +34,7 @@ mod field {
     pub(super) const STAGES: u64 = 14;
     pub(super) const CHUNKS: u64 = 15;
     pub(super) const TAGS: u64 = 16;
-    pub(super) const FOREVER: u64 = 18;
+    pub(super) const FOREVER: u64 = 17;
 }
 
 impl Format for Cbor {
