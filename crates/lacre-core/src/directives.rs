@@ -91,7 +91,7 @@ pub struct RequestDirectives {
     pub only_if_cached: bool,
     /// The greatest age accepted (§5.2.1.1); zero where it is not a number.
     pub max_age: Option<Duration>,
-    /// The least remaining freshness accepted (§5.2.1.3); [the longest](parse_delta_seconds) where it is not a number.
+    /// The least remaining freshness accepted (§5.2.1.3); 2³¹ seconds where it is not a number.
     pub min_fresh: Option<Duration>,
     /// How stale a response may be (§5.2.1.2).
     pub max_stale: Option<MaxStale>,

@@ -3,6 +3,7 @@
 //! Secrets may be part of an identity, since only its keyed digest leaves this module. The digest is the caller's: no key lives here.
 
 use crate::policy::{MatchHeaders, Partition, Policy, QueryOrder};
+use crate::redact::REDACTED;
 use crate::{RequestOptions, vary};
 use http::{HeaderMap, HeaderName, Method, Uri, header, request};
 use std::borrow::Cow;
@@ -211,7 +212,7 @@ impl Identity {
         for name in matched {
             match vary::normalised(headers, name) {
                 Some(_) if policy.ignored.matches(name.as_str()) => {
-                    self.header(tag::HEADER, name.as_str(), b"REDACTED");
+                    self.header(tag::HEADER, name.as_str(), REDACTED.as_bytes());
                 }
                 Some(value) => self.header(tag::HEADER, name.as_str(), &value),
                 None => {}
@@ -223,8 +224,7 @@ impl Identity {
         if let Some(userinfo) = userinfo(uri) {
             self.header(tag::CREDENTIAL, ":userinfo", userinfo.as_bytes());
         }
-        let mut names: Vec<&HeaderName> =
-            headers.keys().filter(|name| policy.redactor.is_credential(name.as_str())).collect();
+        let mut names: Vec<&HeaderName> = headers.keys().filter(|name| is_credential(policy, name)).collect();
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         for name in names {
             if let Some(value) = vary::normalised(headers, name) {
@@ -232,6 +232,12 @@ impl Identity {
             }
         }
     }
+}
+
+/// A header that tells on whose behalf a request is made: one of the usual, or one the user wants hidden but not ignored.
+fn is_credential(policy: &Policy, name: &HeaderName) -> bool {
+    let name = name.as_str();
+    policy.redactor.is_credential(name) || (policy.redactor.matches(name) && !policy.ignored.matches(name))
 }
 
 /// `scheme://host[:port]`, lower case, without userinfo and without the scheme's own port (RFC 9110 §4.2.3).
@@ -344,6 +350,13 @@ mod tests {
             key(&shared, with("http://h/", "authorization", "a")),
             key(&shared, with("http://h/", "authorization", "b"))
         );
+    }
+
+    #[test]
+    fn a_header_that_is_redacted_but_not_ignored_tells_requests_apart() {
+        let policy = Policy::rfc9111().redact(["X-Session"]);
+        let of = |value| key(&policy, with("http://h/", "x-session", value));
+        assert_ne!(of("a"), of("b"));
     }
 
     #[test]

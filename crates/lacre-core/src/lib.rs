@@ -15,13 +15,13 @@
 //!
 //! // A miss: look up, find nothing, send.
 //! let Decision::Lookup(lookup) = engine.begin::<bytes::Bytes>(request(), RequestBody::Seen(b""), now) else { panic!() };
-//! let Decision::Send(pending) = lookup.found(None, now) else { panic!() };
+//! let Decision::Send(pending) = lookup.found::<bytes::Bytes>(None, now) else { panic!() };
 //! let (response, ()) = http::Response::builder().header("cache-control", "max-age=60").body(()).unwrap().into_parts();
 //! let Settled::Network { keep: Some(keep), .. } = pending.settle(Outcome::Response(&response), now) else { panic!() };
 //!
 //! // A hit, half a minute later.
 //! let later = now.plus(Duration::from_secs(30));
-//! let Decision::Lookup(lookup) = engine.begin(request(), RequestBody::Seen(b""), later) else { panic!() };
+//! let Decision::Lookup(lookup) = engine.begin::<bytes::Bytes>(request(), RequestBody::Seen(b""), later) else { panic!() };
 //! assert_eq!(*lookup.key(), keep.key);
 //! let stored = Slot::Entry(Box::new(keep.entry.with_body(bytes::Bytes::from_static(b"hello"))));
 //! let Decision::Serve(hit) = lookup.found(Some(stored), later) else { panic!() };

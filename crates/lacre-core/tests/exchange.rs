@@ -1,5 +1,7 @@
 //! The engine from outside: a whole cache in a few lines (a map, a clock that is a number) and the rules it must keep.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, response};
 use lacre_core::*;

@@ -1,5 +1,7 @@
 //! The cache over a store: what goes in comes out, sealed to its place, and nothing else does.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use lacre::store::{Memory, OwnedRecord, Store, StoreExt};
@@ -249,10 +251,10 @@ fn the_user_chooses_what_happens_to_what_was_tampered_with() {
             match on_tamper {
                 OnTamper::Refetch => assert_eq!(got.unwrap().response.body(), "new"),
                 OnTamper::FailClosed => {
-                    assert_eq!(got.unwrap().response.status(), StatusCode::GATEWAY_TIMEOUT)
+                    assert_eq!(got.unwrap().response.status(), StatusCode::GATEWAY_TIMEOUT);
                 }
                 OnTamper::Raise => {
-                    assert!([ErrorKind::Tampered, ErrorKind::Broken].contains(&got.unwrap_err().kind()))
+                    assert!([ErrorKind::Tampered, ErrorKind::Broken].contains(&got.unwrap_err().kind()));
                 }
             }
         }

@@ -74,13 +74,13 @@ impl Cache {
         let mut listed = Vec::new();
         self.list(&mut |row| listed.push(row)).await?;
         for mut row in listed {
-            if matches!(row.slot, Ok(Slot::Entry(_))) {
-                if let Err(error) = self.vault.load(&row.key, self.clock.now()).await {
-                    if matches!(error.kind(), ErrorKind::Store(_)) {
-                        return Err(error);
-                    }
-                    row.slot = Err(error);
+            if matches!(row.slot, Ok(Slot::Entry(_)))
+                && let Err(error) = self.vault.load(&row.key, self.clock.now()).await
+            {
+                if matches!(error.kind(), ErrorKind::Store(_)) {
+                    return Err(error);
                 }
+                row.slot = Err(error);
             }
             report(row);
         }

@@ -213,7 +213,7 @@ impl Cache {
                 self.write_back(touch, now).await?;
                 let info = CacheInfo { status, key, stored_at: keep.as_ref().map(|_| now) }.with(trouble);
                 let keep = keep.filter(|_| trouble != Some(Detail::StoreUnavailable));
-                let keep = keep.map(|keep| Recording::new(self.clone(), *keep));
+                let keep = keep.map(|keep| Recording::new(self.clone(), keep));
                 Ok(Settlement::Network { keep, info })
             }
             Settled::Stored { hit, touch } => {

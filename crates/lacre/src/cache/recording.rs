@@ -14,7 +14,7 @@ use lacre_seal::{BodyId, Position};
 #[derive(Debug)]
 pub struct Recording {
     cache: Cache,
-    keep: Keep,
+    keep: Box<Keep>,
     /// What has not been staged yet.
     rest: BytesMut,
     length: u64,
@@ -32,7 +32,7 @@ enum State {
 }
 
 impl Recording {
-    pub(super) fn new(cache: Cache, keep: Keep) -> Self {
+    pub(super) fn new(cache: Cache, keep: Box<Keep>) -> Self {
         Self { cache, keep, rest: BytesMut::new(), length: 0, state: State::Inline }
     }
 
@@ -99,7 +99,7 @@ impl Recording {
         if let State::Chunked { .. } = self.state {
             self.stage(&rest, Position::Last).await?;
         }
-        let Keep { key, useful_until, .. } = self.keep;
+        let (key, useful_until) = (self.keep.key, self.keep.useful_until);
         let vault = &self.cache.vault;
         if let Some((at, signpost)) = self.keep.signpost.take() {
             vault.put_signpost(&at, signpost, useful_until, now).await?;

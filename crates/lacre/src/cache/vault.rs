@@ -97,7 +97,7 @@ impl Vault {
             let mut opened = None;
             self.store
                 .chunk(head.id, index, &mut |sealed| {
-                    opened = Some(self.sealer.open(&at, sealed, moment(now)))
+                    opened = Some(self.sealer.open(&at, sealed, moment(now)));
                 })
                 .await?;
             // A missing chunk means that the entry was replaced while it was read, or that somebody took the chunk away.
