@@ -31,6 +31,15 @@ impl Refusal {
         Self { message: format!("{what} {}", path.display()), hint: hint.into(), source: Some(source) }
     }
 
+    fn symlink(path: &Path) -> Self {
+        Self::new(path, "is a symbolic link", "name the file that it points to".into())
+    }
+
+    /// Whether nothing is there.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+    }
+
     pub(crate) fn into_error(self, kind: ErrorKind) -> Error {
         let error = Error::new(kind, self.message).with_hint(self.hint);
         match self.source {
@@ -82,7 +91,7 @@ pub(crate) fn private_file(path: &Path) -> Result<Option<Metadata>, Refusal> {
 
 fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     if found.is_symlink() {
-        return Err(Refusal::new(path, "is a symbolic link", "name the file that it points to".into()));
+        return Err(Refusal::symlink(path));
     }
     if found.is_dir() {
         return Err(Refusal::new(path, "is a directory", "name a file in it".into()));
@@ -95,6 +104,24 @@ fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
         return Err(Refusal::new(path, "can be written by others", format!("chmod 600 {}", path.display())));
     }
     Ok(())
+}
+
+/// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
+/// What is checked is what was opened, whatever lies at `path` by then.
+pub(crate) fn open_secret(path: &Path) -> Result<(File, u64), Refusal> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    platform::as_it_is(&mut options);
+    let file = options.open(path).map_err(|error| {
+        let linked = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        if linked { Refusal::symlink(path) } else { Refusal::io(path, "cannot open", error) }
+    })?;
+    let found = file.metadata().map_err(|error| Refusal::io(path, "cannot look at", error))?;
+    check_file(path, &found)?;
+    if mode(&found) & 0o077 != 0 {
+        return Err(Refusal::new(path, "can be read by others", format!("chmod 600 {}", path.display())));
+    }
+    Ok((file, found.len()))
 }
 
 /// Makes the file `path` for us alone; fails where anything is there already.
@@ -160,6 +187,12 @@ mod platform {
         options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     }
 
+    // Follows no link, and does not wait for somebody to write to a pipe.
+    pub(super) fn as_it_is(options: &mut OpenOptions) {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+
     pub(super) fn private_directory(builder: &mut DirBuilder) {
         builder.mode(0o700);
     }
@@ -188,6 +221,8 @@ mod platform {
 
     pub(super) fn private(_: &mut OpenOptions) {}
 
+    pub(super) fn as_it_is(_: &mut OpenOptions) {}
+
     pub(super) fn private_directory(_: &mut DirBuilder) {}
 
     pub(super) fn close_to_others(_: &File) -> io::Result<()> {
@@ -199,7 +234,8 @@ mod platform {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::Permissions;
