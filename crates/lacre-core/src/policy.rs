@@ -177,7 +177,7 @@ impl Policy {
             age_header: AgeHeader::Added,
             request_headers: RequestHeaders::Dropped,
             retention: DAY * 30,
-            limits: Limits { body: 1 << 30, header_bytes: 64 << 10, vary_names: 16 },
+            limits: Limits { body: 64 << 20, header_bytes: 64 << 10, vary_names: 16 },
             key_fn: None,
             filter: None,
         }
@@ -338,7 +338,7 @@ impl Policy {
         self
     }
 
-    /// The longest body that is stored, in bytes (1 GiB). Longer ones pass through.
+    /// The longest body that is stored, in bytes (64 MiB, since a stored body is read whole). Longer ones pass through.
     #[must_use]
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.limits.body = bytes;
