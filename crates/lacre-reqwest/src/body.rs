@@ -17,7 +17,10 @@ pub(crate) async fn recorded(body: Body, recording: Recording) -> Body {
         recording.finish().await;
         return body;
     }
-    Body::wrap(Recorded { left: body.size_hint().exact(), frames: Mutex::new(Box::pin(frames(body, recording))) })
+    Body::wrap(Recorded {
+        left: body.size_hint().exact(),
+        frames: Mutex::new(Box::pin(frames(body, recording))),
+    })
 }
 
 /// Reads a response that nobody waits for, so that it is stored and its connection can be used again; no more than about `limit` bytes.

@@ -33,12 +33,8 @@ impl ClientBuilder {
 
     /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
     pub fn default_headers(mut self, headers: HeaderMap) -> Self {
-        for name in headers.keys() {
-            self.headers.remove(name);
-        }
-        for (name, value) in &headers {
-            self.headers.append(name, value.clone());
-        }
+        // `extend` replaces what has the same name, and keeps several values of one name.
+        self.headers.extend(headers);
         self
     }
 
@@ -96,7 +92,8 @@ impl ClientBuilder {
     pub fn build(self) -> reqwest::Result<ClientWithMiddleware> {
         let transport = self.transport.redirect(redirect::Policy::none());
         let client = transport.no_gzip().no_brotli().no_zstd().no_deflate().build()?;
-        let mut stack: Vec<Arc<dyn Middleware>> = vec![Arc::new(DefaultHeaders(self.headers)), Arc::new(FollowRedirects)];
+        let mut stack: Vec<Arc<dyn Middleware>> =
+            vec![Arc::new(DefaultHeaders(self.headers)), Arc::new(FollowRedirects)];
         stack.extend(self.above);
         stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.cache)));
         Ok(ClientWithMiddleware::new(client, stack))
@@ -115,11 +112,16 @@ struct DefaultHeaders(HeaderMap);
 
 #[async_trait]
 impl Middleware for DefaultHeaders {
-    async fn handle(&self, mut request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
         let headers = request.headers_mut();
         for name in self.0.keys() {
             if !headers.contains_key(name) {
-                self.0.get_all(name).iter().for_each(|value| drop(headers.append(name, value.clone())));
+                headers.extend(self.0.get_all(name).iter().map(|value| (name.clone(), value.clone())));
             }
         }
         next.run(request, extensions).await

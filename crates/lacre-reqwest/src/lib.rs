@@ -15,7 +15,7 @@
 //! use lacre::{Cache, CacheInfo, store::Memory};
 //! use lacre_reqwest::ClientBuilder;
 //!
-//! let cache = Cache::builder().store(Memory::new(64 << 20)?).danger_ephemeral_key().build()?;
+//! let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
 //! let client = ClientBuilder::new(cache).build()?;
 //!
 //! for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {

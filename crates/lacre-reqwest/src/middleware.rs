@@ -5,7 +5,10 @@ use crate::body;
 use crate::refresh::Refreshes;
 use async_trait::async_trait;
 use http::{Extensions, HeaderName, Uri, header, request, response};
-use lacre::{Answer, Cache, CacheInfo, Detail, Outcome, Redactor, Reply, RequestBody, RequestOptions, Settlement, Ticket};
+use lacre::{
+    Answer, Cache, CacheInfo, Detail, Outcome, Redactor, Reply, RequestBody, RequestOptions, Settlement,
+    Ticket,
+};
 use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 use std::fmt;
@@ -51,7 +54,12 @@ impl CacheMiddleware {
     }
 
     /// Sends what the ticket says, and settles what comes back.
-    async fn exchange(&self, mut request: Request, mut ticket: Ticket, mut route: Route<'_>) -> Result<Response> {
+    async fn exchange(
+        &self,
+        mut request: Request,
+        mut ticket: Ticket,
+        mut route: Route<'_>,
+    ) -> Result<Response> {
         let url = request.url().clone();
         loop {
             request.headers_mut().clone_from(&ticket.request().headers);
@@ -117,7 +125,12 @@ impl CacheMiddleware {
 
 #[async_trait]
 impl Middleware for CacheMiddleware {
-    async fn handle(&self, mut request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
         let Ok(uri) = request.url().as_str().parse() else {
             // The client says best what is wrong with it.
             return next.run(request, extensions).await;

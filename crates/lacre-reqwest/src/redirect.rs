@@ -41,7 +41,10 @@ pub struct TooManyRedirects;
 
 impl fmt::Display for TooManyRedirects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "more than {MOST_HOPS} redirects: ask for the address they should end at, or tell the origin of the loop")
+        write!(
+            f,
+            "more than {MOST_HOPS} redirects: ask for the address they should end at, or tell the origin of the loop"
+        )
     }
 }
 
@@ -49,7 +52,12 @@ impl std::error::Error for TooManyRedirects {}
 
 #[async_trait]
 impl Middleware for FollowRedirects {
-    async fn handle(&self, request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
         let (mut request, mut hops) = (request, 0);
         loop {
             let repeat = Repeat::of(&mut request);
@@ -200,7 +208,8 @@ mod tests {
             ("accept", "text/html"),
         ];
         let hop = |location: &str| {
-            let next = followed(request(Method::GET, "https://a/", &headers), &redirect(302, location)).unwrap();
+            let next =
+                followed(request(Method::GET, "https://a/", &headers), &redirect(302, location)).unwrap();
             next.headers().keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(hop("https://a:443/b").len(), headers.len());

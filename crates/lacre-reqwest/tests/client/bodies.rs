@@ -1,0 +1,134 @@
+//! Bodies on their way through: stored when they ended well, and only then.
+
+use crate::origin::{Origin, cache, client, fresh, get, pieces, respond, whole};
+use bytes::Bytes;
+use http::Method;
+use lacre::Policy;
+use lacre_reqwest::ClientBuilder;
+use std::io;
+
+/// So many bytes in which no two places look alike.
+fn bytes(length: usize) -> Bytes {
+    (0..length).map(|index| (index ^ (index >> 8) ^ (index >> 16)) as u8).collect()
+}
+
+#[tokio::test]
+async fn a_large_body_of_unknown_length_survives() {
+    let origin = Origin::start(|_| {
+        let body = bytes(1 << 20);
+        let body = body.chunks(10_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        fresh("").map(|_| pieces(body))
+    })
+    .await;
+    let (client, _) = client();
+    for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
+        let (_, body, did) = get(&client, &origin.url("/")).await;
+        assert!(body == bytes(1 << 20), "the body is another one");
+        assert_eq!(did, expected);
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_body_reaches_the_caller_before_it_is_complete() {
+    let origin = Origin::start(|_| {
+        let first = futures_util::stream::iter([Ok(hyper::body::Frame::data(Bytes::from_static(b"first")))]);
+        let body = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+        fresh("").map(|_| http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(body)))
+    })
+    .await;
+    let (client, _) = client();
+    let mut response = client.get(origin.url("/")).send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "first");
+}
+
+#[tokio::test]
+async fn a_dropped_body_is_not_stored() {
+    let origin = Origin::start(|_| fresh(bytes(1 << 20))).await;
+    let (client, _) = client();
+    let mut response = client.get(origin.url("/")).send().await.unwrap();
+    assert!(response.chunk().await.unwrap().is_some());
+    drop(response);
+    assert!(get(&client, &origin.url("/")).await.2.contains("fwd=uri-miss"));
+}
+
+#[tokio::test]
+async fn a_truncated_body_is_an_error_and_is_not_stored() {
+    let cut = || vec![Ok(bytes(1000)), Err(io::ErrorKind::BrokenPipe.into())];
+    for headers in [
+        &[("cache-control", "max-age=60")][..],
+        &[("cache-control", "max-age=60"), ("content-length", "2000")],
+    ] {
+        let headers = headers.to_vec();
+        let origin = Origin::start(move |_| respond(200, &headers, "").map(|_| pieces(cut()))).await;
+        let (client, _) = client();
+        for _ in 0..2 {
+            let response = client.get(origin.url("/")).send().await.unwrap();
+            assert!(response.bytes().await.is_err());
+        }
+        assert_eq!(origin.count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_passes_and_is_not_stored() {
+    let origin = Origin::start(|_| fresh(bytes(5000))).await;
+    let (cache, _) = cache(Policy::rfc9111().max_body(4999));
+    let client = ClientBuilder::new(cache).build().unwrap();
+    for _ in 0..2 {
+        assert!(get(&client, &origin.url("/")).await.1 == bytes(5000), "the body is another one");
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn a_known_length_stays_known_and_its_last_byte_means_stored() {
+    let origin = Origin::start(|_| fresh(bytes(300_000))).await;
+    let (client, _) = client();
+    let mut response = client.get(origin.url("/")).send().await.unwrap();
+    assert_eq!(response.content_length(), Some(300_000));
+    let mut read = 0;
+    while read < 300_000 {
+        read += response.chunk().await.unwrap().unwrap().len();
+    }
+    assert_eq!(get(&client, &origin.url("/")).await.2, "lacre; hit; ttl=60");
+    drop(response);
+}
+
+#[tokio::test]
+async fn a_response_without_a_body_is_stored_though_nobody_reads_it() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/204" => respond(204, &[("cache-control", "max-age=60")], ""),
+        _ => fresh(""),
+    })
+    .await;
+    let (client, _) = client();
+    for path in ["/204", "/empty"] {
+        drop(client.get(origin.url(path)).send().await.unwrap());
+        let (_, body, did) = get(&client, &origin.url(path)).await;
+        assert_eq!((body.len(), did.as_str()), (0, "lacre; hit; ttl=60"), "{path}");
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_is_the_network_s() {
+    let origin = Origin::start(|_| fresh("body")).await;
+    let (client, _) = client();
+    let (head, body, _) = whole(client.head(origin.url("/")).send().await.unwrap()).await;
+    assert_eq!((head.headers["content-length"].as_bytes(), body.len()), (&b"4"[..], 0));
+    assert_eq!(get(&client, &origin.url("/")).await.1, "body");
+}
+
+#[tokio::test]
+async fn a_streamed_request_is_sent_whole_and_not_looked_up() {
+    let origin = Origin::start(|request| fresh(request.body.clone())).await;
+    let (client, _) = client();
+    for method in [Method::GET, Method::POST] {
+        let body = reqwest::Body::wrap(String::from("streamed"));
+        let request = client.request(method, origin.url("/")).body(body);
+        let (_, body, did) = whole(request.send().await.unwrap()).await;
+        assert_eq!(body, "streamed");
+        assert!(!did.contains("stored"), "{did}");
+    }
+}

@@ -1,0 +1,172 @@
+//! The rules as they show through the client: hits, validation, variants, invalidation, stale answers.
+
+use crate::origin::{Origin, client, did, fresh, get, respond, whole};
+use http::{HeaderValue, Method, StatusCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_hit_is_the_network_s_answer_byte_for_byte() {
+    let origin = Origin::start(|_| {
+        let mut response = fresh("hello\r\n\0\u{ff}");
+        response.headers_mut().insert("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
+        response.headers_mut().append("x-twice", HeaderValue::from_static("1"));
+        response.headers_mut().append("x-twice", HeaderValue::from_static("2"));
+        response
+    })
+    .await;
+    let (client, _) = client();
+    let url = origin.url("/a?b#c");
+    let missed = client.get(&url).send().await.unwrap();
+    assert_eq!(missed.url().as_str(), url);
+    let (network, network_body, miss) = whole(missed).await;
+    let cached = client.get(&url).send().await.unwrap();
+    assert_eq!(cached.url().as_str(), url);
+    let (mut cached, cached_body, hit) = whole(cached).await;
+    assert_eq!(miss, "lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored");
+    assert_eq!(hit, "lacre; hit; ttl=60");
+    assert_eq!(cached.headers.remove("age").unwrap(), "0");
+    assert_eq!(cached.headers, network.headers);
+    assert_eq!((cached.status, cached.version, cached_body), (network.status, network.version, network_body));
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_stale_response_is_validated_and_served_again() {
+    let origin = Origin::start(|request| {
+        let headers = [("cache-control", "max-age=10"), ("etag", "\"1\"")];
+        match request.header("if-none-match") {
+            Some("\"1\"") => respond(304, &headers, ""),
+            _ => respond(200, &headers, "body"),
+        }
+    })
+    .await;
+    let (client, clock) = client();
+    get(&client, &origin.url("/")).await;
+    clock.advance(Duration::from_secs(20));
+    let (head, body, validated) = get(&client, &origin.url("/")).await;
+    assert_eq!((head.status, &body[..]), (StatusCode::OK, &b"body"[..]));
+    assert_eq!(validated, "lacre; fwd=stale; fwd-status=304; ttl=10; stored");
+    let (_, body, hit) = get(&client, &origin.url("/")).await;
+    assert_eq!((&body[..], hit.as_str()), (&b"body"[..], "lacre; hit; ttl=10"));
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn a_confirmation_of_something_else_is_asked_again_without_conditions() {
+    let origin = Origin::start(|request| {
+        if request.header("if-none-match").is_some() {
+            return respond(304, &[("etag", "\"2\"")], "");
+        }
+        respond(200, &[("cache-control", "max-age=10"), ("etag", "\"1\"")], "body")
+    })
+    .await;
+    let (client, clock) = client();
+    get(&client, &origin.url("/")).await;
+    clock.advance(Duration::from_secs(20));
+    let (head, body, _) = get(&client, &origin.url("/")).await;
+    assert_eq!((head.status, &body[..]), (StatusCode::OK, &b"body"[..]));
+    assert_eq!(origin.count(), 3);
+}
+
+#[tokio::test]
+async fn variants_are_kept_apart() {
+    let origin = Origin::start(|request| {
+        let language = request.header("accept-language").unwrap_or("none").to_owned();
+        respond(200, &[("cache-control", "max-age=60"), ("vary", "accept-language")], language)
+    })
+    .await;
+    let (client, _) = client();
+    for _ in 0..2 {
+        for language in ["de", "fr"] {
+            let request = client.get(origin.url("/")).header("accept-language", language);
+            assert_eq!(whole(request.send().await.unwrap()).await.1, language);
+        }
+        assert_eq!(get(&client, &origin.url("/")).await.1, "none");
+    }
+    assert_eq!(origin.count(), 3);
+}
+
+#[tokio::test]
+async fn a_successful_post_invalidates() {
+    let origin = Origin::start(|_| fresh("body")).await;
+    let (client, _) = client();
+    get(&client, &origin.url("/")).await;
+    let posted = client.post(origin.url("/")).body("form").send().await.unwrap();
+    assert_eq!(did(&posted), "lacre; fwd=method; fwd-status=200");
+    let (_, _, again) = get(&client, &origin.url("/")).await;
+    assert!(again.contains("fwd=uri-miss"), "{again}");
+    let seen = origin.seen();
+    assert_eq!(seen.len(), 3);
+    assert_eq!((&seen[1].method, &seen[1].body[..]), (&Method::POST, &b"form"[..]));
+}
+
+#[tokio::test]
+async fn an_origin_that_is_gone_leaves_stale_answers_to_serve() {
+    let mut origin = Origin::start(|_| fresh("body")).await;
+    let (client, clock) = client();
+    get(&client, &origin.url("/")).await;
+    clock.advance(Duration::from_secs(3600));
+    origin.stop().await;
+    let (_, body, stale) = get(&client, &origin.url("/")).await;
+    assert_eq!(
+        (&body[..], stale.as_str()),
+        (&b"body"[..], "lacre; fwd=stale; ttl=-3540; detail=stale-if-error")
+    );
+    let failure = client.get(origin.url("/never-seen")).send().await.unwrap_err();
+    assert!(failure.is_connect(), "the client's own error: {failure}");
+}
+
+#[tokio::test]
+async fn a_response_is_refreshed_once_in_the_background() {
+    let answered = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| {
+        let headers = [("cache-control", "max-age=10, stale-while-revalidate=60")];
+        respond(200, &headers, answered.fetch_add(1, Ordering::SeqCst).to_string())
+    })
+    .await;
+    let (client, clock) = client();
+    get(&client, &origin.url("/")).await;
+    clock.advance(Duration::from_secs(20));
+    for _ in 0..3 {
+        // Nothing else runs between these, as the test has one thread and they never wait.
+        let (_, body, stale) = get(&client, &origin.url("/")).await;
+        assert_eq!(
+            (&body[..], stale.as_str()),
+            (&b"0"[..], "lacre; hit; ttl=-10; detail=stale-while-revalidate")
+        );
+    }
+    origin.asked(2).await;
+    let fresh = loop {
+        let (_, body, did) = get(&client, &origin.url("/")).await;
+        if did == "lacre; hit; ttl=10" {
+            break body;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((&fresh[..], origin.count()), (&b"1"[..], 2));
+}
+
+#[tokio::test]
+async fn head_is_answered_from_get() {
+    let origin = Origin::start(|_| fresh("body")).await;
+    let (client, _) = client();
+    get(&client, &origin.url("/")).await;
+    let (head, body, hit) = whole(client.head(origin.url("/")).send().await.unwrap()).await;
+    assert_eq!(
+        (&head.headers["content-length"], body.len(), hit.as_str()),
+        (&HeaderValue::from(4), 0, "lacre; hit; ttl=60")
+    );
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_s_own_condition_is_answered_from_the_cache() {
+    let origin =
+        Origin::start(|_| respond(200, &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body")).await;
+    let (client, _) = client();
+    get(&client, &origin.url("/")).await;
+    let request = client.get(origin.url("/")).header("if-none-match", "\"1\"");
+    let (head, body, _) = whole(request.send().await.unwrap()).await;
+    assert_eq!((head.status, body.len(), origin.count()), (StatusCode::NOT_MODIFIED, 0, 1));
+}

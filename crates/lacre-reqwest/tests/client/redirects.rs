@@ -1,0 +1,104 @@
+//! Redirects: followed above the cache, so that each hop is a request of its own.
+
+use crate::origin::{Origin, client, fresh, get, pieces, respond, whole};
+use http::Method;
+use lacre_reqwest::TooManyRedirects;
+use std::time::Duration;
+
+#[tokio::test]
+async fn each_hop_is_stored_by_its_own_rules() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/start" => respond(301, &[("location", "/brief")], "moved"),
+        "/brief" => respond(302, &[("location", "/end"), ("cache-control", "max-age=5")], "moved, for now"),
+        "/end" => respond(200, &[("cache-control", "max-age=60")], "end"),
+        path => panic!("nobody asks for {path}"),
+    })
+    .await;
+    let (client, clock) = client();
+    let ask = || client.get(origin.url("/start")).send();
+    let first = ask().await.unwrap();
+    assert_eq!(first.url().as_str(), origin.url("/end"));
+    assert_eq!(whole(first).await.1, "end");
+    assert_eq!(origin.count(), 3);
+    let second = ask().await.unwrap();
+    assert_eq!(second.url().as_str(), origin.url("/end"));
+    assert_eq!(whole(second).await.2, "lacre; hit; ttl=60");
+    // A 301 without explicit freshness or a validator is of no use to a cache; the other two were hits.
+    let paths = |from: usize| origin.seen()[from..].iter().map(|seen| seen.path.clone()).collect::<Vec<_>>();
+    assert_eq!(paths(3), ["/start"]);
+    clock.advance(Duration::from_secs(10));
+    ask().await.unwrap();
+    assert_eq!(paths(4), ["/start", "/brief"]);
+}
+
+#[tokio::test]
+async fn a_loop_ends_with_an_error() {
+    let origin =
+        Origin::start(|_| respond(302, &[("location", "/"), ("cache-control", "no-store")], "")).await;
+    let (client, _) = client();
+    let error = client.get(origin.url("/")).send().await.unwrap_err();
+    let reqwest_middleware::Error::Middleware(cause) = error else { panic!("{error}") };
+    assert_eq!(cause.downcast_ref::<TooManyRedirects>(), Some(&TooManyRedirects));
+    assert_eq!(origin.count(), 11);
+}
+
+#[tokio::test]
+async fn a_redirected_form_becomes_get_and_a_repeated_one_keeps_its_body() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/303" => respond(303, &[("location", "/end")], ""),
+        "/307" => respond(307, &[("location", "/end")], ""),
+        _ => fresh("end"),
+    })
+    .await;
+    let (client, _) = client();
+    for (path, method, body) in [("/303", Method::GET, ""), ("/307", Method::POST, "form")] {
+        client.post(origin.url(path)).body("form").send().await.unwrap();
+        let last = origin.seen().pop().unwrap();
+        assert_eq!((last.method, &last.body[..]), (method, body.as_bytes()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_stay_with_their_origin() {
+    let other = Origin::start(|_| fresh("elsewhere")).await;
+    let target = other.url("/");
+    let origin = Origin::start(move |_| respond(302, &[("location", &target)], "")).await;
+    let (client, _) = client();
+    let request = client.get(origin.url("/")).bearer_auth("1").header("x-api-key", "2").header("x-else", "3");
+    request.send().await.unwrap();
+    let (first, last) = (origin.seen().remove(0), other.seen().remove(0));
+    assert_eq!(first.header("authorization"), Some("Bearer 1"));
+    assert_eq!(
+        (last.header("authorization"), last.header("x-api-key"), last.header("x-else")),
+        (None, None, Some("3"))
+    );
+    assert_eq!(last.header("referer"), None);
+}
+
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere_is_the_answer() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/missing" => respond(302, &[], "missing"),
+        _ => respond(302, &[("location", "mailto:nobody")], "mail"),
+    })
+    .await;
+    let (client, _) = client();
+    for path in ["/missing", "/mail"] {
+        let (head, body, _) = get(&client, &origin.url(path)).await;
+        assert_eq!((head.status.as_u16(), &body[..]), (302, path[1..].as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_with_an_endless_body_is_followed() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/" => {
+            let body = (0..1000).map(|_| Ok(vec![0; 1000].into())).collect();
+            respond(302, &[("location", "/end")], "").map(|_| pieces(body))
+        }
+        _ => fresh("end"),
+    })
+    .await;
+    let (client, _) = client();
+    assert_eq!(get(&client, &origin.url("/")).await.1, "end");
+}
