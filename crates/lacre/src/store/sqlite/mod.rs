@@ -5,15 +5,16 @@ mod fault;
 mod open;
 mod rows;
 mod schema;
+mod statements;
 
-use super::{Fut, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Store, Swept, Usage};
+use super::{Fut, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
 use crate::events::{Observer, Tracing};
 use crate::{Error, Trouble};
 use fault::Faulty;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use open::Place;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use schema::Identity;
 use std::fmt;
 use std::path::Path;
@@ -125,7 +126,7 @@ impl Sqlite {
         let kept = idle().pop();
         let connection = match kept {
             Some(connection) => connection,
-            None => open::connect(&self.place, &self.options)?,
+            None => open::connect_reader(&self.place, &self.options)?,
         };
         let result = work(&connection);
         let mut idle = idle();
@@ -151,21 +152,18 @@ impl Sqlite {
         })
     }
 
-    /// Takes old records away until the file holds no more than it may. `kept`, just written, stays.
-    fn make_room(
+    /// A write that adds: afterwards, old records make room for what is more than the store may hold. `kept` stays.
+    fn add<T>(
         &self,
-        transaction: &Transaction<'_>,
-        kept: Option<i64>,
+        kept: Option<&Key>,
         now: Timestamp,
-    ) -> Result<(), Error> {
-        while used_bytes(transaction)? > self.options.max_bytes {
-            let victim = old_record(transaction, kept, now)?.ok_or_else(|| {
-                Error::store(Trouble::Full, "the record does not fit into the store")
-                    .with_hint("allow the store more bytes")
-            })?;
-            delete(transaction, victim)?;
-        }
-        Ok(())
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.write(|transaction| {
+            let done = work(transaction)?;
+            statements::make_room(transaction, self.options.max_bytes, kept, now)?;
+            Ok(done)
+        })
     }
 
     /// Brings everything from the log into the file and empties the log: what was removed is then in neither.
@@ -180,153 +178,26 @@ impl Sqlite {
         Ok(())
     }
 
-    fn get_now(&self, key: &Key, visit: OnRecord<'_>) -> Result<bool, Error> {
-        self.read(|connection| {
-            with_record(connection, rows::row_id(key), |there, record| {
-                let found = there == *key;
-                if found {
-                    visit(record);
-                }
-                found
-            })
-        })
-        .map(|found| found.unwrap_or(false))
-    }
-
-    fn put_now(&self, key: &Key, record: Record<'_>) -> Result<(), Error> {
-        let id = rows::row_id(key);
-        self.write(|transaction| {
-            let written = transaction
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO slot (id, key, body, chunks, expires, written, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )
-                .and_then(|mut statement| {
-                    let Record { body, chunks, expires, written, sealed } = record;
-                    let (expires, written) = (expires.as_millis(), written.as_millis());
-                    statement.execute(params![id, key.as_bytes(), rows::body_column(body.as_ref()), chunks, expires, written, sealed])
-                })
-                .or_fail()?;
-            must_have_written(written)?;
-            self.make_room(transaction, Some(id), record.written)
-        })
-    }
-
-    fn touch_now(&self, key: &Key, body: BodyId, record: Record<'_>) -> Result<bool, Error> {
-        let id = rows::row_id(key);
-        self.write(|transaction| {
-            let written = transaction
-                .prepare_cached(
-                    "UPDATE slot SET body = ?4, chunks = ?5, expires = ?6, written = ?7, sealed = ?8 WHERE id = ?1 AND key = ?2 AND body = ?3",
-                )
-                .and_then(|mut statement| {
-                    let Record { body: named, chunks, expires, written, sealed } = record;
-                    let (expires, written) = (expires.as_millis(), written.as_millis());
-                    let named = rows::body_column(named.as_ref());
-                    statement.execute(params![id, key.as_bytes(), body.as_bytes(), named, chunks, expires, written, sealed])
-                })
-                .or_fail()?;
-            self.make_room(transaction, Some(id), record.written)?;
-            Ok(written == 1)
-        })
-    }
-
-    fn scan_now(&self, after: Option<Key>, limit: usize, visit: OnRow<'_>) -> Result<Option<Key>, Error> {
-        let from = match after {
-            None => i64::MIN,
-            Some(key) => match rows::row_id(&key).checked_add(1) {
-                Some(from) => from,
-                None => return Ok(None),
-            },
-        };
-        self.read(|connection| {
-            let ids = ids(
-                connection,
-                "SELECT id FROM slot WHERE id >= ?1 ORDER BY id LIMIT ?2",
-                params![from, limit as i64],
-            )?;
-            for id in &ids {
-                // Each row by itself, so that one that cannot be read does not end the page.
-                let lent = with_record(connection, *id, |key, record| {
-                    // A row under another row's number can never be found: it did not get there by us.
-                    let (key, record) = if rows::row_id(&key) == *id {
-                        (key, Ok(record))
-                    } else {
-                        (rows::key_of(*id), Err(fault::broken("lies where its key does not belong")))
-                    };
-                    visit(Row { key, record });
-                });
-                if let Err(error) = lent {
-                    visit(Row { key: rows::key_of(*id), record: Err(error) });
-                }
-            }
-            Ok(ids.last().filter(|_| ids.len() == limit).map(|id| rows::key_of(*id)))
-        })
-    }
-
     fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
         let mut swept = Swept::default();
-        let mut from = i64::MIN;
-        loop {
-            let last = self.write(|transaction| {
-                let expired = "SELECT id FROM slot WHERE id >= ?1 AND expires < ?2 ORDER BY id LIMIT ?3";
-                let ids = ids(transaction, expired, params![from, now.as_millis(), BATCH as i64])?;
-                for id in &ids {
-                    swept.chunks += delete(transaction, *id)?.unwrap_or(0);
+        let mut from = Some(i64::MIN);
+        while let Some(id) = from {
+            from = self.write(|transaction| {
+                let expired = statements::expired(transaction, id, now, BATCH)?;
+                for id in &expired {
+                    swept.chunks += statements::delete(transaction, *id)?.unwrap_or(0);
                 }
-                swept.records += ids.len() as u64;
-                Ok(ids.last().copied().filter(|_| ids.len() == BATCH))
+                swept.records += expired.len() as u64;
+                Ok(expired.last().filter(|_| expired.len() == BATCH).and_then(|last| last.checked_add(1)))
             })?;
-            match last.and_then(|last| last.checked_add(1)) {
-                Some(next) => from = next,
-                None => break,
-            }
         }
         loop {
-            let orphans = self.write(|transaction| {
-                let old = now.minus(ORPHAN_AGE).as_millis();
-                transaction
-                    .prepare_cached(
-                        "DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE written < ?1 AND body NOT IN \
-                         (SELECT body FROM slot WHERE chunks > 0 AND typeof(body) = 'blob') LIMIT ?2)",
-                    )
-                    .and_then(|mut statement| statement.execute(params![old, BATCH as i64]))
-                    .or_fail()
-            })?;
+            let orphans = self.write(|transaction| statements::delete_orphans(transaction, now, BATCH))?;
             swept.chunks += orphans as u64;
             if orphans < BATCH {
                 return Ok(swept);
             }
         }
-    }
-
-    fn stage_now(&self, body: BodyId, index: u32, sealed: &[u8], now: Timestamp) -> Result<(), Error> {
-        self.write(|transaction| {
-            let written = transaction
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO chunk (id, body, n, written, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
-                )
-                .and_then(|mut statement| {
-                    let id = rows::chunk_id(body, index);
-                    statement.execute(params![id, body.as_bytes(), index, now.as_millis(), sealed])
-                })
-                .or_fail()?;
-            must_have_written(written)?;
-            self.make_room(transaction, None, now)
-        })
-    }
-
-    fn chunk_now(&self, body: BodyId, index: u32, visit: OnChunk<'_>) -> Result<bool, Error> {
-        self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT body, n, sealed FROM chunk WHERE id = ?1").or_fail()?;
-            let mut found = statement.query([rows::chunk_id(body, index)]).or_fail()?;
-            let Some(row) = found.next().or_fail()? else { return Ok(false) };
-            if rows::blob(row, 0)? != body.as_bytes() || rows::integer(row, 1)? != i64::from(index) {
-                return Ok(false);
-            }
-            visit(rows::blob(row, 2)?);
-            Ok(true)
-        })
     }
 
     fn clear_now(&self) -> Result<(), Error> {
@@ -342,25 +213,35 @@ impl Store for Sqlite {
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
-        Box::pin(async move { self.get_now(key, visit) })
+        Box::pin(async move { self.read(|connection| statements::lend_record(connection, key, visit)) })
     }
 
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()> {
-        Box::pin(async move { self.put_now(key, record) })
+        Box::pin(async move {
+            self.add(Some(key), record.written, |transaction| statements::insert(transaction, key, record))
+        })
     }
 
     fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool> {
-        Box::pin(async move { self.touch_now(key, body, record) })
+        Box::pin(async move {
+            self.add(Some(key), record.written, |transaction| {
+                statements::update(transaction, key, body, record)
+            })
+        })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool> {
-        Box::pin(
-            async move { self.write(|transaction| Ok(delete(transaction, rows::row_id(key))?.is_some())) },
-        )
+        Box::pin(async move {
+            self.write(|transaction| Ok(statements::delete(transaction, rows::row_id(key))?.is_some()))
+        })
     }
 
     fn scan<'a>(&'a self, after: Option<Key>, limit: usize, visit: OnRow<'a>) -> Fut<'a, Option<Key>> {
-        Box::pin(async move { self.scan_now(after, limit, visit) })
+        Box::pin(async move {
+            let from = after.map_or(Some(i64::MIN), |key| rows::row_id(&key).checked_add(1));
+            let Some(from) = from else { return Ok(None) };
+            self.read(|connection| statements::lend_rows(connection, from, limit, visit))
+        })
     }
 
     fn sweep(&self, now: Timestamp) -> Fut<'_, Swept> {
@@ -368,11 +249,15 @@ impl Store for Sqlite {
     }
 
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
-        Box::pin(async move { self.stage_now(body, index, sealed, now) })
+        Box::pin(async move {
+            self.add(None, now, |transaction| statements::insert_chunk(transaction, body, index, sealed, now))
+        })
     }
 
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
-        Box::pin(async move { self.chunk_now(body, index, visit) })
+        Box::pin(
+            async move { self.read(|connection| statements::lend_chunk(connection, body, index, visit)) },
+        )
     }
 
     fn clear(&self) -> Fut<'_, ()> {
@@ -380,12 +265,7 @@ impl Store for Sqlite {
     }
 
     fn usage(&self) -> Fut<'_, Usage> {
-        Box::pin(async move {
-            self.read(|connection| {
-                let records = number(connection, "SELECT count(*) FROM slot")?;
-                Ok(Usage { records, bytes: used_bytes(connection)? })
-            })
-        })
+        Box::pin(async move { self.read(statements::usage) })
     }
 
     fn inspect(&self) -> Fut<'_, Vec<String>> {
@@ -406,93 +286,6 @@ impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sqlite").field("id", &self.id).field("place", &self.place).finish_non_exhaustive()
     }
-}
-
-/// Lends the record of row `id`, with the key that it claims; `None`: there is no such row.
-fn with_record<T>(
-    connection: &Connection,
-    id: i64,
-    lend: impl FnOnce(Key, Record<'_>) -> T,
-) -> Result<Option<T>, Error> {
-    let mut statement = connection.prepare_cached(rows::RECORD).or_fail()?;
-    let mut found = statement.query([id]).or_fail()?;
-    let Some(row) = found.next().or_fail()? else { return Ok(None) };
-    let (key, record) = rows::record(row)?;
-    Ok(Some(lend(key, record)))
-}
-
-/// Takes row `id` away with the chunks it names, as far as its columns make sense. Returns how many; `None`: there was no such row.
-fn delete(transaction: &Transaction<'_>, id: i64) -> Result<Option<u64>, Error> {
-    let named = transaction
-        .prepare_cached("DELETE FROM slot WHERE id = ?1 RETURNING body, chunks")
-        .and_then(|mut statement| statement.query_row([id], |row| Ok(rows::chunks_named(row))).optional())
-        .or_fail()?;
-    let Some(named) = named else { return Ok(None) };
-    let Some((body, count @ 1..)) = named else { return Ok(Some(0)) };
-    let mut statement =
-        transaction.prepare_cached("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2 AND body = ?3").or_fail()?;
-    let (first, last) = (rows::chunk_id(body, 0), rows::chunk_id(body, count - 1));
-    // Ranges and not each number, since the count is only a claim. Numbers wrap around.
-    let ranges = if first <= last { [(first, last), (1, 0)] } else { [(first, i64::MAX), (i64::MIN, last)] };
-    let mut deleted = 0;
-    for (first, last) in ranges {
-        deleted += statement.execute(params![first, last, body.as_bytes()]).or_fail()?;
-    }
-    Ok(Some(deleted as u64))
-}
-
-/// The oldest of a few records picked at random, an expired one before all others. Row ids are digests, so a run of
-/// neighbours is a fair sample, and no index has to be kept up to date for it.
-fn old_record(
-    transaction: &Transaction<'_>,
-    kept: Option<i64>,
-    now: Timestamp,
-) -> Result<Option<i64>, Error> {
-    let random = getrandom::u64().map_err(|error| {
-        Error::store(Trouble::Failed, "the system yields no random bytes").with_source(error)
-    })?;
-    let mut statement = transaction
-        .prepare_cached(
-            "SELECT id FROM (SELECT id, expires, written FROM slot WHERE id >= ?1 AND id IS NOT ?2 ORDER BY id LIMIT 16) \
-             ORDER BY expires >= ?3, written LIMIT 1",
-        )
-        .or_fail()?;
-    for from in [random.cast_signed(), i64::MIN] {
-        let oldest = statement
-            .query_row(params![from, kept, now.as_millis()], |row| row.get(0))
-            .optional()
-            .or_fail()?;
-        if oldest.is_some() {
-            return Ok(oldest);
-        }
-    }
-    Ok(None)
-}
-
-/// Bytes of the pages that hold something.
-fn used_bytes(connection: &Connection) -> Result<u64, Error> {
-    let pages = number(connection, "PRAGMA page_count")?;
-    let free = number(connection, "PRAGMA freelist_count")?;
-    Ok(pages.saturating_sub(free) * number(connection, "PRAGMA page_size")?)
-}
-
-fn number(connection: &Connection, sql: &str) -> Result<u64, Error> {
-    let number: i64 = connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-        .or_fail()?;
-    Ok(number.unsigned_abs())
-}
-
-fn ids(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<i64>, Error> {
-    let mut statement = connection.prepare_cached(sql).or_fail()?;
-    let ids = statement.query_map(params, |row| row.get(0)).or_fail()?;
-    ids.collect::<Result<_, _>>().or_fail()
-}
-
-/// Whoever can edit the file could make a write come to nothing; that must not look like success.
-fn must_have_written(rows: usize) -> Result<(), Error> {
-    if rows == 1 { Ok(()) } else { Err(fault::unusable("a write to the store had no effect")) }
 }
 
 #[cfg(test)]

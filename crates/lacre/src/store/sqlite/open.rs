@@ -21,8 +21,9 @@ use std::time::Duration;
 /// How long to wait for the lock of another process.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longer than any row we write: a planted giant is refused before it is read (sealing, property 17).
-const LONGEST: i32 = 16 << 20;
+/// Longer than any row we write, and all that a reader accepts: a planted giant is refused before it is read (sealing, property 17).
+/// The writer must get past giants to remove them; its statements read no column before they looked at its type and length.
+pub(super) const LONGEST: i32 = 16 << 20;
 
 /// What an idle write-ahead log may keep on disk.
 const LOG_LIMIT: i64 = 16 << 20;
@@ -56,11 +57,8 @@ struct Started {
 
 impl Started {
     fn finish(self, place: Place, options: Options) -> Sqlite {
-        let (writer, idle) = match place.access {
-            Access::ReadWrite => (Some(Mutex::new(self.first)), Vec::new()),
-            _ => (None, vec![self.first]),
-        };
-        Sqlite { id: self.id, place, options, writer, idle: Mutex::new(idle) }
+        let writer = (place.access == Access::ReadWrite).then(|| Mutex::new(self.first));
+        Sqlite { id: self.id, place, options, writer, idle: Mutex::default() }
     }
 }
 
@@ -85,8 +83,15 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
     }
 }
 
+/// A connection for reading records.
+pub(super) fn connect_reader(place: &Place, options: &Options) -> Result<Connection, Error> {
+    let connection = connect(place, options)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST).or_fail()?;
+    Ok(connection)
+}
+
 /// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema.
-pub(super) fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
+fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
     let base = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = match place.access {
         Access::ReadWrite => {
@@ -108,7 +113,6 @@ pub(super) fn connect(place: &Place, options: &Options) -> Result<Connection, Er
     ] {
         connection.set_db_config(setting, on).or_fail()?;
     }
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST).or_fail()?;
     let mmap = i64::try_from(options.mapped).unwrap_or(i64::MAX);
     for (pragma, value) in [
         ("cell_size_check", 1),

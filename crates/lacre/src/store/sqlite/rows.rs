@@ -8,9 +8,6 @@ use lacre_seal::BodyId;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-/// The columns of `slot` in the order that [`record`] reads them.
-pub(super) const RECORD: &str = "SELECT key, body, chunks, expires, written, sealed FROM slot WHERE id = ?1";
-
 /// The row that belongs to a key.
 pub(super) fn row_id(key: &Key) -> i64 {
     first_eight(key.as_bytes())
@@ -37,7 +34,7 @@ pub(super) fn body_column(body: Option<&BodyId>) -> &[u8] {
     body.map_or(&[], |body| body.as_bytes())
 }
 
-/// The record of a row of [`RECORD`], and its key.
+/// The record of a row with the columns key, body, chunks, expires, written, sealed; and its key.
 pub(super) fn record<'r>(row: &'r Row<'_>) -> Result<(Key, Record<'r>), Error> {
     let key = array(blob(row, 0)?, "a key").map(Key::from_bytes)?;
     let record = Record {

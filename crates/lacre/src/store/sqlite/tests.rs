@@ -1,6 +1,58 @@
+//! "SQLite as a hostile file": each test plants one thing and is named after the property that survives it.
+
 use super::*;
 use crate::store::{StoreExt, suite};
-use crate::{ErrorKind, wait};
+use crate::{ErrorKind, Event, wait};
+use rusqlite::params;
+use rusqlite::types::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+fn place() -> (TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("cache.sqlite");
+    (root, file)
+}
+
+/// A store of `count` records, closed.
+fn stored(count: u8) -> (TempDir, PathBuf) {
+    let (root, file) = place();
+    let store = Sqlite::open(&file).unwrap();
+    for n in 0..count {
+        wait(store.put(&key(n), record(&[n; 100]))).unwrap();
+    }
+    wait(store.close()).unwrap();
+    (root, file)
+}
+
+/// Runs SQL as somebody would who can write the file, with every safeguard off.
+fn plant(file: &Path, sql: &str) {
+    Connection::open(file).unwrap().execute_batch(sql).unwrap();
+}
+
+fn key(n: u8) -> Key {
+    Key::from_bytes([n; 32])
+}
+
+fn record(sealed: &[u8]) -> Record<'_> {
+    Record { body: None, chunks: 0, expires: NOW.plus(Duration::from_secs(60)), written: NOW, sealed }
+}
+
+fn sealed(store: &Sqlite, n: u8) -> Option<Vec<u8>> {
+    wait(store.fetch(&key(n))).unwrap().map(|record| record.sealed.to_vec())
+}
+
+fn refusal(file: &Path) -> (Trouble, Error) {
+    let error = Sqlite::open(file).unwrap_err();
+    let ErrorKind::Store(trouble) = error.kind() else { panic!("{error:?}") };
+    assert!(error.hint().is_some(), "{error:?} has no remedy");
+    assert!(!error.to_string().contains('\n'));
+    (trouble, error)
+}
 
 #[test]
 fn the_sqlite_store_passes_the_suite() {
@@ -10,4 +62,433 @@ fn the_sqlite_store_passes_the_suite() {
         count.set(count.get() + 1);
         Box::new(Sqlite::open(root.path().join(format!("{}.sqlite", count.get()))).unwrap())
     });
+}
+
+#[test]
+fn a_store_keeps_its_id_and_records_when_opened_again() {
+    let (_root, file) = place();
+    let id = {
+        let store = Sqlite::open(&file).unwrap();
+        wait(store.put(&key(1), record(b"kept"))).unwrap();
+        store.id()
+    };
+    let store = Sqlite::open(&file).unwrap();
+    assert_eq!(store.id(), id);
+    assert_eq!(sealed(&store, 1).unwrap(), b"kept");
+}
+
+#[test]
+fn planted_triggers_are_inert_and_reported() {
+    let (_root, file) = stored(1);
+    plant(
+        &file,
+        "CREATE TRIGGER pin BEFORE DELETE ON slot BEGIN SELECT RAISE(IGNORE); END;
+         CREATE TRIGGER swallow BEFORE INSERT ON slot BEGIN SELECT RAISE(IGNORE); END;
+         CREATE TRIGGER freeze BEFORE UPDATE ON slot BEGIN SELECT RAISE(ABORT, 'no'); END",
+    );
+    let store = Sqlite::open(&file).unwrap();
+    assert!(wait(store.remove(&key(0))).unwrap());
+    assert_eq!(sealed(&store, 0), None);
+    wait(store.put(&key(1), record(b"written"))).unwrap();
+    assert_eq!(sealed(&store, 1).unwrap(), b"written");
+    let findings = wait(store.inspect()).unwrap();
+    assert_eq!(findings.len(), 3);
+    assert!(findings[0].contains("trigger \"pin\" on \"slot\""), "{findings:?}");
+}
+
+#[test]
+fn a_trigger_planted_while_the_store_is_open_is_inert_too() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    plant(&file, "CREATE TRIGGER pin BEFORE DELETE ON slot BEGIN SELECT RAISE(IGNORE); END");
+    assert!(wait(store.remove(&key(0))).unwrap());
+    assert_eq!(sealed(&store, 0), None);
+    assert_eq!(wait(store.inspect()).unwrap().len(), 1);
+}
+
+#[test]
+fn planted_tables_and_views_are_inert_and_reported_in_one_printable_line_each() {
+    let (_root, file) = stored(1);
+    plant(&file, "CREATE TABLE \"x\n\u{1b}[31m\" (a); CREATE VIEW v AS SELECT * FROM slot");
+    let store = Sqlite::open(&file).unwrap();
+    assert!(sealed(&store, 0).is_some());
+    let findings = wait(store.inspect()).unwrap();
+    assert_eq!(findings.len(), 2);
+    assert!(findings.iter().all(|finding| finding.chars().all(|c| !c.is_control())), "{findings:?}");
+}
+
+#[test]
+fn a_view_in_the_place_of_a_table_is_refused() {
+    let (_root, file) = stored(1);
+    plant(&file, "ALTER TABLE slot RENAME TO hidden; CREATE VIEW slot AS SELECT * FROM hidden");
+    assert_eq!(refusal(&file).0, Trouble::Unusable);
+}
+
+#[test]
+fn a_table_of_ours_that_was_altered_is_refused() {
+    for sql in [
+        "ALTER TABLE slot ADD COLUMN extra",
+        "DROP TABLE chunk",
+        "DROP TABLE slot; CREATE TABLE slot (id INTEGER PRIMARY KEY, key TEXT, body BLOB, chunks, expires, written, sealed CHECK (sealed != x'00'))",
+        "CREATE UNIQUE INDEX planted ON slot (written)",
+        "DELETE FROM meta",
+        "UPDATE meta SET value = 'sixteen letters!'",
+        "UPDATE meta SET value = x'00'",
+        "PRAGMA user_version = 0",
+    ] {
+        let (_root, file) = stored(1);
+        plant(&file, sql);
+        assert_eq!(refusal(&file).0, Trouble::Unusable, "{sql}");
+    }
+}
+
+#[test]
+fn garbage_foreign_newer_and_damaged_files_are_each_refused_and_left_as_they_are() {
+    let (_root, garbage) = place();
+    fs::write(
+        &garbage,
+        "these are not the bytes of a database, and there are enough of them to tell that ".repeat(100),
+    )
+    .unwrap();
+    let (_root2, foreign) = place();
+    plant(&foreign, "CREATE TABLE responses (key, value); INSERT INTO responses VALUES (1, 2)");
+    let (_root3, newer) = stored(1);
+    plant(&newer, "PRAGMA user_version = 2");
+    let (_root4, damaged) = stored(1);
+    let mut bytes = fs::read(&damaged).unwrap();
+    bytes[100..108].fill(0xFF);
+    fs::write(&damaged, bytes).unwrap();
+    for (file, expected) in [
+        (garbage, Trouble::Unusable),
+        (foreign, Trouble::Unusable),
+        (newer, Trouble::TooNew),
+        (damaged, Trouble::Corrupt),
+    ] {
+        make_private(&file);
+        let before = fs::read(&file).unwrap();
+        assert_eq!(refusal(&file).0, expected, "{}", file.display());
+        assert_eq!(fs::read(&file).unwrap(), before);
+
+        let watch = Arc::new(Watch::default());
+        let store = Sqlite::options().set_aside_unusable().observer(watch.clone()).open(&file).unwrap();
+        wait(store.put(&key(1), record(b"goes on"))).unwrap();
+        assert_eq!(sealed(&store, 1).unwrap(), b"goes on");
+        let aside = watch.0.lock().unwrap().clone().expect("nobody was told");
+        assert_eq!(fs::read(&aside).unwrap(), before);
+        assert!(aside.file_name().unwrap().to_string_lossy().starts_with("cache.sqlite.set-aside-"));
+    }
+}
+
+#[derive(Debug, Default)]
+struct Watch(Mutex<Option<PathBuf>>);
+
+impl Observer for Watch {
+    fn notice(&self, event: Event<'_>) {
+        if let Event::SetAside { to, .. } = event {
+            *self.0.lock().unwrap() = Some(to.to_owned());
+        }
+    }
+}
+
+#[test]
+fn a_good_store_is_never_set_aside() {
+    let (_root, file) = stored(3);
+    let store = Sqlite::options().set_aside_unusable().open(&file).unwrap();
+    assert!(sealed(&store, 2).is_some());
+}
+
+#[test]
+fn a_value_of_another_type_or_size_is_refused_and_breaks_nothing_else() {
+    let other_values = [
+        ("key", Value::Text("x".repeat(32))),
+        ("key", Value::Blob(vec![1; 31])),
+        ("body", Value::Text(String::new())),
+        ("body", Value::Blob(vec![1; 15])),
+        ("chunks", Value::Real(0.5)),
+        ("chunks", Value::Integer(-1)),
+        ("chunks", Value::Integer(1 << 40)),
+        ("expires", Value::Text("soon".into())),
+        ("written", Value::Blob(vec![])),
+        ("sealed", Value::Text("readable".into())),
+        ("sealed", Value::Integer(7)),
+    ];
+    for (column, value) in other_values {
+        let (_root, file) = stored(5);
+        let changed = Connection::open(&file)
+            .unwrap()
+            .execute(&format!("UPDATE slot SET {column} = ?1 WHERE key = ?2"), params![value, [2_u8; 32]])
+            .unwrap();
+        assert_eq!(changed, 1);
+        let store = Sqlite::open(&file).unwrap();
+        let error = wait(store.fetch(&key(2))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Broken, "{column}: {error:?}");
+
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        wait(store.each(&mut |row| if row.record.is_ok() { good.push(row.key) } else { bad.push(row.key) }))
+            .unwrap();
+        assert_eq!((good.len(), bad.len()), (4, 1), "{column}");
+        assert!(wait(store.sweep(NOW)).is_ok());
+        assert!(wait(store.remove(&bad[0])).unwrap(), "{column}");
+        assert_eq!(wait(store.usage()).unwrap().records, 4);
+        wait(store.put(&key(2), record(b"healed"))).unwrap();
+        assert_eq!(sealed(&store, 2).unwrap(), b"healed");
+    }
+}
+
+#[test]
+fn a_row_under_another_rows_number_is_not_found_and_listed_as_broken() {
+    let (_root, file) = stored(2);
+    plant(&file, "UPDATE slot SET id = 77 WHERE id = 0");
+    let store = Sqlite::open(&file).unwrap();
+    assert_eq!(sealed(&store, 0), None);
+    let mut bad = Vec::new();
+    wait(store.each(&mut |row| bad.extend(row.record.err().map(|_| row.key)))).unwrap();
+    assert_eq!(bad.len(), 1);
+    assert!(wait(store.remove(&bad[0])).unwrap());
+}
+
+#[test]
+fn a_giant_planted_row_is_refused_unread_and_breaks_nothing_else() {
+    let (_root, file) = stored(3);
+    plant(&file, "UPDATE slot SET sealed = zeroblob(20000000) WHERE id = 72340172838076673");
+    let store = Sqlite::open(&file).unwrap();
+    assert_eq!(wait(store.fetch(&key(1))).unwrap_err().kind(), ErrorKind::Broken);
+    let (mut good, mut bad) = (0, 0);
+    wait(store.each(&mut |row| *if row.record.is_ok() { &mut good } else { &mut bad } += 1)).unwrap();
+    assert_eq!((good, bad), (2, 1));
+    assert!(wait(store.remove(&key(1))).unwrap());
+}
+
+#[test]
+fn a_claimed_number_of_chunks_costs_nothing_to_remove() {
+    let (_root, file) = stored(0);
+    let store = Sqlite::open(&file).unwrap();
+    let body = BodyId::from_bytes([0xFF; 16]);
+    wait(store.stage(body, 0, b"chunk", NOW)).unwrap();
+    wait(store.put(&key(1), Record { body: Some(body), chunks: u32::MAX, ..record(b"x") })).unwrap();
+    assert!(wait(store.remove(&key(1))).unwrap());
+    assert!(wait(store.fetch_chunk(body, 0)).unwrap().is_none());
+}
+
+#[test]
+fn removed_content_is_nowhere_in_the_files_once_the_store_is_closed() {
+    const SMALL: &[u8] = b"removed-secret-removed-secret";
+    for clear in [false, true] {
+        let (root, file) = place();
+        let store = Sqlite::open(&file).unwrap();
+        let large = SMALL.repeat(5000);
+        let body = BodyId::from_bytes([3; 16]);
+        for n in 0..20 {
+            wait(store.put(&key(n), record(if n % 2 == 0 { SMALL } else { &large }))).unwrap();
+        }
+        wait(store.stage(body, 0, &large, NOW)).unwrap();
+        wait(store.put(&key(20), Record { body: Some(body), chunks: 1, ..record(SMALL) })).unwrap();
+        wait(store.put(&key(21), record(b"stays"))).unwrap();
+        wait(store.close()).unwrap();
+        let found = |needle: &[u8]| {
+            fs::read_dir(root.path()).unwrap().any(|entry| {
+                let bytes = fs::read(entry.unwrap().path()).unwrap();
+                bytes.windows(needle.len()).any(|window| window == needle)
+            })
+        };
+        assert!(found(&SMALL[..14]), "the search would find nothing at all");
+        if clear {
+            wait(store.clear()).unwrap();
+        } else {
+            for n in 0..=20 {
+                wait(store.remove(&key(n))).unwrap();
+            }
+            wait(store.close()).unwrap();
+            assert!(found(b"stays"));
+        }
+        assert!(!found(&SMALL[..14]), "clear: {clear}");
+    }
+}
+
+#[test]
+fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
+    let (_root, file) = place();
+    let store = Sqlite::options().max_bytes(2 << 20).open(&file).unwrap();
+    for n in 0..200_u8 {
+        let expires = if n < 20 { NOW } else { Timestamp::MAX };
+        let written = NOW.plus(Duration::from_secs(1 + u64::from(n)));
+        // Spread over the numbers, as digests are.
+        let key = Key::from_bytes([n.wrapping_mul(0x4D); 32]);
+        wait(store.put(&key, Record { expires, written, ..record(&[n; 20_000]) })).unwrap();
+        assert!(wait(store.fetch(&key)).unwrap().is_some(), "what was just written stays");
+    }
+    let usage = wait(store.usage()).unwrap();
+    assert!(usage.bytes <= 2 << 20 && usage.records > 60, "{usage:?}");
+    let mut ages = Vec::new();
+    wait(store.each(&mut |row| ages.push(row.record.unwrap().sealed[0]))).unwrap();
+    assert!(ages.iter().all(|n| *n >= 20), "expired records went first: {ages:?}");
+    let recent = ages.iter().filter(|n| **n >= 100).count();
+    assert!(recent * 10 > ages.len() * 8, "mostly recent records are kept: {ages:?}");
+}
+
+#[test]
+fn what_can_never_fit_is_refused_and_nothing_is_lost() {
+    let (_root, file) = place();
+    let store = Sqlite::options().max_bytes(100_000).open(&file).unwrap();
+    wait(store.put(&key(1), record(b"small"))).unwrap();
+    let error = wait(store.put(&key(2), record(&[0; 200_000]))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+    assert_eq!(sealed(&store, 1).unwrap(), b"small");
+}
+
+#[test]
+fn a_full_disk_is_reported_and_loses_nothing() {
+    let (_root, file) = stored(2);
+    let store = Sqlite::open(&file).unwrap();
+    store.with_writer(|connection| connection.pragma_update(None, "max_page_count", 10).or_fail()).unwrap();
+    let error = wait(store.put(&key(9), record(&[9; 1 << 20]))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+    assert!(error.hint().is_some());
+    assert_eq!(sealed(&store, 9), None);
+    assert_eq!(sealed(&store, 0).unwrap(), [0; 100]);
+    wait(store.put(&key(3), record(b"still works"))).unwrap();
+    assert_eq!(sealed(&store, 3).unwrap(), b"still works");
+}
+
+#[test]
+fn a_lock_that_is_never_released_is_reported() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    store.with_writer(|connection| connection.busy_timeout(Duration::from_millis(20)).or_fail()).unwrap();
+    let other = Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = wait(store.put(&key(1), record(b"x"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Locked));
+    assert!(sealed(&store, 0).is_some(), "readers do not wait for writers");
+    other.execute_batch("ROLLBACK").unwrap();
+    wait(store.put(&key(1), record(b"x"))).unwrap();
+}
+
+#[test]
+fn a_store_opened_for_reading_reads_and_refuses_to_write() {
+    let (root, file) = stored(2);
+    let store = Sqlite::options().read_only().open(&file).unwrap();
+    assert_eq!(sealed(&store, 1).unwrap(), [1; 100]);
+    assert_eq!(wait(store.usage()).unwrap().records, 2);
+    for refused in [
+        wait(store.put(&key(1), record(b"x"))),
+        wait(store.remove(&key(1))).map(drop),
+        wait(store.sweep(NOW)).map(drop),
+        wait(store.clear()),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Store(Trouble::ReadOnly));
+    }
+    wait(store.close()).unwrap();
+    let absent = root.path().join("absent.sqlite");
+    assert!(Sqlite::options().read_only().open(&absent).is_err());
+    assert!(!absent.exists());
+}
+
+#[test]
+fn a_directory_in_the_place_of_the_file_is_refused() {
+    let (_root, file) = place();
+    fs::create_dir(&file).unwrap();
+    let (trouble, error) = refusal(&file);
+    assert_eq!(trouble, Trouble::Unusable);
+    assert!(error.to_string().contains("is a directory"), "{error}");
+}
+
+#[test]
+fn an_empty_file_becomes_a_store() {
+    let (_root, file) = place();
+    fs::write(&file, "").unwrap();
+    make_private(&file);
+    let store = Sqlite::open(&file).unwrap();
+    wait(store.put(&key(1), record(b"x"))).unwrap();
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) {}
+
+#[cfg(unix)]
+use unix::make_private;
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    pub(super) fn make_private(path: &Path) {
+        chmod(path, 0o600);
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn beside(file: &Path, suffix: &str) -> PathBuf {
+        file.with_file_name(format!("cache.sqlite{suffix}"))
+    }
+
+    #[test]
+    fn no_link_is_followed_to_the_file_or_its_companions() {
+        let (root, target) = stored(1);
+        let link = root.path().join("link.sqlite");
+        symlink(&target, &link).unwrap();
+        assert_eq!(refusal(&link).0, Trouble::Unusable);
+        let victim = root.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        for suffix in ["-wal", "-shm", "-journal"] {
+            symlink(&victim, beside(&target, suffix)).unwrap();
+            assert_eq!(refusal(&target).0, Trouble::Unusable, "{suffix}");
+            fs::remove_file(beside(&target, suffix)).unwrap();
+        }
+        let dangling = root.path().join("dangling.sqlite");
+        symlink(root.path().join("nowhere"), &dangling).unwrap();
+        assert_eq!(refusal(&dangling).0, Trouble::Unusable);
+        assert!(!root.path().join("nowhere").exists());
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert!(Sqlite::open(&target).is_ok());
+    }
+
+    #[test]
+    fn files_and_directories_that_others_can_write_are_refused_with_their_remedy() {
+        let (root, file) = stored(1);
+        for mode in [0o660, 0o606, 0o666] {
+            chmod(&file, mode);
+            let (trouble, error) = refusal(&file);
+            assert_eq!(trouble, Trouble::Unusable);
+            assert!(error.hint().unwrap().starts_with("chmod 600 "), "{error:?}");
+        }
+        chmod(&file, 0o600);
+        chmod(root.path(), 0o777);
+        assert!(refusal(&file).1.hint().unwrap().starts_with("chmod go-w "));
+        chmod(root.path(), 0o1777);
+        assert!(Sqlite::open(&file).is_ok(), "others cannot touch our files in a sticky directory");
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("NOT CHECKED: only root can give files away");
+            return;
+        }
+        const SOMEBODY: u32 = 12345;
+        let (root, file) = stored(1);
+        chown(&file, Some(SOMEBODY), None).unwrap();
+        assert!(refusal(&file).1.to_string().contains("another user"));
+        chown(&file, Some(0), None).unwrap();
+        chown(root.path(), Some(SOMEBODY), None).unwrap();
+        assert!(refusal(&file).1.to_string().contains("another user"));
+    }
+
+    #[test]
+    fn every_file_is_ours_alone_while_the_store_is_in_use() {
+        let (root, _) = place();
+        let file = root.path().join("made/on/the/way/cache.sqlite");
+        let store = Sqlite::open(&file).unwrap();
+        wait(store.put(&key(1), record(&[1; 100_000]))).unwrap();
+        for suffix in ["", "-wal", "-shm"] {
+            let mode = fs::metadata(beside(&file, suffix)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{suffix}");
+        }
+        let directory = file.parent().unwrap();
+        assert_eq!(fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(directory.join("CACHEDIR.TAG").exists() && directory.join(".gitignore").exists());
+    }
 }

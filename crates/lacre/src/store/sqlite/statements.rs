@@ -1,0 +1,268 @@
+//! Every statement that runs on a store, and what it means. Columns of rows that somebody else may have written are compared
+//! only after their type and length, which SQLite knows without reading them.
+
+use super::fault::{self, Faulty, broken};
+use super::open::LONGEST;
+use super::rows;
+use crate::store::{ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage};
+use crate::{Error, Trouble};
+use lacre_core::{Key, Timestamp};
+use lacre_seal::BodyId;
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
+
+pub(super) fn lend_record(connection: &Connection, key: &Key, visit: OnRecord<'_>) -> Result<bool, Error> {
+    let found = with_record(connection, rows::row_id(key), |there, record| {
+        let found = there == *key;
+        if found {
+            visit(record);
+        }
+        found
+    })?;
+    Ok(found.unwrap_or(false))
+}
+
+/// Lends up to `limit` rows from number `from` on; returns where to go on.
+pub(super) fn lend_rows(
+    connection: &Connection,
+    from: i64,
+    limit: usize,
+    visit: OnRow<'_>,
+) -> Result<Option<Key>, Error> {
+    const PAGE: &str = "SELECT id FROM slot WHERE id >= ?1 ORDER BY id LIMIT ?2";
+    let ids = ids(connection, PAGE, params![from, count(limit)])?;
+    for id in &ids {
+        // Each row by itself, so that one that cannot be read does not end the page.
+        let lent = with_record(connection, *id, |key, record| {
+            // A row under another key's number can never be found: it did not get there by us.
+            let ours = rows::row_id(&key) == *id;
+            let misplaced = || broken("lies where its key does not belong");
+            visit(Row {
+                key: if ours { key } else { rows::key_of(*id) },
+                record: ours.then_some(record).ok_or_else(misplaced),
+            });
+        });
+        if let Err(error) = lent {
+            visit(Row { key: rows::key_of(*id), record: Err(error) });
+        }
+    }
+    Ok(ids.last().filter(|_| ids.len() == limit).map(|id| rows::key_of(*id)))
+}
+
+pub(super) fn lend_chunk(
+    connection: &Connection,
+    body: BodyId,
+    index: u32,
+    visit: OnChunk<'_>,
+) -> Result<bool, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT body, n, sealed FROM chunk WHERE id = ?1").or_fail()?;
+    let mut found = statement.query([rows::chunk_id(body, index)]).or_fail()?;
+    let Some(row) = found.next().or_fail()? else { return Ok(false) };
+    if rows::blob(row, 0)? != body.as_bytes() || rows::integer(row, 1)? != i64::from(index) {
+        return Ok(false);
+    }
+    visit(rows::blob(row, 2)?);
+    Ok(true)
+}
+
+pub(super) fn insert(transaction: &Transaction<'_>, key: &Key, record: Record<'_>) -> Result<(), Error> {
+    const INSERT: &str = "INSERT OR REPLACE INTO slot (id, key, body, chunks, expires, written, sealed) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let Record { body, chunks, expires, written, sealed } = record;
+    let values = params![
+        rows::row_id(key),
+        key.as_bytes(),
+        rows::body_column(body.as_ref()),
+        chunks,
+        expires.as_millis(),
+        written.as_millis(),
+        readable(sealed)?
+    ];
+    must_be_one(execute(transaction, INSERT, values)?)
+}
+
+/// Replaces the record that names `body`; `false`: there is none.
+pub(super) fn update(
+    transaction: &Transaction<'_>,
+    key: &Key,
+    body: BodyId,
+    record: Record<'_>,
+) -> Result<bool, Error> {
+    const UPDATE: &str = "UPDATE slot SET body = ?4, chunks = ?5, expires = ?6, written = ?7, sealed = ?8 \
+                          WHERE id = ?1 AND length(key) = 32 AND key = ?2 AND length(body) = 16 AND body = ?3";
+    let Record { body: named, chunks, expires, written, sealed } = record;
+    let values = params![
+        rows::row_id(key),
+        key.as_bytes(),
+        body.as_bytes(),
+        rows::body_column(named.as_ref()),
+        chunks,
+        expires.as_millis(),
+        written.as_millis(),
+        readable(sealed)?
+    ];
+    Ok(execute(transaction, UPDATE, values)? == 1)
+}
+
+pub(super) fn insert_chunk(
+    transaction: &Transaction<'_>,
+    body: BodyId,
+    index: u32,
+    sealed: &[u8],
+    now: Timestamp,
+) -> Result<(), Error> {
+    const INSERT: &str =
+        "INSERT OR REPLACE INTO chunk (id, body, n, written, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let id = rows::chunk_id(body, index);
+    let values = params![id, body.as_bytes(), index, now.as_millis(), readable(sealed)?];
+    must_be_one(execute(transaction, INSERT, values)?)
+}
+
+/// Takes row `id` away with the chunks it names, as far as its columns make sense. Returns how many; `None`: there was no such row.
+pub(super) fn delete(transaction: &Transaction<'_>, id: i64) -> Result<Option<u64>, Error> {
+    const DELETE: &str = "DELETE FROM slot WHERE id = ?1 \
+                          RETURNING iif(typeof(body) = 'blob' AND length(body) = 16, body, NULL), \
+                          iif(typeof(chunks) = 'integer', chunks, NULL)";
+    const DELETE_CHUNKS: &str =
+        "DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2 AND length(body) = 16 AND body = ?3";
+    let named = transaction
+        .prepare_cached(DELETE)
+        .and_then(|mut statement| statement.query_row([id], |row| Ok(rows::chunks_named(row))).optional())
+        .or_fail()?;
+    let Some(named) = named else { return Ok(None) };
+    let Some((body, count @ 1..)) = named else { return Ok(Some(0)) };
+    let (first, last) = (rows::chunk_id(body, 0), rows::chunk_id(body, count - 1));
+    // Ranges and not each number, since the count is only a claim. Numbers wrap around.
+    let ranges = if first <= last { vec![(first, last)] } else { vec![(first, i64::MAX), (i64::MIN, last)] };
+    let mut deleted = 0;
+    for (first, last) in ranges {
+        deleted += execute(transaction, DELETE_CHUNKS, params![first, last, body.as_bytes()])?;
+    }
+    Ok(Some(deleted as u64))
+}
+
+/// Up to `limit` rows from number `from` on that expired before `now`.
+pub(super) fn expired(
+    connection: &Connection,
+    from: i64,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<i64>, Error> {
+    const EXPIRED: &str = "SELECT id FROM slot WHERE id >= ?1 AND typeof(expires) = 'integer' AND expires < ?2 \
+                           ORDER BY id LIMIT ?3";
+    ids(connection, EXPIRED, params![from, now.as_millis(), count(limit)])
+}
+
+/// Takes up to `limit` old chunks away that no record names; returns how many.
+pub(super) fn delete_orphans(
+    transaction: &Transaction<'_>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, Error> {
+    const DELETE: &str = "DELETE FROM chunk WHERE id IN (\
+                          SELECT id FROM chunk WHERE (typeof(written) != 'integer' OR written < ?1) AND (length(body) != 16 \
+                          OR body NOT IN (SELECT body FROM slot WHERE chunks > 0 AND typeof(body) = 'blob' AND length(body) = 16)) \
+                          LIMIT ?2)";
+    execute(transaction, DELETE, params![now.minus(ORPHAN_AGE).as_millis(), count(limit)])
+}
+
+/// Takes old records away until the file holds no more than `most` bytes. What lies under `kept` stays.
+pub(super) fn make_room(
+    transaction: &Transaction<'_>,
+    most: u64,
+    kept: Option<&Key>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    while used_bytes(transaction)? > most {
+        let victim = old_record(transaction, kept, now)?.ok_or_else(|| {
+            Error::store(Trouble::Full, "the record does not fit into the store")
+                .with_hint("allow the store more bytes, or sweep it")
+        })?;
+        delete(transaction, victim)?;
+    }
+    Ok(())
+}
+
+pub(super) fn usage(connection: &Connection) -> Result<Usage, Error> {
+    let records = number(connection, "SELECT count(*) FROM slot")?;
+    Ok(Usage { records, bytes: used_bytes(connection)? })
+}
+
+/// The oldest of a few records picked at random, an expired one before all others. Row numbers are digests, so a run of
+/// neighbours is a fair sample, and no index has to be kept up to date for it.
+fn old_record(connection: &Connection, kept: Option<&Key>, now: Timestamp) -> Result<Option<i64>, Error> {
+    const OLDEST: &str = "SELECT id FROM (SELECT id, iif(typeof(expires) = 'integer', expires, 0) AS expires, \
+                          iif(typeof(written) = 'integer', written, 0) AS written \
+                          FROM slot WHERE id >= ?1 AND id IS NOT ?2 ORDER BY id LIMIT 16) \
+                          ORDER BY expires >= ?3, written LIMIT 1";
+    let random = getrandom::u64().map_err(|error| {
+        Error::store(Trouble::Failed, "the system yields no random bytes").with_source(error)
+    })?;
+    let kept = kept.map(rows::row_id);
+    for from in [random.cast_signed(), i64::MIN] {
+        if let [oldest] = ids(connection, OLDEST, params![from, kept, now.as_millis()])?[..] {
+            return Ok(Some(oldest));
+        }
+    }
+    Ok(None)
+}
+
+/// Bytes of the pages that hold something.
+fn used_bytes(connection: &Connection) -> Result<u64, Error> {
+    let pages = number(connection, "PRAGMA page_count")?;
+    let free = number(connection, "PRAGMA freelist_count")?;
+    Ok(pages.saturating_sub(free).saturating_mul(number(connection, "PRAGMA page_size")?))
+}
+
+/// Lends the record of row `id`, with the key that it claims; `None`: there is no such row.
+fn with_record<T>(
+    connection: &Connection,
+    id: i64,
+    lend: impl FnOnce(Key, Record<'_>) -> T,
+) -> Result<Option<T>, Error> {
+    const SELECT: &str = "SELECT key, body, chunks, expires, written, sealed FROM slot WHERE id = ?1";
+    let mut statement = connection.prepare_cached(SELECT).or_fail()?;
+    let mut found = statement.query([id]).or_fail()?;
+    let Some(row) = found.next().or_fail()? else { return Ok(None) };
+    let (key, record) = rows::record(row)?;
+    Ok(Some(lend(key, record)))
+}
+
+fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<usize, Error> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).or_fail()
+}
+
+fn number(connection: &Connection, sql: &str) -> Result<u64, Error> {
+    let number: i64 = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .or_fail()?;
+    Ok(number.unsigned_abs())
+}
+
+fn ids(connection: &Connection, sql: &str, values: impl Params) -> Result<Vec<i64>, Error> {
+    let mut statement = connection.prepare_cached(sql).or_fail()?;
+    let ids = statement.query_map(values, |row| row.get(0)).or_fail()?;
+    ids.collect::<Result<_, _>>().or_fail()
+}
+
+/// As SQLite's `LIMIT` wants it.
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// What no reader would accept is not written.
+fn readable(sealed: &[u8]) -> Result<&[u8], Error> {
+    // A row is its columns and a few bytes more.
+    const OTHER_COLUMNS: usize = 1024;
+    if sealed.len() <= LONGEST as usize - OTHER_COLUMNS {
+        Ok(sealed)
+    } else {
+        Err(broken("is larger than any record may be"))
+    }
+}
+
+/// Whoever can edit the file could make a write come to nothing; that must not look like success.
+fn must_be_one(rows: usize) -> Result<(), Error> {
+    if rows == 1 { Ok(()) } else { Err(fault::unusable("a write to the store had no effect")) }
+}
