@@ -134,12 +134,22 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// One level after the other, since a umask may close each to ourselves.
 fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
-    builder.recursive(true);
     platform::private_directory(&mut builder);
-    builder.create(path)?;
-    platform::open_to_owner(path)
+    let made = builder.create(path).or_else(|error| match path.parent() {
+        Some(above) if error.kind() == io::ErrorKind::NotFound => {
+            make_directory(above)?;
+            builder.create(path)
+        }
+        _ => Err(error),
+    });
+    match made {
+        // Another process was faster; whether what it made is safe is checked later.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| platform::open_to_owner(path)),
+    }
 }
 
 /// A link that somebody else may have planted leads nowhere we go.
