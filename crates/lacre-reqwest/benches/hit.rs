@@ -1,1 +1,202 @@
-fn main() {}
+//! A hit from sealed SQLite through the client, beside what no implementation can do without: reading the same record from the same file,
+//! opening its seal and decoding its head. Both run in turns, so that a noisy machine is noisy for both.
+//!
+//! `cargo bench -p lacre-reqwest --bench hit`
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use lacre::codec::{self, BodyHead};
+use lacre::store::{Sqlite, Store};
+use lacre::{Answer, Cache, CacheInfo, Entry, Key, Keyring, RequestBody, Slot, Suite};
+use lacre_reqwest::ClientBuilder;
+use lacre_seal::{Context, Moment, Position, Purpose, Sealer, StoreId};
+use reqwest::Url;
+use reqwest_middleware::{ClientWithMiddleware, Middleware, Next};
+use rusqlite::Connection;
+use std::error::Error;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Runtime;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const SIZES: [(&str, usize); 4] =
+    [("1 KB", 1 << 10), ("10 KB", 10 << 10), ("100 KB", 100 << 10), ("1 MB", 1 << 20)];
+
+/// How often each side gets its turn, and how long a turn takes.
+const TURNS: usize = 301;
+const TURN: Duration = Duration::from_millis(2);
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    println!("{:>7} {:>12} {:>12} {:>12} {:>8}", "body", "client µs", "ask µs", "bare µs", "ratio");
+    for (name, size) in SIZES {
+        let directory = tempfile::tempdir()?;
+        let bench = Bench::new(&directory.path().join("store/cache.sqlite"), size, &runtime)?;
+        let [client, ask, bare] = bench.medians(&runtime)?;
+        println!("{name:>7} {client:>12.2} {ask:>12.2} {bare:>12.2} {:>8.2}", client / bare);
+    }
+    Ok(())
+}
+
+/// One stored response, and the ways to it.
+struct Bench {
+    url: Url,
+    body: Bytes,
+    client: ClientWithMiddleware,
+    cache: Cache,
+    bare: Bare,
+}
+
+impl Bench {
+    fn new(path: &Path, size: usize, runtime: &Runtime) -> Result<Self> {
+        let store = Sqlite::open(path)?;
+        let (store_id, keyring) = (store.id(), Keyring::generate()?);
+        let cache = Cache::builder().store(store).keyring(keyring.clone()).build()?;
+        let body: Bytes = (0..size).map(|index| (index ^ (index >> 8)) as u8).collect();
+        let url: Url = "http://example.com/items?page=1".parse()?;
+        let client = ClientBuilder::new(cache.clone()).build()?;
+        let client = reqwest_middleware::ClientBuilder::from_client(client).with(Ready(body.clone())).build();
+        let stored = runtime.block_on(async {
+            let response = client.get(url.clone()).send().await?;
+            let info = response.extensions().get::<CacheInfo>().copied();
+            response.bytes().await?;
+            Ok::<_, Box<dyn Error>>(info)
+        })?;
+        let key = stored.and_then(|info| info.key).ok_or("the response was not stored")?;
+        let bare = Bare::new(path, key, store_id, keyring)?;
+        let bench = Self { url, body, client, cache, bare };
+        for answer in [runtime.block_on(bench.client())?, runtime.block_on(bench.ask())?, bench.bare.read()?]
+        {
+            if answer != bench.body {
+                return Err("an answer has another body".into());
+            }
+        }
+        Ok(bench)
+    }
+
+    async fn client(&self) -> Result<Bytes> {
+        Ok(self.client.get(self.url.clone()).send().await?.bytes().await?)
+    }
+
+    async fn ask(&self) -> Result<Bytes> {
+        let (head, ()) = http::Request::get(self.url.as_str()).header("accept", "*/*").body(())?.into_parts();
+        match self.cache.ask(head, RequestBody::Seen(&[])).await? {
+            Answer::Hit(reply) => Ok(reply.response.into_body()),
+            _ => Err("not a hit".into()),
+        }
+    }
+
+    /// Microseconds through the client, through the cache alone, and bare.
+    fn medians(&self, runtime: &Runtime) -> Result<[f64; 3]> {
+        let mut client = || runtime.block_on(self.client()).map(drop);
+        let mut ask = || runtime.block_on(self.ask()).map(drop);
+        let mut bare = || self.bare.read().map(drop);
+        let mut sides: [&mut dyn FnMut() -> Result<()>; 3] = [&mut client, &mut ask, &mut bare];
+        let mut samples = [const { Vec::new() }; 3];
+        for _ in 0..TURNS {
+            for (side, samples) in sides.iter_mut().zip(&mut samples) {
+                samples.push(turn(side)?);
+            }
+        }
+        Ok(samples.map(|mut samples| {
+            samples.sort_by(f64::total_cmp);
+            samples[TURNS / 2]
+        }))
+    }
+}
+
+/// Microseconds per call, over one turn.
+fn turn(side: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
+    let (start, mut calls) = (Instant::now(), 0_u32);
+    while start.elapsed() < TURN {
+        for _ in 0..8 {
+            side()?;
+        }
+        calls += 8;
+    }
+    Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(calls))
+}
+
+/// The floor: one prepared statement, one seal, one head, and the same for each chunk of a large body.
+struct Bare {
+    file: Connection,
+    sealer: Sealer,
+    store: StoreId,
+    key: Key,
+}
+
+impl Bare {
+    fn new(path: &Path, key: Key, store: StoreId, keyring: Keyring) -> Result<Self> {
+        let file = Connection::open(path)?;
+        file.pragma_update(None, "mmap_size", 256 << 20)?;
+        Ok(Self { file, sealer: Sealer::new(Arc::new(keyring), Suite::default()), store, key })
+    }
+
+    fn read(&self) -> Result<Bytes> {
+        let now =
+            Moment::from_millis(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?);
+        let mut slot = self.file.prepare_cached("SELECT sealed FROM slot WHERE id = ?1")?;
+        let opened = slot.query_row([first_eight(self.key.as_bytes())], |row| {
+            let at = self.place(Purpose::Slot);
+            Ok(self.sealer.open(&at, row.get_ref(0)?.as_blob()?, now))
+        })??;
+        let Slot::Entry(entry) = codec::decode(&opened.head)? else { return Err("not a response".into()) };
+        match black_box(&*entry) {
+            Entry { body: BodyHead { chunks: 0, .. }, .. } => Ok(opened.body.into_bytes()),
+            Entry { body, .. } => self.chunks(body, now),
+        }
+    }
+
+    fn chunks(&self, head: &BodyHead, now: Moment) -> Result<Bytes> {
+        let mut body = BytesMut::with_capacity(usize::try_from(head.length)?);
+        let mut chunk = self.file.prepare_cached("SELECT sealed FROM chunk WHERE id = ?1")?;
+        for index in 0..head.chunks {
+            let position = if index + 1 == head.chunks { Position::Last } else { Position::Inner };
+            let at = self.place(Purpose::Chunk { body: head.id, index, position });
+            let id = first_eight(head.id.as_bytes()).wrapping_add(i64::from(index));
+            let opened =
+                chunk.query_row([id], |row| Ok(self.sealer.open(&at, row.get_ref(0)?.as_blob()?, now)))??;
+            body.extend_from_slice(opened.body.as_bytes());
+        }
+        Ok(body.freeze())
+    }
+
+    fn place(&self, purpose: Purpose) -> Context<'_> {
+        Context { purpose, store: &self.store, namespace: "", key: self.key.as_bytes() }
+    }
+}
+
+/// docs/format.md §5 and §8
+fn first_eight(bytes: &[u8]) -> i64 {
+    bytes.iter().take(8).fold(0, |id, byte| id << 8 | i64::from(*byte))
+}
+
+/// In place of a network, below the cache: always the same answer.
+struct Ready(Bytes);
+
+#[async_trait]
+impl Middleware for Ready {
+    async fn handle(
+        &self,
+        _: reqwest::Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let response = http::Response::builder()
+            .header("cache-control", "max-age=86400")
+            .header("content-type", "application/json; charset=utf-8")
+            .header("content-length", self.0.len())
+            .header("etag", "\"6b86b273ff34fce1\"")
+            .header("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+            .header("server", "example/1.0")
+            .header("strict-transport-security", "max-age=63072000")
+            .header("x-content-type-options", "nosniff")
+            .header("x-request-id", "0f8fad5b-d9cb-469f-a165-70867728950e")
+            .body(self.0.clone())
+            .map_err(reqwest_middleware::Error::middleware)?;
+        Ok(response.into())
+    }
+}

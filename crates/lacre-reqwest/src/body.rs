@@ -60,9 +60,11 @@ fn frames(body: Body, recording: Recording) -> impl Stream<Item = Result<Frame<B
     })
 }
 
+type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Error>> + Send>>;
+
 struct Recorded {
     /// A body must be `Sync`, which these frames are not; nobody ever locks them.
-    frames: Mutex<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Error>> + Send>>>,
+    frames: Mutex<Frames>,
     /// How many bytes are still to come, where that is known.
     left: Option<u64>,
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Collected, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -100,7 +100,7 @@ async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Seen>>>, answer: Arc<A
                         method: head.method,
                         path: head.uri.to_string(),
                         headers: head.headers,
-                        body: body.collect().await.map(|body| body.to_bytes()).unwrap_or_default(),
+                        body: body.collect().await.map(Collected::to_bytes).unwrap_or_default(),
                     };
                     let response = answer(&request);
                     seen.lock().unwrap().push(request);
