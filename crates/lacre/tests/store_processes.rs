@@ -1,5 +1,6 @@
 //! The SQLite store between processes: what one writes another sees, a new file is made once, and every file is private.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use lacre::store::{Record, Sqlite, Store, StoreExt};
 use lacre::{ErrorKind, Key, Timestamp, Trouble, wait};

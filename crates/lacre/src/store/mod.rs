@@ -137,7 +137,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Like [`put`](Self::put), but only while the record under `key` still names `body`; `false`: it does not, and nothing changed.
     fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool>;
 
-    /// Takes away what lies under `key`, chunks included, so that it cannot be recovered from the store. `false`: nothing was there.
+    /// Takes away what lies under `key`, chunks included. Once the store is [closed](Self::close), it cannot be recovered.
+    /// `false`: nothing was there.
     fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool>;
 
     /// Lends up to `limit` rows to `visit`, in an order of the store's own that does not change, from the one after `after`.
@@ -155,7 +156,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Lends chunk `index` of `body` to `visit`. `false`: it is not there, and `visit` was not called.
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool>;
 
-    /// Takes everything away, so that it cannot be recovered from the store.
+    /// Takes everything away, so that it cannot be recovered.
     fn clear(&self) -> Fut<'_, ()>;
 
     /// How much the store holds.
