@@ -11,4 +11,6 @@ mod origin;
 #[cfg(test)]
 mod redirects;
 #[cfg(test)]
+mod tampering;
+#[cfg(test)]
 mod wishes;
