@@ -6,6 +6,7 @@ use crate::{ErrorKind, Event, wait};
 use rusqlite::params;
 use rusqlite::types::Value;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -52,6 +53,19 @@ fn refusal(file: &Path) -> (Trouble, Error) {
     assert!(error.hint().is_some(), "{error:?} has no remedy");
     assert!(!error.to_string().contains('\n'));
     (trouble, error)
+}
+
+#[test]
+fn the_tables_are_those_of_the_format() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/format.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_root, file) = stored(0);
+    let connection = Connection::open(&file).unwrap();
+    let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").unwrap();
+    let tables = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let missing: Vec<_> =
+        tables.map(Result::unwrap).filter(|sql| !page.contains(&format!("\n{sql}\n"))).collect();
+    assert_eq!(missing, Vec::<String>::new());
 }
 
 #[test]
@@ -257,6 +271,42 @@ fn a_giant_planted_row_is_refused_unread_and_breaks_nothing_else() {
     wait(store.each(&mut |row| *if row.record.is_ok() { &mut good } else { &mut bad } += 1)).unwrap();
     assert_eq!((good, bad), (2, 1));
     assert!(wait(store.remove(&key(1))).unwrap());
+}
+
+// SQLite copies values out of the mapped file; were that to change, a seal could be checked on other bytes than are opened.
+#[test]
+fn lent_bytes_stay_the_same_while_another_process_writes_into_the_file() {
+    for size in [40, 1000, 4000, 5000, 70_000] {
+        let (_root, file) = place();
+        let (kept, body) = (vec![0xA5; size], BodyId::from_bytes([4; 16]));
+        let store = Sqlite::open(&file).unwrap();
+        wait(store.put(&key(1), record(&kept))).unwrap();
+        wait(store.stage(body, 0, &kept, NOW)).unwrap();
+        wait(store.close()).unwrap();
+        let overwrite = || {
+            let bytes = fs::read(&file).unwrap();
+            let edited: Vec<u8> = bytes.iter().map(|byte| if *byte == 0xA5 { 0 } else { *byte }).collect();
+            assert_ne!(bytes, edited);
+            fs::OpenOptions::new().write(true).open(&file).unwrap().write_all(&edited).unwrap();
+            bytes
+        };
+        let mut same = None;
+        let mut before = Vec::new();
+        let mut check = |sealed: &[u8]| {
+            before = overwrite();
+            same = Some(sealed == kept);
+        };
+        wait(store.get(&key(1), &mut |record| check(record.sealed))).unwrap();
+        assert_eq!(same, Some(true), "a record of {size} bytes");
+        fs::OpenOptions::new().write(true).open(&file).unwrap().write_all(&before).unwrap();
+        let mut same = None;
+        wait(store.chunk(body, 0, &mut |sealed| {
+            overwrite();
+            same = Some(sealed == kept);
+        }))
+        .unwrap();
+        assert_eq!(same, Some(true), "a chunk of {size} bytes");
+    }
 }
 
 #[test]
