@@ -363,6 +363,11 @@ impl Policy {
         self
     }
 
+    /// Whether requests with this method are looked up. Only of these need the cache see the body.
+    pub fn looks_up(&self, method: &Method) -> bool {
+        self.methods.contains(method)
+    }
+
     pub(crate) fn kept_request_headers(&self, headers: &HeaderMap) -> HeaderMap {
         match self.request_headers {
             RequestHeaders::Kept => self.redactor.headers(headers),
