@@ -53,7 +53,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Bytes that the file may hold, 1 GiB by default. A write beyond makes room by taking away old records, expired ones first.
+    /// Bytes that the file may hold, 1 GiB by default. A write beyond makes room by taking away old records, by
+    /// preference expired ones: the oldest of a random sample each time.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
