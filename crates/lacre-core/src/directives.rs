@@ -162,7 +162,12 @@ fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
     let seconds = text
         .iter()
         .fold(0u64, |seconds, digit| seconds.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
-    Some(Duration::from_secs(seconds).min(LONGEST_DELTA))
+    Some(saturated(seconds))
+}
+
+/// So many seconds, or 2³¹ where they are more.
+pub(crate) fn saturated(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(LONGEST_DELTA)
 }
 
 /// Lowers `limit` to what `argument` says; a missing or malformed argument is zero.

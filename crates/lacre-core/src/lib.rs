@@ -28,8 +28,8 @@
 //! assert_eq!(hit.status().to_string(), "lacre; hit; ttl=30");
 //! ```
 //!
-//! Where to find a rule: what the user wishes is in `policy`, `options` and `ttl`; what a message says in `directives`, `date`,
-//! `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
+//! Where to find a rule: what the user wishes is in `policy`, `options` and `ttl`; what a message says in `directives`, `targeted`,
+//! `date`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
 //! `key`; what is never stored in `redact`.
 
 mod date;
@@ -45,6 +45,7 @@ mod redact;
 mod rules;
 mod slot;
 mod status;
+mod targeted;
 mod time;
 mod ttl;
 mod validate;

@@ -4,7 +4,7 @@
 use crate::directives::{self, RequestDirectives, ResponseDirectives};
 use crate::policy::{Origin, Policy, Scope, Staleness, Writes};
 use crate::vary::{Varies, varies};
-use crate::{Detail, Entry, Expire, Timestamp, Ttl, date, validate};
+use crate::{Detail, Entry, Expire, Timestamp, Ttl, date, targeted, validate};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request, response};
 use std::fmt;
 use std::time::Duration;
@@ -45,13 +45,13 @@ pub(crate) fn storable(
     if policy.writes == Writes::Never {
         return Err(Detail::ReadOnly);
     }
-    let origin = origin_says(policy, &response.headers);
+    let origin = Word::of(policy, &response.headers);
     if said.no_store && policy.origin != Origin::Ignored {
         return Err(Detail::NoStore);
     }
-    status_allows(policy, response.status, &origin)?;
+    status_allows(policy, response.status, &origin.said)?;
     if policy.scope == Scope::Shared {
-        shared_allows(request, &origin)?;
+        shared_allows(request, &origin.said)?;
     }
     let Varies::By(varies) = varies(&response.headers) else {
         return Err(Detail::Vary);
@@ -123,8 +123,8 @@ pub(crate) fn user_ttl(
     wish: Option<Expire>,
     now: Timestamp,
 ) -> Result<Option<Ttl>, Detail> {
-    let origin = origin_says(policy, headers);
-    let explicit = origin.no_cache || explicit_lifetime(policy.scope, &origin, headers, now).is_some();
+    let origin = Word::of(policy, headers);
+    let explicit = origin.said.no_cache || explicit_lifetime(policy.scope, &origin, headers, now).is_some();
     let expire = match policy.origin {
         Origin::First if explicit => None,
         Origin::Obeyed if explicit => wish,
@@ -179,7 +179,7 @@ pub enum Source {
 }
 
 impl Freshness {
-    fn new<B>(policy: &Policy, entry: &Entry<B>, origin: &ResponseDirectives, now: Timestamp) -> Self {
+    fn new<B>(policy: &Policy, entry: &Entry<B>, origin: &Word, now: Timestamp) -> Self {
         let resident = now.since(entry.received);
         match entry.ttl {
             Some(Ttl::Forever) => Self { lifetime: None, age: resident, source: Source::User },
@@ -243,28 +243,31 @@ fn origin_lifetime(
     policy: &Policy,
     status: StatusCode,
     headers: &HeaderMap,
-    origin: &ResponseDirectives,
+    origin: &Word,
     received: Timestamp,
 ) -> (Duration, Source) {
     if policy.origin == Origin::Ignored {
         return (Duration::ZERO, Source::Nothing);
     }
     explicit_lifetime(policy.scope, origin, headers, received)
-        .or_else(|| heuristic_lifetime(policy, status, headers, origin, received))
+        .or_else(|| heuristic_lifetime(policy, status, headers, &origin.said, received))
         .unwrap_or((Duration::ZERO, Source::Nothing))
 }
 
 fn explicit_lifetime(
     scope: Scope,
-    origin: &ResponseDirectives,
+    origin: &Word,
     headers: &HeaderMap,
     received: Timestamp,
 ) -> Option<(Duration, Source)> {
-    if let (Scope::Shared, Some(lifetime)) = (scope, origin.s_maxage) {
+    if let (Scope::Shared, Some(lifetime)) = (scope, origin.said.s_maxage) {
         return Some((lifetime, Source::SMaxage));
     }
-    if let Some(lifetime) = origin.max_age {
+    if let Some(lifetime) = origin.said.max_age {
         return Some((lifetime, Source::MaxAge));
+    }
+    if origin.expires == Expires::Overruled {
+        return None;
     }
     let mut lines = headers.get_all(header::EXPIRES).iter();
     let first = lines.next()?;
@@ -313,9 +316,9 @@ pub(crate) struct Standing {
 
 impl Standing {
     pub(crate) fn of<B>(policy: &Policy, entry: &Entry<B>, now: Timestamp) -> Self {
-        let origin = origin_says(policy, &entry.headers);
+        let origin = Word::of(policy, &entry.headers);
         let freshness = Freshness::new(policy, entry, &origin, now);
-        Self { freshness, origin, user_decides: entry.ttl.is_some() }
+        Self { freshness, origin: origin.said, user_decides: entry.ttl.is_some() }
     }
 
     /// Whether the origin wants to be asked before every use (§5.2.2.4). A lifetime of the user's own comes before that.
@@ -379,10 +382,30 @@ pub(crate) fn useful_until<B>(policy: &Policy, entry: &Entry<B>) -> Timestamp {
 }
 
 /// What the origin says, as far as it is heard.
-fn origin_says(policy: &Policy, headers: &HeaderMap) -> ResponseDirectives {
-    match policy.origin {
-        Origin::Ignored => ResponseDirectives::default(),
-        Origin::Obeyed | Origin::First => ResponseDirectives::parse(headers),
+struct Word {
+    said: ResponseDirectives,
+    expires: Expires,
+}
+
+/// Whether `Expires` counts.
+#[derive(PartialEq, Eq)]
+enum Expires {
+    Heard,
+    /// The origin spoke to caches like this one in particular (RFC 9213 §2.2).
+    Overruled,
+}
+
+impl Word {
+    fn of(policy: &Policy, headers: &HeaderMap) -> Self {
+        let targeted = match (policy.origin, policy.scope) {
+            (Origin::Ignored, _) => Some(ResponseDirectives::default()),
+            (Origin::Obeyed | Origin::First, Scope::Shared) => targeted::parse(headers),
+            (Origin::Obeyed | Origin::First, Scope::Private) => None,
+        };
+        match targeted {
+            Some(said) => Self { said, expires: Expires::Overruled },
+            None => Self { said: ResponseDirectives::parse(headers), expires: Expires::Heard },
+        }
     }
 }
 

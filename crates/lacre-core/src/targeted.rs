@@ -1,0 +1,124 @@
+//! `CDN-Cache-Control` (RFC 9213): cache directives for shared caches alone, which then come in place of `Cache-Control` and
+//! `Expires`.
+//!
+//! Unlike `Cache-Control`, it is a Dictionary Structured Field: strict in shape and case, and ignored as a whole where it is not one.
+
+use crate::ResponseDirectives;
+use crate::directives::saturated;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sfv::{BareItem, Dictionary, ListEntry, Parser};
+use std::time::Duration;
+
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// What the field says; `None` where it is absent, empty, no dictionary, or gives a directive a value of the wrong type (§2.1).
+pub(crate) fn parse(response: &HeaderMap) -> Option<ResponseDirectives> {
+    if !response.contains_key(CDN_CACHE_CONTROL) {
+        return None;
+    }
+    let lines: Vec<&[u8]> = response.get_all(CDN_CACHE_CONTROL).iter().map(HeaderValue::as_bytes).collect();
+    let dictionary: Dictionary = Parser::new(&lines.join(&b", "[..])).parse().ok()?;
+    if dictionary.is_empty() {
+        return None;
+    }
+    let mut said = ResponseDirectives::default();
+    for (name, value) in &dictionary {
+        match name.as_str() {
+            "no-store" => said.no_store = flag(value)?,
+            "no-cache" => said.no_cache = flag_or_fields(value)?,
+            "private" => said.private = flag_or_fields(value)?,
+            "public" => said.public = flag(value)?,
+            "must-revalidate" => said.must_revalidate = flag(value)?,
+            "proxy-revalidate" => said.proxy_revalidate = flag(value)?,
+            "must-understand" => said.must_understand = flag(value)?,
+            "immutable" => said.immutable = flag(value)?,
+            "no-transform" => said.no_transform = flag(value)?,
+            "max-age" => said.max_age = Some(seconds(value)?),
+            "s-maxage" => said.s_maxage = Some(seconds(value)?),
+            "stale-while-revalidate" => said.stale_while_revalidate = Some(seconds(value)?),
+            "stale-if-error" => said.stale_if_error = Some(seconds(value)?),
+            _ => {}
+        }
+    }
+    Some(said)
+}
+
+/// The value of a directive. Parameters mean nothing (§2.1).
+fn item(value: &ListEntry) -> Option<&BareItem> {
+    match value {
+        ListEntry::Item(item) => Some(&item.bare_item),
+        ListEntry::InnerList(_) => None,
+    }
+}
+
+fn flag(value: &ListEntry) -> Option<bool> {
+    item(value)?.as_boolean()
+}
+
+/// A list of fields is stricter than needed when it counts as without one, and never laxer.
+fn flag_or_fields(value: &ListEntry) -> Option<bool> {
+    match item(value)? {
+        BareItem::Boolean(said) => Some(*said),
+        BareItem::String(_) => Some(true),
+        _ => None,
+    }
+}
+
+/// A negative number of seconds is over already.
+fn seconds(value: &ListEntry) -> Option<Duration> {
+    let seconds: i64 = item(value)?.as_integer()?.into();
+    Some(saturated(u64::try_from(seconds).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(lines: &[&'static str]) -> Option<ResponseDirectives> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(CDN_CACHE_CONTROL, HeaderValue::from_static(line));
+        }
+        parse(&headers)
+    }
+
+    #[test]
+    fn what_is_no_dictionary_of_the_right_types_is_ignored_as_a_whole() {
+        for text in [
+            "",
+            "max-age=60, &&&&&",
+            "max-age=\"60\"",
+            "max-age=60.0",
+            "max-age",
+            "max-age =60",
+            "max-age= 60",
+            "MaX-aGe=60",
+            "max-age=(60)",
+            "max-age=60,",
+            "no-store=1",
+            "private=1, max-age=60",
+        ] {
+            assert_eq!(parsed(&[text]), None, "{text}");
+        }
+        assert_eq!(parsed(&[]), None);
+        assert_eq!(parsed(&["max-age=60", "&&&"]), None);
+    }
+
+    #[test]
+    fn lines_are_one_dictionary_in_which_the_last_value_of_a_name_counts() {
+        let said = parsed(&["max-age=60;ext=1, no-cache=\"a\", foo=(1 2)", "max-age=5, public=?0"]).unwrap();
+        let expected = ResponseDirectives {
+            max_age: Some(Duration::from_secs(5)),
+            no_cache: true,
+            ..ResponseDirectives::default()
+        };
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn seconds_stay_within_what_caches_count_with() {
+        let max_age = |text| parsed(&[text]).unwrap().max_age.unwrap().as_secs();
+        assert_eq!(max_age("max-age=99999999999"), 1 << 31);
+        assert_eq!(max_age("max-age=-1"), 0);
+    }
+}

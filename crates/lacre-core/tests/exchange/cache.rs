@@ -1,0 +1,160 @@
+//! A whole cache in a few lines: a map, and a clock that is a number.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, request, response};
+use lacre_core::{
+    Answer, CacheStatus, Decision, Engine, Hit, Key, Outcome, Pending, Policy, RequestBody, RequestOptions,
+    Settled, Slot, Timestamp, Touch,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// 2023-11-14T22:13:20Z
+pub(crate) const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
+pub(crate) const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
+
+/// What the origin answers: a response, or nothing.
+type Origin<'a> = &'a mut dyn FnMut(&request::Parts) -> Option<Response<&'static str>>;
+
+pub(crate) struct Cache {
+    engine: Arc<Engine>,
+    pub(crate) rows: HashMap<Key, Slot<Bytes>>,
+    now: Timestamp,
+}
+
+pub(crate) struct Got {
+    pub(crate) parts: response::Parts,
+    pub(crate) body: Bytes,
+    pub(crate) status: CacheStatus,
+}
+
+impl Cache {
+    pub(crate) fn new(policy: Policy) -> Self {
+        let digest = |identity: &[u8]| *blake3::hash(identity).as_bytes();
+        Self { engine: Arc::new(Engine::new(policy, digest)), rows: HashMap::new(), now: START }
+    }
+
+    pub(crate) fn after(&mut self, seconds: u64) {
+        self.now = self.now.plus(Duration::from_secs(seconds));
+    }
+
+    /// One request, all the way; `None` where the origin failed and nothing stood in.
+    pub(crate) fn exchange(&mut self, request: Request<&str>, origin: Origin<'_>) -> Option<Got> {
+        let (parts, body) = request.into_parts();
+        let mut decision = self.engine.begin(parts, RequestBody::Seen(body.as_bytes()), self.now);
+        loop {
+            decision = match decision {
+                Decision::Lookup(lookup) => {
+                    let slot = self.rows.get(lookup.key()).cloned();
+                    lookup.found(slot, self.now)
+                }
+                Decision::Serve(hit) => return Some(served(hit)),
+                Decision::Refresh(hit, pending) => {
+                    self.send(pending, origin);
+                    return Some(served(hit));
+                }
+                Decision::Send(pending) => return self.send(pending, origin),
+                Decision::Refuse(status) => {
+                    let response = Response::builder().status(504).body(Bytes::new()).unwrap();
+                    let (parts, body) = response.into_parts();
+                    return Some(Got { parts, body, status });
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, pending: Pending<Bytes>, origin: Origin<'_>) -> Option<Got> {
+        let answer = origin(pending.request()).map(Response::into_parts);
+        let outcome = answer.as_ref().map_or(Outcome::Failed, |(parts, _)| Outcome::Response(parts));
+        let settled = pending.settle(outcome, self.now);
+        match settled {
+            Settled::Network { keep, touch, forget, status } => {
+                let (parts, body) = answer.unwrap();
+                let body = Bytes::from_static(body.as_bytes());
+                forget.iter().for_each(|key| drop(self.rows.remove(key)));
+                self.touch(touch);
+                if let Some(keep) = keep {
+                    if let Some((at, signpost)) = keep.signpost {
+                        self.rows.insert(at, Slot::Vary(signpost));
+                    }
+                    self.rows.insert(keep.key, Slot::Entry(Box::new(keep.entry.with_body(body.clone()))));
+                }
+                Some(Got { parts, body, status })
+            }
+            Settled::Stored { hit, touch } => {
+                self.touch(touch);
+                Some(served(hit))
+            }
+            Settled::Resend(pending) => self.send(pending, origin),
+            Settled::Failed(_) => None,
+        }
+    }
+
+    fn touch(&mut self, touch: Option<Touch<Bytes>>) {
+        if let Some(touch) = touch {
+            self.rows.insert(touch.key, Slot::Entry(touch.entry));
+        }
+    }
+
+    /// A request to an origin that answers `body` with these headers.
+    pub(crate) fn get(
+        &mut self,
+        request: Request<&str>,
+        headers: &[(&str, &str)],
+        body: &'static str,
+    ) -> Got {
+        self.exchange(request, &mut |_| Some(respond(200, headers, body))).unwrap()
+    }
+
+    /// A request that must be answered from the cache.
+    pub(crate) fn hit(&mut self, request: Request<&str>) -> Got {
+        self.exchange(request, &mut |_| panic!("the origin was asked")).unwrap()
+    }
+
+    /// Whether the origin is asked.
+    pub(crate) fn asks(&mut self, request: Request<&str>) -> bool {
+        let mut asked = false;
+        self.exchange(request, &mut |_| {
+            asked = true;
+            Some(respond(200, &[("cache-control", "no-store")], "new"))
+        });
+        asked
+    }
+}
+
+fn served(hit: Hit<Bytes>) -> Got {
+    let (status, answer) = (hit.status(), hit.answer());
+    let (parts, body) = hit.into_response();
+    let body = match answer {
+        Answer::Full => body,
+        Answer::Slice { first, last } => body.slice(first as usize..=last as usize),
+        Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => Bytes::new(),
+    };
+    Got { parts, body, status }
+}
+
+pub(crate) fn respond(status: u16, headers: &[(&str, &str)], body: &'static str) -> Response<&'static str> {
+    let builder =
+        headers.iter().fold(Response::builder().status(status), |b, (name, value)| b.header(*name, *value));
+    builder.body(body).unwrap()
+}
+
+pub(crate) fn url(path: &str) -> Request<&'static str> {
+    Request::get(format!("http://example.com{path}")).body("").unwrap()
+}
+
+pub(crate) fn with(path: &str, headers: &[(&str, &str)]) -> Request<&'static str> {
+    let builder = Request::get(format!("http://example.com{path}"));
+    headers.iter().fold(builder, |b, (name, value)| b.header(*name, *value)).body("").unwrap()
+}
+
+pub(crate) fn wishing(path: &str, options: RequestOptions) -> Request<&'static str> {
+    let mut request = url(path);
+    request.extensions_mut().insert(options);
+    request
+}
+
+pub(crate) fn plain(value: &'static str) -> HeaderValue {
+    HeaderValue::from_static(value)
+}

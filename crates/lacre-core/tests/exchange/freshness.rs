@@ -1,0 +1,171 @@
+//! How long a stored response is used (RFC 9111 §4.2, §5.2; RFC 5861).
+
+use crate::cache::{Cache, DATE, respond, url, with};
+use http::{Request, StatusCode, request};
+use lacre_core::{Detail, Policy};
+
+#[test]
+fn freshness_is_what_the_response_says() {
+    // Response headers, seconds until asked again: fresh one second before, stale then (§4.2).
+    for (headers, lifetime) in [
+        (&[("cache-control", "max-age=60")][..], 60),
+        (&[("cache-control", "MAX-AGE=60")], 60),
+        (&[("cache-control", "max-age=60"), ("expires", DATE)], 60),
+        (&[("cache-control", "s-maxage=5, max-age=60")], 60),
+        (&[("expires", "Tue, 14 Nov 2023 22:14:20 GMT"), ("date", DATE)], 60),
+        (&[("cache-control", "max-age=60"), ("age", "20")], 40),
+        (&[("cache-control", "max-age=60"), ("date", "Tue, 14 Nov 2023 22:12:50 GMT")], 30),
+        // Ten percent of ten minutes (§4.2.2).
+        (&[("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT"), ("date", DATE)], 60),
+        // Immutable or dated in the future, it lives no longer than it said.
+        (&[("cache-control", "max-age=60, immutable"), ("date", "Wed, 15 Nov 2023 22:13:20 GMT")], 60),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), headers, "old");
+        cache.after(lifetime - 1);
+        assert_eq!(cache.hit(url("/")).body, "old", "{headers:?}");
+        cache.after(1);
+        assert!(cache.asks(url("/")), "{headers:?}");
+    }
+}
+
+#[test]
+fn a_shared_cache_prefers_s_maxage() {
+    let mut cache = Cache::new(Policy::rfc9111().shared());
+    cache.get(url("/"), &[("cache-control", "max-age=600, s-maxage=5")], "");
+    cache.after(5);
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
+fn a_shared_cache_hears_what_is_said_to_shared_caches_in_place_of_all_else() {
+    let expired = ("expires", "Mon, 13 Nov 2023 22:13:20 GMT");
+    // CDN-Cache-Control, other headers, lifetime in seconds (RFC 9213 §2.2).
+    for (targeted, other, lifetime) in [
+        ("max-age=60", ("cache-control", "no-store"), 60),
+        ("max-age=60", ("cache-control", "max-age=5"), 60),
+        ("max-age=5", ("cache-control", "max-age=60"), 5),
+        ("max-age=60", expired, 60),
+        ("max-age=60", ("age", "20"), 40),
+        ("no-store", ("cache-control", "max-age=60"), 0),
+        ("private, max-age=60", ("cache-control", "max-age=60"), 0),
+        ("no-cache, max-age=60", ("cache-control", "max-age=60"), 0),
+        ("foo", ("cache-control", "max-age=60"), 0),
+        // Ignored as a whole.
+        ("max-age=\"60\"", ("cache-control", "max-age=5"), 5),
+        ("max-age=60, &", ("cache-control", "max-age=5"), 5),
+        ("", ("cache-control", "max-age=5"), 5),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111().shared());
+        let got = cache.get(url("/"), &[("cdn-cache-control", targeted), other], "");
+        assert_eq!(got.parts.headers["cdn-cache-control"], targeted);
+        if lifetime > 0 {
+            cache.after(lifetime - 1);
+            assert_eq!(cache.hit(url("/")).parts.headers["cdn-cache-control"], targeted);
+            cache.after(1);
+        }
+        assert!(cache.asks(url("/")), "{targeted} {other:?}");
+    }
+}
+
+#[test]
+fn a_private_cache_does_not_hear_what_is_said_to_shared_ones() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cdn-cache-control", "no-store"), ("cache-control", "max-age=5")], "");
+    cache.hit(url("/"));
+    cache.after(5);
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
+fn a_request_gets_no_older_answer_than_it_accepts() {
+    // Request Cache-Control, age of a response with max-age=60, whether the origin is asked (§5.2.1).
+    for (control, age, asked) in [
+        ("max-age=10", 10, false),
+        ("max-age=10", 11, true),
+        ("min-fresh=30", 30, false),
+        ("min-fresh=30", 31, true),
+        ("no-cache", 0, true),
+        ("max-stale=10", 70, false),
+        ("max-stale=10", 71, true),
+        ("max-stale", 5000, false),
+        ("max-stale=10, max-age=20", 25, false),
+        ("max-stale=10, max-age=20", 31, true),
+        ("no-store", 0, false),
+        ("unknown=1", 0, false),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), &[("cache-control", "max-age=60")], "");
+        cache.after(age);
+        assert_eq!(cache.asks(with("/", &[("cache-control", control)])), asked, "{control} at age {age}");
+    }
+}
+
+#[test]
+fn no_request_makes_a_response_stale_that_forbids_it() {
+    for control in ["max-age=5, must-revalidate", "max-age=5, no-cache"] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), &[("cache-control", control), ("etag", "\"1\"")], "");
+        cache.after(6);
+        assert!(cache.asks(with("/", &[("cache-control", "max-stale=1000")])), "{control}");
+    }
+}
+
+#[test]
+fn no_cache_is_asked_for_at_every_use() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cache-control", "max-age=60, no-cache"), ("etag", "\"1\"")], "");
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
+fn only_if_cached_is_answered_from_the_cache_or_with_504() {
+    let only = |path| with(path, &[("cache-control", "only-if-cached")]);
+    let mut cache = Cache::new(Policy::rfc9111());
+    assert_eq!(cache.hit(only("/")).parts.status, StatusCode::GATEWAY_TIMEOUT);
+    cache.get(url("/"), &[("cache-control", "max-age=60")], "here");
+    assert_eq!(cache.hit(only("/")).body, "here");
+    cache.after(61);
+    assert_eq!(cache.hit(only("/")).parts.status, StatusCode::GATEWAY_TIMEOUT);
+    let post =
+        Request::post("http://example.com/").header("cache-control", "only-if-cached").body("").unwrap();
+    assert_eq!(cache.hit(post).parts.status, StatusCode::GATEWAY_TIMEOUT);
+}
+
+#[test]
+fn a_failing_origin_is_stood_in_for_unless_that_is_forbidden() {
+    let failing =
+        |status: Option<u16>| move |_: &request::Parts| status.map(|code| respond(code, &[], "error"));
+    // Response Cache-Control, request Cache-Control, what the origin does, whether the stored response is served (RFC 5861 §4).
+    for (control, request, origin, served) in [
+        ("max-age=60", "", None, true),
+        ("max-age=60", "", Some(503), false),
+        ("max-age=60", "stale-if-error=100", Some(503), true),
+        ("max-age=60, stale-if-error=100", "", Some(503), true),
+        ("max-age=60, stale-if-error=100", "", Some(404), false),
+        ("max-age=60, stale-if-error=5", "", Some(500), false),
+        ("max-age=60, must-revalidate", "", None, false),
+        ("max-age=60, stale-if-error=100, must-revalidate", "", Some(503), false),
+        ("max-age=60", "no-cache", None, false),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), &[("cache-control", control)], "stored");
+        cache.after(70);
+        let request = if request.is_empty() { url("/") } else { with("/", &[("cache-control", request)]) };
+        let got = cache.exchange(request, &mut failing(origin));
+        assert_eq!(got.is_some_and(|got| got.body == "stored"), served, "{control} {origin:?}");
+    }
+}
+
+#[test]
+fn stale_while_revalidate_serves_and_refreshes_within_its_window_only() {
+    let control = &[("cache-control", "max-age=60, stale-while-revalidate=30")];
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), control, "one");
+    cache.after(90);
+    let got = cache.get(url("/"), control, "two");
+    assert_eq!((got.body, got.status.detail), ("one".into(), Some(Detail::StaleWhileRevalidate)));
+    assert_eq!(cache.hit(url("/")).body, "two");
+    cache.after(91);
+    assert_eq!(cache.get(url("/"), control, "three").body, "three");
+}

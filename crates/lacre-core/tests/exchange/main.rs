@@ -1,0 +1,13 @@
+//! The engine from outside, and the rules it must keep.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
+mod cache;
+mod freshness;
+mod invalidation;
+mod ranges;
+mod robustness;
+mod storing;
+mod validation;
+mod vary;
+mod wishes;

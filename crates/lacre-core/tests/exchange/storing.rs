@@ -1,0 +1,108 @@
+//! What is stored (RFC 9111 §3), and for whom.
+
+use crate::cache::{Cache, DATE, START, plain, respond, url, with};
+use bytes::Bytes;
+use http::{Method, Request};
+use lacre_core::{Decision, Detail, Engine, Policy, RequestBody, Stored};
+use std::sync::Arc;
+
+#[test]
+fn what_may_not_be_stored_is_not() {
+    // Status, response headers, why (§3).
+    for (status, headers, why) in [
+        (200, &[("cache-control", "no-store, max-age=60")][..], Detail::NoStore),
+        (200, &[("cache-control", "No-Store, max-age=60")], Detail::NoStore),
+        (200, &[], Detail::NoUse),
+        (200, &[("cache-control", "max-age=0")], Detail::NoUse),
+        (200, &[("cache-control", "max-age=sixty")], Detail::NoUse),
+        (200, &[("cache-control", "ext=\"a, max-age=9999, b\"")], Detail::NoUse),
+        (200, &[("cache-control", "max-age=60"), ("vary", "accept, *")], Detail::Vary),
+        (206, &[("cache-control", "max-age=60"), ("content-range", "bytes 0-2/9")], Detail::Partial),
+        (599, &[("cache-control", "max-age=60, must-understand")], Detail::Status),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        let got = cache.exchange(url("/"), &mut |_| Some(respond(status, headers, ""))).unwrap();
+        assert_eq!(got.status.detail, Some(why), "{status} {headers:?}");
+        assert!(cache.rows.is_empty());
+    }
+}
+
+#[test]
+fn a_shared_cache_keeps_what_is_for_everybody_only() {
+    let authorized = || with("/", &[("authorization", "Bearer 1")]);
+    let stored = |request, control| {
+        Cache::new(Policy::rfc9111().shared()).get(request, &[("cache-control", control)], "").status.stored
+    };
+    assert_eq!(stored(url("/"), "max-age=60"), Stored::Yes);
+    assert_eq!(stored(url("/"), "private, max-age=60"), Stored::No);
+    assert_eq!(stored(authorized(), "max-age=60"), Stored::No);
+    for control in ["public, max-age=60", "must-revalidate, max-age=60", "s-maxage=60"] {
+        assert_eq!(stored(authorized(), control), Stored::Yes, "{control}");
+    }
+}
+
+#[test]
+fn headers_are_stored_but_for_those_of_the_connection() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let headers = &[
+        ("cache-control", "max-age=60"),
+        ("date", DATE),
+        ("link", "<1>"),
+        ("link", "<2>"),
+        ("connection", "close, X-Hop"),
+        ("x-hop", "1"),
+        ("transfer-encoding", "chunked"),
+        ("proxy-authenticate", "Basic"),
+        ("set-cookie", "a=1"),
+    ];
+    cache.get(url("/"), headers, "");
+    cache.after(7);
+    let got = cache.hit(url("/")).parts.headers;
+    assert_eq!(got.get_all("link").iter().collect::<Vec<_>>(), ["<1>", "<2>"]);
+    assert_eq!((&got["date"], &got["age"], &got["set-cookie"]), (&plain(DATE), &plain("7"), &plain("a=1")));
+    for gone in ["connection", "x-hop", "transfer-encoding", "proxy-authenticate"] {
+        assert!(!got.contains_key(gone), "{gone}");
+    }
+}
+
+#[test]
+fn a_body_that_cannot_be_seen_is_not_cached() {
+    let engine =
+        Arc::new(Engine::new(Policy::rfc9111().methods([Method::GET, Method::POST]), |_: &[u8]| [0; 32]));
+    let (parts, ()) = Request::post("http://example.com/").body(()).unwrap().into_parts();
+    let Decision::<Bytes>::Send(pending) = engine.begin(parts, RequestBody::Unseen, START) else { panic!() };
+    assert!(pending.key().is_none());
+    assert_eq!(pending.status().detail, Some(Detail::BodyUnseen));
+}
+
+#[test]
+fn a_read_only_cache_changes_nothing() {
+    let mut cache = Cache::new(Policy::rfc9111().read_only());
+    let got = cache.get(url("/"), &[("cache-control", "max-age=60")], "");
+    assert_eq!((got.status.stored, got.status.detail), (Stored::No, Some(Detail::ReadOnly)));
+    cache.exchange(Request::delete("http://example.com/").body("").unwrap(), &mut |_| {
+        Some(respond(200, &[], ""))
+    });
+    assert!(cache.rows.is_empty());
+}
+
+#[test]
+fn credentials_never_share_an_answer() {
+    let control = &[("cache-control", "max-age=60")];
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(with("/", &[("authorization", "Bearer alice")]), control, "alice's");
+    assert!(cache.asks(with("/", &[("authorization", "Bearer bob")])));
+    assert!(cache.asks(url("/")));
+    assert_eq!(cache.hit(with("/", &[("authorization", "Bearer alice")])).body, "alice's");
+}
+
+#[test]
+fn what_only_the_origin_can_judge_goes_there() {
+    for (name, value) in
+        [("x-http-method-override", "DELETE"), ("if-match", "\"1\""), ("if-unmodified-since", DATE)]
+    {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "");
+        assert!(cache.asks(with("/", &[(name, value)])), "{name}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Asking whether a stored response still holds, and what clients ask themselves (RFC 9111 §4.3).
+
+use crate::cache::{Cache, DATE, plain, respond, url, with};
+use http::{Request, StatusCode};
+use lacre_core::Policy;
+
+#[test]
+fn a_304_renews_the_stored_response_and_its_headers() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(
+        url("/"),
+        &[("cache-control", "max-age=60"), ("etag", "\"1\""), ("x", "old"), ("gone", "no")],
+        "body",
+    );
+    cache.after(61);
+    let got = cache
+        .exchange(url("/"), &mut |request| {
+            assert_eq!(request.headers["if-none-match"], "\"1\"");
+            Some(respond(
+                304,
+                &[("cache-control", "max-age=60"), ("etag", "\"1\""), ("x", "new"), ("y", "added")],
+                "",
+            ))
+        })
+        .unwrap();
+    assert_eq!((got.parts.status.as_u16(), &got.body[..]), (200, &b"body"[..]));
+    assert!(got.status.is_revalidated());
+    cache.after(59);
+    let headers = cache.hit(url("/")).parts.headers;
+    assert_eq!(
+        (&headers["x"], &headers["y"], &headers["gone"]),
+        (&plain("new"), &plain("added"), &plain("no"))
+    );
+}
+
+#[test]
+fn a_304_about_another_representation_is_asked_again_without_conditions() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "old");
+    cache.after(61);
+    let mut sent = Vec::new();
+    let got = cache
+        .exchange(url("/"), &mut |request| {
+            sent.push(request.headers.get("if-none-match").cloned());
+            Some(match sent.len() {
+                1 => respond(304, &[("etag", "\"2\"")], ""),
+                _ => respond(200, &[("etag", "\"2\""), ("cache-control", "max-age=60")], "new"),
+            })
+        })
+        .unwrap();
+    assert_eq!(sent, [Some(plain("\"1\"")), None]);
+    assert_eq!(got.body, "new");
+    assert_eq!(cache.hit(url("/")).body, "new");
+}
+
+#[test]
+fn a_new_response_replaces_the_stale_one_even_where_it_is_not_stored() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "old");
+    cache.after(61);
+    cache.get(url("/"), &[("cache-control", "no-store")], "secret");
+    assert!(cache.rows.is_empty());
+}
+
+#[test]
+fn head_is_answered_from_get_and_freshens_it() {
+    let head = || Request::head("http://example.com/").body("").unwrap();
+    let stored = &[("cache-control", "max-age=60"), ("etag", "\"1\""), ("content-length", "4")];
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), stored, "body");
+    let got = cache.hit(head());
+    assert_eq!((got.body.len(), &got.parts.headers["content-length"]), (0, &plain("4")));
+
+    cache.after(61);
+    cache.exchange(head(), &mut |_| Some(respond(200, stored, "")));
+    assert_eq!(cache.hit(url("/")).body, "body");
+
+    cache.after(61);
+    cache.exchange(head(), &mut |_| Some(respond(200, &[("etag", "\"2\"")], "")));
+    assert!(cache.rows.is_empty());
+}
+
+#[test]
+fn an_answer_to_head_is_never_an_answer_to_get() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let head = Request::head("http://example.com/").body("").unwrap();
+    cache.exchange(head, &mut |_| Some(respond(200, &[("cache-control", "max-age=60")], "")));
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
+fn a_client_that_has_it_already_gets_a_304_from_the_cache() {
+    let stored = &[
+        ("cache-control", "max-age=60"),
+        ("etag", "\"1\""),
+        ("last-modified", DATE),
+        ("content-type", "text/plain"),
+    ];
+    // Request header, whether the answer is 304 (RFC 9110 §13.2.2).
+    for (headers, not_modified) in [
+        (&[("if-none-match", "\"1\"")][..], true),
+        (&[("if-none-match", "W/\"1\"")], true),
+        (&[("if-none-match", "\"0\", \"1\"")], true),
+        (&[("if-none-match", "*")], true),
+        (&[("if-none-match", "\"0\"")], false),
+        (&[("if-modified-since", DATE)], true),
+        (&[("if-modified-since", "Mon, 13 Nov 2023 22:13:20 GMT")], false),
+        (&[("if-none-match", "\"0\""), ("if-modified-since", DATE)], false),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), stored, "body");
+        let got = cache.hit(with("/", headers));
+        assert_eq!(got.parts.status == StatusCode::NOT_MODIFIED, not_modified, "{headers:?}");
+        assert_eq!(got.body.is_empty(), not_modified);
+        assert_eq!(got.parts.headers["etag"], "\"1\"");
+    }
+}
+
+#[test]
+fn a_clients_conditions_are_answered_after_a_stale_response_was_validated() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body");
+    cache.after(61);
+    let got = cache
+        .exchange(with("/", &[("if-none-match", "\"0\"")]), &mut |request| {
+            assert_eq!(request.headers.get_all("if-none-match").iter().collect::<Vec<_>>(), ["\"1\""]);
+            Some(respond(304, &[("cache-control", "max-age=60")], ""))
+        })
+        .unwrap();
+    assert_eq!((got.parts.status.as_u16(), &got.body[..]), (200, &b"body"[..]));
+}
