@@ -16,7 +16,7 @@ fn bytes(length: usize) -> Bytes {
 async fn a_large_body_of_unknown_length_survives() {
     let origin = Origin::start(|_| {
         let body = bytes(1 << 20);
-        let body = body.chunks(10_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let body: Vec<_> = body.chunks(10_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         fresh("").map(|_| pieces(body))
     })
     .await;

@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -63,13 +64,6 @@ impl Origin {
     /// How often it was asked so far.
     pub(crate) fn count(&self) -> usize {
         self.seen.lock().unwrap().len()
-    }
-
-    /// Waits until it was asked `count` times.
-    pub(crate) async fn asked(&self, count: usize) {
-        while self.count() < count {
-            tokio::task::yield_now().await;
-        }
     }
 
     /// Breaks every connection and accepts no more.
@@ -132,7 +126,10 @@ pub(crate) fn fresh(body: impl Into<Bytes>) -> Response<Body> {
 }
 
 /// A body of unknown length that is sent in these pieces, one by one; the last may be a failure.
-pub(crate) fn pieces(pieces: Vec<io::Result<Bytes>>) -> Body {
+pub(crate) fn pieces<I>(pieces: I) -> Body
+where
+    I: IntoIterator<Item = io::Result<Bytes>, IntoIter: Send + Sync + 'static>,
+{
     let frames = stream::iter(pieces).then(|piece| async {
         // hyper sends what it has when there is nothing more at the moment.
         tokio::task::yield_now().await;
@@ -165,6 +162,16 @@ pub(crate) async fn whole(response: reqwest::Response) -> (http::response::Parts
     let did = did(&response);
     let (head, body) = Response::<reqwest::Body>::from(response).into_parts();
     (head, body.collect().await.unwrap().to_bytes(), did)
+}
+
+/// Waits until `done`, but not for ever.
+pub(crate) async fn until(mut done: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !done().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it happens within ten seconds");
 }
 
 /// What the cache did with a request, as the text of `Cache-Status`.
