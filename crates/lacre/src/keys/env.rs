@@ -3,6 +3,7 @@
 use super::KeySource;
 use crate::{Error, ErrorKind};
 use lacre_seal::Keyring;
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// An environment variable that holds a keyring.
@@ -39,6 +40,10 @@ impl KeySource for KeyEnv {
 
     fn describe(&self) -> String {
         format!("env:{}", self.name)
+    }
+
+    fn file(&self) -> Option<&Path> {
+        None
     }
 }
 

@@ -140,6 +140,10 @@ impl KeySource for KeyFile {
     fn describe(&self) -> String {
         format!("file:{}", self.path.display())
     }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
 }
 
 #[cfg(unix)]

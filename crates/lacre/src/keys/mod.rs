@@ -24,6 +24,9 @@ pub trait KeySource: Debug + Send + Sync {
 
     /// The source as a reference: names and paths, never a secret.
     fn describe(&self) -> String;
+
+    /// The file that the keyring lies in, where it is one that [`KeyFile`] can write.
+    fn file(&self) -> Option<&Path>;
 }
 
 /// The forms that [`parse`] understands, for messages and help.

@@ -1,0 +1,91 @@
+//! What can be said on the command line.
+
+use crate::commands::{completions, get, key, ls, rm, show};
+use crate::output::{Color, Format};
+use crate::request;
+use clap::{Parser, Subcommand, ValueEnum};
+use lacre::Suite;
+
+/// An HTTP cache that seals what it stores: a byte changed on disk is refused instead of served.
+#[derive(Debug, Parser)]
+#[command(name = "lacre", version, after_help = CODES, infer_subcommands = false, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const CODES: &str = "\
+Exit codes: 0 ok · 1 failed · 2 usage · 3 not cached · 4/5 the origin answered 4xx/5xx (get --fail) · 6 unreachable ·
+10 integrity · 11 key unavailable · 12 store locked, corrupt or too new · 13 needs --yes · 130 interrupted";
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// Where entries are kept: `sqlite:PATH` or `memory:` [default: cache.sqlite in your cache directory]
+    #[arg(long, global = true, env = "LACRE_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// Where the key is kept: `file:PATH` or `env:NAME`, never the key itself [default: one of your own, made on first use]
+    #[arg(long, global = true, env = "LACRE_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// This application's part of the store
+    #[arg(long, global = true, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub(crate) namespace: String,
+    /// How entries are sealed; those sealed in the other way are refused
+    #[arg(long, global = true, env = "LACRE_SUITE", default_value = "encrypted", hide_env = true)]
+    pub(crate) suite: Sealing,
+    /// Speak JSON: lists as one object a line, errors too
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub(crate) color: Color,
+}
+
+impl Global {
+    pub(crate) const fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Human }
+    }
+}
+
+/// How entries are sealed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Sealing {
+    /// Nobody without the key can read or change them (AES-256-GCM)
+    Encrypted,
+    /// Everybody can read them, nobody without the key can change them (BLAKE3)
+    Signed,
+}
+
+impl From<Sealing> for Suite {
+    fn from(sealing: Sealing) -> Self {
+        match sealing {
+            Sealing::Encrypted => Self::Aes256Gcm,
+            Sealing::Signed => Self::Blake3,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch a URL through the cache: body to stdout, one line about the cache to stderr
+    Get(get::Args),
+    /// List what is stored
+    Ls(ls::Args),
+    /// Show one stored response
+    Show(show::Args),
+    /// Remove entries
+    Rm(rm::Args),
+    /// Check every seal; exit 10 if any is bad
+    Verify,
+    /// Make, look at and rotate keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Say why a request would hit or miss, without sending it
+    Explain(request::Args),
+    /// See sealing at work in two seconds, without a network
+    Demo,
+    /// Print completions for a shell
+    Completions(completions::Args),
+}

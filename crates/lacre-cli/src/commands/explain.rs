@@ -1,0 +1,126 @@
+//! `lacre explain`: why a request would hit or miss. Nothing is sent, and nothing is stored.
+
+use super::get;
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::open::{self, Missing};
+use crate::output::{FAINT, Output};
+use crate::{pretty, request};
+use http::{HeaderMap, header};
+use lacre::{Answer, Cache, CacheInfo, Key, Redactor, RequestBody, RequestOptions, Stored};
+use reqwest::Request;
+use serde_json::{Value, json};
+
+pub(crate) fn run(args: &request::Args, global: &Global, output: Output) -> Result<(), Failure> {
+    let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    let client = get::client(cache.clone())?;
+    let (request, wishes) = args.build(&client)?;
+    let explanation = lacre::wait(Explanation::of(&cache, &request, &wishes))?;
+    if output.is_json() {
+        return output.objects("lacre/explain/v1", [explanation.to_json()]);
+    }
+    output.print(explanation.to_text())
+}
+
+/// The same beside the data of another command.
+pub(crate) async fn to_stderr(
+    cache: &Cache,
+    request: &Request,
+    wishes: &RequestOptions,
+    output: Output,
+) -> Result<(), Failure> {
+    let explanation = Explanation::of(cache, request, wishes).await?;
+    output.remark("lacre/explain/v1", explanation.to_text(), explanation.to_json())
+}
+
+struct Explanation {
+    info: CacheInfo,
+    /// Absent where nothing is stored for this request.
+    stored: Option<(Key, Stored)>,
+    identity: Vec<String>,
+}
+
+impl Explanation {
+    /// Asks the cache as a request would, and goes no further.
+    async fn of(cache: &Cache, request: &Request, wishes: &RequestOptions) -> Result<Self, Failure> {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.method = request.method().clone();
+        head.uri = request
+            .url()
+            .as_str()
+            .parse()
+            .map_err(|_| Failure::new(Exit::Usage, "the URL cannot be a request's"))?;
+        head.headers = request.headers().clone();
+        head.extensions.insert(wishes.clone());
+        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let info = match cache.ask(head, RequestBody::Seen(body)).await? {
+            Answer::Hit(reply) | Answer::Refresh(reply, _) | Answer::Refuse(reply) => reply.info,
+            Answer::Send(ticket) => ticket.info(),
+        };
+        let stored = match info.key {
+            Some(key) => cache.stored(&key).await.ok().flatten().map(|stored| (key, stored)),
+            None => None,
+        };
+        Ok(Self { info, stored, identity: identity(request, body) })
+    }
+
+    fn vary(&self) -> Option<String> {
+        let (_, stored) = self.stored.as_ref()?;
+        let names: Vec<_> = stored.entry.headers.get_all(header::VARY).iter().collect();
+        (!names.is_empty()).then(|| {
+            names.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(", ")
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let (word, style) = get::word(&self.info);
+        let mut lines = vec![format!("{style}{word}{style:#}  Cache-Status: {}", self.info.status)];
+        let mut line = |name: &str, value: String| lines.push(format!("  {FAINT}{name:<6}{FAINT:#} {value}"));
+        line("key", self.identity.join(" + "));
+        if let Some(key) = self.info.key {
+            line("row", format!("{key:.16}"));
+        }
+        if let Some(vary) = self.vary() {
+            line("vary", crate::output::harmless(&vary).into_owned());
+        }
+        match &self.stored {
+            Some((_, stored)) => {
+                let received = pretty::moment(stored.entry.received).unwrap_or_default();
+                line("stored", format!("{} {received}", stored.entry.status.as_u16()));
+                line("fresh", stored.freshness.to_string());
+            }
+            None => line("stored", "nothing that can be used".to_owned()),
+        }
+        lines.join("\n")
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "result": get::word(&self.info).0.to_ascii_lowercase(),
+            "cache_status": self.info.status.to_string(),
+            "identity": self.identity,
+            "key": self.info.key.map(|key| key.to_string()),
+            "vary": self.vary(),
+            "freshness": self.stored.as_ref().map(|(_, stored)| stored.freshness.to_string()),
+            "received": self.stored.as_ref().and_then(|(_, stored)| pretty::moment(stored.entry.received)),
+        })
+    }
+}
+
+/// The parts of a request that tell it from others, without their secrets (docs/format.md §5).
+fn identity(request: &Request, body: &[u8]) -> Vec<String> {
+    let secret = Redactor::default();
+    let mut url = request.url().clone();
+    url.set_fragment(None);
+    let mut parts = vec![request.method().to_string(), secret.url(url.as_str())];
+    if !body.is_empty() {
+        parts.push("body".to_owned());
+    }
+    parts.extend(credentials(request.headers(), &secret));
+    parts
+}
+
+fn credentials(headers: &HeaderMap, secret: &Redactor) -> Vec<String> {
+    let names = headers.keys().map(http::HeaderName::as_str).filter(|name| secret.is_credential(name));
+    names.map(|name| format!("{name} (who asks)")).collect()
+}

@@ -1,0 +1,236 @@
+//! `lacre get`: a request through the cache. The body goes to stdout byte by byte as it came, one line about the cache to stderr.
+
+use super::explain;
+use super::interruptible;
+use crate::args::Global;
+use crate::exit::{Exit, Failure, chain, root_cause};
+use crate::open::{self, Missing};
+use crate::output::{BAD, FAINT, GOOD, Output, WARNING, harmless};
+use crate::{pretty, request};
+use clap::ValueEnum;
+use http::{Extensions, StatusCode};
+use lacre::{Cache, CacheInfo, Detail, Forward, OnTamper, Policy};
+use lacre_reqwest::{ClientBuilder, TooManyRedirects};
+use reqwest::{Response, Url};
+use reqwest_middleware::ClientWithMiddleware;
+use serde_json::json;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    request: request::Args,
+    /// Print the status and the headers before the body
+    #[arg(short = 'i', long)]
+    headers: bool,
+    /// Say on stderr why it hits or misses, before it is sent
+    #[arg(long)]
+    explain: bool,
+    /// Exit with 4 or 5 where the origin answers 4xx or 5xx
+    #[arg(long)]
+    fail: bool,
+    /// What to do when a stored response was tampered with
+    #[arg(long, value_name = "WHAT", default_value = "refetch")]
+    on_tamper: Tampered,
+    /// The longest body that is stored, in bytes; longer ones pass through
+    #[arg(long, value_name = "BYTES")]
+    max_body: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Tampered {
+    /// Warn, and fetch it again
+    Refetch,
+    /// Fail with exit code 10
+    Raise,
+    /// The same, and say 504
+    FailClosed,
+}
+
+impl From<Tampered> for OnTamper {
+    fn from(tampered: Tampered) -> Self {
+        match tampered {
+            Tampered::Refetch => Self::Refetch,
+            Tampered::Raise => Self::Raise,
+            Tampered::FailClosed => Self::FailClosed,
+        }
+    }
+}
+
+/// How long the network may take to connect, or be silent.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a refresh in the background may go on after the answer was given.
+const LAST_WORK: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+    let policy = Policy::rfc9111();
+    let policy = match args.max_body {
+        Some(bytes) => policy.max_body(bytes),
+        None => policy,
+    };
+    let cache = open::cache(global, Missing::Make, output)?
+        .policy(policy)
+        .on_tamper(args.on_tamper.into())
+        .build()?;
+    interruptible(async {
+        let result = fetch(args, cache, output).await;
+        finish_background_work().await;
+        result
+    })
+}
+
+/// A client whose every header the cache sees.
+pub(crate) fn client(cache: Cache) -> Result<ClientWithMiddleware, Failure> {
+    ClientBuilder::new(cache)
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot set up a client: {}", chain(&error))))
+}
+
+async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure> {
+    let client = client(cache.clone())?;
+    let (request, wishes) = args.request.build(&client)?;
+    if args.explain {
+        explain::to_stderr(&cache, &request, &wishes, output).await?;
+    }
+    let url = request.url().clone();
+    let mut extensions = Extensions::new();
+    extensions.insert(wishes);
+    let mut response = client
+        .execute_with_extensions(request, &mut extensions)
+        .await
+        .map_err(|error| unanswered(&url, error))?;
+    let status = response.status();
+    let info = response.extensions().get::<CacheInfo>().copied();
+    refused(args, status, info)?;
+    if args.headers {
+        head(&response)?;
+    }
+    let mut out = io::stdout().lock();
+    while let Some(bytes) = response.chunk().await.map_err(cut_short)? {
+        out.write_all(&bytes)?;
+    }
+    out.flush()?;
+    if let Some(info) = info {
+        report(status, info, output)?;
+    }
+    match status {
+        status if args.fail && status.is_client_error() => Err(answered(Exit::ClientError, status)),
+        status if args.fail && status.is_server_error() => Err(answered(Exit::ServerError, status)),
+        _ => Ok(()),
+    }
+}
+
+/// A refresh that was begun for a stale answer would end with this process.
+async fn finish_background_work() {
+    let under_way = async {
+        while Handle::current().metrics().num_alive_tasks() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // What takes longer is begun anew by the next request.
+    let _ = tokio::time::timeout(LAST_WORK, under_way).await;
+}
+
+/// The cache's own 504, which no origin sent.
+fn refused(args: &Args, status: StatusCode, info: Option<CacheInfo>) -> Result<(), Failure> {
+    let from_nowhere = |info: CacheInfo| {
+        status == StatusCode::GATEWAY_TIMEOUT && info.key.is_none() && info.stored_at.is_none()
+    };
+    match info.filter(|info| from_nowhere(*info)) {
+        Some(info) if info.status.detail == Some(Detail::Tampered) => {
+            Err(Failure::new(Exit::Integrity, "what is stored was tampered with, and was not served")
+                .with_hint("`lacre verify` lists what is bad, `lacre rm --bad` removes it"))
+        }
+        Some(info) if args.request.is_offline() => {
+            let why = if info.status.forward == Some(Forward::Stale) {
+                "what is stored is stale"
+            } else {
+                "it is not stored"
+            };
+            Err(Failure::new(Exit::NotCached, format!("the cache alone cannot answer: {why}"))
+                .with_hint("leave out --offline to ask the origin, or accept what is stale with --max-stale"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn head(response: &Response) -> Result<(), Failure> {
+    let mut head = format!("{:?} {}\n", response.version(), response.status()).into_bytes();
+    let on_terminal = io::stdout().is_terminal();
+    for (name, value) in response.headers() {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        if on_terminal {
+            head.extend_from_slice(harmless(&String::from_utf8_lossy(value.as_bytes())).as_bytes());
+        } else {
+            head.extend_from_slice(value.as_bytes());
+        }
+        head.push(b'\n');
+    }
+    head.push(b'\n');
+    Ok(io::stdout().write_all(&head)?)
+}
+
+fn report(status: StatusCode, info: CacheInfo, output: Output) -> Result<(), Failure> {
+    let (word, style) = word(&info);
+    let key = info.key.map(|key| format!("  {FAINT}{key:.8}{FAINT:#}")).unwrap_or_default();
+    let text = format!("{style}{word}{style:#} {} {}{key}", status.as_u16(), info.status);
+    let object = json!({
+        "result": word.to_ascii_lowercase(),
+        "status": status.as_u16(),
+        "cache_status": info.status.to_string(),
+        "ttl_seconds": info.status.ttl,
+        "key": info.key.map(|key| key.to_string()),
+        "received": info.stored_at.and_then(pretty::moment),
+    });
+    output.remark("lacre/get/v1", text, object)
+}
+
+/// What the cache did, in one word.
+pub(crate) fn word(info: &CacheInfo) -> (&'static str, anstyle::Style) {
+    match (info.status.detail, info.status.forward) {
+        (Some(Detail::MaxStale | Detail::StaleWhileRevalidate | Detail::StaleIfError), _) => {
+            ("STALE", WARNING)
+        }
+        (Some(Detail::Tampered), _) => ("REFUSED", BAD),
+        (_, None) => ("HIT", GOOD),
+        (_, Some(_)) if info.status.is_revalidated() => ("REVALIDATED", GOOD),
+        (_, Some(Forward::Bypass | Forward::Method)) => ("BYPASS", WARNING),
+        (_, Some(_)) => ("MISS", WARNING),
+    }
+}
+
+fn answered(exit: Exit, status: StatusCode) -> Failure {
+    Failure::new(exit, format!("the origin answered {status}"))
+}
+
+fn cut_short(error: reqwest::Error) -> Failure {
+    Failure::new(
+        Exit::Unreachable,
+        format!("the response was cut short and is not stored: {}", root_cause(&error)),
+    )
+    .with_hint("try again")
+}
+
+/// Why there is no response. It says which host, and never the rest of the URL.
+fn unanswered(url: &Url, error: reqwest_middleware::Error) -> Failure {
+    let error = match error {
+        reqwest_middleware::Error::Reqwest(error) => error,
+        reqwest_middleware::Error::Middleware(error) => {
+            return match error.downcast::<lacre::Error>() {
+                Ok(error) => error.into(),
+                Err(error) if error.is::<TooManyRedirects>() => Failure::new(Exit::Failed, error.to_string()),
+                Err(error) => Failure::new(Exit::Failed, chain(error.as_ref())),
+            };
+        }
+    };
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Failure::new(Exit::Unreachable, format!("{host}{port} does not answer: {}", root_cause(&error)))
+        .with_hint("check the address and the network; --offline answers from what is stored, --max-stale accepts what is stale")
+}

@@ -1,0 +1,85 @@
+//! `lacre ls`: what is stored. A row that does not open is shown as such, and stops nothing.
+
+use super::now;
+use crate::args::Global;
+use crate::exit::Failure;
+use crate::open::{self, Missing};
+use crate::output::Output;
+use crate::request;
+use crate::rows::{self, Depth, Row, Seal, Target};
+use clap::ValueEnum;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only these: a glob such as `example.com/api/*`, a URL, or the first digits of a key
+    #[arg(value_name = "GLOB")]
+    target: Option<String>,
+    /// Only those of this host
+    #[arg(long)]
+    host: Option<String>,
+    /// Only those that are no longer fresh
+    #[arg(long)]
+    stale: bool,
+    /// Only those that do not open; looks at bodies, too
+    #[arg(long)]
+    bad: bool,
+    /// In which order
+    #[arg(long, default_value = "age")]
+    sort: Order,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    /// By key
+    Key,
+    /// Largest first
+    Size,
+    /// Newest first
+    Age,
+    /// By URL
+    Url,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+    let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    let target = args.target.as_deref().map(Target::parse).transpose()?;
+    let depth = if args.bad { Depth::Bodies } else { Depth::Heads };
+    let mut rows = rows::all(&cache, depth, now())?;
+    rows.retain(|row| {
+        target.as_ref().is_none_or(|target| target.means(row))
+            && args.host.as_deref().is_none_or(|host| host_of(row).as_deref() == Some(host))
+            && (!args.stale || row.is_stale())
+            && (!args.bad || row.seal() != Seal::Good)
+    });
+    args.sort.sort(&mut rows);
+    if output.is_json() {
+        return output.objects("lacre/entry/v1", rows.iter().map(Row::to_json));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    output.print(rows::table(&rows))
+}
+
+fn host_of(row: &Row) -> Option<String> {
+    let url = request::parse_url(&row.entry()?.url).ok()?;
+    url.host_str().map(str::to_owned)
+}
+
+impl Order {
+    /// Rows that do not open go last.
+    fn sort(self, rows: &mut [Row]) {
+        rows.sort_by_key(|row| *row.key());
+        match self {
+            Self::Key => {}
+            Self::Size => {
+                rows.sort_by_key(|row| std::cmp::Reverse(row.entry().map(|entry| entry.body.length)))
+            }
+            Self::Age => rows.sort_by_key(|row| std::cmp::Reverse(row.entry().map(|entry| entry.received))),
+            Self::Url => rows.sort_by_cached_key(|row| match row.entry() {
+                Some(entry) => (false, entry.url.clone()),
+                None => (true, String::new()),
+            }),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `lacre rm`: takes entries away, so that they cannot be recovered. It shows which, and asks.
+
+use super::now;
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::open::{self, Missing};
+use crate::output::Output;
+use crate::rows::{self, Depth, Row, Seal, Target};
+use lacre::Cache;
+use serde_json::json;
+use std::io::{self, IsTerminal, Write};
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true, args = ["targets", "expired", "bad", "all"])]
+pub(crate) struct Args {
+    /// Which: the first digits of a key (four or more), a URL, or a glob such as `example.com/api/*`
+    #[arg(value_name = "KEY|URL|GLOB")]
+    targets: Vec<String>,
+    /// Those that are no longer fresh
+    #[arg(long)]
+    expired: bool,
+    /// Those that do not open
+    #[arg(long)]
+    bad: bool,
+    /// Everything, whatever it is
+    #[arg(long, conflicts_with_all = ["targets", "expired", "bad"])]
+    all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Only show which
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+    let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    let targets = args.targets.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut rows = rows::all(&cache, if args.bad { Depth::Bodies } else { Depth::Heads }, now())?;
+    if let Some(lost) = targets.iter().position(|target| !rows.iter().any(|row| target.means(row))) {
+        let mut failure = rows::nothing_fits();
+        failure.message =
+            Some(format!("nothing that is stored fits `{}`; nothing was removed", args.targets[lost]).into());
+        return Err(failure);
+    }
+    rows.retain(|row| args.all || args.means(row) || targets.iter().any(|target| target.means(row)));
+    if output.is_json() {
+        output.objects("lacre/entry/v1", rows.iter().map(Row::to_json))?;
+    } else if !rows.is_empty() {
+        output.print(rows::table(&rows))?;
+    }
+    let count = rows.len();
+    if !args.dry_run && (count > 0 || args.all) {
+        args.confirm(count)?;
+        lacre::wait(remove(&cache, args, &rows))?;
+    }
+    let done = if args.dry_run { "would be removed" } else { "removed" };
+    let removed = if args.dry_run { 0 } else { count };
+    output.remark("lacre/removed/v1", format_args!("{count} entries {done}"), json!({ "removed": removed }))
+}
+
+async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::Error> {
+    if args.all {
+        cache.clear().await?;
+    }
+    for row in rows {
+        cache.remove(row.key()).await?;
+    }
+    cache.close().await
+}
+
+impl Args {
+    fn means(&self, row: &Row) -> bool {
+        (self.expired && (row.is_stale() || row.seal() == Seal::Ended))
+            || (self.bad && matches!(row.seal(), Seal::Bad | Seal::NoKey))
+    }
+
+    fn confirm(&self, count: usize) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Err(Failure::new(
+                Exit::NeedsYes,
+                format!("{count} entries are to be removed, and nobody can be asked"),
+            )
+            .with_hint("--yes removes them, --dry-run only shows them"));
+        }
+        let mut answer = String::new();
+        write!(anstream::stderr(), "remove {count} entries? [y/N] ")?;
+        io::stdin().read_line(&mut answer)?;
+        match answer.trim() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Failure::new(Exit::Failed, "nothing was removed")),
+        }
+    }
+}

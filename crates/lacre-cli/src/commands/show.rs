@@ -1,0 +1,98 @@
+//! `lacre show`: one stored response, pretty on a terminal, exact bytes in a pipe.
+
+use super::now;
+use crate::args::Global;
+use crate::exit::Failure;
+use crate::open::{self, Missing};
+use crate::output::{FAINT, Output, TITLE, harmless};
+use crate::pretty;
+use crate::rows::{self, Depth, Row};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use lacre::Stored;
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal, Write};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which: the first digits of its key (four or more), or its URL
+    #[arg(value_name = "KEY|URL")]
+    target: String,
+    /// Only the status and the headers
+    #[arg(long, conflicts_with_all = ["body", "raw"])]
+    headers: bool,
+    /// Only the body
+    #[arg(long)]
+    body: bool,
+    /// Only the body, as it was received, on a terminal, too
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+    let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    let row = rows::only(rows::all(&cache, Depth::Heads, now())?, &args.target)?;
+    let key = *row.key();
+    if let Err(error) = row.listed.slot {
+        return Err(Failure::from(error).with_hint(format!("remove it: lacre rm {key:.8}")));
+    }
+    let stored = lacre::wait(cache.stored(&key))
+        .map_err(|error| Failure::from(error).with_hint(format!("remove it: lacre rm {key:.8}")))?
+        .ok_or_else(rows::nothing_fits)?;
+    if output.is_json() && !args.raw {
+        return output.objects("lacre/response/v1", [to_json(&row, &stored)]);
+    }
+    if !args.body && !args.raw {
+        head(&row, &stored, output)?;
+    }
+    match (args.headers, args.raw || !io::stdout().is_terminal()) {
+        (true, _) => Ok(()),
+        (false, true) => Ok(io::stdout().write_all(&stored.entry.body)?),
+        (false, false) => match pretty::body(&stored.entry.body) {
+            Some(text) => output.print(text.trim_end()),
+            None => {
+                let size = stored.entry.body.len();
+                output
+                    .print(format_args!("{FAINT}({size} bytes that are no text; --raw shows them){FAINT:#}"))
+            }
+        },
+    }
+}
+
+fn head(row: &Row, stored: &Stored, output: Output) -> Result<(), Failure> {
+    let entry = &stored.entry;
+    output.print(format_args!("{TITLE}{} {}{TITLE:#}", entry.method, harmless(&entry.url)))?;
+    output.print(format_args!(
+        "{FAINT}key {:.16} · sealed by {} ({}) · {}{FAINT:#}",
+        row.key(),
+        stored.seal.key_id.short(),
+        stored.seal.suite.name(),
+        stored.freshness
+    ))?;
+    output.print(format_args!("{:?} {}", entry.version, entry.status))?;
+    for (name, value) in &entry.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        output.print(format_args!("{FAINT}{name}:{FAINT:#} {}", harmless(&value)))?;
+    }
+    output.print("")
+}
+
+fn to_json(row: &Row, stored: &Stored) -> Value {
+    let mut object = row.to_json();
+    object["freshness"] = stored.freshness.to_string().into();
+    object["headers"] = headers(&stored.entry.headers);
+    match std::str::from_utf8(&stored.entry.body) {
+        Ok(text) => object["body"] = text.into(),
+        Err(_) => object["body_base64"] = STANDARD.encode(&stored.entry.body).into(),
+    }
+    object
+}
+
+/// Pairs, since a name may be repeated. What is not UTF-8 is shown with replacement characters.
+pub(crate) fn headers(headers: &HeaderMap) -> Value {
+    headers
+        .iter()
+        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
+        .collect()
+}

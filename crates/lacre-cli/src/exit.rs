@@ -1,0 +1,128 @@
+//! How a command ends: its exit code, and for a failure one line of what happened and one of what helps.
+
+use lacre::{Error, ErrorKind};
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::io;
+use std::process::ExitCode;
+
+/// How a command ends. The numbers are a promise to scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Ok = 0,
+    Failed = 1,
+    Usage = 2,
+    NotCached = 3,
+    ClientError = 4,
+    ServerError = 5,
+    Unreachable = 6,
+    Integrity = 10,
+    KeyUnavailable = 11,
+    Store = 12,
+    NeedsYes = 13,
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The `code` of an error in JSON.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotCached => "not-cached",
+            Self::ClientError => "client-error",
+            Self::ServerError => "server-error",
+            Self::Unreachable => "unreachable",
+            Self::Integrity => "integrity",
+            Self::KeyUnavailable => "key-unavailable",
+            Self::Store => "store",
+            Self::NeedsYes => "needs-yes",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ends otherwise than well.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// Absent where there is nobody to tell, or nothing that they do not know.
+    pub(crate) message: Option<Cow<'static, str>>,
+    pub(crate) hint: Option<Cow<'static, str>>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { exit, message: Some(message.into()), hint: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) const fn quiet(exit: Exit) -> Self {
+        Self { exit, message: None, hint: None }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::Tampered | ErrorKind::Broken => Exit::Integrity,
+            ErrorKind::KeyUnavailable => Exit::KeyUnavailable,
+            ErrorKind::Store(_) => Exit::Store,
+            ErrorKind::Config => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        let failure = Self::new(exit, chain(&error));
+        match error.hint() {
+            Some(hint) => failure.with_hint(hint.to_owned()),
+            None => failure,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Whoever read our output has read enough.
+            io::ErrorKind::BrokenPipe => Self::quiet(Exit::Ok),
+            _ => Self::new(Exit::Failed, format!("cannot read or write: {error}")),
+        }
+    }
+}
+
+/// An error with its causes in one line, each said once.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text.lines().collect::<Vec<_>>().join(" ")
+}
+
+/// What an error comes down to: its innermost cause. An outer one may show a URL.
+pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,80 @@
+//! The store and its key, as the flags and the environment name them.
+
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use lacre::keys::{self, KeySource};
+use lacre::store::{Memory, Sqlite, Store};
+use lacre::{Builder, Cache, config};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What happens when the store does not exist yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is made.
+    Make,
+    /// There is nothing to look at.
+    Fail,
+}
+
+/// The cache with every setting that is the same for all commands.
+pub(crate) fn cache(global: &Global, missing: Missing, output: Output) -> Result<Builder, Failure> {
+    let place = Place::of(global)?;
+    if missing == Missing::Fail {
+        place.ensure_there()?;
+    }
+    let key = key(global, output)?;
+    if let (Some(keyring), Place::Sqlite(path)) = (key.file(), &place) {
+        keys::ensure_apart(keyring, path)?;
+    }
+    let builder = Cache::builder()
+        .store(place.open(output)?)
+        .keys(&*key)
+        .namespace(&global.namespace)
+        .suite(global.suite.into())
+        .observer(Arc::new(output));
+    Ok(builder)
+}
+
+/// Where the key is kept.
+pub(crate) fn key(global: &Global, output: Output) -> Result<Box<dyn KeySource>, Failure> {
+    match &global.key {
+        Some(reference) => Ok(keys::parse(reference)?),
+        None => Ok(Box::new(keys::user(&output)?)),
+    }
+}
+
+enum Place {
+    Sqlite(PathBuf),
+    Memory,
+}
+
+impl Place {
+    fn of(global: &Global) -> Result<Self, Failure> {
+        let Some(text) = &global.store else { return Ok(Self::Sqlite(config::store_path()?)) };
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("memory", "")) => Ok(Self::Memory),
+            _ => Err(Failure::usage(format!("`{text}` does not name a store"))
+                .with_hint(format!("write sqlite:PATH or memory: (perhaps sqlite:{text})"))),
+        }
+    }
+
+    fn ensure_there(&self) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(path) if path.symlink_metadata().is_err() => {
+                Err(Failure::new(Exit::Store, format!("there is no store at {}", path.display()))
+                    .with_hint("`lacre get URL` makes one; --store names another"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(self, output: Output) -> Result<Arc<dyn Store>, Failure> {
+        Ok(match self {
+            Self::Memory => Arc::new(Memory::new()?),
+            Self::Sqlite(path) => Arc::new(Sqlite::options().observer(Arc::new(output)).open(path)?),
+        })
+    }
+}

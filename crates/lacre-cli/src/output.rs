@@ -1,0 +1,170 @@
+//! Speaking to people and to programs. Data goes to stdout, everything else to stderr. What origins wrote is made harmless before it
+//! reaches a terminal.
+
+use crate::exit::{Exit, Failure};
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use lacre::{Error, Event, Observer};
+use serde::Serialize;
+use serde_json::json;
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// Whom we speak to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+/// When to use colour. `auto` heeds NO_COLOR, then CLICOLOR_FORCE, then whether it is a terminal.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
+pub(crate) const TITLE: Style = Style::new().bold();
+pub(crate) const FAINT: Style = Style::new().dimmed();
+
+/// Where everything that is said goes through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, color: Color) -> Self {
+        match color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        Self { format }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Text for people, on stdout.
+    pub(crate) fn print(self, text: impl Display) -> Result<(), Failure> {
+        Ok(writeln!(anstream::stdout(), "{text}")?)
+    }
+
+    /// Objects of one `schema` for programs, one a line, on stdout.
+    pub(crate) fn objects<T: Serialize>(
+        self,
+        schema: &'static str,
+        objects: impl IntoIterator<Item = T>,
+    ) -> Result<(), Failure> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        for object in objects {
+            serde_json::to_writer(&mut out, &Object { schema, content: object }).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// A line beside the data, on stderr: `text` for people, `object` for programs.
+    pub(crate) fn remark<T: Serialize>(
+        self,
+        schema: &'static str,
+        text: impl Display,
+        object: T,
+    ) -> Result<(), Failure> {
+        let mut out = anstream::stderr().lock();
+        match self.format {
+            Format::Human => writeln!(out, "{text}")?,
+            Format::Json => {
+                let line =
+                    serde_json::to_string(&Object { schema, content: object }).map_err(io::Error::from)?;
+                writeln!(out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Something that the user should know, though the command goes on.
+    pub(crate) fn warn(self, message: impl Display) {
+        let text = format!("{WARNING}warning:{WARNING:#} {message}");
+        // A warning that nobody can read is no reason to fail.
+        let _ =
+            self.remark("lacre/warning/v1", text, json!({ "warning": { "message": message.to_string() } }));
+    }
+
+    /// Says why a command failed, and how it ends.
+    pub(crate) fn failed(self, failure: &Failure) -> Exit {
+        let Failure { exit, message: Some(message), hint } = failure else { return failure.exit };
+        let mut out = anstream::stderr().lock();
+        // Nobody listens where this cannot be written; the exit code says it still.
+        let _ = match self.format {
+            Format::Human => {
+                let hint =
+                    hint.iter().map(|hint| format!("{TITLE}hint:{TITLE:#} {hint}\n")).collect::<String>();
+                write!(out, "{BAD}error:{BAD:#} {message}\n{hint}")
+            }
+            Format::Json => {
+                let error = json!({ "error": { "code": exit.name(), "message": message, "hint": hint } });
+                writeln!(out, "{error}")
+            }
+        };
+        *exit
+    }
+}
+
+#[derive(Serialize)]
+struct Object<T> {
+    schema: &'static str,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// Tells the user what the cache notices on its way.
+impl Observer for Output {
+    fn notice(&self, event: Event<'_>) {
+        match event {
+            Event::Refused { key, error } => {
+                self.warn(format_args!("{key:.8} was refused and is not used: {error}"));
+            }
+            Event::StoreFailed { error } => {
+                self.warn(format_args!("going on without the store: {}", one_line(error)))
+            }
+            Event::SetAside { to, error } => {
+                self.warn(format_args!("set the old store aside, at {}: {}", to.display(), one_line(error)));
+            }
+            Event::Foreign { finding } => {
+                self.warn(format_args!("the store holds what lacre did not make: {finding}"))
+            }
+            Event::KeyMade { at } => self.warn(format_args!("made a key for you, at {}", at.display())),
+            _ => {}
+        }
+    }
+}
+
+fn one_line(error: &Error) -> String {
+    crate::exit::chain(error)
+}
+
+/// `text` without what could make a terminal do something: control characters, and those that turn the direction of text.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.contains(harmful) { Cow::Owned(text.replace(harmful, "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_origin_wrote_cannot_command_a_terminal() {
+        assert_eq!(harmless("a\x1b[31mb\u{202e}c\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
+        assert!(matches!(harmless("plain é"), Cow::Borrowed("plain é")));
+    }
+}
