@@ -1,7 +1,7 @@
 //! A stored response on its way to the caller.
 
 use crate::policy::AgeHeader;
-use crate::range::ContentRange;
+use crate::range::{ContentRange, Part};
 use crate::rules::Freshness;
 use crate::{Answer, CacheStatus, Entry, Key, StoredBody};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
@@ -71,8 +71,11 @@ impl<B: StoredBody> Hit<B> {
                 OF_THE_BODY.iter().for_each(|name| drop(parts.headers.remove(name)));
             }
             Answer::Slice { first, last } => {
+                let part = Part::of(&parts.headers).filter(|_| parts.status == StatusCode::PARTIAL_CONTENT);
+                let whole = ContentRange::Slice { first, last, length: Some(length) };
+                let range = part.map_or(whole, |part| part.content_range(first, last));
                 parts.status = StatusCode::PARTIAL_CONTENT;
-                partial(&mut parts.headers, ContentRange::Slice { first, last, length }, last - first + 1);
+                partial(&mut parts.headers, range, last - first + 1);
             }
             Answer::Unsatisfiable => {
                 parts.status = StatusCode::RANGE_NOT_SATISFIABLE;

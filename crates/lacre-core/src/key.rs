@@ -96,6 +96,7 @@ mod tag {
     pub(super) const CUSTOM: u8 = 0x09;
     pub(super) const VARIANT: u8 = 0x0A;
     pub(super) const RANGE: u8 = 0x0B;
+    pub(super) const LANGUAGE: u8 = 0x0C;
 }
 
 /// The key of a request: what is asked (`method`, which for HEAD may be GET, `uri`, body, matched headers) and on whose behalf.
@@ -126,17 +127,31 @@ pub(crate) fn request_key(
     Key(digest.digest(&identity.0))
 }
 
-/// The key of the variant of `request` that `headers` select among those that vary by `names`, and by `range` for a partial response.
+/// What lies under the key of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Facet<'a> {
+    /// A whole response.
+    Whole,
+    /// The part that a request with this `Range` was answered with.
+    Part(&'a [u8]),
+    /// The way to the part that was stored last.
+    LatestPart,
+    /// The way to a whole response in this language, whatever `Accept-Language` it was an answer to.
+    Language(&'a [u8]),
+}
+
+/// The key of the variant of `request` that `headers` select among those that vary by `names`, or of a facet of it.
 pub(crate) fn variant_key(
     digest: &dyn Digest,
     request: &Key,
     names: &[HeaderName],
     headers: &HeaderMap,
-    range: Option<&[u8]>,
+    facet: Facet<'_>,
 ) -> Key {
     let mut identity = Identity::new(b"lacre/v1/variant");
     identity.part(&request.0);
-    for name in names {
+    let any_language = matches!(facet, Facet::Language(_));
+    for name in names.iter().filter(|name| !any_language || **name != header::ACCEPT_LANGUAGE) {
         let value = vary::normalised(headers, name);
         let mut field = Vec::with_capacity(64);
         prefixed(&mut field, name.as_str().as_bytes());
@@ -146,8 +161,11 @@ pub(crate) fn variant_key(
         }
         identity.field(tag::VARIANT, &field);
     }
-    if let Some(range) = range {
-        identity.field(tag::RANGE, range);
+    match facet {
+        Facet::Whole => {}
+        Facet::Part(range) => identity.field(tag::RANGE, range),
+        Facet::LatestPart => identity.field(tag::RANGE, b""),
+        Facet::Language(language) => identity.field(tag::LANGUAGE, language),
     }
     Key(digest.digest(&identity.0))
 }

@@ -61,7 +61,7 @@ pub use options::{Mode, RequestOptions};
 pub use policy::{MatchHeaders, Origin, Policy, QueryOrder, Scope, Staleness};
 pub use redact::Redactor;
 pub use rules::{Freshness, Source};
-pub use slot::{Entry, Signpost, Slot, StoredBody};
+pub use slot::{Entry, Pointer, Signpost, Slot, StoredBody};
 pub use status::{CacheStatus, Collapsed, Detail, Forward, Stored};
 pub use time::Timestamp;
 pub use ttl::{Expire, Ttl, UrlPattern};

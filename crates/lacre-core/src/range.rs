@@ -1,7 +1,13 @@
-//! One range of bytes of a stored response (RFC 9110 §14). Several at once, and other units, are not read: such a
-//! request is answered in full.
+//! One range of bytes of a response (RFC 9110 §14), asked for or stored. Several at once, and other units, are not read: such a request
+//! is answered in full, and such a response is not stored.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, Method, header, request};
+
+/// The `Range` of a request that asks for one part of what it would otherwise get whole (§14.2: only GET does).
+pub(crate) fn asked(request: &request::Parts) -> Option<&HeaderValue> {
+    let range = request.headers.get(header::RANGE).filter(|_| request.method == Method::GET)?;
+    RangeSpec::parse(range).map(|_| range)
+}
 
 /// What a `Range` header with one range of bytes asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +64,8 @@ impl RangeSpec {
 /// What a `Content-Range` header says (§14.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentRange {
-    /// The bytes from `first` to `last`, inclusive, of `length`.
-    Slice { first: u64, last: u64, length: u64 },
+    /// The bytes from `first` to `last`, inclusive, of `length`; `None`: of as many as nobody said.
+    Slice { first: u64, last: u64, length: Option<u64> },
     /// None of `length` bytes.
     Unsatisfiable { length: u64 },
 }
@@ -68,11 +74,76 @@ impl ContentRange {
     /// The header's value.
     pub(crate) fn to_value(self) -> HeaderValue {
         let text = match self {
-            Self::Slice { first, last, length } => format!("bytes {first}-{last}/{length}"),
+            Self::Slice { first, last, length: Some(length) } => format!("bytes {first}-{last}/{length}"),
+            Self::Slice { first, last, length: None } => format!("bytes {first}-{last}/*"),
             Self::Unsatisfiable { length } => format!("bytes */{length}"),
         };
         #[expect(clippy::expect_used, reason = "digits and ASCII punctuation always make a header value")]
         HeaderValue::try_from(text).expect("visible ASCII")
+    }
+}
+
+/// The part of a representation that a 206 holds. It says itself which part it is, and is believed no further than its body goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    first: u64,
+    last: u64,
+    /// The length of the whole, where it is known.
+    length: Option<u64>,
+    /// What Content-Length said.
+    declared: Option<u64>,
+}
+
+impl Part {
+    /// What a 206 with these headers says that it holds; `None` where that is not one valid range of bytes (§14.4), or fewer bytes
+    /// than its Content-Length has.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut lines = headers.get_all(header::CONTENT_RANGE).iter();
+        let (unit, range) = lines.next()?.to_str().ok()?.split_once(' ')?;
+        let (range, length) = range.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let length = if length == "*" { None } else { Some(position(length)?) };
+        let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| position(value.to_str().ok()?));
+        let part = Self { first: position(first)?, last: position(last)?, length, declared };
+        let valid = unit.eq_ignore_ascii_case("bytes")
+            && lines.next().is_none()
+            && part.first <= part.last
+            && part.length.is_none_or(|length| part.last < length)
+            && declared.is_none_or(|declared| declared <= part.claimed());
+        valid.then_some(part)
+    }
+
+    fn claimed(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
+    /// Where in this part's `body` bytes lies what `range` asks for; `None` where it does not lie within. A body that is shorter than
+    /// its Content-Range was cut off, unless its Content-Length was as short: then its origin meant it, and its bytes count from its
+    /// first position.
+    pub(crate) fn cut(self, range: RangeSpec, body: u64) -> Option<Resolved> {
+        let whole = body == self.claimed() || (body < self.claimed() && self.declared == Some(body));
+        let end = body.checked_sub(1).filter(|_| whole)?;
+        let last_of_all = self.length.map(|length| length - 1);
+        match range {
+            RangeSpec::From { first, last } => {
+                let last = match (last, last_of_all) {
+                    (Some(last), Some(last_of_all)) => last.min(last_of_all),
+                    (last, last_of_all) => last.or(last_of_all)?,
+                };
+                let (first, last) = (first.checked_sub(self.first)?, last.checked_sub(self.first)?);
+                let within = first <= last.min(end) && last < self.claimed();
+                within.then(|| Resolved::Slice { first, last: last.min(end) })
+            }
+            RangeSpec::Last(count) => {
+                let within = (1..=body).contains(&count) && last_of_all == Some(self.last);
+                within.then(|| Resolved::Slice { first: body - count, last: end })
+            }
+        }
+    }
+
+    /// The name of the bytes from `first` to `last` of this part's body.
+    pub(crate) fn content_range(self, first: u64, last: u64) -> ContentRange {
+        ContentRange::Slice { first: self.first + first, last: self.first + last, length: self.length }
     }
 }
 
@@ -143,11 +214,95 @@ mod tests {
 
     #[test]
     fn content_range_is_written_as_the_rfc_has_it() {
-        assert_eq!(ContentRange::Slice { first: 0, last: 1, length: 10 }.to_value(), "bytes 0-1/10");
+        let slice = |length| ContentRange::Slice { first: 0, last: 1, length }.to_value();
+        assert_eq!(
+            (slice(Some(10)), slice(None)),
+            ("bytes 0-1/10".parse().unwrap(), "bytes 0-1/*".parse().unwrap())
+        );
         assert_eq!(ContentRange::Unsatisfiable { length: 10 }.to_value(), "bytes */10");
     }
 
+    fn part(content_range: &str, content_length: Option<u64>) -> Option<Part> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_RANGE, content_range.parse().unwrap());
+        headers.extend(content_length.map(|length| (header::CONTENT_LENGTH, length.into())));
+        Part::of(&headers)
+    }
+
+    #[test]
+    fn a_part_says_itself_which_bytes_it_holds() {
+        for (text, length) in [("bytes 4-9/10", None), ("BYTES 4-9/*", Some(6)), ("bytes 4-9/10", Some(5))] {
+            assert!(part(text, length).is_some(), "{text} {length:?}");
+        }
+        let invalid = [
+            ("", None),
+            ("bytes", None),
+            ("bytes */10", None),
+            ("bytes 4-9", None),
+            ("bytes 4-3/10", None),
+            ("bytes 4-10/10", None),
+            ("bytes 4-9/", None),
+            ("bytes -9/10", None),
+            ("bytes  4-9/10", None),
+            ("items 4-9/10", None),
+            ("bytes 4-9/10", Some(7)),
+        ];
+        for (text, length) in invalid {
+            assert_eq!(part(text, length), None, "{text} {length:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_answers_only_what_lies_within_it() {
+        // Content-Range, Content-Length, bytes of body, Range, what of the body that is.
+        for (content_range, declared, body, range, expected) in [
+            ("bytes 4-9/10", None, 6, "bytes=4-9", Some((0, 5))),
+            ("bytes 4-9/10", None, 6, "bytes=6-8", Some((2, 4))),
+            ("bytes 4-9/10", None, 6, "bytes=6-", Some((2, 5))),
+            ("bytes 4-9/10", None, 6, "bytes=6-99", Some((2, 5))),
+            ("bytes 4-9/10", None, 6, "bytes=-6", Some((0, 5))),
+            ("bytes 4-9/10", None, 6, "bytes=-7", None),
+            ("bytes 4-9/10", None, 6, "bytes=-0", None),
+            ("bytes 4-9/10", None, 6, "bytes=3-5", None),
+            ("bytes 4-9/10", None, 6, "bytes=10-", None),
+            ("bytes 4-8/10", None, 5, "bytes=8-9", None),
+            ("bytes 4-8/10", None, 5, "bytes=6-", None),
+            ("bytes 4-8/10", None, 5, "bytes=-1", None),
+            ("bytes 4-9/*", None, 6, "bytes=4-9", Some((0, 5))),
+            ("bytes 4-9/*", None, 6, "bytes=4-10", None),
+            ("bytes 4-9/*", None, 6, "bytes=4-", None),
+            ("bytes 4-9/*", None, 6, "bytes=-1", None),
+            // Cut off on its way, or longer than it says.
+            ("bytes 4-9/10", None, 5, "bytes=4-5", None),
+            ("bytes 4-9/10", Some(6), 5, "bytes=4-5", None),
+            ("bytes 4-9/10", None, 7, "bytes=4-5", None),
+            // As short as its origin said.
+            ("bytes 4-9/10", Some(5), 5, "bytes=6-8", Some((2, 4))),
+            ("bytes 4-9/10", Some(5), 5, "bytes=6-", Some((2, 4))),
+            ("bytes 4-9/10", Some(5), 5, "bytes=-1", Some((4, 4))),
+            ("bytes 4-9/10", Some(5), 5, "bytes=9-", None),
+            ("bytes 4-9/10", Some(0), 0, "bytes=4-5", None),
+        ] {
+            let range = RangeSpec::parse(&HeaderValue::from_static(range)).unwrap();
+            let expected = expected.map(|(first, last)| Resolved::Slice { first, last });
+            let case = format!("{content_range} {declared:?} {body} {range:?}");
+            assert_eq!(part(content_range, declared).unwrap().cut(range, body), expected, "{case}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_cut_from_a_part_is_what_would_be_cut_from_the_whole(
+            first in 0u64..10, held in 1u64..10, after in 0u64..10, text in "bytes=[0-9]{0,2}-[0-9]{0,2}",
+        ) {
+            let (last, length) = (first + held - 1, first + held + after);
+            let part = part(&format!("bytes {first}-{last}/{length}"), None);
+            if let Some(range) = RangeSpec::parse(&text.parse().unwrap())
+                && let Some(Resolved::Slice { first: from, last: to }) = part.unwrap().cut(range, held) {
+                prop_assert_eq!(range.resolve(length), Resolved::Slice { first: first + from, last: first + to });
+            }
+        }
+
         #[test]
         fn a_slice_always_lies_within_the_body(text in "bytes=[0-9]{0,3}-[0-9]{0,3}", length in 0u64..1000) {
             if let Some(Resolved::Slice { first, last }) = slice(&text, length) {

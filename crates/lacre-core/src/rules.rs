@@ -3,17 +3,18 @@
 
 use crate::directives::{self, RequestDirectives, ResponseDirectives};
 use crate::policy::{Origin, Policy, Scope, Staleness, Writes};
+use crate::range::{self, Part};
 use crate::vary::{Varies, varies};
 use crate::{Detail, Entry, Expire, Timestamp, Ttl, date, targeted, validate};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request, response};
 use std::fmt;
 use std::time::Duration;
 
-/// Statuses whose responses may be kept fresh by guessing (RFC 9110 §15.1), but for 206.
-const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
+/// Statuses whose responses may be kept fresh by guessing (RFC 9110 §15.1).
+const HEURISTIC: [u16; 12] = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501];
 
 /// Final statuses whose meaning for caches we know, which is what `must-understand` asks for (§5.2.2.3).
-const UNDERSTOOD: [u16; 14] = [200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501];
+const UNDERSTOOD: [u16; 15] = [200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501];
 
 /// Fields that are never stored, besides those that Connection names (§3.1).
 const NOT_STORED: [HeaderName; 8] = [
@@ -50,6 +51,9 @@ pub(crate) fn storable(
         return Err(Detail::NoStore);
     }
     status_allows(policy, response.status, &origin.said)?;
+    if response.status == StatusCode::PARTIAL_CONTENT && !is_asked_for_part(request, response) {
+        return Err(Detail::Partial);
+    }
     if policy.scope == Scope::Shared {
         shared_allows(request, &origin.said)?;
     }
@@ -85,9 +89,6 @@ fn status_allows(policy: &Policy, status: StatusCode, origin: &ResponseDirective
     if status.is_informational() || status == StatusCode::NOT_MODIFIED {
         return Err(Detail::Status);
     }
-    if status == StatusCode::PARTIAL_CONTENT {
-        return Err(Detail::Partial);
-    }
     if policy.statuses.as_ref().is_some_and(|statuses| !statuses.contains(&status)) {
         return Err(Detail::Status);
     }
@@ -97,6 +98,11 @@ fn status_allows(policy: &Policy, status: StatusCode, origin: &ResponseDirective
         (false, _, true) => Err(Detail::NoStore),
         _ => Ok(()),
     }
+}
+
+/// §3.3: whether a 206 is the answer to a request for a part, and says which part it is.
+fn is_asked_for_part(request: &request::Parts, response: &response::Parts) -> bool {
+    range::asked(request).is_some() && Part::of(&response.headers).is_some()
 }
 
 fn shared_allows(request: &request::Parts, origin: &ResponseDirectives) -> Result<(), Detail> {

@@ -15,7 +15,25 @@ pub enum Slot<B> {
     Alias(Key),
 }
 
-/// What tells the variants of one request apart (RFC 9111 §4.1).
+/// What leads to an entry under another key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pointer {
+    /// [`Slot::Vary`].
+    Vary(Signpost),
+    /// [`Slot::Alias`].
+    Alias(Key),
+}
+
+impl<B> From<Pointer> for Slot<B> {
+    fn from(pointer: Pointer) -> Self {
+        match pointer {
+            Pointer::Vary(signpost) => Self::Vary(signpost),
+            Pointer::Alias(key) => Self::Alias(key),
+        }
+    }
+}
+
+/// What tells the variants of one request apart (RFC 9111 §4.1). Parts of a response are variants, too, even where it varies by nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signpost {
     /// The request headers that responses here were seen to vary by, lower case, ascending.

@@ -51,6 +51,8 @@ pub enum Forward {
     UriMiss,
     /// Something is stored, but for other values of the headers it varies by.
     VaryMiss,
+    /// Only a part of the response is stored, and not the one that the request asks for.
+    Partial,
     /// The request itself asked for it.
     Request,
     /// What is stored is stale.
@@ -74,7 +76,7 @@ pub enum Detail {
     Method,
     /// Neither fresh for any time nor possible to validate.
     NoUse,
-    /// Part of a body.
+    /// Part of a body that nobody asked for, or that does not say which part it is.
     Partial,
     /// The user said not to store it.
     DoNotStore,
@@ -126,6 +128,7 @@ impl Forward {
             Self::Method => "method",
             Self::UriMiss => "uri-miss",
             Self::VaryMiss => "vary-miss",
+            Self::Partial => "partial",
             Self::Request => "request",
             Self::Stale => "stale",
         }

@@ -1,9 +1,9 @@
 //! Validation (RFC 9111 §4.3): asking the origin whether a stored response still holds, taking its 304 in, and answering the
 //! conditions that a client put itself.
 
-use crate::range::{RangeSpec, Resolved};
+use crate::range::{self, Part, RangeSpec, Resolved};
 use crate::{Entry, Timestamp, date};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request};
 
 /// Whether a response can be validated.
 pub(crate) fn has_validator(headers: &HeaderMap) -> bool {
@@ -89,7 +89,7 @@ pub enum Answer {
     Headers,
     /// 304: the client has it already.
     NotModified,
-    /// 206: the bytes from `first` to `last`, inclusive.
+    /// 206: the bytes from `first` to `last`, inclusive, of the stored body.
     Slice {
         /// Offset of the first byte.
         first: u64,
@@ -101,29 +101,42 @@ pub enum Answer {
 }
 
 impl Conditions {
-    pub(crate) fn of(request: &HeaderMap) -> Self {
+    pub(crate) fn of(request: &request::Parts) -> Self {
+        let headers = &request.headers;
         Self {
-            none_match: request.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
-            modified_since: request.get(header::IF_MODIFIED_SINCE).cloned(),
-            range: request.get(header::RANGE).and_then(RangeSpec::parse),
-            if_range: request.get(header::IF_RANGE).cloned(),
+            none_match: headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
+            modified_since: headers.get(header::IF_MODIFIED_SINCE).cloned(),
+            range: range::asked(request).and_then(RangeSpec::parse),
+            if_range: headers.get(header::IF_RANGE).cloned(),
         }
+    }
+
+    /// Whether what is asked for lies within the part that `entry`, a 206 with a body of `length` bytes, holds (RFC 9111 §3.3).
+    pub(crate) fn lie_within<B>(&self, entry: &Entry<B>, length: u64) -> bool {
+        self.resolve(entry, length).is_some()
     }
 
     /// What `entry`, with a body of `length` bytes, answers: in the order of RFC 9110 §13.2.2.
     pub(crate) fn answer<B>(&self, entry: &Entry<B>, length: u64, now: Timestamp) -> Answer {
-        if entry.status != StatusCode::OK {
+        if ![StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&entry.status) {
             return Answer::Full;
         }
         if self.already_has(&entry.headers, now) {
             return Answer::NotModified;
         }
-        match self.range {
-            Some(range) if self.range_applies(&entry.headers) => match range.resolve(length) {
-                Resolved::Slice { first, last } => Answer::Slice { first, last },
-                Resolved::Unsatisfiable => Answer::Unsatisfiable,
-            },
-            _ => Answer::Full,
+        match self.resolve(entry, length) {
+            Some(Resolved::Slice { first, last }) => Answer::Slice { first, last },
+            Some(Resolved::Unsatisfiable) => Answer::Unsatisfiable,
+            None => Answer::Full,
+        }
+    }
+
+    /// Where in the stored body lies the range that is asked for, if one is.
+    fn resolve<B>(&self, entry: &Entry<B>, length: u64) -> Option<Resolved> {
+        let range = self.range.filter(|_| self.range_applies(&entry.headers))?;
+        match entry.status {
+            StatusCode::PARTIAL_CONTENT => Part::of(&entry.headers)?.cut(range, length),
+            _ => Some(range.resolve(length)),
         }
     }
 

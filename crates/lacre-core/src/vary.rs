@@ -59,9 +59,38 @@ fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     .map(<[u8]>::trim_ascii)
 }
 
-/// Members of a list of preferences, heaviest first (RFC 9110 §12.4.2); equal weights in alphabetical order.
+/// The one language that a request prefers to all others, lower case; `None` where there is no such.
+pub(crate) fn preferred_language(request: &HeaderMap) -> Option<Vec<u8>> {
+    let lines = request.get_all(header::ACCEPT_LANGUAGE).iter();
+    let members: Vec<&[u8]> = lines.flat_map(|line| split_outside_quotes(line.as_bytes())).collect();
+    let mut ranking = ranked(&members).into_iter();
+    let (weight, language) = ranking.next()?;
+    let alone = ranking.next().is_none_or(|(next, _)| next < weight);
+    (alone && weight > 0 && language != b"*").then_some(language)
+}
+
+/// The one language that a response is in, lower case.
+pub(crate) fn content_language(response: &HeaderMap) -> Option<Vec<u8>> {
+    let mut lines = response.get_all(header::CONTENT_LANGUAGE).iter();
+    let language = lines.next()?.as_bytes().trim_ascii();
+    let alone = lines.next().is_none() && !language.is_empty() && !language.contains(&b',');
+    alone.then(|| language.to_ascii_lowercase())
+}
+
+/// Members of a list of preferences in the order of [`ranked`], written so that equal lists are equal bytes.
 fn preferences(members: &[&[u8]]) -> Vec<u8> {
-    let mut weighted: Vec<(u16, Vec<u8>)> = members
+    let mut out = Vec::new();
+    for (weight, value) in ranked(members) {
+        out.extend_from_slice(&value);
+        out.extend_from_slice(format!(";{weight},").as_bytes());
+    }
+    out
+}
+
+/// Members of a list of preferences, lower case, with their weights in thousandths: heaviest first (RFC 9110 §12.4.2), equal weights in
+/// alphabetical order.
+fn ranked(members: &[&[u8]]) -> Vec<(u16, Vec<u8>)> {
+    let mut ranked: Vec<(u16, Vec<u8>)> = members
         .iter()
         .filter(|member| !member.is_empty())
         .map(|member| {
@@ -70,13 +99,8 @@ fn preferences(members: &[&[u8]]) -> Vec<u8> {
             (parts.find_map(weight).unwrap_or(1000), value)
         })
         .collect();
-    weighted.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    let mut out = Vec::new();
-    for (weight, value) in weighted {
-        out.extend_from_slice(&value);
-        out.extend_from_slice(format!(";{weight},").as_bytes());
-    }
-    out
+    ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    ranked
 }
 
 /// `q=0.5` in thousandths.
@@ -149,6 +173,33 @@ mod tests {
             normalised(&headers(&[("accept", "a")]), &name)
         );
         assert_ne!(normalised(&headers(&[("accept", "")]), &name), normalised(&HeaderMap::new(), &name));
+    }
+
+    #[test]
+    fn one_language_is_preferred_only_where_no_other_is_as_good() {
+        let preferred = |value| preferred_language(&headers(&[("accept-language", value)]));
+        for (value, language) in [
+            ("de", Some("de")),
+            ("fr;q=0.5, DE;q=1.0", Some("de")),
+            ("fr;q=0.5", Some("fr")),
+            ("en, de", None),
+            ("*", None),
+            ("*, de;q=0.5", None),
+            ("de;q=0", None),
+            ("", None),
+        ] {
+            assert_eq!(preferred(value), language.map(|language| language.as_bytes().to_vec()), "{value}");
+        }
+        assert_eq!(preferred_language(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_response_in_several_languages_is_in_no_single_one() {
+        let language = |lines: &[(&'static str, &'static str)]| content_language(&headers(lines));
+        assert_eq!(language(&[("content-language", " DE ")]), Some(b"de".to_vec()));
+        assert_eq!(language(&[("content-language", "de, en")]), None);
+        assert_eq!(language(&[("content-language", "de"), ("content-language", "en")]), None);
+        assert_eq!(language(&[("content-language", "")]), None);
     }
 
     #[test]

@@ -3,13 +3,42 @@
 use super::{Decision, Exchange, Pending};
 use crate::directives::MaxStale;
 use crate::hit::Hit;
+use crate::key::Facet;
 use crate::policy::Validation;
 use crate::rules::{Freshness, Standing};
 use crate::validate::{self, Conditions};
-use crate::{CacheStatus, Detail, Entry, Forward, Key, Mode, Slot, StoredBody, Timestamp};
+use crate::{CacheStatus, Detail, Entry, Forward, Key, Mode, Slot, StoredBody, Timestamp, range, vary};
+use http::{HeaderValue, StatusCode, header};
 
-/// How many aliases are followed: one for a redirect of keys, and no loops.
+/// How many aliases are followed: one, and no loops.
 const MAX_ALIASES: u8 = 1;
+
+/// Where an answer may lie, in the order in which it is looked for. All but the first need a signpost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Under the key of the request itself.
+    Own,
+    /// Among the variants (§4.1).
+    Variant,
+    /// Among the parts: the answer to the same `Range`.
+    Part,
+    /// The part that was stored last: it may hold what is asked for.
+    LatestPart,
+    /// The variant in the language that the request prefers.
+    Language,
+}
+
+impl Place {
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Own => Some(Self::Variant),
+            Self::Variant => Some(Self::Part),
+            Self::Part => Some(Self::LatestPart),
+            Self::LatestPart => Some(Self::Language),
+            Self::Language => None,
+        }
+    }
+}
 
 /// Waits for what the store holds under [`key`](Lookup::key).
 #[derive(Debug)]
@@ -36,24 +65,78 @@ impl Lookup {
                 Decision::Lookup(Self(exchange))
             }
             Some(Slot::Vary(signpost)) if exchange.signpost.is_none() => {
-                exchange.at = exchange.variant(&signpost);
                 exchange.signpost = Some(signpost);
-                Decision::Lookup(Self(exchange))
+                exchange.look_further()
             }
-            Some(Slot::Entry(entry)) if exchange.is_current(&entry) => exchange.judge(entry, now),
-            _ => exchange.miss(),
+            Some(Slot::Entry(entry)) if exchange.is_selected(&entry) => exchange.judge(entry, now),
+            _ => exchange.look_further(),
         }
     }
 }
 
 impl Exchange {
-    /// A variant older than its signpost belongs to an earlier one that was invalidated.
-    fn is_current<B>(&self, entry: &Entry<B>) -> bool {
-        self.signpost.as_ref().is_none_or(|signpost| entry.received >= signpost.since)
+    fn look_further<B>(mut self: Box<Self>) -> Decision<B> {
+        while let Some(place) = self.place.next() {
+            self.place = place;
+            if let Some(key) = self.key_of(place) {
+                self.at = key;
+                return Decision::Lookup(Lookup(self));
+            }
+        }
+        self.miss()
     }
 
-    fn miss<B>(self: Box<Self>) -> Decision<B> {
-        let forward = if self.signpost.is_some() { Forward::VaryMiss } else { Forward::UriMiss };
+    /// Where to look in a place; `None` where nothing can be there for this request.
+    fn key_of(&self, place: Place) -> Option<Key> {
+        let names = &self.signpost.as_ref()?.names;
+        let key = |facet| self.variant(names, facet);
+        match place {
+            Place::Own => Some(self.asked),
+            // A whole response that varies by nothing lies in its own place.
+            Place::Variant => (!names.is_empty()).then(|| key(Facet::Whole)),
+            Place::Part => self.range().map(|range| key(Facet::Part(range.as_bytes()))),
+            Place::LatestPart => self.range().map(|_| key(Facet::LatestPart)),
+            Place::Language if !names.contains(&header::ACCEPT_LANGUAGE) => None,
+            Place::Language => {
+                let language = vary::preferred_language(&self.request.headers)?;
+                Some(key(Facet::Language(&language)))
+            }
+        }
+    }
+
+    fn range(&self) -> Option<&HeaderValue> {
+        range::asked(&self.request)
+    }
+
+    /// Whether what was found is an answer to this request at all, fresh or not.
+    fn is_selected<B: StoredBody>(&self, entry: &Entry<B>) -> bool {
+        // A variant older than its signpost belongs to an earlier one that was invalidated.
+        let current = self.signpost.as_ref().is_none_or(|signpost| entry.received >= signpost.since);
+        let fits = match (self.place, entry.status) {
+            (_, StatusCode::PARTIAL_CONTENT) => {
+                Conditions::of(&self.request).lie_within(entry, entry.body.length())
+            }
+            // The alias may be older than what it leads to.
+            (Place::Language, _) => {
+                vary::content_language(&entry.headers) == vary::preferred_language(&self.request.headers)
+            }
+            _ => true,
+        };
+        current && fits
+    }
+
+    fn miss<B>(mut self: Box<Self>) -> Decision<B> {
+        let names = self.signpost.as_ref().map(|signpost| &*signpost.names);
+        let forward = match names {
+            None => Forward::UriMiss,
+            Some([]) => Forward::Partial,
+            Some(_) => Forward::VaryMiss,
+        };
+        self.at = match (self.range(), names.unwrap_or_default()) {
+            (Some(range), names) => self.variant(names, Facet::Part(range.as_bytes())),
+            (None, []) => self.asked,
+            (None, names) => self.variant(names, Facet::Whole),
+        };
         let status = CacheStatus::forwarded(forward);
         if self.said.only_if_cached {
             return Decision::Refuse(status);
@@ -117,7 +200,7 @@ impl Exchange {
         now: Timestamp,
     ) -> Hit<B> {
         let status = CacheStatus { ttl: freshness.ttl(), detail, ..CacheStatus::default() };
-        self.hit(entry, &Conditions::of(&self.request.headers), status, freshness, now)
+        self.hit(entry, &Conditions::of(&self.request), status, freshness, now)
     }
 
     /// Turns the request into a validation of `entry` (§4.3.1), where it can be validated.
@@ -126,7 +209,7 @@ impl Exchange {
         let status = CacheStatus { ttl: freshness.ttl(), ..CacheStatus::forwarded(forward) };
         let mut conditions = None;
         if validate::has_validator(&entry.headers) {
-            conditions = Some(Conditions::of(&self.request.headers));
+            conditions = Some(Conditions::of(&self.request));
             validate::make_conditional(&mut self.request.headers, &entry);
         }
         Pending::validate(self, entry, status, conditions)

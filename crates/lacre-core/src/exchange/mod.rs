@@ -14,14 +14,16 @@ pub use pending::Pending;
 
 use crate::directives::{MaxStale, RequestDirectives};
 use crate::hit::Hit;
-use crate::key::{self, Digest, Key};
+use crate::key::{self, Digest, Facet, Key};
 use crate::policy::{Head, Policy};
 use crate::rules::{Freshness, Standing};
 use crate::validate::Conditions;
 use crate::{
-    CacheStatus, Detail, Entry, Expire, Forward, Mode, RequestOptions, Signpost, StoredBody, Timestamp,
+    CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, Signpost, StoredBody,
+    Timestamp,
 };
-use http::{Method, header, request, response};
+use http::{HeaderName, Method, header, request, response};
+use lookup::Place;
 use std::fmt;
 use std::sync::Arc;
 
@@ -115,8 +117,8 @@ pub struct Keep {
     pub key: Key,
     /// What, but for its body.
     pub entry: Entry<()>,
-    /// The signpost to write first, where the response varies.
-    pub signpost: Option<(Key, Signpost)>,
+    /// What to write first, so that lookups find the way; often nothing.
+    pub pointers: Vec<(Key, Pointer)>,
     /// Until when it can be of any use.
     pub useful_until: Timestamp,
     /// The longest body that may be stored, in bytes.
@@ -135,6 +137,7 @@ struct Exchange {
     asked: Key,
     /// Where to look next, and where the answer would be stored.
     at: Key,
+    place: Place,
     signpost: Option<Signpost>,
     aliases: u8,
     /// When it is sent, as far as we know (`request_time` of §4.2.3).
@@ -174,6 +177,7 @@ impl Engine {
             said,
             asked: Key::from_bytes([0; 32]),
             at: Key::from_bytes([0; 32]),
+            place: Place::Own,
             signpost: None,
             aliases: 0,
             sent: now,
@@ -247,9 +251,8 @@ impl Exchange {
         &self.engine.policy
     }
 
-    fn variant(&self, signpost: &Signpost) -> Key {
-        let digest = &*self.engine.digest;
-        key::variant_key(digest, &self.asked, &signpost.names, &self.request.headers, None)
+    fn variant(&self, names: &[HeaderName], facet: Facet<'_>) -> Key {
+        key::variant_key(&*self.engine.digest, &self.asked, names, &self.request.headers, facet)
     }
 
     fn hit<B: StoredBody>(

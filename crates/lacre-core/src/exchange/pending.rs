@@ -118,7 +118,7 @@ impl<B: StoredBody> Validating<B> {
             return self.stand_in(Some(response.status), now);
         }
         let Self { mut exchange, entry, status, .. } = self;
-        if exchange.request.method == Method::HEAD && entry.method == Method::GET {
+        if exchange.request.method == Method::HEAD && entry.method != Method::HEAD {
             return exchange.freshen_by_head(entry, response, status, now);
         }
         if asked {
@@ -166,7 +166,7 @@ impl<B: StoredBody> Validating<B> {
     fn into_hit(self, status: CacheStatus, now: Timestamp) -> Hit<B> {
         let freshness = self.freshness(now);
         let Self { exchange, entry, conditions, .. } = self;
-        let conditions = conditions.unwrap_or_else(|| Conditions::of(&exchange.request.headers));
+        let conditions = conditions.unwrap_or_else(|| Conditions::of(&exchange.request));
         exchange.hit(entry, &conditions, status, freshness, now)
     }
 }

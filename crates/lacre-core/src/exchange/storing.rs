@@ -1,9 +1,13 @@
 //! What becomes of the store: what is kept (RFC 9111 §3), freshened (§4.3.4) and invalidated (§4.4).
 
 use super::{Exchange, Keep, Settled, Touch};
+use crate::key::{self, Facet};
 use crate::policy::{Head, Writes};
-use crate::{CacheStatus, Detail, Entry, Key, Signpost, Stored, StoredBody, Timestamp, key, rules, validate};
-use http::{HeaderMap, HeaderName, Method, Uri, header, response};
+use crate::{
+    CacheStatus, Detail, Entry, Key, Pointer, Signpost, Stored, StoredBody, Timestamp, range, rules,
+    validate, vary,
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, response};
 
 impl Exchange {
     pub(super) fn pass_through<B>(&self, response: &response::Parts, status: CacheStatus) -> Settled<B> {
@@ -48,16 +52,10 @@ impl Exchange {
             tags: self.options.tags.clone(),
             body: (),
         };
-        let signpost = self.signpost_for(storable.varies, now);
-        let key = signpost.as_ref().map_or(self.asked, |signpost| self.variant(signpost));
+        let (key, pointers) = self.way_to(&entry, storable.varies, now);
         let ttl = self.engine.freshness(&entry, now).ttl();
-        let keep = Keep {
-            key,
-            useful_until: rules::useful_until(policy, &entry),
-            signpost: signpost.map(|signpost| (self.asked, signpost)),
-            max_body: policy.limits.body,
-            entry,
-        };
+        let useful_until = rules::useful_until(policy, &entry);
+        let keep = Keep { key, entry, pointers, useful_until, max_body: policy.limits.body };
         Settled::Network {
             keep: Some(Box::new(keep)),
             touch: None,
@@ -73,20 +71,42 @@ impl Exchange {
         rules::storable(self.policy(), &self.request, &self.said, response, self.wish(), now)
     }
 
-    /// §4.1: the signpost of a response that varies: by what earlier ones varied by, too, so that all of them stay in reach.
-    fn signpost_for(&self, names: Vec<HeaderName>, now: Timestamp) -> Option<Signpost> {
-        if names.is_empty() {
-            return None;
+    /// Where a response that varies by these headers is stored, and what leads there: nothing where it is whole and does not vary.
+    fn way_to(
+        &self,
+        entry: &Entry<()>,
+        varies: Vec<HeaderName>,
+        now: Timestamp,
+    ) -> (Key, Vec<(Key, Pointer)>) {
+        let part = range::asked(&self.request).filter(|_| entry.status == StatusCode::PARTIAL_CONTENT);
+        if varies.is_empty() && part.is_none() {
+            return (self.asked, Vec::new());
         }
+        let signpost = self.signpost_for(varies, now);
+        let place = |facet| self.variant(&signpost.names, facet);
+        let (key, alias) = match part {
+            Some(range) => (place(Facet::Part(range.as_bytes())), Some(place(Facet::LatestPart))),
+            None => {
+                let language = vary::content_language(&entry.headers)
+                    .filter(|_| signpost.names.contains(&header::ACCEPT_LANGUAGE));
+                (place(Facet::Whole), language.as_deref().map(|language| place(Facet::Language(language))))
+            }
+        };
+        let alias = alias.map(|at| (at, Pointer::Alias(key)));
+        (key, std::iter::once((self.asked, Pointer::Vary(signpost))).chain(alias).collect())
+    }
+
+    /// §4.1: the signpost of a response that varies: by what earlier ones varied by, too, so that all of them stay in reach.
+    fn signpost_for(&self, names: Vec<HeaderName>, now: Timestamp) -> Signpost {
         let known = self.signpost.as_ref();
         let mut union: Vec<HeaderName> =
             known.iter().flat_map(|known| &known.names).chain(&names).cloned().collect();
         union.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         union.dedup();
         if union.len() > self.policy().limits.vary_names {
-            return Some(Signpost { names, since: now });
+            return Signpost { names, since: now };
         }
-        Some(Signpost { names: union, since: known.map_or(now, |known| known.since) })
+        Signpost { names: union, since: known.map_or(now, |known| known.since) }
     }
 
     /// §4.3.4, §4.3.5: takes news about a stored response in.

@@ -75,9 +75,7 @@ impl Cache {
                 forget.iter().for_each(|key| drop(self.rows.remove(key)));
                 self.touch(touch);
                 if let Some(keep) = keep {
-                    if let Some((at, signpost)) = keep.signpost {
-                        self.rows.insert(at, Slot::Vary(signpost));
-                    }
+                    self.rows.extend(keep.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
                     self.rows.insert(keep.key, Slot::Entry(Box::new(keep.entry.with_body(body.clone()))));
                 }
                 Some(Got { parts, body, status })

@@ -1,7 +1,8 @@
 //! Parts of a response (RFC 9110 §14, RFC 9111 §3.3).
 
-use crate::cache::{Cache, url, with};
-use lacre_core::Policy;
+use crate::cache::{Cache, Got, respond, url, with};
+use http::{Method, Request, StatusCode};
+use lacre_core::{Detail, Forward, Policy, Stored};
 
 #[test]
 fn a_range_is_cut_from_a_stored_whole() {
@@ -30,4 +31,151 @@ fn a_range_is_cut_from_a_stored_whole() {
         let value = got.parts.headers.get("content-range").map(|value| value.to_str().unwrap());
         assert_eq!(value, content_range, "{range}");
     }
+}
+
+/// Asks for a range that the origin answers with a part.
+fn part(
+    cache: &mut Cache,
+    range: &str,
+    content_range: &str,
+    more: &[(&str, &str)],
+    body: &'static str,
+) -> Got {
+    let headers = [&[("cache-control", "max-age=60"), ("content-range", content_range)], more].concat();
+    cache.exchange(with("/", &[("range", range)]), &mut |_| Some(respond(206, &headers, body))).unwrap()
+}
+
+#[test]
+fn a_stored_part_answers_the_same_range_and_those_within() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    assert_eq!(part(&mut cache, "bytes=4-", "bytes 4-9/10", &[], "456789").status.stored, Stored::Yes);
+    for (range, body, content_range) in [
+        ("bytes=4-", "456789", "bytes 4-9/10"),
+        ("bytes=4-9", "456789", "bytes 4-9/10"),
+        ("bytes=6-8", "678", "bytes 6-8/10"),
+        ("bytes=6-", "6789", "bytes 6-9/10"),
+        ("bytes=-1", "9", "bytes 9-9/10"),
+    ] {
+        let got = cache.hit(with("/", &[("range", range)]));
+        assert_eq!(
+            (got.parts.status, &got.body[..]),
+            (StatusCode::PARTIAL_CONTENT, body.as_bytes()),
+            "{range}"
+        );
+        assert_eq!(got.parts.headers["content-range"], content_range, "{range}");
+        assert_eq!(got.parts.headers["content-length"], body.len().to_string(), "{range}");
+    }
+    for range in ["bytes=3-5", "bytes=0-", "bytes=-7", "bytes=4-5,7-8", "bytes=10-"] {
+        assert!(cache.asks(with("/", &[("range", range)])), "{range}");
+    }
+}
+
+#[test]
+fn several_parts_stay_and_are_never_combined() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    part(&mut cache, "bytes=0-4", "bytes 0-4/10", &[("etag", "\"1\"")], "01234");
+    part(&mut cache, "bytes=5-9", "bytes 5-9/10", &[("etag", "\"1\"")], "56789");
+    assert_eq!(cache.hit(with("/", &[("range", "bytes=0-4")])).body, "01234");
+    assert_eq!(cache.hit(with("/", &[("range", "bytes=5-9")])).body, "56789");
+    assert_eq!(cache.hit(with("/", &[("range", "bytes=7-8")])).body, "78");
+    assert!(cache.asks(with("/", &[("range", "bytes=0-9")])));
+    assert!(cache.asks(with("/", &[("range", "bytes=3-6")])));
+}
+
+#[test]
+fn a_part_never_passes_for_the_whole() {
+    for method in [Method::GET, Method::HEAD] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        part(&mut cache, "bytes=0-9", "bytes 0-9/10", &[], "0123456789");
+        let request = Request::builder().method(&method).uri("http://example.com/").body("").unwrap();
+        let mut asked = Vec::new();
+        let got = cache.exchange(request, &mut |request| {
+            asked.push(request.headers.contains_key("range"));
+            Some(respond(200, &[("cache-control", "max-age=60")], "whole"))
+        });
+        assert_eq!((asked, got.unwrap().status.forward), (vec![false], Some(Forward::Partial)), "{method}");
+    }
+}
+
+#[test]
+fn a_whole_takes_the_place_of_parts() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    part(&mut cache, "bytes=0-1", "bytes 0-1/10", &[], "ab");
+    cache.get(url("/"), &[("cache-control", "max-age=60")], "0123456789");
+    assert_eq!(cache.hit(with("/", &[("range", "bytes=0-1")])).body, "01");
+}
+
+#[test]
+fn a_part_that_nobody_asked_for_or_that_has_no_place_is_not_stored() {
+    // Request headers, response headers.
+    for (asked, headers) in [
+        (&[][..], &[("content-range", "bytes 0-4/10")][..]),
+        (&[("range", "bytes=0-1,4-5")], &[("content-range", "bytes 0-5/10")]),
+        (&[("range", "bytes=0-4")], &[]),
+        (&[("range", "bytes=0-4")], &[("content-range", "bytes */10")]),
+        (&[("range", "bytes=0-4")], &[("content-range", "bytes 4-0/10")]),
+        (&[("range", "bytes=0-4")], &[("content-range", "bytes 0-4/4")]),
+        (&[("range", "bytes=0-4")], &[("content-range", "bytes 0-4/10"), ("content-length", "10")]),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        let headers = [headers, &[("cache-control", "max-age=60")]].concat();
+        let got = cache.exchange(with("/", asked), &mut |_| Some(respond(206, &headers, "01234"))).unwrap();
+        assert_eq!(got.status.detail, Some(Detail::Partial), "{asked:?} {headers:?}");
+        assert!(cache.rows.is_empty());
+    }
+}
+
+#[test]
+fn a_part_that_was_cut_off_is_not_used() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    part(&mut cache, "bytes=4-9", "bytes 4-9/10", &[], "4567");
+    assert!(cache.asks(with("/", &[("range", "bytes=4-9")])));
+    assert!(cache.asks(with("/", &[("range", "bytes=4-5")])));
+}
+
+#[test]
+fn a_stale_part_is_validated_before_it_is_used() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    part(&mut cache, "bytes=4-9", "bytes 4-9/10", &[("etag", "\"1\"")], "456789");
+    cache.after(61);
+    let mut confirm = |request: &http::request::Parts| {
+        assert_eq!(request.headers["if-none-match"], "\"1\"");
+        Some(respond(304, &[("cache-control", "max-age=60")], ""))
+    };
+    let got = cache.exchange(with("/", &[("range", "bytes=5-6")]), &mut confirm).unwrap();
+    assert_eq!((got.parts.status.as_u16(), &got.body[..]), (206, &b"56"[..]));
+    assert_eq!(cache.hit(with("/", &[("range", "bytes=4-9")])).body, "456789");
+}
+
+#[test]
+fn conditions_about_a_part_are_answered() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    part(&mut cache, "bytes=4-9", "bytes 4-9/10", &[("etag", "\"1\"")], "456789");
+    let asked = |name, value| with("/", &[("range", "bytes=4-5"), (name, value)]);
+    assert_eq!(cache.hit(asked("if-none-match", "\"1\"")).parts.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(cache.hit(asked("if-range", "\"1\"")).body, "45");
+    assert!(cache.asks(asked("if-range", "\"2\"")));
+}
+
+#[test]
+fn an_invalidated_part_does_not_come_back_with_the_next_one() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    part(&mut cache, "bytes=0-1", "bytes 0-1/10", &[], "ab");
+    cache.after(1);
+    let post = Request::post("http://example.com/").body("x").unwrap();
+    cache.exchange(post, &mut |_| Some(respond(200, &[], "")));
+    assert!(cache.asks(with("/", &[("range", "bytes=0-1")])));
+    part(&mut cache, "bytes=8-9", "bytes 8-9/10", &[], "89");
+    assert!(cache.asks(with("/", &[("range", "bytes=0-1")])));
+}
+
+#[test]
+fn parts_of_variants_are_kept_apart() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let asked = |x| with("/", &[("range", "bytes=0-1"), ("x", x)]);
+    let headers = &[("cache-control", "max-age=60"), ("content-range", "bytes 0-1/10"), ("vary", "x")];
+    cache.exchange(asked("1"), &mut |_| Some(respond(206, headers, "ab")));
+    cache.exchange(asked("2"), &mut |_| Some(respond(206, headers, "AB")));
+    assert_eq!((cache.hit(asked("1")).body, cache.hit(asked("2")).body), ("ab".into(), "AB".into()));
+    assert!(cache.asks(asked("3")));
 }

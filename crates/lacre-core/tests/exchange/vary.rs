@@ -43,3 +43,31 @@ fn an_invalidated_variant_does_not_come_back_with_the_next_one() {
     cache.get(with("/", &[("a", "2")]), vary, "new");
     assert!(cache.asks(with("/", &[("a", "1")])));
 }
+
+#[test]
+fn a_request_that_prefers_one_language_gets_what_is_stored_in_it() {
+    let accept = |value| with("/", &[("accept-language", value)]);
+    let german =
+        &[("cache-control", "max-age=60"), ("vary", "accept-language, x"), ("content-language", "de")];
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(accept("en, de"), german, "hallo");
+    assert_eq!(cache.hit(accept("fr;q=0.5, de;q=1.0")).body, "hallo");
+    assert_eq!(cache.hit(accept("DE")).body, "hallo");
+    for other in ["fr, de;q=0.5", "de, fr", "de-AT", "*"] {
+        assert!(cache.asks(accept(other)), "{other}");
+    }
+    assert!(cache.asks(with("/", &[("accept-language", "de"), ("x", "1")])));
+}
+
+#[test]
+fn a_language_leads_to_no_answer_in_another_one() {
+    let accept = |value| with("/", &[("accept-language", value)]);
+    let german = &[("cache-control", "max-age=60"), ("vary", "accept-language"), ("content-language", "de")];
+    let english = &[("cache-control", "max-age=60"), ("vary", "accept-language"), ("content-language", "en")];
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(accept("en, de"), german, "hallo");
+    cache.after(61);
+    cache.get(accept("en, de"), english, "hello");
+    assert!(cache.asks(accept("de")));
+    assert_eq!(cache.hit(accept("en")).body, "hello");
+}

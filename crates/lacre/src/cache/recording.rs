@@ -101,8 +101,8 @@ impl Recording {
         }
         let (key, useful_until) = (self.keep.key, self.keep.useful_until);
         let vault = &self.cache.vault;
-        if let Some((at, signpost)) = self.keep.signpost.take() {
-            vault.put_signpost(&at, signpost, useful_until, now).await?;
+        for (at, pointer) in self.keep.pointers.drain(..) {
+            vault.put_pointer(&at, pointer, useful_until, now).await?;
         }
         let entry = self.keep.entry.clone();
         let bytes = match self.state {

@@ -7,7 +7,7 @@ use crate::stage::Stage;
 use crate::store::{Record, Store};
 use crate::{Error, ErrorKind};
 use bytes::{Bytes, BytesMut};
-use lacre_core::{Entry, Key, Signpost, Slot, StoredBody, Timestamp, Touch};
+use lacre_core::{Entry, Key, Pointer, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
     Authentic, BodyId, Context, Lifetime, Moment, Position, Purpose, SealInfo, Sealer, StoreId,
 };
@@ -162,15 +162,15 @@ impl Vault {
         Ok((BodyHead { id, length: body.len() as u64, stages, chunks: 0 }, staged))
     }
 
-    /// Writes a signpost. It is of use for as long as any variant behind it.
-    pub(crate) async fn put_signpost(
+    /// Writes what leads to an entry. It is of use for as long as what it leads to.
+    pub(crate) async fn put_pointer(
         &self,
         key: &Key,
-        signpost: Signpost,
+        pointer: Pointer,
         useful_until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let sealed = self.seal_slot(key, &Slot::Vary(signpost), &[], useful_until, now)?;
+        let sealed = self.seal_slot(key, &pointer.into(), &[], useful_until, now)?;
         let record = Record { body: None, chunks: 0, expires: useful_until, written: now, sealed: &sealed };
         self.store.put(key, record).await
     }
