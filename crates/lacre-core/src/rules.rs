@@ -139,6 +139,12 @@ pub(crate) fn user_ttl(
     expire.map(|expire| expire.ttl(now).ok_or(Detail::DoNotStore)).transpose()
 }
 
+/// Whether the origin itself gave a response some time to be used in (§4.2.1).
+pub(crate) fn is_explicitly_fresh(policy: &Policy, headers: &HeaderMap, now: Timestamp) -> bool {
+    let origin = Word::of(policy, headers);
+    explicit_lifetime(policy.scope, &origin, headers, now).is_some_and(|(lifetime, _)| !lifetime.is_zero())
+}
+
 /// §3.1: the fields of a response as they are stored.
 pub(crate) fn stored_headers(headers: &HeaderMap) -> HeaderMap {
     let mut stored = headers.clone();

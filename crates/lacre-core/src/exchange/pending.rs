@@ -86,7 +86,7 @@ impl<B: StoredBody> Pending<B> {
                 Validating { exchange, entry, status, conditions }.settle(outcome, now)
             }
             (_, Outcome::Failed) => Settled::Failed(status),
-            (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status),
+            (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status, now),
             (Role::Fetch, Outcome::Response(response)) => exchange.keep(response, status, Vec::new(), now),
         }
     }

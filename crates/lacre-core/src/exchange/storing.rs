@@ -4,22 +4,45 @@ use super::{Exchange, Keep, Settled, Touch};
 use crate::key::{self, Facet};
 use crate::policy::{Head, Writes};
 use crate::{
-    CacheStatus, Detail, Entry, Key, Pointer, Signpost, Stored, StoredBody, Timestamp, range, rules,
+    CacheStatus, Detail, Entry, Forward, Key, Pointer, Signpost, Stored, StoredBody, Timestamp, range, rules,
     validate, vary,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, response};
 
 impl Exchange {
-    pub(super) fn pass_through<B>(&self, response: &response::Parts, status: CacheStatus) -> Settled<B> {
+    /// The answer to a request that nothing stored could answer: it may outdate what is stored, or be what a later GET is to get.
+    pub(super) fn pass_through<B>(
+        mut self,
+        response: &response::Parts,
+        status: CacheStatus,
+        now: Timestamp,
+    ) -> Settled<B> {
         let method = &self.request.method;
         let invalidates =
             !self.policy().methods.contains(method) && rules::invalidates(method, response.status);
+        let outdated = if invalidates { self.invalidated(response) } else { Vec::new() };
+        if status.forward == Some(Forward::Method) && self.answers_later_get(response, now) {
+            self.asked = self.key_of_get(&self.request.uri);
+            return self.keep(response, status, outdated, now);
+        }
         Settled::Network {
             keep: None,
             touch: None,
-            forget: if invalidates { self.forget(self.invalidated(response)) } else { Vec::new() },
+            forget: self.forget(outdated),
             status: CacheStatus { forward_status: Some(response.status), ..status },
         }
+    }
+
+    /// RFC 9110 §9.3.3: whether this is an answer to POST that is also what GET would get.
+    fn answers_later_get(&self, response: &response::Parts, now: Timestamp) -> bool {
+        let target = &self.request.uri;
+        let same = |uri: Uri| {
+            key::origin(&uri) == key::origin(target) && uri.path_and_query() == target.path_and_query()
+        };
+        self.request.method == Method::POST
+            && response.status == StatusCode::OK
+            && named(target, &response.headers, &header::CONTENT_LOCATION).is_some_and(same)
+            && rules::is_explicitly_fresh(self.policy(), &response.headers, now)
     }
 
     /// §3: stores the answer, if it may be. `outdated` is what it replaces in any case.
@@ -165,8 +188,7 @@ impl Exchange {
         let target = &self.request.uri;
         let named = [header::LOCATION, header::CONTENT_LOCATION]
             .iter()
-            .filter_map(|name| answer.headers.get(name)?.to_str().ok())
-            .filter_map(|reference| resolve(target, reference))
+            .filter_map(|name| named(target, &answer.headers, name))
             .filter(|uri| key::origin(uri) == key::origin(target));
         let mut keys = vec![self.key_of_get(target)];
         keys.extend(named.map(|uri| self.key_of_get(&uri)));
@@ -174,7 +196,8 @@ impl Exchange {
     }
 }
 
-/// A URI reference (RFC 3986 §5) as an absolute URI.
-fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
+/// What a header names by a URI reference (RFC 3986 §5), absolute.
+fn named(base: &Uri, headers: &HeaderMap, name: &HeaderName) -> Option<Uri> {
+    let reference = headers.get(name)?.to_str().ok()?;
     url::Url::parse(&base.to_string()).ok()?.join(reference).ok()?.as_str().parse().ok()
 }

@@ -106,3 +106,42 @@ fn what_only_the_origin_can_judge_goes_there() {
         assert!(cache.asks(with("/", &[(name, value)])), "{name}");
     }
 }
+
+#[test]
+fn an_answer_to_post_that_says_it_is_what_get_would_get_is_stored_for_get() {
+    let fresh = ("cache-control", "max-age=60");
+    // Status, headers of the answer, whether a later GET gets it (RFC 9110 §9.3.3).
+    for (status, headers, stored) in [
+        (200, &[fresh, ("content-location", "/form")][..], true),
+        (200, &[fresh, ("content-location", "")], true),
+        (200, &[fresh, ("content-location", "http://example.com/form")], true),
+        (200, &[fresh], false),
+        (200, &[fresh, ("content-location", "/other")], false),
+        (200, &[fresh, ("content-location", "http://elsewhere.example/form")], false),
+        (200, &[("content-location", "/form"), ("etag", "\"1\"")], false),
+        (200, &[("cache-control", "max-age=60, no-store"), ("content-location", "/form")], false),
+        (404, &[fresh, ("content-location", "/form")], false),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        let post = || Request::post("http://example.com/form").body("x").unwrap();
+        cache.get(url("/form"), &[fresh], "old");
+        cache.exchange(post(), &mut |_| Some(respond(status, headers, "new")));
+        if stored {
+            assert_eq!(cache.hit(url("/form")).body, "new", "{headers:?}");
+            assert_eq!(cache.hit(Request::head("http://example.com/form").body("").unwrap()).body, "");
+        } else {
+            assert_eq!(cache.asks(url("/form")), status == 200, "{headers:?}");
+        }
+        assert!(cache.asks(post()));
+    }
+}
+
+#[test]
+fn an_answer_to_post_that_varies_is_found_by_get_as_it_varies() {
+    let headers = &[("cache-control", "max-age=60"), ("content-location", "/"), ("vary", "x")];
+    let post = Request::post("http://example.com/").header("x", "1").body("x").unwrap();
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.exchange(post, &mut |_| Some(respond(200, headers, "new")));
+    assert_eq!(cache.hit(with("/", &[("x", "1")])).body, "new");
+    assert!(cache.asks(url("/")));
+}
