@@ -60,3 +60,8 @@ mod refresh;
 pub use client::ClientBuilder;
 pub use middleware::CacheMiddleware;
 pub use redirect::{FollowRedirects, TooManyRedirects};
+
+// Its example uses this crate, so it is compiled here.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,82 @@
+//! A small HTTP origin on loopback, in the demo's own process. It answers only who knows the secrets, and counts.
+
+use super::secrets::{ACCOUNT, AUTHORIZATION, FIGURES, TOKEN};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Ends, with all its connections, when it is dropped.
+pub(super) struct Origin {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+    server: JoinHandle<()>,
+}
+
+impl Origin {
+    pub(super) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let asked = Arc::default();
+        let server = tokio::spawn(serve(listener, Arc::clone(&asked)));
+        Ok(Self { address, asked, server })
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}?token={TOKEN}", self.address)
+    }
+
+    /// How many requests arrived so far.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// What the origin answers under `path`; as long as the path is.
+pub(super) fn content(path: &str) -> String {
+    format!("{path}: {FIGURES}")
+}
+
+async fn serve(listener: TcpListener, asked: Arc<AtomicUsize>) {
+    let mut connections = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        let asked = Arc::clone(&asked);
+        let service = service_fn(move |request: Request<_>| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            let response = answer(&request);
+            async { Ok::<_, Infallible>(response) }
+        });
+        // A connection ends when its client does, which is no failure.
+        connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+    }
+}
+
+fn answer<B>(request: &Request<B>) -> Response<Full<Bytes>> {
+    let may_read = request.uri().query().is_some_and(|query| query == format!("token={TOKEN}"))
+        && request.headers().get(header::AUTHORIZATION).is_some_and(|value| value == AUTHORIZATION);
+    if !may_read {
+        let mut refusal = Response::new(Full::default());
+        *refusal.status_mut() = StatusCode::UNAUTHORIZED;
+        return refusal;
+    }
+    let mut response = Response::new(Full::from(content(request.uri().path())));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+    headers.insert("x-account", HeaderValue::from_static(ACCOUNT));
+    response
+}

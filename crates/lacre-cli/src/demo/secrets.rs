@@ -1,0 +1,6 @@
+//! What travels between the demo's client and its origin, and must be found neither on disk nor in the output.
+
+pub(crate) const TOKEN: &str = "t0ken-of-the-demo-8d1f";
+pub(crate) const AUTHORIZATION: &str = "Bearer b3arer-of-the-demo-41c7";
+pub(crate) const ACCOUNT: &str = "acc0unt-of-the-demo-9931";
+pub(crate) const FIGURES: &str = "confidential figures of the demo";

@@ -1,0 +1,162 @@
+//! The demo's own world: an origin, a store and a keyring, the last two in directories apart, all of it gone at the end.
+
+use super::disk::Image;
+use super::origin::{self, Origin};
+use super::secrets::AUTHORIZATION;
+use super::{ensure, failed, unkept};
+use crate::exit::{Failure, chain};
+use http::{StatusCode, header};
+use lacre::keys::KeyFile;
+use lacre::store::Sqlite;
+use lacre::{Cache, CacheInfo, CacheStatus, ErrorKind, Keyring, OnTamper};
+use lacre_reqwest::ClientBuilder;
+use reqwest_middleware::{ClientWithMiddleware, Error};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub(super) struct World {
+    origin: Origin,
+    pub(super) keyring: KeyFile,
+    directory: TempDir,
+}
+
+impl World {
+    pub(super) async fn start() -> Result<Self, Failure> {
+        let directory = tempfile::Builder::new().prefix("lacre-demo-").tempdir()?;
+        let keyring = KeyFile::at(directory.path().join("config/keyring"));
+        keyring.create(&Keyring::generate().map_err(lacre::Error::from)?)?;
+        Ok(Self { origin: Origin::start().await?, keyring, directory })
+    }
+
+    /// A client with the cache, as one program would use it.
+    pub(super) fn open(&self, on_tamper: OnTamper) -> Result<Session<'_>, Failure> {
+        let store = Sqlite::open(self.store())?;
+        let cache = Cache::builder().store(store).keys(&self.keyring).on_tamper(on_tamper).build()?;
+        // A proxy that the environment names would be asked for loopback, too.
+        let client =
+            ClientBuilder::new(cache.clone()).danger_configure(reqwest::ClientBuilder::no_proxy).build();
+        let client = client.map_err(unanswered)?;
+        Ok(Session { origin: &self.origin, cache, client })
+    }
+
+    /// The store's files as they are: the database, and its log and index while it is in use.
+    pub(super) fn images(&self) -> io::Result<Vec<Image>> {
+        let files = fs::read_dir(self.directory.path().join("cache"))?;
+        files.map(|file| Image::read(&file?.path())).collect()
+    }
+
+    /// The store's one file once nobody uses it.
+    pub(super) fn image(&self) -> io::Result<Image> {
+        Image::read(&self.store())
+    }
+
+    /// What keeps others from the keyring's file, in brackets.
+    #[cfg(unix)]
+    pub(super) fn protection(&self) -> Result<&'static str, Failure> {
+        use std::os::unix::fs::PermissionsExt;
+
+        let mode = fs::metadata(self.keyring.path())?.permissions().mode();
+        ensure(mode & 0o777 == 0o600, "nobody else may read the keyring")?;
+        Ok(" (0600)")
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn protection(&self) -> Result<&'static str, Failure> {
+        Ok("")
+    }
+
+    /// How often the origin was asked so far.
+    pub(super) fn asked(&self) -> usize {
+        self.origin.asked()
+    }
+
+    /// Leaves nothing behind.
+    pub(super) fn end(self) -> io::Result<()> {
+        self.directory.close()
+    }
+
+    fn store(&self) -> PathBuf {
+        self.directory.path().join("cache/cache.sqlite")
+    }
+}
+
+/// The store, in use.
+pub(super) struct Session<'a> {
+    origin: &'a Origin,
+    cache: Cache,
+    client: ClientWithMiddleware,
+}
+
+impl Session<'_> {
+    /// The answer to GET, which must be the origin's own.
+    pub(super) async fn fetch(&self, path: &str) -> Result<Fetched, Failure> {
+        let (start, asked) = (Instant::now(), self.origin.asked());
+        let response = self.send(path).await.map_err(unanswered)?;
+        let (code, info) = (response.status(), response.extensions().get::<CacheInfo>().copied());
+        let body = response.bytes().await.map_err(unanswered)?;
+        let took = start.elapsed();
+        ensure(code == StatusCode::OK && body == origin::content(path), "the answer is the origin's")?;
+        let status = info.ok_or_else(|| unkept("the answer says what the cache did"))?.status;
+        Ok(Fetched { status, asked: self.origin.asked() - asked, took })
+    }
+
+    /// Why GET is refused, before the origin is asked.
+    pub(super) async fn refusal(&self, path: &str) -> Result<lacre::Error, Failure> {
+        let asked = self.origin.asked();
+        let refusal = match self.send(path).await {
+            Err(Error::Middleware(error)) => error.downcast::<lacre::Error>().ok(),
+            _ => None,
+        };
+        ensure(self.origin.asked() == asked, "the origin is not asked")?;
+        refusal
+            .filter(|error| error.kind() == ErrorKind::Tampered)
+            .ok_or_else(|| unkept("what was tampered with is refused"))
+    }
+
+    /// How long the stored records are.
+    pub(super) async fn lengths(&self) -> Result<Vec<usize>, Failure> {
+        let mut lengths = Vec::new();
+        self.cache.list(&mut |row| lengths.push(row.sealed_bytes)).await?;
+        Ok(lengths)
+    }
+
+    /// Leaves the store as one file.
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        Ok(self.cache.close().await?)
+    }
+
+    async fn send(&self, path: &str) -> Result<reqwest::Response, Error> {
+        self.client.get(self.origin.url(path)).header(header::AUTHORIZATION, AUTHORIZATION).send().await
+    }
+}
+
+/// The client's error, without the URL: its query is a secret.
+fn unanswered(error: impl Into<Error>) -> Failure {
+    match error.into() {
+        Error::Reqwest(error) => failed(chain(&error.without_url())),
+        Error::Middleware(error) => failed(chain(error.as_ref())),
+    }
+}
+
+/// A request that was answered well.
+pub(super) struct Fetched {
+    pub(super) status: CacheStatus,
+    /// How often the origin was asked for it.
+    asked: usize,
+    pub(super) took: Duration,
+}
+
+impl Fetched {
+    pub(super) fn must_hit(self) -> Result<Self, Failure> {
+        ensure(self.status.is_hit() && self.asked == 0, "the answer comes from the store")?;
+        Ok(self)
+    }
+
+    pub(super) fn must_miss(self) -> Result<Self, Failure> {
+        ensure(!self.status.is_hit() && self.asked == 1, "the answer comes from the origin")?;
+        Ok(self)
+    }
+}

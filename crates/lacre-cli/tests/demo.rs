@@ -1,0 +1,106 @@
+//! `lacre demo` as a user meets it, and as the README shows it.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+#[path = "../src/demo/secrets.rs"]
+mod secrets;
+
+use serde_json::Value;
+use std::fs;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+const STEPS: [&str; 9] = ["miss", "hit", "secrecy", "tamper", "heal", "swap", "rotate", "retire", "done"];
+
+/// With nothing from the environment, where a proxy that does not exist could be named, and in a home that must stay empty.
+fn demo(arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lacre"))
+        .arg("demo")
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path())
+        .env("http_proxy", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "something is left behind");
+    output
+}
+
+/// What a demo that went well printed.
+fn printed(arguments: &[&str]) -> String {
+    let output = demo(arguments);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn objects(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_step_is_told_in_order_within_five_seconds() {
+    let start = Instant::now();
+    let text = printed(&[]);
+    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+    let steps: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(steps, STEPS);
+    assert!(!text.contains('\x1b'), "colour is for terminals");
+}
+
+#[test]
+fn a_program_reads_what_became_of_each_step() {
+    let told = objects(&printed(&["--json"]));
+    let steps: Vec<&str> = told.iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, STEPS);
+    assert!(told.iter().all(|step| step["schema"] == "lacre/demo/v1"));
+    for (step, said) in told.iter().zip([
+        "lacre; fwd=uri-miss; fwd-status=200; ttl=3600; stored",
+        "lacre; hit; ttl=",
+        "",
+        "",
+        "lacre; fwd=uri-miss; fwd-status=200; ttl=3600; stored; detail=tampered",
+        "",
+        "lacre; hit; ttl=",
+        "lacre; fwd=uri-miss; fwd-status=200; ttl=3600; stored",
+    ]) {
+        let status = step["cache_status"].as_str();
+        assert!(
+            status.unwrap_or_default().starts_with(said) && status.is_some() != said.is_empty(),
+            "{step}"
+        );
+    }
+    for step in ["tamper", "swap"] {
+        let refused = told.iter().find(|told| told["step"] == step).unwrap();
+        assert!(refused["error"].as_str().unwrap().starts_with("BadSignature: "), "{refused}");
+    }
+}
+
+#[test]
+fn no_secret_is_printed() {
+    for arguments in [&[][..], &["--json"]] {
+        let text = printed(arguments);
+        for secret in [secrets::TOKEN, secrets::AUTHORIZATION, secrets::ACCOUNT, secrets::FIGURES] {
+            assert!(!text.contains(secret));
+        }
+    }
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../../../README.md");
+    let (_, shown) = readme.split_once("$ cargo run --quiet -p lacre-cli -- demo\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    assert_eq!(without_numbers(shown), without_numbers(&printed(&[])));
+}
+
+/// Times, sizes and places differ from run to run.
+fn without_numbers(text: &str) -> String {
+    text.split(|c: char| c.is_ascii_digit()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#")
+}
