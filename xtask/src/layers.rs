@@ -77,8 +77,16 @@ const CRATES: &[CrateRule] = &[
         ],
     },
     CrateRule {
+        name: "lacre-tower",
+        house: &["lacre"],
+        never: &[
+            (CRYPTO, "a driver seals nothing: that is lacre's"),
+            (STORES, "a driver stores nothing: that is lacre's"),
+        ],
+    },
+    CrateRule {
         name: "lacre-cli",
-        house: &["lacre", "lacre-reqwest"],
+        house: &["lacre", "lacre-reqwest", "lacre-tower"],
         never: &[
             (CRYPTO, "the command line seals nothing: that is lacre's"),
             (STORES, "the command line reads a store through lacre only"),

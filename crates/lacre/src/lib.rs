@@ -27,6 +27,7 @@ mod clock;
 mod error;
 mod events;
 mod files;
+mod herd;
 mod wait;
 
 pub mod codec;
@@ -42,6 +43,7 @@ pub use cache::{
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};
+pub use herd::{Follow, Herd, Lead, Passed, Place};
 pub use wait::wait;
 
 pub use lacre_core::{

@@ -1,0 +1,149 @@
+//! What the rules say, seen through the layer.
+
+use crate::origin::{Origin, around, cache, fetch, get, page, send, status, whole};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use lacre::{ManualClock, Mode, Policy, RequestOptions, Timestamp};
+use lacre_tower::{CacheLayer, Error, LookupTime};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tower_layer::Layer;
+use tower_service::Service;
+
+#[tokio::test]
+async fn a_miss_is_stored_and_the_next_request_is_a_hit() {
+    let origin = Origin::new(|_, _| async { page("max-age=60", "hello") });
+    let service = around(&origin);
+    let (body, status) = fetch(&service, get("/")).await;
+    assert_eq!(
+        (&body[..], status.as_str()),
+        (&b"hello"[..], "lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored")
+    );
+    let (body, status) = fetch(&service, get("/")).await;
+    assert_eq!((&body[..], status.as_str()), (&b"hello"[..], "lacre; hit; ttl=60"));
+    assert_eq!(origin.asked(), 1);
+}
+
+#[tokio::test]
+async fn every_response_says_how_long_the_lookup_took() {
+    let service = around(&Origin::new(|_, _| async { page("max-age=60", "hello") }));
+    for _ in 0..2 {
+        let response = send(&service, get("/")).await.unwrap();
+        assert!(response.extensions().get::<LookupTime>().is_some());
+        response.into_body().collect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stale_response_is_validated_with_the_etag_it_came_with() {
+    let origin = Origin::new(|index, request: Request<Bytes>| async move {
+        let answer = Response::builder().header("etag", "\"a\"").header("cache-control", "no-cache");
+        match index {
+            0 => Ok(answer.body(whole("hello")).unwrap()),
+            _ => {
+                assert_eq!(request.headers()["if-none-match"], "\"a\"");
+                Ok(answer.status(304).body(whole("")).unwrap())
+            }
+        }
+    });
+    let service = around(&origin);
+    fetch(&service, get("/")).await;
+    let response = send(&service, get("/")).await.unwrap();
+    assert_eq!((response.status(), origin.asked()), (StatusCode::OK, 2));
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+}
+
+#[tokio::test]
+async fn a_stored_response_stands_in_for_a_failing_origin() {
+    let origin = Origin::new(|index, _| async move {
+        match index {
+            0 => page("max-age=1, stale-if-error=60", "hello"),
+            _ => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    });
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_000_000)));
+    let service = CacheLayer::new(cache(Policy::rfc9111(), clock.clone())).layer(origin);
+    fetch(&service, get("/")).await;
+    clock.advance(Duration::from_secs(2));
+    let (body, status) = fetch(&service, get("/")).await;
+    assert_eq!(body, "hello");
+    assert!(status.contains("stale-if-error"), "{status}");
+}
+
+#[tokio::test]
+async fn the_error_of_the_service_beneath_is_untouched() {
+    let origin = Origin::new(|_, _| async { Err(io::ErrorKind::ConnectionRefused.into()) });
+    let failed = send(&around(&origin), get("/")).await.unwrap_err();
+    assert!(matches!(failed, Error::Service(error) if error.kind() == io::ErrorKind::ConnectionRefused));
+}
+
+#[tokio::test]
+async fn what_is_not_stored_is_refused_where_only_the_cache_may_answer() {
+    let origin = Origin::new(|_, _| async { page("max-age=60", "hello") });
+    let offline = get("/").extension(RequestOptions::new().mode(Mode::OnlyIfCached));
+    let response = send(&around(&origin), offline).await.unwrap();
+    assert_eq!((response.status(), origin.asked()), (StatusCode::GATEWAY_TIMEOUT, 0));
+}
+
+#[tokio::test]
+async fn requests_that_name_their_host_in_a_header_do_not_share_answers_between_hosts() {
+    let origin = Origin::new(|_, request: Request<Bytes>| async move {
+        assert_eq!(request.uri(), "/page", "the service beneath sees the URL as it came");
+        page("max-age=60", request.headers()["host"].as_bytes().to_vec())
+    });
+    let service = around(&origin);
+    let page = |host| Request::get("/page").header("host", host);
+    for _ in 0..2 {
+        assert_eq!(fetch(&service, page("a.test")).await.0, "a.test");
+        assert_eq!(fetch(&service, page("b.test")).await.0, "b.test");
+    }
+    assert_eq!(origin.asked(), 2);
+}
+
+#[tokio::test]
+async fn what_may_be_served_stale_is_served_at_once_and_refreshed_behind() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_000_000)));
+    let origin =
+        Origin::new(
+            |index, _| async move { page("max-age=10, stale-while-revalidate=60", index.to_string()) },
+        );
+    let layer = CacheLayer::new(cache(Policy::rfc9111(), clock.clone()));
+    let service = layer.layer(origin.clone());
+    assert_eq!(fetch(&service, get("/")).await.0, "0");
+    clock.advance(Duration::from_secs(20));
+    for _ in 0..5 {
+        let (body, status) = fetch(&service, get("/")).await;
+        assert_eq!(body, "0");
+        assert!(status.contains("stale-while-revalidate"), "{status}");
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let (body, status) = fetch(&service, get("/")).await;
+    assert_eq!((&body[..], status.as_str()), (&b"1"[..], "lacre; hit; ttl=10"));
+    assert_eq!(origin.asked(), 2, "one refresh for all who saw it stale");
+}
+
+#[tokio::test]
+async fn bodies_tell_requests_apart_where_their_method_is_cached() {
+    let origin = Origin::new(|_, request: Request<Bytes>| async move {
+        page("max-age=60", [b"re: ", request.into_body().as_ref()].concat())
+    });
+    let policy = Policy::rfc9111().methods([http::Method::GET, http::Method::from_bytes(b"QUERY").unwrap()]);
+    let service = CacheLayer::new(cache(policy, Arc::new(lacre::SystemClock))).layer(origin.clone());
+    let query = async |text: &'static str| {
+        let request =
+            Request::builder().method("QUERY").uri("http://origin.test/").body(Full::from(text)).unwrap();
+        let response = service.clone().call(request).await.unwrap();
+        (status(&response), response.into_body().collect().await.unwrap().to_bytes())
+    };
+    for expected in ["fwd=uri-miss", "hit"] {
+        for (text, answer) in [("a", "re: a"), ("b", "re: b")] {
+            let (status, body) = query(text).await;
+            assert!(body == answer && status.contains(expected), "{status}");
+        }
+    }
+    assert_eq!(origin.asked(), 2);
+}

@@ -1,0 +1,10 @@
+//! The layer around an origin of its own, by property.
+
+#[cfg(test)]
+mod caching;
+#[cfg(test)]
+mod herd;
+#[cfg(test)]
+mod origin;
+#[cfg(test)]
+mod streaming;

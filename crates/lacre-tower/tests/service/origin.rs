@@ -1,0 +1,108 @@
+//! An origin that is a service, and a client of the cache around it.
+
+use bytes::Bytes;
+use http::{Request, Response, request};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use lacre::store::Memory;
+use lacre::{Cache, CacheInfo, Clock, Policy, SystemClock};
+use lacre_tower::{CacheLayer, CacheService, Error, SentBody, ServedBody};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type Answer = io::Result<Response<AnyBody>>;
+type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Script = dyn Fn(usize, Request<Bytes>) -> Answering + Send + Sync;
+
+/// Answers each request by a script, which is told how many came before it.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    script: Arc<Script>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Origin {
+    pub(crate) fn new<F>(script: impl Fn(usize, Request<Bytes>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let script = Arc::new(move |index, request| Box::pin(script(index, request)) as Answering);
+        Self { script, asked: Arc::default() }
+    }
+
+    /// How many requests reached it.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl<B> Service<Request<SentBody<B>>> for Origin
+where
+    SentBody<B>: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
+{
+    type Response = Response<AnyBody>;
+    type Error = io::Error;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<SentBody<B>>) -> Answering {
+        let (script, index) = (Arc::clone(&self.script), self.asked.fetch_add(1, Ordering::SeqCst));
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map_err(|_| io::ErrorKind::BrokenPipe)?.to_bytes();
+            script(index, Request::from_parts(head, body)).await
+        })
+    }
+}
+
+pub(crate) fn whole(text: impl Into<Bytes>) -> AnyBody {
+    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+pub(crate) fn page(cache_control: &str, text: impl Into<Bytes>) -> Answer {
+    Ok(Response::builder().header("cache-control", cache_control).body(whole(text)).unwrap())
+}
+
+pub(crate) fn cache(policy: Policy, clock: Arc<dyn Clock>) -> Cache {
+    let builder = Cache::builder().store(Memory::new().unwrap()).danger_ephemeral_key();
+    builder.policy(policy).clock(clock).build().unwrap()
+}
+
+/// A private cache around `origin`.
+pub(crate) fn around(origin: &Origin) -> CacheService<Origin> {
+    CacheLayer::new(cache(Policy::rfc9111(), Arc::new(SystemClock))).layer(origin.clone())
+}
+
+pub(crate) fn get(path: &str) -> request::Builder {
+    Request::get(format!("http://origin.test{path}"))
+}
+
+pub(crate) type Served = Response<ServedBody<AnyBody>>;
+
+pub(crate) async fn send(
+    service: &CacheService<Origin>,
+    request: request::Builder,
+) -> Result<Served, Error<io::Error>> {
+    service.clone().call(request.body(Empty::<Bytes>::new()).unwrap()).await
+}
+
+/// The answer's body, and what the cache did.
+pub(crate) async fn fetch(service: &CacheService<Origin>, request: request::Builder) -> (Bytes, String) {
+    let response = send(service, request).await.unwrap();
+    let status = status(&response);
+    (response.into_body().collect().await.unwrap().to_bytes(), status)
+}
+
+pub(crate) fn status(response: &Served) -> String {
+    response.extensions().get::<CacheInfo>().unwrap().status.to_string()
+}

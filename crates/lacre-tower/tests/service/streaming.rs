@@ -1,0 +1,114 @@
+//! Bodies on their way.
+
+use crate::origin::{AnyBody, Origin, around, cache, fetch, get, send, whole};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use lacre::{Policy, SystemClock};
+use lacre_tower::CacheLayer;
+use std::io;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+use tower_layer::Layer;
+use tower_service::Service;
+
+type Sender = mpsc::Sender<io::Result<&'static str>>;
+
+/// A body whose pieces come from the sender.
+fn channel() -> (Sender, AnyBody) {
+    let (sender, receiver) = mpsc::channel(1);
+    let pieces =
+        futures_util::stream::unfold(receiver, |mut receiver: mpsc::Receiver<io::Result<&str>>| async {
+            Some((receiver.recv().await?, receiver))
+        });
+    let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece?))));
+    (sender, StreamBody::new(frames).boxed_unsync())
+}
+
+/// An origin whose first answer is `body`, and whose next are "second".
+fn first(body: AnyBody) -> Origin {
+    let body = Mutex::new(Some(body));
+    Origin::new(move |_, _| {
+        let body = body.lock().unwrap().take().unwrap_or_else(|| whole("second"));
+        async { Ok(Response::builder().header("cache-control", "max-age=60").body(body).unwrap()) }
+    })
+}
+
+#[tokio::test]
+async fn a_response_reaches_the_caller_piece_by_piece_while_it_is_recorded() {
+    let (sender, body) = channel();
+    let service = around(&first(body));
+    let mut answer = send(&service, get("/")).await.unwrap().into_body();
+    for piece in ["one ", "two"] {
+        sender.send(Ok(piece)).await.unwrap();
+        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
+    }
+    drop(sender);
+    assert!(answer.frame().await.is_none());
+    let (body, status) = fetch(&service, get("/")).await;
+    assert_eq!((&body[..], status.as_str()), (&b"one two"[..], "lacre; hit; ttl=60"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_dropped_is_not_stored() {
+    let (sender, body) = channel();
+    let service = around(&first(body));
+    let mut answer = send(&service, get("/")).await.unwrap().into_body();
+    sender.send(Ok("one")).await.unwrap();
+    answer.frame().await.unwrap().unwrap();
+    drop(answer);
+    assert_eq!(fetch(&service, get("/")).await.0, "second");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_stored_and_breaks_off_for_the_caller() {
+    let (sender, body) = channel();
+    let service = around(&first(body));
+    let mut answer = send(&service, get("/")).await.unwrap().into_body();
+    sender.send(Ok("one")).await.unwrap();
+    answer.frame().await.unwrap().unwrap();
+    sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
+    assert_eq!(answer.frame().await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(fetch(&service, get("/")).await.0, "second");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_streams_through() {
+    for known_length in [true, false] {
+        let body = match known_length {
+            true => whole("x".repeat(100)),
+            false => {
+                let (sender, body) = channel();
+                tokio::spawn(async move {
+                    for _ in 0..10 {
+                        sender.send(Ok("xxxxxxxxxx")).await.unwrap();
+                    }
+                });
+                body
+            }
+        };
+        let layer = CacheLayer::new(cache(Policy::rfc9111().max_body(99), Arc::new(SystemClock)));
+        let service = layer.layer(first(body));
+        assert_eq!(fetch(&service, get("/")).await.0, "x".repeat(100));
+        assert_eq!(fetch(&service, get("/")).await.0, "second", "it was not stored");
+    }
+}
+
+#[tokio::test]
+async fn a_request_streams_through_without_being_looked_up() {
+    let origin =
+        Origin::new(
+            |_, request: Request<Bytes>| async move { Ok(Response::new(whole(request.into_body()))) },
+        );
+    let mut service = around(&origin);
+    let (sender, body) = channel();
+    let upload = tokio::spawn(service.call(Request::put("http://origin.test/").body(body).unwrap()));
+    for piece in ["one ", "two"] {
+        sender.send(Ok(piece)).await.unwrap();
+    }
+    drop(sender);
+    let echo = upload.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(echo, "one two");
+}
