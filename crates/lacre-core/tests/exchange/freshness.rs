@@ -30,6 +30,33 @@ fn freshness_is_what_the_response_says() {
 }
 
 #[test]
+fn freshness_is_guessed_only_where_that_is_allowed() {
+    let modified = ("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT");
+    let public = ("cache-control", "public");
+    // Status, response headers, whether it is used for a while (§4.2.2).
+    for (status, headers, guessed) in [
+        (200, &[modified][..], true),
+        (404, &[modified], true),
+        (501, &[modified], true),
+        (302, &[modified], false),
+        (500, &[modified], false),
+        (302, &[modified, public], true),
+        (200, &[("etag", "\"1\"")], false),
+        (200, &[modified, ("expires", "0")], false),
+        (200, &[modified, ("cache-control", "max-age=0")], false),
+        (200, &[("last-modified", "yesterday")], false),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.exchange(url("/"), &mut |_| Some(respond(status, headers, "")));
+        cache.after(59);
+        assert_eq!(!cache.asks(url("/")), guessed, "{status} {headers:?}");
+    }
+    let mut cache = Cache::new(Policy::rfc9111().without_heuristics());
+    cache.get(url("/"), &[modified], "");
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
 fn a_shared_cache_prefers_s_maxage() {
     let mut cache = Cache::new(Policy::rfc9111().shared());
     cache.get(url("/"), &[("cache-control", "max-age=600, s-maxage=5")], "");

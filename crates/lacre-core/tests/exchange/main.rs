@@ -8,6 +8,7 @@ mod invalidation;
 mod ranges;
 mod robustness;
 mod storing;
+mod traps;
 mod validation;
 mod vary;
 mod wishes;
