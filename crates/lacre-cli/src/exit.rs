@@ -59,6 +59,8 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    pub(crate) const AFTER_TAMPERING: &str = "`lacre verify` lists what is bad, `lacre rm --bad` removes it";
+
     pub(crate) fn new(exit: Exit, message: impl Into<Cow<'static, str>>) -> Self {
         Self { exit, message: Some(message.into()), hint: None }
     }
@@ -89,6 +91,7 @@ impl From<Error> for Failure {
         let failure = Self::new(exit, chain(&error));
         match error.hint() {
             Some(hint) => failure.with_hint(hint.to_owned()),
+            None if exit == Exit::Integrity => failure.with_hint(Self::AFTER_TAMPERING),
             None => failure,
         }
     }

@@ -1,10 +1,10 @@
 //! Speaking to people and to programs. Data goes to stdout, everything else to stderr. What origins wrote is made harmless before it
 //! reaches a terminal.
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, chain};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use lacre::{Error, Event, Observer};
+use lacre::{Event, Observer};
 use serde::Serialize;
 use serde_json::json;
 use std::borrow::Cow;
@@ -92,11 +92,10 @@ impl Output {
     }
 
     /// Something that the user should know, though the command goes on.
-    pub(crate) fn warn(self, message: impl Display) {
-        let text = format!("{WARNING}warning:{WARNING:#} {message}");
-        // A warning that nobody can read is no reason to fail.
-        let _ =
-            self.remark("lacre/warning/v1", text, json!({ "warning": { "message": message.to_string() } }));
+    fn aside(self, what: &'static str, style: Style, message: impl Display) {
+        let text = format!("{style}{what}:{style:#} {message}");
+        // What nobody can read is no reason to fail.
+        let _ = self.remark("lacre/note/v1", text, json!({ what: { "message": message.to_string() } }));
     }
 
     /// Says why a command failed, and how it ends.
@@ -129,27 +128,20 @@ struct Object<T> {
 /// Tells the user what the cache notices on its way.
 impl Observer for Output {
     fn notice(&self, event: Event<'_>) {
-        match event {
-            Event::Refused { key, error } => {
-                self.warn(format_args!("{key:.8} was refused and is not used: {error}"));
-            }
-            Event::StoreFailed { error } => {
-                self.warn(format_args!("going on without the store: {}", one_line(error)))
-            }
+        let message = match event {
+            Event::Refused { key, error } => format!("{key:.8} was refused and is not used: {error}"),
+            Event::StoreFailed { error } => format!("going on without the store: {}", chain(error)),
             Event::SetAside { to, error } => {
-                self.warn(format_args!("set the old store aside, at {}: {}", to.display(), one_line(error)));
+                format!("set the old store aside, at {}: {}", to.display(), chain(error))
             }
-            Event::Foreign { finding } => {
-                self.warn(format_args!("the store holds what lacre did not make: {finding}"))
+            Event::Foreign { finding } => format!("the store holds what lacre did not make: {finding}"),
+            Event::KeyMade { at } => {
+                return self.aside("note", TITLE, format_args!("made a key for you, at {}", at.display()));
             }
-            Event::KeyMade { at } => self.warn(format_args!("made a key for you, at {}", at.display())),
-            _ => {}
-        }
+            _ => return,
+        };
+        self.aside("warning", WARNING, message);
     }
-}
-
-fn one_line(error: &Error) -> String {
-    crate::exit::chain(error)
 }
 
 /// `text` without what could make a terminal do something: control characters, and those that turn the direction of text.

@@ -11,7 +11,7 @@ use std::time::Duration;
 const ITEMS: &str = "\
 A part of the request:
   Name:value   a header
-  Name:@PATH   a header whose value is in a file: for secrets, which others can see on a command line
+  Name:@PATH   a header whose value is in a file, as a secret's should be
   name==value  a parameter of the query
   name=value   a string in a JSON body; the method is POST then
   name:=JSON   any other value in a JSON body";

@@ -111,7 +111,7 @@ async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure>
         head(&response)?;
     }
     let mut out = io::stdout().lock();
-    while let Some(bytes) = response.chunk().await.map_err(cut_short)? {
+    while let Some(bytes) = response.chunk().await.map_err(|error| cut_short(&error))? {
         out.write_all(&bytes)?;
     }
     out.flush()?;
@@ -144,7 +144,7 @@ fn refused(args: &Args, status: StatusCode, info: Option<CacheInfo>) -> Result<(
     match info.filter(|info| from_nowhere(*info)) {
         Some(info) if info.status.detail == Some(Detail::Tampered) => {
             Err(Failure::new(Exit::Integrity, "what is stored was tampered with, and was not served")
-                .with_hint("`lacre verify` lists what is bad, `lacre rm --bad` removes it"))
+                .with_hint(Failure::AFTER_TAMPERING))
         }
         Some(info) if args.request.is_offline() => {
             let why = if info.status.forward == Some(Forward::Stale) {
@@ -209,10 +209,10 @@ fn answered(exit: Exit, status: StatusCode) -> Failure {
     Failure::new(exit, format!("the origin answered {status}"))
 }
 
-fn cut_short(error: reqwest::Error) -> Failure {
+fn cut_short(error: &reqwest::Error) -> Failure {
     Failure::new(
         Exit::Unreachable,
-        format!("the response was cut short and is not stored: {}", root_cause(&error)),
+        format!("the response was cut short and is not stored: {}", root_cause(error)),
     )
     .with_hint("try again")
 }

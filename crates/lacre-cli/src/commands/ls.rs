@@ -8,6 +8,7 @@ use crate::output::Output;
 use crate::request;
 use crate::rows::{self, Depth, Row, Seal, Target};
 use clap::ValueEnum;
+use std::cmp::Reverse;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -72,10 +73,8 @@ impl Order {
         rows.sort_by_key(|row| *row.key());
         match self {
             Self::Key => {}
-            Self::Size => {
-                rows.sort_by_key(|row| std::cmp::Reverse(row.entry().map(|entry| entry.body.length)))
-            }
-            Self::Age => rows.sort_by_key(|row| std::cmp::Reverse(row.entry().map(|entry| entry.received))),
+            Self::Size => rows.sort_by_key(|row| Reverse(row.entry().map(|entry| entry.body.length))),
+            Self::Age => rows.sort_by_key(|row| Reverse(row.entry().map(|entry| entry.received))),
             Self::Url => rows.sort_by_cached_key(|row| match row.entry() {
                 Some(entry) => (false, entry.url.clone()),
                 None => (true, String::new()),

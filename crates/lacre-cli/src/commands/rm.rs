@@ -6,12 +6,13 @@ use crate::exit::{Exit, Failure};
 use crate::open::{self, Missing};
 use crate::output::Output;
 use crate::rows::{self, Depth, Row, Seal, Target};
+use clap::ArgGroup;
 use lacre::Cache;
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true, args = ["targets", "expired", "bad", "all"])]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["targets", "expired", "bad", "all"]))]
 pub(crate) struct Args {
     /// Which: the first digits of a key (four or more), a URL, or a glob such as `example.com/api/*`
     #[arg(value_name = "KEY|URL|GLOB")]

@@ -20,10 +20,12 @@ impl KeyEnv {
 
     fn read(&self, value: Option<&str>) -> Result<Keyring, Error> {
         let name = &self.name;
-        let unavailable = |message| Error::new(ErrorKind::KeyUnavailable, message);
+        let unavailable = |message| {
+            Error::new(ErrorKind::KeyUnavailable, message)
+                .with_hint(format!("set {name} to 64 hexadecimal digits, or to the text of a keyring"))
+        };
         let Some(text) = value.filter(|text| !text.is_empty()) else {
-            return Err(unavailable(format!("the environment variable {name} holds no key"))
-                .with_hint(format!("set {name} to 64 hexadecimal digits, or to the text of a keyring")));
+            return Err(unavailable(format!("the environment variable {name} holds no key")));
         };
         Keyring::parse(text).map_err(|fault| {
             unavailable(format!("the environment variable {name} is unusable: {fault}")).with_source(fault)

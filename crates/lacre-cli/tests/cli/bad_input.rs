@@ -1,0 +1,236 @@
+//! What can be wrong, and that each of it ends with its own exit code, one line that says what, one that says what helps, and nothing
+//! of what was stored lost.
+
+use crate::world::{Origin, Ran, World, nowhere, response};
+use std::fs;
+use std::path::Path;
+
+/// A world with one stored response, and the URL of it.
+fn filled() -> (World, Origin, String) {
+    let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "kept"));
+    let url = origin.url("/kept");
+    world.ok(&["get", &url]);
+    (world, origin, url)
+}
+
+#[track_caller]
+fn refused(ran: &Ran, code: i32, message: &str) {
+    assert_eq!(ran.code, code, "{}", ran.err);
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ran.err);
+    assert!(lines[0].starts_with("error: ") && lines[0].contains(message), "{}", ran.err);
+    assert!(lines[1].starts_with("hint: "), "{}", ran.err);
+    assert!(ran.out.is_empty(), "{}", ran.text());
+}
+
+#[track_caller]
+fn still_there(world: &World, url: &str) {
+    assert_eq!(world.ok(&["get", "--offline", url]).text(), "kept");
+}
+
+#[cfg(unix)]
+fn chmod(path: impl AsRef<Path>, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn keys_that_are_none() {
+    let (world, _origin, url) = filled();
+    let pasted = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+    let garbage = world.file("garbage", "not a key");
+    #[cfg(unix)]
+    chmod(&garbage, 0o600);
+    for (key, code, message) in [
+        ("env:NO_SUCH_KEY", 11, "NO_SUCH_KEY holds no key"),
+        ("env:SHORT_KEY", 11, "SHORT_KEY is unusable"),
+        ("file:/nonexistent/ring", 11, "does not exist"),
+        (&format!("file:{garbage}"), 11, "is unusable"),
+        (pasted, 2, "does not say where a key is kept"),
+        ("vault:key", 2, "does not say where a key is kept"),
+    ] {
+        let output =
+            world.command(&["get", "--key", key, &url]).env("SHORT_KEY", "abcd1234").output().unwrap();
+        let ran = Ran::from(output);
+        refused(&ran, code, message);
+        assert!(!ran.err.contains("abcd1234") && !ran.err.contains(pasted));
+    }
+    still_there(&world, &url);
+}
+
+#[test]
+fn another_key_reads_nothing_and_breaks_nothing() {
+    let (world, _origin, url) = filled();
+    let other = format!("file:{}", world.path("other/ring").display());
+    world.ok(&["key", "new", &other]);
+    assert_eq!(world.run(&["get", "--offline", "--key", &other, &url]).code, 3);
+    let verify = world.run(&["verify", "--key", &other]);
+    assert_eq!(verify.code, 11, "{}", verify.err);
+    assert!(verify.text().contains("no key"), "{}", verify.text());
+    assert!(world.ok(&["ls", "--key", &other]).text().contains("NO KEY"));
+    still_there(&world, &url);
+}
+
+#[cfg(unix)]
+#[test]
+fn keys_that_others_can_read() {
+    let (world, _origin, url) = filled();
+    let ring = world.path(".config/lacre/keyring");
+    chmod(&ring, 0o644);
+    let ran = world.run(&["get", &url]);
+    refused(&ran, 11, "can be read by others");
+    assert!(ran.err.ends_with(&format!("hint: chmod 600 {}\n", ring.display())), "{}", ran.err);
+    chmod(&ring, 0o600);
+    std::os::unix::fs::symlink(&ring, world.path("link")).unwrap();
+    let link = format!("file:{}", world.path("link").display());
+    refused(&world.run(&["get", "--key", &link, &url]), 11, "is a symbolic link");
+    still_there(&world, &url);
+}
+
+#[test]
+fn a_key_beside_the_store() {
+    let (world, _origin, url) = filled();
+    let beside = world.store().with_file_name("ring");
+    let reference = format!("file:{}", beside.display());
+    refused(&world.run(&["get", "--key", &reference, &url]), 2, "lies beside the store");
+    still_there(&world, &url);
+}
+
+#[test]
+fn stores_that_are_none() {
+    let (world, _origin, url) = filled();
+    let garbage = world.file("garbage", "these bytes are no store, and are not ours to delete".repeat(100));
+    let newer = world.path("newer");
+    let mut bytes = fs::read(world.store()).unwrap();
+    // SQLite keeps `user_version` here; format.md §8.
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    fs::write(&newer, &bytes).unwrap();
+    #[cfg(unix)]
+    {
+        chmod(&garbage, 0o600);
+        chmod(&newer, 0o600);
+        std::os::unix::fs::symlink(world.store(), world.path("link")).unwrap();
+    }
+    for (name, code) in [("garbage", 12), ("newer", 12), (".config", 12), (".config/lacre/keyring/x", 12)] {
+        let store = format!("sqlite:{}", world.path(name).display());
+        refused(&world.run(&["get", "--store", &store, &url]), code, "");
+    }
+    #[cfg(unix)]
+    refused(
+        &world.run(&["get", "--store", &format!("sqlite:{}", world.path("link").display()), &url]),
+        12,
+        "link",
+    );
+    assert!(fs::read_to_string(garbage).unwrap().starts_with("these bytes"));
+    assert_eq!(fs::read(newer).unwrap(), bytes);
+    still_there(&world, &url);
+}
+
+#[test]
+fn stores_that_have_no_name() {
+    let (world, _origin, url) = filled();
+    for store in ["cache.sqlite", "sqlite:", "redis://localhost", ""] {
+        refused(&world.run(&["get", "--store", store, &url]), 2, "does not name a store");
+    }
+    let ran = world.run(&["ls", "--store", &format!("sqlite:{}", world.path("absent").display())]);
+    refused(&ran, 12, "there is no store at");
+    assert!(!world.path("absent").exists(), "looking makes nothing");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_still_answers() {
+    let (world, _origin, url) = filled();
+    chmod(world.store(), 0o400);
+    still_there(&world, &url);
+}
+
+#[test]
+fn requests_that_cannot_be_made() {
+    let (world, origin, url) = filled();
+    for url in
+        ["example.com", "http://", "http://[::1", "ftp://example.com/", "//example.com/", "data:,x", ""]
+    {
+        refused(&world.run(&["get", url]), 2, "");
+        refused(&world.run(&["explain", url]), 2, "");
+    }
+    for item in ["what", "na me:value", "X-A:va\nlue", "a:=nonsense", ":x"] {
+        refused(&world.run(&["get", &url, item]), 2, "");
+    }
+    refused(&world.run(&["get", &url, "X-A:@/nonexistent"]), 1, "cannot read the value of header `X-A`");
+    for args in
+        [&["get", &url, "--ttl", "soon"][..], &["get", &url, "--max-stale", "never"], &["get"], &["nonsense"]]
+    {
+        let ran = world.run(args);
+        assert_eq!(ran.code, 2);
+        assert!(ran.err.starts_with("error: "), "{}", ran.err);
+    }
+    assert_eq!(origin.count(), 1);
+    still_there(&world, &url);
+}
+
+#[test]
+fn origins_that_do_not_answer() {
+    let (world, _origin, url) = filled();
+    let mute = Origin::start(|_| Vec::new());
+    let babbling = Origin::start(|_| b"220 this is no HTTP\r\n\r\n".to_vec());
+    for url in [
+        nowhere(),
+        mute.url("/?token=hunter2"),
+        babbling.url("/?token=hunter2"),
+        "http://lacre.invalid/".into(),
+    ] {
+        let ran = world.run(&["get", &url]);
+        refused(&ran, 6, "does not answer: ");
+        assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+    }
+    still_there(&world, &url);
+}
+
+#[test]
+fn responses_that_are_cut_short_are_not_stored() {
+    let (world, _origin, url) = filled();
+    let cut = [
+        b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 100\r\n\r\nonly this".to_vec(),
+        b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n5\r\nonly \r\n"
+            .to_vec(),
+    ];
+    for bytes in cut {
+        let origin = Origin::start(move |_| bytes.clone());
+        let ran = world.run(&["get", &origin.url("/")]);
+        assert_eq!(ran.code, 6, "{}", ran.err);
+        assert!(ran.err.starts_with("error: the response was cut short and is not stored"), "{}", ran.err);
+        assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 1);
+    }
+    still_there(&world, &url);
+}
+
+#[test]
+fn bodies_over_the_limit_pass_and_are_not_stored() {
+    let (world, _origin, url) = filled();
+    let origin = Origin::start(|_| response("200 OK", "cache-control: max-age=60\r\n", &[b'x'; 5000]));
+    for _ in 0..2 {
+        let ran = world.ok(&["get", "--max-body", "4999", &origin.url("/")]);
+        assert_eq!((ran.out.len(), ran.word()), (5000, "MISS"));
+    }
+    assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 1);
+    still_there(&world, &url);
+}
+
+#[test]
+fn with_json_errors_are_objects() {
+    let (world, _origin, url) = filled();
+    for (args, code) in [
+        (&["get", "--json", "nonsense"][..], "usage"),
+        (&["get", "--json", "--no-such-flag"], "usage"),
+        (&["get", "--json", "--offline", "http://127.0.0.1/"], "not-cached"),
+        (&["get", "--json", "--key", "env:NO_SUCH_KEY", &url], "key-unavailable"),
+        (&["ls", "--json", "--store", "sqlite:/nonexistent"], "store"),
+        (&["rm", "--json", "--all"], "needs-yes"),
+    ] {
+        let ran = world.run(args);
+        let line: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+        assert_eq!(line["error"]["code"], code, "{line}");
+        assert!(line["error"]["message"].is_string() && line["error"]["hint"].is_string(), "{line}");
+    }
+}

@@ -1,0 +1,267 @@
+//! `lacre get`.
+
+use crate::world::{Origin, World, nowhere, response};
+use serde_json::Value;
+use std::io::Read;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const FRESH: &str = "cache-control: max-age=60\r\n";
+
+#[test]
+fn a_second_get_is_a_hit_with_the_same_bytes() {
+    let body: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let (world, origin) = (World::new(), Origin::always(FRESH, body.clone()));
+    let miss = world.ok(&["get", &origin.url("/")]);
+    let hit = world.ok(&["get", &origin.url("/")]);
+    assert!(miss.out == body && hit.out == body);
+    assert_eq!(origin.count(), 1);
+    assert_eq!(miss.word(), "MISS");
+    assert!(hit.err.starts_with("HIT 200 lacre; hit; ttl="), "{}", hit.err);
+    assert_eq!(hit.err.lines().count(), 1);
+}
+
+#[test]
+fn with_json_the_status_line_is_an_object() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    world.ok(&["get", &origin.url("/")]);
+    let hit = world.ok(&["get", "--json", &origin.url("/")]);
+    let line: Value = serde_json::from_str(&hit.err).unwrap();
+    assert_eq!((&line["schema"], &line["result"]), (&"lacre/get/v1".into(), &"hit".into()));
+    assert_eq!((&line["status"], &line["key"].as_str().unwrap().len()), (&200.into(), &64));
+    assert_eq!(hit.text(), "x");
+}
+
+#[test]
+fn offline_answers_from_what_is_stored_or_exits_3() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let offline = world.run(&["get", "--offline", &origin.url("/")]);
+    assert_eq!((offline.code, origin.count()), (3, 0));
+    assert!(offline.out.is_empty() && offline.err.contains("hint: "));
+    world.ok(&["get", &origin.url("/")]);
+    assert_eq!(world.ok(&["get", "--offline", &origin.url("/")]).text(), "x");
+}
+
+#[test]
+fn an_origins_own_504_is_not_taken_for_the_caches() {
+    let world = World::new();
+    let origin = Origin::start(|_| response("504 Gateway Timeout", FRESH, b"late"));
+    assert_eq!(world.ok(&["get", &origin.url("/")]).text(), "late");
+    assert_eq!(world.ok(&["get", "--offline", &origin.url("/")]).text(), "late");
+}
+
+#[test]
+fn refresh_asks_the_origin_whether_it_still_holds() {
+    let world = World::new();
+    let origin = Origin::start(|request| match request.contains("if-none-match: \"1\"") {
+        true => response("304 Not Modified", "etag: \"1\"\r\ncache-control: max-age=60\r\n", b""),
+        false => response("200 OK", "etag: \"1\"\r\ncache-control: max-age=60\r\n", b"x"),
+    });
+    world.ok(&["get", &origin.url("/")]);
+    let refreshed = world.ok(&["get", "--refresh", &origin.url("/")]);
+    assert_eq!((refreshed.word(), refreshed.text(), origin.count()), ("REVALIDATED", "x", 2));
+}
+
+#[test]
+fn a_ttl_of_ones_own_keeps_what_says_nothing_of_itself() {
+    let (world, origin) = (World::new(), Origin::always("", "x"));
+    world.ok(&["get", "--ttl", "1h30m", &origin.url("/")]);
+    let hit = world.ok(&["get", &origin.url("/")]);
+    assert_eq!((hit.word(), origin.count()), ("HIT", 1));
+    assert!(hit.err.contains("ttl=5400") || hit.err.contains("ttl=5399"), "{}", hit.err);
+}
+
+#[test]
+fn no_store_stores_nothing() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    world.ok(&["get", "--no-store", &origin.url("/")]);
+    assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 0);
+}
+
+#[test]
+fn max_stale_accepts_what_is_stale() {
+    let (world, origin) = (World::new(), Origin::always("etag: \"1\"\r\n", "x"));
+    world.ok(&["get", "--ttl", "immediately", &origin.url("/")]);
+    let stale = world.ok(&["get", "--max-stale", "1h", &origin.url("/")]);
+    assert_eq!((stale.word(), origin.count()), ("STALE", 1));
+}
+
+#[test]
+fn a_refresh_in_the_background_ends_before_the_program_does() {
+    let origin =
+        Origin::always("cache-control: max-age=0, stale-while-revalidate=60\r\netag: \"1\"\r\n", "x");
+    let world = World::new();
+    world.ok(&["get", &origin.url("/")]);
+    assert_eq!(world.ok(&["get", &origin.url("/")]).word(), "STALE");
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn items_become_headers_parameters_and_a_json_body() {
+    let (world, origin) = (World::new(), Origin::always("", "x"));
+    world.ok(&["get", &origin.url("/?a=1"), "X-One: 1", "b==2 3", "name=va:lue", "number:=[1,2]"]);
+    let request = &origin.seen()[0];
+    assert!(request.starts_with("POST /?a=1&b=2+3 HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.contains("\r\nx-one: 1\r\n") && request.contains("\r\ncontent-type: application/json\r\n")
+    );
+    assert!(request.ends_with("{\"name\":\"va:lue\",\"number\":[1,2]}"), "{request}");
+    world.ok(&["get", "-X", "PUT", &origin.url("/"), "a=1", "content-type:text/x"]);
+    let request = &origin.seen()[1];
+    assert!(request.starts_with("PUT / ") && request.contains("\r\ncontent-type: text/x\r\n"), "{request}");
+}
+
+#[test]
+fn a_header_can_be_kept_in_a_file_and_partitions_the_cache() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let [one, other] = ["one", "other"]
+        .map(|name| format!("Authorization:@{}", world.file(name, format!("Bearer {name}\n"))));
+    world.ok(&["get", &origin.url("/"), &one]);
+    assert!(origin.seen()[0].contains("\r\nauthorization: Bearer one\r\n"));
+    assert_eq!(world.ok(&["get", &origin.url("/"), &one]).word(), "HIT");
+    assert_eq!(world.ok(&["get", &origin.url("/"), &other]).word(), "MISS");
+}
+
+#[test]
+fn fail_tells_client_from_server_errors_and_still_prints_the_body() {
+    let world = World::new();
+    for (status, code) in [("404 Not Found", 4), ("503 Service Unavailable", 5), ("200 OK", 0)] {
+        let origin = Origin::start(move |_| response(status, "", b"said"));
+        let ran = world.run(&["get", "--fail", &origin.url("/")]);
+        assert_eq!((ran.code, ran.text()), (code, "said"));
+        assert_eq!(world.ok(&["get", &origin.url("/")]).text(), "said");
+    }
+}
+
+#[test]
+fn headers_are_printed_byte_by_byte_and_survive_the_store() {
+    let world = World::new();
+    let origin = Origin::start(|_| {
+        b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\nx-odd: \xff\xfe!\r\ncontent-length: 1\r\n\r\nx"
+            .to_vec()
+    });
+    for expected in ["MISS", "HIT"] {
+        let ran = world.ok(&["get", "-i", &origin.url("/")]);
+        assert_eq!(ran.word(), expected);
+        assert!(ran.out.starts_with(b"HTTP/1.1 200 OK\n"));
+        assert!(ran.out.windows(11).any(|bytes| bytes == b"x-odd: \xff\xfe!\n"));
+        assert!(ran.out.ends_with(b"\n\nx"));
+    }
+}
+
+#[test]
+fn each_hop_of_a_redirect_is_stored() {
+    let world = World::new();
+    let origin = Origin::start(|request| match request.starts_with("GET /end") {
+        true => response("200 OK", FRESH, b"there"),
+        false => response("301 Moved Permanently", "location: /end\r\ncache-control: max-age=60\r\n", b""),
+    });
+    for _ in 0..2 {
+        assert_eq!(world.ok(&["get", &origin.url("/start")]).text(), "there");
+    }
+    assert_eq!(origin.count(), 2);
+    let circle = Origin::start(|_| response("302 Found", "location: /\r\n", b""));
+    let ran = world.run(&["get", &circle.url("/")]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("error: more than 10 redirects"), "{}", ran.err);
+}
+
+#[test]
+fn what_was_tampered_with_is_fetched_again_or_raised_as_told() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let url = origin.url("/secret-path");
+    world.ok(&["get", &url]);
+    for how in ["raise", "fail-closed"] {
+        world.tamper(|_| true);
+        let ran = world.run(&["get", "--on-tamper", how, &url]);
+        assert_eq!((ran.code, origin.count()), (10, 1), "{how}: {}", ran.err);
+        assert!(
+            ran.out.is_empty() && ran.err.contains("error: ") && ran.err.contains("tampered"),
+            "{}",
+            ran.err
+        );
+        assert!(!ran.err.contains("secret-path"));
+        world.tamper(|_| true);
+    }
+    world.tamper(|_| true);
+    let ran = world.ok(&["get", &url]);
+    assert_eq!((ran.text(), ran.word(), origin.count()), ("x", "REFUSED", 2));
+    assert!(ran.err.contains("warning: "), "{}", ran.err);
+    assert_eq!(world.ok(&["get", &url]).word(), "HIT");
+}
+
+#[test]
+fn what_is_sealed_in_one_way_does_not_open_in_the_other() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "plain to see"));
+    world.ok(&["get", "--suite", "signed", &origin.url("/")]);
+    let on_disk = std::fs::read(world.store()).unwrap();
+    assert!(on_disk.windows(12).any(|bytes| bytes == b"plain to see"), "signed entries can be read");
+    assert_eq!(world.ok(&["get", "--suite", "signed", &origin.url("/")]).word(), "HIT");
+    assert_eq!(world.run(&["get", "--on-tamper", "raise", &origin.url("/")]).code, 10);
+}
+
+#[test]
+fn namespaces_share_nothing() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    world.ok(&["get", "--namespace", "one", &origin.url("/")]);
+    assert_eq!(world.ok(&["get", "--namespace", "one", &origin.url("/")]).word(), "HIT");
+    assert_ne!(world.ok(&["get", "--namespace", "two", &origin.url("/")]).word(), "HIT");
+}
+
+#[test]
+fn a_stale_entry_stands_in_for_an_origin_that_does_not_answer() {
+    let world = World::new();
+    assert_eq!(world.run(&["get", &nowhere()]).code, 6);
+    let origin = Origin::start(|request| match request.contains("if-none-match") {
+        true => Vec::new(),
+        false => response("200 OK", "etag: \"1\"\r\ncache-control: max-age=0, stale-if-error=60\r\n", b"old"),
+    });
+    world.ok(&["get", &origin.url("/")]);
+    let ran = world.ok(&["get", &origin.url("/")]);
+    assert_eq!((ran.word(), ran.text()), ("STALE", "old"));
+}
+
+#[test]
+fn explain_says_why_before_it_is_sent() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let ran = world.ok(&["get", "--explain", &origin.url("/")]);
+    assert!(ran.err.contains("nothing that can be used"), "{}", ran.err);
+    assert_eq!(ran.text(), "x");
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_not_an_error() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, vec![b'x'; 4 << 20]));
+    world.ok(&["key", "new"]);
+    let mut child = world.command(&["get", &origin.url("/")]).spawn().unwrap();
+    let mut start = [0; 10];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut start).unwrap();
+    drop(stdout);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
+    assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 0, "what was not read is not stored");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130() {
+    let world = World::new();
+    let origin = Origin::start(|_| {
+        thread::sleep(Duration::from_secs(30));
+        Vec::new()
+    });
+    let child = world.command(&["get", &origin.url("/")]).stdout(Stdio::null()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    // It is interruptible once it connects; until then an interrupt ends it in the way of the system.
+    let start = Instant::now();
+    while !world.store().exists() && start.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(300));
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+}

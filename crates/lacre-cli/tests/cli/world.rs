@@ -1,0 +1,185 @@
+//! A user with a home of their own who runs the program, and an origin that answers in raw bytes.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use tempfile::TempDir;
+
+/// A user.
+pub(crate) struct World {
+    home: TempDir,
+}
+
+/// What a run of the program left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: String,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Writes a file into the home and returns its path.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// The default store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path(".cache/lacre/cache.sqlite")
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lacre"));
+        command.args(args).env_clear().env("HOME", self.home.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        self.command(args).output().unwrap().into()
+    }
+
+    /// Runs what must go well.
+    pub(crate) fn ok(&self, args: &[&str]) -> Ran {
+        let ran = self.run(args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        ran
+    }
+
+    /// Changes one byte of each envelope in the store whose place `choose` says yes to, counted from 0.
+    pub(crate) fn tamper(&self, choose: impl Fn(usize) -> bool) {
+        let mut bytes = fs::read(self.store()).unwrap();
+        let starts: Vec<usize> = bytes
+            .windows(5)
+            .enumerate()
+            .filter(|(_, window)| *window == b"\x89LAC\x01")
+            .map(|(place, _)| place)
+            .collect();
+        assert!(!starts.is_empty(), "nothing is stored");
+        for (_, start) in starts.iter().enumerate().filter(|(place, _)| choose(*place)) {
+            // Behind the header, in the sealed head.
+            bytes[start + 112] ^= 1;
+        }
+        fs::write(self.store(), bytes).unwrap();
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let err = String::from_utf8(output.stderr).unwrap();
+        Self { code: output.status.code().unwrap_or(-1), out: output.stdout, err }
+    }
+}
+
+impl Ran {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.out).unwrap()
+    }
+
+    /// Each line of stdout as an object.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What the cache did, in a word: how the last line of stderr begins.
+    pub(crate) fn word(&self) -> &str {
+        let last = self.err.lines().last().unwrap_or_default();
+        last.split(' ').next().unwrap()
+    }
+}
+
+/// An origin. It lives as long as the test.
+pub(crate) struct Origin {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Origin {
+    /// `answer` gets each request as text, and says every byte of the response.
+    pub(crate) fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                // Who hangs up early is part of some tests.
+                let Some(request) = stream.as_ref().ok().and_then(read) else { continue };
+                let response = answer(&request);
+                noted.lock().unwrap().push(request);
+                let _ = stream.unwrap().write_all(&response);
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// One that answers everything alike.
+    pub(crate) fn always(headers: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        Self::start(move |_| response("200 OK", headers, &body))
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Every request so far.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+/// A request's head and body, as text.
+fn read(mut stream: &TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return Some(text);
+            }
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return None,
+            Ok(read) => request.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+/// A whole response. `headers` are lines that end in `\r\n`.
+pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let mut bytes =
+        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n")
+            .into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// An address where nobody listens.
+pub(crate) fn nowhere() -> String {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    format!("http://{address}/")
+}
