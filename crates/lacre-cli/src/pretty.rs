@@ -26,6 +26,11 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// `1 entry`, `2 entries`.
+pub(crate) fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
+}
+
 /// RFC 3339, in UTC; absent for a time that no calendar has.
 pub(crate) fn moment(time: Timestamp) -> Option<String> {
     jiff::Timestamp::from_millisecond(time.as_millis()).ok().map(|time| time.to_string())
@@ -107,6 +112,11 @@ mod tests {
         assert_eq!(body(b"\x00\x01"), None);
         assert_eq!(body(b"\xff"), None);
         assert_eq!(body(b"a\x1b[2Jb\nc").unwrap(), "a\u{fffd}[2Jb\nc\n");
+    }
+
+    #[test]
+    fn one_entry_is_no_plural() {
+        assert_eq!([entries(0), entries(1), entries(2)], ["0 entries", "1 entry", "2 entries"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::open::{self, Missing};
 use crate::output::Output;
+use crate::pretty::entries;
 use crate::rows::{self, Depth, Row, Seal, Target};
 use clap::ArgGroup;
 use lacre::Cache;
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     /// Those that are no longer fresh
     #[arg(long)]
     expired: bool,
-    /// Those that do not open
+    /// Those whose seal does not hold; not those that only lack their key, which may be elsewhere
     #[arg(long)]
     bad: bool,
     /// Everything, whatever it is
@@ -57,7 +58,11 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     }
     let done = if args.dry_run { "would be removed" } else { "removed" };
     let removed = if args.dry_run { 0 } else { count };
-    output.remark("lacre/removed/v1", format_args!("{count} entries {done}"), json!({ "removed": removed }))
+    output.remark(
+        "lacre/removed/v1",
+        format_args!("{} {done}", entries(count)),
+        json!({ "removed": removed }),
+    )
 }
 
 async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::Error> {
@@ -73,7 +78,7 @@ async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::E
 impl Args {
     fn means(&self, row: &Row) -> bool {
         (self.expired && (row.is_stale() || row.seal() == Seal::Ended))
-            || (self.bad && matches!(row.seal(), Seal::Bad | Seal::NoKey))
+            || (self.bad && row.seal() == Seal::Bad)
     }
 
     fn confirm(&self, count: usize) -> Result<(), Failure> {
@@ -83,12 +88,12 @@ impl Args {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Err(Failure::new(
                 Exit::NeedsYes,
-                format!("{count} entries are to be removed, and nobody can be asked"),
+                format!("nobody can be asked whether to remove {}", entries(count)),
             )
             .with_hint("--yes removes them, --dry-run only shows them"));
         }
         let mut answer = String::new();
-        write!(anstream::stderr(), "remove {count} entries? [y/N] ")?;
+        write!(anstream::stderr(), "remove {}? [y/N] ", entries(count))?;
         io::stdin().read_line(&mut answer)?;
         match answer.trim() {
             "y" | "Y" | "yes" => Ok(()),

@@ -5,6 +5,7 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::open::{self, Missing};
 use crate::output::{BAD, GOOD, Output, WARNING};
+use crate::pretty::entries;
 use crate::rows::{self, Depth, Row, Seal};
 use serde_json::json;
 
@@ -34,20 +35,22 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<(), Failure> {
     if bad > 0 {
         return Err(Failure::new(
             Exit::Integrity,
-            format!("{bad} of {all} entries failed verification; none of these will be served"),
+            format!("{bad} of {} failed verification; none of these will be served", entries(all)),
         )
         .with_hint("lacre rm --bad"));
     }
     if no_key > 0 {
         return Err(Failure::new(
             Exit::KeyUnavailable,
-            format!("{no_key} of {all} entries were sealed with keys that are not in the keyring"),
+            format!("{no_key} of {} sealed with keys that are not in the keyring", entries(all)),
         )
-        .with_hint("name the keyring that has them (--key), or remove them: lacre rm --bad"));
+        .with_hint(
+            "name the keyring that has them with --key, or remove them by their own keys with lacre rm",
+        ));
     }
     if !output.is_json() {
         let ended = if ended == 0 { String::new() } else { format!(", {ended} of them past their time") };
-        output.print(format_args!("{GOOD}every seal holds{GOOD:#}: {all} entries{ended}"))?;
+        output.print(format_args!("{GOOD}every seal holds{GOOD:#}: {}{ended}", entries(all)))?;
     }
     Ok(())
 }

@@ -68,6 +68,7 @@ fn another_key_reads_nothing_and_breaks_nothing() {
     assert_eq!(verify.code, 11, "{}", verify.err);
     assert!(verify.text().contains("no key"), "{}", verify.text());
     assert!(world.ok(&["ls", "--key", &other]).text().contains("NO KEY"));
+    world.ok(&["rm", "--key", &other, "--bad", "--expired", "--yes"]);
     still_there(&world, &url);
 }
 
