@@ -121,7 +121,7 @@ impl Conditions {
         if ![StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&entry.status) {
             return Answer::Full;
         }
-        if self.already_has(&entry.headers, now) {
+        if self.already_has(entry, now) {
             return Answer::NotModified;
         }
         match self.resolve(entry, length) {
@@ -142,14 +142,15 @@ impl Conditions {
 
     /// What `entry` answers to HEAD, which knows no ranges (RFC 9110 §14.2).
     pub(crate) fn answer_to_head<B>(&self, entry: &Entry<B>, now: Timestamp) -> Answer {
-        if entry.status == StatusCode::OK && self.already_has(&entry.headers, now) {
+        if entry.status == StatusCode::OK && self.already_has(entry, now) {
             Answer::NotModified
         } else {
             Answer::Headers
         }
     }
 
-    fn already_has(&self, stored: &HeaderMap, now: Timestamp) -> bool {
+    fn already_has<B>(&self, entry: &Entry<B>, now: Timestamp) -> bool {
+        let stored = &entry.headers;
         if !self.none_match.is_empty() {
             let etag = stored.get(header::ETAG).map(HeaderValue::as_bytes);
             return self
@@ -158,11 +159,16 @@ impl Conditions {
                 .flat_map(|line| entity_tags(line.as_bytes()))
                 .any(|tag| tag == b"*" || etag.is_some_and(|etag| weak_match(tag, etag)));
         }
-        let date = |value: Option<&HeaderValue>| value.and_then(|value| date::parse_http_date(value, now));
-        match (date(self.modified_since.as_ref()), date(stored.get(header::LAST_MODIFIED))) {
-            (Some(since), Some(modified)) => modified <= since,
-            _ => false,
-        }
+        let date = |value| date::parse_http_date(value, now);
+        let Some(since) = self.modified_since.as_ref().and_then(date) else {
+            return false;
+        };
+        // §4.3.2: without Last-Modified, it has not changed since it was made, or came.
+        let modified = match stored.get(header::LAST_MODIFIED).or_else(|| stored.get(header::DATE)) {
+            Some(value) => date(value),
+            None => Some(entry.received),
+        };
+        modified.is_some_and(|modified| modified <= since)
     }
 
     /// RFC 9110 §13.1.5: strong comparison of entity tags, exact dates.

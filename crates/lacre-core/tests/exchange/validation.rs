@@ -117,6 +117,25 @@ fn a_client_that_has_it_already_gets_a_304_from_the_cache() {
 }
 
 #[test]
+fn a_response_without_last_modified_was_not_modified_after_it_came() {
+    let date = ("date", DATE);
+    // Stored header, If-Modified-Since, whether the answer is 304 (RFC 9111 §4.3.2).
+    for (stored, since, not_modified) in [
+        (&[date][..], DATE, true),
+        (&[date], "Tue, 14 Nov 2023 22:13:19 GMT", false),
+        (&[], DATE, true),
+        (&[], "Tue, 14 Nov 2023 22:13:19 GMT", false),
+        (&[("last-modified", "no date")], DATE, false),
+        (&[date], "no date", false),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), &[stored, &[("cache-control", "max-age=60")]].concat(), "body");
+        let status = cache.hit(with("/", &[("if-modified-since", since)])).parts.status;
+        assert_eq!(status == StatusCode::NOT_MODIFIED, not_modified, "{stored:?} {since}");
+    }
+}
+
+#[test]
 fn a_clients_conditions_are_answered_after_a_stale_response_was_validated() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body");

@@ -3,7 +3,7 @@
 use crate::client::Failure;
 use crate::suite::{Kind, Suite, Test};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
 use std::{fmt, fs};
@@ -105,8 +105,16 @@ pub(crate) struct Gate {
     pub(crate) without_cache: Counts,
     /// At least.
     pub(crate) shared: Counts,
+    /// All there are.
+    pub(crate) shared_of: Counts,
     /// At least.
     pub(crate) private: Counts,
+    /// All there are.
+    pub(crate) private_of: Counts,
+    /// The tests that cannot be played in process.
+    needs_sockets: BTreeSet<String>,
+    /// The tests that are not passed, and why.
+    not_passed: BTreeMap<String, String>,
 }
 
 impl Gate {
@@ -143,6 +151,23 @@ impl Score {
     /// How many tests were passed.
     pub(crate) fn counts(&self) -> Counts {
         Counts { required: self.passed(Kind::Required), optimal: self.passed(Kind::Optimal) }
+    }
+
+    /// How many tests there are.
+    pub(crate) fn totals(&self) -> Counts {
+        let all = |kind| self.of_kind(kind).count();
+        Counts { required: all(Kind::Required), optimal: all(Kind::Optimal) }
+    }
+
+    /// Whether no fewer tests were passed than `least`, and the others are those that the gate gives a reason for.
+    pub(crate) fn stands(&self, least: &Counts, of: &Counts, gate: &Gate) -> bool {
+        let scored = self.of_kind(Kind::Required).chain(self.of_kind(Kind::Optimal));
+        let explained = scored.into_iter().all(|(id, verdict)| match verdict {
+            Verdict::Passed => !gate.not_passed.contains_key(id) && !gate.needs_sockets.contains(id),
+            Verdict::NeedsSockets => gate.needs_sockets.contains(id),
+            _ => gate.not_passed.contains_key(id),
+        });
+        self.counts().reach(least) && self.totals() == *of && explained
     }
 
     fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&str, &Verdict)> {
