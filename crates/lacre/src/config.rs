@@ -4,7 +4,6 @@ use crate::files::{self, Made};
 use crate::{Error, ErrorKind};
 use etcetera::BaseStrategy;
 use std::env;
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +68,7 @@ pub(crate) fn mark_cache_directory(directory: &Path) {
     let tag =
         "Signature: 8a477f597d28d172789f06886806bc55\n# Made by lacre; see https://bford.info/cachedir/\n";
     for (name, content) in [("CACHEDIR.TAG", tag), (".gitignore", "*\n")] {
-        let file = OpenOptions::new().write(true).create_new(true).open(directory.join(name));
-        let _ = file.and_then(|mut file| file.write_all(content.as_bytes()));
+        let _ = files::create_private(&directory.join(name))
+            .and_then(|mut file| file.write_all(content.as_bytes()));
     }
 }

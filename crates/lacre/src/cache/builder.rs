@@ -174,7 +174,8 @@ impl Builder {
     /// There is no store, or no usable key.
     pub fn build(self) -> Result<Cache, Error> {
         let store = self.store.ok_or_else(|| missing("store", "Builder::store(Sqlite::open(path)?)"))?;
-        let keyring = Arc::new(self.keyring.ok_or_else(|| missing("key", "Builder::keys(&keys::user()?)"))??);
+        let keyring =
+            Arc::new(self.keyring.ok_or_else(|| missing("key", "Builder::keys(&keys::user(&Tracing)?)"))??);
         let sealer = Sealer::new(Arc::clone(&keyring), self.suite);
         let sealer = self.accepted.into_iter().fold(sealer, Sealer::also_accept);
         let digest = move |identity: &[u8]| keyring.row_key(identity);

@@ -211,6 +211,8 @@ impl Cache {
             Settled::Network { keep, touch, forget, status } => {
                 self.forgive(self.forget(&forget).await)?;
                 self.write_back(touch, now).await?;
+                // A response that varies is stored under its variant's key.
+                let key = keep.as_ref().map(|keep| keep.key).or(key);
                 let info = CacheInfo { status, key, stored_at: keep.as_ref().map(|_| now) }.with(trouble);
                 let keep = keep.filter(|_| trouble != Some(Detail::StoreUnavailable));
                 let keep = keep.map(|keep| Recording::new(self.clone(), keep));
