@@ -3,6 +3,7 @@
 use crate::commands::{completions, get, key, ls, rm, show};
 use crate::output::{Color, Format};
 use crate::request;
+use crate::serve;
 use clap::{Parser, Subcommand, ValueEnum};
 use lacre::Suite;
 
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Key(key::Command),
     /// Say why a request would hit or miss, without sending it
     Explain(request::Args),
+    /// Serve as a caching reverse proxy, or as a forward proxy for plain HTTP
+    Serve(Box<serve::Args>),
     /// See sealing at work in two seconds, without a network
     Demo,
     /// Print completions for a shell

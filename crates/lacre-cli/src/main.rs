@@ -12,6 +12,7 @@ mod output;
 mod pretty;
 mod request;
 mod rows;
+mod serve;
 
 use args::Args;
 use clap::Parser;

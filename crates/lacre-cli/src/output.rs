@@ -91,6 +91,11 @@ impl Output {
         Ok(())
     }
 
+    /// Something that is not as it should be, though the command goes on.
+    pub(crate) fn warn(self, message: impl Display) {
+        self.aside("warning", WARNING, message);
+    }
+
     /// Something that the user should know, though the command goes on.
     fn aside(self, what: &'static str, style: Style, message: impl Display) {
         let text = format!("{style}{what}:{style:#} {message}");
@@ -140,7 +145,7 @@ impl Observer for Output {
             }
             _ => return,
         };
-        self.aside("warning", WARNING, message);
+        self.warn(message);
     }
 }
 

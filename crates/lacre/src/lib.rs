@@ -47,8 +47,8 @@ pub use herd::{Follow, Herd, Lead, Passed, Place};
 pub use wait::wait;
 
 pub use lacre_core::{
-    CacheStatus, Detail, Entry, Expire, Forward, Freshness, Key, MatchHeaders, Mode, Origin, Outcome, Policy,
-    QueryOrder, Redactor, RequestBody, RequestOptions, Scope, Signpost, Slot, Source, Staleness, StoredBody,
-    Timestamp, Ttl, UrlPattern,
+    CacheStatus, Collapsed, Detail, Entry, Expire, Forward, Freshness, Key, MatchHeaders, Mode, Origin,
+    Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope, Signpost, Slot, Source,
+    Staleness, StoredBody, Timestamp, Ttl, UrlPattern,
 };
 pub use lacre_seal::{KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};

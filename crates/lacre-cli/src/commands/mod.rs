@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<(), Failure> {
         Command::Verify => verify::run(global, output),
         Command::Key(command) => key::run(command, global, output),
         Command::Explain(args) => explain::run(args, global, output),
+        Command::Serve(args) => crate::serve::run(args, global, output),
         Command::Demo => interruptible(crate::demo::run(output)),
         Command::Completions(args) => completions::run(args),
     }

@@ -1,0 +1,138 @@
+//! What goes wrong with a request, and how the client hears of it: a status, one line of text, and for the origin's faults a
+//! `Proxy-Status` (RFC 9209). Never a URL, a header or an address.
+
+use crate::serve::pace::Stalled;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::LengthLimitError;
+use std::error::Error as StdError;
+use std::{fmt, io};
+
+/// Why a request is not answered by the cache or the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The request cannot be understood.
+    BadRequest,
+    /// The request is not for an origin that this proxy answers for.
+    NotForUs,
+    /// CONNECT, which a cache has no use for.
+    NoTunnels,
+    /// The body is longer than allowed.
+    TooLarge,
+    /// The client stopped sending.
+    SlowClient,
+    /// The origin's name is unknown, or it cannot be connected to.
+    Unreachable,
+    /// No connection to the origin came about in time.
+    ConnectTimeout,
+    /// The origin did not answer in time.
+    AnswerTimeout,
+    /// The origin hung up, or sent what is not HTTP.
+    BadAnswer,
+    /// The cache failed, where that is an error.
+    Cache,
+}
+
+impl Fault {
+    const fn describe(self) -> (StatusCode, &'static str, Option<&'static str>) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "the request is not valid HTTP", None),
+            Self::NotForUs => (
+                StatusCode::BAD_REQUEST,
+                "this proxy takes requests with an http:// URL; https goes to the origin itself",
+                None,
+            ),
+            Self::NoTunnels => (StatusCode::METHOD_NOT_ALLOWED, "this proxy makes no tunnels", None),
+            Self::TooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than this proxy allows", None)
+            }
+            Self::SlowClient => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time", None),
+            Self::Unreachable => {
+                (StatusCode::BAD_GATEWAY, "the origin cannot be reached", Some("connection_refused"))
+            }
+            Self::ConnectTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the origin cannot be reached in time",
+                Some("connection_timeout"),
+            ),
+            Self::AnswerTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the origin did not answer in time",
+                Some("http_response_timeout"),
+            ),
+            Self::BadAnswer => {
+                (StatusCode::BAD_GATEWAY, "the origin did not answer properly", Some("connection_terminated"))
+            }
+            Self::Cache => (StatusCode::INTERNAL_SERVER_ERROR, "the cache failed", None),
+        }
+    }
+
+    /// What the client gets.
+    pub(crate) fn response(self) -> Response<String> {
+        let (status, text, proxy_status) = self.describe();
+        let mut response = Response::new(format!("{text}\n"));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self == Self::NoTunnels {
+            // RFC 9110 §15.5.6
+            headers.insert(
+                header::ALLOW,
+                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            );
+        }
+        let proxy_status = proxy_status.map(|error| HeaderValue::try_from(format!("lacre; error={error}")));
+        if let Some(Ok(value)) = proxy_status {
+            headers.insert(HeaderName::from_static("proxy-status"), value);
+        }
+        response
+    }
+
+    /// The fault behind a client's body that broke off, where `error` tells of one.
+    pub(crate) fn of_upload(error: &(dyn StdError + 'static)) -> Option<Self> {
+        find(error, |cause| {
+            if cause.is::<LengthLimitError>() {
+                Some(Self::TooLarge)
+            } else {
+                cause.is::<Stalled>().then_some(Self::SlowClient)
+            }
+        })
+    }
+
+    /// The fault behind a request that could not be sent, or was not answered.
+    pub(crate) fn of_exchange(error: &hyper_util::client::legacy::Error) -> Self {
+        if let Some(fault) = Self::of_upload(error) {
+            return fault;
+        }
+        if !error.is_connect() {
+            return Self::BadAnswer;
+        }
+        let timed_out = find(error, |cause| {
+            let cause = cause.downcast_ref::<io::Error>()?;
+            (cause.kind() == io::ErrorKind::TimedOut).then_some(Self::ConnectTimeout)
+        });
+        timed_out.unwrap_or(Self::Unreachable)
+    }
+}
+
+fn find<T>(
+    error: &(dyn StdError + 'static),
+    judge: impl Fn(&(dyn StdError + 'static)) -> Option<T>,
+) -> Option<T> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(found) = judge(cause) {
+            return Some(found);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.describe().1)
+    }
+}
+
+impl StdError for Fault {}

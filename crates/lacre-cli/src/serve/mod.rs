@@ -1,0 +1,193 @@
+//! `lacre serve`: a caching reverse proxy, or a caching forward proxy for plain HTTP.
+//!
+//! From the socket inwards: `listen` takes connections · `wire` keeps them from stalling and carries interim responses · `front` answers
+//! one request: `target` says what it is for, the cache of `lacre-tower` answers it or asks `upstream`, `headers` are put in order, and
+//! `failure` is what goes wrong. `admin` shows the `metrics`; `log` writes a line for each request. No rule of caching lives here.
+
+mod admin;
+mod failure;
+mod front;
+mod headers;
+mod listen;
+mod log;
+mod metrics;
+mod pace;
+mod target;
+mod upstream;
+mod wire;
+
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::open::{self, Missing};
+use crate::output::Output;
+use clap::ArgGroup;
+use front::Front;
+use http::Uri;
+use lacre::{Cache, Policy};
+use metrics::Metrics;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use target::Route;
+use tokio::net::TcpListener;
+
+/// A proxy that answers from the cache where it may.
+///
+/// By default it is a shared cache (RFC 9111): it stores nothing that the origin calls private, and answers to requests with
+/// `Authorization` only where the origin allows it (§3.5). Requests with different credentials (`Authorization`, `Cookie`, API keys) never
+/// share an answer, whatever the origin says; where visitors carry cookies of no meaning, this costs hits:
+/// --danger-share-across-credentials does what the RFC alone asks for.
+#[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("route").required(true)))]
+pub(crate) struct Args {
+    /// Answer for this origin, such as http://127.0.0.1:8000 or https://example.com
+    #[arg(long, value_name = "URL", group = "route")]
+    upstream: Option<Uri>,
+    /// Be a forward proxy for http:// URLs
+    #[arg(long, group = "route")]
+    forward: bool,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where to show metrics for Prometheus, at /metrics
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Be a cache for many users (the default)
+    #[arg(long, conflicts_with = "private")]
+    shared: bool,
+    /// Be one user's own cache
+    #[arg(long)]
+    private: bool,
+    /// Let requests with different credentials share an answer where RFC 9111 allows it. An origin that forgets `Vary: Cookie` or
+    /// `Cache-Control: private` then shows one user's page to another
+    #[arg(long)]
+    danger_share_across_credentials: bool,
+    /// Let everybody who reaches a --listen address beyond this machine use it as a forward proxy
+    #[arg(long, requires = "forward")]
+    danger_open_proxy: bool,
+    /// Write no line to stderr for each request
+    #[arg(long)]
+    no_access_log: bool,
+    /// Threads that answer requests [default: one for each core]
+    #[arg(long, value_name = "COUNT")]
+    workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// What a slow or hostile client or origin cannot exceed.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct Limits {
+    /// Connections at once; others wait to be accepted
+    #[arg(long, value_name = "COUNT", default_value = "1024")]
+    max_connections: u16,
+    /// Bytes of a header section; more is answered with 431, or with 502 where the origin sent it
+    #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = clap::value_parser!(u32).range(8192..=16_777_216))]
+    max_header: u32,
+    /// Bytes of a request's body; more is answered with 413
+    #[arg(long, value_name = "BYTES", default_value = "1073741824")]
+    max_upload: u64,
+    /// Bytes of a response's body that is stored; longer ones stream through
+    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    max_stored: u64,
+    /// Seconds until a connection to the origin must be there
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    connect_timeout: Duration,
+    /// Seconds until the origin must have begun to answer
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    answer_timeout: Duration,
+    /// Seconds for which a client or the origin may be silent in the middle of a message, and a client between two requests
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    idle_timeout: Duration,
+    /// Seconds for requests under way to end after SIGINT or SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    grace: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>().map(Duration::try_from_secs_f64) {
+        Ok(Ok(duration)) if !duration.is_zero() => Ok(duration),
+        _ => Err("a number of seconds above 0".to_owned()),
+    }
+}
+
+/// Serves until a signal.
+pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+    let route = route(args)?;
+    let metrics = Arc::new(Metrics::default());
+    let observer = metrics::Watch { output, metrics: Arc::clone(&metrics) };
+    let builder = open::cache(global, Missing::Make, output)?.observer(Arc::new(observer));
+    let cache = builder.policy(policy(args)).build()?;
+    let log = if args.no_access_log { log::AccessLog::Off } else { log::AccessLog::To(output) };
+    runtime(args.workers)?.block_on(async {
+        let listener = bind(args.listen).await?;
+        let admin = match args.admin {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let address = listener.local_addr()?;
+        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        announce(&route, address, admin_address, output)?;
+        if let Some(admin) = admin {
+            tokio::spawn(admin::serve(admin, cache.clone(), Arc::clone(&metrics)));
+        }
+        let front = Front::new(route, cache.clone(), args.limits, log, metrics)?;
+        listen::serve(listener, Arc::new(front), args.limits, output).await?;
+        end(&cache).await
+    })
+}
+
+async fn end(cache: &Cache) -> Result<(), Failure> {
+    Ok(cache.close().await?)
+}
+
+fn route(args: &Args) -> Result<Route, Failure> {
+    let Some(upstream) = &args.upstream else {
+        if args.listen.ip().is_loopback() || args.danger_open_proxy {
+            return Ok(Route::Forward);
+        }
+        return Err(Failure::usage(format!("everybody who reaches {} could use this proxy", args.listen))
+            .with_hint("listen on 127.0.0.1, or say --danger-open-proxy"));
+    };
+    Route::to(upstream).ok_or_else(|| {
+        Failure::usage("--upstream is not an origin")
+            .with_hint("write http://HOST:PORT or https://HOST, without a path")
+    })
+}
+
+fn policy(args: &Args) -> Policy {
+    let policy = Policy::rfc9111().max_body(args.limits.max_stored);
+    let policy = if args.private { policy.private() } else { policy.shared() };
+    if args.danger_share_across_credentials { policy.danger_share_across_credentials() } else { policy }
+}
+
+fn runtime(workers: Option<NonZeroUsize>) -> std::io::Result<tokio::runtime::Runtime> {
+    let workers = workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    match workers {
+        1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        many => tokio::runtime::Builder::new_multi_thread().worker_threads(many).enable_all().build(),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+            .with_hint("choose another address, or port 0 for a free one")
+    })
+}
+
+fn announce(
+    route: &Route,
+    listen: SocketAddr,
+    admin: Option<SocketAddr>,
+    output: Output,
+) -> Result<(), Failure> {
+    let metrics = admin.map(|admin| format!(", metrics on http://{admin}/metrics")).unwrap_or_default();
+    let text = format!("listening on http://{listen} for {route}{metrics}");
+    let object = json!({ "listen": listen, "admin": admin, "route": route.to_string() });
+    output.remark("lacre/serve/v1", text, object)
+}

@@ -1,0 +1,95 @@
+//! The way to the origin: one request, one answer, in time. Idle connections are closed before origins do that (many after 5 seconds),
+//! and a request is sent again only where the connection it waited for was gone before anything of it was written.
+
+use crate::exit::{Exit, Failure};
+use crate::serve::Limits;
+use crate::serve::failure::Fault;
+use crate::serve::headers;
+use crate::serve::pace::{Paced, Pulse};
+use crate::serve::wire::Relay;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::Limited;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lacre_tower::SentBody;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tower_service::Service;
+
+/// How long a connection to the origin may be idle.
+const KEPT: Duration = Duration::from_secs(4);
+
+/// A request's body as it comes from the client.
+pub(crate) type Upload = Limited<Paced<Incoming>>;
+
+/// A response's body as it comes from the origin.
+pub(crate) type Download = Paced<Incoming>;
+
+/// The service beneath the cache.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, SentBody<Upload>>,
+    limits: Limits,
+}
+
+impl Upstream {
+    /// # Errors
+    /// The platform's certificates cannot be used.
+    pub(crate) fn new(limits: Limits) -> Result<Self, Failure> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits.connect_timeout));
+        tcp.enforce_http(false);
+        let tls = HttpsConnectorBuilder::new().try_with_platform_verifier().map_err(|error| {
+            Failure::new(Exit::Failed, format!("no certificates to trust origins by: {error}"))
+                .with_hint("install your system's certificates, such as the package ca-certificates")
+        })?;
+        let connector = tls.https_or_http().enable_all_versions().wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT)
+            .http1_max_buf_size(limits.max_header as usize)
+            .http2_max_header_list_size(limits.max_header)
+            .build(connector);
+        Ok(Self { client, limits })
+    }
+
+    async fn exchange(self, mut request: Request<SentBody<Upload>>) -> Result<Response<Download>, Fault> {
+        if let Some(relay) = request.extensions().get::<Relay>().cloned() {
+            hyper::ext::on_informational(&mut request, move |interim| {
+                relay.send(interim.status(), interim.headers());
+            });
+        }
+        *request.version_mut() = Version::HTTP_11;
+        let Limits { answer_timeout, idle_timeout, .. } = self.limits;
+        let pulse = request.extensions().get::<Pulse>().cloned().unwrap_or_default();
+        pulse.beat();
+        let answer = pulse.keeps(self.client.request(request), answer_timeout).await;
+        let answer = answer.map_err(|_| Fault::AnswerTimeout)?;
+        let mut response = answer.map_err(|error| Fault::of_exchange(&error))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Fault::BadAnswer);
+        }
+        headers::end_hop(response.headers_mut());
+        Ok(response.map(|body| Paced::new(body, idle_timeout)))
+    }
+}
+
+impl Service<Request<SentBody<Upload>>> for Upstream {
+    type Response = Response<Download>;
+    type Error = Fault;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Download>, Fault>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<SentBody<Upload>>) -> Self::Future {
+        Box::pin(self.clone().exchange(request))
+    }
+}
