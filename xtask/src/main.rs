@@ -1,11 +1,12 @@
 //! The house's own commands, run as `cargo xtask COMMAND`.
 //!
 //! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
-//! · `httpbin` a real origin to test against. Nothing here is part of what is published.
+//! · `rfc9111` the document of rules and scores · `httpbin` a real origin to test against. Nothing here is part of what is published.
 
 mod httpbin;
 mod layers;
 mod paths;
+mod rfc9111;
 mod steps;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ cargo xtask COMMAND
             tests (against a local httpbin too), doctests, documentation, licences
   httpbin   the local httpbin alone, until its input ends (Ctrl-D) or Ctrl-C
   layers    only the rules on which crate or module may use which
+  rfc9111   writes docs/rfc9111.md anew: rules, their tests, scores
   help      this text
 
 With CI=true in the environment, a tool that is missing is a failure; otherwise its step is skipped, loudly.
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["test"] => steps::test(&root(), steps::Missing::from_environment()),
         ["httpbin"] => httpbin::serve(&root()),
         ["layers"] => layers::check(&root()),
+        ["rfc9111"] => rfc9111::write(&root()),
         _ => {
             eprint!("error: no such command: {}\n\n{HELP}", arguments.join(" "));
             return ExitCode::from(2);

@@ -1,0 +1,153 @@
+//! docs/rfc9111.md: each rule of HTTP caching with its section and the tests that show it, the scores in the public suite, and what is
+//! not done. `rules` is the text; the scores are those that the conformance test holds us to; the tests must exist.
+
+mod rules;
+
+use crate::Failure;
+use rules::{NOT_DONE, RULES, Rule};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+const DOCUMENT: &str = "docs/rfc9111.md";
+const SCORES: &str = "crates/lacre/tests/conformance/score.json";
+
+/// Writes the document anew.
+///
+/// # Errors
+/// A file that cannot be read or written; a test that does not exist.
+pub(crate) fn write(root: &Path) -> Result<(), Failure> {
+    Ok(fs::write(root.join(DOCUMENT), document(root)?)?)
+}
+
+/// Fails where the document is not what [`write`] would write.
+///
+/// # Errors
+/// Those of [`write`], and that one.
+pub(crate) fn check(root: &Path) -> Result<(), Failure> {
+    let text = document(root)?;
+    if fs::read_to_string(root.join(DOCUMENT)).is_ok_and(|written| written == text) {
+        return Ok(());
+    }
+    Err(format!("{DOCUMENT} is out of date; run cargo xtask rfc9111").into())
+}
+
+fn document(root: &Path) -> Result<String, Failure> {
+    let tests = tests(root)?;
+    let scores: Value = serde_json::from_slice(&fs::read(root.join(SCORES))?)?;
+    let mut text = String::from(
+        "<!-- Written by cargo xtask rfc9111 from xtask/src/rfc9111/rules.rs and the conformance test's score.json. -->\n\
+         # HTTP caching, rule by rule\n\n",
+    );
+    text.push_str(&suite(&scores)?);
+    text.push_str("\n## Rules\n\n| section | rule | shown by |\n|---|---|---|\n");
+    for rule in RULES {
+        text.push_str(&row(rule, &tests)?);
+    }
+    text.push_str("\n## What we do not do, and where we go further\n\n");
+    for item in NOT_DONE {
+        writeln!(text, "- {item}")?;
+    }
+    Ok(text)
+}
+
+/// What the public suite says.
+fn suite(scores: &Value) -> Result<String, Failure> {
+    let wrong = || Failure::from(format!("{SCORES} has not the fields that the conformance test reads"));
+    let count = |of: &str, kind: &str| scores[of][kind].as_u64().ok_or_else(wrong);
+    let mut text = format!(
+        "## The public suite\n\nhttp-tests/cache-tests, {} tests, played in process with a clock of its own. The counts are a gate: \
+         they only go up.\n\n| edition | required | optimal |\n|---|---|---|\n",
+        scores["tests"].as_u64().ok_or_else(wrong)?
+    );
+    for edition in ["private", "shared"] {
+        let all = format!("{edition}_of");
+        let (required, optimal) = (count(edition, "required")?, count(edition, "optimal")?);
+        let (of_required, of_optimal) = (count(&all, "required")?, count(&all, "optimal")?);
+        writeln!(text, "| {edition} | {required} of {of_required} | {optimal} of {of_optimal} |")?;
+    }
+    let sockets = scores["needs_sockets"].as_array().ok_or_else(wrong)?;
+    let sockets: Vec<String> = sockets.iter().filter_map(Value::as_str).map(|id| format!("`{id}`")).collect();
+    writeln!(
+        text,
+        "\nNot played in process, because interim responses need a connection: {}.\n\nNot passed:\n",
+        sockets.join(", ")
+    )?;
+    for (id, why) in scores["not_passed"].as_object().ok_or_else(wrong)? {
+        writeln!(text, "- `{id}`: {}", why.as_str().ok_or_else(wrong)?)?;
+    }
+    Ok(text)
+}
+
+fn row(rule: &Rule, tests: &BTreeMap<String, Vec<String>>) -> Result<String, Failure> {
+    let shown = rule.tests.iter().map(|test| match tests.get(*test).map(Vec::as_slice) {
+        Some([file]) => Ok(format!("[`{test}`](../{file})")),
+        Some(files) => Err(format!("{}: the test {test} exists {} times", rule.section, files.len())),
+        None => Err(format!(
+            "{}: there is no test {test}; name another in xtask/src/rfc9111/rules.rs",
+            rule.section
+        )),
+    });
+    let shown = shown.collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("| {} | {} | {} |\n", rule.section, rule.text, shown.join("<br>")))
+}
+
+/// The names of all tests in the crates, with the files that they are in.
+fn tests(root: &Path) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let mut tests: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut folders = vec![root.join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let file = relative(root, &path);
+                for name in tests_in(&fs::read_to_string(&path)?) {
+                    tests.entry(name.to_owned()).or_default().push(file.clone());
+                }
+            }
+        }
+    }
+    Ok(tests)
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    let parts = path.strip_prefix(root).unwrap_or(path).iter().map(|part| part.to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The functions under `#[test]` and its kin.
+fn tests_in(source: &str) -> impl Iterator<Item = &str> {
+    let mut lines = source.lines().map(str::trim);
+    std::iter::from_fn(move || {
+        lines.by_ref().find(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))?;
+        let function = lines.by_ref().find_map(|line| line.split_once("fn "))?.1;
+        function.split_once('(').map(|(name, _)| name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_found_by_their_attribute() {
+        let source = "fn a() {}\n#[test]\nfn b() {}\n  #[tokio::test(x)]\n  #[ignore]\n  async fn c() {}\n";
+        assert_eq!(tests_in(source).collect::<Vec<_>>(), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_rule_needs_tests_that_exist_once() {
+        let rule = Rule { section: "§1", text: "It holds.", tests: &["it_holds"] };
+        let found = |files: &[&str]| {
+            let files = files.iter().map(ToString::to_string).collect();
+            row(&rule, &BTreeMap::from([("it_holds".to_owned(), files)]))
+        };
+        assert_eq!(found(&["a.rs"]).unwrap(), "| §1 | It holds. | [`it_holds`](../a.rs) |\n");
+        assert!(found(&["a.rs", "b.rs"]).is_err());
+        assert!(row(&rule, &BTreeMap::new()).is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! What docs/rfc9111.md says of the rules: which tests show each, and what is not done.
+
+/// A rule of a specification, and the names of the tests that show it.
+pub(super) struct Rule {
+    pub(super) section: &'static str,
+    pub(super) text: &'static str,
+    pub(super) tests: &'static [&'static str],
+}
+
+const fn rule(section: &'static str, text: &'static str, tests: &'static [&'static str]) -> Rule {
+    Rule { section, text, tests }
+}
+
+/// In the order of the specifications.
+pub(super) const RULES: &[Rule] = &[
+    rule(
+        "RFC 9111 §2",
+        "A cache key has the method and the whole target; equivalent URLs are one.",
+        &["equivalent_urls_share_a_key", "different_requests_never_share_a_key"],
+    ),
+    rule(
+        "RFC 9111 §3",
+        "Stored is what has explicit freshness, may be guessed about or can be validated, and nothing that forbids it.",
+        &["what_may_not_be_stored_is_not", "any_final_status_is_stored_where_the_origin_says_for_how_long"],
+    ),
+    rule(
+        "RFC 9111 §3.1",
+        "All fields are stored but those of the connection; repeated ones stay repeated, Date stays as it is.",
+        &[
+            "headers_are_stored_but_for_those_of_the_connection",
+            "repeated_fields_stay_repeated",
+            "the_date_of_a_hit_is_the_origins",
+        ],
+    ),
+    rule(
+        "RFC 9111 §3.2",
+        "News replaces all values of a field and adds new ones; what describes the stored body stays.",
+        &[
+            "a_304_adds_a_field_and_replaces_repeated_ones",
+            "a_304_replaces_all_values_of_a_field_adds_new_ones_and_leaves_the_length",
+        ],
+    ),
+    rule(
+        "RFC 9111 §3.3",
+        "A body that was cut off is not stored; a part answers only what lies within it.",
+        &[
+            "a_body_that_broke_off_or_is_too_long_is_not_stored",
+            "a_part_that_was_cut_off_is_not_used",
+            "a_part_never_passes_for_the_whole",
+            "a_part_that_nobody_asked_for_or_that_has_no_place_is_not_stored",
+            "a_stored_part_answers_the_same_range_and_those_within",
+        ],
+    ),
+    rule(
+        "RFC 9111 §3.4",
+        "Parts are not combined, which is allowed.",
+        &["several_parts_stay_and_are_never_combined"],
+    ),
+    rule(
+        "RFC 9111 §3.5",
+        "A shared cache keeps the answer to a request with Authorization only where the answer allows it; beyond that, requests \
+         with different credentials share nothing unless the user says so.",
+        &["a_shared_cache_keeps_what_is_for_everybody_only", "credentials_never_share_an_answer"],
+    ),
+    rule(
+        "RFC 9111 §4.1",
+        "Variants are kept apart by all fields that Vary names; `*` anywhere matches nothing; fields compare after white space, \
+         lines and the order of equal preferences are made alike.",
+        &[
+            "variants_are_kept_apart_and_all_of_them_stay",
+            "a_response_that_varies_by_more_leaves_none_of_its_names_out",
+            "a_star_anywhere_on_any_line_matches_nothing",
+            "a_second_line_of_a_header_named_by_vary_is_compared_too",
+            "lines_and_white_space_do_not_tell_values_apart",
+            "preferences_compare_by_weight_not_by_order_or_case",
+        ],
+    ),
+    rule(
+        "RFC 9111 §4.2.1",
+        "The lifetime is s-maxage (shared), else max-age, else Expires − Date; of repeated ones the strictest; what is invalid is \
+         over.",
+        &[
+            "freshness_is_what_the_response_says",
+            "a_shared_cache_prefers_s_maxage",
+            "of_repeated_directives_the_strictest_counts",
+            "a_lifetime_that_is_no_number_is_zero",
+            "a_lifetime_inside_a_quoted_string_is_none",
+        ],
+    ),
+    rule(
+        "RFC 9111 §4.2.2",
+        "Without a lifetime, a tenth of the time since Last-Modified, at most a day, for the statuses that allow it or with public.",
+        &["freshness_is_guessed_only_where_that_is_allowed"],
+    ),
+    rule(
+        "RFC 9111 §4.2.3",
+        "Age counts from Age, Date and the delay, and never shrinks.",
+        &[
+            "freshness_is_what_the_response_says",
+            "an_age_beyond_all_numbers_is_old",
+            "a_date_days_ago_is_age",
+        ],
+    ),
+    rule(
+        "RFC 9111 §4.2.4",
+        "Stale responses are served where the request accepts it or the origin cannot be reached, and never where the response \
+         forbids it.",
+        &[
+            "no_request_makes_a_response_stale_that_forbids_it",
+            "max_stale_revives_neither_no_cache_nor_s_maxage",
+            "a_failing_origin_is_stood_in_for_unless_that_is_forbidden",
+        ],
+    ),
+    rule(
+        "RFC 9111 §4.3.1",
+        "A validation asks with the stored ETag and Last-Modified in place of the client's own conditions.",
+        &[
+            "a_304_renews_the_stored_response_and_its_headers",
+            "a_clients_conditions_are_answered_after_a_stale_response_was_validated",
+        ],
+    ),
+    rule(
+        "RFC 9111 §4.3.2",
+        "If-None-Match and If-Modified-Since are answered from what is stored; other conditions go to the origin.",
+        &[
+            "a_client_that_has_it_already_gets_a_304_from_the_cache",
+            "a_response_without_last_modified_was_not_modified_after_it_came",
+            "conditions_about_a_part_are_answered",
+            "what_only_the_origin_can_judge_goes_there",
+        ],
+    ),
+    rule(
+        "RFC 9111 §4.3.3",
+        "A new response replaces the stale one; a 304 about something else is asked again without conditions.",
+        &[
+            "a_new_response_replaces_the_stale_one_even_where_it_is_not_stored",
+            "a_304_about_another_representation_is_asked_again_without_conditions",
+        ],
+    ),
+    rule(
+        "RFC 9111 §4.3.4",
+        "A 304 renews the stored response, its freshness and its fields.",
+        &["a_304_renews_the_stored_response_and_its_headers", "a_stale_part_is_validated_before_it_is_used"],
+    ),
+    rule(
+        "RFC 9111 §4.3.5",
+        "An answer to HEAD renews the stored answer to GET, or shows that it is outdated.",
+        &["head_is_answered_from_get_and_freshens_it", "an_answer_to_head_is_never_an_answer_to_get"],
+    ),
+    rule(
+        "RFC 9111 §4.4",
+        "An unsafe or unknown method that succeeds invalidates its target, and Location and Content-Location on the same origin.",
+        &[
+            "an_unsafe_request_that_succeeds_invalidates",
+            "an_invalidated_variant_does_not_come_back_with_the_next_one",
+            "an_invalidated_part_does_not_come_back_with_the_next_one",
+        ],
+    ),
+    rule(
+        "RFC 9111 §5.1",
+        "Age is the first member of the first line, digits only, and saturates; every hit has one.",
+        &["age_is_the_first_member_of_the_first_line", "the_date_of_a_hit_is_the_origins"],
+    ),
+    rule(
+        "RFC 9111 §5.2",
+        "Directives are read in any case and with quoted arguments; malformed text forbids storing.",
+        &[
+            "every_response_directive_is_read_in_any_case",
+            "no_store_in_capitals_is_not_stored",
+            "a_quoted_string_is_opaque",
+            "malformed_text_forbids_storing",
+            "great_numbers_saturate",
+        ],
+    ),
+    rule(
+        "RFC 9111 §5.2.1",
+        "Request directives: max-age, max-stale, min-fresh, no-cache, no-store, only-if-cached; others are ignored.",
+        &[
+            "a_request_gets_no_older_answer_than_it_accepts",
+            "only_if_cached_is_answered_from_the_cache_or_with_504",
+            "every_request_directive_is_read_and_others_are_ignored",
+        ],
+    ),
+    rule(
+        "RFC 9111 §5.2.2.3",
+        "must-understand voids no-store for the statuses that are understood.",
+        &["must_understand_voids_no_store_for_statuses_that_are_understood"],
+    ),
+    rule(
+        "RFC 9111 §5.2.2.4",
+        "no-cache is validated at every use, with a list of fields too.",
+        &["no_cache_is_asked_for_at_every_use", "qualified_no_cache_and_private_count_as_unqualified"],
+    ),
+    rule(
+        "RFC 9111 §5.3",
+        "Expires is one date, or it is over.",
+        &["what_is_not_one_of_the_forms_is_no_date", "freshness_is_guessed_only_where_that_is_allowed"],
+    ),
+    rule(
+        "RFC 9111 §5.4",
+        "Pragma: no-cache counts where there is no Cache-Control.",
+        &["pragma_counts_only_without_cache_control"],
+    ),
+    rule(
+        "RFC 9110 §5.6.7",
+        "Dates have three forms, in any case.",
+        &["the_three_forms_say_the_same", "a_two_digit_year_is_at_most_fifty_years_ahead"],
+    ),
+    rule(
+        "RFC 9110 §9.3.3",
+        "POST is never answered from what GET stored; its answer serves a later GET where it says that it is what GET would get.",
+        &[
+            "an_answer_to_post_that_says_it_is_what_get_would_get_is_stored_for_get",
+            "a_post_with_another_body_is_another_request",
+        ],
+    ),
+    rule(
+        "RFC 9110 §14",
+        "One range of bytes is cut from a stored whole; several at once are answered in full.",
+        &["a_range_is_cut_from_a_stored_whole", "what_is_not_one_range_of_bytes_is_ignored"],
+    ),
+    rule(
+        "RFC 5861 §3",
+        "stale-while-revalidate: within its window, and not after it.",
+        &["stale_while_revalidate_serves_and_refreshes_within_its_window_only"],
+    ),
+    rule(
+        "RFC 5861 §4",
+        "stale-if-error, in responses and in requests: 500, 502, 503, 504, or no answer.",
+        &["a_failing_origin_is_stood_in_for_unless_that_is_forbidden"],
+    ),
+    rule("RFC 9211", "What the cache did is said in Cache-Status.", &["the_text_is_what_rfc_9211_describes"]),
+    rule(
+        "RFC 9213",
+        "CDN-Cache-Control comes in place of Cache-Control and Expires, in a shared cache alone.",
+        &[
+            "a_shared_cache_hears_what_is_said_to_shared_caches_in_place_of_all_else",
+            "a_private_cache_does_not_hear_what_is_said_to_shared_ones",
+            "what_is_no_dictionary_of_the_right_types_is_ignored_as_a_whole",
+        ],
+    ),
+];
+
+/// What the specifications allow or describe, and we do not do; and where we go beyond their letter.
+pub(super) const NOT_DONE: &[&str] = &[
+    "Requests with different credentials share no answer, which is stricter than RFC 9111 §3.5. The scores above are those of a cache \
+     that was told to share (`danger_share_across_credentials`); without that, `other-cookie` and `other-authorization-public` are \
+     not passed.",
+    "Parts are not combined, and an incomplete body is not completed (RFC 9111 §3.3, §3.4: both optional).",
+    "Of the parts of a response, the latest answers the ranges within it; an earlier one answers only its own Range again.",
+    "Several ranges in one request are answered in full from a stored whole, and otherwise passed on (RFC 9110 §14.2).",
+    "A 206 whose Content-Length is shorter than its Content-Range is believed as far as its body goes, from its first position on: \
+     the public suite sends such. Without that Content-Length it counts as cut off.",
+    "A request with If-Match or If-Unmodified-Since goes to the origin and is not stored (RFC 9110 §13.1.1, §13.1.4).",
+    "no-cache and private with a list of fields count as without one: stricter than RFC 9111 §5.2.2.4 and §5.2.2.7 ask for.",
+    "A response is found by the language that the request prefers to all others, where Content-Language says that it is in it. \
+     RFC 9111 §4.1 speaks of equal meaning only; the public suite asks for this.",
+    "immutable (RFC 8246) is read and changes nothing: no fresh response is validated unless the request wants it.",
+    "Cache-Groups (RFC 9875) and No-Vary-Search are not heard.",
+    "Warning (obsolete since RFC 9111 §5.5) is neither written nor removed.",
+];
