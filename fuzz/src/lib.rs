@@ -1,0 +1,109 @@
+//! What the targets that drive the whole engine share: a cache in a few lines over a map, with a clock that is a number.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, response};
+use lacre_core::{
+    Answer, Decision, Engine, Hit, Key, Outcome, Pending, Policy, RequestBody, Settled, Slot, Timestamp,
+};
+
+/// 2026-01-01T00:00:00Z
+pub const START: Timestamp = Timestamp::from_seconds(1_767_225_600);
+
+/// A cache that forgets nothing on its own.
+pub struct Cache {
+    engine: Arc<Engine>,
+    rows: HashMap<Key, Slot<Bytes>>,
+    pub now: Timestamp,
+}
+
+/// What the caller gets.
+pub struct Got {
+    pub head: response::Parts,
+    pub body: Bytes,
+    pub source: Source,
+}
+
+/// Where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The network, just now.
+    Network,
+    /// What was stored; this much of it.
+    Stored(Answer),
+    /// The cache itself: it had to answer, and could not.
+    Refusal,
+}
+
+/// What the network answers; nothing where it fails.
+pub type Network<'a> = dyn FnMut(&http::request::Parts) -> Option<Response<Bytes>> + 'a;
+
+impl Cache {
+    pub fn new(policy: Policy) -> Self {
+        let digest = |identity: &[u8]| *blake3::hash(identity).as_bytes();
+        Self { engine: Arc::new(Engine::new(policy, digest)), rows: HashMap::new(), now: START }
+    }
+
+    /// One request, all the way; `None` where the network failed and nothing stood in.
+    pub fn exchange(&mut self, request: Request<()>, network: &mut Network<'_>) -> Option<Got> {
+        let (request, ()) = request.into_parts();
+        let mut decision = self.engine.begin(request, RequestBody::Seen(b""), self.now);
+        loop {
+            decision = match decision {
+                Decision::Lookup(lookup) => {
+                    let slot = self.rows.get(lookup.key()).cloned();
+                    lookup.found(slot, self.now)
+                }
+                Decision::Serve(hit) => return Some(served(hit)),
+                Decision::Refresh(hit, pending) => {
+                    self.send(pending, network);
+                    return Some(served(hit));
+                }
+                Decision::Send(pending) => return self.send(pending, network),
+                Decision::Refuse(_) => {
+                    let (mut head, body) = Response::new(Bytes::new()).into_parts();
+                    head.status = StatusCode::GATEWAY_TIMEOUT;
+                    return Some(Got { head, body, source: Source::Refusal });
+                }
+            };
+        }
+    }
+
+    fn send(&mut self, pending: Pending<Bytes>, network: &mut Network<'_>) -> Option<Got> {
+        let answer = network(pending.request()).map(Response::into_parts);
+        let outcome = answer.as_ref().map_or(Outcome::Failed, |(head, _)| Outcome::Response(head));
+        let (hit, touch) = match pending.settle(outcome, self.now) {
+            Settled::Network { keep, touch, forget, .. } => {
+                let (head, body) = answer.expect("the network's answer is passed on only where it answered");
+                for key in forget {
+                    self.rows.remove(&key);
+                }
+                if let Some(keep) = keep {
+                    self.rows.extend(keep.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
+                    self.rows.insert(keep.key, Slot::Entry(Box::new(keep.entry.with_body(body.clone()))));
+                }
+                (Err(Got { head, body, source: Source::Network }), touch)
+            }
+            Settled::Stored { hit, touch } => (Ok(hit), touch),
+            Settled::Resend(pending) => return self.send(pending, network),
+            Settled::Failed(_) => return None,
+        };
+        if let Some(touch) = touch {
+            self.rows.insert(touch.key, Slot::Entry(touch.entry));
+        }
+        Some(hit.map_or_else(|got| got, served))
+    }
+}
+
+fn served(hit: Hit<Bytes>) -> Got {
+    let answer = hit.answer();
+    let (head, body) = hit.into_response();
+    let body = match answer {
+        Answer::Full => body,
+        Answer::Slice { first, last } => body.slice(first as usize..=last as usize),
+        Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => Bytes::new(),
+    };
+    Got { head, body, source: Source::Stored(answer) }
+}
