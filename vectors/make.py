@@ -449,14 +449,25 @@ def text_field(tag, value):
     return tag, value.encode(), {"text": value}
 
 
+def normalised(name, value):
+    members = [member.strip() for member in value.split(",")]
+    if name not in ("accept-charset", "accept-encoding", "accept-language"):
+        return ", ".join(members).encode()
+    weighted = []
+    for member in members:
+        text, _, weight = member.partition(";q=")
+        weighted.append((-round(float(weight or 1) * 1000), text.lower()))
+    return "".join(f"{text};{-weight}," for weight, text in sorted(weighted)).encode()
+
+
 def header_field(tag, name, value):
-    return tag, lp(name.encode()) + lp(value.encode()), {"name": name, "text": value}
+    return tag, lp(name.encode()) + lp(normalised(name, value)), {"name": name, "text": value}
 
 
 def vary_field(name, value):
     if value is None:
         return 0x0A, lp(name.encode()) + b"\0", {"name": name, "text": None}
-    return 0x0A, lp(name.encode()) + b"\1" + lp(value.encode()), {"name": name, "text": value}
+    return 0x0A, lp(name.encode()) + b"\1" + lp(normalised(name, value)), {"name": name, "text": value}
 
 
 def row_keys():
@@ -496,9 +507,9 @@ def row_keys():
     request('a body, {"a":1}', [*to("POST"), (5, body, {"body_hex": b'{"a":1}'.hex()})])
     request(
         "matched headers, by name",
-        [*to(), header_field(6, "accept", "text/html"), header_field(6, "accept-language", "pt")],
+        [*to(), header_field(6, "accept", "text/html"), header_field(6, "x-language", "pt")],
     )
-    request("the boundary between name and value moved", [*to(), header_field(6, "accept-languagep", "t")])
+    request("the boundary between name and value moved", [*to(), header_field(6, "x-languagep", "t")])
     request("a credential header", [*to(), header_field(7, "authorization", "Bearer t0k3n")])
     request("the same text as a matched header", [*to(), header_field(6, "authorization", "Bearer t0k3n")])
     request("userinfo", [*to(), header_field(7, ":userinfo", "user:pass")])
@@ -521,6 +532,8 @@ def row_keys():
     variant(
         "Vary on two headers, by name", plain, [vary_field("accept", "text/html"), vary_field("accept-encoding", None)]
     )
+    variant("Vary on a list, its white space dropped", plain, [vary_field("accept", "text/html ,  */*")])
+    variant("Vary on preferences, by weight", plain, [vary_field("accept-language", "pt;q=0.5, EN, de")])
     variant("the range of a 206", plain, [text_field(0x0B, "bytes=0-99")])
     variant("Vary and a range", plain, [vary_field("accept", "text/html"), text_field(0x0B, "bytes=0-99")])
     keys = [test["row_key_hex"] for test in tests.tests]

@@ -1,0 +1,150 @@
+//! Identities are the bytes that docs/format.md §5 says, by the vectors of the second implementation.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request};
+use lacre_core::{
+    Decision, Engine, Lookup, MatchHeaders, Policy, RequestBody, RequestOptions, Signpost, Slot, Timestamp,
+};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+
+/// One test of `vectors/row_keys.json`, as a request that must have its identity.
+struct Vector<'a>(&'a Value);
+
+impl<'a> Vector<'a> {
+    fn fields(&self, tag: &str) -> Vec<&'a Value> {
+        self.0["fields"].as_array().unwrap().iter().filter(|field| field["tag"] == tag).collect()
+    }
+
+    fn text(&self, tag: &str) -> Option<&str> {
+        self.fields(tag).first().map(|field| field["text"].as_str().unwrap())
+    }
+
+    fn headers(&self, tag: &str) -> Vec<(&'a str, &'a str)> {
+        let pair = |field: &'a Value| Some((field["name"].as_str()?, field["text"].as_str()?));
+        self.fields(tag).into_iter().filter_map(pair).collect()
+    }
+
+    fn uri(&self) -> String {
+        let authority = self.text("02").unwrap_or("https://example.org");
+        let (scheme, host) = authority.split_once("://").unwrap();
+        let userinfo = self.headers("07").into_iter().find(|(name, _)| *name == ":userinfo");
+        let userinfo = userinfo.map(|(_, value)| format!("{value}@")).unwrap_or_default();
+        let query = self.text("04").map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{scheme}://{userinfo}{host}{}{query}", self.text("03").unwrap_or("/"))
+    }
+
+    fn policy(&self, method: &Method) -> Policy {
+        // One preset keeps answers to HEAD under a key of their own.
+        let preset = if method == Method::HEAD { Policy::requests_cache() } else { Policy::rfc9111() };
+        let matched = self.headers("06").into_iter().map(|(name, _)| name.parse().unwrap()).collect();
+        let policy = preset.methods([method.clone()]).match_headers(MatchHeaders::Only(matched));
+        let policy =
+            if self.fields("07").is_empty() { policy.danger_share_across_credentials() } else { policy };
+        match self.text("09").map(str::to_owned) {
+            Some(own) => policy.key_fn(move |_, _| own.clone()),
+            None => policy,
+        }
+    }
+
+    fn request(&self) -> (Request<Vec<u8>>, Policy) {
+        let method: Method = self.text("01").unwrap_or("GET").parse().unwrap();
+        let body =
+            self.fields("05").first().map_or(Vec::new(), |field| unhex(field["body_hex"].as_str().unwrap()));
+        let mut request = Request::builder().method(method.clone()).uri(self.uri()).body(body).unwrap();
+        for (name, value) in [self.headers("06"), self.headers("07"), self.headers("0a")].concat() {
+            if name != ":userinfo" {
+                request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+            }
+        }
+        if let Some(partition) = self.text("08") {
+            request.extensions_mut().insert(RequestOptions::new().partition(partition));
+        }
+        let policy = self.policy(&method);
+        (request, policy)
+    }
+
+    /// The request headers by which a variant differs, whether the request has them or not.
+    fn varies(&self) -> Vec<HeaderName> {
+        self.fields("0a").iter().map(|field| field["name"].as_str().unwrap().parse().unwrap()).collect()
+    }
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |index| u8::from_str_radix(&digits[index..index + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// Every identity that was digested on the way to the last key that was looked up, and that key.
+fn looked_up(vector: &Vector<'_>) -> (Vec<Vec<u8>>, String) {
+    let index: [u8; 32] = unhex(vector.0["index_hex"].as_str().unwrap()).try_into().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    let digest = move |identity: &[u8]| {
+        note.lock().unwrap().push(identity.to_vec());
+        *blake3::keyed_hash(&index, identity).as_bytes()
+    };
+    let (request, policy) = vector.request();
+    let (parts, body) = request.into_parts();
+    let now = Timestamp::from_seconds(1_700_000_000);
+    let engine = Arc::new(Engine::new(policy, digest));
+    let mut lookup = expect_lookup(engine.begin(parts, RequestBody::Seen(&body), now));
+    let names = vector.varies();
+    if !names.is_empty() {
+        lookup = expect_lookup(lookup.found(Some(Slot::Vary(Signpost { names, since: now })), now));
+    }
+    let key = lookup.key().to_string();
+    let identities = seen.lock().unwrap().clone();
+    (identities, key)
+}
+
+fn expect_lookup(decision: Decision<Bytes>) -> Lookup {
+    let Decision::Lookup(lookup) = decision else { panic!("nothing is looked up: {decision:?}") };
+    lookup
+}
+
+#[test]
+fn identities_are_the_bytes_of_the_format() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/row_keys.json");
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut checked = 0;
+    for test in file["tests"].as_array().unwrap() {
+        let vector = Vector(test);
+        // A `?` in a path is there to show that the encoding is injective; no URL has one. Parts have a test of their own.
+        if vector.text("03").is_some_and(|path| path.contains('?')) || !vector.fields("0b").is_empty() {
+            continue;
+        }
+        let (identities, key) = looked_up(&vector);
+        let expected = unhex(test["identity_hex"].as_str().unwrap());
+        assert_eq!(identities.last(), Some(&expected), "{}", test["comment"]);
+        assert_eq!(key, test["row_key_hex"].as_str().unwrap(), "{}", test["comment"]);
+        checked += 1;
+    }
+    assert!(checked >= 20, "{checked} vectors were checked");
+}
+
+/// A 206 goes where a later request for the same range looks.
+#[test]
+fn the_identity_of_a_part_ends_in_its_range() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    let digest = move |identity: &[u8]| {
+        note.lock().unwrap().push(identity.to_vec());
+        *blake3::hash(identity).as_bytes()
+    };
+    let engine = Arc::new(Engine::new(Policy::rfc9111(), digest));
+    let (parts, ()) =
+        Request::get("https://example.org/").header("range", "bytes=0-99").body(()).unwrap().into_parts();
+    let now = Timestamp::from_seconds(1_700_000_000);
+    let mut decision: Decision<Bytes> = engine.begin(parts, RequestBody::Seen(b""), now);
+    let signpost = Slot::Vary(Signpost { names: Vec::new(), since: now });
+    let mut first = Some(signpost);
+    while let Decision::Lookup(lookup) = decision {
+        decision = lookup.found(first.take(), now);
+    }
+    let tail = b"\x0B\0\0\0\x0abytes=0-99";
+    let identities = seen.lock().unwrap();
+    assert!(identities.iter().any(|identity| identity.ends_with(tail)), "{identities:?}");
+}
