@@ -244,8 +244,8 @@ pub(super) const RULES: &[Rule] = &[
 /// What the specifications allow or describe, and we do not do; and where we go beyond their letter.
 pub(super) const NOT_DONE: &[&str] = &[
     "Requests with different credentials share no answer, which is stricter than RFC 9111 §3.5. The scores above are those of a cache \
-     that was told to share (`danger_share_across_credentials`); without that, `other-cookie` and `other-authorization-public` are \
-     not passed.",
+     that was told to share (`danger_share_across_credentials`); without that, `other-cookie` is not passed, nor, in a shared cache, \
+     `other-authorization-public`, `other-authorization-must-revalidate` and `other-authorization-smaxage`, all optional.",
     "Parts are not combined, and an incomplete body is not completed (RFC 9111 §3.3, §3.4: both optional).",
     "Of the parts of a response, the latest answers the ranges within it; an earlier one answers only its own Range again.",
     "Several ranges in one request are answered in full from a stored whole, and otherwise passed on (RFC 9110 §14.2).",

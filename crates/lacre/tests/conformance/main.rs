@@ -40,7 +40,7 @@ fn without_a_cache_exactly_what_needs_none_passes() -> Result<(), Box<dyn Error>
 }
 
 /// The suite asks what the RFC allows. Our own rule, that other credentials never get the same answer, is stricter: by it, a cache
-/// must not pass `other-cookie` or `other-authorization-public`.
+/// must not pass `other-cookie` or `other-authorization-*`.
 fn by_the_rfc_alone() -> Policy {
     Policy::rfc9111().danger_share_across_credentials()
 }
