@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     NotForUs,
     /// CONNECT, which a cache has no use for.
     NoTunnels,
+    /// The header section is longer than allowed.
+    LongHeader,
     /// The body is longer than allowed.
     TooLarge,
     /// The client stopped sending.
@@ -42,6 +44,11 @@ impl Fault {
                 None,
             ),
             Self::NoTunnels => (StatusCode::METHOD_NOT_ALLOWED, "this proxy makes no tunnels", None),
+            Self::LongHeader => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the header is longer than this proxy allows",
+                None,
+            ),
             Self::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than this proxy allows", None)
             }

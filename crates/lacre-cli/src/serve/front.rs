@@ -77,6 +77,9 @@ impl Front {
     ) -> Result<(Response<Content>, Outcome), Fault> {
         let (mut head, body) = request.into_parts();
         let target = self.route.target(&head)?;
+        if headers::length(&head.headers) > self.limits.header() {
+            return Err(Fault::LongHeader);
+        }
         if body.size_hint().lower() > self.limits.max_upload {
             return Err(Fault::TooLarge);
         }

@@ -34,6 +34,11 @@ pub(crate) fn end_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Bytes of a header section as HTTP/1.1 writes it. hyper bounds its buffers, which may hold more than they were asked for.
+pub(crate) fn length(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
+
 /// RFC 9110 §7.6.3; `version` is that of the message as it was received.
 pub(crate) fn add_via(headers: &mut HeaderMap, version: Version) {
     let via = match version {

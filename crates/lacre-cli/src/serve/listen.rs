@@ -72,7 +72,7 @@ fn server(limits: Limits) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout)
-        .max_buf_size(limits.max_header as usize);
+        .max_buf_size(limits.header());
     server
         .http2()
         .timer(TokioTimer::new())

@@ -108,6 +108,12 @@ pub(crate) struct Limits {
     grace: Duration,
 }
 
+impl Limits {
+    fn header(&self) -> usize {
+        self.max_header as usize
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>().map(Duration::try_from_secs_f64) {
         Ok(Ok(duration)) if !duration.is_zero() => Ok(duration),

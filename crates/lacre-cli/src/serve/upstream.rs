@@ -53,7 +53,7 @@ impl Upstream {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)
-            .http1_max_buf_size(limits.max_header as usize)
+            .http1_max_buf_size(limits.header())
             .http2_max_header_list_size(limits.max_header)
             .build(connector);
         Ok(Self { client, limits })
@@ -72,7 +72,8 @@ impl Upstream {
         let answer = pulse.keeps(self.client.request(request), answer_timeout).await;
         let answer = answer.map_err(|_| Fault::AnswerTimeout)?;
         let mut response = answer.map_err(|error| Fault::of_exchange(&error))?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let too_long = headers::length(response.headers()) > self.limits.header();
+        if too_long || response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Fault::BadAnswer);
         }
         headers::end_hop(response.headers_mut());
