@@ -536,6 +536,8 @@ def row_keys():
     variant("Vary on preferences, by weight", plain, [vary_field("accept-language", "pt;q=0.5, EN, de")])
     variant("the range of a 206", plain, [text_field(0x0B, "bytes=0-99")])
     variant("Vary and a range", plain, [vary_field("accept", "text/html"), text_field(0x0B, "bytes=0-99")])
+    variant("the way to the part that was stored last", plain, [text_field(0x0B, "")])
+    variant("the way to a language", plain, [vary_field("accept", "text/html"), text_field(0x0C, "pt")])
     keys = [test["row_key_hex"] for test in tests.tests]
     assert len(set(keys)) == len(keys)
     tests.write("row_keys.json")
@@ -613,6 +615,7 @@ def slots():
         ),
     )
     accepted("a Vary signpost", ["vary"], signpost)
+    accepted("a signpost to parts only", ["vary"], signpost | {"vary": []})
     accepted("an alias", ["alias"], {"kind": 2, "alias": fixed("row B", 32)})
     future = cbor({CBOR_KEYS[name]: value for name, value in entry().items()} | {19: "later", 1000: [1, {"a": b"b"}]})
     tests.keep(
