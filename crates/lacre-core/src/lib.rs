@@ -66,3 +66,4 @@ pub use status::{CacheStatus, Collapsed, Detail, Forward, Stored};
 pub use time::Timestamp;
 pub use ttl::{Expire, Ttl, UrlPattern};
 pub use validate::Answer;
+pub use vary::{Varies, varies};

@@ -4,14 +4,15 @@ use http::{HeaderMap, HeaderName, header};
 
 /// What a response says about the request headers it depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Varies {
+pub enum Varies {
     /// By these headers: lower case, ascending, no duplicates; often none.
     By(Vec<HeaderName>),
     /// By something that no later request can be compared with: `*`, or a name that is none.
     ByAnything,
 }
 
-pub(crate) fn varies(response: &HeaderMap) -> Varies {
+/// What `Vary` says, all its lines together.
+pub fn varies(response: &HeaderMap) -> Varies {
     let mut names = Vec::new();
     for line in response.get_all(header::VARY) {
         for member in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

@@ -4,10 +4,10 @@
 use crate::body;
 use crate::refresh::Refreshes;
 use async_trait::async_trait;
-use http::{Extensions, HeaderName, Uri, header, request, response};
+use http::{Extensions, Uri, request, response};
 use lacre::{
     Answer, Cache, CacheInfo, Detail, Outcome, Redactor, Reply, RequestBody, RequestOptions, Settlement,
-    Ticket,
+    Ticket, Varies, varies,
 };
 use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
@@ -119,7 +119,8 @@ impl CacheMiddleware {
         }
         let credentials = Redactor::default();
         let unseen = |name: &str| credentials.is_credential(name) && !seen.headers.contains_key(name);
-        varies_by(head).any(|name| unseen(name.as_str())).then_some(Detail::Vary)
+        let Varies::By(names) = varies(&head.headers) else { return Some(Detail::Vary) };
+        names.iter().any(|name| unseen(name.as_str())).then_some(Detail::Vary)
     }
 }
 
@@ -232,13 +233,4 @@ fn unstored(mut info: CacheInfo, why: Detail) -> CacheInfo {
     info.status.detail = Some(why);
     info.stored_at = None;
     info
-}
-
-/// The names in `Vary`; what is no name of a header cannot name a credential.
-fn varies_by(head: &response::Parts) -> impl Iterator<Item = HeaderName> {
-    head.headers
-        .get_all(header::VARY)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
 }
