@@ -63,7 +63,7 @@ pub(crate) fn storable(
     if varies.len() > policy.limits.vary_names {
         return Err(Detail::Vary);
     }
-    if header_bytes(&response.headers) > policy.limits.header_bytes {
+    if exceeds_limits(policy, &request.method, &response.headers) {
         return Err(Detail::TooLarge);
     }
     let ttl = user_ttl(policy, &response.headers, wish, now)?;
@@ -115,6 +115,14 @@ fn shared_allows(request: &request::Parts, origin: &ResponseDirectives) -> Resul
         return Err(Detail::Authorization);
     }
     Ok(())
+}
+
+/// A body that does not say how long it is is measured as it passes. An answer to HEAD says the length of a body that it does not have.
+fn exceeds_limits(policy: &Policy, method: &Method, headers: &HeaderMap) -> bool {
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    header_bytes(headers) > policy.limits.header_bytes
+        || (method != Method::HEAD && declared.is_some_and(|length| length > policy.limits.body))
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

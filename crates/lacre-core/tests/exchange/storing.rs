@@ -26,6 +26,16 @@ fn what_may_not_be_stored_is_not() {
 }
 
 #[test]
+fn a_body_that_declares_itself_too_long_is_not_stored() {
+    for (length, stored) in [("100", Stored::Yes), ("101", Stored::No), ("a lot", Stored::Yes)] {
+        let mut cache = Cache::new(Policy::rfc9111().max_body(100));
+        let got = cache.get(url("/"), &[("cache-control", "max-age=60"), ("content-length", length)], "");
+        assert_eq!(got.status.stored, stored, "{length}");
+        assert_eq!(got.status.detail, (stored == Stored::No).then_some(Detail::TooLarge), "{length}");
+    }
+}
+
+#[test]
 fn any_final_status_is_stored_where_the_origin_says_for_how_long() {
     for status in [200, 203, 204, 299, 301, 302, 303, 307, 308, 400, 404, 410, 499, 500, 503, 599] {
         let mut cache = Cache::new(Policy::rfc9111());
