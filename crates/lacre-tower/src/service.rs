@@ -56,17 +56,7 @@ impl CacheLayer {
         self.patience = patience;
         self
     }
-}
 
-impl<S> Layer<S> for CacheLayer {
-    type Service = CacheService<S>;
-
-    fn layer(&self, inner: S) -> CacheService<S> {
-        CacheService { layer: self.clone(), inner }
-    }
-}
-
-impl CacheLayer {
     /// Waits for whoever asked for the same before.
     async fn turn(&self, ticket: &Ticket, joining: Joining, begun: Instant) -> Turn {
         let place = match joining {
@@ -84,6 +74,14 @@ impl CacheLayer {
     }
 }
 
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> CacheService<S> {
+        CacheService { layer: Arc::new(self.clone()), inner }
+    }
+}
+
 /// The cache may show secrets in its settings.
 impl fmt::Debug for CacheLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +93,7 @@ impl fmt::Debug for CacheLayer {
 /// called.
 #[derive(Clone)]
 pub struct CacheService<S> {
-    layer: CacheLayer,
+    layer: Arc<CacheLayer>,
     inner: S,
 }
 

@@ -96,10 +96,13 @@ impl Front {
         head.headers.remove(header::EXPECT);
         headers::add_via(&mut head.headers, head.version);
         self.route.introduce(&mut head.headers, host, peer);
-        let pulse = Pulse::default();
-        head.extensions.insert(pulse.clone());
-        let body: Upload =
-            Limited::new(Paced::with_pulse(body, self.limits.idle_timeout, pulse), self.max_upload());
+        let mut body = Paced::new(body, self.limits.idle_timeout);
+        if !body.is_end_stream() {
+            let pulse = Pulse::default();
+            head.extensions.insert(pulse.clone());
+            body = body.with_pulse(pulse);
+        }
+        let body: Upload = Limited::new(body, self.max_upload());
 
         let response = self.service.clone().call(Request::from_parts(head, body)).await.map_err(fault)?;
         drop(turn);

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 /// A body whose pieces must come within `limit` of each other, or it ends with [`Stalled`].
 pub(crate) struct Paced<B> {
     limit: Duration,
-    pulse: Pulse,
+    pulse: Option<Pulse>,
     /// Made when there is something to wait for.
     sleep: Option<Pin<Box<Sleep>>>,
     body: B,
@@ -20,12 +20,12 @@ pub(crate) struct Paced<B> {
 
 impl<B> Paced<B> {
     pub(crate) fn new(body: B, limit: Duration) -> Self {
-        Self::with_pulse(body, limit, Pulse::default())
+        Self { limit, pulse: None, sleep: None, body }
     }
 
-    /// Shows its progress in `pulse`.
-    pub(crate) fn with_pulse(body: B, limit: Duration, pulse: Pulse) -> Self {
-        Self { limit, pulse, sleep: None, body }
+    /// The same, showing its progress in `pulse`.
+    pub(crate) fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse: Some(pulse), ..self }
     }
 }
 
@@ -85,7 +85,9 @@ impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for Pac
     ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             self.sleep = None;
-            self.pulse.beat();
+            if let Some(pulse) = &self.pulse {
+                pulse.beat();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let limit = self.limit;

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lacre_tower::SentBody;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tower_service::Service;
@@ -32,7 +33,7 @@ pub(crate) type Download = Paced<Incoming>;
 /// The service beneath the cache.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, SentBody<Upload>>,
+    client: Arc<Client<HttpsConnector<HttpConnector>, SentBody<Upload>>>,
     limits: Limits,
 }
 
@@ -56,7 +57,7 @@ impl Upstream {
             .http1_max_buf_size(limits.header())
             .http2_max_header_list_size(limits.max_header)
             .build(connector);
-        Ok(Self { client, limits })
+        Ok(Self { client: Arc::new(client), limits })
     }
 
     async fn exchange(self, mut request: Request<SentBody<Upload>>) -> Result<Response<Download>, Fault> {
