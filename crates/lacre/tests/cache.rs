@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use lacre::store::{Memory, OwnedRecord, Store, StoreExt};
+use lacre::store::{Memory, OwnedRecord, Sqlite, Store, StoreExt, Usage};
 use lacre::{
     Answer, Cache, Error, ErrorKind, Event, Key, ManualClock, Observer, OnTamper, Outcome, Policy, Reply,
     RequestBody, Settlement, Suite, Timestamp, stage, wait,
@@ -280,6 +280,75 @@ fn a_body_that_broke_off_or_is_too_long_is_not_stored() {
     assert!(world.rows().is_empty());
     world.store("/just", &[0; 100]);
     assert_eq!(world.rows().len(), 1);
+}
+
+#[test]
+fn a_body_that_is_not_stored_leaves_nothing_in_the_store() {
+    let big = [0; 900_000];
+    for length in ["900001", "899999"] {
+        let world = World::new(|builder| builder);
+        let headers = [("cache-control", "max-age=60"), ("vary", "accept"), ("content-length", length)];
+        world.fetch("/", &headers, &big).unwrap();
+        assert_eq!(wait(world.store.usage()).unwrap(), Usage::default(), "declared as {length}");
+    }
+    let world = World::new(|builder| builder.policy(Policy::rfc9111().max_body(800_000)));
+    world.fetch("/", &[("cache-control", "max-age=60"), ("vary", "accept")], &big).unwrap();
+    assert_eq!(wait(world.store.usage()).unwrap(), Usage::default());
+}
+
+#[test]
+fn a_large_body_that_is_replaced_again_and_again_takes_its_room_once() {
+    let world = World::new(|builder| builder);
+    world.store("/", &[0; 900_000]);
+    let once = wait(world.store.usage()).unwrap();
+    for _ in 0..5 {
+        world.clock.advance(Duration::from_secs(100));
+        world.store("/", &[0; 900_000]);
+    }
+    assert_eq!(wait(world.store.usage()).unwrap(), once);
+}
+
+#[test]
+fn an_entry_that_is_replaced_while_it_is_read_raises_no_alarm() {
+    let root = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(root.path().join("cache.sqlite")).unwrap());
+    let cache = || {
+        let builder = Cache::builder().keyring(lacre::Keyring::parse(KEY).unwrap()).store(store.clone());
+        builder.on_tamper(OnTamper::Raise).build().unwrap()
+    };
+    let ask = |cache: &Cache, refresh: bool| {
+        let mut request = Request::get("http://example.com/").body(()).unwrap().into_parts().0;
+        if refresh {
+            request.headers.insert("cache-control", "no-cache".parse().unwrap());
+        }
+        wait(cache.ask(request, RequestBody::Seen(b"")))
+    };
+    let write = |cache: &Cache, fill: u8| {
+        let Answer::Send(ticket) = ask(cache, true).unwrap() else {
+            panic!("not to be answered from the store")
+        };
+        let (parts, ()) =
+            Response::builder().header("cache-control", "max-age=60").body(()).unwrap().into_parts();
+        wait(async {
+            let Settlement::Network { keep: Some(mut recording), .. } =
+                cache.settle(ticket, Outcome::Response(&parts)).await.unwrap()
+            else {
+                panic!("it may be stored")
+            };
+            recording.write(&vec![fill; 1_500_000]).await;
+            recording.finish().await;
+        });
+    };
+    write(&cache(), 0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (1..30).for_each(|fill| write(&cache(), fill)));
+        let reader = cache();
+        while !writer.is_finished() {
+            let Answer::Hit(reply) = ask(&reader, false).unwrap() else { panic!("always stored") };
+            let body = reply.response.into_body();
+            assert!(body.iter().all(|byte| *byte == body[0]), "two bodies were mixed");
+        }
+    });
 }
 
 #[test]

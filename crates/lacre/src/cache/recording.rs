@@ -27,8 +27,8 @@ enum State {
     Inline,
     /// So many chunks were staged.
     Chunked { body: BodyId, chunks: u32 },
-    /// It was too long, or the store failed.
-    GivenUp,
+    /// It was committed, was too long, or the store failed.
+    Done,
 }
 
 impl Recording {
@@ -43,14 +43,15 @@ impl Recording {
 
     /// Takes in the next bytes of the body. Where they cannot be stored, the observer is told and the rest is ignored.
     pub async fn write(&mut self, bytes: &[u8]) {
-        if matches!(self.state, State::GivenUp) {
+        if matches!(self.state, State::Done) {
             return;
         }
         self.length = self.length.saturating_add(bytes.len() as u64);
-        self.rest.extend_from_slice(bytes);
         if self.length > self.limit() {
-            self.give_up();
-        } else if let Err(error) = self.stage_full_chunks().await {
+            return self.give_up();
+        }
+        self.rest.extend_from_slice(bytes);
+        if let Err(error) = self.stage_full_chunks().await {
             self.fail(&error);
         }
     }
@@ -58,7 +59,7 @@ impl Recording {
     /// Commits the body: from now on it can be served. Does nothing where the body is not as long as its Content-Length says
     /// (RFC 9111 §3.3), or could not be stored.
     pub async fn finish(mut self) {
-        if !self.is_complete() {
+        if matches!(self.state, State::Done) || !self.is_complete() {
             return;
         }
         if let Err(error) = self.commit().await {
@@ -85,7 +86,7 @@ impl Recording {
     async fn stage(&mut self, chunk: &Bytes, position: Position) -> Result<(), Error> {
         let (body, index) = match self.state {
             State::Chunked { body, chunks } => (body, chunks),
-            State::Inline | State::GivenUp => (BodyId::generate()?, 0),
+            State::Inline | State::Done => (BodyId::generate()?, 0),
         };
         let now = self.now();
         self.cache.vault.stage(&self.keep.key, body, index, position, chunk, now).await?;
@@ -105,13 +106,14 @@ impl Recording {
             vault.put_pointer(&at, pointer, useful_until, now).await?;
         }
         let entry = self.keep.entry.clone();
-        let bytes = match self.state {
-            State::GivenUp => return Ok(()),
-            State::Inline => vault.put_inline(&key, entry, &rest, useful_until, now).await?,
+        // From here on a slot may name the chunks, even where nobody waits for the end of this.
+        let bytes = match std::mem::replace(&mut self.state, State::Done) {
             State::Chunked { body, chunks } => {
                 let head = BodyHead { id: body, length: self.length, stages: Vec::new(), chunks };
-                vault.put_head(&key, entry.with_body(head), useful_until, now).await?
+                let put = vault.put_head(&key, entry.with_body(head), useful_until, now).await;
+                put.inspect_err(|_| vault.unstage(body, chunks))?
             }
+            State::Inline | State::Done => vault.put_inline(&key, entry, &rest, useful_until, now).await?,
         };
         self.cache.observer.notice(Event::Stored { key: &key, bytes: bytes as u64 });
         Ok(())
@@ -126,9 +128,17 @@ impl Recording {
         self.give_up();
     }
 
-    /// Chunks that were staged already belong to nothing, and are swept.
     fn give_up(&mut self) {
-        self.state = State::GivenUp;
         self.rest = BytesMut::new();
+        if let State::Chunked { body, chunks } = std::mem::replace(&mut self.state, State::Done) {
+            self.cache.vault.unstage(body, chunks);
+        }
+    }
+}
+
+/// A body that broke off leaves nothing behind; otherwise an origin could fill the store with what nobody can use.
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }

@@ -12,6 +12,7 @@ use lacre_seal::{
     Authentic, BodyId, Context, Lifetime, Moment, Position, Purpose, SealInfo, Sealer, StoreId,
 };
 use std::sync::Arc;
+use std::task::{self, Waker};
 
 /// A store with what it takes to read and write it.
 #[derive(Debug)]
@@ -47,24 +48,28 @@ impl Vault {
         key: &Key,
         now: Timestamp,
     ) -> Result<Option<(Slot<Body>, SealInfo)>, Error> {
-        let mut opened = None;
-        self.store.get(key, &mut |record| opened = Some(self.open(key, &record, now))).await?;
-        let Some(opened) = opened else { return Ok(None) };
-        let (slot, inline, seal) = opened?;
-        let entry = match slot {
-            Slot::Vary(signpost) => return Ok(Some((Slot::Vary(signpost), seal))),
-            Slot::Alias(key) => return Ok(Some((Slot::Alias(key), seal))),
-            Slot::Entry(entry) => *entry,
-        };
-        let bytes = match entry.body.chunks {
-            0 => unstaged(&entry.body, inline)?,
-            _ => self.chunks(key, &entry.body, now).await?,
-        };
-        if bytes.length() != entry.body.length {
-            return Err(Error::new(ErrorKind::Broken, WRONG_LENGTH));
+        let mut missed = None;
+        loop {
+            let mut opened = None;
+            self.store.get(key, &mut |record| opened = Some(self.open(key, &record, now))).await?;
+            let Some(opened) = opened else { return Ok(None) };
+            let (slot, inline, seal) = opened?;
+            let entry = match slot {
+                Slot::Vary(signpost) => return Ok(Some((Slot::Vary(signpost), seal))),
+                Slot::Alias(key) => return Ok(Some((Slot::Alias(key), seal))),
+                Slot::Entry(entry) => *entry,
+            };
+            let bytes = match entry.body.chunks {
+                0 => unstaged(&entry.body, inline)?,
+                _ => match self.chunks(key, &entry.body, now).await? {
+                    Some(bytes) => bytes,
+                    // Where the entry was replaced or removed while it was read, its chunks went with it: that is no harm.
+                    None if missed.replace(entry.body.id) != Some(entry.body.id) => continue,
+                    None => return Err(Error::new(ErrorKind::Broken, MISSING_CHUNK)),
+                },
+            };
+            return whole(entry, bytes, seal).map(Some);
         }
-        let entry = entry.map_body(|head| Body { head, bytes });
-        Ok(Some((Slot::Entry(Box::new(entry)), seal)))
     }
 
     fn open(
@@ -89,7 +94,8 @@ impl Vault {
         Ok((codec::decode(&head)?, seal))
     }
 
-    async fn chunks(&self, key: &Key, head: &BodyHead, now: Timestamp) -> Result<Bytes, Error> {
+    /// The chunks of a body, joined; `None`: one is not there.
+    async fn chunks(&self, key: &Key, head: &BodyHead, now: Timestamp) -> Result<Option<Bytes>, Error> {
         let mut body = BytesMut::new();
         for index in 0..head.chunks {
             let position = if index + 1 == head.chunks { Position::Last } else { Position::Inner };
@@ -100,11 +106,10 @@ impl Vault {
                     opened = Some(self.sealer.open(&at, sealed, moment(now)));
                 })
                 .await?;
-            // A missing chunk means that the entry was replaced while it was read, or that somebody took the chunk away.
-            let Some(opened) = opened else { return Err(Error::new(ErrorKind::Broken, MISSING_CHUNK)) };
+            let Some(opened) = opened else { return Ok(None) };
             body.extend_from_slice(opened?.body.as_bytes());
         }
-        Ok(body.freeze())
+        Ok(Some(body.freeze()))
     }
 
     /// Writes an entry with its whole body, which is no longer than [`INLINE`]. Returns the size of the sealed record.
@@ -190,6 +195,12 @@ impl Vault {
         self.store.stage(body, index, &sealed, now).await
     }
 
+    /// Takes the chunks of a body away again that no slot will name. Where the store does not do that at once, a sweep will.
+    pub(crate) fn unstage(&self, body: BodyId, chunks: u32) {
+        let mut done = self.store.unstage(body, chunks);
+        let _ = done.as_mut().poll(&mut task::Context::from_waker(Waker::noop()));
+    }
+
     fn seal_slot(
         &self,
         key: &Key,
@@ -218,6 +229,15 @@ const WRONG_LENGTH: &str = "the stored body is not as long as its head says; fet
 
 fn record<'a>(head: &BodyHead, sealed: &'a [u8], useful_until: Timestamp, now: Timestamp) -> Record<'a> {
     Record { body: Some(head.id), chunks: head.chunks, expires: useful_until, written: now, sealed }
+}
+
+/// An entry with its body, which must be as long as its head says.
+fn whole(entry: Entry<BodyHead>, bytes: Bytes, seal: SealInfo) -> Result<(Slot<Body>, SealInfo), Error> {
+    if bytes.length() != entry.body.length {
+        return Err(Error::new(ErrorKind::Broken, WRONG_LENGTH));
+    }
+    let entry = entry.map_body(|head| Body { head, bytes });
+    Ok((Slot::Entry(Box::new(entry)), seal))
 }
 
 /// A body before the stages it went through.

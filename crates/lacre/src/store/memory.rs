@@ -1,6 +1,8 @@
 //! A store in this process's memory: bounded in bytes, the least recently used goes first, gone with the process.
 
-use super::{Fut, ORPHAN_AGE, OnChunk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage};
+use super::{
+    Fut, ORPHAN_AGE, OnChunk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage, unstaged,
+};
 use crate::{Error, Trouble};
 use bytes::Bytes;
 use hashlink::LruCache;
@@ -46,13 +48,20 @@ impl Memory {
     }
 
     fn insert(&self, held: &mut Held, place: Place, item: Item) -> Result<(), Error> {
-        if item.weight() > self.capacity {
+        let chunks = item.chunks();
+        let weights = chunks.clone().map(|place| held.items.peek(&place).map(Item::weight));
+        let staged = weights.sum::<Option<usize>>().ok_or_else(unstaged)?;
+        if item.weight() + staged > self.capacity {
             return Err(Error::store(Trouble::Full, "a record is larger than the whole memory store")
                 .with_hint("give the store more capacity"));
         }
-        held.remove(&place);
+        let replaced = held.remove(&place);
         held.bytes += item.weight();
+        if let Some(old) = replaced.filter(|old| old.body() != item.body()) {
+            held.remove_chunks(&old);
+        }
         held.items.insert(place, item);
+        held.use_all(chunks);
         while held.bytes > self.capacity {
             held.evict();
         }
@@ -67,10 +76,7 @@ impl Store for Memory {
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
         Box::pin(async move {
-            let found = match self.held().items.get(&Place::Record(*key)) {
-                Some(Item::Record(record)) => Some(record.clone()),
-                _ => None,
-            };
+            let found = self.held().use_record(key);
             Ok(found.map(|record| visit(record.lend())).is_some())
         })
     }
@@ -78,7 +84,8 @@ impl Store for Memory {
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()> {
         Box::pin(async move {
             let item = Item::Record(record.to_owned());
-            self.insert(&mut self.held(), Place::Record(*key), item)
+            let mut held = self.held();
+            self.insert(&mut held, Place::Record(*key), item)
         })
     }
 
@@ -122,6 +129,14 @@ impl Store for Memory {
         Box::pin(async move {
             let item = Item::Chunk { sealed: Bytes::copy_from_slice(sealed), written: now };
             self.insert(&mut self.held(), Place::Chunk(body, index), item)
+        })
+    }
+
+    fn unstage(&self, body: BodyId, chunks: u32) -> Fut<'_, ()> {
+        Box::pin(async move {
+            let mut held = self.held();
+            places(body, chunks).for_each(|place| drop(held.remove(&place)));
+            Ok(())
         })
     }
 
@@ -185,8 +200,24 @@ impl Item {
         let (Self::Record(OwnedRecord { sealed, .. }) | Self::Chunk { sealed, .. }) = self;
         sealed.len() + OVERHEAD
     }
+
+    fn body(&self) -> Option<BodyId> {
+        if let Self::Record(record) = self { record.body } else { None }
+    }
+
+    /// What the chunks that it names lie under.
+    fn chunks(&self) -> impl Iterator<Item = Place> + Clone + use<> {
+        let count = if let Self::Record(record) = self { record.chunks } else { 0 };
+        self.body().map(|body| places(body, count)).into_iter().flatten()
+    }
 }
 
+/// What the first `chunks` chunks of `body` lie under.
+fn places(body: BodyId, chunks: u32) -> impl Iterator<Item = Place> + Clone {
+    (0..chunks).map(move |index| Place::Chunk(body, index))
+}
+
+/// No chunk is older than the record that names it, so that the record goes first and takes them along.
 struct Held {
     items: LruCache<Place, Item>,
     bytes: usize,
@@ -205,17 +236,28 @@ impl Held {
         Some(item)
     }
 
-    /// The number of chunks that went too; `None`: there was no record.
-    fn remove_with_chunks(&mut self, key: &Key) -> Option<u64> {
-        let Some(Item::Record(record)) = self.remove(&Place::Record(*key)) else {
-            return None;
-        };
-        Some(self.remove_chunks(&record))
+    fn use_record(&mut self, key: &Key) -> Option<OwnedRecord> {
+        let item = self.items.get(&Place::Record(*key))?;
+        let (Item::Record(record), chunks) = (item, item.chunks()) else { return None };
+        let record = record.clone();
+        self.use_all(chunks);
+        Some(record)
     }
 
-    fn remove_chunks(&mut self, record: &OwnedRecord) -> u64 {
-        let Some(body) = record.body else { return 0 };
-        (0..record.chunks).filter(|index| self.remove(&Place::Chunk(body, *index)).is_some()).count() as u64
+    fn use_all(&mut self, places: impl Iterator<Item = Place>) {
+        for place in places {
+            self.items.get(&place);
+        }
+    }
+
+    /// The number of chunks that went too; `None`: there was no record.
+    fn remove_with_chunks(&mut self, key: &Key) -> Option<u64> {
+        let item = self.remove(&Place::Record(*key))?;
+        Some(self.remove_chunks(&item))
+    }
+
+    fn remove_chunks(&mut self, of: &Item) -> u64 {
+        of.chunks().filter(|place| self.remove(place).is_some()).count() as u64
     }
 
     /// Takes the least recently used item; a record takes its chunks along.
@@ -224,9 +266,7 @@ impl Held {
             return;
         };
         self.bytes -= item.weight();
-        if let Item::Record(record) = item {
-            self.remove_chunks(&record);
-        }
+        self.remove_chunks(&item);
     }
 
     fn records_after(&self, after: Option<Key>) -> Vec<(Key, OwnedRecord)> {
@@ -310,6 +350,31 @@ mod tests {
         wait(store.put(&key(2), record(&[2; 1500]))).unwrap();
         assert!(wait(store.fetch(&key(1))).unwrap().is_none());
         assert!(wait(store.fetch_chunk(body, 0)).unwrap().is_none());
+    }
+
+    #[test]
+    fn no_record_outlives_its_chunks() {
+        let store = Memory::with_capacity(4 * (1000 + OVERHEAD)).unwrap();
+        let body = BodyId::generate().unwrap();
+        wait(store.stage(body, 0, &[0; 1000], Timestamp::default())).unwrap();
+        wait(store.put(&key(1), Record { body: Some(body), chunks: 1, ..record(&[1; 1000]) })).unwrap();
+        for n in 2..=4 {
+            wait(store.put(&key(n), record(&[n; 1000]))).unwrap();
+            let there = wait(store.fetch_chunk(body, 0)).unwrap().is_some();
+            assert_eq!(wait(store.fetch(&key(1))).unwrap().is_some(), there, "after {n}");
+        }
+    }
+
+    #[test]
+    fn a_body_larger_than_the_store_is_refused_whole() {
+        let store = Memory::with_capacity(3 * (1000 + OVERHEAD)).unwrap();
+        let body = BodyId::generate().unwrap();
+        for index in 0..4 {
+            wait(store.stage(body, index, &[0; 1000], Timestamp::default())).unwrap();
+        }
+        let named = |chunks| Record { body: Some(body), chunks, ..record(&[1; 1000]) };
+        assert!(wait(store.put(&key(1), named(4))).is_err());
+        assert!(wait(store.fetch(&key(1))).unwrap().is_none());
     }
 
     #[test]

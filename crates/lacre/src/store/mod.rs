@@ -12,7 +12,7 @@ pub mod suite;
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
-use crate::Error;
+use crate::{Error, Trouble};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
@@ -131,7 +131,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Lends what lies under `key` to `visit`. `false`: nothing does, and `visit` was not called.
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool>;
 
-    /// Puts `record` under `key`, in place of what was there. The chunks it names must have been [staged](Self::stage).
+    /// Puts `record` under `key`, in place of what was there and the chunks of that. Fails, and changes nothing, where a chunk that
+    /// `record` names is not there: it was not [staged](Self::stage), or taken away meanwhile.
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()>;
 
     /// Like [`put`](Self::put), but only while the record under `key` still names `body`; `false`: it does not, and nothing changed.
@@ -153,6 +154,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Stores chunk `index` of `body`. It belongs to nothing until a record that names `body` is put.
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()>;
 
+    /// Takes away the first `chunks` chunks of `body`, which no record will ever name.
+    fn unstage(&self, body: BodyId, chunks: u32) -> Fut<'_, ()>;
+
     /// Lends chunk `index` of `body` to `visit`. `false`: it is not there, and `visit` was not called.
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool>;
 
@@ -167,6 +171,12 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Writes out what is pending and leaves no trace of removed records. The store can still be used afterwards.
     fn close(&self) -> Fut<'_, ()>;
+}
+
+/// Why a record is not put that would name chunks which are not there.
+fn unstaged() -> Error {
+    Error::store(Trouble::Failed, "the chunks of a body were taken away before its record was written")
+        .with_hint("fetch the response again")
 }
 
 /// Conveniences that every [`Store`] has.

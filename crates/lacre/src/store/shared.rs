@@ -38,6 +38,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).stage(body, index, sealed, now)
     }
 
+    fn unstage(&self, body: BodyId, chunks: u32) -> Fut<'_, ()> {
+        (**self).unstage(body, chunks)
+    }
+
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
         (**self).chunk(body, index, visit)
     }

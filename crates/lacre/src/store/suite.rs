@@ -42,7 +42,9 @@ pub const CHECKS: &[Check] = &[
     ("a sweep takes orphaned chunks, old ones only", a_sweep_takes_orphaned_chunks),
     ("chunks are found by body and index", chunks_are_found_by_body_and_index),
     ("a removed record takes its chunks along", a_removed_record_takes_its_chunks_along),
-    ("a replaced record leaves its chunks to the sweep", a_replaced_record_leaves_its_chunks_to_the_sweep),
+    ("a replaced record takes its chunks along", a_replaced_record_takes_its_chunks_along),
+    ("a record whose chunks are not there is not put", a_record_whose_chunks_are_not_there_is_not_put),
+    ("unstaged chunks are gone, and no others", unstaged_chunks_are_gone),
     ("a cleared store is empty", a_cleared_store_is_empty),
     ("usage follows what is stored", usage_follows_what_is_stored),
     ("writers in threads lose nothing", writers_in_threads_lose_nothing),
@@ -128,6 +130,7 @@ fn what_was_put_is_found(store: &dyn Store) {
         written: Timestamp::from_millis(1),
         sealed: b"sealed",
     };
+    (0..3).for_each(|index| stage(store, body(7), index, b"chunk"));
     put(store, 1, full);
     assert_eq!(fetch(store, 1).unwrap().lend(), full);
     let bare =
@@ -228,9 +231,9 @@ fn a_sweep_takes_what_expired(store: &dyn Store) {
     put(store, 2, expiring(0));
     put(store, 3, expiring(1));
     put(store, 4, Record { expires: Timestamp::MAX, ..record(b"x") });
-    put(store, 5, Record { body: Some(body(5)), chunks: 2, ..expiring(-1000) });
     stage(store, body(5), 0, b"a");
     stage(store, body(5), 1, b"b");
+    put(store, 5, Record { body: Some(body(5)), chunks: 2, ..expiring(-1000) });
     assert_eq!(wait(store.sweep(NOW)).unwrap(), Swept { records: 2, chunks: 2 });
     assert_eq!(chunk(store, body(5), 0), None);
     let left: Vec<_> = (1..=5).filter(|n| fetch(store, *n).is_some()).collect();
@@ -239,8 +242,8 @@ fn a_sweep_takes_what_expired(store: &dyn Store) {
 }
 
 fn a_sweep_takes_orphaned_chunks(store: &dyn Store) {
-    put(store, 1, Record { body: Some(body(1)), chunks: 1, expires: Timestamp::MAX, ..record(b"x") });
     stage(store, body(1), 0, b"named");
+    put(store, 1, Record { body: Some(body(1)), chunks: 1, expires: Timestamp::MAX, ..record(b"x") });
     stage(store, body(2), 0, b"orphan");
     stage(store, body(2), 1, b"orphan");
     let boundary = NOW.plus(ORPHAN_AGE);
@@ -289,21 +292,49 @@ fn a_removed_record_takes_its_chunks_along(store: &dyn Store) {
     }
 }
 
-fn a_replaced_record_leaves_its_chunks_to_the_sweep(store: &dyn Store) {
+fn a_replaced_record_takes_its_chunks_along(store: &dyn Store) {
     stage(store, body(1), 0, b"old");
-    put(store, 1, Record { body: Some(body(1)), chunks: 1, ..record(b"head") });
+    stage(store, body(1), 1, b"old");
+    let old = Record { body: Some(body(1)), chunks: 2, ..record(b"head") };
+    put(store, 1, old);
+    put(store, 1, Record { sealed: b"the same body", ..old });
+    assert_eq!(chunk(store, body(1), 1).unwrap(), "old");
     stage(store, body(2), 0, b"new");
-    put(store, 1, Record { body: Some(body(2)), chunks: 1, expires: Timestamp::MAX, ..record(b"head") });
-    assert_eq!(chunk(store, body(1), 0).unwrap(), "old", "somebody may still be reading it");
-    let later = NOW.plus(ORPHAN_AGE).plus(Duration::from_secs(1));
-    assert_eq!(wait(store.sweep(later)).unwrap(), Swept { records: 0, chunks: 1 });
-    assert_eq!(chunk(store, body(1), 0), None);
+    put(store, 1, Record { body: Some(body(2)), chunks: 1, ..record(b"head") });
+    assert_eq!([0, 1].map(|index| chunk(store, body(1), index)), [None, None]);
     assert_eq!(chunk(store, body(2), 0).unwrap(), "new");
 }
 
+fn a_record_whose_chunks_are_not_there_is_not_put(store: &dyn Store) {
+    put(store, 1, record(b"before"));
+    for of in [body(1), body(0xFF)] {
+        stage(store, of, 0, b"a");
+        stage(store, of, 2, b"c");
+        let named = Record { body: Some(of), chunks: 3, ..record(b"head") };
+        assert!(wait(store.put(&key(1), named)).is_err());
+        assert_eq!(sealed(store, 1).unwrap(), "before");
+        stage(store, of, 1, b"b");
+        put(store, 2, named);
+    }
+}
+
+fn unstaged_chunks_are_gone(store: &dyn Store) {
+    for of in [body(1), body(2), body(0xFF)] {
+        for index in 0..3 {
+            stage(store, of, index, b"chunk");
+        }
+    }
+    for of in [body(1), body(0xFF)] {
+        wait(store.unstage(of, 2)).unwrap();
+        assert_eq!([0, 1].map(|index| chunk(store, of, index)), [None, None]);
+        assert_eq!(chunk(store, of, 2).unwrap(), "chunk");
+    }
+    assert_eq!(chunk(store, body(2), 0).unwrap(), "chunk");
+}
+
 fn a_cleared_store_is_empty(store: &dyn Store) {
-    put(store, 1, Record { body: Some(body(1)), chunks: 1, ..record(b"x") });
     stage(store, body(1), 0, b"chunk");
+    put(store, 1, Record { body: Some(body(1)), chunks: 1, ..record(b"x") });
     let id = store.id();
     wait(store.clear()).unwrap();
     assert_eq!(keys(store, 10), []);

@@ -39,7 +39,12 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
             "check the file's and directory's permissions",
         ),
         Some(ErrorCode::CannotOpen) => {
-            (Trouble::Unusable, "the store's file cannot be opened", "check the path and its permissions")
+            // Not `Unusable`: a good file cannot be opened either while, say, too many files are open.
+            (
+                Trouble::Failed,
+                "the store's file cannot be opened",
+                "check the path, its permissions and the number of open files",
+            )
         }
         Some(ErrorCode::TooBig) => return broken("is larger than any record may be").with_source(error),
         Some(_) => (Trouble::Failed, "the store failed", "check the disk, then the file"),

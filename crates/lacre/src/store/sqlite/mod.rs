@@ -18,7 +18,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use schema::Identity;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A [`Store`] in an SQLite file.
 pub struct Sqlite {
@@ -28,6 +30,8 @@ pub struct Sqlite {
     /// Writes queue here rather than at the file's lock; `None`: the store is read-only.
     writer: Option<Mutex<Connection>>,
     idle: Mutex<Vec<Connection>>,
+    /// When a full store was last searched for orphans in vain, in milliseconds since 1970.
+    no_orphans_at: AtomicI64,
 }
 
 /// How to open a [`Sqlite`] store.
@@ -107,6 +111,12 @@ const POOL: usize = 16;
 /// How many rows one transaction of a sweep takes, so that other writers get their turn.
 const BATCH: usize = 500;
 
+/// How many orphans make room at a time.
+const FEW: usize = 32;
+
+/// How long a full store is not searched for orphans again.
+const PAUSE: Duration = Duration::from_secs(60);
+
 impl Sqlite {
     /// Opens the store at `path` with the default [`Options`].
     ///
@@ -153,7 +163,7 @@ impl Sqlite {
         })
     }
 
-    /// A write that adds: afterwards, old records make room for what is more than the store may hold. `kept` stays.
+    /// A write that adds: afterwards, orphans and then old records make room for what is more than the store may hold. `kept` stays.
     fn add<T>(
         &self,
         kept: Option<&Key>,
@@ -162,9 +172,25 @@ impl Sqlite {
     ) -> Result<T, Error> {
         self.write(|transaction| {
             let done = work(transaction)?;
-            statements::make_room(transaction, self.options.max_bytes, kept, now)?;
+            let most = self.options.max_bytes;
+            while statements::used_bytes(transaction)? > most && self.drops_orphans(transaction, now)? {}
+            statements::make_room(transaction, most, kept, now)?;
             Ok(done)
         })
+    }
+
+    /// Takes some orphans away, which only a process that was killed leaves behind; `false`: there are none, and they are not searched
+    /// for again before [`PAUSE`] has passed, since that means looking at every row.
+    fn drops_orphans(&self, transaction: &Transaction<'_>, now: Timestamp) -> Result<bool, Error> {
+        let searched = Timestamp::from_millis(self.no_orphans_at.load(Ordering::Relaxed));
+        if now < searched.plus(PAUSE) && now >= searched {
+            return Ok(false);
+        }
+        let some = statements::delete_orphans(transaction, now, FEW)? > 0;
+        if !some {
+            self.no_orphans_at.store(now.as_millis(), Ordering::Relaxed);
+        }
+        Ok(some)
     }
 
     /// Brings everything from the log into the file and empties the log: what was removed is then in neither.
@@ -252,6 +278,12 @@ impl Store for Sqlite {
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
         Box::pin(async move {
             self.add(None, now, |transaction| statements::insert_chunk(transaction, body, index, sealed, now))
+        })
+    }
+
+    fn unstage(&self, body: BodyId, chunks: u32) -> Fut<'_, ()> {
+        Box::pin(async move {
+            self.write(|transaction| statements::delete_chunks(transaction, body, chunks).map(drop))
         })
     }
 

@@ -15,6 +15,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicI64;
 use std::thread;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
 }
 
 /// Whether a fresh file in the place of this one would help.
-fn is_about_content(error: &Error) -> bool {
+pub(super) fn is_about_content(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Store(Trouble::Corrupt | Trouble::TooNew | Trouble::Unusable))
 }
 
@@ -58,7 +59,14 @@ struct Started {
 impl Started {
     fn finish(self, place: Place, options: Options) -> Sqlite {
         let writer = (place.access == Access::ReadWrite).then(|| Mutex::new(self.first));
-        Sqlite { id: self.id, place, options, writer, idle: Mutex::default() }
+        Sqlite {
+            id: self.id,
+            place,
+            options,
+            writer,
+            idle: Mutex::default(),
+            no_orphans_at: AtomicI64::new(i64::MIN),
+        }
     }
 }
 

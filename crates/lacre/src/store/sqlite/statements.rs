@@ -4,7 +4,7 @@
 use super::fault::{self, Faulty, broken};
 use super::open::LONGEST;
 use super::rows;
-use crate::store::{ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage};
+use crate::store::{ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, unstaged};
 use crate::{Error, Trouble};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
@@ -65,6 +65,7 @@ pub(super) fn lend_chunk(
     Ok(true)
 }
 
+/// Puts `record` in place of row and chunks that were there.
 pub(super) fn insert(transaction: &Transaction<'_>, key: &Key, record: Record<'_>) -> Result<(), Error> {
     const INSERT: &str = "INSERT OR REPLACE INTO slot (id, key, body, chunks, expires, written, sealed) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -78,7 +79,14 @@ pub(super) fn insert(transaction: &Transaction<'_>, key: &Key, record: Record<'_
         written.as_millis(),
         readable(sealed)?
     ];
-    must_be_one(execute(transaction, INSERT, values)?)
+    if let Some(body) = body
+        && staged(transaction, body, chunks)? < u64::from(chunks)
+    {
+        return Err(unstaged());
+    }
+    let replaced = named_chunks(transaction, rows::row_id(key))?.filter(|(old, _)| Some(*old) != body);
+    must_be_one(execute(transaction, INSERT, values)?)?;
+    replaced.map_or(Ok(()), |(old, count)| delete_chunks(transaction, old, count).map(drop))
 }
 
 /// Replaces the record that names `body`; `false`: there is none.
@@ -120,25 +128,50 @@ pub(super) fn insert_chunk(
 
 /// Takes row `id` away with the chunks it names, as far as its columns make sense. Returns how many; `None`: there was no such row.
 pub(super) fn delete(transaction: &Transaction<'_>, id: i64) -> Result<Option<u64>, Error> {
-    const DELETE: &str = "DELETE FROM slot WHERE id = ?1 \
-                          RETURNING iif(typeof(body) = 'blob' AND length(body) = 16, body, NULL), \
-                          iif(typeof(chunks) = 'integer', chunks, NULL)";
-    const DELETE_CHUNKS: &str =
-        "DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2 AND length(body) = 16 AND body = ?3";
-    let named = transaction
-        .prepare_cached(DELETE)
-        .and_then(|mut statement| statement.query_row([id], |row| Ok(rows::chunks_named(row))).optional())
-        .or_fail()?;
-    let Some(named) = named else { return Ok(None) };
-    let Some((body, count @ 1..)) = named else { return Ok(Some(0)) };
-    let (first, last) = (rows::chunk_id(body, 0), rows::chunk_id(body, count - 1));
-    // Ranges and not each number, since the count is only a claim. Numbers wrap around.
-    let ranges = if first <= last { vec![(first, last)] } else { vec![(first, i64::MAX), (i64::MIN, last)] };
-    let mut deleted = 0;
-    for (first, last) in ranges {
-        deleted += execute(transaction, DELETE_CHUNKS, params![first, last, body.as_bytes()])?;
+    let named = named_chunks(transaction, id)?;
+    if execute(transaction, "DELETE FROM slot WHERE id = ?1", [id])? == 0 {
+        return Ok(None);
     }
-    Ok(Some(deleted as u64))
+    named.map_or(Ok(0), |(body, count)| delete_chunks(transaction, body, count)).map(Some)
+}
+
+/// Takes the first `count` chunks of `body` away; returns how many there were.
+pub(super) fn delete_chunks(transaction: &Transaction<'_>, body: BodyId, count: u32) -> Result<u64, Error> {
+    const DELETE: &str = "DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2 AND length(body) = 16 AND body = ?3";
+    let mut deleted = 0;
+    for (first, last) in chunk_ids(body, count) {
+        deleted += execute(transaction, DELETE, params![first, last, body.as_bytes()])? as u64;
+    }
+    Ok(deleted)
+}
+
+/// How many of the first `count` chunks of `body` are there.
+fn staged(connection: &Connection, body: BodyId, count: u32) -> Result<u64, Error> {
+    const COUNT: &str =
+        "SELECT count(*) FROM chunk WHERE id BETWEEN ?1 AND ?2 AND length(body) = 16 AND body = ?3";
+    let mut there = 0;
+    for (first, last) in chunk_ids(body, count) {
+        there += number(connection, COUNT, params![first, last, body.as_bytes()])?;
+    }
+    Ok(there)
+}
+
+/// The numbers of the first `count` chunks of `body`: ranges and not each number, since the count may be only a claim.
+fn chunk_ids(body: BodyId, count: u32) -> Vec<(i64, i64)> {
+    let Some(last) = count.checked_sub(1) else { return Vec::new() };
+    let (first, last) = (rows::chunk_id(body, 0), rows::chunk_id(body, last));
+    // Numbers wrap around.
+    if first <= last { vec![(first, last)] } else { vec![(first, i64::MAX), (i64::MIN, last)] }
+}
+
+/// The body and the number of chunks that row `id` names, as far as its columns make sense.
+fn named_chunks(connection: &Connection, id: i64) -> Result<Option<(BodyId, u32)>, Error> {
+    const NAMED: &str = "SELECT iif(typeof(body) = 'blob' AND length(body) = 16, body, NULL), \
+                         iif(typeof(chunks) = 'integer', chunks, NULL) FROM slot WHERE id = ?1";
+    let named = connection
+        .prepare_cached(NAMED)
+        .and_then(|mut statement| statement.query_row([id], |row| Ok(rows::chunks_named(row))).optional());
+    Ok(named.or_fail()?.flatten())
 }
 
 /// Up to `limit` rows from number `from` on that expired before `now`.
@@ -184,7 +217,7 @@ pub(super) fn make_room(
 }
 
 pub(super) fn usage(connection: &Connection) -> Result<Usage, Error> {
-    let records = number(connection, "SELECT count(*) FROM slot")?;
+    let records = number(connection, "SELECT count(*) FROM slot", [])?;
     Ok(Usage { records, bytes: used_bytes(connection)? })
 }
 
@@ -208,10 +241,10 @@ fn old_record(connection: &Connection, kept: Option<&Key>, now: Timestamp) -> Re
 }
 
 /// Bytes of the pages that hold something.
-fn used_bytes(connection: &Connection) -> Result<u64, Error> {
-    let pages = number(connection, "PRAGMA page_count")?;
-    let free = number(connection, "PRAGMA freelist_count")?;
-    Ok(pages.saturating_sub(free).saturating_mul(number(connection, "PRAGMA page_size")?))
+pub(super) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
+    let pages = number(connection, "PRAGMA page_count", [])?;
+    let free = number(connection, "PRAGMA freelist_count", [])?;
+    Ok(pages.saturating_sub(free).saturating_mul(number(connection, "PRAGMA page_size", [])?))
 }
 
 /// Lends the record of row `id`, with the key that it claims; `None`: there is no such row.
@@ -232,10 +265,10 @@ fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<us
     connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).or_fail()
 }
 
-fn number(connection: &Connection, sql: &str) -> Result<u64, Error> {
+fn number(connection: &Connection, sql: &str, values: impl Params) -> Result<u64, Error> {
     let number: i64 = connection
         .prepare_cached(sql)
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
         .or_fail()?;
     Ok(number.unsigned_abs())
 }

@@ -1,14 +1,13 @@
 //! "SQLite as a hostile file": each test plants one thing and is named after the property that survives it.
 
 use super::*;
-use crate::store::{StoreExt, suite};
+use crate::store::{ORPHAN_AGE, StoreExt, suite};
 use crate::{ErrorKind, Event, wait};
 use rusqlite::params;
 use rusqlite::types::Value;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -315,7 +314,8 @@ fn a_claimed_number_of_chunks_costs_nothing_to_remove() {
     let store = Sqlite::open(&file).unwrap();
     let body = BodyId::from_bytes([0xFF; 16]);
     wait(store.stage(body, 0, b"chunk", NOW)).unwrap();
-    wait(store.put(&key(1), Record { body: Some(body), chunks: u32::MAX, ..record(b"x") })).unwrap();
+    wait(store.put(&key(1), Record { body: Some(body), chunks: 1, ..record(b"x") })).unwrap();
+    plant(&file, &format!("UPDATE slot SET chunks = {}", u32::MAX));
     assert!(wait(store.remove(&key(1))).unwrap());
     assert!(wait(store.fetch_chunk(body, 0)).unwrap().is_none());
 }
@@ -378,6 +378,29 @@ fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
     let expired = left.iter().filter(|n| **n % 10 == 0).count();
     let oldest = left.iter().filter(|n| **n < 40 && **n % 10 != 0).count();
     assert!(expired + oldest < 12, "{expired} {oldest} {left:?}");
+}
+
+#[test]
+fn what_a_killed_process_left_makes_room_before_any_record_does() {
+    let (_root, file) = place();
+    let store = Sqlite::options().max_bytes(1 << 20).open(&file).unwrap();
+    for index in 0..40 {
+        wait(store.stage(BodyId::from_bytes([1; 16]), index, &[0; 20_000], NOW)).unwrap();
+    }
+    let later = NOW.plus(ORPHAN_AGE * 2);
+    for n in 0..30 {
+        let sealed = [n; 20_000];
+        let record = Record { expires: Timestamp::MAX, written: later, ..record(&sealed) };
+        wait(store.put(&key(n), record)).unwrap();
+    }
+    assert_eq!(wait(store.usage()).unwrap().records, 30);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_just_now_is_not_taken_for_unusable() {
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    let error = fault::store_error(rusqlite::Error::SqliteFailure(busy, None));
+    assert!(!open::is_about_content(&error), "{error:?}");
 }
 
 #[test]
