@@ -51,4 +51,4 @@ pub use lacre_core::{
     Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope, Signpost, Slot, Source,
     Staleness, StoredBody, Timestamp, Ttl, UrlPattern, Varies, varies,
 };
-pub use lacre_seal::{KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};
+pub use lacre_seal::{Fault, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};

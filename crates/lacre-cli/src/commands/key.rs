@@ -77,11 +77,7 @@ fn show(source: &dyn KeySource, output: Output) -> Result<(), Failure> {
 }
 
 fn rotate(source: &dyn KeySource, output: Output) -> Result<(), Failure> {
-    let file = writable(source)?;
-    let mut ring = source.load()?;
-    let old = ring.primary();
-    let new = ring.rotate().map_err(lacre::Error::from)?;
-    file.replace(&ring)?;
+    let (ring, (old, new)) = writable(source)?.update(|ring| Ok((ring.primary(), ring.rotate()?)))?;
     say(
         output,
         format_args!("{GOOD}rotated{GOOD:#}: {new} seals from now on, {old} only opens"),

@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{BAD, FAINT, GOOD, Output};
 use disk::Image;
 use lacre::keys::KeySource;
-use lacre::{CacheStatus, Detail, OnTamper};
+use lacre::{CacheStatus, Detail, Keyring, OnTamper};
 use secrets::{ACCOUNT, AUTHORIZATION, FIGURES, TOKEN};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -119,9 +119,7 @@ async fn swap(world: &World) -> Result<Step, Failure> {
 }
 
 async fn rotate(world: &World) -> Result<Step, Failure> {
-    let mut ring = world.keyring.load()?;
-    ring.rotate().map_err(lacre::Error::from)?;
-    world.keyring.replace(&ring)?;
+    world.keyring.update(Keyring::rotate)?;
     let protection = world.protection()?;
     let session = world.open(OnTamper::default())?;
     let fetched = session.fetch(REPORT).await?.must_hit()?;
@@ -134,10 +132,9 @@ async fn rotate(world: &World) -> Result<Step, Failure> {
 }
 
 async fn retire(world: &World) -> Result<Step, Failure> {
-    let mut ring = world.keyring.load()?;
+    let ring = world.keyring.load()?;
     let old = ring.key_ids().nth(1).ok_or_else(|| unkept("the keyring holds the old key, too"))?;
-    ring.retire(old).map_err(lacre::Error::from)?;
-    world.keyring.replace(&ring)?;
+    world.keyring.update(|ring| ring.retire(old))?;
     let session = world.open(OnTamper::Raise)?;
     let fetched = session.fetch(REPORT).await?.must_miss()?;
     session.fetch(REPORT).await?.must_hit()?;

@@ -3,7 +3,7 @@
 
 use super::KeySource;
 use crate::{Error, ErrorKind, Event, Observer, config, files};
-use lacre_seal::Keyring;
+use lacre_seal::{Fault, Keyring};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -45,14 +45,35 @@ impl KeyFile {
         Err(Error::new(ErrorKind::Config, message).with_hint("name another file, or rotate this one's keys"))
     }
 
-    /// Writes `keyring` in place of what is in the file, at once.
+    /// Loads the keyring, applies `change` to it, and writes what became of it in place of what was there, at once. On Unix, changes
+    /// wait for each other, so that none is lost to another process.
     ///
     /// # Errors
-    /// [`Io`](ErrorKind::Io): it cannot be written; the file is as it was.
-    pub fn replace(&self, keyring: &Keyring) -> Result<(), Error> {
-        let written = self.write_aside(keyring).map_err(|error| self.unwritable(error))?;
+    /// As [`load`](KeySource::load), what `change` says, and [`Io`](ErrorKind::Io): it cannot be written. The file is as it was then.
+    pub fn update<T>(
+        &self,
+        change: impl FnOnce(&mut Keyring) -> Result<T, Fault>,
+    ) -> Result<(Keyring, T), Error> {
+        let _turn = self.wait_for_turn()?;
+        let mut keyring = self.load()?;
+        let changed = change(&mut keyring)?;
+        let written = self.write_aside(&keyring).map_err(|error| self.unwritable(error))?;
         written.persist(&self.path).map_err(|error| self.unwritable(error.error))?;
-        self.settle().map_err(|error| self.unwritable(error))
+        self.settle().map_err(|error| self.unwritable(error))?;
+        Ok((keyring, changed))
+    }
+
+    /// The file is replaced by every change, so it is the directory that is locked, for as long as the result lives.
+    fn wait_for_turn(&self) -> Result<Option<File>, Error> {
+        if !cfg!(unix) {
+            return Ok(None);
+        }
+        match File::open(self.directory()).and_then(|directory| directory.lock().map(|()| directory)) {
+            Ok(locked) => Ok(Some(locked)),
+            // Loading says it better.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.unwritable(error)),
+        }
     }
 
     /// Makes the file, with a fresh key, where there is none.
@@ -173,14 +194,39 @@ mod tests {
     fn what_was_created_is_loaded() {
         let directory = tempfile::tempdir().unwrap();
         let file = KeyFile::at(directory.path().join("made/on/the/way/keyring"));
-        let mut ring = Keyring::generate().unwrap();
+        let ring = Keyring::generate().unwrap();
         file.create(&ring).unwrap();
         assert_eq!(file.load().unwrap().to_text(), ring.to_text());
-        ring.rotate().unwrap();
-        file.replace(&ring).unwrap();
-        assert_eq!(file.load().unwrap().to_text(), ring.to_text());
+        let (rotated, primary) = file.update(Keyring::rotate).unwrap();
+        assert_eq!(rotated.primary(), primary);
+        assert_eq!(file.load().unwrap().to_text(), rotated.to_text());
         let names: Vec<_> = fs::read_dir(file.directory()).unwrap().collect();
         assert_eq!(names.len(), 1, "a temporary file is left");
+    }
+
+    #[test]
+    fn changes_at_the_same_time_are_all_kept() {
+        let (_directory, file) = written(&Keyring::generate().unwrap().to_text(), 0o600);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..4).for_each(|_| drop(file.update(Keyring::rotate).unwrap())));
+            }
+        });
+        assert_eq!(file.load().unwrap().key_ids().count(), 1 + 8 * 4);
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_the_file_as_it_was() {
+        let text = Keyring::generate().unwrap().to_text();
+        let (_directory, file) = written(&text, 0o600);
+        let refused = |ring: &mut Keyring| {
+            let old = ring.primary();
+            ring.rotate()?;
+            ring.retire(old)?;
+            ring.retire(old)
+        };
+        assert!(file.update(refused).is_err());
+        assert_eq!(fs::read(file.path()).unwrap(), text.as_bytes());
     }
 
     #[test]
@@ -223,7 +269,8 @@ mod tests {
     #[test]
     fn a_missing_file_says_how_to_make_one() {
         let directory = tempfile::tempdir().unwrap();
-        let file = KeyFile::at(directory.path().join("keyring"));
+        let file = KeyFile::at(directory.path().join("not/yet/keyring"));
+        assert_eq!(file.update(Keyring::rotate).unwrap_err().kind(), ErrorKind::KeyUnavailable);
         assert!(refusal(&file).hint().unwrap().starts_with("lacre key new file:"));
     }
 
