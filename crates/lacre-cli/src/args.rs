@@ -85,7 +85,6 @@ pub(crate) enum Command {
     Key(key::Command),
     /// Say why a request would hit or miss, without sending it
     Explain(request::Args),
-    /// Serve as a caching reverse proxy, or as a forward proxy for plain HTTP
     Serve(Box<serve::Args>),
     /// See sealing at work in two seconds, without a network
     Demo,

@@ -22,8 +22,12 @@ pub(crate) enum Fault {
     TooLarge,
     /// The client stopped sending.
     SlowClient,
-    /// The origin's name is unknown, or it cannot be connected to.
+    /// Nobody listens where the origin should be.
+    Refused,
+    /// The origin cannot be connected to: its name is unknown, or there is no way there.
     Unreachable,
+    /// The origin's certificate is not trusted, or it does not speak TLS.
+    BadTls,
     /// No connection to the origin came about in time.
     ConnectTimeout,
     /// The origin did not answer in time.
@@ -53,8 +57,14 @@ impl Fault {
                 (StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than this proxy allows", None)
             }
             Self::SlowClient => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time", None),
+            Self::Refused => {
+                (StatusCode::BAD_GATEWAY, "the origin refuses connections", Some("connection_refused"))
+            }
             Self::Unreachable => {
-                (StatusCode::BAD_GATEWAY, "the origin cannot be reached", Some("connection_refused"))
+                (StatusCode::BAD_GATEWAY, "the origin cannot be reached", Some("destination_unavailable"))
+            }
+            Self::BadTls => {
+                (StatusCode::BAD_GATEWAY, "the origin's TLS cannot be trusted", Some("tls_protocol_error"))
             }
             Self::ConnectTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -71,6 +81,11 @@ impl Fault {
             }
             Self::Cache => (StatusCode::INTERNAL_SERVER_ERROR, "the cache failed", None),
         }
+    }
+
+    /// One line about it.
+    pub(crate) const fn text(self) -> &'static str {
+        self.describe().1
     }
 
     /// What the client gets.
@@ -114,11 +129,14 @@ impl Fault {
         if !error.is_connect() {
             return Self::BadAnswer;
         }
-        let timed_out = find(error, |cause| {
-            let cause = cause.downcast_ref::<io::Error>()?;
-            (cause.kind() == io::ErrorKind::TimedOut).then_some(Self::ConnectTimeout)
+        let found = find(error, |cause| match cause.downcast_ref::<io::Error>()?.kind() {
+            io::ErrorKind::ConnectionRefused => Some(Self::Refused),
+            io::ErrorKind::TimedOut => Some(Self::ConnectTimeout),
+            // So tokio-rustls wraps whatever rustls says.
+            io::ErrorKind::InvalidData => Some(Self::BadTls),
+            _ => None,
         });
-        timed_out.unwrap_or(Self::Unreachable)
+        found.unwrap_or(Self::Unreachable)
     }
 }
 
@@ -131,14 +149,16 @@ fn find<T>(
         if let Some(found) = judge(cause) {
             return Some(found);
         }
-        next = cause.source();
+        // What an IO error wraps is not its source, which is that of what it wraps.
+        let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
+        next = wrapped.map(|wrapped| wrapped as _).or_else(|| cause.source());
     }
     None
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.describe().1)
+        f.write_str(self.text())
     }
 }
 

@@ -62,7 +62,10 @@ impl Front {
         let mut line = self.log.line(&request, peer);
         let (response, outcome) = match self.exchange(request, peer, &relays).await {
             Ok(answer) => answer,
-            Err(fault) => (fault.response().map(|text| Either::Right(Full::from(text))), Outcome::Error),
+            Err(fault) => {
+                line.failed(fault);
+                (fault.response().map(|text| Either::Right(Full::from(text))), Outcome::Error)
+            }
         };
         self.metrics.count(outcome);
         line.answered(response.status(), outcome);

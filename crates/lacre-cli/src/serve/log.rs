@@ -1,6 +1,7 @@
 //! One line on stderr for each request, when its answer has ended. Never the values of a query, nor any header.
 
 use crate::output::Output;
+use crate::serve::failure::Fault;
 use crate::serve::metrics::Outcome;
 use http::{Method, Request, StatusCode, Uri, Version};
 use serde_json::json;
@@ -29,7 +30,8 @@ struct Record {
     status: Option<StatusCode>,
     outcome: &'static str,
     bytes: u64,
-    end: &'static str,
+    /// What went wrong.
+    fault: Option<&'static str>,
 }
 
 impl AccessLog {
@@ -46,7 +48,7 @@ impl AccessLog {
             status: None,
             outcome: "gone",
             bytes: 0,
-            end: "",
+            fault: None,
         })))
     }
 }
@@ -67,7 +69,14 @@ impl Line {
     /// The origin's answer broke off.
     pub(crate) fn broke(&mut self) {
         if let Some(record) = &mut self.0 {
-            record.end = "cut";
+            record.fault = Some("the origin cut its answer");
+        }
+    }
+
+    /// There is no answer but what went wrong.
+    pub(crate) fn failed(&mut self, fault: Fault) {
+        if let Some(record) = &mut self.0 {
+            record.fault = Some(fault.text());
         }
     }
 }
@@ -93,7 +102,7 @@ impl Record {
             return json!({
                 "schema": "lacre/access/v1", "time": now.to_string(), "peer": self.peer, "method": self.method.as_str(),
                 "url": url, "version": format!("{:?}", self.version), "status": status, "bytes": self.bytes,
-                "ms": millis, "cache": self.outcome, "cut": !self.end.is_empty(),
+                "ms": millis, "cache": self.outcome, "fault": self.fault,
             })
             .to_string();
         }
@@ -101,10 +110,12 @@ impl Record {
         // Writing to a string does not fail.
         let _ = write!(
             line,
-            "{now:.3} {} {} {url} {:?} {status} {}B {millis:.2}ms {} {}",
-            self.peer, self.method, self.version, self.bytes, self.outcome, self.end
+            "{now:.3} {} {} {url} {:?} {status} {}B {millis:.2}ms {}",
+            self.peer, self.method, self.version, self.bytes, self.outcome
         );
-        line.truncate(line.trim_end().len());
+        if let Some(fault) = self.fault {
+            line.extend([": ", fault]);
+        }
         line
     }
 }

@@ -34,9 +34,9 @@ use std::time::Duration;
 use target::Route;
 use tokio::net::TcpListener;
 
-/// A proxy that answers from the cache where it may.
+/// Serve as a caching reverse proxy, or as a forward proxy for plain HTTP
 ///
-/// By default it is a shared cache (RFC 9111): it stores nothing that the origin calls private, and answers to requests with
+/// Requests are answered from the cache where they may be. By default it is a shared cache (RFC 9111): it stores nothing that the origin calls private, and answers to requests with
 /// `Authorization` only where the origin allows it (§3.5). Requests with different credentials (`Authorization`, `Cookie`, API keys) never
 /// share an answer, whatever the origin says; where visitors carry cookies of no meaning, this costs hits:
 /// --danger-share-across-credentials does what the RFC alone asks for.

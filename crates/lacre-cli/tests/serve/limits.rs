@@ -72,6 +72,16 @@ fn an_origin_that_speaks_no_http_is_a_502() {
 }
 
 #[test]
+fn an_origin_that_speaks_no_tls_where_it_should_is_a_502() {
+    let origin = Origin::always("", "hello");
+    let response = Proxy::to(&origin.url().replace("http:", "https:"), &[]).get("/", "");
+    assert_eq!(
+        (status(&response), header(&response, "proxy-status")),
+        ("502", Some("lacre; error=tls_protocol_error"))
+    );
+}
+
+#[test]
 fn an_origin_that_sends_too_long_a_head_is_a_502() {
     let origin = Origin::start(|_, stream| {
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
