@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 fn status(response: &str) -> &str {
@@ -73,8 +74,10 @@ fn an_origin_that_speaks_no_http_is_a_502() {
 
 #[test]
 fn an_origin_that_speaks_no_tls_where_it_should_is_a_502() {
-    let origin = Origin::always("", "hello");
-    let response = Proxy::to(&origin.url().replace("http:", "https:"), &[]).get("/", "");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    let response = Proxy::to(&format!("https://{address}"), &[]).get("/", "");
     assert_eq!(
         (status(&response), header(&response, "proxy-status")),
         ("502", Some("lacre; error=tls_protocol_error"))
