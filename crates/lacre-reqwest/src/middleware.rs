@@ -93,11 +93,16 @@ impl CacheMiddleware {
                 Some(detail) => (None, unstored(info, detail)),
                 None => (keep, info),
             };
-            let body = match keep {
-                Some(recording) => body::recorded(body, recording).await,
-                None => body,
+            let (body, worth) = match keep {
+                Some(recording) => {
+                    let worth = WorthReading(recording.limit());
+                    (body::recorded(body, recording).await, worth)
+                }
+                None => (body, WorthReading(0)),
             };
-            return response_of(answered_by, head, info, body);
+            let mut response = response_of(answered_by, head, info, body)?;
+            response.extensions_mut().insert(worth);
+            return Ok(response);
         }
     }
 
@@ -152,7 +157,10 @@ impl Middleware for CacheMiddleware {
                         runtime.spawn(async move {
                             // Whether it comes to anything is between the cache and its observer; the caller has an answer.
                             if let Ok(response) = cache.exchange(request, ticket, route).await {
-                                body::drain(response, u64::MAX).await;
+                                // What is longer is not stored; an origin that goes on for ever would keep us from ever refreshing again.
+                                let WorthReading(most) =
+                                    response.extensions().get().copied().unwrap_or_default();
+                                body::drain(response, most).await;
                             }
                             drop(claim);
                         });
@@ -164,6 +172,10 @@ impl Middleware for CacheMiddleware {
         }
     }
 }
+
+/// How many bytes of a response's body can come to be stored.
+#[derive(Clone, Copy, Default)]
+struct WorthReading(u64);
 
 /// The cache and the client may show secrets in their settings.
 impl fmt::Debug for CacheMiddleware {

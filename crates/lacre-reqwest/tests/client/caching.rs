@@ -1,7 +1,11 @@
 //! The rules as they show through the client: hits, validation, variants, invalidation, stale answers.
 
-use crate::origin::{Origin, client, did, fresh, get, respond, until, whole};
+use crate::origin::{Origin, cache, client, did, fresh, get, pieces, respond, until, whole};
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
+use lacre::Policy;
+use lacre_reqwest::ClientBuilder;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -138,6 +142,40 @@ async fn a_response_is_refreshed_once_in_the_background() {
     }
     until(async || get(&client, &origin.url("/")).await.2 == "lacre; hit; ttl=10").await;
     assert_eq!((&get(&client, &origin.url("/")).await.1[..], origin.count()), (&b"1"[..], 2));
+}
+
+#[tokio::test]
+async fn an_origin_that_never_ends_is_not_read_for_ever_in_the_background() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let asked = AtomicUsize::new(0);
+    let headers = [("cache-control", "max-age=10, stale-while-revalidate=60")];
+    let origin = Origin::start(move |_| {
+        if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            return respond(200, &headers, "short");
+        }
+        let counted = Arc::clone(&counted);
+        let endless = std::iter::repeat_with(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok(Bytes::from_static(&[0; 1 << 16]))
+        });
+        let mut response = respond(200, &headers, "");
+        *response.body_mut() = pieces(endless);
+        response
+    })
+    .await;
+    let (cache, clock) = cache(Policy::rfc9111().max_body(1 << 20));
+    let client = ClientBuilder::new(cache).build().unwrap();
+    get(&client, &origin.url("/")).await;
+    clock.advance(Duration::from_secs(20));
+    get(&client, &origin.url("/")).await;
+    until(async || sent.load(Ordering::SeqCst) > 16).await;
+    // The next refresh can only begin where the one before has ended.
+    until(async || {
+        get(&client, &origin.url("/")).await;
+        origin.count() > 2
+    })
+    .await;
 }
 
 #[tokio::test]
