@@ -16,7 +16,12 @@ impl<T> Faulty<T> for rusqlite::Result<T> {
 }
 
 pub(super) fn store_error(error: rusqlite::Error) -> Error {
-    let (trouble, message, hint) = match error.sqlite_error_code() {
+    let code = match error.sqlite_error().map(|error| error.extended_code) {
+        // There is no room for the file through which processes share the log.
+        Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Some(ErrorCode::DiskFull),
+        _ => error.sqlite_error_code(),
+    };
+    let (trouble, message, hint) = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (Trouble::Locked, "another process holds the store's lock", "wait for it to finish, or stop it")
         }

@@ -397,6 +397,13 @@ fn what_a_killed_process_left_makes_room_before_any_record_does() {
 }
 
 #[test]
+fn a_disk_too_full_to_open_the_store_is_called_full() {
+    let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+    let error = fault::store_error(rusqlite::Error::SqliteFailure(full, None));
+    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_just_now_is_not_taken_for_unusable() {
     let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
     let error = fault::store_error(rusqlite::Error::SqliteFailure(busy, None));
