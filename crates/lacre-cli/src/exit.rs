@@ -107,13 +107,13 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// An error with its causes in one line, each said once.
+/// An error with its causes in one line, each said once: a cause that ends like one before it adds nothing but numbers.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
         let said = cause.to_string();
-        if !text.contains(&said) {
+        if !text.contains(said.rsplit(": ").next().unwrap_or(&said)) {
             text = format!("{text}: {said}");
         }
         next = cause.source();

@@ -56,8 +56,9 @@ impl Place {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("memory", "")) => Ok(Self::Memory),
-            _ => Err(Failure::usage(format!("`{text}` does not name a store"))
-                .with_hint(format!("write sqlite:PATH or memory: (perhaps sqlite:{text})"))),
+            // It is not repeated: URLs of other stores carry passwords.
+            _ => Err(Failure::usage("--store or LACRE_STORE does not name a store")
+                .with_hint("write sqlite:PATH or memory:")),
         }
     }
 

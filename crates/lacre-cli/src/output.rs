@@ -151,7 +151,8 @@ impl Observer for Output {
 
 /// `text` without what could make a terminal do something: control characters, and those that turn the direction of text.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmful = |c: char| c.is_control() || turns(c);
     if text.contains(harmful) { Cow::Owned(text.replace(harmful, "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_an_origin_wrote_cannot_command_a_terminal() {
-        assert_eq!(harmless("a\x1b[31mb\u{202e}c\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
+        assert_eq!(harmless("a\x1b[31mb\u{202e}c\u{200f}\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}\u{fffd}");
         assert!(matches!(harmless("plain é"), Cow::Borrowed("plain é")));
     }
 }

@@ -67,6 +67,10 @@ impl Args {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             body = Some(Value::Object(fields).to_string());
         }
+        if url.as_str().parse::<http::Uri>().is_err() {
+            return Err(Failure::usage("the URL is too long, or not one that a request can have")
+                .with_hint("shorten it, or send the long part as name=value"));
+        }
         // What the user said replaces what we would say, and may repeat a name.
         headers.extend(spoken);
         let mut request = client.request(self.method.clone().unwrap_or(method), url).headers(headers);

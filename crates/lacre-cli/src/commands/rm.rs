@@ -72,6 +72,10 @@ async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::E
     for row in rows {
         cache.remove(row.key()).await?;
     }
+    if args.expired {
+        // What leads to entries, and chunks that belong to none: neither is listed.
+        cache.sweep().await?;
+    }
     cache.close().await
 }
 

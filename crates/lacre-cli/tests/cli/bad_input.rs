@@ -130,8 +130,10 @@ fn stores_that_are_none() {
 #[test]
 fn stores_that_have_no_name() {
     let (world, _origin, url) = filled();
-    for store in ["cache.sqlite", "sqlite:", "redis://localhost", ""] {
-        refused(&world.run(&["get", "--store", store, &url]), 2, "does not name a store");
+    for store in ["cache.sqlite", "sqlite:", "redis://:hunter2@localhost", ""] {
+        let ran = world.run(&["get", "--store", store, &url]);
+        refused(&ran, 2, "does not name a store");
+        assert!(!ran.err.contains("hunter2"), "{}", ran.err);
     }
     let ran = world.run(&["ls", "--store", &format!("sqlite:{}", world.path("absent").display())]);
     refused(&ran, 12, "there is no store at");
@@ -154,6 +156,9 @@ fn requests_that_cannot_be_made() {
     {
         refused(&world.run(&["get", url]), 2, "");
         refused(&world.run(&["explain", url]), 2, "");
+    }
+    for part in ["a".repeat(70_000), "?q".repeat(40_000)] {
+        refused(&world.run(&["get", &origin.url(&format!("/{part}"))]), 2, "the URL is too long");
     }
     for item in ["what", "na me:value", "X-A:va\nlue", "a:=nonsense", ":x"] {
         refused(&world.run(&["get", &url, item]), 2, "");
