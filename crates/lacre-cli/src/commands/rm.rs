@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::pretty::entries;
 use crate::rows::{self, Depth, Row, Seal, Target};
 use clap::ArgGroup;
-use lacre::Cache;
+use lacre::{Cache, ErrorKind, Trouble};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 
@@ -52,7 +52,8 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         output.print(rows::table(&rows))?;
     }
     let count = rows.len();
-    if !args.dry_run && (count > 0 || args.all) {
+    let removes = !args.dry_run && (count > 0 || args.all);
+    if removes {
         args.confirm(count)?;
         lacre::wait(remove(&cache, args, &rows))?;
     }
@@ -62,12 +63,17 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         "lacre/removed/v1",
         format_args!("{} {done}", entries(count)),
         json!({ "removed": removed }),
-    )
+    )?;
+    if removes { leave_no_trace(&cache) } else { Ok(()) }
 }
 
 async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::Error> {
     if args.all {
-        cache.clear().await?;
+        return match cache.clear().await {
+            // All is gone but for the log, and that is for `leave_no_trace` to say.
+            Err(error) if is_locked(&error) && cache.usage().await?.records == 0 => Ok(()),
+            cleared => cleared,
+        };
     }
     for row in rows {
         cache.remove(row.key()).await?;
@@ -76,7 +82,22 @@ async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::E
         // What leads to entries, and chunks that belong to none: neither is listed.
         cache.sweep().await?;
     }
-    cache.close().await
+    Ok(())
+}
+
+fn leave_no_trace(cache: &Cache) -> Result<(), Failure> {
+    match lacre::wait(cache.close()) {
+        Err(error) if is_locked(&error) => Err(Failure::new(
+            Exit::Store,
+            "what was removed may still be in the store's log, which another process is using",
+        )
+        .with_hint("end that process: whoever closes the store last empties the log")),
+        closed => Ok(closed?),
+    }
+}
+
+fn is_locked(error: &lacre::Error) -> bool {
+    error.kind() == ErrorKind::Store(Trouble::Locked)
 }
 
 impl Args {

@@ -1,6 +1,7 @@
 //! `lacre rm`.
 
 use crate::world::{Origin, World};
+use lacre::store::{Record, Sqlite, Store, StoreExt};
 use std::fs;
 
 fn filled(paths: &[&str]) -> (World, Origin) {
@@ -72,4 +73,19 @@ fn what_was_removed_is_nowhere_in_the_file() {
 fn something_must_be_named() {
     let (world, _origin) = filled(&["/a"]);
     assert_eq!((rm(&world, &["-y"]), count(&world)), (2, 1));
+}
+
+#[test]
+fn what_is_removed_while_another_process_reads_is_removed_and_what_remains_is_said() {
+    let (world, _origin) = filled(&["/a"]);
+    let store = Sqlite::open(world.store()).unwrap();
+    let mut keys = Vec::new();
+    lacre::wait(store.each(&mut |row| keys.push(row.key))).unwrap();
+    // Whoever is lent a record keeps the log in use.
+    let mut ran = None;
+    let mut rm = |_: Record<'_>| ran = Some(world.run(&["rm", "--suite", "signed", "-y", "--all"]));
+    lacre::wait(store.get(&keys[0], &mut rm)).unwrap();
+    let ran = ran.unwrap();
+    assert_eq!((ran.code, count(&world)), (12, 0), "{}", ran.err);
+    assert!(ran.err.starts_with("1 entry removed\nerror: what was removed may still"), "{}", ran.err);
 }
