@@ -60,7 +60,7 @@ pub use key::{Digest, Key};
 pub use options::{Mode, RequestOptions};
 pub use policy::{MatchHeaders, Origin, Policy, QueryOrder, Scope, Staleness};
 pub use redact::Redactor;
-pub use rules::{Freshness, Source};
+pub use rules::{Freshness, Source, end_hop};
 pub use slot::{Entry, Pointer, Signpost, Slot, StoredBody};
 pub use status::{CacheStatus, Collapsed, Detail, Forward, Stored};
 pub use time::Timestamp;

@@ -16,17 +16,20 @@ const HEURISTIC: [u16; 12] = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 
 /// Final statuses whose meaning for caches we know, which is what `must-understand` asks for (§5.2.2.3).
 const UNDERSTOOD: [u16; 15] = [200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501];
 
-/// Fields that are never stored, besides those that Connection names (§3.1).
-const NOT_STORED: [HeaderName; 8] = [
+/// Fields about one connection, which end with it even where `Connection` does not name them (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
     header::PROXY_AUTHORIZATION,
     header::TE,
+    header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// Fields between a proxy and its client, which a proxy may pass on but nobody stores (§3.1).
+const OF_PROXIES: [HeaderName; 2] =
+    [header::PROXY_AUTHENTICATE, HeaderName::from_static("proxy-authentication-info")];
 
 /// A response that may be stored: under which lifetime of the user's own, and what it varies by.
 pub(crate) struct Storable {
@@ -156,18 +159,22 @@ pub(crate) fn is_explicitly_fresh(policy: &Policy, headers: &HeaderMap, now: Tim
 /// §3.1: the fields of a response as they are stored.
 pub(crate) fn stored_headers(headers: &HeaderMap) -> HeaderMap {
     let mut stored = headers.clone();
+    end_hop(&mut stored);
+    OF_PROXIES.iter().for_each(|name| drop(stored.remove(name)));
+    stored
+}
+
+/// Takes away what is for this connection only: what `Connection` names, and the fields that never go further (RFC 9110 §7.6.1).
+pub fn end_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
-    for name in named.iter().chain(&NOT_STORED) {
-        stored.remove(name);
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
     }
-    // The message's own framing ends with the message; the stored body has its length.
-    stored.remove(header::TRANSFER_ENCODING);
-    stored
 }
 
 /// §4.2: how fresh a stored response is, and by whose word.

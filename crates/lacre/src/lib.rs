@@ -49,6 +49,6 @@ pub use wait::wait;
 pub use lacre_core::{
     CacheStatus, Collapsed, Detail, Entry, Expire, Forward, Freshness, Key, MatchHeaders, Mode, Origin,
     Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope, Signpost, Slot, Source,
-    Staleness, StoredBody, Timestamp, Ttl, UrlPattern, Varies, varies,
+    Staleness, StoredBody, Timestamp, Ttl, UrlPattern, Varies, end_hop, varies,
 };
 pub use lacre_seal::{Fault, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};

@@ -2,37 +2,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use lacre::CacheStatus;
-
-/// Fields about one connection, which end here even where `Connection` does not name them.
-const HOP_BY_HOP: [HeaderName; 7] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+pub(crate) use lacre::end_hop;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// Takes away what is for this connection only (RFC 9110 §7.6.1).
-pub(crate) fn end_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
 
 /// Bytes of a header section as HTTP/1.1 writes it. hyper bounds its buffers, which may hold more than they were asked for.
 pub(crate) fn length(headers: &HeaderMap) -> usize {
