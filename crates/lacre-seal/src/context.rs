@@ -33,14 +33,25 @@ pub enum Purpose {
         /// Whether more chunks follow.
         position: Position,
     },
+    /// Evidence: what was found under a row key and did not open.
+    Quarantine,
+    /// A piece of an anchor: what a store held at a moment, written down outside of it.
+    Anchor {
+        /// The anchor it belongs to.
+        anchor: AnchorId,
+        /// Its place among the anchor's pieces, from 0.
+        index: u32,
+        /// Whether more pieces follow.
+        position: Position,
+    },
 }
 
-/// Whether more chunks of the same body follow.
+/// Whether more pieces of the same whole follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// More follow.
     Inner,
-    /// The body ends here.
+    /// It ends here.
     Last,
 }
 
@@ -49,14 +60,17 @@ impl Context<'_> {
     ///
     /// Fails when the namespace is longer than its length field can say.
     pub(crate) fn feed(&self, mut sink: impl FnMut(&[u8])) -> Result<(), Fault> {
-        let mut detail = [0; 21];
+        let detail;
         let (purpose, detail): (&[u8], &[u8]) = match self.purpose {
             Purpose::Slot => (b"slot", &[]),
             Purpose::Chunk { body, index, position } => {
-                detail[..16].copy_from_slice(&body.0);
-                detail[16..20].copy_from_slice(&index.to_be_bytes());
-                detail[20] = u8::from(position == Position::Last);
+                detail = piece(&body.0, index, position);
                 (b"chunk", &detail)
+            }
+            Purpose::Quarantine => (b"quarantine", &[]),
+            Purpose::Anchor { anchor, index, position } => {
+                detail = piece(&anchor.0, index, position);
+                (b"anchor", &detail)
             }
         };
         for part in [purpose, &self.store.0, self.namespace.as_bytes(), self.key, detail] {
@@ -66,6 +80,15 @@ impl Context<'_> {
         }
         Ok(())
     }
+}
+
+/// The detail of a piece of a whole.
+fn piece(of: &[u8; 16], index: u32, position: Position) -> [u8; 21] {
+    let mut detail = [0; 21];
+    detail[..16].copy_from_slice(of);
+    detail[16..20].copy_from_slice(&index.to_be_bytes());
+    detail[20] = u8::from(position == Position::Last);
+    detail
 }
 
 macro_rules! random_id {
@@ -119,6 +142,11 @@ random_id! {
 random_id! {
     /// 16 random bytes that join the chunks of one large body.
     BodyId
+}
+
+random_id! {
+    /// 16 random bytes that join the pieces of one anchor.
+    AnchorId
 }
 
 #[cfg(test)]

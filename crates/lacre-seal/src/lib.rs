@@ -54,7 +54,7 @@ mod vectors;
 mod wycheproof;
 
 pub use authentic::Authentic;
-pub use context::{BodyId, Context, Position, Purpose, StoreId};
+pub use context::{AnchorId, BodyId, Context, Position, Purpose, StoreId};
 pub use envelope::{Opened, Sealer};
 pub use fault::{Fault, FaultKind};
 pub use header::{Header, SealInfo};

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    BodyId, Context, FaultKind, Keyring, Lifetime, Moment, Position, Purpose, Sealer, StoreId, Suite,
+    AnchorId, BodyId, Context, FaultKind, Keyring, Lifetime, Moment, Position, Purpose, Sealer, StoreId,
+    Suite,
 };
 
 #[derive(Deserialize)]
@@ -59,6 +60,12 @@ struct ChunkPlace {
     last: bool,
 }
 
+impl ChunkPlace {
+    fn position(&self) -> Position {
+        if self.last { Position::Last } else { Position::Inner }
+    }
+}
+
 #[derive(Deserialize)]
 struct MadeOf {
     segment: u8,
@@ -84,10 +91,16 @@ fn check(test: &EnvelopeTest) -> bool {
     let key = array(&test.key_hex);
     let purpose = match (test.purpose.as_str(), &test.chunk) {
         ("slot", None) => Purpose::Slot,
+        ("quarantine", None) => Purpose::Quarantine,
         ("chunk", Some(chunk)) => Purpose::Chunk {
             body: BodyId::from_bytes(array(&chunk.body_id_hex)),
             index: chunk.index,
-            position: if chunk.last { Position::Last } else { Position::Inner },
+            position: chunk.position(),
+        },
+        ("anchor", Some(piece)) => Purpose::Anchor {
+            anchor: AnchorId::from_bytes(array(&piece.body_id_hex)),
+            index: piece.index,
+            position: piece.position(),
         },
         (other, _) => panic!("{id}: no purpose {other}"),
     };

@@ -1,6 +1,7 @@
 //! Settings of a cache.
 
 use super::Cache;
+use super::rollback::Newest;
 use super::vault::Vault;
 use crate::codec::{Cbor, Format};
 use crate::keys::KeySource;
@@ -188,6 +189,7 @@ impl Builder {
                 namespace: self.namespace,
                 format: self.format,
                 stages: self.stages,
+                newest: Newest::default(),
             }),
             clock: self.clock,
             observer: self.observer,

@@ -92,7 +92,7 @@ impl Cache {
     /// # Errors
     /// The store fails.
     pub async fn remove(&self, key: &Key) -> Result<bool, Error> {
-        self.vault.remove(key).await
+        self.vault.remove(key, self.clock.now()).await
     }
 
     /// Takes away what is of no more use.

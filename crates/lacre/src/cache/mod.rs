@@ -6,6 +6,7 @@
 mod builder;
 mod listing;
 mod recording;
+mod rollback;
 mod vault;
 
 pub use builder::{Builder, OnStoreFailure, OnTamper};
@@ -209,7 +210,7 @@ impl Cache {
         let key = pending.key().copied();
         match pending.settle(outcome, now) {
             Settled::Network { keep, touch, forget, status } => {
-                self.forgive(self.forget(&forget).await)?;
+                self.forgive(self.forget(&forget, now).await)?;
                 self.write_back(touch, now).await?;
                 // A response that varies is stored under its variant's key.
                 let key = keep.as_ref().map(|keep| keep.key).or(key);
@@ -264,9 +265,9 @@ impl Cache {
         if self.on_store_failure == OnStoreFailure::Raise { Err(error) } else { Ok(()) }
     }
 
-    async fn forget(&self, keys: &[Key]) -> Result<(), Error> {
+    async fn forget(&self, keys: &[Key], now: Timestamp) -> Result<(), Error> {
         for key in keys {
-            self.vault.remove(key).await?;
+            self.vault.remove(key, now).await?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! What a store says beside the sealed bytes is never believed: the head inside the seal names the body and its chunks.
 
+use super::rollback::{Known, Mark, Newest};
 use crate::codec::{self, BodyHead, Format};
 use crate::stage::Stage;
 use crate::store::{Record, Store};
@@ -23,6 +24,7 @@ pub(crate) struct Vault {
     pub(crate) namespace: String,
     pub(crate) format: Arc<dyn Format>,
     pub(crate) stages: Vec<Arc<dyn Stage>>,
+    pub(super) newest: Newest,
 }
 
 /// Bodies up to this long lie in their entry's record; longer ones are cut into chunks of it (docs/format.md §7).
@@ -50,8 +52,9 @@ impl Vault {
     ) -> Result<Option<(Slot<Body>, SealInfo)>, Error> {
         let mut missed = None;
         loop {
+            let known = self.newest.known(key);
             let mut opened = None;
-            self.store.get(key, &mut |record| opened = Some(self.open(key, &record, now))).await?;
+            self.store.get(key, &mut |record| opened = Some(self.open(key, &record, known, now))).await?;
             let Some(opened) = opened else { return Ok(None) };
             let (slot, inline, seal) = opened?;
             let entry = match slot {
@@ -76,9 +79,11 @@ impl Vault {
         &self,
         key: &Key,
         record: &Record<'_>,
+        known: Option<Known>,
         now: Timestamp,
     ) -> Result<(Slot<BodyHead>, Authentic, SealInfo), Error> {
         let opened = self.sealer.open(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
+        self.newest.found(key, known, Mark::of(record.sealed, opened.seal.created))?;
         Ok((codec::decode(&opened.head)?, opened.body, opened.seal))
     }
 
@@ -124,7 +129,7 @@ impl Vault {
         let (head, staged) = self.staged(BodyId::generate()?, body)?;
         let entry = Slot::Entry(Box::new(entry.with_body(head.clone())));
         let sealed = self.seal_slot(key, &entry, &staged, useful_until, now)?;
-        self.store.put(key, record(&head, &sealed, useful_until, now)).await?;
+        self.put(key, record(&head, &sealed, useful_until, now)).await?;
         Ok(sealed.len())
     }
 
@@ -138,7 +143,7 @@ impl Vault {
     ) -> Result<usize, Error> {
         let head = entry.body.clone();
         let sealed = self.seal_slot(key, &Slot::Entry(Box::new(entry)), &[], useful_until, now)?;
-        self.store.put(key, record(&head, &sealed, useful_until, now)).await?;
+        self.put(key, record(&head, &sealed, useful_until, now)).await?;
         Ok(sealed.len())
     }
 
@@ -152,7 +157,7 @@ impl Vault {
         };
         let slot = Slot::Entry(Box::new(entry.with_body(head.clone())));
         let sealed = self.seal_slot(&key, &slot, &staged, useful_until, now)?;
-        self.store.touch(&key, head.id, record(&head, &sealed, useful_until, now)).await?;
+        self.replace(&key, Some(head.id), record(&head, &sealed, useful_until, now)).await?;
         Ok(())
     }
 
@@ -177,7 +182,7 @@ impl Vault {
     ) -> Result<(), Error> {
         let sealed = self.seal_slot(key, &pointer.into(), &[], useful_until, now)?;
         let record = Record { body: None, chunks: 0, expires: useful_until, written: now, sealed: &sealed };
-        self.store.put(key, record).await
+        self.put(key, record).await
     }
 
     /// Seals and stages one chunk of a body. Its seal has no end of its own: it is of use only while a slot names its body.
@@ -215,8 +220,29 @@ impl Vault {
         Ok(self.sealer.seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
     }
 
-    pub(crate) async fn remove(&self, key: &Key) -> Result<bool, Error> {
-        self.store.remove(key).await
+    /// Puts a record that was just sealed.
+    async fn put(&self, key: &Key, record: Record<'_>) -> Result<(), Error> {
+        let known = self.newest.known(key);
+        self.store.put(key, record).await?;
+        self.newest.wrote(key, known, Mark::of(record.sealed, moment(record.written)));
+        Ok(())
+    }
+
+    /// The same, but only where the record that is there still names `body`.
+    async fn replace(&self, key: &Key, body: Option<BodyId>, record: Record<'_>) -> Result<bool, Error> {
+        let known = self.newest.known(key);
+        let replaced = self.store.touch(key, body, record).await?;
+        if replaced {
+            self.newest.wrote(key, known, Mark::of(record.sealed, moment(record.written)));
+        }
+        Ok(replaced)
+    }
+
+    pub(crate) async fn remove(&self, key: &Key, now: Timestamp) -> Result<bool, Error> {
+        let known = self.newest.known(key);
+        let removed = self.store.remove(key).await?;
+        self.newest.removed(key, known, moment(now));
+        Ok(removed)
     }
 
     fn place<'a>(&'a self, key: &'a Key, purpose: Purpose) -> Context<'a> {

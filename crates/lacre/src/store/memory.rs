@@ -89,13 +89,13 @@ impl Store for Memory {
         })
     }
 
-    fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool> {
+    fn touch<'a>(&'a self, key: &'a Key, body: Option<BodyId>, record: Record<'a>) -> Fut<'a, bool> {
         Box::pin(async move {
             let item = Item::Record(record.to_owned());
             let place = Place::Record(*key);
             let mut held = self.held();
             match held.items.peek(&place) {
-                Some(Item::Record(there)) if there.body == Some(body) => {
+                Some(Item::Record(there)) if there.body == body => {
                     self.insert(&mut held, place, item)?;
                     Ok(true)
                 }

@@ -135,8 +135,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `record` names is not there: it was not [staged](Self::stage), or taken away meanwhile.
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()>;
 
-    /// Like [`put`](Self::put), but only while the record under `key` still names `body`; `false`: it does not, and nothing changed.
-    fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool>;
+    /// Like [`put`](Self::put), but only while there is a record under `key` that still names `body` (`None`: that names none); `false`:
+    /// there is not, and nothing changed.
+    fn touch<'a>(&'a self, key: &'a Key, body: Option<BodyId>, record: Record<'a>) -> Fut<'a, bool>;
 
     /// Takes away what lies under `key`, chunks included. Once the store is [closed](Self::close), it cannot be recovered.
     /// `false`: nothing was there.

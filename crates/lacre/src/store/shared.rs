@@ -18,7 +18,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).put(key, record)
     }
 
-    fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool> {
+    fn touch<'a>(&'a self, key: &'a Key, body: Option<BodyId>, record: Record<'a>) -> Fut<'a, bool> {
         (**self).touch(key, body, record)
     }
 

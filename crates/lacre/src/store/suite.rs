@@ -113,7 +113,7 @@ fn an_unknown_key_is_not_found(store: &dyn Store) {
     put(store, 2, record(b"another"));
     assert!(!wait(store.get(&key(1), &mut |_| panic_on_visit())).unwrap());
     assert!(!wait(store.remove(&key(1))).unwrap());
-    assert!(!wait(store.touch(&key(1), body(1), record(b"x"))).unwrap());
+    assert!(!wait(store.touch(&key(1), Some(body(1)), record(b"x"))).unwrap());
     assert!(!wait(store.chunk(body(1), 0, &mut |_| panic_on_visit())).unwrap());
     assert_eq!(sealed(store, 2).unwrap(), "another");
 }
@@ -157,14 +157,24 @@ fn a_put_replaces_what_was_there(store: &dyn Store) {
 fn a_touch_needs_the_same_body(store: &dyn Store) {
     put(store, 1, Record { body: Some(body(1)), ..record(b"first") });
     assert!(
-        wait(store.touch(&key(1), body(1), Record { body: Some(body(1)), ..record(b"touched") })).unwrap()
+        wait(store.touch(&key(1), Some(body(1)), Record { body: Some(body(1)), ..record(b"touched") }))
+            .unwrap()
     );
     assert_eq!(sealed(store, 1).unwrap(), "touched");
-    assert!(!wait(store.touch(&key(1), body(2), Record { body: Some(body(2)), ..record(b"late") })).unwrap());
+    assert!(
+        !wait(store.touch(&key(1), Some(body(2)), Record { body: Some(body(2)), ..record(b"late") }))
+            .unwrap()
+    );
     assert_eq!(sealed(store, 1).unwrap(), "touched");
     put(store, 1, record(b"no body"));
-    assert!(!wait(store.touch(&key(1), body(1), record(b"late"))).unwrap());
+    assert!(!wait(store.touch(&key(1), Some(body(1)), record(b"late"))).unwrap());
     assert_eq!(sealed(store, 1).unwrap(), "no body");
+    assert!(wait(store.touch(&key(1), None, record(b"touched"))).unwrap());
+    assert_eq!(sealed(store, 1).unwrap(), "touched");
+    put(store, 1, Record { body: Some(body(1)), ..record(b"has one") });
+    assert!(!wait(store.touch(&key(1), None, record(b"late"))).unwrap());
+    assert!(!wait(store.touch(&key(2), None, record(b"nothing is there"))).unwrap());
+    assert_eq!((sealed(store, 1).unwrap(), sealed(store, 2)), ("has one".into(), None));
 }
 
 fn a_removed_record_is_gone(store: &dyn Store) {
@@ -391,7 +401,7 @@ fn touches_never_bring_a_body_back(store: &dyn Store) {
             for _ in 0..2 {
                 scope.spawn(|| {
                     let touched = Record { body: Some(body(1)), ..record(b"old, touched") };
-                    wait(store.touch(&key(1), body(1), touched)).unwrap();
+                    wait(store.touch(&key(1), Some(body(1)), touched)).unwrap();
                 });
             }
         });

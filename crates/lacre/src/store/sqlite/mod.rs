@@ -249,7 +249,7 @@ impl Store for Sqlite {
         })
     }
 
-    fn touch<'a>(&'a self, key: &'a Key, body: BodyId, record: Record<'a>) -> Fut<'a, bool> {
+    fn touch<'a>(&'a self, key: &'a Key, body: Option<BodyId>, record: Record<'a>) -> Fut<'a, bool> {
         Box::pin(async move {
             self.add(Some(key), record.written, |transaction| {
                 statements::update(transaction, key, body, record)

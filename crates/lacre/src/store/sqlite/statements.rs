@@ -89,20 +89,20 @@ pub(super) fn insert(transaction: &Transaction<'_>, key: &Key, record: Record<'_
     replaced.map_or(Ok(()), |(old, count)| delete_chunks(transaction, old, count).map(drop))
 }
 
-/// Replaces the record that names `body`; `false`: there is none.
+/// Replaces the record that names `body`, or none; `false`: there is no such record.
 pub(super) fn update(
     transaction: &Transaction<'_>,
     key: &Key,
-    body: BodyId,
+    body: Option<BodyId>,
     record: Record<'_>,
 ) -> Result<bool, Error> {
     const UPDATE: &str = "UPDATE slot SET body = ?4, chunks = ?5, expires = ?6, written = ?7, sealed = ?8 \
-                          WHERE id = ?1 AND length(key) = 32 AND key = ?2 AND length(body) = 16 AND body = ?3";
+                          WHERE id = ?1 AND length(key) = 32 AND key = ?2 AND length(body) = length(?3) AND body = ?3";
     let Record { body: named, chunks, expires, written, sealed } = record;
     let values = params![
         rows::row_id(key),
         key.as_bytes(),
-        body.as_bytes(),
+        rows::body_column(body.as_ref()),
         rows::body_column(named.as_ref()),
         chunks,
         expires.as_millis(),
