@@ -84,7 +84,7 @@ impl Bench {
     async fn ask(&self) -> Result<Bytes> {
         let (head, ()) = http::Request::get(self.url.as_str()).header("accept", "*/*").body(())?.into_parts();
         match self.cache.ask(head, RequestBody::Seen(&[])).await? {
-            Answer::Hit(reply) => Ok(reply.response.into_body()),
+            Answer::Hit(reply) => Ok(reply.response.into_body().bytes().await?),
             _ => Err("not a hit".into()),
         }
     }

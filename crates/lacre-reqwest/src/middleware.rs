@@ -222,15 +222,12 @@ fn answering_url(asked: &Url, response: &Response) -> Url {
 
 fn answer(url: Url, reply: Reply) -> Result<Response> {
     let (head, body) = reply.response.into_parts();
+    // What reqwest knows to lie in memory costs it less.
+    let body = body.in_memory().cloned().map_or_else(|| Body::wrap(body), Body::from);
     response_of(url, head, reply.info, body)
 }
 
-fn response_of(
-    url: Url,
-    mut head: response::Parts,
-    info: CacheInfo,
-    body: impl Into<Body>,
-) -> Result<Response> {
+fn response_of(url: Url, mut head: response::Parts, info: CacheInfo, body: Body) -> Result<Response> {
     use reqwest::ResponseBuilderExt;
 
     // The extension that carries the URL is reqwest's own, and only its builder makes one.

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use lacre::{Lead, Recording};
 use pin_project_lite::pin_project;
+use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,17 +27,19 @@ pin_project! {
 pin_project! {
     #[project = ServedProjection]
     enum Served<R: Body> {
-        Stored { #[pin] body: Full<Bytes> },
+        Stored { #[pin] body: lacre::Body },
         Passing { #[pin] body: R },
         Recorded { frames: Frames<R::Error>, left: Option<u64> },
     }
 }
 
+type BoxError = Box<dyn StdError + Send + Sync>;
+
 type Frames<E> = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, E>> + Send>>;
 
 impl<R: Body<Data = Bytes>> ServedBody<R> {
-    pub(crate) fn stored(bytes: Bytes) -> Self {
-        Self { body: Served::Stored { body: Full::new(bytes) } }
+    pub(crate) fn stored(body: lacre::Body) -> Self {
+        Self { body: Served::Stored { body } }
     }
 
     pub(crate) fn passing(body: R) -> Self {
@@ -128,25 +131,27 @@ where
     })
 }
 
-impl<R: Body<Data = Bytes>> Body for ServedBody<R> {
+impl<R> Body for ServedBody<R>
+where
+    R: Body<Data = Bytes, Error: Into<BoxError>>,
+{
     type Data = Bytes;
-    type Error = R::Error;
+    /// The service's own, or a [`lacre::Error`] where a stored body broke off.
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.project().body.project() {
-            ServedProjection::Stored { body } => {
-                body.poll_frame(context).map_err(|never: std::convert::Infallible| match never {})
-            }
-            ServedProjection::Passing { body } => body.poll_frame(context),
+            ServedProjection::Stored { body } => body.poll_frame(context).map_err(Into::into),
+            ServedProjection::Passing { body } => body.poll_frame(context).map_err(Into::into),
             ServedProjection::Recorded { frames, left } => {
                 let polled = frames.as_mut().poll_next(context);
                 if let (Poll::Ready(Some(Ok(frame))), Some(left)) = (&polled, left) {
                     *left = left.saturating_sub(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
                 }
-                polled
+                polled.map_err(Into::into)
             }
         }
     }

@@ -110,7 +110,7 @@ where
     S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
     S: Clone + Send + Sync + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    R: Body<Data = Bytes, Error: Send> + Send + 'static,
+    R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     type Response = Response<ServedBody<R>>;
     type Error = Error<S::Error>;
@@ -141,7 +141,7 @@ impl<S> CacheService<S> {
         S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
         S: Clone + Send + Sync + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-        R: Body<Data = Bytes, Error: Send> + Send + 'static,
+        R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     {
         let (mut head, body) = request.into_parts();
         let cache = &self.layer.cache;
@@ -195,7 +195,7 @@ impl<S> CacheService<S> {
     where
         S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send> + Clone,
         B: Body<Data = Bytes>,
-        R: Body<Data = Bytes, Error: Send> + Send + 'static,
+        R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     {
         let Sending { mut ticket, mut body, came_for, lead } = sending;
         let cache = &self.layer.cache;
@@ -252,7 +252,7 @@ impl<S> CacheService<S> {
         S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
         S: Clone + Send + Sync + 'static,
         B: Body<Data = Bytes> + Send + 'static,
-        R: Body<Data = Bytes, Error: Send> + Send + 'static,
+        R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     {
         let Ok(runtime) = Handle::try_current() else { return Some(sending) };
         let permit = Arc::clone(&self.layer.refreshes).try_acquire_owned().ok()?;

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Lapsed,
     /// What was stored cannot be understood, though nobody need have touched it.
     Broken,
+    /// What was being read was replaced or removed meanwhile.
+    Gone,
     /// The store does not answer as it should.
     Store(Trouble),
     /// A setting is wrong.

@@ -37,7 +37,7 @@ pub mod stage;
 pub mod store;
 
 pub use cache::{
-    Answer, Builder, Cache, CacheInfo, Listed, OnStoreFailure, OnTamper, Recording, Reply, Settlement,
+    Answer, Body, Builder, Cache, CacheInfo, Listed, OnStoreFailure, OnTamper, Recording, Reply, Settlement,
     Stored, Ticket,
 };
 pub use clock::{Clock, ManualClock, SystemClock};

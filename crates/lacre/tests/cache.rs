@@ -9,6 +9,7 @@ use lacre::{
     Answer, Cache, Error, ErrorKind, Event, Key, ManualClock, Observer, OnTamper, Outcome, Policy, Reply,
     RequestBody, Settlement, Suite, Timestamp, stage, wait,
 };
+use lacre_seal::BodyId;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl World {
                             }
                             recording.finish().await;
                         }
-                        let response = Response::from_parts(parts, Bytes::copy_from_slice(body));
+                        let response = Response::from_parts(parts, Bytes::copy_from_slice(body).into());
                         return Ok(Reply { response, info });
                     }
                     Settlement::Stored(reply) => return Ok(reply),
@@ -107,6 +108,10 @@ fn is_hit(reply: &Reply) -> bool {
     reply.info.status.is_hit()
 }
 
+fn body_of(reply: Reply) -> Bytes {
+    wait(reply.response.into_body().bytes()).unwrap()
+}
+
 #[test]
 fn a_stored_body_is_the_one_the_network_sent_whatever_its_size() {
     for suite in Suite::ALL {
@@ -116,7 +121,7 @@ fn a_stored_body_is_the_one_the_network_sent_whatever_its_size() {
             assert!(!is_hit(&world.store("/", &body)));
             let again = world.store("/", b"another");
             assert!(is_hit(&again), "{suite:?} {length}");
-            assert_eq!(again.response.body()[..], body[..], "{suite:?} {length}");
+            assert_eq!(body_of(again)[..], body[..], "{suite:?} {length}");
         }
     }
 }
@@ -139,9 +144,9 @@ fn a_revalidated_response_keeps_its_body_and_lives_on() {
         else {
             panic!()
         };
-        assert_eq!(reply.response.body()[..], body[..]);
+        assert_eq!(body_of(reply)[..], body[..]);
         world.clock.advance(Duration::from_secs(59));
-        assert_eq!(world.store("/", b"").response.body()[..], body[..]);
+        assert_eq!(body_of(world.store("/", b""))[..], body[..]);
     }
 }
 
@@ -175,9 +180,9 @@ fn any_changed_byte_is_refused_and_fetched_again() {
         world.put(&key, &bad);
         let reply = world.store("/", b"fresh");
         assert!(!is_hit(&reply), "byte {index}");
-        assert_eq!(reply.response.body(), "fresh");
+        assert_eq!(body_of(reply), "fresh");
         assert!(world.told("refused"));
-        assert_eq!(world.store("/", b"").response.body(), "fresh", "healed after byte {index}");
+        assert_eq!(body_of(world.store("/", b"")), "fresh", "healed after byte {index}");
     }
 }
 
@@ -218,6 +223,112 @@ fn a_chunk_that_is_missing_changed_or_of_another_body_is_refused() {
     }
 }
 
+/// 700,000 bytes that differ from chunk to chunk, stored at `/`, and the id they are stored under.
+fn store_chunked(world: &World) -> (Vec<u8>, BodyId) {
+    let body: Vec<u8> = (0..700_000).map(|index: usize| (index / 1000) as u8).collect();
+    world.store("/", &body);
+    (body, world.rows()[0].1.body.unwrap())
+}
+
+fn flip_chunk(world: &World, body: BodyId, index: u32) {
+    let mut sealed = wait(world.store.fetch_chunk(body, index)).unwrap().unwrap().to_vec();
+    *sealed.last_mut().unwrap() ^= 1;
+    wait(world.store.stage(body, index, &sealed, START)).unwrap();
+}
+
+/// Everything until the end or an error.
+fn read_on(body: &mut lacre::Body) -> (Vec<u8>, Option<Error>) {
+    let mut read = Vec::new();
+    while let Some(piece) = wait(body.next()) {
+        match piece {
+            Ok(piece) => {
+                assert!(piece.len() <= 256 << 10);
+                read.extend_from_slice(&piece);
+            }
+            Err(error) => {
+                assert!(wait(body.next()).is_none(), "nothing comes after an error");
+                return (read, Some(error));
+            }
+        }
+    }
+    (read, None)
+}
+
+#[test]
+fn a_bad_chunk_in_the_middle_breaks_the_body_off_and_the_next_request_fetches_it_again() {
+    for on_tamper in [OnTamper::Refetch, OnTamper::Raise] {
+        let world = World::new(|builder| builder.on_tamper(on_tamper));
+        let (whole, id) = store_chunked(&world);
+        flip_chunk(&world, id, 1);
+        let mut body = world.store("/", b"").response.into_body();
+        assert_eq!(body.left(), 700_000);
+        let (read, error) = read_on(&mut body);
+        assert_eq!((&read[..], error.unwrap().kind()), (&whole[..256 << 10], ErrorKind::Tampered));
+        assert_eq!(body.left(), 700_000 - (256 << 10), "its length does not hide that it is short");
+        assert!(world.told("refused"));
+        let heals = on_tamper == OnTamper::Refetch;
+        assert_eq!(is_hit(&world.store("/", b"new")), !heals);
+        assert_eq!(wait(world.store.fetch_chunk(id, 2)).unwrap().is_none(), heals, "the rest goes, too");
+    }
+}
+
+#[test]
+fn a_chunk_that_was_taken_away_while_its_entry_stands_breaks_the_body_off() {
+    let world = World::new(|builder| builder);
+    let (_, id) = store_chunked(&world);
+    let mut body = world.store("/", b"").response.into_body();
+    wait(world.store.unstage(id, 3)).unwrap();
+    let (read, error) = read_on(&mut body);
+    assert_eq!((read.len(), error.unwrap().kind()), (256 << 10, ErrorKind::Broken));
+    assert!(!is_hit(&world.store("/", b"new")));
+}
+
+#[test]
+fn a_body_that_is_replaced_or_removed_while_it_is_read_breaks_off_without_an_alarm() {
+    let replace = |world: &World| {
+        world.clock.advance(Duration::from_secs(100));
+        world.store("/", b"new");
+    };
+    let remove = |world: &World| assert!(wait(world.cache.remove(&world.rows()[0].0)).unwrap());
+    for change in [replace as fn(&World), remove] {
+        let world = World::new(|builder| builder);
+        store_chunked(&world);
+        let mut body = world.store("/", b"").response.into_body();
+        change(&world);
+        let (read, error) = read_on(&mut body);
+        assert_eq!((read.len(), error.unwrap().kind()), (256 << 10, ErrorKind::Gone));
+        assert!(!world.told("refused"));
+    }
+}
+
+#[test]
+fn a_part_of_a_large_body_is_read_from_its_own_chunks_alone() {
+    let world = World::new(|builder| builder);
+    let (whole, id) = store_chunked(&world);
+    flip_chunk(&world, id, 0);
+    let ask = |range: &str| {
+        let request = Request::get("http://example.com/").header("range", range).body(()).unwrap();
+        match wait(world.cache.ask(request.into_parts().0, RequestBody::Seen(b""))).unwrap() {
+            Answer::Hit(reply) => reply,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (range, bytes) in [
+        ("bytes=262144-262144", 262_144..262_145),
+        ("bytes=300000-600000", 300_000..600_001),
+        ("bytes=-1", 699_999..700_000),
+    ] {
+        let reply = ask(range);
+        assert_eq!(reply.response.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(reply.response.body().left(), bytes.len() as u64);
+        assert_eq!(body_of(reply)[..], whole[bytes], "{range}");
+    }
+    assert!(!world.told("refused"));
+    let head = Request::head("http://example.com/").body(()).unwrap().into_parts().0;
+    let Answer::Hit(reply) = wait(world.cache.ask(head, RequestBody::Seen(b""))).unwrap() else { panic!() };
+    assert_eq!(reply.response.body().left(), 0, "HEAD reads no chunk");
+}
+
 #[test]
 fn another_key_store_or_namespace_opens_nothing() {
     let world = World::new(|builder| builder);
@@ -249,7 +360,7 @@ fn the_user_chooses_what_happens_to_what_was_tampered_with() {
             world.put(&key, &record);
             let got = world.fetch("/", &[("cache-control", "no-store")], b"new");
             match on_tamper {
-                OnTamper::Refetch => assert_eq!(got.unwrap().response.body(), "new"),
+                OnTamper::Refetch => assert_eq!(body_of(got.unwrap()), "new"),
                 OnTamper::FailClosed => {
                     assert_eq!(got.unwrap().response.status(), StatusCode::GATEWAY_TIMEOUT);
                 }
@@ -345,8 +456,10 @@ fn an_entry_that_is_replaced_while_it_is_read_raises_no_alarm() {
         let reader = cache();
         while !writer.is_finished() {
             let Answer::Hit(reply) = ask(&reader, false).unwrap() else { panic!("always stored") };
-            let body = reply.response.into_body();
-            assert!(body.iter().all(|byte| *byte == body[0]), "two bodies were mixed");
+            match wait(reply.response.into_body().bytes()) {
+                Ok(body) => assert!(body.iter().all(|byte| *byte == body[0]), "two bodies were mixed"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Gone, "{error}"),
+            }
         }
     });
 }

@@ -37,26 +37,34 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     if let Err(error) = row.listed.slot {
         return Err(Failure::from(error).with_hint(format!("remove it: lacre rm {key:.8}")));
     }
-    let stored = lacre::wait(cache.stored(&key))
-        .map_err(|error| Failure::from(error).with_hint(format!("remove it: lacre rm {key:.8}")))?
-        .ok_or_else(rows::nothing_fits)?;
+    let bad = |error| Failure::from(error).with_hint(format!("remove it: lacre rm {key:.8}"));
+    let stored = lacre::wait(cache.stored(&key)).map_err(bad)?.ok_or_else(rows::nothing_fits)?;
     if output.is_json() && !args.raw {
-        return output.objects("lacre/response/v1", [to_json(&row, &stored)]);
+        return output.objects("lacre/response/v1", [to_json(&row, stored).map_err(bad)?]);
     }
     if !args.body && !args.raw {
         head(&row, &stored, output)?;
     }
+    let mut body = stored.entry.body;
     match (args.headers, args.raw || !io::stdout().is_terminal()) {
         (true, _) => Ok(()),
-        (false, true) => Ok(io::stdout().write_all(&stored.entry.body)?),
-        (false, false) => match pretty::body(&stored.entry.body) {
-            Some(text) => output.print(text.trim_end()),
-            None => {
-                let size = stored.entry.body.len();
-                output
-                    .print(format_args!("{FAINT}({size} bytes that are no text; --raw shows them){FAINT:#}"))
+        (false, true) => {
+            let mut out = io::stdout().lock();
+            while let Some(piece) = lacre::wait(body.next()) {
+                out.write_all(&piece.map_err(bad)?)?;
             }
-        },
+            Ok(out.flush()?)
+        }
+        (false, false) => {
+            let bytes = lacre::wait(body.bytes()).map_err(bad)?;
+            match pretty::body(&bytes) {
+                Some(text) => output.print(text.trim_end()),
+                None => output.print(format_args!(
+                    "{FAINT}({} bytes that are no text; --raw shows them){FAINT:#}",
+                    bytes.len()
+                )),
+            }
+        }
     }
 }
 
@@ -78,15 +86,16 @@ fn head(row: &Row, stored: &Stored, output: Output) -> Result<(), Failure> {
     output.print("")
 }
 
-fn to_json(row: &Row, stored: &Stored) -> Value {
+fn to_json(row: &Row, stored: Stored) -> Result<Value, lacre::Error> {
     let mut object = row.to_json();
     object["freshness"] = stored.freshness.to_string().into();
     object["headers"] = headers(&stored.entry.headers);
-    match std::str::from_utf8(&stored.entry.body) {
+    let body = lacre::wait(stored.entry.body.bytes())?;
+    match std::str::from_utf8(&body) {
         Ok(text) => object["body"] = text.into(),
-        Err(_) => object["body_base64"] = STANDARD.encode(&stored.entry.body).into(),
+        Err(_) => object["body_base64"] = STANDARD.encode(&body).into(),
     }
-    object
+    Ok(object)
 }
 
 /// Pairs, since a name may be repeated. What is not UTF-8 is shown with replacement characters.

@@ -7,7 +7,9 @@ use crate::key::Facet;
 use crate::policy::Validation;
 use crate::rules::{Freshness, Standing};
 use crate::validate::{self, Conditions};
-use crate::{CacheStatus, Detail, Entry, Forward, Key, Mode, Slot, StoredBody, Timestamp, range, vary};
+use crate::{
+    Answer, CacheStatus, Detail, Entry, Forward, Key, Mode, Slot, StoredBody, Timestamp, range, vary,
+};
 use http::{HeaderValue, StatusCode, header};
 
 /// How many aliases are followed: one, and no loops.
@@ -52,6 +54,12 @@ impl Lookup {
     /// Where to look.
     pub fn key(&self) -> &Key {
         &self.0.at
+    }
+
+    /// What of `entry` would answer the request, were it served: for callers that read ahead.
+    pub fn portion<B: StoredBody>(&self, entry: &Entry<B>, now: Timestamp) -> Answer {
+        let Self(exchange) = self;
+        exchange.answer(entry, &Conditions::of(&exchange.request), now)
     }
 
     /// Takes what was found; `None` where nothing was, or nothing that could be trusted.

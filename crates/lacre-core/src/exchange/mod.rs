@@ -19,7 +19,7 @@ use crate::policy::{Head, Policy};
 use crate::rules::{Freshness, Standing};
 use crate::validate::Conditions;
 use crate::{
-    CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, Signpost, StoredBody,
+    Answer, CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, Signpost, StoredBody,
     Timestamp,
 };
 use http::{HeaderName, Method, header, request, response};
@@ -263,12 +263,16 @@ impl Exchange {
         freshness: Freshness,
         now: Timestamp,
     ) -> Hit<B> {
-        let answer = if self.request.method == Method::HEAD && entry.method != Method::HEAD {
-            conditions.answer_to_head(&entry, now)
-        } else {
-            conditions.answer(&entry, entry.body.length(), now)
-        };
+        let answer = self.answer(&entry, conditions, now);
         Hit { key: self.at, entry, answer, freshness, status, age_header: self.policy().age_header }
+    }
+
+    fn answer<B: StoredBody>(&self, entry: &Entry<B>, conditions: &Conditions, now: Timestamp) -> Answer {
+        if self.request.method == Method::HEAD && entry.method != Method::HEAD {
+            conditions.answer_to_head(entry, now)
+        } else {
+            conditions.answer(entry, entry.body.length(), now)
+        }
     }
 
     /// The lifetime the user wants for the answer to this very request.

@@ -70,7 +70,8 @@ async fn a_body_that_breaks_off_is_not_stored_and_breaks_off_for_the_caller() {
     sender.send(Ok("one")).await.unwrap();
     answer.frame().await.unwrap().unwrap();
     sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
-    assert_eq!(answer.frame().await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    let error = answer.frame().await.unwrap().unwrap_err().downcast::<io::Error>().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "the service's own, untouched");
     assert_eq!(fetch(&service, get("/")).await.0, "second");
 }
 

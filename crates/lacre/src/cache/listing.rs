@@ -1,11 +1,11 @@
 //! Looking at what is stored, and after it.
 
-use super::Cache;
+use super::vault::missing_chunk;
+use super::{Body, Cache, OnTamper};
 use crate::codec::BodyHead;
 use crate::store::{StoreExt, Swept, Usage};
 use crate::{Error, ErrorKind};
-use bytes::Bytes;
-use lacre_core::{Entry, Freshness, Key, Slot};
+use lacre_core::{Answer, Entry, Freshness, Key, Slot};
 use lacre_seal::SealInfo;
 
 /// One row of a listing.
@@ -25,7 +25,7 @@ pub struct Listed {
 #[derive(Debug)]
 pub struct Stored {
     /// What is stored, with its body as the network sent it.
-    pub entry: Entry<Bytes>,
+    pub entry: Entry<Body>,
     /// What its seal says.
     pub seal: SealInfo,
     /// How fresh it is.
@@ -55,15 +55,20 @@ impl Cache {
         self.vault.store.each(&mut each).await
     }
 
-    /// The response stored under `key`, opened whole; `None` where there is none, or where it is a signpost.
+    /// The response stored under `key`; `None` where there is none, or where it is a signpost.
     ///
     /// # Errors
     /// Its seal does not hold, its key is missing, or the store fails.
     pub async fn stored(&self, key: &Key) -> Result<Option<Stored>, Error> {
         let now = self.clock.now();
-        let Some((Slot::Entry(entry), seal)) = self.vault.load(key, now).await? else { return Ok(None) };
+        let Some((Slot::Entry(entry), seal)) = self.vault.load(key, |_| Some(0), now).await? else {
+            return Ok(None);
+        };
         let freshness = self.engine.freshness(&entry, now);
-        Ok(Some(Stored { entry: entry.map_body(|body| body.bytes), seal, freshness }))
+        // Looking at it changes nothing.
+        let looking = Self { on_tamper: OnTamper::Raise, ..self.clone() };
+        let entry = entry.map_body(|handle| Body::of(&looking, *key, handle, Answer::Full));
+        Ok(Some(Stored { entry, seal, freshness }))
     }
 
     /// Opens everything that is stored, bodies included, and tells `report` of every row.
@@ -75,7 +80,7 @@ impl Cache {
         self.list(&mut |row| listed.push(row)).await?;
         for mut row in listed {
             if matches!(row.slot, Ok(Slot::Entry(_)))
-                && let Err(error) = self.vault.load(&row.key, self.clock.now()).await
+                && let Err(error) = self.verify_whole(&row.key).await
             {
                 if matches!(error.kind(), ErrorKind::Store(_)) {
                     return Err(error);
@@ -85,6 +90,25 @@ impl Cache {
             report(row);
         }
         Ok(())
+    }
+
+    /// Opens what lies under `key` with all its chunks. One that was replaced meanwhile is opened anew.
+    async fn verify_whole(&self, key: &Key) -> Result<(), Error> {
+        let now = self.clock.now();
+        'anew: loop {
+            let found = self.vault.load(key, |_| None, now).await?;
+            let Some((Slot::Entry(entry), _)) = found else { return Ok(()) };
+            let head = &entry.body.head;
+            for index in 0..head.chunks {
+                if self.vault.chunk(key, head, index, now).await?.is_none() {
+                    if self.vault.names(key, head.id, now).await? {
+                        return Err(missing_chunk());
+                    }
+                    continue 'anew;
+                }
+            }
+            return Ok(());
+        }
     }
 
     /// Takes away what lies under `key`, so that it cannot be recovered. `false`: nothing was there.

@@ -3,25 +3,28 @@
 //!
 //! It never touches a socket: whoever sends requests drives it.
 
+mod body;
 mod builder;
 mod listing;
 mod recording;
 mod rollback;
 mod vault;
 
+pub use body::Body;
 pub use builder::{Builder, OnStoreFailure, OnTamper};
 pub use listing::{Listed, Stored};
 pub use recording::Recording;
 
+use crate::codec::BodyHead;
 use crate::{Clock, Error, ErrorKind, Event, Observer};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request, response};
 use lacre_core::{
-    Answer as Portion, CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending,
-    RequestBody, Settled, Slot, Timestamp, Touch,
+    CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending, RequestBody, Settled, Slot,
+    Timestamp, Touch,
 };
 use std::sync::Arc;
-use vault::{Body, Vault};
+use vault::{Handle, Vault, missing_chunk};
 
 /// An HTTP cache that seals what it stores. Cheap to clone; clones are the same cache.
 ///
@@ -44,8 +47,8 @@ use vault::{Body, Vault};
 /// recording.finish().await;
 ///
 /// let Answer::Hit(reply) = cache.ask(request(), RequestBody::Seen(b"")).await? else { panic!("it is stored now") };
-/// assert_eq!(reply.response.body(), "hello");
 /// assert_eq!(reply.info.status.to_string(), "lacre; hit; ttl=60");
+/// assert_eq!(reply.response.into_body().bytes().await?, "hello");
 /// # Ok::<(), lacre::Error>(())
 /// # })?;
 /// # Ok::<(), lacre::Error>(())
@@ -77,7 +80,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Reply {
     /// What to give to the caller. Its extensions hold the [`CacheInfo`], too.
-    pub response: Response<Bytes>,
+    pub response: Response<Body>,
     /// What the cache did.
     pub info: CacheInfo,
 }
@@ -96,7 +99,7 @@ pub struct CacheInfo {
 /// A request under way. Whoever drops it gives up: nothing is stored.
 #[derive(Debug)]
 pub struct Ticket {
-    pending: Pending<Body>,
+    pending: Pending<Handle>,
     /// What the lookup ran into, for the status.
     trouble: Option<Detail>,
 }
@@ -146,7 +149,7 @@ pub enum Settlement {
 
 /// What a lookup ended in, before the engine hears of it.
 enum Found {
-    Slot(Slot<Body>),
+    Slot(Slot<Handle>),
     Nothing(Option<Detail>),
 }
 
@@ -232,7 +235,9 @@ impl Cache {
 
     async fn look(&self, lookup: &Lookup, now: Timestamp) -> Result<Found, Error> {
         let key = lookup.key();
-        let error = match self.vault.load(key, now).await {
+        // A large body that cannot be trusted is best found out before anything of it is handed out.
+        let wanted = |entry: &_| body::first_chunk(lookup.portion(entry, now));
+        let error = match self.vault.load(key, wanted, now).await {
             Ok(Some((slot, _))) => return Ok(Found::Slot(slot)),
             Ok(None) => return Ok(Found::Nothing(None)),
             Err(error) => error,
@@ -272,37 +277,52 @@ impl Cache {
         Ok(())
     }
 
-    async fn write_back(&self, touch: Option<Touch<Body>>, now: Timestamp) -> Result<(), Error> {
+    async fn write_back(&self, touch: Option<Touch<Handle>>, now: Timestamp) -> Result<(), Error> {
         let Some(touch) = touch else { return Ok(()) };
         self.forgive(self.vault.touch(touch, now).await)
     }
 
-    fn reply(&self, hit: Hit<Body>, trouble: Option<Detail>) -> Reply {
+    fn reply(&self, hit: Hit<Handle>, trouble: Option<Detail>) -> Reply {
         self.observer.notice(Event::Hit { key: hit.key() });
         let info =
             CacheInfo { status: hit.status(), key: Some(*hit.key()), stored_at: Some(hit.entry().received) };
-        let portion = hit.answer();
-        let (parts, body) = hit.into_response();
-        reply(parts, cut(body.bytes, portion), info.with(trouble))
+        let (key, portion) = (*hit.key(), hit.answer());
+        let (parts, handle) = hit.into_response();
+        reply(parts, Body::of(self, key, handle, portion), info.with(trouble))
+    }
+
+    /// One chunk of a body that is being read. The observer is told why it cannot be had, and what cannot be trusted goes.
+    async fn chunk(&self, key: &Key, head: &BodyHead, index: u32) -> Result<Bytes, Error> {
+        let now = self.clock.now();
+        let found = match self.vault.chunk(key, head, index, now).await {
+            Ok(Some(chunk)) => return Ok(chunk),
+            Ok(None) => self.vault.names(key, head.id, now).await,
+            Err(error) => Err(error),
+        };
+        let error = match found {
+            Ok(true) => missing_chunk(),
+            Ok(false) => return Err(Error::new(ErrorKind::Gone, GONE).with_hint("send the request again")),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::Store(_) => self.observer.notice(Event::StoreFailed { error: &error }),
+            _ => self.observer.notice(Event::Refused { key, error: &error }),
+        }
+        let untrusted = matches!(error.kind(), ErrorKind::Tampered | ErrorKind::Broken);
+        if untrusted && self.on_tamper == OnTamper::Refetch && self.vault.names(key, head.id, now).await? {
+            // So that the next request fetches it again.
+            self.vault.remove(key).await?;
+        }
+        Err(error)
     }
 }
 
-fn reply(parts: response::Parts, body: Bytes, info: CacheInfo) -> Reply {
+const GONE: &str = "the stored response was replaced or removed while it was read";
+
+fn reply(parts: response::Parts, body: Body, info: CacheInfo) -> Reply {
     let mut response = Response::from_parts(parts, body);
     response.extensions_mut().insert(info);
     Reply { response, info }
-}
-
-/// The part of a stored body that answers a request.
-fn cut(body: Bytes, portion: Portion) -> Bytes {
-    match portion {
-        Portion::Full => body,
-        Portion::Headers | Portion::NotModified | Portion::Unsatisfiable => Bytes::new(),
-        Portion::Slice { first, last } => {
-            let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(body.len());
-            body.slice(place(first)..place(last.saturating_add(1)))
-        }
-    }
 }
 
 /// RFC 9111 §5.2.1.7
@@ -310,5 +330,5 @@ fn refusal(status: CacheStatus) -> Reply {
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = StatusCode::GATEWAY_TIMEOUT;
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    reply(parts, Bytes::new(), CacheInfo { status, key: None, stored_at: None })
+    reply(parts, Body::default(), CacheInfo { status, key: None, stored_at: None })
 }

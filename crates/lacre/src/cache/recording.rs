@@ -1,7 +1,7 @@
 //! Storing a body while it passes by, in bounded memory.
 
 use super::Cache;
-use super::vault::INLINE;
+use super::vault::CHUNK;
 use crate::codec::BodyHead;
 use crate::{Error, Event};
 use bytes::{Buf, Bytes, BytesMut};
@@ -76,8 +76,8 @@ impl Recording {
 
     /// The last chunk is sealed as such, so one is always held back.
     async fn stage_full_chunks(&mut self) -> Result<(), Error> {
-        while self.rest.len() > INLINE {
-            let chunk = self.rest.copy_to_bytes(INLINE);
+        while self.rest.len() > CHUNK {
+            let chunk = self.rest.copy_to_bytes(CHUNK);
             self.stage(&chunk, Position::Inner).await?;
         }
         Ok(())

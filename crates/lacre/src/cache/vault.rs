@@ -7,7 +7,7 @@ use crate::codec::{self, BodyHead, Format};
 use crate::stage::Stage;
 use crate::store::{Record, Store};
 use crate::{Error, ErrorKind};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use lacre_core::{Entry, Key, Pointer, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
     Authentic, BodyId, Context, Lifetime, Moment, Position, Purpose, SealInfo, Sealer, StoreId,
@@ -28,28 +28,38 @@ pub(crate) struct Vault {
 }
 
 /// Bodies up to this long lie in their entry's record; longer ones are cut into chunks of it (docs/format.md §7).
-pub(crate) const INLINE: usize = 256 << 10;
+pub(crate) const CHUNK: usize = 256 << 10;
 
-/// A stored body, as the network sent it, with what its head says of it.
+/// A handle on a stored body.
 #[derive(Clone, Debug)]
-pub(crate) struct Body {
+pub(crate) struct Handle {
     pub(crate) head: BodyHead,
-    pub(crate) bytes: Bytes,
+    pub(crate) source: Source,
 }
 
-impl StoredBody for Body {
+/// Where a body is read from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// It lies in memory, as the network sent it.
+    Whole(Bytes),
+    /// It lies in chunks, of which one may have been read already.
+    Chunks { first: Option<(u32, Bytes)> },
+}
+
+impl StoredBody for Handle {
     fn length(&self) -> u64 {
-        self.bytes.length()
+        self.head.length
     }
 }
 
 impl Vault {
-    /// What lies under `key`, with its whole body and what its seal says.
+    /// What lies under `key`, with what its seal says. Of a body in chunks, `wanted` says which chunk is read with it; the others are not.
     pub(crate) async fn load(
         &self,
         key: &Key,
+        wanted: impl Fn(&Entry<BodyHead>) -> Option<u32>,
         now: Timestamp,
-    ) -> Result<Option<(Slot<Body>, SealInfo)>, Error> {
+    ) -> Result<Option<(Slot<Handle>, SealInfo)>, Error> {
         let mut missed = None;
         loop {
             let known = self.newest.known(key);
@@ -62,17 +72,47 @@ impl Vault {
                 Slot::Alias(key) => return Ok(Some((Slot::Alias(key), seal))),
                 Slot::Entry(entry) => *entry,
             };
-            let bytes = match entry.body.chunks {
-                0 => unstaged(&entry.body, inline)?,
-                _ => match self.chunks(key, &entry.body, now).await? {
-                    Some(bytes) => bytes,
+            let source = match (entry.body.chunks, wanted(&entry)) {
+                (0, _) => Source::Whole(unstaged(&entry.body, inline)?),
+                (_, None) => Source::Chunks { first: None },
+                (_, Some(index)) => match self.chunk(key, &entry.body, index, now).await? {
+                    Some(chunk) => Source::Chunks { first: Some((index, chunk)) },
                     // Where the entry was replaced or removed while it was read, its chunks went with it: that is no harm.
                     None if missed.replace(entry.body.id) != Some(entry.body.id) => continue,
-                    None => return Err(Error::new(ErrorKind::Broken, MISSING_CHUNK)),
+                    None => return Err(missing_chunk()),
                 },
             };
-            return whole(entry, bytes, seal).map(Some);
+            let entry = entry.map_body(|head| Handle { head, source });
+            return Ok(Some((Slot::Entry(Box::new(entry)), seal)));
         }
+    }
+
+    /// One chunk of a body, of the length that its place asks for; `None`: it is not there.
+    pub(crate) async fn chunk(
+        &self,
+        key: &Key,
+        head: &BodyHead,
+        index: u32,
+        now: Timestamp,
+    ) -> Result<Option<Bytes>, Error> {
+        let last = index.checked_add(1) == Some(head.chunks);
+        let position = if last { Position::Last } else { Position::Inner };
+        let at = self.place(key, Purpose::Chunk { body: head.id, index, position });
+        let mut opened = None;
+        let mut open = |sealed: &[u8]| opened = Some(self.sealer.open(&at, sealed, moment(now)));
+        self.store.chunk(head.id, index, &mut open).await?;
+        let Some(opened) = opened else { return Ok(None) };
+        let chunk = opened?.body.into_bytes();
+        let left = head.length.saturating_sub(u64::from(index) * CHUNK as u64);
+        if chunk.length() == left.min(CHUNK as u64) { Ok(Some(chunk)) } else { Err(wrong_length()) }
+    }
+
+    /// Whether what lies under `key` still names `body`.
+    pub(crate) async fn names(&self, key: &Key, body: BodyId, now: Timestamp) -> Result<bool, Error> {
+        let mut opened = None;
+        self.store.get(key, &mut |record| opened = Some(self.open_head(key, &record, now))).await?;
+        let slot = opened.transpose()?.map(|(slot, _)| slot);
+        Ok(matches!(slot, Some(Slot::Entry(entry)) if entry.body.id == body))
     }
 
     fn open(
@@ -99,25 +139,7 @@ impl Vault {
         Ok((codec::decode(&head)?, seal))
     }
 
-    /// The chunks of a body, joined; `None`: one is not there.
-    async fn chunks(&self, key: &Key, head: &BodyHead, now: Timestamp) -> Result<Option<Bytes>, Error> {
-        let mut body = BytesMut::new();
-        for index in 0..head.chunks {
-            let position = if index + 1 == head.chunks { Position::Last } else { Position::Inner };
-            let at = self.place(key, Purpose::Chunk { body: head.id, index, position });
-            let mut opened = None;
-            self.store
-                .chunk(head.id, index, &mut |sealed| {
-                    opened = Some(self.sealer.open(&at, sealed, moment(now)));
-                })
-                .await?;
-            let Some(opened) = opened else { return Ok(None) };
-            body.extend_from_slice(opened?.body.as_bytes());
-        }
-        Ok(Some(body.freeze()))
-    }
-
-    /// Writes an entry with its whole body, which is no longer than [`INLINE`]. Returns the size of the sealed record.
+    /// Writes an entry with its whole body, which is no longer than [`CHUNK`]. Returns the size of the sealed record.
     pub(crate) async fn put_inline(
         &self,
         key: &Key,
@@ -148,12 +170,13 @@ impl Vault {
     }
 
     /// Writes news about an entry over the same body; does nothing where that body was replaced meanwhile.
-    pub(crate) async fn touch(&self, touch: Touch<Body>, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn touch(&self, touch: Touch<Handle>, now: Timestamp) -> Result<(), Error> {
         let Touch { key, entry, useful_until } = touch;
-        let Body { head, bytes } = entry.body.clone();
-        let (head, staged) = match head.chunks {
-            0 => self.staged(head.id, &bytes)?,
-            _ => (head, Vec::new()),
+        let (head, staged) = match &entry.body {
+            Handle { head, source: Source::Whole(bytes) } if head.chunks == 0 => {
+                self.staged(head.id, bytes)?
+            }
+            Handle { head, .. } => (head.clone(), Vec::new()),
         };
         let slot = Slot::Entry(Box::new(entry.with_body(head.clone())));
         let sealed = self.seal_slot(&key, &slot, &staged, useful_until, now)?;
@@ -250,30 +273,26 @@ impl Vault {
     }
 }
 
-const MISSING_CHUNK: &str = "a chunk of the stored body is missing; fetch the response again";
-const WRONG_LENGTH: &str = "the stored body is not as long as its head says; fetch the response again";
+pub(crate) fn missing_chunk() -> Error {
+    Error::new(ErrorKind::Broken, "a chunk of the stored body is missing; fetch the response again")
+}
+
+fn wrong_length() -> Error {
+    Error::new(ErrorKind::Broken, "the stored body is not as long as its head says; fetch the response again")
+}
 
 fn record<'a>(head: &BodyHead, sealed: &'a [u8], useful_until: Timestamp, now: Timestamp) -> Record<'a> {
     Record { body: Some(head.id), chunks: head.chunks, expires: useful_until, written: now, sealed }
 }
 
-/// An entry with its body, which must be as long as its head says.
-fn whole(entry: Entry<BodyHead>, bytes: Bytes, seal: SealInfo) -> Result<(Slot<Body>, SealInfo), Error> {
-    if bytes.length() != entry.body.length {
-        return Err(Error::new(ErrorKind::Broken, WRONG_LENGTH));
-    }
-    let entry = entry.map_body(|head| Body { head, bytes });
-    Ok((Slot::Entry(Box::new(entry)), seal))
-}
-
-/// A body before the stages it went through.
+/// A body before the stages it went through, which must be as long as its head says.
 fn unstaged(head: &BodyHead, stored: Authentic) -> Result<Bytes, Error> {
     let length = usize::try_from(head.length).unwrap_or(usize::MAX);
     let mut body = stored;
     for id in head.stages.iter().rev() {
         body = id.stage().back(body, length)?;
     }
-    Ok(body.into_bytes())
+    if body.len() == length { Ok(body.into_bytes()) } else { Err(wrong_length()) }
 }
 
 /// The engine counts in signed time, the seal in unsigned; what lies before 1970 is 1970.

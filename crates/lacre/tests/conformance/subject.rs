@@ -4,7 +4,9 @@ use crate::client::{Network, Subject};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use lacre::store::Memory;
-use lacre::{Answer, Cache, Error, ManualClock, Outcome, Policy, RequestBody, Settlement, Ticket, wait};
+use lacre::{
+    Answer, Cache, Error, ManualClock, Outcome, Policy, Reply, RequestBody, Settlement, Ticket, wait,
+};
 use std::sync::Arc;
 
 /// A cache in memory, with a key of its own.
@@ -29,10 +31,10 @@ async fn exchange(
 ) -> Result<Response<Bytes>, Error> {
     let (parts, body) = request.into_parts();
     match cache.ask(parts, RequestBody::Seen(&body)).await? {
-        Answer::Hit(reply) | Answer::Refuse(reply) => Ok(reply.response),
+        Answer::Hit(reply) | Answer::Refuse(reply) => whole(reply).await,
         Answer::Refresh(reply, ticket) => {
             send(cache, ticket, &body, origin).await?;
-            Ok(reply.response)
+            whole(reply).await
         }
         Answer::Send(ticket) => send(cache, ticket, &body, origin).await,
     }
@@ -56,7 +58,7 @@ async fn send(
                 }
                 return Ok(Response::from_parts(head, body));
             }
-            (Settlement::Stored(reply), _) => return Ok(reply.response),
+            (Settlement::Stored(reply), _) => return whole(reply).await,
             (Settlement::Resend(again), _) => ticket = again,
             // RFC 9111 §5.2.2.2
             (Settlement::Failed(_) | Settlement::Network { .. }, _) => {
@@ -83,4 +85,10 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     response
+}
+
+/// A reply with its body in one piece.
+async fn whole(reply: Reply) -> Result<Response<Bytes>, Error> {
+    let (head, body) = reply.response.into_parts();
+    Ok(Response::from_parts(head, body.bytes().await?))
 }
