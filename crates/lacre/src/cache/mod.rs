@@ -311,7 +311,7 @@ impl Cache {
         let untrusted = matches!(error.kind(), ErrorKind::Tampered | ErrorKind::Broken);
         if untrusted && self.on_tamper == OnTamper::Refetch && self.vault.names(key, head.id, now).await? {
             // So that the next request fetches it again.
-            self.vault.remove(key).await?;
+            self.vault.remove(key, now).await?;
         }
         Err(error)
     }
