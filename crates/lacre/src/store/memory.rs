@@ -1,14 +1,15 @@
 //! A store in this process's memory: bounded in bytes, the least recently used goes first, gone with the process.
 
 use super::{
-    Fut, ORPHAN_AGE, OnChunk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage, unstaged,
+    Fut, Holder, ORPHAN_AGE, OnChunk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage,
+    lease_end, unstaged,
 };
 use crate::{Error, Trouble};
 use bytes::Bytes;
 use hashlink::LruCache;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -62,9 +63,7 @@ impl Memory {
         }
         held.items.insert(place, item);
         held.use_all(chunks);
-        while held.bytes > self.capacity {
-            held.evict();
-        }
+        while held.bytes > self.capacity && held.evict().is_some() {}
         Ok(())
     }
 }
@@ -123,6 +122,29 @@ impl Store for Memory {
 
     fn sweep(&self, now: Timestamp) -> Fut<'_, Swept> {
         Box::pin(async move { Ok(self.held().sweep(now)) })
+    }
+
+    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
+        Box::pin(async move { Ok(self.held().trim(usize::try_from(most).unwrap_or(usize::MAX), now)) })
+    }
+
+    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+        Box::pin(async move { Ok(self.held().lease(*key, holder, until, now)) })
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+        Box::pin(async move {
+            let mut held = self.held();
+            if held.leases.get(key).is_some_and(|(has, _)| *has == holder) {
+                held.leases.remove(key);
+            }
+            Ok(())
+        })
+    }
+
+    /// Nobody else can write.
+    fn generation(&self) -> Option<u64> {
+        Some(0)
     }
 
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
@@ -221,11 +243,12 @@ fn places(body: BodyId, chunks: u32) -> impl Iterator<Item = Place> + Clone {
 struct Held {
     items: LruCache<Place, Item>,
     bytes: usize,
+    leases: HashMap<Key, (Holder, Timestamp)>,
 }
 
 impl Default for Held {
     fn default() -> Self {
-        Self { items: LruCache::new_unbounded(), bytes: 0 }
+        Self { items: LruCache::new_unbounded(), bytes: 0, leases: HashMap::new() }
     }
 }
 
@@ -260,13 +283,45 @@ impl Held {
         of.chunks().filter(|place| self.remove(place).is_some()).count() as u64
     }
 
-    /// Takes the least recently used item; a record takes its chunks along.
-    fn evict(&mut self) {
-        let Some((_, item)) = self.items.remove_lru() else {
-            return;
-        };
+    /// Takes the least recently used item; a record takes its chunks along. `None`: nothing is left.
+    fn evict(&mut self) -> Option<Swept> {
+        let (_, item) = self.items.remove_lru()?;
         self.bytes -= item.weight();
-        self.remove_chunks(&item);
+        let chunks = self.remove_chunks(&item);
+        Some(match item {
+            Item::Record(_) => Swept { records: 1, chunks },
+            Item::Chunk { .. } => Swept { records: 0, chunks: 1 },
+        })
+    }
+
+    fn trim(&mut self, most: usize, now: Timestamp) -> Swept {
+        let mut trimmed = if self.bytes > most { self.expire(most, now) } else { Swept::default() };
+        while self.bytes > most
+            && let Some(evicted) = self.evict()
+        {
+            trimmed += evicted;
+        }
+        trimmed
+    }
+
+    /// Takes expired records while more than `most` bytes are held.
+    fn expire(&mut self, most: usize, now: Timestamp) -> Swept {
+        let mut swept = Swept::default();
+        for (key, record) in self.records_after(None) {
+            if record.expires < now && self.bytes > most {
+                swept += Swept { records: 1, chunks: self.remove_with_chunks(&key).unwrap_or(0) };
+            }
+        }
+        swept
+    }
+
+    fn lease(&mut self, key: Key, holder: Holder, until: Timestamp, now: Timestamp) -> bool {
+        self.leases.retain(|_, (_, until)| *until > now);
+        let (has, end) = self.leases.entry(key).or_insert((holder, until));
+        if *has == holder {
+            *end = lease_end(until, now);
+        }
+        *has == holder
     }
 
     fn records_after(&self, after: Option<Key>) -> Vec<(Key, OwnedRecord)> {
@@ -278,16 +333,8 @@ impl Held {
     }
 
     fn sweep(&mut self, now: Timestamp) -> Swept {
-        let mut swept = Swept::default();
-        let mut named = HashSet::new();
-        for (key, record) in self.records_after(None) {
-            if record.expires < now {
-                swept.records += 1;
-                swept.chunks += self.remove_with_chunks(&key).unwrap_or(0);
-            } else {
-                named.extend(record.body);
-            }
-        }
+        let mut swept = self.expire(0, now);
+        let named: HashSet<_> = self.items.iter().filter_map(|(_, item)| item.body()).collect();
         let old = now.minus(ORPHAN_AGE);
         let orphan = |(place, item): (&Place, &Item)| match (place, item) {
             (Place::Chunk(body, _), Item::Chunk { written, .. })

@@ -4,6 +4,7 @@
 //! [`Sqlite`] is the default, [`Memory`] the one that forgets. Every store passes the checks of `suite`.
 
 mod memory;
+mod recent;
 mod shared;
 pub mod sqlite;
 #[cfg(any(test, feature = "store-suite"))]
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use std::fmt::Debug;
+use std::ops::AddAssign;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -34,6 +36,31 @@ pub type OnChunk<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
 /// How old a chunk that no record names must be before [`Store::sweep`] takes it (docs/format.md §7).
 pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// The longest that a [lease](Store::lease) lasts: what a store says of a later end is not believed.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
+
+/// Who takes a [lease](Store::lease): 16 random bytes, told apart from every other holder in every process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Holder([u8; 16]);
+
+impl Holder {
+    /// One that is like no other.
+    ///
+    /// # Errors
+    /// When the operating system yields no random bytes.
+    pub fn generate() -> Result<Self, Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(no_random)?;
+        Ok(Self(bytes))
+    }
+
+    /// The bytes that a store keeps.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
 
 /// What lies under a key, lent. Only `sealed` is ever trusted; whoever opens it compares the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,13 +129,20 @@ pub struct Row<'a> {
     pub record: Result<Record<'a>, Error>,
 }
 
-/// What a [`sweep`](Store::sweep) took away.
+/// What a [`sweep`](Store::sweep) or a [`trim`](Store::trim) took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Records that had expired.
+    /// Records.
     pub records: u64,
     /// Chunks that belonged to them, or to nothing.
     pub chunks: u64,
+}
+
+impl AddAssign for Swept {
+    fn add_assign(&mut self, more: Self) {
+        self.records += more.records;
+        self.chunks += more.chunks;
+    }
 }
 
 /// How much a store holds.
@@ -152,6 +186,25 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Takes away the records that expired before `now`, and the chunks older than [`ORPHAN_AGE`] that no record names.
     fn sweep(&self, now: Timestamp) -> Fut<'_, Swept>;
 
+    /// Takes records away until the store holds no more than `most` bytes: expired ones first, then old ones that were not read lately.
+    /// Nothing is taken from a store that holds less; no error where even an empty store holds more.
+    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept>;
+
+    /// Takes the lease on `key` for `holder`, or prolongs it, until `until` and no longer than [`LONGEST_LEASE`]. `false`: somebody else
+    /// has it. Of several processes that miss the same response, the one that has the lease sends the request.
+    ///
+    /// A lease is advice among those who ask for it, and ends by itself: nothing waits for it, and no write needs it.
+    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool>;
+
+    /// Gives the lease on `key` back, where `holder` has it.
+    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()>;
+
+    /// A number that differs from an earlier one when somebody else may have written meanwhile, so that copies of what the store held
+    /// then can be used while it stays the same. `None`: there is no telling right now. Costs next to nothing.
+    ///
+    /// Somebody else is whoever does not write through this value: two that keep copies of one store need a value each.
+    fn generation(&self) -> Option<u64>;
+
     /// Stores chunk `index` of `body`. It belongs to nothing until a record that names `body` is put.
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()>;
 
@@ -178,6 +231,15 @@ pub trait Store: Debug + Send + Sync + 'static {
 fn unstaged() -> Error {
     Error::store(Trouble::Failed, "the chunks of a body were taken away before its record was written")
         .with_hint("fetch the response again")
+}
+
+fn no_random(error: getrandom::Error) -> Error {
+    Error::store(Trouble::Failed, "the system yields no random bytes").with_source(error)
+}
+
+/// When a lease until `until` ends, if it is believed.
+fn lease_end(until: Timestamp, now: Timestamp) -> Timestamp {
+    until.min(now.plus(LONGEST_LEASE))
 }
 
 /// Conveniences that every [`Store`] has.

@@ -1,6 +1,6 @@
 //! A store behind an `Arc` is that store: for several caches over one, and for a kind that is chosen at run time.
 
-use super::{Fut, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
+use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use std::sync::Arc;
@@ -32,6 +32,22 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn sweep(&self, now: Timestamp) -> Fut<'_, Swept> {
         (**self).sweep(now)
+    }
+
+    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
+        (**self).trim(most, now)
+    }
+
+    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+        (**self).lease(key, holder, until, now)
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+        (**self).release(key, holder)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        (**self).generation()
     }
 
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {

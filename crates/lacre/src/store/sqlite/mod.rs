@@ -7,13 +7,14 @@ mod rows;
 mod schema;
 mod statements;
 
-use super::{Fut, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
+use super::recent::Recent;
+use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
 use crate::events::{Observer, Tracing};
 use crate::{Error, Trouble};
 use fault::Faulty;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
-use open::Place;
+use open::{Access, Place};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use schema::Identity;
 use std::fmt;
@@ -27,8 +28,9 @@ pub struct Sqlite {
     id: StoreId,
     place: Place,
     options: Options,
-    /// Writes queue here rather than at the file's lock; `None`: the store is read-only.
-    writer: Option<Mutex<Connection>>,
+    /// Writes queue here rather than at the file's lock.
+    main: Mutex<Connection>,
+    recent: Recent,
     idle: Mutex<Vec<Connection>>,
     /// When a full store was last searched for orphans in vain, in milliseconds since 1970.
     no_orphans_at: AtomicI64,
@@ -58,7 +60,7 @@ impl Default for Options {
 
 impl Options {
     /// Bytes that the file may hold, 1 GiB by default. A write beyond makes room by taking away old records, by
-    /// preference expired ones: the oldest of a random sample each time.
+    /// preference expired ones: the oldest of a random sample each time, those spared that were read since the last time.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
@@ -148,9 +150,11 @@ impl Sqlite {
     }
 
     fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
-        let writer = self.writer.as_ref().ok_or_else(fault::read_only)?;
+        if self.place.access != Access::ReadWrite {
+            return Err(fault::read_only());
+        }
         // A panic rolled its transaction back; the connection is as good as before.
-        work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.main.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
@@ -173,24 +177,67 @@ impl Sqlite {
         self.write(|transaction| {
             let done = work(transaction)?;
             let most = self.options.max_bytes;
-            while statements::used_bytes(transaction)? > most && self.drops_orphans(transaction, now)? {}
-            statements::make_room(transaction, most, kept, now)?;
+            self.make_room(transaction, most, kept, now, usize::MAX)?;
+            if statements::used_bytes(transaction)? > most {
+                return Err(Error::store(Trouble::Full, "the record does not fit into the store")
+                    .with_hint("allow the store more bytes, or sweep it"));
+            }
             Ok(done)
         })
     }
 
-    /// Takes some orphans away, which only a process that was killed leaves behind; `false`: there are none, and they are not searched
-    /// for again before [`PAUSE`] has passed, since that means looking at every row.
-    fn drops_orphans(&self, transaction: &Transaction<'_>, now: Timestamp) -> Result<bool, Error> {
+    /// Takes orphans and then up to `limit` old records away until the file holds no more than `most` bytes. What lies under `kept` stays.
+    fn make_room(
+        &self,
+        transaction: &Transaction<'_>,
+        most: u64,
+        kept: Option<&Key>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        let is_full = || Ok::<_, Error>(statements::used_bytes(transaction)? > most);
+        while is_full()? {
+            let orphans = self.drop_orphans(transaction, now)?;
+            swept.chunks += orphans;
+            if orphans == 0 {
+                break;
+            }
+        }
+        for _ in 0..limit {
+            let victim = if is_full()? { self.victim(transaction, kept, now)? } else { None };
+            let Some(victim) = victim else { break };
+            let chunks = statements::delete(transaction, victim)?.unwrap_or(0);
+            swept += Swept { records: 1, chunks };
+        }
+        Ok(swept)
+    }
+
+    /// The record that the store can best do without: of a random sample an expired one, or else the oldest that was not read since it
+    /// was spared for that the last time.
+    fn victim(
+        &self,
+        transaction: &Transaction<'_>,
+        kept: Option<&Key>,
+        now: Timestamp,
+    ) -> Result<Option<i64>, Error> {
+        let sample = statements::sample(transaction, kept, now)?;
+        let victim = sample.iter().find(|old| old.expired || !self.recent.unmark(&rows::key_of(old.id)));
+        Ok(victim.or(sample.first()).map(|old| old.id))
+    }
+
+    /// Takes some orphans away, which only a process that was killed leaves behind. Where there are none, they are not searched for again
+    /// before [`PAUSE`] has passed, since that means looking at every row.
+    fn drop_orphans(&self, transaction: &Transaction<'_>, now: Timestamp) -> Result<u64, Error> {
         let searched = Timestamp::from_millis(self.no_orphans_at.load(Ordering::Relaxed));
         if now < searched.plus(PAUSE) && now >= searched {
-            return Ok(false);
+            return Ok(0);
         }
-        let some = statements::delete_orphans(transaction, now, FEW)? > 0;
-        if !some {
+        let some = statements::delete_orphans(transaction, now, FEW)?;
+        if some == 0 {
             self.no_orphans_at.store(now.as_millis(), Ordering::Relaxed);
         }
-        Ok(some)
+        Ok(some as u64)
     }
 
     /// Brings everything from the log into the file and empties the log: what was removed is then in neither.
@@ -207,6 +254,7 @@ impl Sqlite {
 
     fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
         let mut swept = Swept::default();
+        self.write(|transaction| statements::delete_leases(transaction, now, BATCH))?;
         let mut from = Some(i64::MIN);
         while let Some(id) = from {
             from = self.write(|transaction| {
@@ -227,8 +275,21 @@ impl Sqlite {
         }
     }
 
+    fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
+        let mut trimmed = Swept::default();
+        while self.read(statements::used_bytes)? > most {
+            let batch = self.write(|transaction| self.make_room(transaction, most, None, now, BATCH))?;
+            if batch == Swept::default() {
+                break;
+            }
+            trimmed += batch;
+        }
+        Ok(trimmed)
+    }
+
     fn clear_now(&self) -> Result<(), Error> {
-        self.write(|transaction| transaction.execute_batch("DELETE FROM slot; DELETE FROM chunk").or_fail())?;
+        const CLEAR: &str = "DELETE FROM slot; DELETE FROM chunk; DELETE FROM lease";
+        self.write(|transaction| transaction.execute_batch(CLEAR).or_fail())?;
         self.with_writer(|connection| connection.execute_batch("VACUUM").or_fail())?;
         self.checkpoint()
     }
@@ -240,7 +301,13 @@ impl Store for Sqlite {
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
-        Box::pin(async move { self.read(|connection| statements::lend_record(connection, key, visit)) })
+        Box::pin(async move {
+            let found = self.read(|connection| statements::lend_record(connection, key, visit))?;
+            if found {
+                self.recent.mark(key);
+            }
+            Ok(found)
+        })
     }
 
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()> {
@@ -275,6 +342,27 @@ impl Store for Sqlite {
         Box::pin(async move { self.sweep_now(now) })
     }
 
+    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
+        Box::pin(async move { self.trim_now(most, now) })
+    }
+
+    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+        Box::pin(async move {
+            // Those who wait for somebody else ask often, and take no lock for it.
+            let free = self.read(|connection| statements::may_lease(connection, key, holder, now))?;
+            Ok(free && self.write(|transaction| statements::lease(transaction, key, holder, until, now))?)
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+        Box::pin(async move { self.write(|transaction| statements::release(transaction, key, holder)) })
+    }
+
+    /// While a write of this store is under way, there is no telling.
+    fn generation(&self) -> Option<u64> {
+        statements::data_version(&*self.main.try_lock().ok()?).ok()
+    }
+
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
         Box::pin(async move {
             self.add(None, now, |transaction| statements::insert_chunk(transaction, body, index, sealed, now))
@@ -304,14 +392,16 @@ impl Store for Sqlite {
     fn inspect(&self) -> Fut<'_, Vec<String>> {
         Box::pin(async move {
             self.read(|connection| match schema::identify(connection)? {
-                Identity::Ours { foreign } => Ok(foreign),
+                Identity::Ours { foreign, .. } => Ok(foreign),
                 Identity::Fresh => Err(fault::unusable("the store was emptied of its tables")),
             })
         })
     }
 
     fn close(&self) -> Fut<'_, ()> {
-        Box::pin(async move { if self.writer.is_some() { self.checkpoint() } else { Ok(()) } })
+        Box::pin(
+            async move { if self.place.access == Access::ReadWrite { self.checkpoint() } else { Ok(()) } },
+        )
     }
 }
 

@@ -5,6 +5,7 @@ use super::schema::{self, Identity};
 use super::{Options, Sqlite};
 use crate::clock::{Clock, SystemClock};
 use crate::files::{self, Made};
+use crate::store::recent::Recent;
 use crate::{Error, ErrorKind, Event, Trouble, config};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
@@ -58,12 +59,12 @@ struct Started {
 
 impl Started {
     fn finish(self, place: Place, options: Options) -> Sqlite {
-        let writer = (place.access == Access::ReadWrite).then(|| Mutex::new(self.first));
         Sqlite {
             id: self.id,
             place,
             options,
-            writer,
+            main: Mutex::new(self.first),
+            recent: Recent::new(),
             idle: Mutex::default(),
             no_orphans_at: AtomicI64::new(i64::MIN),
         }
@@ -76,13 +77,13 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
     let identity = schema::identify(&first)?;
     if place.access == Access::ReadWrite {
         use_write_ahead_log(&first)?;
-        if let Identity::Fresh = identity {
-            schema::create(&mut first)?;
+        if identity.is_older() {
+            schema::update(&mut first)?;
         }
     }
     match schema::identify(&first)? {
         Identity::Fresh => Err(fault::read_only()),
-        Identity::Ours { foreign } => {
+        Identity::Ours { foreign, .. } => {
             for finding in &foreign {
                 options.observer.notice(Event::Foreign { finding });
             }

@@ -7,21 +7,35 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// `LACR`.
 const APPLICATION_ID: i32 = 0x4C41_4352;
-const USER_VERSION: i32 = 1;
+const USER_VERSION: i32 = 2;
+
+struct Table {
+    name: &'static str,
+    /// The version of the format that brought it.
+    since: i32,
+    sql: &'static str,
+}
 
 /// Our tables, with the exact text of the format: a table of another text may carry checks, defaults or generated columns.
-const TABLES: [(&str, &str); 3] = [
-    ("meta", "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)"),
-    (
-        "slot",
-        "CREATE TABLE slot (id INTEGER PRIMARY KEY, key BLOB NOT NULL, body BLOB NOT NULL, chunks INTEGER NOT NULL, \
-         expires INTEGER NOT NULL, written INTEGER NOT NULL, sealed BLOB NOT NULL)",
-    ),
-    (
-        "chunk",
-        "CREATE TABLE chunk (id INTEGER PRIMARY KEY, body BLOB NOT NULL, n INTEGER NOT NULL, written INTEGER NOT NULL, \
-         sealed BLOB NOT NULL)",
-    ),
+const TABLES: [Table; 4] = [
+    Table { name: "meta", since: 1, sql: "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)" },
+    Table {
+        name: "slot",
+        since: 1,
+        sql: "CREATE TABLE slot (id INTEGER PRIMARY KEY, key BLOB NOT NULL, body BLOB NOT NULL, chunks INTEGER NOT NULL, \
+              expires INTEGER NOT NULL, written INTEGER NOT NULL, sealed BLOB NOT NULL)",
+    },
+    Table {
+        name: "chunk",
+        since: 1,
+        sql: "CREATE TABLE chunk (id INTEGER PRIMARY KEY, body BLOB NOT NULL, n INTEGER NOT NULL, written INTEGER NOT NULL, \
+              sealed BLOB NOT NULL)",
+    },
+    Table {
+        name: "lease",
+        since: 2,
+        sql: "CREATE TABLE lease (id INTEGER PRIMARY KEY, holder BLOB NOT NULL, until INTEGER NOT NULL)",
+    },
 ];
 
 /// The index that SQLite makes for the primary key of `meta`.
@@ -31,8 +45,8 @@ const AUTOMATIC_INDEX: &str = "sqlite_autoindex_meta_1";
 pub(super) enum Identity {
     /// An empty database.
     Fresh,
-    /// One of our stores, and what it holds that lacre did not put there: a line each.
-    Ours { foreign: Vec<String> },
+    /// One of our stores, in which version of the format, and what it holds that lacre did not put there: a line each.
+    Ours { version: i32, foreign: Vec<String> },
 }
 
 /// Looks at a database without changing it. Fails when it is not ours, from a newer version, or altered.
@@ -53,10 +67,13 @@ pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
         )
         .with_hint("use the newer lacre that made it, or choose another store"));
     }
-    if version < USER_VERSION {
+    // A table from a later version shows that the number was lowered.
+    let early =
+        |table: &Table| table.since > version && objects.iter().any(|object| object.name == table.name);
+    if version < 1 || TABLES.iter().any(early) {
         return Err(fault::unusable("the store's format version was altered"));
     }
-    for (name, sql) in TABLES {
+    for Table { name, sql, .. } in TABLES.iter().filter(|table| table.since <= version) {
         if !objects.iter().any(|object| object.is_table(name, sql)) {
             return Err(fault::unusable(format!("the store's table `{name}` is missing or altered")));
         }
@@ -66,25 +83,36 @@ pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
     if foreign.clone().any(|object| object.kind == "index" && is_our_table(&object.table)) {
         return Err(fault::unusable("an index was added to one of the store's tables"));
     }
-    Ok(Identity::Ours { foreign: foreign.map(Object::describe).collect() })
+    Ok(Identity::Ours { version, foreign: foreign.map(Object::describe).collect() })
 }
 
-/// Turns an empty database into a store; does nothing when another process was faster.
-pub(super) fn create(connection: &mut Connection) -> Result<(), Error> {
+/// Turns an empty database into a store, and one of an earlier version into one of ours: all of it, or nothing.
+pub(super) fn update(connection: &mut Connection) -> Result<(), Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_fail()?;
-    if let Identity::Ours { .. } = identify(&transaction)? {
-        return Ok(());
+    // Another process may have been faster.
+    let there = match identify(&transaction)? {
+        Identity::Fresh => 0,
+        Identity::Ours { version, .. } => version,
+    };
+    for table in TABLES.iter().filter(|table| table.since > there) {
+        transaction.execute_batch(table.sql).or_fail()?;
     }
-    for (_, sql) in TABLES {
-        transaction.execute_batch(sql).or_fail()?;
+    if there == 0 {
+        let id = StoreId::generate()?;
+        transaction
+            .execute("INSERT INTO meta (name, value) VALUES ('store_id', ?1)", [id.as_bytes()])
+            .or_fail()?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).or_fail()?;
     }
-    let id = StoreId::generate()?;
-    transaction
-        .execute("INSERT INTO meta (name, value) VALUES ('store_id', ?1)", [id.as_bytes()])
-        .or_fail()?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID).or_fail()?;
     transaction.pragma_update(None, "user_version", USER_VERSION).or_fail()?;
     transaction.commit().or_fail()
+}
+
+impl Identity {
+    /// Whether [`update`] has something to do.
+    pub(super) fn is_older(&self) -> bool {
+        !matches!(self, Self::Ours { version: USER_VERSION, .. })
+    }
 }
 
 /// The id made with the store.
@@ -132,7 +160,7 @@ impl Object {
 }
 
 fn is_our_table(name: &str) -> bool {
-    TABLES.iter().any(|(ours, _)| *ours == name)
+    TABLES.iter().any(|table| table.name == name)
 }
 
 fn objects(connection: &Connection) -> Result<Vec<Object>, Error> {

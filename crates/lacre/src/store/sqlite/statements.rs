@@ -4,8 +4,10 @@
 use super::fault::{self, Faulty, broken};
 use super::open::LONGEST;
 use super::rows;
-use crate::store::{ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, unstaged};
-use crate::{Error, Trouble};
+use crate::Error;
+use crate::store::{
+    Holder, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, lease_end, no_random, unstaged,
+};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
@@ -199,45 +201,84 @@ pub(super) fn delete_orphans(
     execute(transaction, DELETE, params![now.minus(ORPHAN_AGE).as_millis(), count(limit)])
 }
 
-/// Takes old records away until the file holds no more than `most` bytes. What lies under `kept` stays.
-pub(super) fn make_room(
-    transaction: &Transaction<'_>,
-    most: u64,
-    kept: Option<&Key>,
-    now: Timestamp,
-) -> Result<(), Error> {
-    while used_bytes(transaction)? > most {
-        let victim = old_record(transaction, kept, now)?.ok_or_else(|| {
-            Error::store(Trouble::Full, "the record does not fit into the store")
-                .with_hint("allow the store more bytes, or sweep it")
-        })?;
-        delete(transaction, victim)?;
-    }
-    Ok(())
-}
-
 pub(super) fn usage(connection: &Connection) -> Result<Usage, Error> {
     let records = number(connection, "SELECT count(*) FROM slot", [])?;
     Ok(Usage { records, bytes: used_bytes(connection)? })
 }
 
-/// The oldest of a few records picked at random, an expired one before all others. Row numbers are digests, so a run of
-/// neighbours is a fair sample, and no index has to be kept up to date for it.
-fn old_record(connection: &Connection, kept: Option<&Key>, now: Timestamp) -> Result<Option<i64>, Error> {
-    const OLDEST: &str = "SELECT id FROM (SELECT id, iif(typeof(expires) = 'integer', expires, 0) AS expires, \
-                          iif(typeof(written) = 'integer', written, 0) AS written \
-                          FROM slot WHERE id >= ?1 AND id IS NOT ?2 ORDER BY id LIMIT 16) \
-                          ORDER BY expires >= ?3, written LIMIT 1";
-    let random = getrandom::u64().map_err(|error| {
-        Error::store(Trouble::Failed, "the system yields no random bytes").with_source(error)
-    })?;
-    let kept = kept.map(rows::row_id);
-    for from in [random.cast_signed(), i64::MIN] {
-        if let [oldest] = ids(connection, OLDEST, params![from, kept, now.as_millis()])?[..] {
-            return Ok(Some(oldest));
-        }
+/// A row that may have to make room.
+pub(super) struct Old {
+    pub(super) id: i64,
+    pub(super) expired: bool,
+}
+
+/// A few rows picked at random, expired ones first, then by age. Row numbers are digests, so a run of neighbours is a fair sample, and
+/// no index has to be kept up to date for it.
+pub(super) fn sample(connection: &Connection, kept: Option<&Key>, now: Timestamp) -> Result<Vec<Old>, Error> {
+    const SAMPLE: &str = "SELECT id, expires < ?3 AS expired FROM (\
+                          SELECT id, iif(typeof(expires) = 'integer', expires, 0) AS expires, \
+                          iif(typeof(written) = 'integer', written, 0) AS written FROM (\
+                          SELECT * FROM (SELECT id, expires, written FROM slot WHERE id >= ?1 ORDER BY id LIMIT 16) UNION ALL \
+                          SELECT * FROM (SELECT id, expires, written FROM slot WHERE id < ?1 ORDER BY id LIMIT 16)) \
+                          WHERE id IS NOT ?2 LIMIT 16) ORDER BY expired DESC, written";
+    let random = getrandom::u64().map_err(no_random)?.cast_signed();
+    let mut statement = connection.prepare_cached(SAMPLE).or_fail()?;
+    let rows = statement.query_map(params![random, kept.map(rows::row_id), now.as_millis()], |row| {
+        Ok(Old { id: row.get(0)?, expired: row.get(1)? })
+    });
+    rows.or_fail()?.collect::<Result<_, _>>().or_fail()
+}
+
+/// Whether `holder` has the lease on `key`, or nobody.
+pub(super) fn may_lease(
+    connection: &Connection,
+    key: &Key,
+    holder: Holder,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    const TAKEN: &str = "SELECT count(*) FROM lease WHERE id = ?1 AND holder != ?2 AND typeof(until) = 'integer' \
+                         AND until > ?3 AND until <= ?4";
+    let last = lease_end(Timestamp::MAX, now).as_millis();
+    let values = params![rows::row_id(key), holder.as_bytes(), now.as_millis(), last];
+    Ok(number(connection, TAKEN, values)? == 0)
+}
+
+/// Writes the lease down, unless somebody else has it.
+pub(super) fn lease(
+    transaction: &Transaction<'_>,
+    key: &Key,
+    holder: Holder,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    const LEASE: &str = "INSERT OR REPLACE INTO lease (id, holder, until) VALUES (?1, ?2, ?3)";
+    if !may_lease(transaction, key, holder, now)? {
+        return Ok(false);
     }
-    Ok(None)
+    let values = params![rows::row_id(key), holder.as_bytes(), lease_end(until, now).as_millis()];
+    must_be_one(execute(transaction, LEASE, values)?).map(|()| true)
+}
+
+pub(super) fn release(transaction: &Transaction<'_>, key: &Key, holder: Holder) -> Result<(), Error> {
+    const RELEASE: &str = "DELETE FROM lease WHERE id = ?1 AND holder = ?2";
+    execute(transaction, RELEASE, params![rows::row_id(key), holder.as_bytes()]).map(drop)
+}
+
+/// Takes up to `limit` leases away that have ended.
+pub(super) fn delete_leases(
+    transaction: &Transaction<'_>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<(), Error> {
+    const DELETE: &str = "DELETE FROM lease WHERE id IN (\
+                          SELECT id FROM lease WHERE typeof(until) != 'integer' OR until <= ?1 OR until > ?2 LIMIT ?3)";
+    let last = lease_end(Timestamp::MAX, now).as_millis();
+    execute(transaction, DELETE, params![now.as_millis(), last, count(limit)]).map(drop)
+}
+
+/// A number that changes when another connection has written.
+pub(super) fn data_version(connection: &Connection) -> Result<u64, Error> {
+    number(connection, "PRAGMA data_version", [])
 }
 
 /// Bytes of the pages that hold something.

@@ -90,6 +90,54 @@ fn a_store_keeps_its_id_and_records_when_opened_again() {
     assert_eq!(sealed(&store, 1).unwrap(), b"kept");
 }
 
+/// A store as version 1 of the format had it: without leases.
+fn make_older(file: &Path) {
+    plant(file, "DROP TABLE lease; PRAGMA user_version = 1");
+}
+
+#[test]
+fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
+    let (_root, file) = stored(3);
+    let id = Sqlite::open(&file).unwrap().id();
+    make_older(&file);
+    let reading = Sqlite::options().read_only().open(&file).unwrap();
+    assert_eq!(sealed(&reading, 2).unwrap(), [2; 100]);
+    let store = Sqlite::open(&file).unwrap();
+    assert_eq!((store.id(), sealed(&store, 2).unwrap()), (id, vec![2; 100]));
+    let until = NOW.plus(Duration::from_secs(1));
+    assert!(wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap());
+    assert_eq!(wait(store.inspect()).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn the_generation_changes_when_somebody_else_writes_and_only_then() {
+    let (_root, file) = stored(1);
+    let (store, other) = (Sqlite::open(&file).unwrap(), Sqlite::open(&file).unwrap());
+    let reading = Sqlite::options().read_only().open(&file).unwrap();
+    let generations = || [store.generation().unwrap(), reading.generation().unwrap()];
+    let before = generations();
+    wait(store.put(&key(1), record(b"own"))).unwrap();
+    assert_eq!(store.generation().unwrap(), before[0]);
+    let before = generations();
+    wait(other.put(&key(1), record(b"of another"))).unwrap();
+    let after = generations();
+    assert!(before[0] != after[0] && before[1] != after[1]);
+    assert_eq!(generations(), after);
+    let during = store.write(|_| Ok(store.generation())).unwrap();
+    assert_eq!(during, None);
+}
+
+#[test]
+fn a_planted_lease_holds_nobody_up() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    for until in ["9223372036854775807", "'later'", "x'00'"] {
+        plant(&file, &format!("INSERT OR REPLACE INTO lease VALUES (72340172838076673, x'00', {until})"));
+        let until = NOW.plus(Duration::from_secs(1));
+        assert!(wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap());
+    }
+}
+
 #[test]
 fn planted_triggers_are_inert_and_reported() {
     let (_root, file) = stored(1);
@@ -148,6 +196,8 @@ fn a_table_of_ours_that_was_altered_is_refused() {
         "UPDATE meta SET value = 'sixteen letters!'",
         "UPDATE meta SET value = x'00'",
         "PRAGMA user_version = 0",
+        "PRAGMA user_version = 1",
+        "DROP TABLE lease",
     ] {
         let (_root, file) = stored(1);
         plant(&file, sql);
@@ -166,7 +216,7 @@ fn garbage_foreign_newer_and_damaged_files_are_each_refused_and_left_as_they_are
     let (_root2, foreign) = place();
     plant(&foreign, "CREATE TABLE responses (key, value); INSERT INTO responses VALUES (1, 2)");
     let (_root3, newer) = stored(1);
-    plant(&newer, "PRAGMA user_version = 2");
+    plant(&newer, "PRAGMA user_version = 3");
     let (_root4, damaged) = stored(1);
     let mut bytes = fs::read(&damaged).unwrap();
     bytes[100..108].fill(0xFF);

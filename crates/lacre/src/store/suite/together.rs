@@ -1,0 +1,109 @@
+//! Several at once: threads, leases, and what one can tell of another's writes.
+
+use super::*;
+
+pub(super) fn writers_in_threads_lose_nothing(store: &dyn Store) {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for n in 0..50 {
+                    let n = thread * 1000 + n;
+                    put(store, n, record(&n.to_be_bytes()));
+                    assert_eq!(sealed(store, n).unwrap(), n.to_be_bytes().as_slice());
+                }
+            });
+        }
+    });
+    for thread in 0..4_u32 {
+        for n in 0..50 {
+            let n = thread * 1000 + n;
+            assert_eq!(sealed(store, n).unwrap(), n.to_be_bytes().as_slice());
+        }
+    }
+    assert_eq!(wait(store.usage()).unwrap().records, 200);
+}
+
+pub(super) fn touches_never_bring_a_body_back(store: &dyn Store) {
+    for round in 0..20 {
+        put(store, 1, Record { body: Some(body(1)), ..record(b"old") });
+        std::thread::scope(|scope| {
+            scope.spawn(|| put(store, 1, Record { body: Some(body(2)), ..record(b"new") }));
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let touched = Record { body: Some(body(1)), ..record(b"old, touched") };
+                    wait(store.touch(&key(1), Some(body(1)), touched)).unwrap();
+                });
+            }
+        });
+        assert_eq!(sealed(store, 1).unwrap(), "new", "round {round}");
+    }
+}
+
+pub(super) fn a_closed_store_can_be_used_again(store: &dyn Store) {
+    put(store, 1, record(b"before"));
+    wait(store.close()).unwrap();
+    assert_eq!(sealed(store, 1).unwrap(), "before");
+    put(store, 1, record(b"after"));
+    assert_eq!(sealed(store, 1).unwrap(), "after");
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn lease(store: &dyn Store, n: u32, holder: Holder, now: Timestamp) -> bool {
+    wait(store.lease(&key(n), holder, now.plus(MINUTE), now)).unwrap()
+}
+
+fn holders<const N: usize>() -> [Holder; N] {
+    std::array::from_fn(|_| Holder::generate().unwrap())
+}
+
+pub(super) fn a_lease_has_one_holder_until_it_ends(store: &dyn Store) {
+    let [one, other] = holders();
+    let end = NOW.plus(MINUTE);
+    assert!(lease(store, 1, one, NOW));
+    assert!(!lease(store, 1, other, NOW));
+    assert!(lease(store, 2, other, NOW), "of another key");
+    assert!(!lease(store, 1, other, end.minus(Duration::from_millis(1))));
+    assert!(lease(store, 1, other, end));
+    assert!(!lease(store, 1, one, end));
+    assert!(lease(store, 1, other, end.plus(MINUTE / 2)), "prolonged");
+    assert!(!lease(store, 1, one, end.plus(MINUTE)));
+    assert!(lease(store, 1, one, end.plus(MINUTE * 2)));
+}
+
+pub(super) fn a_lease_is_given_back_by_its_holder_only(store: &dyn Store) {
+    let [one, other] = holders();
+    let release = |holder| wait(store.release(&key(1), holder)).unwrap();
+    release(one);
+    assert!(lease(store, 1, one, NOW));
+    release(other);
+    assert!(!lease(store, 1, other, NOW));
+    release(one);
+    assert!(lease(store, 1, other, NOW));
+}
+
+pub(super) fn no_lease_lasts_for_ever(store: &dyn Store) {
+    let [one, other] = holders();
+    assert!(wait(store.lease(&key(1), one, Timestamp::MAX, NOW)).unwrap());
+    assert!(!lease(store, 1, other, NOW.plus(LONGEST_LEASE).minus(Duration::from_millis(1))));
+    assert!(lease(store, 1, other, NOW.plus(LONGEST_LEASE)));
+}
+
+pub(super) fn of_many_who_want_a_lease_one_gets_it(store: &dyn Store) {
+    for round in 0..10 {
+        let taken = std::thread::scope(|scope| {
+            let asking = holders::<4>().map(|holder| scope.spawn(move || lease(store, round, holder, NOW)));
+            asking.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(taken.iter().filter(|taken| **taken).count(), 1, "round {round}");
+    }
+}
+
+pub(super) fn reading_changes_no_generation(store: &dyn Store) {
+    put(store, 1, record(b"x"));
+    let before = store.generation();
+    fetch(store, 1).unwrap();
+    keys(store, 10);
+    wait(store.usage()).unwrap();
+    assert_eq!(store.generation(), before);
+}
