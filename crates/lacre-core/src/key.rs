@@ -2,7 +2,7 @@
 //!
 //! Secrets may be part of an identity, since only its keyed digest leaves this module. The digest is the caller's: no key lives here.
 
-use crate::policy::{MatchHeaders, Partition, Policy, QueryOrder};
+use crate::policy::{MatchHeaders, Partition, Policy, QueryOrder, Scope};
 use crate::redact::REDACTED;
 use crate::{RequestOptions, vary};
 use http::{HeaderMap, HeaderName, Method, Uri, header, request};
@@ -57,16 +57,26 @@ impl<F: Fn(&[u8]) -> [u8; 32] + Send + Sync> Digest for F {
 }
 
 /// Request headers that some servers let change which resource is meant. They tell requests apart whatever Vary says.
-const ROUTING: [&str; 8] = [
+const ROUTING: [&str; 12] = [
     "forwarded",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-scheme",
+    "x-host",
+    "x-http-host-override",
+    "x-original-host",
+    "x-original-path",
+    "x-original-uri",
     "x-original-url",
+    "x-override-url",
+    "x-rewrite-uri",
     "x-rewrite-url",
+    "x-url-scheme",
+    "front-end-https",
 ];
+
+/// And all that begin like this: host, port, prefix, proto, scheme …
+const ROUTING_PREFIX: &str = "x-forwarded-";
+
+/// Between users, the addresses that a request came through say who asks, not what for: every client has its own.
+const ROUTE: &str = "x-forwarded-for";
 
 /// Headers that say how a message travels or how caches treat it, not what is asked for; "match all headers" leaves them out.
 const NOT_MATCHED: [HeaderName; 12] = [
@@ -120,6 +130,9 @@ pub(crate) fn request_key(
     }
     if policy.partition == Partition::Credentials {
         identity.credentials(policy, uri, &request.headers);
+        if policy.key_fn.is_some() {
+            identity.secret_parameters(policy, uri, &request.headers, body);
+        }
     }
     if let Some(partition) = &options.partition {
         identity.field(tag::PARTITION, partition.as_bytes());
@@ -224,7 +237,7 @@ impl Identity {
             MatchHeaders::All => headers.keys().filter(|name| !NOT_MATCHED.contains(name)).collect(),
             MatchHeaders::Only(names) => names.iter().filter(|name| headers.contains_key(*name)).collect(),
         };
-        matched.extend(headers.keys().filter(|name| ROUTING.contains(&name.as_str())));
+        matched.extend(headers.keys().filter(|name| is_routing(policy, name)));
         matched.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         matched.dedup();
         for name in matched {
@@ -250,12 +263,44 @@ impl Identity {
             }
         }
     }
+
+    /// The credentials in query and body, where these are not part of the identity themselves.
+    fn secret_parameters(&mut self, policy: &Policy, uri: &Uri, headers: &HeaderMap, body: &[u8]) {
+        let query = policy.ignored.query(uri.query().unwrap_or_default());
+        self.secrets(":query", policy.redactor.secrets_of_query(&query));
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let body = policy.ignored.body(content_type, body);
+        self.secrets(":body", policy.redactor.secrets_of_body(content_type, &body));
+    }
+
+    fn secrets<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a [u8]>) {
+        let mut all = Vec::new();
+        values.for_each(|value| prefixed(&mut all, value));
+        if !all.is_empty() {
+            self.header(tag::CREDENTIAL, name, &all);
+        }
+    }
 }
 
 /// A header that tells on whose behalf a request is made: one of the usual, or one the user wants hidden but not ignored.
 fn is_credential(policy: &Policy, name: &HeaderName) -> bool {
     let name = name.as_str();
-    policy.redactor.is_credential(name) || (policy.redactor.matches(name) && !policy.ignored.matches(name))
+    policy.redactor.matches(name) && !policy.ignored.matches(name)
+}
+
+/// Whether a request is made on nobody's behalf: nothing in its identity keeps its answer from others.
+pub(crate) fn is_anonymous(policy: &Policy, request: &request::Parts, options: &RequestOptions) -> bool {
+    let query = policy.ignored.query(request.uri.query().unwrap_or_default());
+    options.partition.is_none()
+        && userinfo(&request.uri).is_none()
+        && !request.headers.keys().any(|name| is_credential(policy, name))
+        && policy.redactor.secrets_of_query(&query).next().is_none()
+}
+
+fn is_routing(policy: &Policy, name: &HeaderName) -> bool {
+    let name = name.as_str();
+    ROUTING.contains(&name)
+        || (name.starts_with(ROUTING_PREFIX) && (name != ROUTE || policy.scope == Scope::Private))
 }
 
 /// `scheme://host[:port]`, lower case, without userinfo and without the scheme's own port (RFC 9110 §4.2.3).
@@ -371,6 +416,23 @@ mod tests {
     }
 
     #[test]
+    fn ignoring_a_credential_parameter_does_not_merge_its_users() {
+        let policy = Policy::rfc9111().methods([Method::POST]).ignored_parameters(["api_key", "password"]);
+        let query = |value: &str| get(&format!("http://h/?api_key={value}"));
+        assert_ne!(key(&policy, query("a")), key(&policy, query("b")));
+        let form = |body: &'static str| {
+            Request::post("http://h/")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body)
+                .unwrap()
+        };
+        assert_ne!(key(&policy, form("password=a")), key(&policy, form("password=b")));
+        let shared = policy.danger_share_across_credentials();
+        assert_eq!(key(&shared, query("a")), key(&shared, query("b")));
+        assert_eq!(key(&shared, form("password=a")), key(&shared, form("password=b")));
+    }
+
+    #[test]
     fn a_header_that_is_redacted_but_not_ignored_tells_requests_apart() {
         let policy = Policy::rfc9111().redact(["X-Session"]);
         let of = |value| key(&policy, with("http://h/", "x-session", value));
@@ -388,5 +450,19 @@ mod tests {
         let policy = Policy::rfc9111().key_fn(|parts, _| parts.uri.path().to_owned());
         assert_eq!(key(&policy, get("http://a/x")), key(&policy, get("http://b/x")));
         assert_ne!(key(&policy, get("http://a/x")), key(&policy, with("http://a/x", "cookie", "s=1")));
+        assert_ne!(key(&policy, get("http://a/x?api_key=1")), key(&policy, get("http://a/x?api_key=2")));
+        assert_eq!(key(&policy, get("http://a/x?page=1")), key(&policy, get("http://a/x?page=2")));
+        let json =
+            |body| Request::post("http://a/x").header("content-type", "application/json").body(body).unwrap();
+        assert_ne!(key(&policy, json(r#"[{"token":"1"}]"#)), key(&policy, json(r#"[{"token":"2"}]"#)));
+        assert_eq!(key(&policy, json(r#"[{"page":"1"}]"#)), key(&policy, json(r#"[{"page":"2"}]"#)));
+    }
+
+    #[test]
+    fn between_users_the_addresses_of_clients_do_not_tell_requests_apart() {
+        let of = |policy: &Policy, value| key(policy, with("http://h/", "x-forwarded-for", value));
+        let (private, shared) = (Policy::rfc9111(), Policy::rfc9111().shared());
+        assert_ne!(of(&private, "127.0.0.1"), of(&private, "192.0.2.1"));
+        assert_eq!(of(&shared, "127.0.0.1"), of(&shared, "192.0.2.1"));
     }
 }

@@ -30,7 +30,7 @@
 //!
 //! Where to find a rule: what the user wishes is in `policy`, `options` and `ttl`; what a message says in `directives`, `targeted`,
 //! `date`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
-//! `key`; what is never stored in `redact`.
+//! `key`; what is never stored, or never readable, in `redact` and `secrecy`.
 
 mod date;
 mod directives;
@@ -43,6 +43,7 @@ mod policy;
 mod range;
 mod redact;
 mod rules;
+mod secrecy;
 mod slot;
 mod status;
 mod targeted;
@@ -59,8 +60,9 @@ pub use hit::Hit;
 pub use key::{Digest, Key};
 pub use options::{Mode, RequestOptions};
 pub use policy::{MatchHeaders, Origin, Policy, QueryOrder, Scope, Staleness};
-pub use redact::Redactor;
+pub use redact::{Redactor, Shape};
 pub use rules::{Freshness, Source, end_hop};
+pub use secrecy::Secrecy;
 pub use slot::{Entry, Pointer, Signpost, Slot, StoredBody};
 pub use status::{CacheStatus, Collapsed, Detail, Forward, Stored};
 pub use time::Timestamp;

@@ -1,6 +1,7 @@
 //! What the user wishes for a single request. It travels with the request, as an extension.
 
 use crate::Expire;
+use std::fmt;
 use std::time::Duration;
 
 /// Wishes for one request; put it into the request's extensions.
@@ -11,13 +12,26 @@ use std::time::Duration;
 /// let mut request = http::Request::get("https://example.com/").body(()).unwrap();
 /// request.extensions_mut().insert(RequestOptions::new().ttl(Duration::from_secs(60)).mode(Mode::Refresh));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct RequestOptions {
     pub(crate) ttl: Option<Expire>,
     pub(crate) mode: Mode,
     pub(crate) max_stale: Option<Duration>,
     pub(crate) tags: Vec<String>,
     pub(crate) partition: Option<String>,
+}
+
+/// Without the tags and the partition, which may name a person.
+impl fmt::Debug for RequestOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestOptions")
+            .field("ttl", &self.ttl)
+            .field("mode", &self.mode)
+            .field("max_stale", &self.max_stale)
+            .field("tags", &self.tags.len())
+            .field("partition", &self.partition.is_some())
+            .finish()
+    }
 }
 
 /// How one request uses the cache.

@@ -167,7 +167,7 @@ impl Policy {
             heuristic: Some(Heuristic { percent: 10, at_most: DAY }),
             match_headers: MatchHeaders::None,
             query_order: QueryOrder::Significant,
-            ignored: Redactor::none(),
+            ignored: Redactor::sparing_the_usual(),
             redactor: Redactor::default(),
             partition: Partition::Credentials,
             stale_if_error: Staleness::AsResponseSays,
@@ -270,7 +270,8 @@ impl Policy {
     }
 
     /// Parameters and headers whose values neither tell requests apart nor are stored: query, form and JSON parameters and header names,
-    /// case-insensitive. Names of credentials still partition the cache.
+    /// case-insensitive. The usual names of credentials still tell requests apart, unless they
+    /// [may share an answer](Self::danger_share_across_credentials).
     #[must_use]
     pub fn ignored_parameters<I: IntoIterator<Item = S>, S: AsRef<str>>(mut self, names: I) -> Self {
         for name in names {
@@ -293,6 +294,7 @@ impl Policy {
     #[must_use]
     pub fn danger_share_across_credentials(mut self) -> Self {
         self.partition = Partition::Shared;
+        self.ignored.spare_none();
         self
     }
 
@@ -345,8 +347,8 @@ impl Policy {
         self
     }
 
-    /// Your own identity of a request, from its head and body, instead of method, URL, body and matched headers. Credentials still
-    /// partition the cache, and what the function returns is digested before anything sees it.
+    /// Your own identity of a request, from its head and body, instead of method, URL, body and matched headers, `X-Forwarded-Host` and its
+    /// like among them. Credentials still partition the cache, and what the function returns is digested before anything sees it.
     #[must_use]
     pub fn key_fn(mut self, key: impl Fn(&request::Parts, &[u8]) -> String + Send + Sync + 'static) -> Self {
         self.key_fn = Some(Arc::new(key));

@@ -5,8 +5,14 @@
 
 mod json;
 mod multipart;
+mod names;
+mod shape;
+
+pub use shape::Shape;
+pub(crate) use shape::shapes;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use names::{folded, is_usual};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,21 +26,42 @@ pub(crate) const REDACTED: &str = "REDACTED";
 /// brackets or dots, such as `user[password]`, each part counts.
 #[derive(Clone, Debug)]
 pub struct Redactor {
-    usual: &'static [&'static str],
+    usual: Usual,
     added: Vec<Vec<u8>>,
+}
+
+/// What the usual names of secrets are to a redactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usual {
+    /// Secret; and so is what looks like a secret under any name.
+    Secret,
+    /// Nothing special.
+    Unknown,
+    /// Spared, even where they were added.
+    Spared,
 }
 
 impl Default for Redactor {
     /// The usual names of secrets.
     fn default() -> Self {
-        Self { usual: &USUAL, added: Vec::new() }
+        Self { usual: Usual::Secret, added: Vec::new() }
     }
 }
 
 impl Redactor {
     /// No name at all.
     pub fn none() -> Self {
-        Self { usual: &[], added: Vec::new() }
+        Self { usual: Usual::Unknown, added: Vec::new() }
+    }
+
+    /// No name at all, and never one of the usual.
+    pub(crate) fn sparing_the_usual() -> Self {
+        Self { usual: Usual::Spared, added: Vec::new() }
+    }
+
+    /// From now on, names that were added count, whichever they are.
+    pub(crate) fn spare_none(&mut self) {
+        self.usual = Usual::Unknown;
     }
 
     /// Adds a name.
@@ -49,10 +76,11 @@ impl Redactor {
 
     /// Whether `name` is one of the usual names, not one that was added: its value says who asks.
     pub fn is_credential(&self, name: &str) -> bool {
-        self.is_usual(name.as_bytes())
+        self.usual == Usual::Secret && is_usual(name.as_bytes())
     }
 
-    /// A URL without userinfo and without the secrets in its query and fragment.
+    /// A URL without userinfo, without the secrets in its query, fragment and path parameters, also where they are parameters of a
+    /// parameter, and without what looks like a secret.
     pub fn url(&self, url: &str) -> String {
         text(&replace(url.as_bytes(), &self.in_url(url.as_bytes()), REDACTED))
     }
@@ -65,52 +93,100 @@ impl Redactor {
         }
     }
 
-    /// Headers without secrets: in values, in cookies, in the URLs of `Location`, `Content-Location`, `Referer` and
-    /// `Link`. Names and the order of repeated fields stay.
+    /// Headers without secrets: in values, in cookies, in URLs such as those of `Location`, `Refresh`, `Referer` and `Link`. Names and
+    /// the order of repeated fields stay.
     pub fn headers(&self, headers: &HeaderMap) -> HeaderMap {
-        headers.iter().map(|(name, value)| (name.clone(), self.header(name, value))).collect()
+        let redacted = |name, value: &HeaderValue| {
+            HeaderValue::from_bytes(&replace(value.as_bytes(), &self.in_header(name, value), REDACTED))
+                .unwrap_or_else(|_| HeaderValue::from_static(REDACTED))
+        };
+        headers.iter().map(|(name, value)| (name.clone(), redacted(name, value))).collect()
     }
 
     /// A body without secrets: a form, JSON at any depth, or multipart, as `content_type` says; any other is unchanged.
     pub fn body<'a>(&self, content_type: Option<&HeaderValue>, body: &'a [u8]) -> Cow<'a, [u8]> {
-        let Some(content_type) = content_type.and_then(|value| value.to_str().ok()) else {
-            return Cow::Borrowed(body);
-        };
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let with =
+            if matches!(BodyKind::of(content_type), BodyKind::Json) { "\"REDACTED\"" } else { REDACTED };
+        replace(body, &self.in_body(content_type, body), with)
+    }
+
+    /// Whether [`url`](Self::url) takes something away.
+    pub(crate) fn finds_in_url(&self, url: &str) -> bool {
+        !self.in_url(url.as_bytes()).is_empty()
+    }
+
+    /// Whether [`headers`](Self::headers) takes something away.
+    pub(crate) fn finds_in_headers(&self, headers: &HeaderMap) -> bool {
+        headers.iter().any(|(name, value)| !self.in_header(name, value).is_empty())
+    }
+
+    /// Whether [`body`](Self::body) takes something away.
+    pub(crate) fn finds_in_body(&self, content_type: Option<&HeaderValue>, body: &[u8]) -> bool {
+        !self.in_body(content_type, body).is_empty()
+    }
+
+    /// The values under secret names in a query, in order.
+    pub(crate) fn secrets_of_query<'a>(&self, query: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.in_parameters(query.as_bytes(), b"&").into_iter().map(|secret| &query.as_bytes()[secret])
+    }
+
+    /// The values under secret names in a body, in order.
+    pub(crate) fn secrets_of_body<'a>(
+        &self,
+        content_type: Option<&HeaderValue>,
+        body: &'a [u8],
+    ) -> impl Iterator<Item = &'a [u8]> {
+        self.in_body(content_type, body).into_iter().map(|secret| &body[secret])
+    }
+
+    fn in_body(&self, content_type: Option<&HeaderValue>, body: &[u8]) -> Vec<Range<usize>> {
         let is_secret = |name: &[u8]| self.is_secret(name);
-        match essence.as_str() {
-            "application/x-www-form-urlencoded" => replace(body, &self.in_parameters(body, b"&"), REDACTED),
-            "multipart/form-data" => {
-                replace(body, &multipart::secrets(content_type, body, is_secret), REDACTED)
-            }
-            essence if essence.ends_with("json") => {
-                replace(body, &json::secrets(body, is_secret), "\"REDACTED\"")
-            }
-            _ => Cow::Borrowed(body),
+        match BodyKind::of(content_type) {
+            BodyKind::Form => self.in_parameters(body, b"&"),
+            BodyKind::Multipart(content_type) => multipart::secrets(content_type, body, is_secret),
+            BodyKind::Json => json::secrets(body, is_secret),
+            BodyKind::Other => Vec::new(),
         }
     }
 
-    fn header(&self, name: &HeaderName, value: &HeaderValue) -> HeaderValue {
+    fn in_header(&self, name: &HeaderName, value: &HeaderValue) -> Vec<Range<usize>> {
         let bytes = value.as_bytes();
-        let secrets = match *name {
+        let mut secrets = match *name {
             header::COOKIE => self.in_cookies(name, bytes, usize::MAX),
             // What follows the first pair are attributes.
             header::SET_COOKIE => self.in_cookies(name, bytes, 1),
-            _ if self.matches(name.as_str()) => return HeaderValue::from_static(REDACTED),
-            header::LOCATION | header::CONTENT_LOCATION | header::REFERER => self.in_url(bytes),
+            _ if self.matches(name.as_str()) => std::iter::once(0..bytes.len()).collect(),
             header::LINK => self.in_links(bytes),
-            _ => Vec::new(),
+            _ => self.in_url(bytes),
         };
-        HeaderValue::from_bytes(&replace(bytes, &secrets, REDACTED))
-            .unwrap_or_else(|_| HeaderValue::from_static(REDACTED))
+        secrets.extend(self.in_disguise(bytes));
+        disjoint(secrets)
     }
 
+    /// A URL, or any text that may hold one.
     fn in_url(&self, url: &[u8]) -> Vec<Range<usize>> {
         let base = position(url, 0, b"?#");
         let mut secrets: Vec<_> = userinfo(&url[..base]).into_iter().collect();
+        secrets.extend(self.in_path(&url[..base]));
         // A fragment may hold parameters, and so may a URL that is the value of one.
-        secrets.extend(shifted(self.in_parameters(&url[base..], b"?#&"), base));
-        secrets
+        let parameters = pieces(&url[base..], b"?#&").map(|piece| piece.start + base..piece.end + base);
+        secrets.extend(parameters.filter_map(|piece| {
+            self.in_parameter(url, piece.clone()).or_else(|| self.within_parameter(url, piece))
+        }));
+        secrets.extend(self.in_disguise(url));
+        disjoint(secrets)
+    }
+
+    /// What looks like a secret, whatever its name.
+    fn in_disguise(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+        let text = if self.usual == Usual::Secret { text } else { b"" };
+        shapes(text).map(|(_, place)| place)
+    }
+
+    /// Parameters of a path's segments: `/a;token=b`.
+    fn in_path(&self, path: &[u8]) -> Vec<Range<usize>> {
+        let parameters = pieces(path, b"/;").filter(|piece| piece.start > 0 && path[piece.start - 1] == b';');
+        parameters.filter_map(|piece| self.in_parameter(path, piece)).collect()
     }
 
     fn in_links(&self, links: &[u8]) -> Vec<Range<usize>> {
@@ -126,13 +202,48 @@ impl Redactor {
 
     /// `name=value` pairs between `separators`; names may be percent-encoded.
     fn in_parameters(&self, text: &[u8], separators: &[u8]) -> Vec<Range<usize>> {
-        pieces(text, separators)
-            .filter_map(|piece| {
-                let equals = position(&text[..piece.end], piece.start, b"=");
-                let name = Cow::from(percent_decode(&text[piece.start..equals]));
-                (equals < piece.end && self.is_secret(&name)).then_some(equals + 1..piece.end)
-            })
-            .collect()
+        pieces(text, separators).filter_map(|piece| self.in_parameter(text, piece)).collect()
+    }
+
+    fn in_parameter(&self, text: &[u8], piece: Range<usize>) -> Option<Range<usize>> {
+        let equals = position(&text[..piece.end], piece.start, b"=");
+        let name = Cow::from(percent_decode(&text[piece.start..equals]));
+        (equals < piece.end && self.is_secret(&name)).then_some(equals + 1..piece.end)
+    }
+
+    /// A parameter whose own name is harmless may hold others: after `;`, which separates for some servers, or in an encoded URL or
+    /// JSON. What holds a secret goes as a whole.
+    fn within_parameter(&self, text: &[u8], piece: Range<usize>) -> Option<Range<usize>> {
+        let start = piece.start;
+        let further = pieces(&text[piece.clone()], b";").skip(1);
+        let further = further.map(|part| start + part.start..start + part.end);
+        let secret = further.filter_map(|part| self.in_parameter(text, part)).next();
+        if let Some(secret) = secret {
+            return Some(secret.start..piece.end);
+        }
+        let equals = position(&text[..piece.end], start, b"=");
+        let value = if equals < piece.end { equals + 1 } else { start };
+        self.is_wrapped(&text[value..piece.end]).then_some(value..piece.end)
+    }
+
+    /// Whether a value holds a secret, as it is or once it is decoded.
+    fn is_wrapped(&self, value: &[u8]) -> bool {
+        let is_secret = |name: &[u8]| self.is_secret(name);
+        let holds = |text: &[u8]| {
+            userinfo(text).is_some()
+                || !self.in_parameters(text, b"?#&;").is_empty()
+                || !json::secrets(text, is_secret).is_empty()
+                || self.in_disguise(text).next().is_some()
+        };
+        let mut value = Cow::Borrowed(value);
+        for _ in 0..MOST_WRAPPINGS {
+            if holds(&value) {
+                return true;
+            }
+            let Cow::Owned(decoded) = Cow::from(percent_decode(&value)) else { return false };
+            value = Cow::Owned(decoded);
+        }
+        holds(&value)
     }
 
     /// The values of the first `count` cookies: all where the header itself is secret, else those of secret names.
@@ -152,43 +263,55 @@ impl Redactor {
 
     fn is_secret(&self, name: &[u8]) -> bool {
         let known = |part: &[u8]| {
-            self.is_usual(part) || self.added.iter().any(|added| folded(part).eq(added.iter().copied()))
+            let added = || self.added.iter().any(|added| folded(part).eq(added.iter().copied()));
+            match self.usual {
+                Usual::Secret => is_usual(part) || added(),
+                Usual::Unknown => added(),
+                Usual::Spared => added() && !is_usual(part),
+            }
         };
         known(name) || name.split(|byte| b"[].".contains(byte)).any(|part| !part.is_empty() && known(part))
     }
+}
 
-    fn is_usual(&self, name: &[u8]) -> bool {
-        self.usual.binary_search_by(|usual| usual.bytes().cmp(folded(name))).is_ok()
+/// How often a value is decoded in search of a secret in it.
+const MOST_WRAPPINGS: usize = 4;
+
+/// In what kind of body names have values.
+enum BodyKind<'a> {
+    Form,
+    /// With the whole content type.
+    Multipart(&'a str),
+    Json,
+    Other,
+}
+
+impl<'a> BodyKind<'a> {
+    fn of(content_type: Option<&'a HeaderValue>) -> Self {
+        let Some(content_type) = content_type.and_then(|value| value.to_str().ok()) else {
+            return Self::Other;
+        };
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/x-www-form-urlencoded" => Self::Form,
+            "multipart/form-data" => Self::Multipart(content_type),
+            essence if essence.ends_with("json") => Self::Json,
+            _ => Self::Other,
+        }
     }
 }
 
-/// The usual names of secrets, folded, in ascending order. They are, by kind:
-///
-/// - what HTTP itself carries credentials in, and cookies: `Authorization`, `Proxy-Authorization`, `Cookie`, `Set-Cookie`;
-/// - keys of APIs, as headers and as parameters, and the same under the names that large services use;
-/// - what OAuth, OpenID Connect and SAML hand over: tokens, assertions, client secrets, code verifiers;
-/// - passwords, one-time codes and private keys in forms and JSON;
-/// - sessions and the tokens against request forgery that are bound to them;
-/// - signed URLs of object stores: whoever has the signature has the object.
-///
-/// Words that are more often harmless (`key`, `code`, `state`, `pin`) are left to the user to add.
-#[rustfmt::skip]
-const USUAL: [&str; 74] = [
-    "accesskey", "accesskeyid", "accesstoken", "apikey", "apisecret", "apitoken", "appsecret", "assertion", "auth",
-    "authorization", "authtoken", "awsaccesskeyid", "bearer", "bearertoken", "cfaccessclientsecret",
-    "clientassertion", "clientsecret", "codeverifier", "cookie", "credential", "credentials", "csrftoken",
-    "deploytoken", "googleaccessid", "hmac", "idtoken", "jobtoken", "jsessionid", "jwt", "oauthsignature",
-    "oauthtoken", "oauthtokensecret", "ocpapimsubscriptionkey", "otp", "passphrase", "passwd", "password",
-    "phpsessid", "privatekey", "privatetoken", "proxyauthorization", "pwd", "refreshtoken", "samlresponse", "secret",
-    "secretaccesskey", "secretkey", "securitytoken", "session", "sessionid", "sessiontoken", "setcookie", "sid",
-    "sig", "signature", "subscriptionkey", "token", "usertoken", "xaccesstoken", "xamzcredential",
-    "xamzsecuritytoken", "xamzsignature", "xapikey", "xapitoken", "xauth", "xauthkey", "xauthtoken", "xcsrftoken",
-    "xgoogapikey", "xgoogcredential", "xgoogsignature", "xsrftoken", "xvaulttoken", "xxsrftoken",
-];
-
-/// `name` as names are compared.
-fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
-    name.iter().filter(|byte| !b"-_".contains(byte)).map(u8::to_ascii_lowercase)
+/// The same places in order, those that overlap as one.
+fn disjoint(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_unstable_by_key(|place| place.start);
+    places.dedup_by(|next, last| {
+        let overlap = next.start < last.end;
+        if overlap {
+            last.end = last.end.max(next.end);
+        }
+        overlap
+    });
+    places
 }
 
 /// `text` with each of `secrets`, which ascend and do not overlap, replaced.

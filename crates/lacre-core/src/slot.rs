@@ -1,8 +1,10 @@
 //! What a store may hold under one key. A slot says nothing of how it is encoded, sealed or kept.
 
+use crate::secrecy::{Names, Place};
 use crate::{Key, Timestamp, Ttl};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use std::fmt;
 
 /// What lies under one [`Key`]. `B` is the caller's handle on a body; the engine passes it through untouched.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +45,7 @@ pub struct Signpost {
 }
 
 /// A stored response and what must be remembered of its request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Entry<B> {
     /// The request's method.
     pub method: Method,
@@ -67,6 +69,23 @@ pub struct Entry<B> {
     pub tags: Vec<String>,
     /// The body.
     pub body: B,
+}
+
+/// Without the query, header values and the body.
+impl<B> fmt::Debug for Entry<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("method", &self.method)
+            .field("url", &Place(&self.url))
+            .field("request_headers", &Names(&self.request_headers))
+            .field("status", &self.status)
+            .field("version", &self.version)
+            .field("headers", &Names(&self.headers))
+            .field("requested", &self.requested)
+            .field("received", &self.received)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B> Entry<B> {

@@ -68,6 +68,8 @@ pub enum Detail {
     Private,
     /// The request has Authorization, this cache is shared, and the response does not allow it.
     Authorization,
+    /// The response sets a cookie for somebody without credentials, and this cache is shared.
+    SetCookie,
     /// `Vary: *`, or by more headers than we follow.
     Vary,
     /// The status is not one that may be stored.
@@ -142,6 +144,7 @@ impl Detail {
             Self::NoStore => "no-store",
             Self::Private => "private",
             Self::Authorization => "authorization",
+            Self::SetCookie => "set-cookie",
             Self::Vary => "vary",
             Self::Status => "status",
             Self::Method => "method",

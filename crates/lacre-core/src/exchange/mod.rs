@@ -17,6 +17,7 @@ use crate::hit::Hit;
 use crate::key::{self, Digest, Facet, Key};
 use crate::policy::{Head, Policy};
 use crate::rules::{Freshness, Standing};
+use crate::secrecy::{Secrecy, ShownRequest, ShownResponse};
 use crate::validate::Conditions;
 use crate::{
     Answer, CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, Signpost, StoredBody,
@@ -40,12 +41,22 @@ impl fmt::Debug for Engine {
 }
 
 /// What the cache can see of a request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RequestBody<'a> {
     /// All of it; often nothing.
     Seen(&'a [u8]),
     /// It is a stream. Requests that only their body tells apart cannot be cached.
     Unseen,
+}
+
+/// Without the content.
+impl fmt::Debug for RequestBody<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seen(body) => write!(f, "Seen({} bytes)", body.len()),
+            Self::Unseen => f.write_str("Unseen"),
+        }
+    }
 }
 
 /// What to do next.
@@ -64,12 +75,22 @@ pub enum Decision<B> {
 }
 
 /// What the network said.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Outcome<'a> {
     /// A final response; its body may still be on its way.
     Response(&'a response::Parts),
     /// No response.
     Failed,
+}
+
+/// Without header values.
+impl fmt::Debug for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Response(response) => ShownResponse(response).fmt(f),
+            Self::Failed => f.write_str("Failed"),
+        }
+    }
 }
 
 /// What becomes of what the network said.
@@ -106,6 +127,8 @@ pub struct Touch<B> {
     pub key: Key,
     /// What.
     pub entry: Box<Entry<B>>,
+    /// Whether the news may be left readable; what was not stays so.
+    pub secrecy: Secrecy,
     /// Until when it can be of any use.
     pub useful_until: Timestamp,
 }
@@ -117,6 +140,8 @@ pub struct Keep {
     pub key: Key,
     /// What, but for its body.
     pub entry: Entry<()>,
+    /// Whether it may be left readable.
+    pub secrecy: Secrecy,
     /// What to write first, so that lookups find the way; often nothing.
     pub pointers: Vec<(Key, Pointer)>,
     /// Until when it can be of any use.
@@ -126,13 +151,14 @@ pub struct Keep {
 }
 
 /// Everything about one request, on its way through the steps.
-#[derive(Debug)]
 struct Exchange {
     engine: Arc<Engine>,
     /// As it is to be sent; until then, as it came.
     request: request::Parts,
     options: RequestOptions,
     said: RequestDirectives,
+    /// Of the request's body, which is not kept.
+    body: Secrecy,
     /// The key of the request itself.
     asked: Key,
     /// Where to look next, and where the answer would be stored.
@@ -142,6 +168,18 @@ struct Exchange {
     aliases: u8,
     /// When it is sent, as far as we know (`request_time` of §4.2.3).
     sent: Timestamp,
+}
+
+/// Without the query and header values.
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("request", &ShownRequest(&self.request))
+            .field("options", &self.options)
+            .field("at", &self.at)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Engine {
@@ -170,11 +208,16 @@ impl Engine {
         let options = request.extensions.get::<RequestOptions>().cloned().unwrap_or_default();
         let said = merged(RequestDirectives::parse(&request.headers), &options);
         let key = self.looked_up(&request, body, &options);
+        let secrecy = match body {
+            RequestBody::Seen(body) => Secrecy::of_body(&self.policy, &request.headers, body),
+            RequestBody::Unseen => Secrecy::Secret,
+        };
         let mut exchange = Box::new(Exchange {
             engine: Arc::clone(self),
             request,
             options,
             said,
+            body: secrecy,
             asked: Key::from_bytes([0; 32]),
             at: Key::from_bytes([0; 32]),
             place: Place::Own,

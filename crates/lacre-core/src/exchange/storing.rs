@@ -3,6 +3,7 @@
 use super::{Exchange, Keep, Settled, Touch};
 use crate::key::{self, Facet};
 use crate::policy::{Head, Writes};
+use crate::secrecy::{self, Secrecy};
 use crate::{
     CacheStatus, Detail, Entry, Forward, Key, Pointer, Signpost, Stored, StoredBody, Timestamp, range, rules,
     validate, vary,
@@ -78,7 +79,8 @@ impl Exchange {
         let (key, pointers) = self.way_to(&entry, storable.varies, now);
         let ttl = self.engine.freshness(&entry, now).ttl();
         let useful_until = rules::useful_until(policy, &entry);
-        let keep = Keep { key, entry, pointers, useful_until, max_body: policy.limits.body };
+        let secrecy = self.secrecy(&entry.headers);
+        let keep = Keep { key, entry, secrecy, pointers, useful_until, max_body: policy.limits.body };
         Settled::Network {
             keep: Some(Box::new(keep)),
             touch: None,
@@ -91,7 +93,24 @@ impl Exchange {
         if self.request.method == Method::HEAD && self.policy().head == Head::FromGet {
             return Err(Detail::Method);
         }
+        if response.headers.contains_key(header::SET_COOKIE) && self.shares_cookies() {
+            return Err(Detail::SetCookie);
+        }
         rules::storable(self.policy(), &self.request, &self.said, response, self.wish(), now)
+    }
+
+    /// Whether the answer may be left readable. A body may repeat the request in any form, so a secret in the request decides.
+    fn secrecy(&self, headers: &HeaderMap) -> Secrecy {
+        let policy = self.policy();
+        let asked = Secrecy::of_request(policy, &self.request).max(self.body);
+        let on_behalf = Secrecy::secret_if(self.options.partition.is_some());
+        asked.max(on_behalf).max(Secrecy::of_response(policy, headers))
+    }
+
+    /// Whether a cookie that is stored with the answer would reach other users.
+    fn shares_cookies(&self) -> bool {
+        let policy = self.policy();
+        secrecy::cookies_would_cross(policy) && key::is_anonymous(policy, &self.request, &self.options)
     }
 
     /// Where a response that varies by these headers is stored, and what leads there: nothing where it is whole and does not vary.
@@ -163,11 +182,15 @@ impl Exchange {
     }
 
     /// What writes an entry back, if anything may be written.
-    pub(super) fn touch<B>(&self, entry: Box<Entry<B>>) -> Option<Touch<B>> {
+    pub(super) fn touch<B>(&self, mut entry: Box<Entry<B>>) -> Option<Touch<B>> {
         let policy = self.policy();
+        if self.shares_cookies() {
+            entry.headers.remove(header::SET_COOKIE);
+        }
         (policy.writes == Writes::Allowed).then(|| Touch {
             key: self.at,
             useful_until: rules::useful_until(policy, &entry),
+            secrecy: self.secrecy(&entry.headers),
             entry,
         })
     }

@@ -1,3 +1,4 @@
+use super::names::{ENDINGS, USUAL};
 use super::*;
 use proptest::prelude::*;
 
@@ -16,8 +17,9 @@ fn header(name: &'static str, value: &'static str) -> String {
 
 #[test]
 fn the_usual_names_are_folded_and_in_order() {
-    assert!(USUAL.is_sorted_by(|a, b| a < b));
-    assert!(USUAL.iter().all(|name| folded(name.as_bytes()).eq(name.bytes())));
+    assert!(USUAL.is_sorted_by(|a, b| a < b) && ENDINGS.is_sorted_by(|a, b| a < b));
+    assert!(USUAL.iter().chain(&ENDINGS).all(|name| folded(name.as_bytes()).eq(name.bytes())));
+    assert!(USUAL.iter().all(|name| !ENDINGS.iter().any(|ending| name.ends_with(ending))));
 }
 
 #[test]
@@ -37,10 +39,15 @@ fn names_match_in_any_case_and_with_any_separator() {
         "user.password",
         "tokens[0][token]",
         "X-Amz-Signature",
+        "X-Amz-Security-Token",
+        "X-Gitlab-Token",
+        "dbPassword",
+        "x-original-authorization",
+        "Cf-Access-Client-Secret",
     ] {
         assert!(usual().matches(name), "{name}");
     }
-    for name in ["", "key", "tokens", "passwordless", "x-authorization-time", "[]", "-"] {
+    for name in ["", "key", "tokens", "passwordless", "x-authorization-time", "[]", "-", "nextPageToken"] {
         assert!(!usual().matches(name), "{name}");
     }
 }
@@ -67,6 +74,13 @@ fn a_url_loses_its_secrets_and_nothing_else() {
         ("/p?#/r?sig=a", "/p?#/r?sig=REDACTED"),
         ("/p?next=/q?token=a&x=%20", "/p?next=/q?token=REDACTED&x=%20"),
         ("https://h/token=a?x=1#token", "https://h/token=a?x=1#token"),
+        ("https://h/a;jsessionid=s;v=1/b;sid=t?x", "https://h/a;jsessionid=REDACTED;v=1/b;sid=REDACTED?x"),
+        ("/p?a=1;token=s;b=2&c=3", "/p?a=1;token=REDACTED&c=3"),
+        ("/p?next=https%3A%2F%2Fh%2F%3Ftoken%3Ds&c=3", "/p?next=REDACTED&c=3"),
+        ("/p?next=%252Fq%253Ftoken%253Ds", "/p?next=REDACTED"),
+        ("/p?next=https://u:p@h/&c=3", "/p?next=REDACTED&c=3"),
+        ("/p?q=%7B%22a%22%3A%5B%7B%22password%22%3A%22s%22%7D%5D%7D", "/p?q=REDACTED"),
+        ("/p?next=%2Fq%3Fpage%3D2&q=%7B%22a%22%3A1%7D", "/p?next=%2Fq%3Fpage%3D2&q=%7B%22a%22%3A1%7D"),
         ("", ""),
     ];
     for (url, expected) in cases {
@@ -85,7 +99,13 @@ fn headers_lose_credentials_cookies_and_the_secrets_in_urls() {
         header("link", r#"</?sig=s>; rel="next", </?page=2&sid=s>; rel=last"#),
         r#"</?sig=REDACTED>; rel="next", </?page=2&sid=REDACTED>; rel=last"#
     );
-    assert_eq!(header("accept", "token=1"), "token=1");
+    assert_eq!(header("refresh", "5; url=/?a=1&token=s"), "5; url=/?a=1&token=REDACTED");
+    assert_eq!(header("x-original-url", "/a?token=s"), "/a?token=REDACTED");
+    assert_eq!(header("forwarded", "for=192.0.2.1;secret=s"), "for=192.0.2.1;secret=REDACTED");
+    assert_eq!(header("x-any", "as Bearer abcdefgh12345678."), "as REDACTED");
+    for harmless in ["token=1", "text/html;q=0.9, */*;q=0.1", "Agent/1 (+https://h/bot; a@b.example)"] {
+        assert_eq!(header("accept", harmless), harmless);
+    }
 }
 
 #[test]
@@ -201,7 +221,7 @@ proptest! {
 
     #[test]
     fn no_secret_survives_in_any_structure(
-        name in proptest::sample::select(&USUAL[..]),
+        name in proptest::sample::select([&USUAL[..], &ENDINGS[..], &["x-my-token"]].concat()),
         secret in "s3cr3t[a-z0-9]{1,20}",
         depth in 0usize..20,
     ) {

@@ -5,6 +5,7 @@
 mod cache;
 mod freshness;
 mod invalidation;
+mod principals;
 mod ranges;
 mod robustness;
 mod storing;

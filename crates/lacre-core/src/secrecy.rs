@@ -1,0 +1,110 @@
+//! Whether an exchange may be read by others, and how values are shown in `Debug` without what is in them: no query, no header value.
+
+use crate::policy::{Partition, Policy, Scope};
+use http::{HeaderMap, header, request, response};
+use std::fmt;
+
+/// Whether whoever can read a store may read what is stored of an exchange.
+///
+/// It only matters where records are authenticated and left readable; elsewhere nobody can read anything without the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Secrecy {
+    /// They may: no secret was found in the request, nor in the header section of the response.
+    #[default]
+    Open,
+    /// They may not. The request held a secret, which a body may repeat in any form, or the response holds one.
+    Secret,
+}
+
+impl Secrecy {
+    pub(crate) fn secret_if(found: bool) -> Self {
+        if found { Self::Secret } else { Self::Open }
+    }
+
+    pub(crate) fn of_body(policy: &Policy, headers: &HeaderMap, body: &[u8]) -> Self {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        Self::secret_if(!body.is_empty() && policy.redactor.finds_in_body(content_type, body))
+    }
+
+    pub(crate) fn of_request(policy: &Policy, request: &request::Parts) -> Self {
+        let redactor = &policy.redactor;
+        Self::secret_if(
+            redactor.finds_in_url(&request.uri.to_string()) || redactor.finds_in_headers(&request.headers),
+        )
+    }
+
+    pub(crate) fn of_response(policy: &Policy, headers: &HeaderMap) -> Self {
+        Self::secret_if(policy.redactor.finds_in_headers(headers))
+    }
+}
+
+/// Whether a cookie that a response sets for one client without credentials could reach another: they are one partition, of many users.
+pub(crate) fn cookies_would_cross(policy: &Policy) -> bool {
+    policy.scope == Scope::Shared && policy.partition == Partition::Credentials
+}
+
+/// A header section in `Debug`: its names.
+pub(crate) struct Names<'a>(pub(crate) &'a HeaderMap);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+/// A URL in `Debug`: where it leads, without userinfo, path parameters, query and fragment.
+pub(crate) struct Place<'a>(pub(crate) &'a str);
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.0;
+        let plain = url.find(['?', '#', ';']).map_or(url, |end| &url[..end]);
+        let (scheme, rest) = plain.split_once("//").unwrap_or(("", plain));
+        let host = rest.find('/').unwrap_or(rest.len());
+        let at = rest[..host].rfind('@').map_or(0, |at| at + 1);
+        write!(f, "{scheme}{}{}", if rest.len() < plain.len() { "//" } else { "" }, &rest[at..])
+    }
+}
+
+pub(crate) struct ShownRequest<'a>(pub(crate) &'a request::Parts);
+
+impl fmt::Debug for ShownRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(request) = self;
+        f.debug_struct("Request")
+            .field("method", &request.method)
+            .field("url", &Place(&request.uri.to_string()))
+            .field("headers", &Names(&request.headers))
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct ShownResponse<'a>(pub(crate) &'a response::Parts);
+
+impl fmt::Debug for ShownResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(response) = self;
+        f.debug_struct("Response")
+            .field("status", &response.status)
+            .field("headers", &Names(&response.headers))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_url_without_userinfo_and_parameters() {
+        for (url, shown) in [
+            ("https://u:p@h:1/a/b;c=1?d#e", "https://h:1/a/b"),
+            ("https://h", "https://h"),
+            ("/a@b?c", "/a@b"),
+            ("https://u@h", "https://h"),
+            ("", ""),
+        ] {
+            assert_eq!(format!("{:?}", Place(url)), shown);
+        }
+    }
+}
