@@ -464,6 +464,10 @@ def header_field(tag, name, value):
     return tag, lp(name.encode()) + lp(normalised(name, value)), {"name": name, "text": value}
 
 
+def secrets_field(name, values):
+    return 7, lp(name.encode()) + lp(b"".join(lp(value.encode()) for value in values)), {"name": name, "texts": values}
+
+
 def vary_field(name, value):
     if value is None:
         return 0x0A, lp(name.encode()) + b"\0", {"name": name, "text": None}
@@ -538,6 +542,10 @@ def row_keys():
     variant("Vary and a range", plain, [vary_field("accept", "text/html"), text_field(0x0B, "bytes=0-99")])
     variant("the way to the part that was stored last", plain, [text_field(0x0B, "")])
     variant("the way to a language", plain, [vary_field("accept", "text/html"), text_field(0x0C, "pt")])
+    own = text_field(9, "my key")
+    request("the caller's own key function, and a credential in the query", [own, secrets_field(":query", ["t0k3n"])])
+    request("two credentials in the query", [own, secrets_field(":query", ["t0", "k3n"])])
+    request("a credential in the query and one in the body", [own, *(secrets_field(n, ["t0k3n"]) for n in (":query", ":body"))])
     keys = [test["row_key_hex"] for test in tests.tests]
     assert len(set(keys)) == len(keys)
     tests.write("row_keys.json")

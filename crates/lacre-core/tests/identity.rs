@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request};
 use lacre_core::{
     Decision, Engine, Lookup, MatchHeaders, Policy, RequestBody, RequestOptions, Signpost, Slot, Timestamp,
 };
@@ -27,12 +27,21 @@ impl<'a> Vector<'a> {
         self.fields(tag).into_iter().filter_map(pair).collect()
     }
 
+    /// The credentials among the parameters of query or body, where a key function stands for these.
+    fn secrets(&self, name: &str) -> Option<String> {
+        let field =
+            self.fields("07").into_iter().find(|field| field["name"] == name && field["text"].is_null())?;
+        let value = |value: &Value| format!("page=1&token={}", value.as_str().unwrap());
+        Some(field["texts"].as_array().unwrap().iter().map(value).collect::<Vec<_>>().join("&"))
+    }
+
     fn uri(&self) -> String {
         let authority = self.text("02").unwrap_or("https://example.org");
         let (scheme, host) = authority.split_once("://").unwrap();
         let userinfo = self.headers("07").into_iter().find(|(name, _)| *name == ":userinfo");
         let userinfo = userinfo.map(|(_, value)| format!("{value}@")).unwrap_or_default();
-        let query = self.text("04").map(|query| format!("?{query}")).unwrap_or_default();
+        let query = self.text("04").map(str::to_owned).or_else(|| self.secrets(":query"));
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         format!("{scheme}://{userinfo}{host}{}{query}", self.text("03").unwrap_or("/"))
     }
 
@@ -53,7 +62,13 @@ impl<'a> Vector<'a> {
         let method: Method = self.text("01").unwrap_or("GET").parse().unwrap();
         let body =
             self.fields("05").first().map_or(Vec::new(), |field| unhex(field["body_hex"].as_str().unwrap()));
+        let form = self.secrets(":body");
+        let body = form.clone().map_or(body, String::into_bytes);
         let mut request = Request::builder().method(method.clone()).uri(self.uri()).body(body).unwrap();
+        if form.is_some() {
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert("content-type", form);
+        }
         for (name, value) in [self.headers("06"), self.headers("07"), self.headers("0a")].concat() {
             if name != ":userinfo" {
                 request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());

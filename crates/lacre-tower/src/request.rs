@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use lacre::{Policy, RequestBody};
 use pin_project_lite::pin_project;
 use std::error::Error as StdError;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,7 +17,6 @@ const SEEN: u64 = 64 << 10;
 
 pin_project! {
     /// The body of a request that the cache sends on: the caller's own, unless the cache had to read it.
-    #[derive(Debug)]
     pub struct SentBody<B> {
         #[pin]
         body: Sent<B>,
@@ -25,10 +25,16 @@ pin_project! {
 
 pin_project! {
     #[project = SentProjection]
-    #[derive(Debug)]
     enum Sent<B> {
         Whole { #[pin] body: Full<Bytes>, seen: Bytes },
         Stream { #[pin] body: B },
+    }
+}
+
+/// Without the content.
+impl<B> fmt::Debug for SentBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentBody").finish_non_exhaustive()
     }
 }
 

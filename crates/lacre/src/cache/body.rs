@@ -43,7 +43,7 @@ impl Default for Content {
 impl Body {
     /// What of a stored body answers a request.
     pub(super) fn of(cache: &Cache, key: Key, handle: Handle, portion: Answer) -> Self {
-        let Handle { head, source } = handle;
+        let Handle { head, source, .. } = handle;
         let (from, to) = match portion {
             Answer::Full => (0, head.length),
             Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => return Self::default(),

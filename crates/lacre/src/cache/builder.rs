@@ -99,7 +99,8 @@ impl Builder {
         self
     }
 
-    /// How records are sealed: encrypted with AES-256-GCM unless said otherwise.
+    /// How records are sealed: encrypted with AES-256-GCM unless said otherwise. With a suite that leaves them readable, those that
+    /// came of a secret or hold one (docs/redaction.md) are encrypted with AES-256-GCM all the same.
     #[must_use]
     pub fn suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
@@ -177,7 +178,9 @@ impl Builder {
         let store = self.store.ok_or_else(|| missing("store", "Builder::store(Sqlite::open(path)?)"))?;
         let keyring =
             Arc::new(self.keyring.ok_or_else(|| missing("key", "Builder::keys(&keys::user(&Tracing)?)"))??);
-        let sealer = Sealer::new(Arc::clone(&keyring), self.suite);
+        let secret_suite = if self.suite.is_encrypted() { self.suite } else { Suite::default() };
+        let secret_sealer = Sealer::new(Arc::clone(&keyring), secret_suite);
+        let sealer = Sealer::new(Arc::clone(&keyring), self.suite).also_accept(secret_suite);
         let sealer = self.accepted.into_iter().fold(sealer, Sealer::also_accept);
         let digest = move |identity: &[u8]| keyring.row_key(identity);
         Ok(Cache {
@@ -186,6 +189,7 @@ impl Builder {
                 store_id: store.id(),
                 store,
                 sealer,
+                secret_sealer,
                 namespace: self.namespace,
                 format: self.format,
                 stages: self.stages,

@@ -23,6 +23,7 @@ use lacre_core::{
     CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending, RequestBody, Settled, Slot,
     Timestamp, Touch,
 };
+use std::fmt;
 use std::sync::Arc;
 use vault::{Handle, Vault, missing_chunk};
 
@@ -77,12 +78,22 @@ pub enum Answer {
 }
 
 /// A response from the cache.
-#[derive(Debug)]
 pub struct Reply {
     /// What to give to the caller. Its extensions hold the [`CacheInfo`], too.
     pub response: Response<Body>,
     /// What the cache did.
     pub info: CacheInfo,
+}
+
+/// Without header values and the body.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.response.status())
+            .field("body", self.response.body())
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the cache did with a request; among the extensions of every response that went through it.

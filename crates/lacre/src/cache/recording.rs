@@ -1,17 +1,17 @@
 //! Storing a body while it passes by, in bounded memory.
 
 use super::Cache;
-use super::vault::CHUNK;
+use super::vault::{CHUNK, Chunk};
 use crate::codec::BodyHead;
 use crate::{Error, Event};
 use bytes::{Buf, Bytes, BytesMut};
 use http::header;
 use lacre_core::{Keep, Timestamp};
 use lacre_seal::{BodyId, Position};
+use std::fmt;
 
 /// Takes in the body of a response that is to be stored. Nothing can be served from it before [`finish`](Self::finish); whoever drops
 /// it, for instance because the transfer broke off, stores nothing.
-#[derive(Debug)]
 pub struct Recording {
     cache: Cache,
     keep: Box<Keep>,
@@ -89,7 +89,8 @@ impl Recording {
             State::Inline | State::Done => (BodyId::generate()?, 0),
         };
         let now = self.now();
-        self.cache.vault.stage(&self.keep.key, body, index, position, chunk, now).await?;
+        let place = Chunk { body, index, position };
+        self.cache.vault.stage(&self.keep.key, self.keep.secrecy, place, chunk, now).await?;
         self.state = State::Chunked { body, chunks: index + 1 };
         Ok(())
     }
@@ -100,7 +101,7 @@ impl Recording {
         if let State::Chunked { .. } = self.state {
             self.stage(&rest, Position::Last).await?;
         }
-        let (key, useful_until) = (self.keep.key, self.keep.useful_until);
+        let Keep { key, secrecy, useful_until, .. } = *self.keep;
         let vault = &self.cache.vault;
         for (at, pointer) in self.keep.pointers.drain(..) {
             vault.put_pointer(&at, pointer, useful_until, now).await?;
@@ -110,10 +111,12 @@ impl Recording {
         let bytes = match std::mem::replace(&mut self.state, State::Done) {
             State::Chunked { body, chunks } => {
                 let head = BodyHead { id: body, length: self.length, stages: Vec::new(), chunks };
-                let put = vault.put_head(&key, entry.with_body(head), useful_until, now).await;
+                let put = vault.put_head(&key, secrecy, entry.with_body(head), useful_until, now).await;
                 put.inspect_err(|_| vault.unstage(body, chunks))?
             }
-            State::Inline | State::Done => vault.put_inline(&key, entry, &rest, useful_until, now).await?,
+            State::Inline | State::Done => {
+                vault.put_inline(&key, secrecy, entry, &rest, useful_until, now).await?
+            }
         };
         self.cache.observer.notice(Event::Stored { key: &key, bytes: bytes as u64 });
         Ok(())
@@ -133,6 +136,17 @@ impl Recording {
         if let State::Chunked { body, chunks } = std::mem::replace(&mut self.state, State::Done) {
             self.cache.vault.unstage(body, chunks);
         }
+    }
+}
+
+/// Without the content.
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording")
+            .field("keep", &self.keep)
+            .field("length", &self.length)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,10 +8,11 @@ use crate::stage::Stage;
 use crate::store::{Record, Store};
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
-use lacre_core::{Entry, Key, Pointer, Slot, StoredBody, Timestamp, Touch};
+use lacre_core::{Entry, Key, Pointer, Secrecy, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
     Authentic, BodyId, Context, Lifetime, Moment, Position, Purpose, SealInfo, Sealer, StoreId,
 };
+use std::fmt;
 use std::sync::Arc;
 use std::task::{self, Waker};
 
@@ -20,7 +21,10 @@ use std::task::{self, Waker};
 pub(crate) struct Vault {
     pub(crate) store: Box<dyn Store>,
     pub(crate) store_id: StoreId,
+    /// Opens everything, and seals what may be left readable, if anything may.
     pub(crate) sealer: Sealer,
+    /// Seals what must not be left readable.
+    pub(crate) secret_sealer: Sealer,
     pub(crate) namespace: String,
     pub(crate) format: Arc<dyn Format>,
     pub(crate) stages: Vec<Arc<dyn Stage>>,
@@ -31,19 +35,36 @@ pub(crate) struct Vault {
 pub(crate) const CHUNK: usize = 256 << 10;
 
 /// A handle on a stored body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) head: BodyHead,
     pub(crate) source: Source,
+    /// Whether its record was found readable.
+    pub(crate) secrecy: Secrecy,
+}
+
+/// Without the content.
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("head", &self.head).finish_non_exhaustive()
+    }
 }
 
 /// Where a body is read from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Source {
     /// It lies in memory, as the network sent it.
     Whole(Bytes),
     /// It lies in chunks, of which one may have been read already.
     Chunks { first: Option<(u32, Bytes)> },
+}
+
+/// A chunk of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) body: BodyId,
+    pub(crate) index: u32,
+    pub(crate) position: Position,
 }
 
 impl StoredBody for Handle {
@@ -82,7 +103,8 @@ impl Vault {
                     None => return Err(missing_chunk()),
                 },
             };
-            let entry = entry.map_body(|head| Handle { head, source });
+            let secrecy = if seal.suite.is_encrypted() { Secrecy::Secret } else { Secrecy::Open };
+            let entry = entry.map_body(|head| Handle { head, source, secrecy });
             return Ok(Some((Slot::Entry(Box::new(entry)), seal)));
         }
     }
@@ -143,6 +165,7 @@ impl Vault {
     pub(crate) async fn put_inline(
         &self,
         key: &Key,
+        secrecy: Secrecy,
         entry: Entry<()>,
         body: &[u8],
         useful_until: Timestamp,
@@ -150,7 +173,7 @@ impl Vault {
     ) -> Result<usize, Error> {
         let (head, staged) = self.staged(BodyId::generate()?, body)?;
         let entry = Slot::Entry(Box::new(entry.with_body(head.clone())));
-        let sealed = self.seal_slot(key, &entry, &staged, useful_until, now)?;
+        let sealed = self.seal_slot(key, secrecy, &entry, &staged, useful_until, now)?;
         self.put(key, record(&head, &sealed, useful_until, now)).await?;
         Ok(sealed.len())
     }
@@ -159,27 +182,29 @@ impl Vault {
     pub(crate) async fn put_head(
         &self,
         key: &Key,
+        secrecy: Secrecy,
         entry: Entry<BodyHead>,
         useful_until: Timestamp,
         now: Timestamp,
     ) -> Result<usize, Error> {
         let head = entry.body.clone();
-        let sealed = self.seal_slot(key, &Slot::Entry(Box::new(entry)), &[], useful_until, now)?;
+        let sealed = self.seal_slot(key, secrecy, &Slot::Entry(Box::new(entry)), &[], useful_until, now)?;
         self.put(key, record(&head, &sealed, useful_until, now)).await?;
         Ok(sealed.len())
     }
 
     /// Writes news about an entry over the same body; does nothing where that body was replaced meanwhile.
     pub(crate) async fn touch(&self, touch: Touch<Handle>, now: Timestamp) -> Result<(), Error> {
-        let Touch { key, entry, useful_until } = touch;
+        let Touch { key, entry, secrecy, useful_until } = touch;
+        let secrecy = secrecy.max(entry.body.secrecy);
         let (head, staged) = match &entry.body {
-            Handle { head, source: Source::Whole(bytes) } if head.chunks == 0 => {
+            Handle { head, source: Source::Whole(bytes), .. } if head.chunks == 0 => {
                 self.staged(head.id, bytes)?
             }
             Handle { head, .. } => (head.clone(), Vec::new()),
         };
         let slot = Slot::Entry(Box::new(entry.with_body(head.clone())));
-        let sealed = self.seal_slot(&key, &slot, &staged, useful_until, now)?;
+        let sealed = self.seal_slot(&key, secrecy, &slot, &staged, useful_until, now)?;
         self.replace(&key, Some(head.id), record(&head, &sealed, useful_until, now)).await?;
         Ok(())
     }
@@ -203,7 +228,7 @@ impl Vault {
         useful_until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let sealed = self.seal_slot(key, &pointer.into(), &[], useful_until, now)?;
+        let sealed = self.seal_slot(key, Secrecy::Open, &pointer.into(), &[], useful_until, now)?;
         let record = Record { body: None, chunks: 0, expires: useful_until, written: now, sealed: &sealed };
         self.put(key, record).await
     }
@@ -212,14 +237,14 @@ impl Vault {
     pub(crate) async fn stage(
         &self,
         key: &Key,
-        body: BodyId,
-        index: u32,
-        position: Position,
+        secrecy: Secrecy,
+        chunk: Chunk,
         bytes: &[u8],
         now: Timestamp,
     ) -> Result<(), Error> {
+        let Chunk { body, index, position } = chunk;
         let at = self.place(key, Purpose::Chunk { body, index, position });
-        let sealed = self.sealer.seal(&at, Lifetime::unbounded(moment(now)), &[], bytes)?;
+        let sealed = self.sealer_of(secrecy).seal(&at, Lifetime::unbounded(moment(now)), &[], bytes)?;
         self.store.stage(body, index, &sealed, now).await
     }
 
@@ -232,6 +257,7 @@ impl Vault {
     fn seal_slot(
         &self,
         key: &Key,
+        secrecy: Secrecy,
         slot: &Slot<BodyHead>,
         inline: &[u8],
         useful_until: Timestamp,
@@ -240,7 +266,14 @@ impl Vault {
         let mut head = Vec::with_capacity(512);
         self.format.encode(slot, &mut head)?;
         let life = Lifetime { created: moment(now), not_after: moment(useful_until) };
-        Ok(self.sealer.seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
+        Ok(self.sealer_of(secrecy).seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
+    }
+
+    fn sealer_of(&self, secrecy: Secrecy) -> &Sealer {
+        match secrecy {
+            Secrecy::Open => &self.sealer,
+            Secrecy::Secret => &self.secret_sealer,
+        }
     }
 
     /// Puts a record that was just sealed.

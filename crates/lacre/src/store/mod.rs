@@ -17,7 +17,7 @@ use crate::{Error, Trouble};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::ops::AddAssign;
 use std::pin::Pin;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Holder {
 }
 
 /// What lies under a key, lent. Only `sealed` is ever trusted; whoever opens it compares the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Which body this is the head of; `None` for a record that has no body.
     pub body: Option<BodyId>,
@@ -91,8 +91,27 @@ impl Record<'_> {
     }
 }
 
+/// Without what is sealed, which may be readable.
+impl Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("body", &self.body)
+            .field("chunks", &self.chunks)
+            .field("expires", &self.expires)
+            .field("written", &self.written)
+            .field("sealed", &format_args!("{} bytes", self.sealed.len()))
+            .finish()
+    }
+}
+
+impl Debug for OwnedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lend().fmt(f)
+    }
+}
+
 /// A [`Record`] that owns its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OwnedRecord {
     /// As in [`Record`].
     pub body: Option<BodyId>,
