@@ -85,4 +85,14 @@ mod tests {
         assert_eq!(doubled.unwrap().as_bytes(), b"abab");
         assert_eq!(Authentic::danger_assume("ab").try_map(|_| Err("no")), Err("no"));
     }
+
+    #[test]
+    fn the_bytes_are_those_that_were_authenticated() {
+        for text in ["", "bytes"] {
+            let authentic = Authentic::danger_assume(text);
+            assert_eq!(authentic.as_ref(), text.as_bytes());
+            assert_eq!((authentic.len(), authentic.is_empty()), (text.len(), text.is_empty()));
+            assert_eq!(authentic.into_bytes(), text);
+        }
+    }
 }

@@ -138,3 +138,36 @@ impl From<aws_lc_rs::error::Unspecified> for Fault {
         FaultKind::Provider.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MasterKey;
+
+    #[test]
+    fn every_refusal_of_an_envelope_is_of_one_family() {
+        let id = MasterKey::generate().unwrap().id();
+        let families = |kind: FaultKind| {
+            let fault = Fault::from(kind);
+            [fault.is_tampering(), fault.is_broken(), fault.is_key_missing(), fault.is_lapsed()]
+        };
+        for kind in [
+            FaultKind::Malformed("x"),
+            FaultKind::WrongSuite,
+            FaultKind::BadCommitment,
+            FaultKind::BadSegment,
+        ] {
+            assert_eq!(families(kind), [true, false, false, false], "{kind:?}");
+        }
+        for kind in [FaultKind::NotAnEnvelope, FaultKind::UnknownVersion(2)] {
+            assert_eq!(families(kind), [false, true, false, false], "{kind:?}");
+        }
+        assert_eq!(families(FaultKind::UnknownKey(id)), [false, false, true, false]);
+        for kind in [FaultKind::Expired(Moment::UNBOUNDED), FaultKind::Revoked(1)] {
+            assert_eq!(families(kind), [false, false, false, true], "{kind:?}");
+        }
+        for kind in [FaultKind::WeakKey, FaultKind::TooLarge, FaultKind::Random] {
+            assert_eq!(families(kind), [false; 4], "{kind:?}");
+        }
+    }
+}

@@ -350,8 +350,21 @@ mod tests {
         let mut over = Zeroizing::new(full.to_string() + "verify ");
         MasterKey::generate().unwrap().secret.push_base64url(&mut over);
         assert_eq!(Keyring::parse(&over).unwrap_err().kind(), FaultKind::KeyringTooLarge);
+        let most = |length: usize| full.to_string() + &"#".repeat(length - full.len());
+        assert!(Keyring::parse(&most(MOST_TEXT)).is_ok());
+        assert_eq!(Keyring::parse(&most(MOST_TEXT + 1)).unwrap_err().kind(), FaultKind::KeyringTooLarge);
         let long = "#".repeat(MOST_TEXT + 1);
         assert_eq!(Keyring::parse(&long).unwrap_err().kind(), FaultKind::KeyringTooLarge);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_told_by_its_number() {
+        let text = Keyring::generate().unwrap().to_text().to_string();
+        for (text, line) in
+            [(text.clone() + "nonsense\n", 5), ("# comment\n\n".to_owned() + &text + "epoch", 7)]
+        {
+            assert_eq!(Keyring::parse(&text).unwrap_err().kind(), FaultKind::BadKeyringLine(line));
+        }
     }
 
     #[test]

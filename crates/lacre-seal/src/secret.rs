@@ -82,3 +82,13 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Fault> {
 fn fill_random(out: &mut [u8]) -> Result<(), Fault> {
     getrandom::fill(out).map_err(Fault::random)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert_eq!(format!("{:?}", Secret::generate().unwrap()), "Secret(redacted)");
+    }
+}

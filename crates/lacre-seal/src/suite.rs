@@ -63,3 +63,17 @@ impl fmt::Display for Suite {
         f.pad(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_is_shown_by_its_name() {
+        assert_eq!(format!("{:>12}", Suite::Aes256Gcm), " aes-256-gcm");
+        assert_eq!(
+            Suite::ALL.map(Suite::name),
+            ["aes-256-gcm", "xchacha20-poly1305", "blake3", "hmac-sha256"]
+        );
+    }
+}

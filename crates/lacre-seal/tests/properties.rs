@@ -200,6 +200,17 @@ fn a_damaged_body_leaves_the_head_readable_on_its_own() {
 }
 
 #[test]
+fn a_commitment_is_where_the_format_says_and_never_the_same() {
+    for sealer in sealers() {
+        let (one, other) = (seal(&sealer, b"head", b"body"), seal(&sealer, b"head", b"body"));
+        let commitment = |sealed: &[u8]| Header::peek_commitment_unverified(sealed);
+        assert_eq!(commitment(&one).unwrap()[..], one[80..112]);
+        assert_ne!(commitment(&one), commitment(&other));
+        assert_eq!(commitment(&one[..111]), None);
+    }
+}
+
+#[test]
 fn lengths_are_capped_on_both_sides() {
     let sealer = &sealers()[0];
     let (head, body) = (vec![1; 1 << 20], vec![2; 8 << 20]);
