@@ -48,6 +48,12 @@ impl Authentic {
         self.0.is_empty()
     }
 
+    /// What follows the first `count` bytes, shared; nothing where there are no more.
+    #[must_use]
+    pub fn after(&self, count: usize) -> Self {
+        Self(self.0.slice(count.min(self.0.len())..))
+    }
+
     /// Applies a function of the bytes alone: what is computed from authentic bytes (decompressed, say) is authentic.
     ///
     /// # Errors
@@ -77,6 +83,13 @@ mod tests {
     #[test]
     fn debug_shows_no_content() {
         assert_eq!(format!("{:?}", Authentic::danger_assume("hidden")), "Authentic(6 bytes)");
+    }
+
+    #[test]
+    fn a_part_of_authentic_bytes_is_authentic() {
+        let bytes = Authentic::danger_assume("abc");
+        assert_eq!(bytes.after(1).as_bytes(), b"bc");
+        assert!(bytes.after(4).is_empty());
     }
 
     #[test]

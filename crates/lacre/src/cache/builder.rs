@@ -3,13 +3,14 @@
 use super::Cache;
 use super::rollback::Newest;
 use super::vault::Vault;
-use crate::codec::{Cbor, Format};
+use crate::codec::{Cbor, Format, Formats};
 use crate::keys::KeySource;
-use crate::stage::Stage;
+use crate::stage::{Stage, Stages};
 use crate::store::Store;
 use crate::{Clock, Error, ErrorKind, Observer, SystemClock, Tracing};
 use lacre_core::{Engine, Policy};
 use lacre_seal::{Keyring, Sealer, Suite};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 /// What happens when a stored response's seal does not hold, or what it seals cannot be read.
@@ -43,8 +44,8 @@ pub struct Builder {
     accepted: Vec<Suite>,
     namespace: String,
     policy: Policy,
-    format: Arc<dyn Format>,
-    stages: Vec<Arc<dyn Stage>>,
+    formats: Formats,
+    stages: Stages,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     on_tamper: OnTamper,
@@ -60,8 +61,8 @@ impl Default for Builder {
             accepted: Vec::new(),
             namespace: String::new(),
             policy: Policy::default(),
-            format: Arc::new(Cbor),
-            stages: Vec::new(),
+            formats: Formats { writer: Arc::new(Cbor), readers: Vec::new() },
+            stages: Stages { forward: Vec::new(), undone: Vec::new() },
             clock: Arc::new(SystemClock),
             observer: Arc::new(Tracing),
             on_tamper: OnTamper::default(),
@@ -128,17 +129,32 @@ impl Builder {
         self
     }
 
-    /// How heads are written; every known format is read.
+    /// How heads are written: CBOR unless said otherwise. Whatever is written, all formats of this crate are read, too.
     #[must_use]
     pub fn format(mut self, format: impl Format) -> Self {
-        self.format = Arc::new(format);
+        self.formats.writer = Arc::new(format);
         self
     }
 
-    /// Adds a transformation of bodies up to 256 KiB, such as compression, before they are sealed.
+    /// Reads heads in this format, too: for one of your own that no longer writes.
+    #[must_use]
+    pub fn also_read(mut self, format: impl Format) -> Self {
+        self.formats.readers.push(Arc::new(format));
+        self
+    }
+
+    /// Adds a transformation of bodies, such as compression, before they are sealed. Several apply in the order named; a body longer
+    /// than 256 KiB goes through them piece by piece.
     #[must_use]
     pub fn stage(mut self, stage: impl Stage) -> Self {
-        self.stages.push(Arc::new(stage));
+        self.stages.forward.push(Arc::new(stage));
+        self
+    }
+
+    /// Undoes this stage, too: for one of your own that is no longer applied. All stages of this crate are undone in any case.
+    #[must_use]
+    pub fn also_undo(mut self, stage: impl Stage) -> Self {
+        self.stages.undone.push(Arc::new(stage));
         self
     }
 
@@ -173,11 +189,13 @@ impl Builder {
     /// The cache.
     ///
     /// # Errors
-    /// There is no store, or no usable key.
+    /// There is no store, or no usable key; or two formats or two stages have the same id.
     pub fn build(self) -> Result<Cache, Error> {
         let store = self.store.ok_or_else(|| missing("store", "Builder::store(Sqlite::open(path)?)"))?;
         let keyring =
             Arc::new(self.keyring.ok_or_else(|| missing("key", "Builder::keys(&keys::user(&Tracing)?)"))??);
+        unique("formats", self.formats.own().map(Format::id))?;
+        unique("stages", self.stages.own().map(Stage::id))?;
         let secret_suite = if self.suite.is_encrypted() { self.suite } else { Suite::default() };
         let secret_sealer = Sealer::new(Arc::clone(&keyring), secret_suite);
         let sealer = Sealer::new(Arc::clone(&keyring), self.suite).also_accept(secret_suite);
@@ -191,7 +209,7 @@ impl Builder {
                 sealer,
                 secret_sealer,
                 namespace: self.namespace,
-                format: self.format,
+                formats: self.formats,
                 stages: self.stages,
                 newest: Newest::default(),
             }),
@@ -205,4 +223,20 @@ impl Builder {
 
 fn missing(what: &str, remedy: &'static str) -> Error {
     Error::new(ErrorKind::Config, format!("the cache has no {what}")).with_hint(format!("say {remedy}"))
+}
+
+/// Refuses two of a kind: a reader could not tell which of them wrote a record.
+fn unique<T: PartialEq + Debug>(kind: &str, ids: impl Iterator<Item = T>) -> Result<(), Error> {
+    let mut seen = Vec::new();
+    for id in ids {
+        if seen.contains(&id) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("two {kind} of the cache have the same id, {id:?}"),
+            )
+            .with_hint("name each once, and give those of your own different numbers"));
+        }
+        seen.push(id);
+    }
+    Ok(())
 }

@@ -110,7 +110,7 @@ impl Recording {
         // From here on a slot may name the chunks, even where nobody waits for the end of this.
         let bytes = match std::mem::replace(&mut self.state, State::Done) {
             State::Chunked { body, chunks } => {
-                let head = BodyHead { id: body, length: self.length, stages: Vec::new(), chunks };
+                let head = BodyHead { id: body, length: self.length, stages: vault.stages.ids(), chunks };
                 let put = vault.put_head(&key, secrecy, entry.with_body(head), useful_until, now).await;
                 put.inspect_err(|_| vault.unstage(body, chunks))?
             }

@@ -3,8 +3,8 @@
 //! What a store says beside the sealed bytes is never believed: the head inside the seal names the body and its chunks.
 
 use super::rollback::{Known, Mark, Newest};
-use crate::codec::{self, BodyHead, Format};
-use crate::stage::Stage;
+use crate::codec::{BodyHead, Formats};
+use crate::stage::{StageId, Stages};
 use crate::store::{Record, Store};
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
@@ -12,8 +12,8 @@ use lacre_core::{Entry, Key, Pointer, Secrecy, Slot, StoredBody, Timestamp, Touc
 use lacre_seal::{
     Authentic, BodyId, Context, Lifetime, Moment, Position, Purpose, SealInfo, Sealer, StoreId,
 };
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::task::{self, Waker};
 
 /// A store with what it takes to read and write it.
@@ -26,8 +26,8 @@ pub(crate) struct Vault {
     /// Seals what must not be left readable.
     pub(crate) secret_sealer: Sealer,
     pub(crate) namespace: String,
-    pub(crate) format: Arc<dyn Format>,
-    pub(crate) stages: Vec<Arc<dyn Stage>>,
+    pub(crate) formats: Formats,
+    pub(crate) stages: Stages,
     pub(super) newest: Newest,
 }
 
@@ -94,7 +94,7 @@ impl Vault {
                 Slot::Entry(entry) => *entry,
             };
             let source = match (entry.body.chunks, wanted(&entry)) {
-                (0, _) => Source::Whole(unstaged(&entry.body, inline)?),
+                (0, _) => Source::Whole(self.unstaged(&entry.body.stages, inline, entry.body.length)?),
                 (_, None) => Source::Chunks { first: None },
                 (_, Some(index)) => match self.chunk(key, &entry.body, index, now).await? {
                     Some(chunk) => Source::Chunks { first: Some((index, chunk)) },
@@ -124,9 +124,8 @@ impl Vault {
         let mut open = |sealed: &[u8]| opened = Some(self.sealer.open(&at, sealed, moment(now)));
         self.store.chunk(head.id, index, &mut open).await?;
         let Some(opened) = opened else { return Ok(None) };
-        let chunk = opened?.body.into_bytes();
         let left = head.length.saturating_sub(u64::from(index) * CHUNK as u64);
-        if chunk.length() == left.min(CHUNK as u64) { Ok(Some(chunk)) } else { Err(wrong_length()) }
+        self.unstaged(&head.stages, opened?.body, left.min(CHUNK as u64)).map(Some)
     }
 
     /// Whether what lies under `key` still names `body`.
@@ -146,7 +145,7 @@ impl Vault {
     ) -> Result<(Slot<BodyHead>, Authentic, SealInfo), Error> {
         let opened = self.sealer.open(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
         self.newest.found(key, known, Mark::of(record.sealed, opened.seal.created))?;
-        Ok((codec::decode(&opened.head)?, opened.body, opened.seal))
+        Ok((self.formats.decode(&opened.head)?, opened.body, opened.seal))
     }
 
     /// What lies under `key`, but for its body: the head of `record`, opened.
@@ -158,7 +157,7 @@ impl Vault {
     ) -> Result<(Slot<BodyHead>, SealInfo), Error> {
         let (head, seal) =
             self.sealer.open_head(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
-        Ok((codec::decode(&head)?, seal))
+        Ok((self.formats.decode(&head)?, seal))
     }
 
     /// Writes an entry with its whole body, which is no longer than [`CHUNK`]. Returns the size of the sealed record.
@@ -197,11 +196,10 @@ impl Vault {
     pub(crate) async fn touch(&self, touch: Touch<Handle>, now: Timestamp) -> Result<(), Error> {
         let Touch { key, entry, secrecy, useful_until } = touch;
         let secrecy = secrecy.max(entry.body.secrecy);
-        let (head, staged) = match &entry.body {
-            Handle { head, source: Source::Whole(bytes), .. } if head.chunks == 0 => {
-                self.staged(head.id, bytes)?
-            }
-            Handle { head, .. } => (head.clone(), Vec::new()),
+        let Handle { head, source, .. } = entry.body.clone();
+        let (head, staged) = match &source {
+            Source::Whole(bytes) if head.chunks == 0 => self.staged(head.id, bytes)?,
+            _ => (head, Cow::default()),
         };
         let slot = Slot::Entry(Box::new(entry.with_body(head.clone())));
         let sealed = self.seal_slot(&key, secrecy, &slot, &staged, useful_until, now)?;
@@ -210,14 +208,16 @@ impl Vault {
     }
 
     /// A body after the stages, and the head that says so.
-    fn staged(&self, id: BodyId, body: &[u8]) -> Result<(BodyHead, Vec<u8>), Error> {
-        let mut staged = body.to_vec();
-        let mut stages = Vec::with_capacity(self.stages.len());
-        for stage in &self.stages {
-            staged = stage.forward(&staged)?;
-            stages.push(stage.id());
-        }
-        Ok((BodyHead { id, length: body.len() as u64, stages, chunks: 0 }, staged))
+    fn staged<'a>(&self, id: BodyId, body: &'a [u8]) -> Result<(BodyHead, Cow<'a, [u8]>), Error> {
+        let head = BodyHead { id, length: body.len() as u64, stages: self.stages.ids(), chunks: 0 };
+        Ok((head, self.stages.forward(body)?))
+    }
+
+    /// A body, or a chunk of one, before the stages it went through; it must be `length` bytes long.
+    fn unstaged(&self, stages: &[StageId], staged: Authentic, length: u64) -> Result<Bytes, Error> {
+        let limit = usize::try_from(length).unwrap_or(usize::MAX);
+        let bytes = self.stages.back(stages, staged, limit)?.into_bytes();
+        if bytes.length() == length { Ok(bytes) } else { Err(wrong_length()) }
     }
 
     /// Writes what leads to an entry. It is of use for as long as what it leads to.
@@ -244,7 +244,8 @@ impl Vault {
     ) -> Result<(), Error> {
         let Chunk { body, index, position } = chunk;
         let at = self.place(key, Purpose::Chunk { body, index, position });
-        let sealed = self.sealer_of(secrecy).seal(&at, Lifetime::unbounded(moment(now)), &[], bytes)?;
+        let staged = self.stages.forward(bytes)?;
+        let sealed = self.sealer_of(secrecy).seal(&at, Lifetime::unbounded(moment(now)), &[], &staged)?;
         self.store.stage(body, index, &sealed, now).await
     }
 
@@ -264,7 +265,7 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Vec<u8>, Error> {
         let mut head = Vec::with_capacity(512);
-        self.format.encode(slot, &mut head)?;
+        self.formats.encode(slot, &mut head)?;
         let life = Lifetime { created: moment(now), not_after: moment(useful_until) };
         Ok(self.sealer_of(secrecy).seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
     }
@@ -316,16 +317,6 @@ fn wrong_length() -> Error {
 
 fn record<'a>(head: &BodyHead, sealed: &'a [u8], useful_until: Timestamp, now: Timestamp) -> Record<'a> {
     Record { body: Some(head.id), chunks: head.chunks, expires: useful_until, written: now, sealed }
-}
-
-/// A body before the stages it went through, which must be as long as its head says.
-fn unstaged(head: &BodyHead, stored: Authentic) -> Result<Bytes, Error> {
-    let length = usize::try_from(head.length).unwrap_or(usize::MAX);
-    let mut body = stored;
-    for id in head.stages.iter().rev() {
-        body = id.stage().back(body, length)?;
-    }
-    if body.len() == length { Ok(body.into_bytes()) } else { Err(wrong_length()) }
 }
 
 /// The engine counts in signed time, the seal in unsigned; what lies before 1970 is 1970.

@@ -1,7 +1,7 @@
 //! Heads as deterministic CBOR (docs/format.md §6, RFC 8949 §4.2.1). What is written in any other way than the one is refused.
 
 use super::draft::{self, Draft, kind};
-use super::{BodyHead, Format, SlotHead, broken, broken_by};
+use super::{BodyHead, Format, FormatId, SlotHead, broken, broken_by};
 use crate::Error;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -38,6 +38,10 @@ mod field {
 }
 
 impl Format for Cbor {
+    fn id(&self) -> FormatId {
+        FormatId::Cbor
+    }
+
     fn encode(&self, slot: &SlotHead, out: &mut Vec<u8>) -> Result<(), Error> {
         let mut to = Encoder::new(out);
         let written = match slot {

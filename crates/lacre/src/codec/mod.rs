@@ -1,4 +1,5 @@
-//! How a slot's head is written as bytes (docs/format.md §6): [`Cbor`] by default, [`Json`] for reading with one's own eyes.
+//! How a slot's head is written as bytes (docs/format.md §6): [`Cbor`] by default, [`Json`] for reading with one's own eyes, others
+//! as features, and whatever else implements [`Format`].
 //!
 //! Only [`Authentic`] bytes are decoded. "Parse before verify" does not compile:
 //!
@@ -7,12 +8,30 @@
 //! let slot = lacre::codec::decode(from_disk);
 //! ```
 
+#[cfg(feature = "bson")]
+mod bson;
 mod cbor;
 mod draft;
+mod formats;
+mod id;
 mod json;
+#[cfg(feature = "msgpack")]
+mod msgpack;
+mod wire;
+#[cfg(feature = "yaml")]
+mod yaml;
 
+#[cfg(feature = "bson")]
+pub use bson::Bson;
 pub use cbor::Cbor;
+pub(crate) use formats::Formats;
+pub use formats::decode;
+pub use id::FormatId;
 pub use json::Json;
+#[cfg(feature = "msgpack")]
+pub use msgpack::MessagePack;
+#[cfg(feature = "yaml")]
+pub use yaml::Yaml;
 
 use crate::stage::StageId;
 use crate::{Error, ErrorKind};
@@ -43,31 +62,25 @@ impl StoredBody for BodyHead {
     }
 }
 
-/// A way to write heads. Formats may be mixed in one store: [`decode`] tells them apart.
+/// A way to write heads. Formats may be mixed in one store, since each head says what it is written in.
+///
+/// Write one of your own for bytes that your other programs read; give it a [private id](FormatId::Private), and name it to
+/// [`Builder::format`](crate::Builder::format), or to [`also_read`](crate::Builder::also_read) where it no longer writes.
 pub trait Format: Debug + Send + Sync + 'static {
-    /// Appends the bytes of `slot` to `out`.
+    /// By what a reader knows this format again.
+    fn id(&self) -> FormatId;
+
+    /// Appends the bytes of `slot` to `out`. What announces the id is not among them.
     ///
     /// # Errors
     /// [`ErrorKind::Broken`] when the slot cannot be written down, such as one whose HTTP version has no number.
     fn encode(&self, slot: &SlotHead, out: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// The slot that `bytes` describe.
+    /// The slot that `bytes` describe, which are what [`encode`](Self::encode) appended.
     ///
     /// # Errors
     /// [`ErrorKind::Broken`] when they are not of this format, or lack something.
     fn decode(&self, bytes: &Authentic) -> Result<SlotHead, Error>;
-}
-
-/// The slot that `bytes` describe, in whatever format they are.
-///
-/// # Errors
-/// [`ErrorKind::Broken`] when no format can read them.
-pub fn decode(bytes: &Authentic) -> Result<SlotHead, Error> {
-    match bytes.as_bytes().first() {
-        Some(0xA0..=0xBF) => Cbor.decode(bytes),
-        Some(b'{') => Json.decode(bytes),
-        _ => Err(broken("is of no known format")),
-    }
 }
 
 /// A head that cannot be read. `what` completes "the record's head …".

@@ -1,15 +1,37 @@
 //! What a body may go through between the network and the seal. Undoing a stage takes [`Authentic`] bytes and a limit, so that
 //! neither an unverified byte nor a bomb is ever unpacked.
 
+#[cfg(feature = "brotli")]
+mod brotli;
+#[cfg(feature = "gzip")]
+mod gzip;
+mod id;
+#[cfg(feature = "lz4")]
+mod lz4;
+mod stages;
+#[cfg(test)]
+mod tests;
 mod zstd;
 
+#[cfg(feature = "brotli")]
+pub use brotli::Brotli;
+#[cfg(feature = "gzip")]
+pub use gzip::Gzip;
+pub use id::StageId;
+#[cfg(feature = "lz4")]
+pub use lz4::Lz4;
+pub(crate) use stages::Stages;
 pub use zstd::Zstd;
 
-use crate::Error;
+use crate::{Error, ErrorKind};
 use lacre_seal::Authentic;
 use std::fmt::Debug;
+use std::io;
 
 /// A transformation of stored bodies that can be undone.
+///
+/// Write one of your own where none of ours fits; give it a [private id](StageId::Private), and name it to
+/// [`Builder::stage`](crate::Builder::stage), or to [`also_undo`](crate::Builder::also_undo) where it no longer goes forward.
 pub trait Stage: Debug + Send + Sync + 'static {
     /// How a head names this stage.
     fn id(&self) -> StageId;
@@ -27,30 +49,12 @@ pub trait Stage: Debug + Send + Sync + 'static {
     fn back(&self, bytes: Authentic, limit: usize) -> Result<Authentic, Error>;
 }
 
-/// The stages there are; the number of each is part of the stored format (docs/format.md §6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StageId {
-    /// [`Zstd`].
-    Zstd,
+fn not_packed(error: io::Error) -> Error {
+    Error::new(ErrorKind::Broken, "a body cannot be compressed").with_source(error)
 }
 
-impl StageId {
-    /// The stage of this id.
-    #[must_use]
-    pub fn stage(self) -> &'static dyn Stage {
-        match self {
-            Self::Zstd => &Zstd,
-        }
-    }
-
-    pub(crate) fn code(self) -> u64 {
-        match self {
-            Self::Zstd => 1,
-        }
-    }
-
-    pub(crate) fn from_code(code: u64) -> Option<Self> {
-        (code == Self::Zstd.code()).then_some(Self::Zstd)
-    }
+fn not_unpacked(error: io::Error) -> Error {
+    Error::new(ErrorKind::Broken, "a stored body does not unpack to its length")
+        .with_hint("remove the record, and the response is fetched again")
+        .with_source(error)
 }
