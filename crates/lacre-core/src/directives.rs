@@ -1,7 +1,7 @@
 //! What `Cache-Control`, `Pragma` and `Age` say (RFC 9111 §5.1, §5.2, §5.4).
 //!
 //! Reading fails closed: what cannot be understood never makes a response live longer or a request accept more.
-//! It never allocates and never decides anything; the rules do.
+//! It never decides anything; the rules do.
 
 use http::header::{AGE, CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName};
@@ -10,7 +10,8 @@ use std::time::Duration;
 /// What a response's `Cache-Control` says (RFC 9111 §5.2.2).
 ///
 /// - Names are case-insensitive, field lines are combined, unknown directives are ignored.
-/// - `no-cache` and `private` with a list of fields count as without one: stricter than asked, never laxer.
+/// - `private` with a list of fields counts as without one, and so does `no-cache` with what is no list of fields, or with fields
+///   that a body cannot do without: stricter than asked, never laxer.
 /// - A repeated directive counts with its strictest value (§4.2.1); a lifetime that is not a number is zero.
 /// - Text that is not a list of directives counts as `no-store`: it cannot be known what it forbids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct ResponseDirectives {
     pub no_store: bool,
     /// Do not use without validation (§5.2.2.4).
     pub no_cache: bool,
+    /// Do not use some of the fields without validation (§5.2.2.4).
+    pub no_cache_fields: bool,
     /// Not for a shared cache (§5.2.2.7).
     pub private: bool,
     /// Storable where it otherwise would not be (§5.2.2.9).
@@ -55,7 +58,12 @@ impl ResponseDirectives {
             };
             match lowercase(name, &mut [0; LONGEST]) {
                 b"no-store" => said.no_store = true,
-                b"no-cache" => said.no_cache = true,
+                b"no-cache" => match argument {
+                    Some(list) if withholdable(list).all(|field| field.is_some()) => {
+                        said.no_cache_fields = true
+                    }
+                    _ => said.no_cache = true,
+                },
                 b"private" => said.private = true,
                 b"public" => said.public = true,
                 b"must-revalidate" => said.must_revalidate = true,
@@ -77,6 +85,25 @@ impl ResponseDirectives {
         }
         said
     }
+}
+
+/// The fields that are not to be used without validation (§5.2.2.4), where
+/// [`no_cache_fields`](ResponseDirectives::no_cache_fields) says that there are some.
+pub(crate) fn no_cache_fields(headers: &HeaderMap) -> Vec<HeaderName> {
+    members(headers, &CACHE_CONTROL)
+        .flatten()
+        .filter(|member| member.name.eq_ignore_ascii_case(b"no-cache"))
+        .filter_map(|member| member.argument)
+        .flat_map(withholdable)
+        .flatten()
+        .collect()
+}
+
+/// The members of a list of field names; `None` for what is no name, or one of a field that tells how to read the body.
+fn withholdable(list: &[u8]) -> impl Iterator<Item = Option<HeaderName>> {
+    list.split(|byte| *byte == b',').map(|name| {
+        HeaderName::from_bytes(name.trim_ascii()).ok().filter(|name| !name.as_str().starts_with("content-"))
+    })
 }
 
 /// What a request's `Cache-Control` says (RFC 9111 §5.2.1). Unknown directives are ignored; text that is not a list of

@@ -15,6 +15,8 @@ pub struct Hit<B> {
     pub(crate) freshness: Freshness,
     pub(crate) status: CacheStatus,
     pub(crate) age_header: AgeHeader,
+    /// Fields that are not to be used unless they were validated (RFC 9111 §5.2.2.4).
+    pub(crate) withheld: Vec<HeaderName>,
 }
 
 /// Fields that describe a body, which a 304 does not have (RFC 9110 §15.4.5).
@@ -54,13 +56,14 @@ impl<B: StoredBody> Hit<B> {
 
     /// The response to give, with the handle on the whole stored body; [`answer`](Hit::answer) says how much of that belongs to it.
     pub fn into_response(self) -> (response::Parts, B) {
-        let Self { entry, answer, freshness, age_header, .. } = self;
+        let Self { entry, answer, freshness, age_header, withheld, .. } = self;
         let entry = *entry;
         let length = entry.body.length();
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = entry.status;
         parts.version = entry.version;
         parts.headers = entry.headers;
+        withheld.iter().for_each(|name| drop(parts.headers.remove(name)));
         if age_header == AgeHeader::Added {
             parts.headers.insert(header::AGE, HeaderValue::from(freshness.age.as_secs()));
         }

@@ -50,7 +50,7 @@ pub(crate) fn storable(
         return Err(Detail::ReadOnly);
     }
     let origin = Word::of(policy, &response.headers);
-    if said.no_store && policy.origin != Origin::Ignored {
+    if said.no_store {
         return Err(Detail::NoStore);
     }
     status_allows(policy, response.status, &origin.said)?;
@@ -86,6 +86,11 @@ pub(crate) fn storable(
         Some(keep) if !keep(request, response) => Err(Detail::Filtered),
         _ => Ok(Storable { ttl, varies }),
     }
+}
+
+/// §5.2.2.5: whether what an origin says about a stored response by now forbids to store that.
+pub(crate) fn forbids_storing<B>(policy: &Policy, entry: &Entry<B>) -> bool {
+    status_allows(policy, entry.status, &Word::of(policy, &entry.headers).said).is_err()
 }
 
 fn status_allows(policy: &Policy, status: StatusCode, origin: &ResponseDirectives) -> Result<(), Detail> {
@@ -353,6 +358,15 @@ impl Standing {
         self.origin.no_cache && !self.user_decides
     }
 
+    /// The fields that the origin wants to be asked about before every use (§5.2.2.4). `headers` are those of the response.
+    pub(crate) fn withheld(&self, headers: &HeaderMap) -> Vec<HeaderName> {
+        if self.origin.no_cache_fields && !self.user_decides {
+            directives::no_cache_fields(headers)
+        } else {
+            Vec::new()
+        }
+    }
+
     /// §4.2.4: whether the response allows that it is ever used stale.
     pub(crate) fn may_be_stale(&self, policy: &Policy) -> bool {
         let origin = &self.origin;
@@ -368,8 +382,14 @@ impl Standing {
 
     /// RFC 5861 §4, and §4.2.4 for a cache that is cut off: whether it may stand in for a failing origin.
     pub(crate) fn stale_if_error(&self, policy: &Policy, said: &RequestDirectives, failure: Failure) -> bool {
-        let cut_off = failure == Failure::NoAnswer && policy.origin != Origin::Ignored;
         let window = said.stale_if_error.max(self.origin.stale_if_error);
+        let cut_off = policy.origin != Origin::Ignored
+            && match failure {
+                Failure::NoAnswer => true,
+                // §4.3.3: as if there was no answer, unless somebody said for how long that may be.
+                Failure::Unavailable => window.is_none(),
+                Failure::ServerError => false,
+            };
         self.may_be_stale(policy) && (cut_off || self.within(policy.stale_if_error, window))
     }
 
@@ -388,13 +408,19 @@ impl Standing {
 pub(crate) enum Failure {
     /// There was no answer.
     NoAnswer,
-    /// It answered 500, 502, 503 or 504.
+    /// It answered 502, 503 or 504: something before it was reached, or it can do nothing at all for now.
+    Unavailable,
+    /// It answered 500.
     ServerError,
 }
 
 impl Failure {
     pub(crate) fn of(status: StatusCode) -> Option<Self> {
-        matches!(status.as_u16(), 500 | 502 | 503 | 504).then_some(Self::ServerError)
+        match status.as_u16() {
+            500 => Some(Self::ServerError),
+            502..=504 => Some(Self::Unavailable),
+            _ => None,
+        }
     }
 }
 

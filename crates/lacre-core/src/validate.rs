@@ -204,9 +204,14 @@ fn entity_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|tag| !tag.is_empty())
 }
 
-/// RFC 9110 §8.8.3.2
+/// RFC 9110 §8.8.3.2. Many servers and clients leave the quotes out: nobody means another thing by that.
 fn weak_match(a: &[u8], b: &[u8]) -> bool {
-    a.strip_prefix(b"W/").unwrap_or(a) == b.strip_prefix(b"W/").unwrap_or(b)
+    opaque(a) == opaque(b)
+}
+
+fn opaque(tag: &[u8]) -> &[u8] {
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+    tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\"")).unwrap_or(tag)
 }
 
 #[cfg(test)]
@@ -217,6 +222,8 @@ mod tests {
     fn entity_tags_compare_weakly_and_may_hold_commas() {
         assert!(weak_match(b"W/\"a\"", b"\"a\""));
         assert!(!weak_match(b"\"a\"", b"\"b\""));
+        assert!(weak_match(b"a", b"W/\"a\""));
+        assert!(!weak_match(b"\"a", b"\"a\""));
         let tags: Vec<&[u8]> = entity_tags(b"\"a,b\" , W/\"c\",, *").collect();
         assert_eq!(tags, [&b"\"a,b\""[..], b"W/\"c\"", b"*"]);
     }

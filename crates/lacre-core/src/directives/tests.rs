@@ -33,6 +33,7 @@ fn every_response_directive_is_read_in_any_case() {
     let expected = ResponseDirectives {
         no_store: true,
         no_cache: true,
+        no_cache_fields: false,
         private: true,
         public: true,
         must_revalidate: true,
@@ -147,9 +148,33 @@ fn malformed_text_forbids_storing() {
 }
 
 #[test]
-fn qualified_no_cache_and_private_count_as_unqualified() {
-    let said = response(r#"no-cache="set-cookie, x", private="authorization", max-age=60"#);
-    assert!(said.no_cache && said.private && !said.no_store);
+fn qualified_private_counts_as_unqualified() {
+    let said = response(r#"private="authorization", max-age=60"#);
+    assert!(said.private && !said.no_store);
+}
+
+#[test]
+fn no_cache_is_about_the_fields_it_names_or_about_everything() {
+    // What Cache-Control says, and the fields that are withheld; none: the whole response.
+    for (text, fields) in [
+        (r#"no-cache="Set-Cookie, x""#, &["set-cookie", "x"][..]),
+        (r#"no-cache="a", NO-CACHE=b"#, &["a", "b"]),
+        (r#"no-cache="a", no-cache"#, &[]),
+        ("no-cache", &[]),
+        (r#"no-cache="""#, &[]),
+        (r#"no-cache="a,""#, &[]),
+        (r#"no-cache="a b""#, &[]),
+        (r#"no-cache="\a""#, &[]),
+        (r#"no-cache="a, content-encoding""#, &[]),
+    ] {
+        let headers = lines(&CACHE_CONTROL, &[text]);
+        let said = ResponseDirectives::parse(&headers);
+        assert_eq!(said.no_cache, fields.is_empty(), "{text}");
+        if !said.no_cache {
+            assert!(said.no_cache_fields, "{text}");
+            assert_eq!(no_cache_fields(&headers), fields, "{text}");
+        }
+    }
 }
 
 #[test]

@@ -168,13 +168,13 @@ impl Exchange {
             let young_enough = self.said.max_age.is_none_or(|limit| freshness.age <= limit)
                 && self.said.min_fresh.is_none_or(|least| freshness.remaining() >= least);
             if freshness.is_fresh() && young_enough {
-                return Decision::Serve(self.serve(entry, freshness, None, now));
+                return Decision::Serve(self.serve(entry, &standing, None, now));
             }
             if self.accepts_stale(&freshness) && standing.may_be_stale(policy) {
-                return Decision::Serve(self.serve(entry, freshness, Some(Detail::MaxStale), now));
+                return Decision::Serve(self.serve(entry, &standing, Some(Detail::MaxStale), now));
             }
             if young_enough && standing.stale_while_revalidate(policy) {
-                let stale = self.serve(entry.clone(), freshness, Some(Detail::StaleWhileRevalidate), now);
+                let stale = self.serve(entry.clone(), &standing, Some(Detail::StaleWhileRevalidate), now);
                 return Decision::Refresh(stale, self.ask_origin(entry, &freshness));
             }
         }
@@ -203,12 +203,14 @@ impl Exchange {
     fn serve<B: StoredBody>(
         &self,
         entry: Box<Entry<B>>,
-        freshness: Freshness,
+        standing: &Standing,
         detail: Option<Detail>,
         now: Timestamp,
     ) -> Hit<B> {
+        let freshness = standing.freshness;
         let status = CacheStatus { ttl: freshness.ttl(), detail, ..CacheStatus::default() };
-        self.hit(entry, &Conditions::of(&self.request), status, freshness, now)
+        let withheld = standing.withheld(&entry.headers);
+        Hit { withheld, ..self.hit(entry, &Conditions::of(&self.request), status, freshness, now) }
     }
 
     /// Turns the request into a validation of `entry` (§4.3.1), where it can be validated.

@@ -207,7 +207,7 @@ impl Engine {
     ) -> Decision<B> {
         let options = request.extensions.get::<RequestOptions>().cloned().unwrap_or_default();
         let said = merged(RequestDirectives::parse(&request.headers), &options);
-        let key = self.looked_up(&request, body, &options);
+        let key = self.looked_up(&request, body, &said, &options);
         let secrecy = match body {
             RequestBody::Seen(body) => Secrecy::of_body(&self.policy, &request.headers, body),
             RequestBody::Unseen => Secrecy::Secret,
@@ -240,6 +240,7 @@ impl Engine {
         &self,
         request: &request::Parts,
         body: RequestBody<'_>,
+        said: &RequestDirectives,
         options: &RequestOptions,
     ) -> Result<Key, CacheStatus> {
         let bypass = CacheStatus::forwarded(Forward::Bypass);
@@ -248,6 +249,10 @@ impl Engine {
         }
         if !self.policy.methods.contains(&request.method) {
             return Err(CacheStatus::forwarded(Forward::Method));
+        }
+        // Who wants no trace of an exchange wants it to be with the origin; §5.2.1.5 leaves that open.
+        if said.no_store && !said.only_if_cached {
+            return Err(CacheStatus::forwarded(Forward::Request).with(Detail::NoStore));
         }
         let RequestBody::Seen(seen) = body else {
             return Err(bypass.with(Detail::BodyUnseen));
@@ -298,6 +303,7 @@ impl Exchange {
         key::variant_key(&*self.engine.digest, &self.asked, names, &self.request.headers, facet)
     }
 
+    /// A stored response that its origin has just confirmed, or of which nothing is withheld.
     fn hit<B: StoredBody>(
         &self,
         entry: Box<Entry<B>>,
@@ -307,7 +313,8 @@ impl Exchange {
         now: Timestamp,
     ) -> Hit<B> {
         let answer = self.answer(&entry, conditions, now);
-        Hit { key: self.at, entry, answer, freshness, status, age_header: self.policy().age_header }
+        let age_header = self.policy().age_header;
+        Hit { key: self.at, entry, answer, freshness, status, age_header, withheld: Vec::new() }
     }
 
     fn answer<B: StoredBody>(&self, entry: &Entry<B>, conditions: &Conditions, now: Timestamp) -> Answer {

@@ -114,13 +114,15 @@ impl<B: StoredBody> Validating<B> {
             }
             return self.resend();
         }
-        if Failure::of(response.status).is_some_and(|failure| self.may_stand_in(failure, now)) {
+        // An old failure is no better than a new one.
+        let failed = Failure::of(response.status).filter(|_| Failure::of(self.entry.status).is_none());
+        if failed.is_some_and(|failure| self.may_stand_in(failure, now)) {
             return self.stand_in(Some(response.status), now);
         }
-        let Self { mut exchange, entry, status, .. } = self;
-        if exchange.request.method == Method::HEAD && entry.method != Method::HEAD {
-            return exchange.freshen_by_head(entry, response, status, now);
+        if self.exchange.request.method == Method::HEAD && self.entry.method != Method::HEAD {
+            return self.answered_to_head(response, now);
         }
+        let Self { mut exchange, status, .. } = self;
         if asked {
             validate::make_unconditional(&mut exchange.request.headers);
         }
@@ -141,7 +143,8 @@ impl<B: StoredBody> Validating<B> {
 
     fn stand_in(self, answered: Option<StatusCode>, now: Timestamp) -> Settled<B> {
         let status = CacheStatus { forward_status: answered, ..self.status.with(Detail::StaleIfError) };
-        Settled::Stored { hit: self.into_hit(status, now), touch: None }
+        let withheld = Standing::of(self.exchange.policy(), &self.entry, now).withheld(&self.entry.headers);
+        Settled::Stored { hit: Hit { withheld, ..self.into_hit(status, now) }, touch: None }
     }
 
     /// §4.3.4
@@ -155,6 +158,21 @@ impl<B: StoredBody> Validating<B> {
             ..self.status
         };
         Settled::Stored { hit: self.into_hit(status, now), touch }
+    }
+
+    /// §4.3.5: an answer to HEAD tells whether the stored answer to GET still holds, as a 304 does.
+    fn answered_to_head(self, head: &response::Parts, now: Timestamp) -> Settled<B> {
+        let succeeded = head.status.is_success();
+        if succeeded && validate::head_agrees(&self.entry, head.status, &head.headers) {
+            return self.confirmed(head, now);
+        }
+        let outdated = if succeeded { vec![self.exchange.at] } else { Vec::new() };
+        Settled::Network {
+            keep: None,
+            touch: None,
+            forget: self.exchange.forget(outdated),
+            status: CacheStatus { forward_status: Some(head.status), ..self.status },
+        }
     }
 
     fn resend(self) -> Settled<B> {

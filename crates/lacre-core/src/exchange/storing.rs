@@ -5,8 +5,8 @@ use crate::key::{self, Facet};
 use crate::policy::{Head, Writes};
 use crate::secrecy::{self, Secrecy};
 use crate::{
-    CacheStatus, Detail, Entry, Forward, Key, Pointer, Signpost, Stored, StoredBody, Timestamp, range, rules,
-    validate, vary,
+    CacheStatus, Detail, Entry, Forward, Key, Pointer, Signpost, Stored, Timestamp, range, rules, validate,
+    vary,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, response};
 
@@ -161,33 +161,16 @@ impl Exchange {
         }
     }
 
-    /// §4.3.5: an answer to HEAD tells whether the stored answer to GET still holds.
-    pub(super) fn freshen_by_head<B: StoredBody>(
-        &self,
-        mut entry: Box<Entry<B>>,
-        head: &response::Parts,
-        status: CacheStatus,
-        now: Timestamp,
-    ) -> Settled<B> {
-        let status = CacheStatus { forward_status: Some(head.status), ..status };
-        if !head.status.is_success() {
-            return Settled::Network { keep: None, touch: None, forget: Vec::new(), status };
-        }
-        if !validate::head_agrees(&entry, head.status, &head.headers) {
-            let forget = self.forget(vec![self.at]);
-            return Settled::Network { keep: None, touch: None, forget, status };
-        }
-        self.freshen(&mut entry, &head.headers, now);
-        Settled::Network { keep: None, touch: self.touch(entry), forget: Vec::new(), status }
-    }
-
-    /// What writes an entry back, if anything may be written.
+    /// What writes an entry back, if anything may be written: the news may be that nothing may.
     pub(super) fn touch<B>(&self, mut entry: Box<Entry<B>>) -> Option<Touch<B>> {
         let policy = self.policy();
+        if policy.writes == Writes::Never || rules::forbids_storing(policy, &entry) {
+            return None;
+        }
         if self.shares_cookies() {
             entry.headers.remove(header::SET_COOKIE);
         }
-        (policy.writes == Writes::Allowed).then(|| Touch {
+        Some(Touch {
             key: self.at,
             useful_until: rules::useful_until(policy, &entry),
             secrecy: self.secrecy(&entry.headers),
@@ -196,7 +179,7 @@ impl Exchange {
     }
 
     /// What is to be removed, if anything may be.
-    fn forget(&self, keys: Vec<Key>) -> Vec<Key> {
+    pub(super) fn forget(&self, keys: Vec<Key>) -> Vec<Key> {
         if self.policy().writes == Writes::Allowed { keys } else { Vec::new() }
     }
 

@@ -1,6 +1,6 @@
 //! How long a stored response is used (RFC 9111 §4.2, §5.2; RFC 5861).
 
-use crate::cache::{Cache, DATE, respond, url, with};
+use crate::cache::{Cache, DATE, Got, respond, url, with};
 use http::{Request, StatusCode, request};
 use lacre_core::{Detail, Policy};
 
@@ -118,7 +118,8 @@ fn a_request_gets_no_older_answer_than_it_accepts() {
         ("max-stale", 5000, false),
         ("max-stale=10, max-age=20", 25, false),
         ("max-stale=10, max-age=20", 31, true),
-        ("no-store", 0, false),
+        ("no-store", 0, true),
+        ("no-store, only-if-cached", 0, false),
         ("unknown=1", 0, false),
     ] {
         let mut cache = Cache::new(Policy::rfc9111());
@@ -146,6 +147,28 @@ fn no_cache_is_asked_for_at_every_use() {
 }
 
 #[test]
+fn fields_that_no_cache_names_are_served_once_they_were_validated() {
+    let stored = &[
+        ("cache-control", "max-age=60, stale-if-error=60, no-cache=\"set-cookie, a\""),
+        ("set-cookie", "session=1"),
+        ("a", "1"),
+        ("b", "2"),
+        ("etag", "\"1\""),
+    ];
+    let names = |got: &Got| ["set-cookie", "a", "b"].map(|name| got.parts.headers.contains_key(name));
+    let mut cache = Cache::new(Policy::rfc9111());
+    assert_eq!(names(&cache.get(url("/"), stored, "body")), [true, true, true]);
+    assert_eq!(names(&cache.hit(url("/"))), [false, false, true]);
+
+    cache.after(61);
+    let failed = cache.exchange(url("/"), &mut |_| None).unwrap();
+    assert_eq!(names(&failed), [false, false, true]);
+    let confirmed = cache.exchange(url("/"), &mut |_| Some(respond(304, &[("etag", "\"1\"")], ""))).unwrap();
+    assert_eq!(names(&confirmed), [true, true, true]);
+    assert_eq!(names(&cache.hit(url("/"))), [false, false, true]);
+}
+
+#[test]
 fn only_if_cached_is_answered_from_the_cache_or_with_504() {
     let only = |path| with(path, &[("cache-control", "only-if-cached")]);
     let mut cache = Cache::new(Policy::rfc9111());
@@ -163,10 +186,18 @@ fn only_if_cached_is_answered_from_the_cache_or_with_504() {
 fn a_failing_origin_is_stood_in_for_unless_that_is_forbidden() {
     let failing =
         |status: Option<u16>| move |_: &request::Parts| status.map(|code| respond(code, &[], "error"));
-    // Response Cache-Control, request Cache-Control, what the origin does, whether the stored response is served (RFC 5861 §4).
+    // Response Cache-Control, request Cache-Control, what the origin does, whether the stored response is served (RFC 5861 §4,
+    // RFC 9111 §4.3.3).
     for (control, request, origin, served) in [
         ("max-age=60", "", None, true),
-        ("max-age=60", "", Some(503), false),
+        ("max-age=60", "", Some(502), true),
+        ("max-age=60", "", Some(503), true),
+        ("max-age=60", "", Some(504), true),
+        ("max-age=60", "", Some(500), false),
+        ("max-age=60, stale-if-error=5", "", Some(503), false),
+        ("max-age=60", "stale-if-error=5", Some(503), false),
+        ("max-age=60, must-revalidate", "", Some(503), false),
+        ("max-age=60", "no-cache", Some(503), false),
         ("max-age=60", "stale-if-error=100", Some(503), true),
         ("max-age=60, stale-if-error=100", "", Some(503), true),
         ("max-age=60, stale-if-error=100", "", Some(404), false),
@@ -182,6 +213,17 @@ fn a_failing_origin_is_stood_in_for_unless_that_is_forbidden() {
         let got = cache.exchange(request, &mut failing(origin));
         assert_eq!(got.is_some_and(|got| got.body == "stored"), served, "{control} {origin:?}");
     }
+}
+
+#[test]
+fn a_stored_failure_stands_in_for_no_other() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let mut failing = |_: &request::Parts| Some(respond(503, &[("cache-control", "max-age=60")], "old"));
+    cache.exchange(url("/"), &mut failing);
+    assert_eq!(cache.hit(url("/")).body, "old");
+    cache.after(61);
+    let got = cache.exchange(url("/"), &mut |_| Some(respond(503, &[], "new"))).unwrap();
+    assert_eq!(got.body, "new");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cache::{Cache, DATE, plain, respond, url, with};
 use http::{Request, StatusCode};
-use lacre_core::Policy;
+use lacre_core::{Policy, Stored};
 
 #[test]
 fn a_304_renews_the_stored_response_and_its_headers() {
@@ -81,6 +81,30 @@ fn head_is_answered_from_get_and_freshens_it() {
 }
 
 #[test]
+fn an_answer_to_head_that_confirms_what_is_stored_loses_none_of_its_fields() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cache-control", "max-age=60"), ("x", "old"), ("content-length", "4")], "body");
+    cache.after(61);
+    let head = Request::head("http://example.com/").body("").unwrap();
+    let got = cache.exchange(head, &mut |_| Some(respond(200, &[("y", "new")], ""))).unwrap();
+    assert_eq!(got.body.len(), 0);
+    assert_eq!(["x", "y", "content-length"].map(|name| &got.parts.headers[name]), ["old", "new", "4"]);
+    assert_eq!(cache.hit(url("/")).body, "body");
+}
+
+#[test]
+fn a_304_that_forbids_storing_leaves_no_trace() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body");
+    cache.after(61);
+    let rows = cache.rows.clone();
+    let news = &[("cache-control", "no-store"), ("x", "secret")];
+    let got = cache.exchange(url("/"), &mut |_| Some(respond(304, news, ""))).unwrap();
+    assert_eq!((&got.body[..], got.status.stored), (&b"body"[..], Stored::No));
+    assert_eq!(cache.rows, rows);
+}
+
+#[test]
 fn an_answer_to_head_is_never_an_answer_to_get() {
     let mut cache = Cache::new(Policy::rfc9111());
     let head = Request::head("http://example.com/").body("").unwrap();
@@ -100,6 +124,7 @@ fn a_client_that_has_it_already_gets_a_304_from_the_cache() {
     for (headers, not_modified) in [
         (&[("if-none-match", "\"1\"")][..], true),
         (&[("if-none-match", "W/\"1\"")], true),
+        (&[("if-none-match", "1")], true),
         (&[("if-none-match", "\"0\", \"1\"")], true),
         (&[("if-none-match", "*")], true),
         (&[("if-none-match", "\"0\"")], false),
