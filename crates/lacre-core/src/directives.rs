@@ -58,12 +58,11 @@ impl ResponseDirectives {
             };
             match lowercase(name, &mut [0; LONGEST]) {
                 b"no-store" => said.no_store = true,
-                b"no-cache" => match argument {
-                    Some(list) if withholdable(list).all(|field| field.is_some()) => {
-                        said.no_cache_fields = true
-                    }
-                    _ => said.no_cache = true,
-                },
+                b"no-cache" => {
+                    let listed = argument.is_some_and(|list| withholdable(list).all(|field| field.is_some()));
+                    said.no_cache |= !listed;
+                    said.no_cache_fields |= listed;
+                }
                 b"private" => said.private = true,
                 b"public" => said.public = true,
                 b"must-revalidate" => said.must_revalidate = true,

@@ -4,7 +4,7 @@
 mod rules;
 
 use crate::Failure;
-use rules::{NOT_DONE, RULES, Rule};
+use rules::{NOT_DONE, RULES, Rule, SERVED};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -55,30 +55,52 @@ fn document(root: &Path) -> Result<String, Failure> {
 
 /// What the public suite says.
 fn suite(scores: &Value) -> Result<String, Failure> {
-    let wrong = || Failure::from(format!("{SCORES} has not the fields that the conformance test reads"));
-    let count = |of: &str, kind: &str| scores[of][kind].as_u64().ok_or_else(wrong);
     let mut text = format!(
         "## The public suite\n\nhttp-tests/cache-tests, {} tests, played in process with a clock of its own. The counts are a gate: \
-         they only go up.\n\n| edition | required | optimal |\n|---|---|---|\n",
+         they only go up.\n\n{COUNTED}",
         scores["tests"].as_u64().ok_or_else(wrong)?
     );
     for edition in ["private", "shared"] {
-        let all = format!("{edition}_of");
-        let (required, optimal) = (count(edition, "required")?, count(edition, "optimal")?);
-        let (of_required, of_optimal) = (count(&all, "required")?, count(&all, "optimal")?);
-        writeln!(text, "| {edition} | {required} of {of_required} | {optimal} of {of_optimal} |")?;
+        text.push_str(&counts(edition, &scores[edition], &scores[format!("{edition}_of")])?);
     }
-    let sockets = scores["needs_sockets"].as_array().ok_or_else(wrong)?;
-    let sockets: Vec<String> = sockets.iter().filter_map(Value::as_str).map(|id| format!("`{id}`")).collect();
-    writeln!(
+    let sockets = ids(&scores["needs_sockets"])?;
+    write!(
         text,
-        "\nNot played in process, because interim responses need a connection: {}.\n\nNot passed:\n",
-        sockets.join(", ")
+        "\nNot played in process, because interim responses need a connection: {sockets}.\n\nThrough `lacre serve`, by the suite's \
+         own client and origin:\n\n{COUNTED}"
     )?;
-    for (id, why) in scores["not_passed"].as_object().ok_or_else(wrong)? {
-        writeln!(text, "- `{id}`: {}", why.as_str().ok_or_else(wrong)?)?;
+    for (edition, served) in scores["served"].as_object().ok_or_else(wrong)? {
+        let scope = edition.split(',').next().unwrap_or(edition);
+        text.push_str(&counts(edition, served, &scores[format!("{scope}_of")])?);
+    }
+    writeln!(text, "\n{SERVED}\n\nNot passed:\n")?;
+    for reason in scores["not_passed"].as_array().ok_or_else(wrong)? {
+        writeln!(text, "- {}: {}", ids(&reason["ids"])?, reason["why"].as_str().ok_or_else(wrong)?)?;
     }
     Ok(text)
+}
+
+const COUNTED: &str = "| edition | required | optimal | questions answered with yes |\n|---|---|---|---|\n";
+
+/// A row of counts.
+fn counts(edition: &str, passed: &Value, of: &Value) -> Result<String, Failure> {
+    let mut row = format!("| {edition} |");
+    for kind in ["required", "optimal", "check"] {
+        let (passed, of) = (passed[kind].as_u64().ok_or_else(wrong)?, of[kind].as_u64().ok_or_else(wrong)?);
+        write!(row, " {passed} of {of} |")?;
+    }
+    row.push('\n');
+    Ok(row)
+}
+
+/// The ids of tests, as text.
+fn ids(list: &Value) -> Result<String, Failure> {
+    let ids = list.as_array().ok_or_else(wrong)?.iter();
+    Ok(ids.filter_map(Value::as_str).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "))
+}
+
+fn wrong() -> Failure {
+    format!("{SCORES} has not the fields that are expected of it").into()
 }
 
 fn row(rule: &Rule, tests: &BTreeMap<String, Vec<String>>) -> Result<String, Failure> {
