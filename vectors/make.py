@@ -2,7 +2,8 @@
 
 Run once per format version, by hand, and commit what it writes; no test ever runs it:
 
-    python3 -m venv venv && venv/bin/pip install blake3==1.0.11 cryptography==50.0.2 pynacl==1.6.2
+    python3 -m venv venv && venv/bin/pip install blake3==1.0.11 cryptography==50.0.2 pynacl==1.6.2 \\
+        pyyaml==6.0.3 msgpack==1.2.4 pymongo==4.20.0 brotli==1.2.1 lz4==4.4.5 zstandard==0.25.0
     venv/bin/python vectors/make.py
 
 Output is deterministic: every key, salt and body comes from SHAKE-256 of a label, so a second run changes no byte.
@@ -15,7 +16,14 @@ import base64
 import hashlib
 import json
 import pathlib
+import zlib
 
+import bson
+import brotli
+import lz4.block
+import msgpack
+import yaml
+import zstandard
 from blake3 import blake3
 from lacre_v1 import (
     BODY_CAP,
@@ -572,8 +580,17 @@ def slots():
         } | changes
         return {name: slot[name] for name in CBOR_KEYS if name in slot}
 
+    def by_name(form):
+        """A head in each format that names its fields."""
+        text = yaml.safe_dump(form, explicit_start=True, sort_keys=False, allow_unicode=True)
+        packed, document = b"\1" + msgpack.packb(form), b"\2" + bson.encode(form)
+        return {"json": form, "yaml": text, "msgpack_hex": packed.hex(), "bson_hex": document.hex()}
+
+    def every_format(slot):
+        return by_name(json_form(slot)) | {"cbor_hex": cbor_form(slot).hex()}
+
     def accepted(comment, flags, slot):
-        tests.keep(comment, flags, {"result": "ok"}, {"json": json_form(slot), "cbor_hex": cbor_form(slot).hex()})
+        tests.keep(comment, flags, {"result": "ok"}, every_format(slot))
 
     def refused(comment, flags, **encoded):
         tests.keep(comment, flags, {"result": "refused", "reason": "malformed"}, encoded)
@@ -630,17 +647,12 @@ def slots():
         "keys that this version does not know are ignored",
         ["entry", "unknown-key"],
         {"result": "ok"},
-        {"json": json_form(entry()) | {"later": {"a": [1, None]}}, "cbor_hex": future.hex()},
+        by_name(json_form(entry()) | {"later": {"a": [1, None]}}) | {"cbor_hex": future.hex()},
     )
 
     good = cbor_form(entry())
     for name in ["kind", "method", "url", "status", "version", "headers", "requested", "received", "body", "length"]:
-        refused(
-            f"an entry without {name}",
-            ["missing"],
-            json=json_form(without(name, entry())),
-            cbor_hex=cbor_form(without(name, entry())).hex(),
-        )
+        refused(f"an entry without {name}", ["missing"], **every_format(without(name, entry())))
     for comment, slot in [
         ("a kind that does not exist", {"kind": 3}),
         ("a signpost without names", without("vary", signpost)),
@@ -656,7 +668,11 @@ def slots():
         ("a header name that is not a token", entry(headers=["con tent", b"x"])),
         ("a header value with a line end", entry(headers=["x-a", b"a\r\nb: c"])),
     ]:
-        refused(comment, ["value"], json=json_form(slot), cbor_hex=cbor_form(slot).hex())
+        encoded = every_format(slot)
+        if slot.get("status") == "200":
+            # Whether quotes make a text of a number is left to YAML's readers.
+            del encoded["yaml"]
+        refused(comment, ["value"], **encoded)
     refused("neither CBOR nor JSON", ["cbor"], cbor_hex="80")
     refused("nothing at all", ["cbor"], cbor_hex="")
     refused("cut short", ["cbor"], cbor_hex=good[:-1].hex())
@@ -673,7 +689,108 @@ def slots():
         ["cbor", "bomb"],
         cbor_hex=(b"\xa2\0\1\1\x9b" + b"\x7f" + b"\xff" * 7).hex(),
     )
+
+    for code, stage in [(2, "gzip"), (3, "lz4"), (4, "brotli"), (256, "private, the first"), (511, "private, the last")]:
+        accepted(f"a stage: {stage}", ["entry"], entry(stages=[code]))
+    accepted("several stages, in the order applied", ["entry"], entry(stages=[511, 3, 1]))
+    accepted("a body in chunks that went through a stage", ["entry"], entry(length=5_000_000, chunks=20, stages=[1]))
+    words = ["no", "on", "~", "null", "12", "1e3", "0x1f", "1:20", "2026-01-01", "- a", "a: b", "#", "!x", "&x", "*x", "%", "@", "", " "]
+    accepted("what YAML takes for something else than text", ["entry"], entry(method="NO", tags=words))
+    refused("a private stage beyond the last", ["value"], **every_format(entry(stages=[512])))
+
+    named = by_name(json_form(entry()))
+    text, packed, document = named["yaml"], bytes.fromhex(named["msgpack_hex"]), bytes.fromhex(named["bson_hex"])
+    assert packed[1] == 0x8A and packed[2:9] == b"\xa4kind\0\xa6"
+    refused("MessagePack cut short", ["msgpack"], msgpack_hex=packed[:-1].hex())
+    refused("MessagePack with bytes after the map", ["msgpack"], msgpack_hex=(packed + b"\0").hex())
+    refused("MessagePack with a key twice", ["msgpack"], msgpack_hex=(b"\1\x8b" + packed[2:8] + packed[2:]).hex())
+    refused("MessagePack that is an array", ["msgpack"], msgpack_hex=(b"\1" + msgpack.packb([1])).hex())
+    deep = b"\1\x8b" + packed[2:] + b"\xa1x" + b"\x91" * 5000 + b"\0"
+    refused("MessagePack that nests without bound", ["msgpack", "bomb"], msgpack_hex=deep.hex())
+    refused("BSON cut short", ["bson"], bson_hex=document[:-1].hex())
+    refused("BSON with bytes after the document", ["bson"], bson_hex=(document + b"\0").hex())
+    refused("BSON whose length is not its own", ["bson"], bson_hex=flip(document, 1).hex())
+    nested = b"\5\0\0\0\0"
+    for _ in range(500):
+        nested = (len(nested) + 8).to_bytes(4, "little") + b"\3x\0" + nested + b"\0"
+    deep = document[5:-1] + b"\3x\0" + nested + b"\0"
+    deep = b"\2" + (len(deep) + 4).to_bytes(4, "little") + deep
+    refused("BSON that nests without bound", ["bson", "bomb"], bson_hex=deep.hex())
+    refused("YAML without its start marker", ["yaml"], yaml=text.removeprefix("---\n"))
+    refused("YAML with a key twice", ["yaml"], yaml=text + "kind: 0\n")
+    refused("YAML with a second document", ["yaml"], yaml=text + text)
+    refused("YAML with an alias", ["yaml"], yaml=text + "x: &x [1]\ny: *x\n")
+    refused("YAML with a merge key", ["yaml"], yaml=text + "<<: {status: 201}\n")
+    refused("YAML that nests without bound", ["yaml", "bomb"], yaml=text + "x: " + "[" * 200 + "]" * 200 + "\n")
+    refused("a private format that nobody named", ["private"], private_hex="ff07a0")
+    refused("a private format without its number", ["private"], private_hex="ff")
     tests.write("slots.json")
+
+
+def stages():
+    tests = Tests("stage", "stage")
+    plain = b"".join(f"line {number} of a text that repeats itself\n".encode() for number in range(60))
+    noise = fixed("what cannot be compressed", 300)
+
+    def gzip(data, **settings):
+        packer = zlib.compressobj(wbits=31, **settings)
+        return packer.compress(data) + packer.flush()
+
+    def block(data, **settings):
+        return lz4.block.compress(data, store_size=True, **settings)
+
+    def large_window(data):
+        """One metablock, stored, in a stream whose header asks for a window of 2^30 bytes: bits from the least significant."""
+        bits = [(0b10001, 7), (0, 1), (30, 6), (0, 1), (0, 2), (len(data) - 1, 16), (1, 1)]
+        value, at = 0, 0
+        for number, width in bits:
+            value, at = value | number << at, at + width
+        return value.to_bytes((at + 7) // 8, "little") + data + b"\3"
+
+    backs = {
+        "zstd": lambda staged: zstandard.decompress(staged, max_output_size=1 << 20),
+        "gzip": lambda staged: zlib.decompress(staged, wbits=31),
+        "lz4": lz4.block.decompress,
+        "brotli": brotli.decompress,
+    }
+    codes = {"zstd": 1, "gzip": 2, "lz4": 3, "brotli": 4}
+
+    def accepted(comment, stage, data, staged):
+        assert backs[stage](staged) == data, comment
+        parts = {"stage": stage, "code": codes[stage], "plain_hex": data.hex(), "staged_hex": staged.hex()}
+        tests.keep(f"{stage}: {comment}", [], {"result": "ok"}, parts | {"limit": len(data)})
+
+    def refused(comment, flags, stage, staged, limit=len(plain)):
+        parts = {"stage": stage, "code": codes[stage], "staged_hex": staged.hex(), "limit": limit}
+        tests.keep(f"{stage}: {comment}", flags, {"result": "refused", "reason": "malformed"}, parts)
+
+    makers = {
+        "zstd": [zstandard.compress, lambda data: zstandard.compress(data, 19), unsized_zstd],
+        "gzip": [gzip, lambda data: gzip(data, level=9), lambda data: gzip(data, level=0)],
+        "lz4": [block, lambda data: block(data, mode="high_compression")],
+        "brotli": [brotli.compress, lambda data: brotli.compress(data, quality=0, lgwin=24)],
+    }
+    for stage, ways in makers.items():
+        for number, way in enumerate(ways, 1):
+            for comment, data in [("a text", plain), ("noise", noise), ("nothing", b""), ("one byte", b"a")]:
+                accepted(f"{comment}, packed in way {number}", stage, data, way(data))
+        staged = ways[0](plain)
+        refused("cut short", ["cut"], stage, staged[:-1])
+        refused("a byte after the end", ["extended"], stage, staged + b"\0")
+        refused("one byte more than the limit", ["bomb"], stage, staged, len(plain) - 1)
+        refused("a mebibyte of nothing", ["bomb"], stage, ways[0](bytes(1 << 20)))
+        refused("what no packer made", ["garbage"], stage, noise)
+    refused("a checksum that does not fit", ["value"], "gzip", flip(gzip(plain), len(gzip(plain)) - 8))
+    refused("two members", ["extended"], "gzip", gzip(b"a") + gzip(b"b"), 2)
+    refused("a length that is less than what follows", ["value"], "lz4", put(block(plain), 0, (60).to_bytes(4, "little")))
+    refused("a length that no memory holds", ["bomb"], "lz4", put(block(plain), 0, b"\xff" * 4))
+    refused("a window of one gibibyte", ["bomb"], "brotli", large_window(plain))
+    tests.write("stages.json")
+
+
+def unsized_zstd(data):
+    """A frame that does not tell how long its content is."""
+    return zstandard.ZstdCompressor(level=3, write_content_size=False).compress(data)
 
 
 if __name__ == "__main__":
@@ -682,3 +799,4 @@ if __name__ == "__main__":
     keyrings()
     row_keys()
     slots()
+    stages()

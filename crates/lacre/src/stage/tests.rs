@@ -1,5 +1,7 @@
 use super::*;
 use crate::ErrorKind;
+use serde_json::Value;
+use std::path::Path;
 
 const OURS: [&dyn Stage; 4] = [&Zstd, &Gzip, &Lz4, &Brotli];
 
@@ -9,6 +11,33 @@ fn authentic(bytes: impl Into<bytes::Bytes>) -> Authentic {
 
 fn pack(stage: &dyn Stage, bytes: &[u8]) -> Authentic {
     authentic(stage.forward(bytes).unwrap())
+}
+
+fn unhex(vector: &Value, name: &str) -> Vec<u8> {
+    let hex = vector[name].as_str().unwrap();
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn every_vector_is_undone_as_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/stages.json");
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let (mut undone, mut refused) = (0, 0);
+    for vector in file["tests"].as_array().unwrap() {
+        let name = &vector["comment"];
+        let id = StageId::from_code(vector["code"].as_u64().unwrap()).unwrap();
+        let stages = Stages { forward: Vec::new(), undone: Vec::new() };
+        let limit = usize::try_from(vector["limit"].as_u64().unwrap()).unwrap();
+        let back = stages.back(&[id], authentic(unhex(vector, "staged_hex")), limit);
+        if vector["result"] == "ok" {
+            assert_eq!(back.unwrap().as_bytes(), unhex(vector, "plain_hex"), "{name}");
+            undone += 1;
+        } else {
+            assert_eq!(back.map(drop).expect_err(name.as_str().unwrap()).kind(), ErrorKind::Broken);
+            refused += 1;
+        }
+    }
+    assert!(undone >= 40 && refused >= 20, "{undone} undone, {refused} refused");
 }
 
 #[test]
