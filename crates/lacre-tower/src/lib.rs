@@ -22,7 +22,7 @@
 //! # }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
 //! let mut service = CacheLayer::new(cache).layer(Origin);
 //!
@@ -38,7 +38,8 @@
 //!
 //! Bodies stream both ways: a response is stored while its body passes, and committed when it ended well; one that breaks off, is
 //! dropped or is too long is not stored, and reaches the caller all the same. Requests for the same thing at the same time are sent
-//! once. What may be served stale while it is refreshed is refreshed in the background, on tokio's runtime where there is one.
+//! once. What may be served stale while it is refreshed is refreshed in the background, on tokio's runtime (with its timer) where there is
+//! one: so many at once, for so long, and no further than it can be stored.
 //!
 //! [`RequestOptions`](lacre::RequestOptions) among a request's extensions count, and every response has a
 //! [`CacheInfo`](lacre::CacheInfo) among its own. The cache sees what the layers above added to a request: what adds credentials belongs

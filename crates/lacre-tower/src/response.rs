@@ -1,7 +1,7 @@
 //! The body of a response on its way to the caller: stored, or recorded as it passes (RFC 9111 §3.3: only what ended well is stored).
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use lacre::{Lead, Recording};
@@ -29,7 +29,7 @@ pin_project! {
     enum Served<R: Body> {
         Stored { #[pin] body: lacre::Body },
         Passing { #[pin] body: R },
-        Recorded { frames: Frames<R::Error>, left: Option<u64> },
+        Recorded { frames: Frames<R::Error>, left: Option<u64>, limit: u64 },
     }
 }
 
@@ -54,7 +54,8 @@ where
     /// `body`, which is written to `recording` while it is read. It is stored before the caller gets its last bytes, and `lead` ends
     /// then, or as soon as it is too long to be stored. A body without any bytes is stored at once.
     pub(crate) async fn recorded(body: R, recording: Recording, lead: Option<Lead>) -> Self {
-        let tape = Tape { left: recording.limit(), recording, lead };
+        let limit = recording.limit();
+        let tape = Tape { left: limit, recording, lead };
         if body.is_end_stream() {
             tape.finish().await;
             return Self::passing(body);
@@ -64,7 +65,17 @@ where
             return Self::passing(body);
         }
         let left = body.size_hint().exact();
-        Self { body: Served::Recorded { frames: Box::pin(frames(Box::pin(body), tape)), left } }
+        Self { body: Served::Recorded { frames: Box::pin(frames(Box::pin(body), tape)), left, limit } }
+    }
+
+    /// Reads on for nobody, so that it is stored: only what is recorded, and no further than that may be long.
+    pub(crate) async fn record(self) {
+        let Served::Recorded { mut frames, limit: mut left, .. } = self.body else { return };
+        while let Some(Ok(frame)) = frames.next().await {
+            let length = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+            let Some(rest) = left.checked_sub(length) else { return };
+            left = rest;
+        }
     }
 }
 
@@ -146,7 +157,7 @@ where
         match self.project().body.project() {
             ServedProjection::Stored { body } => body.poll_frame(context).map_err(Into::into),
             ServedProjection::Passing { body } => body.poll_frame(context).map_err(Into::into),
-            ServedProjection::Recorded { frames, left } => {
+            ServedProjection::Recorded { frames, left, .. } => {
                 let polled = frames.as_mut().poll_next(context);
                 if let (Poll::Ready(Some(Ok(frame))), Some(left)) = (&polled, left) {
                     *left = left.saturating_sub(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));

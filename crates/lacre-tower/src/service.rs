@@ -6,7 +6,6 @@ use crate::{Error, LookupTime, ServedBody};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::Body;
-use http_body_util::BodyExt;
 use lacre::{Answer, Cache, Herd, Lead, Outcome, Passed, Place, Reply, Settlement, Ticket};
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,12 +16,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_layer::Layer;
 use tower_service::Service;
 
 /// How many refreshes may run in the background at once. Those beyond are skipped; the next request for the same thing tries again.
 const REFRESHES: usize = 16;
+
+/// How long a refresh may take. Nobody waits for it, so that nobody else would end it.
+const REFRESH_TIME: Duration = Duration::from_secs(300);
 
 /// How long a request waits for others that want the same. The first of them may have a slow caller.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,6 +35,7 @@ pub struct CacheLayer {
     cache: Cache,
     herd: Herd,
     refreshes: Arc<Semaphore>,
+    refresh_time: Duration,
     patience: Duration,
 }
 
@@ -40,13 +43,21 @@ impl CacheLayer {
     /// A layer that answers from `cache`. Clones of it, and all services it is put around, share the requests under way.
     pub fn new(cache: Cache) -> Self {
         let refreshes = Arc::new(Semaphore::new(REFRESHES));
-        Self { cache, herd: Herd::default(), refreshes, patience: PATIENCE }
+        let (refresh_time, patience) = (REFRESH_TIME, PATIENCE);
+        Self { cache, herd: Herd::default(), refreshes, refresh_time, patience }
     }
 
     /// How many stale responses may be refreshed in the background at once (16).
     #[must_use]
     pub fn refreshes(mut self, at_once: usize) -> Self {
         self.refreshes = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
+        self
+    }
+
+    /// How long a refresh in the background may take, to the end of its body (5 minutes); one that takes longer is given up.
+    #[must_use]
+    pub fn refresh_time(mut self, at_most: Duration) -> Self {
+        self.refresh_time = at_most;
         self
     }
 
@@ -257,12 +268,15 @@ impl<S> CacheService<S> {
         let Ok(runtime) = Handle::try_current() else { return Some(sending) };
         let permit = Arc::clone(&self.layer.refreshes).try_acquire_owned().ok()?;
         sending.lead = Some(self.layer.herd.lead(&sending.ticket)?);
-        let service = self.clone();
+        let (service, at_most) = (self.clone(), self.layer.refresh_time);
         runtime.spawn(async move {
             // Whether it comes to anything is between the cache and its observer; the caller has an answer.
-            if let Ok(response) = service.exchange(sending).await {
-                drain(response.into_body()).await;
-            }
+            let _ = timeout(at_most, async {
+                if let Ok(response) = service.exchange(sending).await {
+                    response.into_body().record().await;
+                }
+            })
+            .await;
             drop(permit);
         });
         None
@@ -288,12 +302,6 @@ enum Turn {
 async fn call<S: Service<Q>, Q>(mut service: S, request: Q) -> Result<S::Response, S::Error> {
     poll_fn(|context| service.poll_ready(context)).await?;
     service.call(request).await
-}
-
-/// Reads a body that nobody waits for, so that it is stored.
-async fn drain(body: impl Body) {
-    let mut body = std::pin::pin!(body);
-    while let Some(Ok(_)) = body.frame().await {}
 }
 
 fn served<R: Body<Data = Bytes>>(reply: Reply) -> Response<ServedBody<R>> {

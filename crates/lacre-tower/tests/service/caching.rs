@@ -103,30 +103,6 @@ async fn requests_that_name_their_host_in_a_header_do_not_share_answers_between_
 }
 
 #[tokio::test]
-async fn what_may_be_served_stale_is_served_at_once_and_refreshed_behind() {
-    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_000_000)));
-    let origin =
-        Origin::new(
-            |index, _| async move { page("max-age=10, stale-while-revalidate=60", index.to_string()) },
-        );
-    let layer = CacheLayer::new(cache(Policy::rfc9111(), clock.clone()));
-    let service = layer.layer(origin.clone());
-    assert_eq!(fetch(&service, get("/")).await.0, "0");
-    clock.advance(Duration::from_secs(20));
-    for _ in 0..5 {
-        let (body, status) = fetch(&service, get("/")).await;
-        assert_eq!(body, "0");
-        assert!(status.contains("stale-while-revalidate"), "{status}");
-    }
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    let (body, status) = fetch(&service, get("/")).await;
-    assert_eq!((&body[..], status.as_str()), (&b"1"[..], "lacre; hit; ttl=10"));
-    assert_eq!(origin.asked(), 2, "one refresh for all who saw it stale");
-}
-
-#[tokio::test]
 async fn bodies_tell_requests_apart_where_their_method_is_cached() {
     let origin = Origin::new(|_, request: Request<Bytes>| async move {
         page("max-age=60", [b"re: ", request.into_body().as_ref()].concat())

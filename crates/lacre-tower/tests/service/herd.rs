@@ -1,6 +1,6 @@
 //! Requests for the same thing at the same time.
 
-use crate::origin::{Answer, Origin, around, cache, fetch, get, page, send};
+use crate::origin::{Answer, Origin, around, cache, fetch, get, page, send, settle};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
@@ -33,13 +33,6 @@ fn herd(service: &CacheService<Origin>, size: usize) -> Vec<JoinHandle<(Bytes, S
         async move { fetch(&service, get("/")).await }
     };
     (0..size).map(|_| tokio::spawn(member())).collect()
-}
-
-/// Lets everybody run until they wait.
-async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

@@ -7,4 +7,6 @@ mod herd;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod refreshing;
+#[cfg(test)]
 mod streaming;

@@ -1,10 +1,11 @@
 //! An origin that is a service, and a client of the cache around it.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{Request, Response, request};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use lacre::store::Memory;
 use lacre::{Cache, CacheInfo, Clock, Policy, SystemClock};
 use lacre_tower::{CacheLayer, CacheService, Error, SentBody, ServedBody};
@@ -13,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use tokio::sync::mpsc;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -65,6 +67,19 @@ where
     }
 }
 
+pub(crate) type Sender = mpsc::Sender<io::Result<&'static str>>;
+
+/// A body whose pieces come from the sender.
+pub(crate) fn channel() -> (Sender, AnyBody) {
+    let (sender, receiver) = mpsc::channel(1);
+    let pieces =
+        futures_util::stream::unfold(receiver, |mut receiver: mpsc::Receiver<io::Result<&str>>| async {
+            Some((receiver.recv().await?, receiver))
+        });
+    let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece?))));
+    (sender, StreamBody::new(frames).boxed_unsync())
+}
+
 pub(crate) fn whole(text: impl Into<Bytes>) -> AnyBody {
     Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }
@@ -85,6 +100,13 @@ pub(crate) fn around(origin: &Origin) -> CacheService<Origin> {
 
 pub(crate) fn get(path: &str) -> request::Builder {
     Request::get(format!("http://origin.test{path}"))
+}
+
+/// Lets everybody run until they wait.
+pub(crate) async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
 }
 
 pub(crate) type Served = Response<ServedBody<AnyBody>>;

@@ -1,31 +1,15 @@
 //! Bodies on their way.
 
-use crate::origin::{AnyBody, Origin, around, cache, fetch, get, send, whole};
+use crate::origin::{AnyBody, Origin, around, cache, channel, fetch, get, send, whole};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::{Request, Response};
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::BodyExt;
 use lacre::{Policy, SystemClock};
 use lacre_tower::CacheLayer;
 use std::io;
 use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
 use tower_layer::Layer;
 use tower_service::Service;
-
-type Sender = mpsc::Sender<io::Result<&'static str>>;
-
-/// A body whose pieces come from the sender.
-fn channel() -> (Sender, AnyBody) {
-    let (sender, receiver) = mpsc::channel(1);
-    let pieces =
-        futures_util::stream::unfold(receiver, |mut receiver: mpsc::Receiver<io::Result<&str>>| async {
-            Some((receiver.recv().await?, receiver))
-        });
-    let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece?))));
-    (sender, StreamBody::new(frames).boxed_unsync())
-}
 
 /// An origin whose first answer is `body`, and whose next are "second".
 fn first(body: AnyBody) -> Origin {

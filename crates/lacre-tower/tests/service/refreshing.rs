@@ -1,0 +1,99 @@
+//! Refreshes in the background, which nobody waits for.
+
+use crate::origin::{AnyBody, Origin, Sender, cache, channel, fetch, get, page, settle};
+use http::Response;
+use lacre::{ManualClock, Policy, Timestamp};
+use lacre_tower::{CacheLayer, CacheService};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tower_layer::Layer;
+
+const STALE_FOR_A_MINUTE: &str = "max-age=10, stale-while-revalidate=60";
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Timestamp::from_seconds(1_000_000)))
+}
+
+#[tokio::test]
+async fn what_may_be_served_stale_is_served_at_once_and_refreshed_behind() {
+    let clock = clock();
+    let origin =
+        Origin::new(
+            |index, _| async move { page("max-age=10, stale-while-revalidate=60", index.to_string()) },
+        );
+    let layer = CacheLayer::new(cache(Policy::rfc9111(), clock.clone()));
+    let service = layer.layer(origin.clone());
+    assert_eq!(fetch(&service, get("/")).await.0, "0");
+    clock.advance(Duration::from_secs(20));
+    for _ in 0..5 {
+        let (body, status) = fetch(&service, get("/")).await;
+        assert_eq!(body, "0");
+        assert!(status.contains("stale-while-revalidate"), "{status}");
+    }
+    settle().await;
+    let (body, status) = fetch(&service, get("/")).await;
+    assert_eq!((&body[..], status.as_str()), (&b"1"[..], "lacre; hit; ttl=10"));
+    assert_eq!(origin.asked(), 2, "one refresh for all who saw it stale");
+}
+
+/// A stale page that is being refreshed: the origin answers with `cache_control`, and with what comes from the sender. No more than
+/// eight bytes are stored, and no more than one page is refreshed at a time.
+async fn refreshing(cache_control: &'static str) -> (CacheService<Origin>, Sender, Origin) {
+    let (sender, body) = channel();
+    let second: Mutex<Option<AnyBody>> = Mutex::new(Some(body));
+    let origin = Origin::new(move |index, _| {
+        let endless = if index == 1 { second.lock().unwrap().take() } else { None };
+        async move {
+            match endless {
+                Some(body) => {
+                    Ok(Response::builder().header("cache-control", cache_control).body(body).unwrap())
+                }
+                None => page(STALE_FOR_A_MINUTE, index.to_string()),
+            }
+        }
+    });
+    let clock = clock();
+    let layer = CacheLayer::new(cache(Policy::rfc9111().max_body(8), clock.clone())).refreshes(1);
+    let service = layer.refresh_time(Duration::from_secs(30)).layer(origin.clone());
+    fetch(&service, get("/")).await;
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(fetch(&service, get("/")).await.0, "0");
+    settle().await;
+    assert_eq!(origin.asked(), 2);
+    (service, sender, origin)
+}
+
+/// Whether the next request begins another refresh.
+async fn refreshes_again(service: &CacheService<Origin>, origin: &Origin) -> bool {
+    let before = origin.asked();
+    fetch(service, get("/")).await;
+    settle().await;
+    origin.asked() > before
+}
+
+#[tokio::test]
+async fn a_refresh_reads_no_more_than_can_be_stored() {
+    let (service, sender, origin) = refreshing(STALE_FOR_A_MINUTE).await;
+    for _ in 0..3 {
+        sender.send(Ok("four")).await.unwrap();
+    }
+    sender.closed().await;
+    assert!(refreshes_again(&service, &origin).await);
+}
+
+#[tokio::test]
+async fn a_refresh_that_is_not_stored_is_not_read() {
+    let (_service, sender, _origin) = refreshing("no-store").await;
+    sender.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_takes_too_long_is_given_up() {
+    let (service, sender, origin) = refreshing(STALE_FOR_A_MINUTE).await;
+    sender.send(Ok("slow")).await.unwrap();
+    assert!(!refreshes_again(&service, &origin).await);
+    let begun = tokio::time::Instant::now();
+    sender.closed().await;
+    assert_eq!(begun.elapsed().as_secs(), 30);
+    assert!(refreshes_again(&service, &origin).await);
+}
