@@ -5,4 +5,5 @@
 mod http;
 mod integrity;
 mod mutations;
+mod serializers;
 mod world;
