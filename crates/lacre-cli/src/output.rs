@@ -135,6 +135,9 @@ impl Observer for Output {
     fn notice(&self, event: Event<'_>) {
         let message = match event {
             Event::Refused { key, error } => format!("{key:.8} was refused and is not used: {error}"),
+            Event::Corrected { key } => {
+                format!("what the store said beside {key:.8} was forged, and was corrected")
+            }
             Event::StoreFailed { error } => format!("going on without the store: {}", chain(error)),
             Event::SetAside { to, error } => {
                 format!("set the old store aside, at {}: {}", to.display(), chain(error))

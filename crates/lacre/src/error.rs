@@ -85,8 +85,13 @@ impl Error {
     }
 
     /// The same, with the file it is about.
-    pub(crate) fn at(mut self, path: &Path) -> Self {
-        self.0.message = format!("{}: {}", path.display(), self.0.message).into();
+    pub(crate) fn at(self, path: &Path) -> Self {
+        self.about(path.display())
+    }
+
+    /// The same, with what it is about.
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message).into();
         self
     }
 

@@ -35,6 +35,18 @@ pub enum Event<'a> {
         /// Why; its [`kind`](Error::kind) tells tampering from a missing key or a broken record.
         error: &'a Error,
     },
+    /// A row's record did not open and was put into quarantine.
+    Quarantined {
+        /// The row.
+        key: &'a Key,
+        /// Where its bytes are kept.
+        evidence: &'a Key,
+    },
+    /// What the store said of a row beside its seal was not true. The seal holds, and the store was corrected.
+    Corrected {
+        /// The row.
+        key: &'a Key,
+    },
     /// The store failed, and the cache went on without it.
     StoreFailed {
         /// How.
@@ -77,6 +89,12 @@ impl Observer for Tracing {
             Event::Stored { key, bytes } => tracing::debug!(target: "lacre::store", %key, bytes, "stored"),
             Event::Refused { key, error } => {
                 tracing::warn!(target: "lacre::seal", %key, kind = ?error.kind(), %error, "refused");
+            }
+            Event::Quarantined { key, evidence } => {
+                tracing::warn!(target: "lacre::seal", %key, %evidence, "quarantined");
+            }
+            Event::Corrected { key } => {
+                tracing::warn!(target: "lacre::store", %key, "the store's columns were forged");
             }
             Event::StoreFailed { error } => {
                 tracing::warn!(target: "lacre::store", kind = ?error.kind(), %error, "the store failed");

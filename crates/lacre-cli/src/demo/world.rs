@@ -123,6 +123,16 @@ impl Session<'_> {
         Ok(lengths)
     }
 
+    /// Removes what was kept of bad records, and says how many there were.
+    pub(super) async fn discard_evidence(&self) -> Result<usize, Failure> {
+        let mut evidence = Vec::new();
+        self.cache.quarantined(&mut |piece| evidence.push(piece.key)).await?;
+        for key in &evidence {
+            self.cache.remove(key).await?;
+        }
+        Ok(evidence.len())
+    }
+
     /// Leaves the store as one file.
     pub(super) async fn close(self) -> Result<(), Failure> {
         Ok(self.cache.close().await?)

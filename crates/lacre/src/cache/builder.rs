@@ -16,12 +16,12 @@ use std::sync::Arc;
 /// What happens when a stored response's seal does not hold, or what it seals cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnTamper {
-    /// The observer is told, and the response is fetched again, in place of the bad one.
+    /// The observer is told, the record goes into [quarantine](Cache::quarantined), and the response is fetched again.
     #[default]
     Refetch,
-    /// The caller gets the error.
+    /// The caller gets the error. The record stays as it is, and so does the answer, until somebody removes it.
     Raise,
-    /// The request is answered with 504, and the network is not asked.
+    /// The request is answered with 504, and the network is not asked. The record stays, as above.
     FailClosed,
 }
 

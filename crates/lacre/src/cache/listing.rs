@@ -1,12 +1,13 @@
 //! Looking at what is stored, and after it.
 
-use super::vault::missing_chunk;
+use super::check::Checked;
+use super::vault::Vault;
 use super::{Body, Cache, OnTamper};
 use crate::codec::BodyHead;
-use crate::store::{StoreExt, Swept, Usage};
+use crate::store::{Row, StoreExt, Usage};
 use crate::{Error, ErrorKind};
-use lacre_core::{Answer, Entry, Freshness, Key, Slot};
-use lacre_seal::SealInfo;
+use lacre_core::{Answer, Entry, Freshness, Key, Slot, Timestamp};
+use lacre_seal::{KeyId, SealInfo};
 
 /// One row of a listing.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Listed {
     pub slot: Result<Slot<BodyHead>, Error>,
     /// What the seal says; absent where it does not open.
     pub seal: Option<SealInfo>,
+    /// The keys that its chunks were sealed with, each once, where they were looked at.
+    pub chunk_keys: Vec<KeyId>,
 }
 
 /// A stored response, whole.
@@ -33,24 +36,17 @@ pub struct Stored {
 }
 
 impl Cache {
-    /// Shows every row to `visit`, in no particular order. A row that cannot be opened stops nothing. Only heads are opened;
-    /// [`verify`](Self::verify) opens bodies, too.
+    /// Shows every row but [evidence](Self::quarantined) to `visit`, in no particular order. A row that cannot be opened stops nothing.
+    /// Only heads are opened; [`verify`](Self::verify) opens bodies, too.
     ///
     /// # Errors
     /// The store fails.
     pub async fn list(&self, visit: &mut (dyn FnMut(Listed) + Send)) -> Result<(), Error> {
         let now = self.clock.now();
-        let mut each = |row: crate::store::Row<'_>| {
-            let key = row.key;
-            let (sealed_bytes, opened) = match row.record {
-                Ok(record) => (record.sealed.len(), self.vault.open_head(&key, &record, now)),
-                Err(error) => (0, Err(error)),
-            };
-            let (slot, seal) = match opened {
-                Ok((slot, seal)) => (Ok(slot), Some(seal)),
-                Err(error) => (Err(error), None),
-            };
-            visit(Listed { key, sealed_bytes, slot, seal });
+        let mut each = |row: Row<'_>| {
+            if let Some(listed) = self.vault.listed(row, now) {
+                visit(listed);
+            }
         };
         self.vault.store.each(&mut each).await
     }
@@ -71,44 +67,29 @@ impl Cache {
         Ok(Some(Stored { entry, seal, freshness }))
     }
 
-    /// Opens everything that is stored, bodies included, and tells `report` of every row.
+    /// Opens everything that is stored, bodies included, and tells `report` of every row, as [`list`](Self::list) does.
     ///
     /// # Errors
     /// The store fails.
     pub async fn verify(&self, report: &mut (dyn FnMut(Listed) + Send)) -> Result<(), Error> {
-        let mut listed = Vec::new();
-        self.list(&mut |row| listed.push(row)).await?;
-        for mut row in listed {
-            if matches!(row.slot, Ok(Slot::Entry(_)))
-                && let Err(error) = self.verify_whole(&row.key).await
-            {
-                if matches!(error.kind(), ErrorKind::Store(_)) {
-                    return Err(error);
+        let mut walk = self.vault.walk();
+        while let Some(page) = walk.page(|row| self.vault.listed(row, self.clock.now())).await? {
+            for mut listed in page.into_iter().flatten() {
+                if matches!(listed.slot, Ok(Slot::Entry(_))) {
+                    match self.vault.check(&listed.key, self.clock.now()).await {
+                        Ok(Some(Checked { seal, chunk_keys })) => {
+                            (listed.seal, listed.chunk_keys) = (Some(seal), chunk_keys);
+                        }
+                        // It was removed meanwhile.
+                        Ok(None) => continue,
+                        Err(error) if matches!(error.kind(), ErrorKind::Store(_)) => return Err(error),
+                        Err(error) => listed.slot = Err(error),
+                    }
                 }
-                row.slot = Err(error);
+                report(listed);
             }
-            report(row);
         }
         Ok(())
-    }
-
-    /// Opens what lies under `key` with all its chunks. One that was replaced meanwhile is opened anew.
-    async fn verify_whole(&self, key: &Key) -> Result<(), Error> {
-        let now = self.clock.now();
-        'anew: loop {
-            let found = self.vault.load(key, |_| None, now).await?;
-            let Some((Slot::Entry(entry), _)) = found else { return Ok(()) };
-            let head = &entry.body.head;
-            for index in 0..head.chunks {
-                if self.vault.chunk(key, head, index, now).await?.is_none() {
-                    if self.vault.names(key, head.id, now).await? {
-                        return Err(missing_chunk());
-                    }
-                    continue 'anew;
-                }
-            }
-            return Ok(());
-        }
     }
 
     /// Takes away what lies under `key`, so that it cannot be recovered. `false`: nothing was there.
@@ -117,14 +98,6 @@ impl Cache {
     /// The store fails.
     pub async fn remove(&self, key: &Key) -> Result<bool, Error> {
         self.vault.remove(key, self.clock.now()).await
-    }
-
-    /// Takes away what is of no more use.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn sweep(&self) -> Result<Swept, Error> {
-        self.vault.store.sweep(self.clock.now()).await
     }
 
     /// Takes everything away.
@@ -157,5 +130,24 @@ impl Cache {
     /// The store fails.
     pub async fn close(&self) -> Result<(), Error> {
         self.vault.store.close().await
+    }
+}
+
+impl Vault {
+    /// `None`: it is evidence.
+    fn listed(&self, row: Row<'_>, now: Timestamp) -> Option<Listed> {
+        let key = row.key;
+        let (sealed_bytes, opened) = match row.record {
+            Err(error) => (0, Err(error)),
+            Ok(record) => match self.open_head(&key, &record, now) {
+                Err(_) if self.seals_evidence(&key, record.sealed, now) => return None,
+                opened => (record.sealed.len(), opened),
+            },
+        };
+        let (slot, seal) = match opened {
+            Ok((slot, seal)) => (Ok(slot), Some(seal)),
+            Err(error) => (Err(error), None),
+        };
+        Some(Listed { key, sealed_bytes, slot, seal, chunk_keys: Vec::new() })
     }
 }

@@ -5,14 +5,18 @@
 
 mod body;
 mod builder;
+mod check;
 mod listing;
+mod quarantine;
 mod recording;
 mod rollback;
+mod sweep;
 mod vault;
 
 pub use body::Body;
 pub use builder::{Builder, OnStoreFailure, OnTamper};
 pub use listing::{Listed, Stored};
+pub use quarantine::Quarantined;
 pub use recording::Recording;
 
 use crate::codec::BodyHead;
@@ -260,11 +264,12 @@ impl Cache {
             }
             ErrorKind::Tampered | ErrorKind::Broken => {
                 self.observer.notice(Event::Refused { key, error: &error });
-                if self.on_tamper == OnTamper::Raise {
-                    Err(error)
-                } else {
-                    Ok(Found::Nothing(Some(Detail::Tampered)))
+                match self.on_tamper {
+                    OnTamper::Raise => return Err(self.vault.name(key, error).await),
+                    OnTamper::Refetch => self.forgive(self.quarantine(key).await.map(drop))?,
+                    OnTamper::FailClosed => {}
                 }
+                Ok(Found::Nothing(Some(Detail::Tampered)))
             }
             ErrorKind::Lapsed => Ok(Found::Nothing(None)),
             _ => {
@@ -306,7 +311,7 @@ impl Cache {
     async fn chunk(&self, key: &Key, head: &BodyHead, index: u32) -> Result<Bytes, Error> {
         let now = self.clock.now();
         let found = match self.vault.chunk(key, head, index, now).await {
-            Ok(Some(chunk)) => return Ok(chunk),
+            Ok(Some((chunk, _))) => return Ok(chunk),
             Ok(None) => self.vault.names(key, head.id, now).await,
             Err(error) => Err(error),
         };
@@ -320,9 +325,9 @@ impl Cache {
             _ => self.observer.notice(Event::Refused { key, error: &error }),
         }
         let untrusted = matches!(error.kind(), ErrorKind::Tampered | ErrorKind::Broken);
-        if untrusted && self.on_tamper == OnTamper::Refetch && self.vault.names(key, head.id, now).await? {
+        if untrusted && self.on_tamper == OnTamper::Refetch {
             // So that the next request fetches it again.
-            self.vault.remove(key, now).await?;
+            self.forgive(self.quarantine(key).await.map(drop))?;
         }
         Err(error)
     }

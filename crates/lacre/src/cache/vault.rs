@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind};
 use bytes::Bytes;
 use lacre_core::{Entry, Key, Pointer, Secrecy, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
-    Authentic, BodyId, Context, Lifetime, Moment, Position, Purpose, SealInfo, Sealer, StoreId,
+    Authentic, BodyId, Context, Lifetime, Moment, Opened, Position, Purpose, SealInfo, Sealer, StoreId,
 };
 use std::borrow::Cow;
 use std::fmt;
@@ -97,7 +97,7 @@ impl Vault {
                 (0, _) => Source::Whole(self.unstaged(&entry.body.stages, inline, entry.body.length)?),
                 (_, None) => Source::Chunks { first: None },
                 (_, Some(index)) => match self.chunk(key, &entry.body, index, now).await? {
-                    Some(chunk) => Source::Chunks { first: Some((index, chunk)) },
+                    Some((chunk, _)) => Source::Chunks { first: Some((index, chunk)) },
                     // Where the entry was replaced or removed while it was read, its chunks went with it: that is no harm.
                     None if missed.replace(entry.body.id) != Some(entry.body.id) => continue,
                     None => return Err(missing_chunk()),
@@ -109,23 +109,34 @@ impl Vault {
         }
     }
 
-    /// One chunk of a body, of the length that its place asks for; `None`: it is not there.
+    /// One chunk of a body, of the length that its place asks for, with what its seal says; `None`: it is not there.
     pub(crate) async fn chunk(
         &self,
         key: &Key,
         head: &BodyHead,
         index: u32,
         now: Timestamp,
-    ) -> Result<Option<Bytes>, Error> {
-        let last = index.checked_add(1) == Some(head.chunks);
-        let position = if last { Position::Last } else { Position::Inner };
-        let at = self.place(key, Purpose::Chunk { body: head.id, index, position });
+    ) -> Result<Option<(Bytes, SealInfo)>, Error> {
+        let Some(Opened { body, seal, .. }) = self.open_chunk(key, head, index, now).await? else {
+            return Ok(None);
+        };
+        let left = head.length.saturating_sub(u64::from(index) * CHUNK as u64);
+        Ok(Some((self.unstaged(&head.stages, body, left.min(CHUNK as u64))?, seal)))
+    }
+
+    /// The same as it was sealed, with all stages on.
+    pub(super) async fn open_chunk(
+        &self,
+        key: &Key,
+        head: &BodyHead,
+        index: u32,
+        now: Timestamp,
+    ) -> Result<Option<Opened>, Error> {
+        let at = self.place(key, chunk_place(head, index));
         let mut opened = None;
         let mut open = |sealed: &[u8]| opened = Some(self.sealer.open(&at, sealed, moment(now)));
         self.store.chunk(head.id, index, &mut open).await?;
-        let Some(opened) = opened else { return Ok(None) };
-        let left = head.length.saturating_sub(u64::from(index) * CHUNK as u64);
-        self.unstaged(&head.stages, opened?.body, left.min(CHUNK as u64)).map(Some)
+        Ok(opened.transpose()?)
     }
 
     /// Whether what lies under `key` still names `body`.
@@ -278,7 +289,7 @@ impl Vault {
     }
 
     /// Puts a record that was just sealed.
-    async fn put(&self, key: &Key, record: Record<'_>) -> Result<(), Error> {
+    pub(super) async fn put(&self, key: &Key, record: Record<'_>) -> Result<(), Error> {
         let known = self.newest.known(key);
         self.store.put(key, record).await?;
         self.newest.wrote(key, known, Mark::of(record.sealed, moment(record.written)));
@@ -286,7 +297,12 @@ impl Vault {
     }
 
     /// The same, but only where the record that is there still names `body`.
-    async fn replace(&self, key: &Key, body: Option<BodyId>, record: Record<'_>) -> Result<bool, Error> {
+    pub(super) async fn replace(
+        &self,
+        key: &Key,
+        body: Option<BodyId>,
+        record: Record<'_>,
+    ) -> Result<bool, Error> {
         let known = self.newest.known(key);
         let replaced = self.store.touch(key, body, record).await?;
         if replaced {
@@ -302,9 +318,16 @@ impl Vault {
         Ok(removed)
     }
 
-    fn place<'a>(&'a self, key: &'a Key, purpose: Purpose) -> Context<'a> {
+    pub(super) fn place<'a>(&'a self, key: &'a Key, purpose: Purpose) -> Context<'a> {
         Context { purpose, store: &self.store_id, namespace: &self.namespace, key: key.as_bytes() }
     }
+}
+
+/// What chunk `index` of a body is sealed as.
+pub(super) fn chunk_place(head: &BodyHead, index: u32) -> Purpose {
+    let last = index.checked_add(1) == Some(head.chunks);
+    let position = if last { Position::Last } else { Position::Inner };
+    Purpose::Chunk { body: head.id, index, position }
 }
 
 pub(crate) fn missing_chunk() -> Error {
@@ -320,6 +343,6 @@ fn record<'a>(head: &BodyHead, sealed: &'a [u8], useful_until: Timestamp, now: T
 }
 
 /// The engine counts in signed time, the seal in unsigned; what lies before 1970 is 1970.
-fn moment(time: Timestamp) -> Moment {
+pub(super) fn moment(time: Timestamp) -> Moment {
     Moment::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
 }

@@ -178,7 +178,10 @@ fn p36_a_part_is_never_stored_as_the_whole() {
     everywhere(|world| {
         // The transfer ended before its time, or went on after it.
         for length in ["4", "7"] {
-            assert!(!is_reused(world, &[FRESH[0], ("content-length", length)]), "{length} bytes were declared");
+            assert!(
+                !is_reused(world, &[FRESH[0], ("content-length", length)]),
+                "{length} bytes were declared"
+            );
         }
         // A part that nobody asked for.
         let part = |request: Request<()>| {

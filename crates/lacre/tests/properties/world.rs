@@ -131,14 +131,18 @@ impl World {
         self.try_fetch(get(path), FRESH, body).unwrap()
     }
 
+    /// Every row but evidence of what was refused.
     pub(crate) fn rows(&self) -> Vec<(Key, OwnedRecord)> {
+        let mut evidence = Vec::new();
+        wait(self.cache.quarantined(&mut |piece| evidence.push(piece.key))).unwrap();
         let mut rows = Vec::new();
         let mut each = |row: lacre::store::Row<'_>| rows.push((row.key, row.record.unwrap().to_owned()));
         wait(self.medium.store.each(&mut each)).unwrap();
+        rows.retain(|(key, _)| !evidence.contains(key));
         rows
     }
 
-    /// The only row.
+    /// The only one.
     pub(crate) fn row(&self) -> (Key, OwnedRecord) {
         let mut rows = self.rows();
         assert_eq!(rows.len(), 1);

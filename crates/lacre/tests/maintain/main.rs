@@ -1,0 +1,8 @@
+//! Looking after a store: tampering and its policies, rollback, quarantine, sweeping, rotation in bulk, anchors.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
+mod quarantine;
+mod rollback;
+mod sweep;
+mod tamper;
+mod world;
