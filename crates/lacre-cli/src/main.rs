@@ -13,6 +13,7 @@ mod pretty;
 mod request;
 mod rows;
 mod serve;
+mod writing;
 
 use args::Args;
 use clap::Parser;

@@ -6,6 +6,7 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure, chain, root_cause};
 use crate::open::{self, Missing};
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING, harmless};
+use crate::writing::Writing;
 use crate::{pretty, request};
 use clap::ValueEnum;
 use http::{Extensions, StatusCode};
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     /// The longest body that is stored, in bytes; longer ones pass through
     #[arg(long, value_name = "BYTES")]
     max_body: Option<u64>,
+    #[command(flatten)]
+    writing: Writing,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -71,10 +74,8 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         Some(bytes) => policy.max_body(bytes),
         None => policy,
     };
-    let cache = open::cache(global, Missing::Make, output)?
-        .policy(policy)
-        .on_tamper(args.on_tamper.into())
-        .build()?;
+    let builder = args.writing.apply(open::cache(global, Missing::Make, output)?);
+    let cache = builder.policy(policy).on_tamper(args.on_tamper.into()).build()?;
     interruptible(async {
         let result = fetch(args, cache, output).await;
         finish_background_work().await;

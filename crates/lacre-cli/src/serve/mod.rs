@@ -20,6 +20,7 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::open::{self, Missing};
 use crate::output::Output;
+use crate::writing::Writing;
 use clap::ArgGroup;
 use front::Front;
 use http::Uri;
@@ -76,6 +77,8 @@ pub(crate) struct Args {
     workers: Option<NonZeroUsize>,
     #[command(flatten)]
     limits: Limits,
+    #[command(flatten)]
+    writing: Writing,
 }
 
 /// What a slow or hostile client or origin cannot exceed.
@@ -127,7 +130,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     let metrics = Arc::new(Metrics::default());
     let observer = metrics::Watch { output, metrics: Arc::clone(&metrics) };
     let builder = open::cache(global, Missing::Make, output)?.observer(Arc::new(observer));
-    let cache = builder.policy(policy(args)).build()?;
+    let cache = args.writing.apply(builder).policy(policy(args)).build()?;
     let log = if args.no_access_log { log::AccessLog::Off } else { log::AccessLog::To(output) };
     runtime(args.workers)?.block_on(async {
         let listener = bind(args.listen).await?;

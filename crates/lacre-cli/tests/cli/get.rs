@@ -23,6 +23,26 @@ fn a_second_get_is_a_hit_with_the_same_bytes() {
 }
 
 #[test]
+fn however_an_entry_was_written_any_command_reads_it() {
+    let body: Vec<u8> = (0..300_000).map(|at| (at / 100) as u8).collect();
+    let (world, origin) = (World::new(), Origin::always(FRESH, body.clone()));
+    let sizes = ["none", "zstd", "gzip", "lz4", "brotli"].map(|how| {
+        let world = World::new();
+        world.ok(&["get", "--compress", how, &origin.url("/")]);
+        assert!(world.ok(&["get", "--offline", &origin.url("/")]).out == body, "{how}");
+        std::fs::metadata(world.store()).unwrap().len()
+    });
+    assert!(sizes[1..].iter().all(|size| size * 5 < sizes[0]), "{sizes:?}");
+    for format in ["cbor", "json", "yaml", "msgpack", "bson"] {
+        let url = origin.url(&format!("/{format}"));
+        world.ok(&["get", "--format", format, &url]);
+        assert!(world.ok(&["get", "--offline", &url]).out == body, "{format}");
+    }
+    assert_eq!(world.ok(&["ls"]).text().lines().filter(|line| line.contains("200")).count(), 5);
+    world.ok(&["verify"]);
+}
+
+#[test]
 fn with_json_the_status_line_is_an_object() {
     let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
     world.ok(&["get", &origin.url("/")]);

@@ -58,6 +58,8 @@ impl Stage for Hex {
     }
 }
 
+type Adjust = fn(Builder) -> Builder;
+
 /// What it was told of refusals and failures.
 #[derive(Debug, Default)]
 struct Complaints(Mutex<Vec<String>>);
@@ -160,7 +162,7 @@ fn a_parser_of_the_users_own_never_sees_what_was_changed() {
 
 #[test]
 fn what_this_cache_does_not_know_is_a_miss_that_names_the_remedy() {
-    let writers: [(fn(Builder) -> Builder, &str); 2] = [
+    let writers: [(Adjust, &str); 2] = [
         (
             |builder| builder.format(Packed::default()),
             "private format 7, which this cache does not know; name that format with Builder::format or Builder::also_read",
@@ -237,7 +239,7 @@ impl Stage for Bloat {
 
 #[test]
 fn what_could_not_be_read_again_is_not_stored() {
-    let writers: [(fn(Builder) -> Builder, &str); 2] = [
+    let writers: [(Adjust, &str); 2] = [
         (|builder| builder.format(Liar), "is not written in the format that its id names"),
         (|builder| builder.stage(Bloat), "makes too much of a body"),
     ];
