@@ -51,4 +51,9 @@ pub use lacre_core::{
     Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope, Signpost, Slot, Source,
     Staleness, StoredBody, Timestamp, Ttl, UrlPattern, Varies, end_hop, varies,
 };
-pub use lacre_seal::{Fault, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};
+pub use lacre_seal::{Authentic, BodyId, Fault, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};
+
+// Its examples use this crate, so they are compiled here.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/serializers.md")]
+struct Serializers;

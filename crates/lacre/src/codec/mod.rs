@@ -65,7 +65,38 @@ impl StoredBody for BodyHead {
 /// A way to write heads. Formats may be mixed in one store, since each head says what it is written in.
 ///
 /// Write one of your own for bytes that your other programs read; give it a [private id](FormatId::Private), and name it to
-/// [`Builder::format`](crate::Builder::format), or to [`also_read`](crate::Builder::also_read) where it no longer writes.
+/// [`Builder::format`](crate::Builder::format), or to [`also_read`](crate::Builder::also_read) where it no longer writes. This one
+/// compresses what another one writes:
+///
+/// ```
+/// use lacre::codec::{Cbor, Format, FormatId, SlotHead};
+/// use lacre::stage::{Stage, Zstd};
+/// use lacre::{Authentic, Error};
+///
+/// #[derive(Debug)]
+/// struct Packed;
+///
+/// impl Format for Packed {
+///     fn id(&self) -> FormatId {
+///         FormatId::Private(1)
+///     }
+///
+///     fn encode(&self, slot: &SlotHead, out: &mut Vec<u8>) -> Result<(), Error> {
+///         let mut plain = Vec::new();
+///         Cbor.encode(slot, &mut plain)?;
+///         out.extend(Zstd.forward(&plain)?);
+///         Ok(())
+///     }
+///
+///     fn decode(&self, bytes: &Authentic) -> Result<SlotHead, Error> {
+///         Cbor.decode(&Zstd.back(bytes.clone(), 1 << 20)?)
+///     }
+/// }
+///
+/// # use lacre::{Cache, store::Memory};
+/// Cache::builder().store(Memory::new()?).danger_ephemeral_key().format(Packed).build()?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Format: Debug + Send + Sync + 'static {
     /// By what a reader knows this format again.
     fn id(&self) -> FormatId;

@@ -31,7 +31,41 @@ use std::io;
 /// A transformation of stored bodies that can be undone.
 ///
 /// Write one of your own where none of ours fits; give it a [private id](StageId::Private), and name it to
-/// [`Builder::stage`](crate::Builder::stage), or to [`also_undo`](crate::Builder::also_undo) where it no longer goes forward.
+/// [`Builder::stage`](crate::Builder::stage), or to [`also_undo`](crate::Builder::also_undo) where it no longer goes forward. This one
+/// stores each byte as its difference from the one before, which makes samples and pixels compress better:
+///
+/// ```
+/// use lacre::stage::{Stage, StageId, Zstd};
+/// use lacre::{Authentic, Error, ErrorKind};
+///
+/// #[derive(Debug)]
+/// struct Differences;
+///
+/// impl Stage for Differences {
+///     fn id(&self) -> StageId {
+///         StageId::Private(1)
+///     }
+///
+///     fn forward(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+///         let before = std::iter::once(&0).chain(bytes);
+///         Ok(bytes.iter().zip(before).map(|(byte, before)| byte.wrapping_sub(*before)).collect())
+///     }
+///
+///     fn back(&self, bytes: Authentic, limit: usize) -> Result<Authentic, Error> {
+///         if bytes.len() > limit {
+///             return Err(Error::new(ErrorKind::Broken, "a stored body is longer than its head says"));
+///         }
+///         let mut last = 0_u8;
+///         bytes.try_map(|bytes| {
+///             Ok(bytes.iter().map(|difference| { last = last.wrapping_add(*difference); last }).collect())
+///         })
+///     }
+/// }
+///
+/// # use lacre::{Cache, store::Memory};
+/// Cache::builder().store(Memory::new()?).danger_ephemeral_key().stage(Differences).stage(Zstd).build()?;
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Stage: Debug + Send + Sync + 'static {
     /// How a head names this stage.
     fn id(&self) -> StageId;
