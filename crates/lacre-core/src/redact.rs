@@ -120,9 +120,12 @@ impl Redactor {
         headers.iter().any(|(name, value)| !self.in_header(name, value).is_empty())
     }
 
-    /// Whether [`body`](Self::body) takes something away.
-    pub(crate) fn finds_in_body(&self, content_type: Option<&HeaderValue>, body: &[u8]) -> bool {
-        !self.in_body(content_type, body).is_empty()
+    /// Whether a body that these headers describe may hold a secret: it does, or one cannot tell.
+    pub(crate) fn suspects_body(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let transparent = matches!(BodyKind::of(content_type), BodyKind::Form | BodyKind::Json)
+            && !headers.contains_key(header::CONTENT_ENCODING);
+        !body.is_empty() && (!transparent || !self.in_body(content_type, body).is_empty())
     }
 
     /// The values under secret names in a query, in order.
@@ -157,7 +160,7 @@ impl Redactor {
             header::SET_COOKIE => self.in_cookies(name, bytes, 1),
             _ if self.matches(name.as_str()) => std::iter::once(0..bytes.len()).collect(),
             header::LINK => self.in_links(bytes),
-            _ => self.in_url(bytes),
+            _ => [self.in_url(bytes), json::secrets(bytes, |name| self.is_secret(name))].concat(),
         };
         secrets.extend(self.in_disguise(bytes));
         disjoint(secrets)

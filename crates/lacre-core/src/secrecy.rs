@@ -1,7 +1,8 @@
 //! Whether an exchange may be read by others, and how values are shown in `Debug` without what is in them: no query, no header value.
 
+use crate::Redactor;
 use crate::policy::{Partition, Policy, Scope};
-use http::{HeaderMap, header, request, response};
+use http::{HeaderMap, request, response};
 use std::fmt;
 
 /// Whether whoever can read a store may read what is stored of an exchange.
@@ -22,8 +23,7 @@ impl Secrecy {
     }
 
     pub(crate) fn of_body(policy: &Policy, headers: &HeaderMap, body: &[u8]) -> Self {
-        let content_type = headers.get(header::CONTENT_TYPE);
-        Self::secret_if(!body.is_empty() && policy.redactor.finds_in_body(content_type, body))
+        Self::secret_if(policy.redactor.suspects_body(headers, body))
     }
 
     pub(crate) fn of_request(policy: &Policy, request: &request::Parts) -> Self {
@@ -52,12 +52,12 @@ impl fmt::Debug for Names<'_> {
     }
 }
 
-/// A URL in `Debug`: where it leads, without userinfo, path parameters, query and fragment.
+/// A URL in `Debug`: where it leads, without userinfo, path parameters, query, fragment and what looks like a secret.
 pub(crate) struct Place<'a>(pub(crate) &'a str);
 
 impl fmt::Debug for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.0;
+        let url = &*Redactor::default().url(self.0);
         let plain = url.find(['?', '#', ';']).map_or(url, |end| &url[..end]);
         let (scheme, rest) = plain.split_once("//").unwrap_or(("", plain));
         let host = rest.find('/').unwrap_or(rest.len());

@@ -103,6 +103,7 @@ fn headers_lose_credentials_cookies_and_the_secrets_in_urls() {
     assert_eq!(header("x-original-url", "/a?token=s"), "/a?token=REDACTED");
     assert_eq!(header("forwarded", "for=192.0.2.1;secret=s"), "for=192.0.2.1;secret=REDACTED");
     assert_eq!(header("x-any", "as Bearer abcdefgh12345678."), "as REDACTED");
+    assert_eq!(header("x-context", r#"{"a":[{"token":"s"}]}"#), r#"{"a":[{"token":REDACTED}]}"#);
     for harmless in ["token=1", "text/html;q=0.9, */*;q=0.1", "Agent/1 (+https://h/bot; a@b.example)"] {
         assert_eq!(header("accept", harmless), harmless);
     }
