@@ -42,7 +42,7 @@ fn policy() -> Policy {
 }
 
 #[test]
-fn credentials_partition_by_default() {
+fn p28_credentials_partition_by_default() {
     let ignoring = policy().ignored_parameters(["api_key", "Authorization", "password", "token"]);
     let own_keys = policy().key_fn(|_, _| "the same".to_owned());
     for policy in [
@@ -65,7 +65,7 @@ fn credentials_partition_by_default() {
 }
 
 #[test]
-fn set_cookie_never_crosses_partitions() {
+fn p29_set_cookie_never_crosses_partitions() {
     let sets = [("cache-control", "public, max-age=60"), ("set-cookie", "session=alice's")];
     for policy in [Policy::rfc9111(), Policy::rfc9111().shared()] {
         let mut cache = Cache::new(policy.clone());
@@ -102,7 +102,7 @@ fn a_shared_cache_stores_no_cookie_that_was_set_for_one_of_those_without_credent
 }
 
 #[test]
-fn method_override_and_forwarding_headers_bypass_or_are_keyed() {
+fn p30_method_override_and_forwarding_headers_bypass_or_are_keyed() {
     for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
         let mut cache = Cache::new(Policy::rfc9111());
         cache.get(with("/", &[(name, "PUT")]), &[FRESH], "answer to something else");

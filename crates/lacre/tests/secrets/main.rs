@@ -60,7 +60,7 @@ fn there_are_at_least_forty_channels_for_the_request_alone() {
 }
 
 #[test]
-fn an_encrypted_store_shows_no_secret_in_any_form() {
+fn p37_an_encrypted_store_shows_no_secret_in_any_form() {
     for (name, world) in worlds(&encrypted()) {
         assert_eq!(found(&world.bytes(), Channel::all().into_iter()), [""; 0], "{name}");
     }
@@ -68,7 +68,7 @@ fn an_encrypted_store_shows_no_secret_in_any_form() {
 
 /// What `strings` would show to whoever has a copy of the files.
 #[test]
-fn an_encrypted_store_shows_no_url_host_header_or_body() {
+fn p37_an_encrypted_store_shows_no_url_host_header_or_body() {
     const WORDS: [&str; 12] = [
         "example",
         "http://",
@@ -92,7 +92,7 @@ fn an_encrypted_store_shows_no_url_host_header_or_body() {
 }
 
 #[test]
-fn a_signed_store_shows_nothing_secret_but_what_the_origin_wrote_into_a_body() {
+fn p37_a_signed_store_shows_nothing_secret_but_what_the_origin_wrote_into_a_body() {
     for (name, world) in worlds(&signed()) {
         let bytes = world.bytes();
         let (bodies, others): (Vec<_>, Vec<_>) =
@@ -142,7 +142,7 @@ fn a_hit_is_what_the_origin_sent_and_for_the_same_principal_only() {
 }
 
 #[test]
-fn no_debug_event_log_line_or_error_shows_a_secret() {
+fn p38_no_debug_event_log_line_or_error_shows_a_secret() {
     for suite in [Suite::Aes256Gcm, Suite::Blake3] {
         for store in stores() {
             let mut world = World::new(store, suite, codec::Json);
