@@ -50,6 +50,7 @@ pub struct Builder {
     observer: Arc<dyn Observer>,
     on_tamper: OnTamper,
     on_store_failure: OnStoreFailure,
+    reseal_on_read: bool,
 }
 
 impl Default for Builder {
@@ -67,6 +68,7 @@ impl Default for Builder {
             observer: Arc::new(Tracing),
             on_tamper: OnTamper::default(),
             on_store_failure: OnStoreFailure::default(),
+            reseal_on_read: false,
         }
     }
 }
@@ -186,6 +188,14 @@ impl Builder {
         self
     }
 
+    /// Seals anew, with the primary key and the suite in use, what is found sealed otherwise: one write before the answer, once for each
+    /// record. Bodies over 256 KiB are left to [`Cache::reseal`], and so is what is never asked for.
+    #[must_use]
+    pub fn reseal_on_read(mut self) -> Self {
+        self.reseal_on_read = true;
+        self
+    }
+
     /// The cache.
     ///
     /// # Errors
@@ -217,6 +227,7 @@ impl Builder {
             observer: self.observer,
             on_tamper: self.on_tamper,
             on_store_failure: self.on_store_failure,
+            reseal_on_read: self.reseal_on_read,
         })
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod listing;
 mod quarantine;
 mod recording;
+mod reseal;
 mod rollback;
 mod sweep;
 mod vault;
@@ -18,6 +19,7 @@ pub use builder::{Builder, OnStoreFailure, OnTamper};
 pub use listing::{Listed, Stored};
 pub use quarantine::Quarantined;
 pub use recording::Recording;
+pub use reseal::{Pass, Resealed, Resealing};
 
 use crate::codec::BodyHead;
 use crate::{Clock, Error, ErrorKind, Event, Observer};
@@ -27,6 +29,7 @@ use lacre_core::{
     CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending, RequestBody, Settled, Slot,
     Timestamp, Touch,
 };
+use lacre_seal::SealInfo;
 use std::fmt;
 use std::sync::Arc;
 use vault::{Handle, Vault, missing_chunk};
@@ -66,6 +69,7 @@ pub struct Cache {
     observer: Arc<dyn Observer>,
     on_tamper: OnTamper,
     on_store_failure: OnStoreFailure,
+    reseal_on_read: bool,
 }
 
 /// What [`Cache::ask`] answers.
@@ -253,7 +257,10 @@ impl Cache {
         // A large body that cannot be trusted is best found out before anything of it is handed out.
         let wanted = |entry: &_| body::first_chunk(lookup.portion(entry, now));
         let error = match self.vault.load(key, wanted, now).await {
-            Ok(Some((slot, _))) => return Ok(Found::Slot(slot)),
+            Ok(Some((slot, seal))) => {
+                self.reseal_if_wished(key, &slot, &seal, now).await?;
+                return Ok(Found::Slot(slot));
+            }
             Ok(None) => return Ok(Found::Nothing(None)),
             Err(error) => error,
         };
@@ -277,6 +284,20 @@ impl Cache {
                 Ok(Found::Nothing(None))
             }
         }
+    }
+
+    async fn reseal_if_wished(
+        &self,
+        key: &Key,
+        slot: &Slot<Handle>,
+        seal: &SealInfo,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let in_chunks = matches!(slot, Slot::Entry(entry) if entry.body.head.chunks > 0);
+        if !self.reseal_on_read || in_chunks || self.vault.is_current(seal) {
+            return Ok(());
+        }
+        self.forgive(self.vault.reseal(key, Pass::Real, now).await.map(drop))
     }
 
     /// A failing store is told to the observer, and to the caller only where that is wished.

@@ -2,7 +2,7 @@
 //! or keep what is over; it is therefore compared with the seal first, and corrected.
 
 use super::Cache;
-use super::vault::{Vault, moment};
+use super::vault::{Vault, moment, timestamp};
 use crate::codec::BodyHead;
 use crate::store::{Record, Row, StoreExt, Swept};
 use crate::{Error, ErrorKind, Event};
@@ -104,11 +104,7 @@ impl Columns {
     /// The seal knows no time before 1970, which is as good as any other there.
     fn without_body(seal: &SealInfo, record: &Record<'_>) -> Self {
         let same = |column: Timestamp, sealed| {
-            if moment(column) == sealed {
-                column
-            } else {
-                Timestamp::from_millis(sealed.as_millis().cast_signed())
-            }
+            if moment(column) == sealed { column } else { timestamp(sealed) }
         };
         Self {
             body: None,

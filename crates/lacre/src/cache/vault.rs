@@ -103,8 +103,7 @@ impl Vault {
                     None => return Err(missing_chunk()),
                 },
             };
-            let secrecy = if seal.suite.is_encrypted() { Secrecy::Secret } else { Secrecy::Open };
-            let entry = entry.map_body(|head| Handle { head, source, secrecy });
+            let entry = entry.map_body(|head| Handle { head, source, secrecy: secrecy_of(&seal) });
             return Ok(Some((Slot::Entry(Box::new(entry)), seal)));
         }
     }
@@ -281,7 +280,7 @@ impl Vault {
         Ok(self.sealer_of(secrecy).seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
     }
 
-    fn sealer_of(&self, secrecy: Secrecy) -> &Sealer {
+    pub(super) fn sealer_of(&self, secrecy: Secrecy) -> &Sealer {
         match secrecy {
             Secrecy::Open => &self.sealer,
             Secrecy::Secret => &self.secret_sealer,
@@ -323,6 +322,11 @@ impl Vault {
     }
 }
 
+/// What was found encrypted stays so.
+pub(super) fn secrecy_of(seal: &SealInfo) -> Secrecy {
+    if seal.suite.is_encrypted() { Secrecy::Secret } else { Secrecy::Open }
+}
+
 /// What chunk `index` of a body is sealed as.
 pub(super) fn chunk_place(head: &BodyHead, index: u32) -> Purpose {
     let last = index.checked_add(1) == Some(head.chunks);
@@ -340,6 +344,12 @@ fn wrong_length() -> Error {
 
 fn record<'a>(head: &BodyHead, sealed: &'a [u8], useful_until: Timestamp, now: Timestamp) -> Record<'a> {
     Record { body: Some(head.id), chunks: head.chunks, expires: useful_until, written: now, sealed }
+}
+
+/// As a store writes it.
+pub(super) fn timestamp(moment: Moment) -> Timestamp {
+    // A moment is never beyond what the signed one can say.
+    Timestamp::from_millis(moment.as_millis().cast_signed())
 }
 
 /// The engine counts in signed time, the seal in unsigned; what lies before 1970 is 1970.
