@@ -286,8 +286,7 @@ pub(super) const NOT_DONE: &[&str] = &[
      RFC 9111 §4.1 speaks of equal meaning only; the public suite asks for this.",
     "immutable (RFC 8246) is read and changes nothing: no fresh response is validated unless the request wants it.",
     "Cache-Groups (RFC 9875) are not heard: rows are named by keyed digests and their tags are sealed, so that a group could be \
-     invalidated only by opening every row of the store, or by one more lookup for each group of each hit. The user's own tags are for \
-     commands that may take the time to open them.",
+     invalidated only by opening every row of the store, or by one more lookup for each group of each hit.",
     "No-Vary-Search is not heard: its draft asks for a look at every stored URL with the same path, and names here tell nothing of paths.",
     "`lacre serve` passes interim responses (RFC 9110 §15.2) on over HTTP/1.1; over HTTP/2 it drops them, since hyper's server has no way \
      to send them.",
