@@ -24,7 +24,7 @@ Exit codes: 0 ok · 1 failed · 2 usage · 3 not cached · 4/5 the origin answer
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
-    /// Where entries are kept: `sqlite:PATH` or `memory:` [default: cache.sqlite in your cache directory]
+    /// Where entries are kept: `sqlite:PATH`, `dir:PATH` (a file for each entry) or `memory:` [default: cache.sqlite in your cache directory]
     #[arg(long, global = true, env = "LACRE_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
     /// Where the key is kept: `file:PATH` or `env:NAME`, never the key itself [default: one of your own, made on first use]

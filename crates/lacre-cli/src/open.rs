@@ -4,9 +4,11 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use lacre::keys::{self, KeySource};
+#[cfg(unix)]
+use lacre::store::Fs;
 use lacre::store::{Memory, Sqlite, Store};
 use lacre::{Builder, Cache, config};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What happens when the store does not exist yet.
@@ -25,8 +27,8 @@ pub(crate) fn cache(global: &Global, missing: Missing, output: Output) -> Result
         place.ensure_there()?;
     }
     let key = key(global, output)?;
-    if let (Some(keyring), Place::Sqlite(path)) = (key.file(), &place) {
-        keys::ensure_apart(keyring, path)?;
+    if let (Some(keyring), Some(file)) = (key.file(), place.file()) {
+        keys::ensure_apart(keyring, &file)?;
     }
     let builder = Cache::builder()
         .store(place.open(output)?)
@@ -47,24 +49,32 @@ pub(crate) fn key(global: &Global, output: Output) -> Result<Box<dyn KeySource>,
 
 enum Place {
     Sqlite(PathBuf),
+    #[cfg(unix)]
+    Directory(PathBuf),
     Memory,
 }
+
+#[cfg(unix)]
+const FORMS: &str = "write sqlite:PATH, dir:PATH or memory:";
+#[cfg(not(unix))]
+const FORMS: &str = "write sqlite:PATH or memory:";
 
 impl Place {
     fn of(global: &Global) -> Result<Self, Failure> {
         let Some(text) = &global.store else { return Ok(Self::Sqlite(config::store_path()?)) };
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            #[cfg(unix)]
+            Some(("dir", path)) if !path.is_empty() => Ok(Self::Directory(path.into())),
             Some(("memory", "")) => Ok(Self::Memory),
             // It is not repeated: URLs of other stores carry passwords.
-            _ => Err(Failure::usage("--store or LACRE_STORE does not name a store")
-                .with_hint("write sqlite:PATH or memory:")),
+            _ => Err(Failure::usage("--store or LACRE_STORE does not name a store").with_hint(FORMS)),
         }
     }
 
     fn ensure_there(&self) -> Result<(), Failure> {
-        match self {
-            Self::Sqlite(path) if path.symlink_metadata().is_err() => {
+        match self.path() {
+            Some(path) if path.symlink_metadata().is_err() => {
                 Err(Failure::new(Exit::Store, format!("there is no store at {}", path.display()))
                     .with_hint("`lacre get URL` makes one; --store names another"))
             }
@@ -72,10 +82,31 @@ impl Place {
         }
     }
 
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            #[cfg(unix)]
+            Self::Directory(path) => Some(path),
+            Self::Memory => None,
+        }
+    }
+
+    /// A file of the store: no key may lie beside it.
+    fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(path) => Some(path.clone()),
+            #[cfg(unix)]
+            Self::Directory(path) => Some(path.join("file")),
+            Self::Memory => None,
+        }
+    }
+
     fn open(self, output: Output) -> Result<Arc<dyn Store>, Failure> {
         Ok(match self {
             Self::Memory => Arc::new(Memory::new()?),
             Self::Sqlite(path) => Arc::new(Sqlite::options().observer(Arc::new(output)).open(path)?),
+            #[cfg(unix)]
+            Self::Directory(path) => Arc::new(Fs::options().observer(Arc::new(output)).open(path)?),
         })
     }
 }

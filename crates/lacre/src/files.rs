@@ -106,6 +106,12 @@ fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a file belongs to us, and nobody else can write it.
+#[cfg(unix)]
+pub(crate) fn is_ours_alone_to_write(found: &Metadata) -> bool {
+    platform::is_ours(found) && mode(found) & 0o022 == 0
+}
+
 /// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
 /// What is checked is what was opened, whatever lies at `path` by then.
 pub(crate) fn open_secret(path: &Path) -> Result<(File, u64), Refusal> {

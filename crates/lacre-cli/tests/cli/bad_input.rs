@@ -130,14 +130,30 @@ fn stores_that_are_none() {
 #[test]
 fn stores_that_have_no_name() {
     let (world, _origin, url) = filled();
-    for store in ["cache.sqlite", "sqlite:", "redis://:hunter2@localhost", ""] {
+    for store in ["cache.sqlite", "sqlite:", "dir:", "redis://:hunter2@localhost", ""] {
         let ran = world.run(&["get", "--store", store, &url]);
         refused(&ran, 2, "does not name a store");
         assert!(!ran.err.contains("hunter2"), "{}", ran.err);
     }
-    let ran = world.run(&["ls", "--store", &format!("sqlite:{}", world.path("absent").display())]);
-    refused(&ran, 12, "there is no store at");
+    for kind in ["sqlite", "dir"] {
+        let ran = world.run(&["ls", "--store", &format!("{kind}:{}", world.path("absent").display())]);
+        refused(&ran, 12, "there is no store at");
+    }
     assert!(!world.path("absent").exists(), "looking makes nothing");
+}
+
+#[cfg(unix)]
+#[test]
+fn directories_that_are_no_store_or_hold_the_key() {
+    let (world, _origin, url) = filled();
+    world.file("letter.txt", "private");
+    let store = format!("dir:{}", world.path("").display());
+    refused(&world.run(&["get", "--store", &store, &url]), 12, "the directory holds");
+    let (store, key) = (world.path("store"), world.path("store/keyring"));
+    world.ok(&["key", "new", &format!("file:{}", key.display())]);
+    let (store, key) = (format!("dir:{}", store.display()), format!("file:{}", key.display()));
+    refused(&world.run(&["get", "--store", &store, "--key", &key, &url]), 2, "lies beside the store");
+    still_there(&world, &url);
 }
 
 #[cfg(unix)]

@@ -22,6 +22,23 @@ fn a_second_get_is_a_hit_with_the_same_bytes() {
     assert_eq!(hit.err.lines().count(), 1);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_directory_is_a_store_like_any_other() {
+    let body: Vec<u8> = (0..=255).cycle().take(600_000).collect();
+    let (world, origin) = (World::new(), Origin::always(FRESH, body.clone()));
+    let store = format!("dir:{}", world.path("store").display());
+    let run = |args: &[&str]| world.ok(&[args, &["--store", &store]].concat());
+    run(&["get", &origin.url("/")]);
+    assert_eq!(run(&["get", &origin.url("/")]).word(), "HIT");
+    assert!(run(&["show", "--body", &origin.url("/")]).out == body);
+    assert_eq!(run(&["ls", "--json"]).text().lines().count(), 1);
+    run(&["verify"]);
+    run(&["rm", "--yes", &origin.url("/")]);
+    assert_eq!(run(&["ls", "--json"]).text(), "");
+    assert_eq!(origin.count(), 1);
+}
+
 #[test]
 fn however_an_entry_was_written_any_command_reads_it() {
     let body: Vec<u8> = (0..300_000).map(|at| (at / 100) as u8).collect();

@@ -1,19 +1,23 @@
 //! Where sealed records are kept. A store moves opaque bytes by key: it never sees a URL, a header or a plaintext, and what
-//! it knows besides the sealed bytes are hints for finding and sweeping, never truths (docs/format.md §7–8).
+//! it knows besides the sealed bytes are hints for finding and sweeping, never truths (docs/format.md §7, §8, §12).
 //!
-//! [`Sqlite`] is the default, [`Memory`] the one that forgets. Every store passes the checks of `suite`.
+//! [`Sqlite`] is the default, [`Fs`] keeps a file for each record, [`Memory`] forgets. Every store passes the checks of `suite`.
 
+#[cfg(unix)]
+pub mod fs;
 mod memory;
-mod recent;
+mod room;
 mod shared;
 pub mod sqlite;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 
+#[cfg(unix)]
+pub use fs::Fs;
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
-use crate::{Error, Trouble};
+use crate::{Error, ErrorKind, Trouble};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
@@ -36,6 +40,9 @@ pub type OnChunk<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
 /// How old a chunk that no record names must be before [`Store::sweep`] takes it (docs/format.md §7).
 pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// Longer than any record that we write, and all that is read of one that somebody else may have written (sealing, property 17).
+const LONGEST: usize = 16 << 20;
 
 /// The longest that a [lease](Store::lease) lasts: what a store says of a later end is not believed.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
@@ -250,6 +257,27 @@ pub trait Store: Debug + Send + Sync + 'static {
 fn unstaged() -> Error {
     Error::store(Trouble::Failed, "the chunks of a body were taken away before its record was written")
         .with_hint("fetch the response again")
+}
+
+/// A record that cannot be read. `what` completes "the record …".
+fn broken(what: &str) -> Error {
+    Error::new(ErrorKind::Broken, format!("the record {what}"))
+        .with_hint("remove the record, and the response is fetched again")
+}
+
+fn read_only() -> Error {
+    Error::store(Trouble::ReadOnly, "the store was opened for reading only")
+        .with_hint("make it writable for this user, or choose another store")
+}
+
+fn no_room() -> Error {
+    Error::store(Trouble::Full, "the record does not fit into the store")
+        .with_hint("allow the store more bytes, or sweep it")
+}
+
+/// Where to look for victims.
+fn random() -> Result<u64, Error> {
+    getrandom::u64().map_err(no_random)
 }
 
 fn no_random(error: getrandom::Error) -> Error {

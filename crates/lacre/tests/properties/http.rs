@@ -14,7 +14,7 @@ fn is_reused(world: &World, headers: &[(&str, &str)]) -> bool {
 }
 
 fn everywhere(check: impl Fn(&World)) {
-    for kind in KINDS {
+    for &kind in KINDS {
         check(&World::new(kind, |builder| builder));
     }
 }
@@ -71,7 +71,7 @@ fn p33_nothing_is_fresh_for_longer_than_it_is_here() {
         &[fresh, ("expires", &tomorrow)],
     ];
     for claim in claims {
-        for kind in KINDS {
+        for &kind in KINDS {
             let world = World::new(kind, |builder| builder);
             world.try_fetch(get("/"), claim, b"first").unwrap();
             world.clock.advance(Duration::from_secs(61));
@@ -91,7 +91,7 @@ fn p33_nothing_is_fresh_for_longer_than_it_is_here() {
 fn p34_cached_bytes_are_the_networks_bytes() {
     let bodies: [&[u8]; 5] =
         [b"", b"\x00\xFF\r\n", b"{\"a\" :  1}\n", b"\x1F\x8B\x08 not gzip", &[7; 700_000]];
-    for kind in KINDS {
+    for &kind in KINDS {
         for body in bodies {
             let world = World::new(kind, |builder| builder.stage(lacre::stage::Zstd));
             let said = &[FRESH[0], ("content-encoding", "gzip"), ("content-type", "application/json")];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Every store with every suite.
 fn everywhere(check: impl Fn(World, Suite)) {
-    for kind in KINDS {
+    for &kind in KINDS {
         for suite in Suite::ALL {
             check(World::new(kind, |builder| builder.suite(suite)), suite);
         }
@@ -180,7 +180,7 @@ fn p09_raising_the_epoch_revokes_restored_backups() {
 
 #[test]
 fn p11_there_is_no_way_down_to_no_seal_or_another_suite() {
-    for kind in KINDS {
+    for &kind in KINDS {
         for strong in Suite::ALL {
             for weak in Suite::ALL.into_iter().filter(|weak| *weak != strong) {
                 let world = World::new(kind, |builder| builder.suite(strong));

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use http::{Request, Response};
+#[cfg(unix)]
+use lacre::store::Fs;
 use lacre::store::{Memory, OwnedRecord, Sqlite, Store, StoreExt};
 use lacre::{
     Answer, Builder, Cache, Error, Event, Key, Keyring, ManualClock, Observer, Outcome, Reply, RequestBody,
@@ -24,9 +26,16 @@ pub(crate) fn keyring() -> Keyring {
 pub(crate) enum Kind {
     Memory,
     Sqlite,
+    #[cfg(unix)]
+    Fs,
 }
 
-pub(crate) const KINDS: [Kind; 2] = [Kind::Memory, Kind::Sqlite];
+pub(crate) const KINDS: &[Kind] = &[
+    Kind::Memory,
+    Kind::Sqlite,
+    #[cfg(unix)]
+    Kind::Fs,
+];
 
 /// Where a world's entries lie.
 pub(crate) struct Medium {
@@ -41,6 +50,8 @@ impl Medium {
         let store: Arc<dyn Store> = match kind {
             Kind::Memory => Arc::new(Memory::new().unwrap()),
             Kind::Sqlite => Arc::new(Sqlite::open(directory.path().join(Self::FILE)).unwrap()),
+            #[cfg(unix)]
+            Kind::Fs => Arc::new(Fs::open(directory.path().join("store")).unwrap()),
         };
         Self { kind, directory, store }
     }

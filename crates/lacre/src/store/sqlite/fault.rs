@@ -1,6 +1,7 @@
 //! What SQLite's failures mean to whoever must act on them.
 
-use crate::{Error, ErrorKind, Trouble};
+use crate::store::broken;
+use crate::{Error, Trouble};
 use rusqlite::ErrorCode;
 use std::borrow::Cow;
 
@@ -61,15 +62,4 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
 
 pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Error {
     Error::store(Trouble::Unusable, message).with_hint("choose another store, or move the file away")
-}
-
-/// A row that cannot be read. `what` completes "the record …".
-pub(super) fn broken(what: &str) -> Error {
-    Error::new(ErrorKind::Broken, format!("the record {what}"))
-        .with_hint("remove the record, and the response is fetched again")
-}
-
-pub(super) fn read_only() -> Error {
-    Error::store(Trouble::ReadOnly, "the store was opened for reading only")
-        .with_hint("make its file and directory writable for this user, or choose another store")
 }

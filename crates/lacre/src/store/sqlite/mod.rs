@@ -7,8 +7,8 @@ mod rows;
 mod schema;
 mod statements;
 
-use super::recent::Recent;
-use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
+use super::room::{Recent, Searched};
+use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage, no_room, read_only};
 use crate::events::{Observer, Tracing};
 use crate::{Error, Trouble};
 use fault::Faulty;
@@ -19,9 +19,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use schema::Identity;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// A [`Store`] in an SQLite file.
 pub struct Sqlite {
@@ -32,8 +30,7 @@ pub struct Sqlite {
     main: Mutex<Connection>,
     recent: Recent,
     idle: Mutex<Vec<Connection>>,
-    /// When a full store was last searched for orphans in vain, in milliseconds since 1970.
-    no_orphans_at: AtomicI64,
+    searched: Searched,
 }
 
 /// How to open a [`Sqlite`] store.
@@ -60,7 +57,7 @@ impl Default for Options {
 
 impl Options {
     /// Bytes that the file may hold, 1 GiB by default. A write beyond makes room by taking away old records, by
-    /// preference expired ones: the oldest of a random sample each time, those spared that were read since the last time.
+    /// preference expired ones: the oldest of a random sample each time, those spared that were read lately.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
@@ -116,9 +113,6 @@ const BATCH: usize = 500;
 /// How many orphans make room at a time.
 const FEW: usize = 32;
 
-/// How long a full store is not searched for orphans again.
-const PAUSE: Duration = Duration::from_secs(60);
-
 impl Sqlite {
     /// Opens the store at `path` with the default [`Options`].
     ///
@@ -151,7 +145,7 @@ impl Sqlite {
 
     fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
         if self.place.access != Access::ReadWrite {
-            return Err(fault::read_only());
+            return Err(read_only());
         }
         // A panic rolled its transaction back; the connection is as good as before.
         work(&mut self.main.lock().unwrap_or_else(PoisonError::into_inner))
@@ -179,8 +173,7 @@ impl Sqlite {
             let most = self.options.max_bytes;
             self.make_room(transaction, most, kept, now, usize::MAX)?;
             if statements::used_bytes(transaction)? > most {
-                return Err(Error::store(Trouble::Full, "the record does not fit into the store")
-                    .with_hint("allow the store more bytes, or sweep it"));
+                return Err(no_room());
             }
             Ok(done)
         })
@@ -205,37 +198,25 @@ impl Sqlite {
             }
         }
         for _ in 0..limit {
-            let victim = if is_full()? { self.victim(transaction, kept, now)? } else { None };
-            let Some(victim) = victim else { break };
-            let chunks = statements::delete(transaction, victim)?.unwrap_or(0);
+            if !is_full()? {
+                break;
+            }
+            let sample = statements::sample(transaction, kept, now)?;
+            let Some(victim) = self.recent.victims(&sample).into_iter().next() else { break };
+            let chunks = statements::delete(transaction, rows::row_id(&victim))?.unwrap_or(0);
             swept += Swept { records: 1, chunks };
         }
         Ok(swept)
     }
 
-    /// The record that the store can best do without: of a random sample an expired one, or else the oldest that was not read since it
-    /// was spared for that the last time.
-    fn victim(
-        &self,
-        transaction: &Transaction<'_>,
-        kept: Option<&Key>,
-        now: Timestamp,
-    ) -> Result<Option<i64>, Error> {
-        let sample = statements::sample(transaction, kept, now)?;
-        let victim = sample.iter().find(|old| old.expired || !self.recent.unmark(&rows::key_of(old.id)));
-        Ok(victim.or(sample.first()).map(|old| old.id))
-    }
-
-    /// Takes some orphans away, which only a process that was killed leaves behind. Where there are none, they are not searched for again
-    /// before [`PAUSE`] has passed, since that means looking at every row.
+    /// Takes some orphans away, which only a process that was killed leaves behind.
     fn drop_orphans(&self, transaction: &Transaction<'_>, now: Timestamp) -> Result<u64, Error> {
-        let searched = Timestamp::from_millis(self.no_orphans_at.load(Ordering::Relaxed));
-        if now < searched.plus(PAUSE) && now >= searched {
+        if self.searched.lately(now) {
             return Ok(0);
         }
         let some = statements::delete_orphans(transaction, now, FEW)?;
         if some == 0 {
-            self.no_orphans_at.store(now.as_millis(), Ordering::Relaxed);
+            self.searched.in_vain(now);
         }
         Ok(some as u64)
     }

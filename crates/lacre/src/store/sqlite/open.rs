@@ -5,7 +5,8 @@ use super::schema::{self, Identity};
 use super::{Options, Sqlite};
 use crate::clock::{Clock, SystemClock};
 use crate::files::{self, Made};
-use crate::store::recent::Recent;
+use crate::store::room::{Recent, Searched};
+use crate::store::{LONGEST, read_only};
 use crate::{Error, ErrorKind, Event, Trouble, config};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
@@ -16,16 +17,15 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicI64;
 use std::thread;
 use std::time::Duration;
 
 /// How long to wait for the lock of another process.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longer than any row we write, and all that a reader accepts: a planted giant is refused before it is read (sealing, property 17).
+/// What a reader accepts ([`LONGEST`]), as SQLite wants it: a planted giant is refused before it is read (sealing, property 17).
 /// The writer must get past giants to remove them; its statements read no column before they looked at its type and length.
-pub(super) const LONGEST: i32 = 16 << 20;
+const LONGEST_VALUE: i32 = LONGEST as i32;
 
 /// What an idle write-ahead log may keep on disk.
 const LOG_LIMIT: i64 = 16 << 20;
@@ -66,7 +66,7 @@ impl Started {
             main: Mutex::new(self.first),
             recent: Recent::new(),
             idle: Mutex::default(),
-            no_orphans_at: AtomicI64::new(i64::MIN),
+            searched: Searched::never(),
         }
     }
 }
@@ -82,7 +82,7 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
         }
     }
     match schema::identify(&first)? {
-        Identity::Fresh => Err(fault::read_only()),
+        Identity::Fresh => Err(read_only()),
         Identity::Ours { foreign, .. } => {
             for finding in &foreign {
                 options.observer.notice(Event::Foreign { finding });
@@ -95,7 +95,7 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
 /// A connection for reading records.
 pub(super) fn connect_reader(place: &Place, options: &Options) -> Result<Connection, Error> {
     let connection = connect(place, options)?;
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST).or_fail()?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE).or_fail()?;
     Ok(connection)
 }
 

@@ -1,8 +1,8 @@
 //! From rows to records and back. The type and size of every value are checked: a row edited to hold another SQL type is refused.
 
-use super::fault::{Faulty, broken};
+use super::fault::Faulty;
 use crate::Error;
-use crate::store::Record;
+use crate::store::{Record, broken};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
 use rusqlite::Row;

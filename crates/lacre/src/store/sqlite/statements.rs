@@ -1,12 +1,13 @@
 //! Every statement that runs on a store, and what it means. Columns of rows that somebody else may have written are compared
 //! only after their type and length, which SQLite knows without reading them.
 
-use super::fault::{self, Faulty, broken};
-use super::open::LONGEST;
+use super::fault::{self, Faulty};
 use super::rows;
 use crate::Error;
+use crate::store::room::Old;
 use crate::store::{
-    Holder, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, lease_end, no_random, unstaged,
+    Holder, LONGEST, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, broken, lease_end, random,
+    unstaged,
 };
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
@@ -206,12 +207,6 @@ pub(super) fn usage(connection: &Connection) -> Result<Usage, Error> {
     Ok(Usage { records, bytes: used_bytes(connection)? })
 }
 
-/// A row that may have to make room.
-pub(super) struct Old {
-    pub(super) id: i64,
-    pub(super) expired: bool,
-}
-
 /// A few rows picked at random, expired ones first, then by age. Row numbers are digests, so a run of neighbours is a fair sample, and
 /// no index has to be kept up to date for it.
 pub(super) fn sample(connection: &Connection, kept: Option<&Key>, now: Timestamp) -> Result<Vec<Old>, Error> {
@@ -221,10 +216,10 @@ pub(super) fn sample(connection: &Connection, kept: Option<&Key>, now: Timestamp
                           SELECT * FROM (SELECT id, expires, written FROM slot WHERE id >= ?1 ORDER BY id LIMIT 16) UNION ALL \
                           SELECT * FROM (SELECT id, expires, written FROM slot WHERE id < ?1 ORDER BY id LIMIT 16)) \
                           WHERE id IS NOT ?2 LIMIT 16) ORDER BY expired DESC, written";
-    let random = getrandom::u64().map_err(no_random)?.cast_signed();
+    let random = random()?.cast_signed();
     let mut statement = connection.prepare_cached(SAMPLE).or_fail()?;
     let rows = statement.query_map(params![random, kept.map(rows::row_id), now.as_millis()], |row| {
-        Ok(Old { id: row.get(0)?, expired: row.get(1)? })
+        Ok(Old { key: rows::key_of(row.get(0)?), expired: row.get(1)? })
     });
     rows.or_fail()?.collect::<Result<_, _>>().or_fail()
 }
@@ -329,7 +324,7 @@ fn count(limit: usize) -> i64 {
 fn readable(sealed: &[u8]) -> Result<&[u8], Error> {
     // A row is its columns and a few bytes more.
     const OTHER_COLUMNS: usize = 1024;
-    if sealed.len() <= LONGEST as usize - OTHER_COLUMNS {
+    if sealed.len() <= LONGEST - OTHER_COLUMNS {
         Ok(sealed)
     } else {
         Err(broken("is larger than any record may be"))

@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

@@ -1,0 +1,160 @@
+//! Chunks of large bodies: a directory for each body, a file for each chunk, and one that says which record the body belongs to.
+
+use super::fault::Faulty;
+use super::folder::Folder;
+use super::records::{readable, whole};
+use super::state::{Change, room};
+use super::{Fs, line_of, text};
+use crate::Error;
+use crate::store::{ORPHAN_AGE, OnChunk, broken, unstaged};
+use lacre_core::{Key, Timestamp};
+use lacre_seal::BodyId;
+
+/// The file in a body's directory that holds the key of its record.
+pub(super) const OWNER: &str = "slot";
+
+impl Fs {
+    pub(super) fn stage_now(
+        &self,
+        body: BodyId,
+        index: u32,
+        sealed: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let line = text::chunk_line(now);
+        readable(&line, sealed)?;
+        let written = self.write(&[line.as_bytes(), sealed])?;
+        self.change(|change| {
+            self.make_room(written.length, None, now, change)?;
+            let name = body.to_string();
+            let shard = self.tree.bodies.make_folder(text::shard(&name)).or_fail()?;
+            let folder = shard.make_folder(&name).or_fail()?;
+            let old = folder.length(&index.to_string()).or_fail()?;
+            written.place(&folder, &index.to_string())?;
+            change.add(written.length);
+            change.take(old.unwrap_or(0));
+            Ok(())
+        })
+    }
+
+    pub(super) fn chunk_now(&self, body: BodyId, index: u32, visit: OnChunk<'_>) -> Result<bool, Error> {
+        let Some(folder) = self.body(body)? else { return Ok(false) };
+        let Some(file) = folder.file(&index.to_string()).or_fail()? else { return Ok(false) };
+        let bytes = whole(file)?;
+        let sealed = text::split(&bytes).filter(|(line, _)| text::parse_chunk(line).is_some());
+        visit(sealed.ok_or_else(|| broken("has a chunk that is not of the shape that was stored"))?.1);
+        Ok(true)
+    }
+
+    /// Takes the first `count` chunks of `body` away; returns how many there were.
+    pub(super) fn delete_chunks(&self, body: BodyId, count: u32, change: &mut Change) -> Result<u64, Error> {
+        self.delete_chunks_if(body, change, |_, index| Ok(index < count))
+    }
+
+    /// Takes the chunks of `body` away that were written before `old`.
+    fn delete_old_chunks(&self, body: BodyId, old: Timestamp, change: &mut Change) -> Result<u64, Error> {
+        self.delete_chunks_if(body, change, |folder, index| {
+            let line = line_of(folder, &index.to_string()).ok().flatten();
+            Ok(line.as_deref().and_then(text::parse_chunk).is_none_or(|written| written < old))
+        })
+    }
+
+    fn delete_chunks_if(
+        &self,
+        body: BodyId,
+        change: &mut Change,
+        mut wanted: impl FnMut(&Folder, u32) -> Result<bool, Error>,
+    ) -> Result<u64, Error> {
+        let Some(folder) = self.body(body)? else { return Ok(0) };
+        let (mut deleted, mut left) = (0, false);
+        for name in folder.names().or_fail()? {
+            let name = name.or_fail()?.text;
+            match text::index(&name) {
+                Some(index) if wanted(&folder, index)? => {
+                    let found = folder.length(&name).or_fail()?;
+                    change.take(found.unwrap_or(0));
+                    deleted += u64::from(folder.remove(&name).or_fail()?);
+                }
+                _ => left |= name != OWNER,
+            }
+        }
+        if !left {
+            let name = body.to_string();
+            folder.remove(OWNER).or_fail()?;
+            if let Some(shard) = self.tree.bodies.folder(text::shard(&name)).or_fail()? {
+                shard.remove_empty(&name).or_fail()?;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Says that the chunks of `body` belong to the record under `key`; an error where they are not all there.
+    pub(super) fn claim(&self, body: BodyId, chunks: u32, key: &Key) -> Result<(), Error> {
+        if chunks == 0 {
+            return Ok(());
+        }
+        let folder = self.body(body)?.ok_or_else(unstaged)?;
+        let mut there = 0_u32;
+        for name in folder.names().or_fail()? {
+            there += u32::from(text::index(&name.or_fail()?.text).is_some_and(|index| index < chunks));
+        }
+        if there < chunks {
+            return Err(unstaged());
+        }
+        if self.owner(&folder)? == Some(*key) {
+            return Ok(());
+        }
+        self.write(&[format!("{key}\n").as_bytes()])?.place(&folder, OWNER)
+    }
+
+    /// Takes the chunks of a shard away that no record names and that are old enough.
+    pub(super) fn drop_orphans(&self, shard: u8, now: Timestamp, change: &mut Change) -> Result<u64, Error> {
+        let mut dropped = 0;
+        let Some(folder) = self.tree.bodies.folder(&format!("{shard:02x}")).or_fail()? else { return Ok(0) };
+        for name in folder.names().or_fail()? {
+            if let Some(body) = body_in(shard, &name.or_fail()?.text)
+                && !self.is_named(body)?
+            {
+                dropped += self.delete_old_chunks(body, now.minus(ORPHAN_AGE), change)?;
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// The room that the chunks of `body` take.
+    pub(super) fn count_chunks(&self, body: BodyId) -> Result<u64, Error> {
+        let mut bytes = 0;
+        let Some(folder) = self.body(body)? else { return Ok(0) };
+        for name in folder.names().or_fail()? {
+            let name = name.or_fail()?.text;
+            if text::index(&name).is_some() {
+                bytes += folder.length(&name).or_fail()?.map_or(0, room);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Whether there is a record of `body`.
+    fn is_named(&self, body: BodyId) -> Result<bool, Error> {
+        let Some(folder) = self.body(body)? else { return Ok(false) };
+        let Some(key) = self.owner(&folder)? else { return Ok(false) };
+        let head = self.there(&key)?.and_then(|there| there.head);
+        Ok(head.is_some_and(|head| head.body == Some(body) && head.chunks > 0))
+    }
+
+    fn owner(&self, folder: &Folder) -> Result<Option<Key>, Error> {
+        let line = line_of(folder, OWNER).ok().flatten();
+        Ok(line.as_deref().and_then(|line| text::key(line.trim_end_matches('\n'))))
+    }
+
+    fn body(&self, body: BodyId) -> Result<Option<Folder>, Error> {
+        let name = body.to_string();
+        let Some(shard) = self.tree.bodies.folder(text::shard(&name)).or_fail()? else { return Ok(None) };
+        shard.folder(&name).or_fail()
+    }
+}
+
+/// The body that a name in a shard stands for, if it is one that belongs there.
+pub(super) fn body_in(shard: u8, name: &str) -> Option<BodyId> {
+    text::body(name).filter(|body| body.as_bytes()[0] == shard)
+}

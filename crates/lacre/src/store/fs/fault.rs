@@ -1,0 +1,47 @@
+//! What a file system's failures mean to whoever must act on them.
+
+use crate::store::broken;
+use crate::{Error, Trouble};
+use std::borrow::Cow;
+use std::io;
+
+/// Turns the file system's results into ours.
+pub(super) trait Faulty<T> {
+    fn or_fail(self) -> Result<T, Error>;
+}
+
+impl<T> Faulty<T> for io::Result<T> {
+    fn or_fail(self) -> Result<T, Error> {
+        self.map_err(store_error)
+    }
+}
+
+pub(super) fn store_error(error: io::Error) -> Error {
+    use io::ErrorKind as Kind;
+    let (trouble, message, hint) = match error.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => (
+            Trouble::Full,
+            "there is no space left for the store",
+            "free some space, or remove expired records",
+        ),
+        Kind::ReadOnlyFilesystem | Kind::PermissionDenied => {
+            (Trouble::ReadOnly, "this user may not write the store", "check the directory's permissions")
+        }
+        _ if is_misplaced(&error) => {
+            return broken("is a link, or something else than a file of ours").with_source(error);
+        }
+        _ => (Trouble::Failed, "the store failed", "check the disk, then the directory"),
+    };
+    Error::store(trouble, message).with_hint(hint).with_source(error)
+}
+
+/// Whether something of another kind lies where a file or directory of the store belongs.
+fn is_misplaced(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidData)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::store(Trouble::Unusable, message).with_hint("choose another store, or move the directory away")
+}

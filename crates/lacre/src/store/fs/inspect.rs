@@ -1,0 +1,108 @@
+//! What lies in the directory that lacre did not put there. None of it has an effect.
+
+use super::bodies::body_in;
+use super::fault::Faulty;
+use super::folder::{Folder, Name};
+use super::records::key_in;
+use super::{Tree, open, text};
+use crate::Error;
+use rustix::fs::FileType;
+
+/// More findings than this are counted, not described.
+pub(super) const MOST: usize = 100;
+
+struct Findings {
+    lines: Vec<String>,
+    more: usize,
+}
+
+/// Everything foreign, a line each.
+pub(super) fn everything(tree: &Tree) -> Result<Vec<String>, Error> {
+    let mut findings = Findings { lines: Vec::new(), more: 0 };
+    findings.among(&tree.top, "", open::belongs)?;
+    findings.among(&tree.leases, "lease/", |name| is_file(name) && text::key(&name.text).is_some())?;
+    findings.among(&tree.temp, "temp/", |name| is_file(name) && text::body(&name.text).is_some())?;
+    for (folder, path) in [(&tree.slots, "slot/"), (&tree.bodies, "body/")] {
+        findings.among(folder, path, |name| is_shard(name).is_some())?;
+    }
+    for shard in 0..=u8::MAX {
+        let name = format!("{shard:02x}");
+        if let Ok(Some(folder)) = tree.slots.folder(&name) {
+            let ours = |name: &Name| is_file(name) && key_in(shard, name).is_some();
+            findings.among(&folder, &format!("slot/{name}/"), ours)?;
+        }
+        if let Ok(Some(folder)) = tree.bodies.folder(&name) {
+            let ours = |name: &Name| is_folder(name) && body_in(shard, &name.text).is_some();
+            findings.among(&folder, &format!("body/{name}/"), ours)?;
+            findings.in_bodies(&folder, shard)?;
+        }
+    }
+    if findings.more > 0 {
+        findings.lines.push(format!("{} more of the kind", findings.more));
+    }
+    Ok(findings.lines)
+}
+
+/// What is foreign in the topmost directory.
+pub(super) fn topmost(folder: &Folder) -> Result<Vec<String>, Error> {
+    let mut findings = Findings { lines: Vec::new(), more: 0 };
+    findings.among(folder, "", open::belongs)?;
+    Ok(findings.lines)
+}
+
+impl Findings {
+    fn among(&mut self, folder: &Folder, path: &str, ours: impl Fn(&Name) -> bool) -> Result<(), Error> {
+        for name in folder.names().or_fail()? {
+            let name = name.or_fail()?;
+            if ours(&name) {
+                continue;
+            }
+            if self.lines.len() == MOST {
+                self.more += 1;
+            } else {
+                self.lines.push(describe(path, &name));
+            }
+        }
+        Ok(())
+    }
+
+    fn in_bodies(&mut self, shard: &Folder, number: u8) -> Result<(), Error> {
+        for body in shard.names().or_fail()? {
+            let body = body.or_fail()?.text;
+            if body_in(number, &body).is_some()
+                && let Ok(Some(folder)) = shard.folder(&body)
+            {
+                let ours = |name: &Name| {
+                    is_file(name) && (name.text == super::bodies::OWNER || text::index(&name.text).is_some())
+                };
+                self.among(&folder, &format!("body/{number:02x}/{body}/"), ours)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One line; names are quoted and escaped, since whoever planted the thing chose them.
+fn describe(path: &str, name: &Name) -> String {
+    let kind = match name.kind {
+        FileType::RegularFile => "file",
+        FileType::Directory => "directory",
+        FileType::Symlink => "link",
+        _ => "special file",
+    };
+    let short: String = name.text.chars().take(80).collect();
+    format!("{kind} {:?}, without effect", format!("{path}{short}"))
+}
+
+pub(super) fn is_file(name: &Name) -> bool {
+    matches!(name.kind, FileType::RegularFile | FileType::Unknown)
+}
+
+pub(super) fn is_folder(name: &Name) -> bool {
+    matches!(name.kind, FileType::Directory | FileType::Unknown)
+}
+
+fn is_shard(name: &Name) -> Option<u8> {
+    let number = u8::from_str_radix(&name.text, 16).ok()?;
+    (is_folder(name) && format!("{number:02x}") == name.text).then_some(number)
+}

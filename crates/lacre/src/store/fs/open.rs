@@ -1,0 +1,134 @@
+//! Opening a store: the directory first, then what it turns out to be.
+
+use super::fault::{self, Faulty};
+use super::folder::{Folder, Name};
+use super::inspect::{self, is_file, is_folder};
+use super::state::State;
+use super::{Access, Fs, Options, Tree, Written, line_of, text};
+use crate::files::{self, Made};
+use crate::store::room::{Recent, Searched};
+use crate::{Error, ErrorKind, Event, Trouble, config};
+use lacre_seal::StoreId;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// The file that makes a directory a store and says which.
+const IDENTITY: &str = "lacre-store";
+const FOLDERS: [&str; 4] = ["slot", "body", "lease", "temp"];
+
+/// Files that lacre, or a user, leaves in any directory that is a cache.
+const COURTESIES: [&str; 2] = ["CACHEDIR.TAG", ".gitignore"];
+
+pub(super) fn open(path: &Path, options: Options) -> Result<Fs, Error> {
+    let opened = start(path, options).map_err(|error| match error.kind() {
+        ErrorKind::Broken => {
+            fault::unusable("something else lies where a part of the store belongs").with_source(error)
+        }
+        _ => error,
+    });
+    opened.map_err(|error| error.at(path))
+}
+
+fn start(path: &Path, options: Options) -> Result<Fs, Error> {
+    if options.access == Access::ReadOnly && !path.is_dir() {
+        return Err(fault::unusable("there is no store here"));
+    }
+    let (real, made) = files::private_directory(path)
+        .map_err(|refusal| refusal.into_error(ErrorKind::Store(Trouble::Unusable)))?;
+    if made == Made::Now {
+        config::mark_cache_directory(&real);
+    }
+    let top = Folder::open(&real).or_fail()?;
+    let id = match identify(&top)? {
+        Some(id) => id,
+        None if options.access == Access::ReadOnly => return Err(fault::unusable("there is no store here")),
+        None => create(&top)?,
+    };
+    for finding in inspect::topmost(&top)? {
+        options.observer.notice(Event::Foreign { finding: &finding });
+    }
+    let (state, access) = open_state(&top, options.access)?;
+    let [slots, bodies, leases, temp] = FOLDERS.map(|name| top.folder(name));
+    let must = |folder: io::Result<Option<Folder>>| {
+        folder.or_fail()?.ok_or_else(|| fault::unusable("a directory of the store is missing"))
+    };
+    let tree =
+        Tree { slots: must(slots)?, bodies: must(bodies)?, leases: must(leases)?, temp: must(temp)?, top };
+    Ok(Fs {
+        id,
+        path: real,
+        options,
+        access,
+        tree,
+        state: State::of(state),
+        recent: Recent::new(),
+        searched: Searched::never(),
+    })
+}
+
+/// Whether something in the topmost directory is ours.
+pub(super) fn belongs(name: &Name) -> bool {
+    if is_folder(name) && FOLDERS.contains(&name.text.as_str()) {
+        return true;
+    }
+    is_file(name)
+        && (name.text == IDENTITY || name.text == State::NAME || COURTESIES.contains(&name.text.as_str()))
+}
+
+/// The id of the store in this directory; `None`: it is empty but for what we ourselves leave there.
+fn identify(top: &Folder) -> Result<Option<StoreId>, Error> {
+    if let Some(line) = line_of(top, IDENTITY)? {
+        return match text::parse_store(&line) {
+            Some(Ok(id)) => Ok(Some(id)),
+            Some(Err(version)) => Err(Error::store(
+                Trouble::TooNew,
+                format!("the store has format {version}, this lacre knows up to 1"),
+            )
+            .with_hint("use the newer lacre that made it, or choose another store")),
+            None => Err(fault::unusable("the store's id is missing or altered")),
+        };
+    }
+    if top.length(IDENTITY).or_fail()?.is_some() {
+        return Err(fault::unusable("the store's id is missing or altered"));
+    }
+    match inspect::topmost(top)?.first() {
+        Some(finding) => Err(Error::store(Trouble::Unusable, format!("the directory holds {finding}"))
+            .with_hint("name an empty directory, or one that does not exist yet")),
+        None => Ok(None),
+    }
+}
+
+/// Makes a store; where several processes do, they agree on one.
+fn create(top: &Folder) -> Result<StoreId, Error> {
+    for name in FOLDERS {
+        top.make_folder(name).or_fail()?;
+    }
+    match top.create(State::NAME) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fault::store_error(error)),
+        _ => {}
+    }
+    let id = StoreId::generate()?;
+    let temp = top.make_folder("temp").or_fail()?;
+    let written = Written::new(&temp, &[text::store_line(id).as_bytes()])?;
+    match temp.link(&written.name, top, IDENTITY) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault::store_error(error)),
+        _ => identify(top)?.ok_or_else(|| fault::unusable("the store's id is missing or altered")),
+    }
+}
+
+/// The file that writers lock, and whether this user may be one.
+fn open_state(top: &Folder, wanted: Access) -> Result<(File, Access), Error> {
+    let missing = || fault::unusable("the store's state is missing");
+    if wanted == Access::ReadWrite {
+        match top.file_to_write(State::NAME) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) => {}
+            file => return Ok((file.or_fail()?.ok_or_else(missing)?, Access::ReadWrite)),
+        }
+    }
+    Ok((top.file(State::NAME).or_fail()?.ok_or_else(missing)?, Access::ReadOnly))
+}

@@ -1,0 +1,188 @@
+//! Records: a file each, `slot/` and the first two digits of its key, then the whole key.
+
+use super::fault::Faulty;
+use super::folder::{Folder, Name};
+use super::state::Change;
+use super::text::{self, Head};
+use super::{Fs, line_of};
+use crate::Error;
+use crate::store::{LONGEST, OnRecord, OnRow, Record, Row, broken, no_room};
+use lacre_core::Key;
+use rustix::fs::FileType;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+
+/// A record that is there.
+pub(super) struct There {
+    /// How long its file is.
+    pub(super) length: u64,
+    /// `None`: it is not understood.
+    pub(super) head: Option<Head>,
+}
+
+impl Fs {
+    pub(super) fn get_now(&self, key: &Key, visit: OnRecord<'_>) -> Result<bool, Error> {
+        let name = key.to_string();
+        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_fail()? else { return Ok(false) };
+        let Some(file) = shard.file(&name).or_fail()? else { return Ok(false) };
+        let bytes = whole(file)?;
+        visit(record(&bytes)?);
+        self.recent.mark(key);
+        Ok(true)
+    }
+
+    /// Puts `record` in place of what is there, where `wanted` says so of that.
+    pub(super) fn replace(
+        &self,
+        key: &Key,
+        record: Record<'_>,
+        wanted: impl FnOnce(Option<&Head>) -> bool,
+    ) -> Result<bool, Error> {
+        let line = Head::of(&record).line();
+        readable(&line, record.sealed)?;
+        let written = self.write(&[line.as_bytes(), record.sealed])?;
+        self.change(|change| {
+            let there = self.there(key)?;
+            if !wanted(there.as_ref().and_then(|there| there.head.as_ref())) {
+                return Ok(false);
+            }
+            // First of all, since it may take old chunks away.
+            self.make_room(written.length, Some(key), record.written, change)?;
+            if let Some(body) = record.body {
+                self.claim(body, record.chunks, key)?;
+            }
+            let name = key.to_string();
+            let shard = self.tree.slots.make_folder(text::shard(&name)).or_fail()?;
+            written.place(&shard, &name)?;
+            change.add(written.length);
+            if let Some(old) = there {
+                change.take(old.length);
+                if let Some(Head { body: Some(body), chunks, .. }) = old.head
+                    && Some(body) != record.body
+                {
+                    self.delete_chunks(body, chunks, change)?;
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// Takes the record under `key` away with its chunks, where `wanted` says so. Returns how many chunks; `None`: nothing was taken.
+    pub(super) fn delete(
+        &self,
+        key: &Key,
+        wanted: impl FnOnce(Option<&Head>) -> bool,
+        change: &mut Change,
+    ) -> Result<Option<u64>, Error> {
+        let name = key.to_string();
+        let Some(there) = self.there(key)?.filter(|there| wanted(there.head.as_ref())) else {
+            return Ok(None);
+        };
+        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_fail()? else { return Ok(None) };
+        shard.remove(&name).or_fail()?;
+        change.take(there.length);
+        match there.head {
+            Some(Head { body: Some(body), chunks, .. }) => self.delete_chunks(body, chunks, change).map(Some),
+            _ => Ok(Some(0)),
+        }
+    }
+
+    /// What is known of the record under `key` without reading it whole; `None`: there is none.
+    pub(super) fn there(&self, key: &Key) -> Result<Option<There>, Error> {
+        let name = key.to_string();
+        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_fail()? else { return Ok(None) };
+        let Some(length) = shard.length(&name).or_fail()? else { return Ok(None) };
+        let head = line_of(&shard, &name).ok().flatten().as_deref().and_then(Head::parse);
+        Ok(Some(There { length, head }))
+    }
+
+    pub(super) fn scan_now(
+        &self,
+        after: Option<Key>,
+        limit: usize,
+        visit: OnRow<'_>,
+    ) -> Result<Option<Key>, Error> {
+        let mut left = limit;
+        let first = after.map_or(0, |key| key.as_bytes()[0]);
+        for shard in first..=u8::MAX {
+            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? else { continue };
+            for key in keys(&folder, shard, after, left)? {
+                let bytes = match folder.file(&key.to_string()).or_fail() {
+                    // It was removed meanwhile.
+                    Ok(None) => continue,
+                    Ok(Some(file)) => whole(file),
+                    Err(error) => Err(error),
+                };
+                match bytes {
+                    Ok(bytes) => visit(Row { key, record: record(&bytes) }),
+                    Err(error) => visit(Row { key, record: Err(error) }),
+                }
+                left -= 1;
+                if left == 0 {
+                    return Ok(Some(key));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn count_records(&self) -> Result<u64, Error> {
+        let mut count = 0;
+        for shard in 0..=u8::MAX {
+            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? else { continue };
+            for name in folder.names().or_fail()? {
+                count += u64::from(key_in(shard, &name.or_fail()?).is_some());
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// The first `limit` keys in a shard after `after`, in order.
+pub(super) fn keys(
+    folder: &Folder,
+    shard: u8,
+    after: Option<Key>,
+    limit: usize,
+) -> Result<BTreeSet<Key>, Error> {
+    let mut keys = BTreeSet::new();
+    for name in folder.names().or_fail()? {
+        if let Some(key) = key_in(shard, &name.or_fail()?).filter(|key| Some(*key) > after) {
+            keys.insert(key);
+            if keys.len() > limit {
+                keys.pop_last();
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// The key of the record that a name in a shard stands for. A directory is none, whatever its name.
+pub(super) fn key_in(shard: u8, name: &Name) -> Option<Key> {
+    let key = text::key(&name.text).filter(|key| key.as_bytes()[0] == shard);
+    key.filter(|_| name.kind != FileType::Directory)
+}
+
+/// What a file holds, unless it is longer than any of ours.
+pub(super) fn whole(file: File) -> Result<Vec<u8>, Error> {
+    let length = usize::try_from(file.metadata().or_fail()?.len()).unwrap_or(usize::MAX);
+    if length > LONGEST {
+        return Err(broken("is larger than any record may be"));
+    }
+    let mut bytes = Vec::with_capacity(length + 1);
+    file.take(LONGEST as u64).read_to_end(&mut bytes).or_fail()?;
+    Ok(bytes)
+}
+
+fn record(bytes: &[u8]) -> Result<Record<'_>, Error> {
+    let understood = text::split(bytes).and_then(|(line, sealed)| Some((Head::parse(line)?, sealed)));
+    let (Head { body, chunks, expires, written }, sealed) =
+        understood.ok_or_else(|| broken("is not of the shape that was stored"))?;
+    Ok(Record { body, chunks, expires, written, sealed })
+}
+
+/// What no reader would accept is not written.
+pub(super) fn readable(line: &str, sealed: &[u8]) -> Result<(), Error> {
+    if line.len() + sealed.len() <= LONGEST { Ok(()) } else { Err(no_room()) }
+}

@@ -1,0 +1,239 @@
+//! What has to go: expired records, orphans, ended leases, what killed processes left; and old records, where there is no more room.
+
+use super::bodies::body_in;
+use super::fault::Faulty;
+use super::records::{key_in, keys};
+use super::state::{Change, room};
+use super::text::{self, Head};
+use super::{Fs, line_of};
+use crate::Error;
+use crate::store::room::Old;
+use crate::store::{ORPHAN_AGE, Swept, lease_end, no_room};
+use lacre_core::{Key, Timestamp};
+
+/// How many records are taken at a time, so that other writers get their turn.
+const BATCH: usize = 100;
+
+/// How many records are looked at to find the oldest. One in four of them goes at most.
+const SAMPLE: usize = 64;
+
+impl Fs {
+    pub(super) fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
+        self.must_be_writable()?;
+        let mut swept = Swept::default();
+        for shard in 0..=u8::MAX {
+            swept += self.sweep_records(shard, now)?;
+            swept.chunks += self.change(|change| self.drop_orphans(shard, now, change))?;
+        }
+        self.sweep_leases(now)?;
+        self.sweep_temp(now)?;
+        let before = self.state.bytes()?;
+        let counted = self.count_bytes()?;
+        self.change(|change| {
+            change.recount(before, counted);
+            Ok(())
+        })?;
+        Ok(swept)
+    }
+
+    fn sweep_records(&self, shard: u8, now: Timestamp) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        let expired = |head: Option<&Head>| head.is_some_and(|head| head.expires < now);
+        let keys: Vec<Key> = match self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? {
+            Some(folder) => keys(&folder, shard, None, usize::MAX)?.into_iter().collect(),
+            None => return Ok(swept),
+        };
+        for keys in keys.chunks(BATCH) {
+            let mut due = Vec::new();
+            for key in keys {
+                if expired(self.there(key)?.and_then(|there| there.head).as_ref()) {
+                    due.push(key);
+                }
+            }
+            if due.is_empty() {
+                continue;
+            }
+            swept += self.change(|change| {
+                let mut swept = Swept::default();
+                for key in due {
+                    // It may have been replaced meanwhile.
+                    if let Some(chunks) = self.delete(key, expired, change)? {
+                        swept += Swept { records: 1, chunks };
+                    }
+                }
+                Ok(swept)
+            })?;
+        }
+        Ok(swept)
+    }
+
+    fn sweep_leases(&self, now: Timestamp) -> Result<(), Error> {
+        self.state.locked(|| {
+            for name in self.tree.leases.names().or_fail()? {
+                let name = name.or_fail()?.text;
+                let line = line_of(&self.tree.leases, &name).ok().flatten();
+                let held = line
+                    .as_deref()
+                    .and_then(text::parse_lease)
+                    .is_some_and(|(_, until)| until > now && until <= lease_end(Timestamp::MAX, now));
+                if !held && text::key(&name).is_some() {
+                    self.tree.leases.remove(&name).or_fail()?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes the files away that were never put into their place, since whoever wrote them was killed.
+    fn sweep_temp(&self, now: Timestamp) -> Result<(), Error> {
+        for name in self.tree.temp.names().or_fail()? {
+            let name = name.or_fail()?.text;
+            // What is none of our files is left for `inspect` to report.
+            let written = self.tree.temp.written(&name).ok().flatten();
+            if text::body(&name).is_some() && written.is_some_and(|written| written < now.minus(ORPHAN_AGE)) {
+                self.tree.temp.remove(&name).or_fail()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
+        let mut trimmed = Swept::default();
+        loop {
+            let batch = self.change(|change| {
+                let orphans = self.drop_all_orphans(most, now, change)?;
+                let mut batch = self.evict(most, None, now, BATCH, change)?;
+                batch.chunks += orphans;
+                Ok(batch)
+            })?;
+            if batch == Swept::default() {
+                return Ok(trimmed);
+            }
+            trimmed += batch;
+        }
+    }
+
+    /// Makes room for a file of `length` bytes. What lies under `kept` stays.
+    pub(super) fn make_room(
+        &self,
+        length: u64,
+        kept: Option<&Key>,
+        now: Timestamp,
+        change: &mut Change,
+    ) -> Result<(), Error> {
+        let most = self.options.max_bytes;
+        let Some(left) = most.checked_sub(room(length)) else { return Err(no_room()) };
+        if change.bytes() <= left {
+            return Ok(());
+        }
+        self.drop_all_orphans(left, now, change)?;
+        // A little more than is needed, so that not every write has to look for victims.
+        self.evict(left.saturating_sub(most / 256), kept, now, usize::MAX, change)?;
+        if change.bytes() > left {
+            // Somebody may have removed files by hand.
+            let before = change.bytes();
+            change.recount(before, self.count_bytes()?);
+        }
+        if change.bytes() <= left { Ok(()) } else { Err(no_room()) }
+    }
+
+    /// Takes every orphan away while the store holds more than `most` bytes, unless there were none a while ago.
+    fn drop_all_orphans(&self, most: u64, now: Timestamp, change: &mut Change) -> Result<u64, Error> {
+        let mut dropped = 0;
+        if change.bytes() > most && !self.searched.lately(now) {
+            for shard in 0..=u8::MAX {
+                dropped += self.drop_orphans(shard, now, change)?;
+            }
+            self.searched.in_vain(now);
+        }
+        Ok(dropped)
+    }
+
+    /// Takes up to some `limit` records away until the store holds no more than `most` bytes.
+    fn evict(
+        &self,
+        most: u64,
+        kept: Option<&Key>,
+        now: Timestamp,
+        limit: usize,
+        change: &mut Change,
+    ) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        while change.bytes() > most && swept.records < limit as u64 {
+            let sample = self.sample(kept, now)?;
+            let victims = self.recent.victims(&sample);
+            if victims.is_empty() {
+                break;
+            }
+            for key in victims.iter().take(sample.len().div_ceil(4)) {
+                if change.bytes() <= most {
+                    break;
+                }
+                if let Some(chunks) = self.delete(key, |_| true, change)? {
+                    swept += Swept { records: 1, chunks };
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Some records from a random place on, the ones first that can best go. Keys are digests, so this is a fair sample.
+    fn sample(&self, kept: Option<&Key>, now: Timestamp) -> Result<Vec<Old>, Error> {
+        let mut sample = Vec::new();
+        let first = crate::store::random()? as u8;
+        for shard in (0..=u8::MAX).map(|shard| first.wrapping_add(shard)) {
+            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? else { continue };
+            for key in keys(&folder, shard, None, usize::MAX)? {
+                let Some(there) = self.there(&key)?.filter(|_| Some(&key) != kept) else { continue };
+                // What is not understood is of no use.
+                let expired = there.head.is_none_or(|head| head.expires < now);
+                let written = there.head.map(|head| head.written);
+                sample.push((written, Old { key, expired }));
+            }
+            if sample.len() >= SAMPLE {
+                break;
+            }
+        }
+        sample.sort_by_key(|(written, old)| (!old.expired, *written));
+        Ok(sample.into_iter().map(|(_, old)| old).collect())
+    }
+
+    /// The room that all files take.
+    fn count_bytes(&self) -> Result<u64, Error> {
+        let mut bytes = 0;
+        for shard in 0..=u8::MAX {
+            let name = format!("{shard:02x}");
+            if let Some(folder) = self.tree.slots.folder(&name).or_fail()? {
+                for name in folder.names().or_fail()? {
+                    let name = name.or_fail()?;
+                    if key_in(shard, &name).is_some() {
+                        bytes += folder.length(&name.text).or_fail()?.map_or(0, room);
+                    }
+                }
+            }
+            let Some(folder) = self.tree.bodies.folder(&name).or_fail()? else { continue };
+            for name in folder.names().or_fail()? {
+                if let Some(body) = body_in(shard, &name.or_fail()?.text) {
+                    bytes += self.count_chunks(body)?;
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn clear_now(&self) -> Result<(), Error> {
+        for shard in 0..=u8::MAX {
+            self.change(|change| {
+                let name = format!("{shard:02x}");
+                if let Some(folder) = self.tree.slots.folder(&name).or_fail()? {
+                    for key in keys(&folder, shard, None, usize::MAX)? {
+                        self.delete(&key, |_| true, change)?;
+                    }
+                }
+                self.drop_orphans(shard, Timestamp::MAX, change).map(drop)
+            })?;
+        }
+        self.sweep_leases(Timestamp::MAX)?;
+        self.sweep_temp(Timestamp::MAX)
+    }
+}
