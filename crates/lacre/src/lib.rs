@@ -37,8 +37,8 @@ pub mod stage;
 pub mod store;
 
 pub use cache::{
-    Answer, Body, Builder, Cache, CacheInfo, Listed, OnStoreFailure, OnTamper, Pass, Quarantined, Recording,
-    Reply, Resealed, Resealing, Settlement, Stored, Ticket,
+    Anchored, Answer, Body, Builder, Cache, CacheInfo, Change, Finding, Listed, OnStoreFailure, OnTamper,
+    Pass, Quarantined, Recording, Reply, Resealed, Resealing, Settlement, Stored, Ticket,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind, Trouble};

@@ -3,6 +3,7 @@
 //!
 //! It never touches a socket: whoever sends requests drives it.
 
+mod anchor;
 mod body;
 mod builder;
 mod check;
@@ -14,6 +15,7 @@ mod rollback;
 mod sweep;
 mod vault;
 
+pub use anchor::{Anchored, Change, Finding};
 pub use body::Body;
 pub use builder::{Builder, OnStoreFailure, OnTamper};
 pub use listing::{Listed, Stored};

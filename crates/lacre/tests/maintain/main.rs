@@ -1,6 +1,7 @@
 //! Looking after a store: tampering and its policies, rollback, quarantine, sweeping, rotation in bulk, anchors.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
+mod anchor;
 mod quarantine;
 mod reseal;
 mod rollback;

@@ -79,6 +79,18 @@ impl World {
         self.cache = self.another().build().unwrap();
     }
 
+    /// Lets go of the SQLite file.
+    pub(crate) fn shut(&mut self) {
+        self.store = Arc::new(Memory::new().unwrap());
+        self.cache = self.another().build().unwrap();
+    }
+
+    /// Takes the SQLite file up again.
+    pub(crate) fn open(&mut self) {
+        self.store = Arc::new(Sqlite::open(self.file()).unwrap());
+        self.cache = self.another().build().unwrap();
+    }
+
     /// The SQLite file.
     pub(crate) fn file(&self) -> PathBuf {
         self.directory.path().join("cache.sqlite")
