@@ -1,13 +1,16 @@
 //! The house's own commands, run as `cargo xtask COMMAND`.
 //!
 //! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
-//! · `rfc9111` the document of rules and scores · `httpbin` a real origin to test against. Nothing here is part of what is published.
+//! · `rfc9111` the document of rules and scores
+//! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against. Nothing here is part of what is published.
 
 mod httpbin;
 mod layers;
 mod paths;
 mod rfc9111;
+mod shown;
 mod steps;
+mod threat_model;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

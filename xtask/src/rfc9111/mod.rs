@@ -3,7 +3,7 @@
 
 mod rules;
 
-use crate::Failure;
+use crate::{Failure, shown};
 use rules::{NOT_DONE, RULES, Rule, SERVED};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Failure> {
 }
 
 fn document(root: &Path) -> Result<String, Failure> {
-    let tests = tests(root)?;
+    let tests = shown::tests(root)?;
     let scores: Value = serde_json::from_slice(&fs::read(root.join(SCORES))?)?;
     let mut text = String::from(
         "<!-- Written by cargo xtask rfc9111 from xtask/src/rfc9111/rules.rs and the conformance test's score.json. -->\n\
@@ -116,50 +116,9 @@ fn row(rule: &Rule, tests: &BTreeMap<String, Vec<String>>) -> Result<String, Fai
     Ok(format!("| {} | {} | {} |\n", rule.section, rule.text, shown.join("<br>")))
 }
 
-/// The names of all tests in the crates, with the files that they are in.
-fn tests(root: &Path) -> Result<BTreeMap<String, Vec<String>>, Failure> {
-    let mut tests: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut folders = vec![root.join("crates")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let file = relative(root, &path);
-                for name in tests_in(&fs::read_to_string(&path)?) {
-                    tests.entry(name.to_owned()).or_default().push(file.clone());
-                }
-            }
-        }
-    }
-    Ok(tests)
-}
-
-fn relative(root: &Path, path: &Path) -> String {
-    let parts = path.strip_prefix(root).unwrap_or(path).iter().map(|part| part.to_string_lossy());
-    parts.collect::<Vec<_>>().join("/")
-}
-
-/// The functions under `#[test]` and its kin.
-fn tests_in(source: &str) -> impl Iterator<Item = &str> {
-    let mut lines = source.lines().map(str::trim);
-    std::iter::from_fn(move || {
-        lines.by_ref().find(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))?;
-        let function = lines.by_ref().find_map(|line| line.split_once("fn "))?.1;
-        function.split_once('(').map(|(name, _)| name)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tests_are_found_by_their_attribute() {
-        let source = "fn a() {}\n#[test]\nfn b() {}\n  #[tokio::test(x)]\n  #[ignore]\n  async fn c() {}\n";
-        assert_eq!(tests_in(source).collect::<Vec<_>>(), ["b", "c"]);
-    }
 
     #[test]
     fn a_rule_needs_tests_that_exist_once() {
