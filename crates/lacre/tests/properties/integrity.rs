@@ -1,8 +1,8 @@
 //! What whoever can write the store, but has no key, can make the cache serve: nothing but what it stored, where and while it stored it.
 
-use crate::world::{KINDS, World, get, keyring};
+use crate::world::{KINDS, World, get, keyring, sealer};
 use lacre::{Key, Keyring, Suite, wait};
-use lacre_seal::{Context, Lifetime, Moment, Purpose, Sealer};
+use lacre_seal::{Purpose, Sealer};
 use std::sync::Arc;
 
 /// Every store with every suite.
@@ -58,23 +58,9 @@ fn p02_any_cut_or_extension_is_refused() {
     });
 }
 
-/// What `key` would hold if `sealer` were the cache's own.
-fn sealed_as(world: &World, sealer: &Sealer, key: &Key, purpose: Purpose, head: &[u8]) -> Vec<u8> {
-    let store = world.medium.store.id();
-    let at = Context { purpose, store: &store, namespace: "", key: key.as_bytes() };
-    let life = Lifetime::unbounded(Moment::from_millis(1_700_000_000_000));
-    sealer.seal(&at, life, head, b"forged").unwrap()
-}
-
-/// The head of the only row, as it was encoded.
 fn head_of(world: &World) -> Vec<u8> {
     let (key, record) = world.row();
-    let store = world.medium.store.id();
-    let at = Context { purpose: Purpose::Slot, store: &store, namespace: "", key: key.as_bytes() };
-    let suites =
-        Suite::ALL.into_iter().fold(Sealer::new(Arc::new(keyring()), Suite::Blake3), Sealer::also_accept);
-    let opened = suites.open(&at, &record.sealed, Moment::from_millis(1_700_000_000_000)).unwrap();
-    opened.head.as_bytes().to_vec()
+    world.open(&key, &record).head.as_bytes().to_vec()
 }
 
 #[test]
@@ -84,7 +70,7 @@ fn p03_a_forged_entry_is_refused() {
         let (key, record) = world.row();
         let head = head_of(&world);
         let foreign = Sealer::new(Arc::new(Keyring::generate().unwrap()), suite);
-        let mut disguised = sealed_as(&world, &foreign, &key, Purpose::Slot, &head);
+        let mut disguised = world.seal_as(&foreign, &key, Purpose::Slot, &head, b"forged");
         disguised[8..16].copy_from_slice(&record.sealed[8..16]);
         for (what, forged) in
             [("a foreign key's id over a foreign seal", &disguised), ("no seal at all", &head)]
@@ -187,8 +173,7 @@ fn p11_there_is_no_way_down_to_no_seal_or_another_suite() {
                 world.get("/", b"body");
                 let (key, record) = world.row();
                 // Even with the right key: what was sealed by another suite is not what this cache writes.
-                let sealer = Sealer::new(Arc::new(keyring()), weak);
-                let other = sealed_as(&world, &sealer, &key, Purpose::Slot, &head_of(&world));
+                let other = world.seal_as(&sealer(weak), &key, Purpose::Slot, &head_of(&world), b"forged");
                 world.plant(&key, &record, &other);
                 refused(&world, &format!("{weak:?} in the place of {strong:?}"));
                 let (key, record) = world.row();
@@ -207,8 +192,7 @@ fn p12_purposes_and_compatibility_modes_never_stand_in_for_each_other() {
         world.get("/", b"body");
         let (key, record) = world.row();
         let head = head_of(&world);
-        let sealer = Sealer::new(Arc::new(keyring()), suite);
-        let evidence = sealed_as(&world, &sealer, &key, Purpose::Quarantine, &head);
+        let evidence = world.seal_as(&sealer(suite), &key, Purpose::Quarantine, &head, b"forged");
         let signer = lacre::itsdangerous::Signer::new(keyring().to_text().as_bytes()).unwrap();
         for (what, sealed) in
             [("quarantined evidence", evidence), ("an itsdangerous signature", signer.sign(&head))]
@@ -225,8 +209,7 @@ fn p13_no_envelope_opens_under_two_keys() {
         world.get("/", b"body");
         let (key, record) = world.row();
         // The commitment is of one key and place: another's, even a genuine one, opens nothing.
-        let sealer = Sealer::new(Arc::new(keyring()), suite);
-        let other = sealed_as(&world, &sealer, &key, Purpose::Slot, &head_of(&world));
+        let other = world.seal_as(&sealer(suite), &key, Purpose::Slot, &head_of(&world), b"forged");
         for part in [48..80, 80..112, 48..112] {
             let mut mixed = record.sealed.to_vec();
             mixed[part.clone()].copy_from_slice(&other[part.clone()]);

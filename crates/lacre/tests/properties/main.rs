@@ -4,6 +4,8 @@
 
 mod http;
 mod integrity;
+mod keys;
 mod mutations;
+mod resources;
 mod serializers;
 mod world;

@@ -7,8 +7,9 @@ use lacre::store::Fs;
 use lacre::store::{Memory, OwnedRecord, Sqlite, Store, StoreExt};
 use lacre::{
     Answer, Builder, Cache, Error, Event, Key, Keyring, ManualClock, Observer, Outcome, Reply, RequestBody,
-    Settlement, Timestamp, wait,
+    Settlement, Suite, Timestamp, wait,
 };
+use lacre_seal::{Context, Lifetime, Moment, Opened, Purpose, Sealer};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -19,6 +20,13 @@ const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1
 
 pub(crate) fn keyring() -> Keyring {
     Keyring::parse(KEY).unwrap()
+}
+
+const NOW: Moment = Moment::from_millis(START.as_millis().unsigned_abs());
+
+/// Seals as the cache does.
+pub(crate) fn sealer(suite: Suite) -> Sealer {
+    Sealer::new(Arc::new(keyring()), suite)
 }
 
 /// The stores there are. A new one gets a line here, and every property.
@@ -158,6 +166,39 @@ impl World {
         let mut rows = self.rows();
         assert_eq!(rows.len(), 1);
         rows.remove(0)
+    }
+
+    /// The only row, or why the store does not hand it out.
+    pub(crate) fn row_or_error(&self) -> Result<OwnedRecord, Error> {
+        let mut found = None;
+        let mut each = |row: lacre::store::Row<'_>| found = Some(row.record.map(|record| record.to_owned()));
+        wait(self.medium.store.each(&mut each)).unwrap();
+        found.unwrap()
+    }
+
+    /// What a record holds, for who has the key.
+    pub(crate) fn open(&self, key: &Key, record: &OwnedRecord) -> Opened {
+        let at = Context {
+            purpose: Purpose::Slot,
+            store: &self.medium.store.id(),
+            namespace: "",
+            key: key.as_bytes(),
+        };
+        let any = Suite::ALL.into_iter().fold(sealer(Suite::default()), Sealer::also_accept);
+        any.open(&at, &record.sealed, NOW).unwrap()
+    }
+
+    /// What `sealer` would make for `key`.
+    pub(crate) fn seal_as(
+        &self,
+        sealer: &Sealer,
+        key: &Key,
+        purpose: Purpose,
+        head: &[u8],
+        body: &[u8],
+    ) -> Vec<u8> {
+        let at = Context { purpose, store: &self.medium.store.id(), namespace: "", key: key.as_bytes() };
+        sealer.seal(&at, Lifetime::unbounded(NOW), head, body).unwrap()
     }
 
     /// The attacker writes.
