@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn different_requests_never_share_a_key() {
+    fn p26_different_requests_never_share_a_key() {
         let policy = Policy::rfc9111().methods([Method::GET, Method::POST]);
         let post = |uri: &str, body: &'static str| Request::post(uri).body(body).unwrap();
         let requests = vec![

@@ -124,7 +124,7 @@ fn raising_the_epoch_revokes_what_was_sealed_before() {
 }
 
 #[test]
-fn rotation_loses_nothing_and_retirement_does() {
+fn p40_rotation_loses_nothing_and_retirement_does() {
     for suite in Suite::ALL {
         let mut ring = Keyring::generate().unwrap();
         let old = ring.primary();

@@ -348,7 +348,7 @@ fn another_key_store_or_namespace_opens_nothing() {
 }
 
 #[test]
-fn the_user_chooses_what_happens_to_what_was_tampered_with() {
+fn p41_the_user_chooses_what_happens_to_what_was_tampered_with() {
     for on_tamper in [OnTamper::Refetch, OnTamper::Raise, OnTamper::FailClosed] {
         let world = World::new(|builder| builder.on_tamper(on_tamper));
         world.store("/", b"body");
@@ -465,7 +465,7 @@ fn an_entry_that_is_replaced_while_it_is_read_raises_no_alarm() {
 }
 
 #[test]
-fn one_bad_row_stops_no_listing_and_verify_names_it() {
+fn p42_one_bad_row_stops_no_listing_and_verify_names_it() {
     let world = World::new(|builder| builder);
     for path in ["/a", "/b", "/c"] {
         world.store(path, &[1; 300_000]);

@@ -71,7 +71,7 @@ fn processes_that_race_for_the_first_key_get_the_same_one() {
 }
 
 #[test]
-fn files_and_directories_are_private_under_any_umask() {
+fn p20_files_and_directories_of_keys_are_private_under_any_umask() {
     let home = tempfile::tempdir().unwrap();
     said(&start(FIRST_USE_UMASK_000, home.path()).wait_with_output().unwrap());
     let mode = |path: &str| fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;

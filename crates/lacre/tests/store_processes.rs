@@ -176,7 +176,7 @@ fn processes_that_race_to_make_a_store_share_one_and_lose_no_write() {
 }
 
 #[test]
-fn files_and_directories_are_private_under_any_umask() {
+fn p20_files_and_directories_of_a_store_are_private_under_any_umask() {
     for role in ["umask 000", "umask 777"] {
         let root = tempfile::tempdir().unwrap();
         let said = output(command(&this_program(), role, &root.path().join("a/b/cache.sqlite")));

@@ -16,7 +16,7 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "RFC 9111 §2",
         "A cache key has the method and the whole target; equivalent URLs are one.",
-        &["equivalent_urls_share_a_key", "different_requests_never_share_a_key"],
+        &["equivalent_urls_share_a_key", "p26_different_requests_never_share_a_key"],
     ),
     rule(
         "RFC 9111 §3",

@@ -6,7 +6,7 @@ use lacre::{Cache, ErrorKind, OnTamper, wait};
 use std::time::Duration;
 
 #[test]
-fn an_older_record_put_back_is_refused_however_young() {
+fn p08_an_older_record_put_back_is_refused_however_young() {
     for world in World::on_every_store() {
         world.get("/", b"old");
         let (key, old) = world.row();

@@ -15,7 +15,7 @@ const FORGED: &[&str] = &[
 ];
 
 #[test]
-fn a_forged_column_costs_no_good_record() {
+fn p07_a_forged_column_costs_no_good_record() {
     for sql in FORGED {
         for length in [10, LARGE] {
             let world = World::on_sqlite();
@@ -34,7 +34,7 @@ fn a_forged_column_costs_no_good_record() {
 }
 
 #[test]
-fn a_forged_column_keeps_nothing_that_is_over() {
+fn p07_a_forged_column_keeps_nothing_that_is_over() {
     let world = World::on_sqlite();
     let world = world.with(|builder| builder.policy(Policy::rfc9111().retention(MINUTE)));
     world.get("/", &[7; LARGE]);

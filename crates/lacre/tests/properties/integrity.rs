@@ -1,7 +1,7 @@
 //! What whoever can write the store, but has no key, can make the cache serve: nothing but what it stored, where and while it stored it.
 
 use crate::world::{KINDS, World, get, keyring, sealer};
-use lacre::{Key, Keyring, Suite, wait};
+use lacre::{Keyring, Suite, wait};
 use lacre_seal::{Purpose, Sealer};
 use std::sync::Arc;
 

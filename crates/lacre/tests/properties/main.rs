@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
+mod files;
 mod http;
 mod integrity;
 mod keys;

@@ -137,7 +137,7 @@ fn one_store_holds_all_formats_and_any_cache_reads_them() {
 }
 
 #[test]
-fn a_parser_of_the_users_own_never_sees_what_was_changed() {
+fn p16_a_parser_of_the_users_own_never_sees_what_was_changed() {
     for suite in Suite::ALL {
         let read = Arc::new(AtomicUsize::new(0));
         let world = World::new(Kind::Memory, |builder| {

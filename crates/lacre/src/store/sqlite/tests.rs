@@ -140,7 +140,7 @@ fn a_planted_lease_holds_nobody_up() {
 }
 
 #[test]
-fn planted_triggers_are_inert_and_reported() {
+fn p23_planted_triggers_are_inert_and_reported() {
     let (_root, file) = stored(1);
     plant(
         &file,
@@ -169,7 +169,7 @@ fn a_trigger_planted_while_the_store_is_open_is_inert_too() {
 }
 
 #[test]
-fn planted_tables_and_views_are_inert_and_reported_in_one_printable_line_each() {
+fn p23_planted_tables_and_views_are_inert_and_reported_in_one_printable_line_each() {
     let (_root, file) = stored(1);
     plant(&file, "CREATE TABLE \"x\n\u{1b}[31m\" (a); CREATE VIEW v AS SELECT * FROM slot");
     let store = Sqlite::open(&file).unwrap();
@@ -207,7 +207,7 @@ fn a_table_of_ours_that_was_altered_is_refused() {
 }
 
 #[test]
-fn garbage_foreign_newer_and_damaged_files_are_each_refused_and_left_as_they_are() {
+fn p24_garbage_foreign_newer_and_damaged_files_are_each_refused_and_left_as_they_are() {
     let (_root, garbage) = place();
     fs::write(
         &garbage,
@@ -372,7 +372,7 @@ fn a_claimed_number_of_chunks_costs_nothing_to_remove() {
 }
 
 #[test]
-fn removed_content_is_nowhere_in_the_files_once_the_store_is_closed() {
+fn p25_removed_content_is_nowhere_in_the_files_once_the_store_is_closed() {
     const SMALL: &[u8] = b"removed-secret-removed-secret";
     for clear in [false, true] {
         let (root, file) = place();
@@ -561,7 +561,7 @@ mod unix {
     }
 
     #[test]
-    fn no_link_is_followed_to_the_file_or_its_companions() {
+    fn p21_no_link_is_followed_to_the_file_or_its_companions() {
         let (root, target) = stored(1);
         let link = root.path().join("link.sqlite");
         symlink(&target, &link).unwrap();
@@ -582,7 +582,7 @@ mod unix {
     }
 
     #[test]
-    fn files_and_directories_that_others_can_write_are_refused_with_their_remedy() {
+    fn p21_files_and_directories_that_others_can_write_are_refused_with_their_remedy() {
         let (root, file) = stored(1);
         for mode in [0o660, 0o606, 0o666] {
             chmod(&file, mode);
