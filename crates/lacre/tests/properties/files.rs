@@ -12,7 +12,7 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn p22_no_text_from_outside_is_in_sql_or_paths() {
-    for kind in KINDS {
+    for &kind in KINDS {
         for text in [
             "'; DROP TABLE slot; --",
             "../../../escaped",

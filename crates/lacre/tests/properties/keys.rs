@@ -5,7 +5,7 @@ use lacre::{ErrorKind, Keyring, MasterKey, itsdangerous, keys};
 
 #[test]
 fn p27_row_keys_are_keyed_and_show_no_url() {
-    for kind in KINDS {
+    for &kind in KINDS {
         let row = |ring: Keyring, path: &str| {
             let world = World::new(kind, |builder| builder.keyring(ring));
             world.get(path, b"body");

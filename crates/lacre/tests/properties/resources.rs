@@ -59,7 +59,7 @@ fn p18_nothing_is_decompressed_beyond_its_limit() {
 fn p19_what_an_origin_can_fill_is_bounded() {
     let many: Vec<String> = (0..40).map(|number| format!("x-{number}")).collect();
     let long = "x".repeat(100_000);
-    for kind in KINDS {
+    for &kind in KINDS {
         let world = World::new(kind, |builder| builder.policy(Policy::rfc9111().max_body(1000)));
         let stored = |headers: &[(&str, &str)], body: &[u8]| {
             let headers: Vec<_> = FRESH.iter().chain(headers).copied().collect();
