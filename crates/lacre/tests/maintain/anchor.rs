@@ -67,7 +67,7 @@ fn what_happens_by_right_is_no_finding() {
 }
 
 #[test]
-fn a_deleted_row_is_missed() {
+fn p10_a_deleted_row_is_missed() {
     for world in World::on_every_store() {
         filled(&world);
         let anchor = anchor(&world.cache);
@@ -113,7 +113,7 @@ fn a_removed_row_that_was_put_back_is_found() {
 }
 
 #[test]
-fn a_store_that_was_rolled_back_whole_is_found() {
+fn p10_a_store_that_was_rolled_back_whole_is_found() {
     let mut world = World::on_sqlite();
     filled(&world);
     wait(world.cache.close()).unwrap();
@@ -133,7 +133,7 @@ fn a_store_that_was_rolled_back_whole_is_found() {
 }
 
 #[test]
-fn a_store_in_the_place_of_another_is_found() {
+fn p10_a_store_in_the_place_of_another_is_found() {
     for (world, other) in World::on_every_store().into_iter().zip(World::on_every_store()) {
         filled(&world);
         let anchor = anchor(&world.cache);
