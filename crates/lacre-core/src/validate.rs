@@ -148,6 +148,17 @@ impl Conditions {
         }
     }
 
+    /// Puts a request's own conditions about a stored copy back in their place.
+    pub(crate) fn restore(&self, request: &mut HeaderMap) {
+        make_unconditional(request);
+        for value in &self.none_match {
+            request.append(header::IF_NONE_MATCH, value.clone());
+        }
+        if let Some(value) = &self.modified_since {
+            request.insert(header::IF_MODIFIED_SINCE, value.clone());
+        }
+    }
+
     /// What `entry` answers to HEAD, which knows no ranges (RFC 9110 §14.2).
     pub(crate) fn answer_to_head<B>(&self, entry: &Entry<B>, now: Timestamp) -> Answer {
         if entry.status == StatusCode::OK && self.already_has(entry, now) {

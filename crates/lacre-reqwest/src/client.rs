@@ -3,7 +3,7 @@
 use crate::{CacheMiddleware, FollowRedirects};
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, HeaderValue, header};
-use lacre::Cache;
+use lacre::Driver;
 use reqwest::{Request, Response, redirect};
 use reqwest_middleware::{ClientWithMiddleware, Middleware, Next, Result};
 use std::fmt;
@@ -17,18 +17,19 @@ use std::time::Duration;
 /// that is added to the finished client lies below the cache: it must not add credentials, and does not see background refreshes.
 #[must_use = "nothing is built before `build`"]
 pub struct ClientBuilder {
-    cache: Cache,
+    driver: Driver,
     headers: HeaderMap,
     above: Vec<Arc<dyn Middleware>>,
     transport: reqwest::ClientBuilder,
 }
 
 impl ClientBuilder {
-    /// A client that answers from `cache`.
-    pub fn new(cache: Cache) -> Self {
+    /// A client that answers from a cache, driven by the defaults or as a [`Driver`] says: how long requests wait for others that want the
+    /// same, how many refreshes run at once, how fast requests may go to the network.
+    pub fn new(cache: impl Into<Driver>) -> Self {
         // What reqwest would add by itself, where the cache cannot see that a response varies by it.
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
-        Self { cache, headers, above: Vec::new(), transport: reqwest::Client::builder() }
+        Self { driver: cache.into(), headers, above: Vec::new(), transport: reqwest::Client::builder() }
     }
 
     /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
@@ -95,7 +96,7 @@ impl ClientBuilder {
         let mut stack: Vec<Arc<dyn Middleware>> =
             vec![Arc::new(DefaultHeaders(self.headers)), Arc::new(FollowRedirects)];
         stack.extend(self.above);
-        stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.cache)));
+        stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.driver)));
         Ok(ClientWithMiddleware::new(client, stack))
     }
 }

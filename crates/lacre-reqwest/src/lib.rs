@@ -30,7 +30,21 @@
 //!
 //! [`ClientBuilder`] makes a client whose every header the cache sees. What a single request wishes travels with it as
 //! `RequestBuilder::with_extension(RequestOptions::new()…)`; every response has a [`CacheInfo`](lacre::CacheInfo) among its extensions.
-//! A response is stored when its body was read to the end: where the caller drops it before, or it breaks off, nothing is.
+//! A response is stored when its body was read to the end: where the caller drops it before, or it breaks off, nothing is. Requests for the
+//! same thing at the same time are sent once, and read the one answer while it comes in; how long they wait for it, and how fast requests
+//! may go to the network, is said to a [`Driver`](lacre::Driver) that is given to the builder in the cache's place:
+//!
+//! ```
+//! # use lacre::{Cache, Driver, store::Memory};
+//! # use std::time::Duration;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
+//! let politely = Driver::new(cache).pace(|_: &_| tokio::time::sleep(Duration::from_millis(100)));
+//! let client = lacre_reqwest::ClientBuilder::new(politely).build()?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! A failing network is reported by reqwest's own error, untouched; the cache adds only what it was told to raise, as
 //! [`reqwest_middleware::Error::Middleware`] with a [`lacre::Error`] inside, and [`TooManyRedirects`].
@@ -51,11 +65,10 @@
 //!
 //! The body of a request is seen where it is bytes; where it is a stream, the request is not looked up. Trailers pass, and are not stored.
 
-mod body;
 mod client;
 mod middleware;
+mod network;
 mod redirect;
-mod refresh;
 
 pub use client::ClientBuilder;
 pub use middleware::CacheMiddleware;

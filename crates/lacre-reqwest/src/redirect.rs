@@ -2,7 +2,6 @@
 //!
 //! It never sends a credential to another origin than the one it was meant for.
 
-use crate::body;
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, header};
 use lacre::Redactor;
@@ -14,7 +13,7 @@ use std::fmt;
 const MOST_HOPS: usize = 10;
 
 /// The longest body of a redirect that is read so that it can be stored, in bytes.
-const MOST_BODY: u64 = 64 << 10;
+const MOST_BODY: usize = 64 << 10;
 
 /// Fields that describe a body which is no longer sent (§15.4).
 const OF_THE_BODY: [HeaderName; 6] = [
@@ -66,10 +65,21 @@ impl Middleware for FollowRedirects {
                 None => return Ok(response),
                 Some(_) if hops == MOST_HOPS => return Err(Error::middleware(TooManyRedirects)),
                 Some(followed) => {
-                    body::drain(response, MOST_BODY).await;
+                    drain(response).await;
                     (request, hops) = (followed, hops + 1);
                 }
             }
+        }
+    }
+}
+
+/// Reads a redirect's body, so that it is stored and its connection can be used again.
+async fn drain(mut response: Response) {
+    let mut read = 0;
+    while let Ok(Some(bytes)) = response.chunk().await {
+        read += bytes.len();
+        if read > MOST_BODY {
+            return;
         }
     }
 }

@@ -38,8 +38,9 @@
 //!
 //! Bodies stream both ways: a response is stored while its body passes, and committed when it ended well; one that breaks off, is
 //! dropped or is too long is not stored, and reaches the caller all the same. Requests for the same thing at the same time are sent
-//! once. What may be served stale while it is refreshed is refreshed in the background, on tokio's runtime (with its timer) where there is
-//! one: so many at once, for so long, and no further than it can be stored.
+//! once, and read the one answer while it comes in. What may be served stale while it is refreshed is refreshed in the background, on
+//! tokio's runtime (with its timer) where there is one. A [`Driver`](lacre::Driver) says how many refreshes run at once and for how long, how long requests wait for others,
+//! and how fast requests may go to the service.
 //!
 //! [`RequestOptions`](lacre::RequestOptions) among a request's extensions count, and every response has a
 //! [`CacheInfo`](lacre::CacheInfo) among its own. The cache sees what the layers above added to a request: what adds credentials belongs

@@ -5,7 +5,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, header, request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use lacre::{Policy, RequestBody};
+use lacre::Policy;
 use pin_project_lite::pin_project;
 use std::error::Error as StdError;
 use std::fmt;
@@ -51,23 +51,20 @@ impl<B: Body<Data = Bytes>> SentBody<B> {
         })
     }
 
-    /// What the cache may know of it.
-    pub(crate) fn seen(&self) -> RequestBody<'_> {
+    /// What the cache may know of it; of a stream, nothing.
+    pub(crate) fn seen(&self) -> Option<Bytes> {
         match &self.body {
-            Sent::Whole { seen, .. } => RequestBody::Seen(seen),
-            Sent::Stream { .. } => RequestBody::Unseen,
+            Sent::Whole { seen, .. } => Some(seen.clone()),
+            Sent::Stream { .. } => None,
         }
     }
 
     /// The same once more; a stream can be sent only once.
     pub(crate) fn again(&self) -> Option<Self> {
-        match &self.body {
-            Sent::Whole { seen, .. } => Some(Self::whole(seen.clone())),
-            Sent::Stream { .. } => None,
-        }
+        self.seen().map(Self::whole)
     }
 
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::whole(Bytes::new())
     }
 

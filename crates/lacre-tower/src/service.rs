@@ -1,12 +1,11 @@
-//! The cache as a layer: asks it before the service beneath, settles after. No rule of caching lives here.
+//! The cache as a layer: asks it before the service beneath, and carries out what it answers. No rule of caching lives here.
 
 use crate::request::{self, LookedUp, SentBody};
-use crate::response::done;
 use crate::{Error, LookupTime, ServedBody};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::Body;
-use lacre::{Answer, Cache, Herd, Lead, Outcome, Passed, Place, Reply, Settlement, Ticket};
+use lacre::{Answer, Background, Driver, Failure, Network, RequestBody, Runtime};
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
@@ -15,73 +14,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// How many refreshes may run in the background at once. Those beyond are skipped; the next request for the same thing tries again.
-const REFRESHES: usize = 16;
-
-/// How long a refresh may take. Nobody waits for it, so that nobody else would end it.
-const REFRESH_TIME: Duration = Duration::from_secs(300);
-
-/// How long a request waits for others that want the same. The first of them may have a slow caller.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Puts a cache around a service.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct CacheLayer {
-    cache: Cache,
-    herd: Herd,
-    refreshes: Arc<Semaphore>,
-    refresh_time: Duration,
-    patience: Duration,
+    driver: Arc<Driver>,
 }
 
 impl CacheLayer {
-    /// A layer that answers from `cache`. Clones of it, and all services it is put around, share the requests under way.
-    pub fn new(cache: Cache) -> Self {
-        let refreshes = Arc::new(Semaphore::new(REFRESHES));
-        let (refresh_time, patience) = (REFRESH_TIME, PATIENCE);
-        Self { cache, herd: Herd::default(), refreshes, refresh_time, patience }
-    }
-
-    /// How many stale responses may be refreshed in the background at once (16).
-    #[must_use]
-    pub fn refreshes(mut self, at_once: usize) -> Self {
-        self.refreshes = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
-        self
-    }
-
-    /// How long a refresh in the background may take, to the end of its body (5 minutes); one that takes longer is given up.
-    #[must_use]
-    pub fn refresh_time(mut self, at_most: Duration) -> Self {
-        self.refresh_time = at_most;
-        self
-    }
-
-    /// How long a request waits for others that want the same before it is sent itself (5 seconds); zero: it never does.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Waits for whoever asked for the same before.
-    async fn turn(&self, ticket: &Ticket, joining: Joining, begun: Instant) -> Turn {
-        let place = match joining {
-            Joining::Yes => self.herd.join(ticket),
-            Joining::No => Place::Alone,
-        };
-        match place {
-            Place::Lead(lead) => Turn::Send(Some(lead)),
-            Place::Alone => Turn::Send(None),
-            Place::Follow(follow) => match timeout_at(begun + self.patience, follow).await {
-                Ok(passed) => Turn::AskAgain(passed),
-                Err(_) => Turn::Send(None),
-            },
-        }
+    /// A layer that answers from a cache, driven by the defaults or as a [`Driver`] says. Clones of it, and all services it is put
+    /// around, share the requests under way.
+    pub fn new(cache: impl Into<Driver>) -> Self {
+        Self { driver: Arc::new(cache.into()) }
     }
 }
 
@@ -89,14 +36,7 @@ impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> CacheService<S> {
-        CacheService { layer: Arc::new(self.clone()), inner }
-    }
-}
-
-/// The cache may show secrets in its settings.
-impl fmt::Debug for CacheLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheLayer").field("herd", &self.herd).finish_non_exhaustive()
+        CacheService { driver: Arc::clone(&self.driver), inner }
     }
 }
 
@@ -104,13 +44,13 @@ impl fmt::Debug for CacheLayer {
 /// called.
 #[derive(Clone)]
 pub struct CacheService<S> {
-    layer: Arc<CacheLayer>,
+    driver: Arc<Driver>,
     inner: S,
 }
 
 impl<S> fmt::Debug for CacheService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheService").field("layer", &self.layer).finish_non_exhaustive()
+        f.debug_struct("CacheService").field("driver", &self.driver).finish_non_exhaustive()
     }
 }
 
@@ -121,7 +61,7 @@ where
     S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
     S: Clone + Send + Sync + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+    R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
 {
     type Response = Response<ServedBody<R>>;
     type Error = Error<S::Error>;
@@ -137,173 +77,108 @@ where
     }
 }
 
-/// A request on its way: what is sent, and where to.
-struct Sending<B> {
-    ticket: Ticket,
-    body: SentBody<B>,
-    /// The URL as it came, where the cache was shown a whole one.
-    came_for: Option<Uri>,
-    lead: Option<Lead>,
-}
-
 impl<S> CacheService<S> {
     async fn answer<B, R>(self, request: Request<B>) -> Result<Response<ServedBody<R>>, Error<S::Error>>
     where
         S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
         S: Clone + Send + Sync + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-        R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+        R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
     {
         let (mut head, body) = request.into_parts();
-        let cache = &self.layer.cache;
+        let cache = self.driver.cache();
         let policy = cache.engine().policy();
         let body = SentBody::see(body, LookedUp::of(policy, &head.method))
             .await
             .map_err(|error| Error::Request(error.into()))?;
         let came_for = request::whole_url(&head).map(|whole| std::mem::replace(&mut head.uri, whole));
-        let headers = head.headers.clone();
 
         let begun = Instant::now();
-        let mut answer = cache.ask(head, body.seen()).await?;
+        let answer = cache.ask(head, RequestBody::of(body.seen().as_deref())).await?;
         let lookup = LookupTime(begun.elapsed());
-        let mut joining = Joining::Yes;
-        let mut followed = None;
-        let mut response = loop {
-            let ticket = match answer {
-                Answer::Hit(reply) => {
-                    break served(match followed {
-                        Some(would_be) => reply.collapsed(would_be),
-                        None => reply,
-                    });
-                }
-                Answer::Refuse(reply) => break served(reply),
-                Answer::Refresh(reply, ticket) => {
-                    match self.refresh(Sending { ticket, body, came_for, lead: None }) {
-                        None => break served(reply),
-                        Some(sending) => break self.exchange(sending).await?,
-                    }
-                }
-                Answer::Send(ticket) => ticket,
-            };
-            let passed = match self.layer.turn(&ticket, joining, begun).await {
-                Turn::Send(lead) => break self.exchange(Sending { ticket, body, came_for, lead }).await?,
-                Turn::AskAgain(passed) => passed,
-            };
-            if passed == Passed::Done {
-                joining = Joining::No;
+        let mut response = match answer {
+            Answer::Hit(reply) => reply.response.map(|body| lacre::Content::Stored(body).into()),
+            answer => {
+                let network = Sending { service: self.inner, body: Some(body), came_for };
+                let runtime = Handle::try_current().ok().map(Tokio);
+                self.driver.carry_out(answer, network, runtime.as_ref()).await?.map(Into::into)
             }
-            followed = Some(ticket.info());
-            let mut head = ticket.request().clone();
-            head.headers.clone_from(&headers);
-            answer = cache.ask(head, body.seen()).await?;
         };
         response.extensions_mut().insert(lookup);
         Ok(response)
     }
+}
 
-    /// Sends what the ticket says, and settles what comes back.
-    async fn exchange<B, R>(&self, sending: Sending<B>) -> Result<Response<ServedBody<R>>, Error<S::Error>>
-    where
-        S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send> + Clone,
-        B: Body<Data = Bytes>,
-        R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
-    {
-        let Sending { mut ticket, mut body, came_for, lead } = sending;
-        let cache = &self.layer.cache;
-        loop {
-            let again = body.again();
-            let mut head = ticket.request().clone();
-            if let Some(uri) = &came_for {
-                head.uri = uri.clone();
-            }
-            let response = match call(self.inner.clone(), Request::from_parts(head, body)).await {
-                Ok(response) => response,
-                Err(error) => {
-                    let settled = cache.settle(ticket, Outcome::Failed).await?;
-                    done(lead);
-                    return match settled {
-                        Settlement::Stored(reply) => Ok(served(reply)),
-                        _ => Err(Error::Service(error)),
-                    };
-                }
-            };
-            let (mut head, network) = response.into_parts();
-            let (keep, info) = match cache.settle(ticket, Outcome::Response(&head)).await? {
-                Settlement::Network { keep, info } => (keep, info),
-                Settlement::Failed(info) => (None, info),
-                Settlement::Stored(reply) => {
-                    done(lead);
-                    return Ok(served(reply));
-                }
-                Settlement::Resend(next) => match again {
-                    Some(again) => {
-                        (ticket, body) = (next, again);
-                        continue;
-                    }
-                    // A streamed body is gone; the cache validates nothing for such a request, so this is not reached.
-                    None => (None, next.info()),
-                },
-            };
-            head.extensions.insert(info);
-            let body = match keep {
-                Some(recording) => ServedBody::recorded(network, recording, lead).await,
-                None => {
-                    done(lead);
-                    ServedBody::passing(network)
-                }
-            };
-            return Ok(Response::from_parts(head, body));
+/// A request on its way to the service.
+struct Sending<S, B> {
+    service: S,
+    /// Gone once it was sent, where it can be sent only once.
+    body: Option<SentBody<B>>,
+    /// The URL as it came, where the cache was shown a whole one.
+    came_for: Option<Uri>,
+}
+
+impl<S, B, R> Network for Sending<S, B>
+where
+    S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
+    S: Clone + Send + Sync + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    R: Body<Data = Bytes, Error: Send + 'static> + Send + 'static,
+{
+    type Body = R;
+    type Error = S::Error;
+
+    fn body(&self) -> Option<Bytes> {
+        self.body.as_ref().and_then(SentBody::seen)
+    }
+
+    async fn send(&mut self, head: &http::request::Parts) -> Result<Response<R>, S::Error> {
+        let again = self.body.as_ref().and_then(SentBody::again);
+        let body = std::mem::replace(&mut self.body, again).unwrap_or_else(SentBody::empty);
+        let mut head = head.clone();
+        if let Some(uri) = &self.came_for {
+            head.uri = uri.clone();
+        }
+        let mut service = self.service.clone();
+        poll_fn(|context| service.poll_ready(context)).await?;
+        service.call(Request::from_parts(head, body)).await
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.body.is_some()
+    }
+}
+
+impl<S, B, R> Background for Sending<S, B>
+where
+    S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
+    S: Clone + Send + Sync + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    R: Body<Data = Bytes, Error: Send + 'static> + Send + 'static,
+{
+    fn detach(self) -> Result<impl Network<Body = R, Error = S::Error> + 'static, Self> {
+        Ok(self)
+    }
+}
+
+#[derive(Clone)]
+struct Tokio(Handle);
+
+impl Runtime for Tokio {
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+}
+
+impl<E> From<Failure<E>> for Error<E> {
+    fn from(failure: Failure<E>) -> Self {
+        match failure {
+            Failure::Network(error) => Self::Service(error),
+            Failure::Cache(error) => Self::Cache(error),
         }
     }
-
-    /// Refreshes in the background, unless somebody already does or too many are at it. Without a runtime, returns what the caller has
-    /// to send.
-    fn refresh<B, R>(&self, mut sending: Sending<B>) -> Option<Sending<B>>
-    where
-        S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
-        S: Clone + Send + Sync + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        R: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
-    {
-        let Ok(runtime) = Handle::try_current() else { return Some(sending) };
-        let permit = Arc::clone(&self.layer.refreshes).try_acquire_owned().ok()?;
-        sending.lead = Some(self.layer.herd.lead(&sending.ticket)?);
-        let (service, at_most) = (self.clone(), self.layer.refresh_time);
-        runtime.spawn(async move {
-            // Whether it comes to anything is between the cache and its observer; the caller has an answer.
-            let _ = timeout(at_most, async {
-                if let Ok(response) = service.exchange(sending).await {
-                    response.into_body().record().await;
-                }
-            })
-            .await;
-            drop(permit);
-        });
-        None
-    }
-}
-
-/// Whether a request waits for others that want the same.
-#[derive(Clone, Copy)]
-enum Joining {
-    Yes,
-    No,
-}
-
-/// What a request does after it joined.
-enum Turn {
-    /// It is sent.
-    Send(Option<Lead>),
-    /// Another one was.
-    AskAgain(Passed),
-}
-
-/// Calls a service once it is ready.
-async fn call<S: Service<Q>, Q>(mut service: S, request: Q) -> Result<S::Response, S::Error> {
-    poll_fn(|context| service.poll_ready(context)).await?;
-    service.call(request).await
-}
-
-fn served<R: Body<Data = Bytes>>(reply: Reply) -> Response<ServedBody<R>> {
-    reply.response.map(ServedBody::stored)
 }

@@ -1,7 +1,9 @@
-//! Requests for the same thing at the same time, sent once: the first leads, the others wait until it is done and ask again.
+//! Requests for the same thing at the same time, sent once: the first leads, the others read its answer while it comes, or wait until it
+//! is done and ask again.
 //!
 //! This is no rule of caching, and it knows no runtime: a driver joins before it sends, and awaits where it is told to follow.
 
+use crate::cache::{Glimpse, Held, UnderWay};
 use crate::{CacheInfo, Reply, Ticket};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
@@ -12,33 +14,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// The requests under way, by the row that their answers go to. Cheap to clone; clones are the same herd.
-///
-/// ```
-/// # use lacre::{Answer, Cache, Herd, Passed, Place, RequestBody, store::Memory};
-/// # lacre::wait(async {
-/// # let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
-/// let herd = Herd::default();
-/// let request = || http::Request::get("http://example.com/").body(()).unwrap().into_parts().0;
-/// let Answer::Send(first) = cache.ask(request(), RequestBody::Seen(b"")).await? else { panic!("nothing is stored") };
-/// let Answer::Send(second) = cache.ask(request(), RequestBody::Seen(b"")).await? else { panic!("nothing is stored") };
-///
-/// let Place::Lead(lead) = herd.join(&first) else { panic!("it is the first") };
-/// let Place::Follow(follow) = herd.join(&second) else { panic!("it is the second") };
-/// lead.done(); // The first was answered, and its answer stored.
-/// assert_eq!(follow.await, Passed::Done); // Now the second asks again.
-/// # Ok::<(), lacre::Error>(())
-/// # })?;
-/// # Ok::<(), lacre::Error>(())
-/// ```
 #[derive(Clone, Default)]
-pub struct Herd(Arc<Mutex<UnderWay>>);
+pub(crate) struct Herd(Arc<Mutex<Leaders>>);
 
 /// A request's place among those for the same row.
 #[derive(Debug)]
-pub enum Place {
+pub(crate) enum Place {
     /// It is the first: the others wait for it.
     Lead(Lead),
     /// Another one leads.
@@ -48,18 +32,29 @@ pub enum Place {
 }
 
 /// The first request for a row. Whoever drops it without [`done`](Self::done) gives up, and one of the followers takes its place.
-pub struct Lead {
+pub(crate) struct Lead {
     herd: Herd,
     key: Key,
-    done: Option<oneshot::Sender<()>>,
+    news: Mutex<Option<oneshot::Sender<News>>>,
+    /// Ends with it.
+    lease: Option<Held>,
 }
 
-/// Resolves when the leader is out of the way.
-pub struct Follow(Shared<oneshot::Receiver<()>>);
+/// Resolves when there is something for followers to do.
+pub(crate) struct Follow(Shared<oneshot::Receiver<News>>);
 
-/// How a leader got out of the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passed {
+/// What followers hear first.
+#[derive(Clone)]
+enum News {
+    Shown(Glimpse),
+    Done,
+}
+
+/// What a leader left to its followers.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// Its answer comes in, and may be an answer to others: ask beside it.
+    Shown(UnderWay),
     /// It was answered. What could be stored is stored: ask again, and where that is of no use, go alone.
     Done,
     /// It gave up, for instance because its caller went away: ask again, and join again.
@@ -68,35 +63,35 @@ pub enum Passed {
 
 impl Herd {
     /// Where a request stands.
-    pub fn join(&self, ticket: &Ticket) -> Place {
+    pub(crate) fn join(&self, ticket: &Ticket) -> Place {
         let Some(key) = shared(ticket) else { return Place::Alone };
-        let mut under_way = self.under_way();
-        match under_way.get(&key) {
+        let mut leaders = self.leaders();
+        match leaders.get(&key) {
             Some(leader) => Place::Follow(Follow(leader.clone())),
-            None => Place::Lead(self.first(&mut under_way, key)),
+            None => Place::Lead(self.first(&mut leaders, key)),
         }
     }
 
     /// The lead for a request that would not follow, such as a refresh in the background; `None`: another one has it.
-    pub fn lead(&self, ticket: &Ticket) -> Option<Lead> {
+    pub(crate) fn lead(&self, ticket: &Ticket) -> Option<Lead> {
         let key = *ticket.key()?;
-        let mut under_way = self.under_way();
-        (!under_way.contains_key(&key)).then(|| self.first(&mut under_way, key))
+        let mut leaders = self.leaders();
+        (!leaders.contains_key(&key)).then(|| self.first(&mut leaders, key))
     }
 
-    fn first(&self, under_way: &mut UnderWay, key: Key) -> Lead {
-        let (done, wait) = oneshot::channel();
-        under_way.insert(key, wait.shared());
-        Lead { herd: self.clone(), key, done: Some(done) }
+    fn first(&self, leaders: &mut Leaders, key: Key) -> Lead {
+        let (news, wait) = oneshot::channel();
+        leaders.insert(key, wait.shared());
+        Lead { herd: self.clone(), key, news: Mutex::new(Some(news)), lease: None }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+    fn leaders(&self) -> MutexGuard<'_, Leaders> {
         // No holder can leave the map half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-type UnderWay = HashMap<Key, Shared<oneshot::Receiver<()>>>;
+type Leaders = HashMap<Key, Shared<oneshot::Receiver<News>>>;
 
 /// The row that a request may share with others: not where it wants another answer than what is stored (`no-cache`), and not where its
 /// answer, by its method or range, is of no use to the others.
@@ -109,19 +104,47 @@ fn shared(ticket: &Ticket) -> Option<Key> {
 }
 
 impl Lead {
+    /// The row.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The request is sent for other processes, too.
+    pub(crate) fn hold(&mut self, lease: Held) {
+        self.lease = Some(lease);
+    }
+
+    /// Lets the followers, and those who join from now on, see the answer as it comes in.
+    pub(crate) fn show(&self, answer: Glimpse) {
+        self.tell(News::Shown(answer));
+    }
+
     /// The request was answered, or failed in a way that others need not wait for: the followers go on.
-    pub fn done(mut self) {
-        if let Some(done) = self.done.take() {
+    pub(crate) fn done(self) {
+        self.tell(News::Done);
+    }
+
+    /// Only the first news counts.
+    fn tell(&self, news: News) {
+        let mut sender = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = sender.take() {
             // Nobody follows: nobody needs to know.
-            let _ = done.send(());
+            let _ = sender.send(news);
         }
+    }
+}
+
+/// Those who follow, if anybody led them, go on.
+pub(crate) fn done(lead: Option<Lead>) {
+    if let Some(lead) = lead {
+        lead.done();
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
         // Before the followers wake, so that one of them can take the place.
-        self.herd.under_way().remove(&self.key);
+        self.herd.leaders().remove(&self.key);
     }
 }
 
@@ -129,8 +152,9 @@ impl Future for Follow {
     type Output = Passed;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Passed> {
-        self.0.poll_unpin(context).map(|said| match said {
-            Ok(()) => Passed::Done,
+        Poll::Ready(match ready!(self.0.poll_unpin(context)) {
+            Ok(News::Shown(answer)) => answer.catch().map_or(Passed::Abandoned, Passed::Shown),
+            Ok(News::Done) => Passed::Done,
             Err(oneshot::Canceled) => Passed::Abandoned,
         })
     }
@@ -139,7 +163,7 @@ impl Future for Follow {
 impl Reply {
     /// The same as the answer to a request that would have been sent, as `would_be` says, had it not followed another one.
     #[must_use]
-    pub fn collapsed(mut self, would_be: CacheInfo) -> Self {
+    pub(crate) fn collapsed(mut self, would_be: CacheInfo) -> Self {
         self.info.status.forward = would_be.status.forward;
         self.info.status.collapsed = Collapsed::Yes;
         self.response.extensions_mut().insert(self.info);
@@ -149,7 +173,7 @@ impl Reply {
 
 impl fmt::Debug for Herd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Herd").field("under_way", &self.under_way().len()).finish()
+        f.debug_struct("Herd").field("leaders", &self.leaders().len()).finish()
     }
 }
 
@@ -203,7 +227,7 @@ mod tests {
             })
             .collect();
         lead.done();
-        assert!(followers.into_iter().all(|follow| wait(follow) == Passed::Done));
+        assert!(followers.into_iter().all(|follow| matches!(wait(follow), Passed::Done)));
         assert!(matches!(herd.join(&asker.page()), Place::Lead(_)));
     }
 
@@ -213,7 +237,7 @@ mod tests {
         let Place::Lead(lead) = herd.join(&asker.page()) else { panic!() };
         let Place::Follow(follow) = herd.join(&asker.page()) else { panic!() };
         drop(lead);
-        assert_eq!(wait(follow), Passed::Abandoned);
+        assert!(matches!(wait(follow), Passed::Abandoned));
         assert!(matches!(herd.join(&asker.page()), Place::Lead(_)));
     }
 
@@ -226,7 +250,7 @@ mod tests {
         drop(gone);
         assert!((&mut stays).now_or_never().is_none());
         lead.done();
-        assert_eq!(wait(stays), Passed::Done);
+        assert!(matches!(wait(stays), Passed::Done));
     }
 
     #[test]

@@ -19,11 +19,13 @@
 //! ```
 //!
 //! A [`Cache`] never touches a socket; a driver such as `lacre-reqwest` asks it before the network and settles after. From the top down:
-//! `cache` drives the engine of `lacre-core` over [`store`]s of records that `lacre-seal` sealed · [`codec`] and [`stage`] say how a
-//! response becomes bytes · [`keys`] says where keys come from · [`Observer`] is told what happens. What goes wrong is an [`Error`].
+//! [`Driver`] does what all drivers have in common · `cache` drives the engine of `lacre-core` over [`store`]s of records that `lacre-seal`
+//! sealed · [`codec`] and [`stage`] say how a response becomes bytes · [`keys`] says where keys come from · [`Observer`] is told what
+//! happens. What goes wrong is an [`Error`].
 
 mod cache;
 mod clock;
+mod drive;
 mod error;
 mod events;
 mod files;
@@ -38,12 +40,12 @@ pub mod store;
 
 pub use cache::{
     Anchored, Answer, Body, Builder, Cache, CacheInfo, Change, Finding, Listed, OnStoreFailure, OnTamper,
-    Pass, Quarantined, Recording, Reply, Resealed, Resealing, Settlement, Stored, Ticket,
+    Pass, Quarantined, Recorded, Recording, Reply, Resealed, Resealing, Settlement, Stored, Ticket,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use drive::{Background, Content, Driver, Failure, Network, Pace, Runtime};
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};
-pub use herd::{Follow, Herd, Lead, Passed, Place};
 pub use wait::wait;
 
 pub use lacre_core::{

@@ -49,6 +49,13 @@ pub enum RequestBody<'a> {
     Unseen,
 }
 
+impl<'a> RequestBody<'a> {
+    /// All of it, where that is known.
+    pub fn of(seen: Option<&'a [u8]>) -> Self {
+        seen.map_or(Self::Unseen, Self::Seen)
+    }
+}
+
 /// Without the content.
 impl fmt::Debug for RequestBody<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,7 +141,7 @@ pub struct Touch<B> {
 }
 
 /// A response to store.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Keep {
     /// Where.
     pub key: Key,

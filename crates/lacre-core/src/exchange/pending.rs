@@ -56,6 +56,15 @@ impl<B: StoredBody> Pending<B> {
         &self.exchange.request
     }
 
+    /// The caller's request as it came.
+    pub fn asked(&self) -> request::Parts {
+        let mut asked = self.request().clone();
+        if let Some(conditions) = &self.conditions {
+            conditions.restore(&mut asked.headers);
+        }
+        asked
+    }
+
     /// What the cache did so far.
     pub fn status(&self) -> CacheStatus {
         self.status

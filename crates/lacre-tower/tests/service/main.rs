@@ -9,4 +9,6 @@ mod origin;
 #[cfg(test)]
 mod refreshing;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod streaming;

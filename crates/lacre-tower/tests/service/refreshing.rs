@@ -2,7 +2,7 @@
 
 use crate::origin::{AnyBody, Origin, Sender, cache, channel, fetch, get, page, settle};
 use http::Response;
-use lacre::{ManualClock, Policy, Timestamp};
+use lacre::{Driver, ManualClock, Policy, Timestamp};
 use lacre_tower::{CacheLayer, CacheService};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,8 +53,9 @@ async fn refreshing(cache_control: &'static str) -> (CacheService<Origin>, Sende
         }
     });
     let clock = clock();
-    let layer = CacheLayer::new(cache(Policy::rfc9111().max_body(8), clock.clone())).refreshes(1);
-    let service = layer.refresh_time(Duration::from_secs(30)).layer(origin.clone());
+    let driver = Driver::new(cache(Policy::rfc9111().max_body(8), clock.clone()));
+    let driver = driver.refreshes(1).refresh_time(Duration::from_secs(30));
+    let service = CacheLayer::new(driver).layer(origin.clone());
     fetch(&service, get("/")).await;
     clock.advance(Duration::from_secs(20));
     assert_eq!(fetch(&service, get("/")).await.0, "0");

@@ -12,7 +12,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// An origin whose first answer is `body`, and whose next are "second".
-fn first(body: AnyBody) -> Origin {
+pub(crate) fn first(body: AnyBody) -> Origin {
     let body = Mutex::new(Some(body));
     Origin::new(move |_, _| {
         let body = body.lock().unwrap().take().unwrap_or_else(|| whole("second"));

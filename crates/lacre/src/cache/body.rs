@@ -2,6 +2,7 @@
 //! memory (docs/format.md §7). Every chunk is verified, and checked for its place, before any of it is handed out.
 
 use super::Cache;
+use super::transfer::{Piece, Reader, broken_off};
 use super::vault::{CHUNK, Handle, Source};
 use crate::Error;
 use bytes::{Bytes, BytesMut};
@@ -30,6 +31,7 @@ enum Content {
         /// A response's body must be `Sync`, which these are not; nobody ever locks them.
         pieces: Mutex<Pieces>,
     },
+    UnderWay(Reader),
 }
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
@@ -54,6 +56,7 @@ impl Body {
                 let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
                 Content::Whole(bytes.slice(place(from)..place(to)))
             }
+            Source::UnderWay(under_way) => Content::UnderWay(under_way.reader()),
             Source::Chunks { first } => {
                 let reading = Reading { cache: cache.clone(), key, head, ready: first, at: from, to };
                 let pieces = Mutex::new(Box::pin(stream::unfold(reading, Reading::step)) as Pieces);
@@ -62,12 +65,13 @@ impl Body {
         })
     }
 
-    /// How many bytes are still to come.
+    /// How many bytes are still to come; `None`: only the origin knows, whose response comes in at this moment.
     #[must_use]
-    pub fn left(&self) -> u64 {
+    pub fn left(&self) -> Option<u64> {
         match &self.0 {
-            Content::Whole(bytes) => bytes.len() as u64,
-            Content::Chunks { left, .. } => *left,
+            Content::Whole(bytes) => Some(bytes.len() as u64),
+            Content::Chunks { left, .. } => Some(*left),
+            Content::UnderWay(reader) => reader.left(),
         }
     }
 
@@ -76,7 +80,7 @@ impl Body {
     pub fn in_memory(&self) -> Option<&Bytes> {
         match &self.0 {
             Content::Whole(bytes) => Some(bytes),
-            Content::Chunks { .. } => None,
+            Content::Chunks { .. } | Content::UnderWay(_) => None,
         }
     }
 
@@ -97,7 +101,7 @@ impl Body {
             return Ok(bytes);
         }
         // What a body says of its length is true, as it was sealed; but it may be more than there is memory.
-        let room = usize::try_from(self.left()).unwrap_or(usize::MAX).min(MOST_ROOM);
+        let room = usize::try_from(self.left().unwrap_or(0)).unwrap_or(usize::MAX).min(MOST_ROOM);
         let mut whole = BytesMut::with_capacity(room);
         while let Some(piece) = self.next().await {
             whole.extend_from_slice(&piece?);
@@ -119,6 +123,12 @@ impl Body {
                 }
                 polled
             }
+            Content::UnderWay(reader) => reader.poll_piece(context).map(|piece| match piece {
+                Piece::Bytes(bytes) => Some(Ok(bytes)),
+                Piece::End => None,
+                Piece::Failed(error) => Some(Err(error)),
+                Piece::Broken => Some(Err(broken_off())),
+            }),
         }
     }
 }
@@ -161,7 +171,7 @@ impl Reading {
 }
 
 /// The index of the chunk in which a byte lies, and where it lies there.
-fn place(offset: u64) -> (u32, usize) {
+pub(super) fn place(offset: u64) -> (u32, usize) {
     let size = CHUNK as u64;
     // A body has at most 2^32 chunks, and the remainder is less than a chunk.
     (u32::try_from(offset / size).unwrap_or(u32::MAX), (offset % size) as usize)
@@ -188,11 +198,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left() == 0
+        self.left() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left())
+        self.left().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -205,6 +215,9 @@ impl From<Bytes> for Body {
 /// Shows the length only: contents stay out of logs.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.left())
+        match self.left() {
+            Some(left) => write!(f, "Body({left} bytes)"),
+            None => f.write_str("Body"),
+        }
     }
 }

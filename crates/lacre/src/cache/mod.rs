@@ -7,18 +7,24 @@ mod anchor;
 mod body;
 mod builder;
 mod check;
+mod lease;
 mod listing;
+mod passing;
 mod quarantine;
 mod recording;
 mod reseal;
 mod rollback;
 mod sweep;
+mod transfer;
 mod vault;
 
 pub use anchor::{Anchored, Change, Finding};
 pub use body::Body;
 pub use builder::{Builder, OnStoreFailure, OnTamper};
+pub(crate) use lease::{Held, Lease};
 pub use listing::{Listed, Stored};
+pub use passing::Recorded;
+pub(crate) use passing::{Glimpse, UnderWay};
 pub use quarantine::Quarantined;
 pub use recording::Recording;
 pub use reseal::{Pass, Resealed, Resealing};
@@ -131,6 +137,11 @@ impl Ticket {
         self.pending.request()
     }
 
+    /// The caller's request as it came, to ask with it again.
+    pub(crate) fn asked(&self) -> request::Parts {
+        self.pending.asked()
+    }
+
     /// The row the answer would go to. Requests with the same key may share one way to the origin; `None`: this one may not.
     pub fn key(&self) -> Option<&Key> {
         self.pending.key()
@@ -144,6 +155,14 @@ impl Ticket {
 }
 
 impl CacheInfo {
+    /// The same where the response is not stored after all.
+    pub(crate) fn unstored(mut self, why: Detail) -> Self {
+        self.status.stored = lacre_core::Stored::No;
+        self.status.detail = Some(why);
+        self.stored_at = None;
+        self
+    }
+
     fn with(mut self, trouble: Option<Detail>) -> Self {
         self.status.detail = trouble.or(self.status.detail);
         self
@@ -191,12 +210,31 @@ impl Cache {
     /// What was set to be an error: a stored response whose seal does not hold ([`OnTamper::Raise`]), a store that fails
     /// ([`OnStoreFailure::Raise`]).
     pub async fn ask(&self, request: request::Parts, body: RequestBody<'_>) -> Result<Answer, Error> {
+        self.decide(request, body, None).await
+    }
+
+    /// The same, as though what is `under_way` were stored.
+    pub(crate) async fn ask_beside(
+        &self,
+        request: request::Parts,
+        body: RequestBody<'_>,
+        under_way: &UnderWay,
+    ) -> Result<Answer, Error> {
+        self.decide(request, body, Some(under_way)).await
+    }
+
+    async fn decide(
+        &self,
+        request: request::Parts,
+        body: RequestBody<'_>,
+        under_way: Option<&UnderWay>,
+    ) -> Result<Answer, Error> {
         let now = self.clock.now();
         let mut decision = self.engine.begin(request, body, now);
         let mut trouble = None;
         loop {
             decision = match decision {
-                Decision::Lookup(lookup) => match self.look(&lookup, now).await? {
+                Decision::Lookup(lookup) => match self.look(&lookup, under_way, now).await? {
                     Found::Slot(slot) => lookup.found(Some(slot), now),
                     Found::Nothing(None) => lookup.found(None, now),
                     Found::Nothing(Some(Detail::Tampered)) if self.on_tamper == OnTamper::FailClosed => {
@@ -254,8 +292,16 @@ impl Cache {
         }
     }
 
-    async fn look(&self, lookup: &Lookup, now: Timestamp) -> Result<Found, Error> {
+    async fn look(
+        &self,
+        lookup: &Lookup,
+        under_way: Option<&UnderWay>,
+        now: Timestamp,
+    ) -> Result<Found, Error> {
         let key = lookup.key();
+        if let Some(slot) = under_way.and_then(|under_way| under_way.slot(key)) {
+            return Ok(Found::Slot(slot));
+        }
         // A large body that cannot be trusted is best found out before anything of it is handed out.
         let wanted = |entry: &_| body::first_chunk(lookup.portion(entry, now));
         let error = match self.vault.load(key, wanted, now).await {

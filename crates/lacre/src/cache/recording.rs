@@ -18,22 +18,34 @@ pub struct Recording {
     /// What has not been staged yet.
     rest: BytesMut,
     length: u64,
+    staged: Option<Staged>,
     state: State,
 }
 
-#[derive(Debug)]
+/// Chunks that were staged, and that no slot names yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Staged {
+    pub(super) body: BodyId,
+    chunks: u32,
+}
+
+impl Staged {
+    /// How many bytes of the body they are.
+    pub(super) fn bytes(self) -> u64 {
+        u64::from(self.chunks) * CHUNK as u64
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It still fits into one record.
-    Inline,
-    /// So many chunks were staged.
-    Chunked { body: BodyId, chunks: u32 },
+    Running,
     /// It was committed, was too long, or the store failed.
-    Done,
+    Over,
 }
 
 impl Recording {
     pub(super) fn new(cache: Cache, keep: Box<Keep>) -> Self {
-        Self { cache, keep, rest: BytesMut::new(), length: 0, state: State::Inline }
+        Self { cache, keep, rest: BytesMut::new(), length: 0, staged: None, state: State::Running }
     }
 
     /// The longest body that is stored, in bytes.
@@ -43,7 +55,7 @@ impl Recording {
 
     /// Takes in the next bytes of the body. Where they cannot be stored, the observer is told and the rest is ignored.
     pub async fn write(&mut self, bytes: &[u8]) {
-        if matches!(self.state, State::Done) {
+        if self.is_over() {
             return;
         }
         self.length = self.length.saturating_add(bytes.len() as u64);
@@ -59,7 +71,7 @@ impl Recording {
     /// Commits the body: from now on it can be served. Does nothing where the body is not as long as its Content-Length says
     /// (RFC 9111 §3.3), or could not be stored.
     pub async fn finish(mut self) {
-        if matches!(self.state, State::Done) || !self.is_complete() {
+        if self.is_over() || !self.is_complete() {
             return;
         }
         if let Err(error) = self.commit().await {
@@ -84,21 +96,21 @@ impl Recording {
     }
 
     async fn stage(&mut self, chunk: &Bytes, position: Position) -> Result<(), Error> {
-        let (body, index) = match self.state {
-            State::Chunked { body, chunks } => (body, chunks),
-            State::Inline | State::Done => (BodyId::generate()?, 0),
+        let Staged { body, chunks } = match self.staged {
+            Some(staged) => staged,
+            None => Staged { body: BodyId::generate()?, chunks: 0 },
         };
         let now = self.now();
-        let place = Chunk { body, index, position };
+        let place = Chunk { body, index: chunks, position };
         self.cache.vault.stage(&self.keep.key, self.keep.secrecy, place, chunk, now).await?;
-        self.state = State::Chunked { body, chunks: index + 1 };
+        self.staged = Some(Staged { body, chunks: chunks + 1 });
         Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), Error> {
         let now = self.now();
         let rest = std::mem::take(&mut self.rest).freeze();
-        if let State::Chunked { .. } = self.state {
+        if self.staged.is_some() {
             self.stage(&rest, Position::Last).await?;
         }
         let Keep { key, secrecy, useful_until, .. } = *self.keep;
@@ -107,16 +119,16 @@ impl Recording {
             vault.put_pointer(&at, pointer, useful_until, now).await?;
         }
         let entry = self.keep.entry.clone();
+        self.state = State::Over;
         // From here on a slot may name the chunks, even where nobody waits for the end of this.
-        let bytes = match std::mem::replace(&mut self.state, State::Done) {
-            State::Chunked { body, chunks } => {
+        let bytes = match self.staged.take() {
+            Some(staged) => {
+                let Staged { body, chunks } = staged;
                 let head = BodyHead { id: body, length: self.length, stages: vault.stages.ids(), chunks };
                 let put = vault.put_head(&key, secrecy, entry.with_body(head), useful_until, now).await;
-                put.inspect_err(|_| vault.unstage(body, chunks))?
+                put.inspect_err(|_| self.staged = Some(staged))?
             }
-            State::Inline | State::Done => {
-                vault.put_inline(&key, secrecy, entry, &rest, useful_until, now).await?
-            }
+            None => vault.put_inline(&key, secrecy, entry, &rest, useful_until, now).await?,
         };
         self.cache.observer.notice(Event::Stored { key: &key, bytes: bytes as u64 });
         Ok(())
@@ -131,11 +143,27 @@ impl Recording {
         self.give_up();
     }
 
+    /// Whether nothing more is taken in.
+    pub(super) fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// What others can read from the store already, as long as this lives.
+    pub(super) fn staged(&self) -> Option<Staged> {
+        self.staged
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(super) fn keep(&self) -> &Keep {
+        &self.keep
+    }
+
     fn give_up(&mut self) {
         self.rest = BytesMut::new();
-        if let State::Chunked { body, chunks } = std::mem::replace(&mut self.state, State::Done) {
-            self.cache.vault.unstage(body, chunks);
-        }
+        self.state = State::Over;
     }
 }
 
@@ -153,6 +181,8 @@ impl fmt::Debug for Recording {
 /// A body that broke off leaves nothing behind; otherwise an origin could fill the store with what nobody can use.
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.give_up();
+        if let Some(Staged { body, chunks }) = self.staged {
+            self.cache.vault.unstage(body, chunks);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What a store says beside the sealed bytes is never believed: the head inside the seal names the body and its chunks.
 
+use super::passing::UnderWay;
 use super::rollback::{Known, Mark, Newest};
 use crate::codec::{BodyHead, Formats};
 use crate::stage::{StageId, Stages};
@@ -57,6 +58,8 @@ pub(crate) enum Source {
     Whole(Bytes),
     /// It lies in chunks, of which one may have been read already.
     Chunks { first: Option<(u32, Bytes)> },
+    /// It comes from the network.
+    UnderWay(UnderWay),
 }
 
 /// A chunk of a body.

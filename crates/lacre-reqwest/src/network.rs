@@ -1,0 +1,131 @@
+//! reqwest as the network beneath a cache: requests in its terms, responses in everybody's, and back.
+
+use crate::middleware::Beneath;
+use bytes::Bytes;
+use http::{Extensions, request, response};
+use http_body_util::BodyExt;
+use lacre::{Background, Content, Detail, Failure, Network, Redactor, Runtime, Varies, varies};
+use reqwest::{Body, Client, Request, Response, Url};
+use reqwest_middleware::{Error, Next, Result};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// One request, and its way to the network.
+pub(crate) struct Exchange<'a> {
+    url: Url,
+    /// Gone once it was sent, where its body can be sent only once.
+    request: Option<Request>,
+    beneath: Beneath,
+    route: Route<'a>,
+}
+
+/// The way to the network.
+pub(crate) enum Route<'a> {
+    Onwards(Next<'a>, &'a mut Extensions),
+    Background(Client),
+}
+
+/// The URL that a response is the answer to: another one than was asked for where the client below followed redirects.
+#[derive(Clone)]
+struct AnsweredBy(Url);
+
+impl<'a> Exchange<'a> {
+    pub(crate) fn new(request: Request, beneath: Beneath, route: Route<'a>) -> Self {
+        Self { url: request.url().clone(), request: Some(request), beneath, route }
+    }
+}
+
+impl Network for Exchange<'_> {
+    type Body = Body;
+    type Error = Error;
+
+    fn body(&self) -> Option<Bytes> {
+        match self.request.as_ref()?.body() {
+            None => Some(Bytes::new()),
+            Some(body) => body.as_bytes().map(Bytes::copy_from_slice),
+        }
+    }
+
+    async fn send(&mut self, head: &request::Parts) -> Result<http::Response<Body>> {
+        let again = self.request.as_ref().and_then(Request::try_clone);
+        let request = std::mem::replace(&mut self.request, again);
+        let mut request = request.unwrap_or_else(|| Request::new(head.method.clone(), self.url.clone()));
+        request.headers_mut().clone_from(&head.headers);
+        let response = match &mut self.route {
+            Route::Onwards(next, extensions) => next.clone().run(request, extensions).await?,
+            Route::Background(client) => client.execute(request).await?,
+        };
+        let by = answering_url(&self.url, &response);
+        let mut response = http::Response::from(response);
+        response.extensions_mut().insert(AnsweredBy(by));
+        Ok(response)
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.request.is_some()
+    }
+
+    fn blind_spot(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
+        let Beneath::Unknown = self.beneath else { return None };
+        if response.extensions.get().is_some_and(|AnsweredBy(url)| *url != self.url) {
+            return Some(Detail::Filtered);
+        }
+        let credentials = Redactor::default();
+        let unseen = |name: &str| credentials.is_credential(name) && !sent.headers.contains_key(name);
+        let Varies::By(names) = varies(&response.headers) else { return Some(Detail::Vary) };
+        names.iter().any(|name| unseen(name.as_str())).then_some(Detail::Vary)
+    }
+}
+
+impl Background for Exchange<'_> {
+    fn detach(self) -> std::result::Result<impl Network<Body = Body, Error = Error> + 'static, Self> {
+        let Beneath::Plain(client) = &self.beneath else { return Err(self) };
+        let route = Route::Background(client.clone());
+        Ok(Exchange { url: self.url, request: self.request, beneath: self.beneath, route })
+    }
+}
+
+/// The runtime that reqwest needs, too.
+#[derive(Clone)]
+pub(crate) struct Tokio(Handle);
+
+impl Tokio {
+    pub(crate) fn here() -> Option<Self> {
+        Handle::try_current().ok().map(Self)
+    }
+}
+
+impl Runtime for Tokio {
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+}
+
+/// A network response's own URL has lost its fragment.
+fn answering_url(asked: &Url, response: &Response) -> Url {
+    let mut sent = asked.clone();
+    sent.set_fragment(None);
+    if *response.url() == sent { asked.clone() } else { response.url().clone() }
+}
+
+/// The answer to a request for `url`, as reqwest's own.
+pub(crate) fn answer(url: Url, answered: http::Response<Content<Body>>) -> Result<Response> {
+    use reqwest::ResponseBuilderExt;
+
+    let (mut head, content) = answered.into_parts();
+    let body = match content {
+        Content::Passing(body) => body,
+        Content::Recorded(body) => Body::wrap(body.map_err(Failure::into_cause)),
+        // What reqwest knows to lie in memory costs it less.
+        Content::Stored(body) => body.in_memory().cloned().map_or_else(|| Body::wrap(body), Body::from),
+    };
+    let url = head.extensions.remove().map_or(url, |AnsweredBy(url)| url);
+    // The extension that carries the URL is reqwest's own, and only its builder makes one.
+    let (carrier, ()) = http::Response::builder().url(url).body(()).map_err(Error::middleware)?.into_parts();
+    head.extensions.extend(carrier.extensions);
+    Ok(Response::from(http::Response::from_parts(head, body)))
+}

@@ -1,0 +1,401 @@
+//! What every integration does around [`Cache::ask`] and [`Cache::settle`]: identical requests at the same time are sent once, what may be
+//! served stale is refreshed in the background, and what comes from the network is recorded on its way.
+//!
+//! It knows no client and no runtime: those are a [`Network`] and a [`Runtime`]. No rule of caching lives here.
+
+mod network;
+
+pub use network::{Background, Network, Pace, Runtime};
+
+use crate::cache::Lease;
+use crate::herd::{Herd, Lead, Passed, Place, done};
+use crate::{Answer, Body, Cache, Error, Outcome, Recorded, Reply, RequestBody, Settlement, Ticket};
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http::Response;
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How many stale responses may be refreshed in the background at once. Those beyond are skipped; the next request tries again.
+const REFRESHES: usize = 16;
+
+/// How long a refresh may take. Nobody waits for it, so that nobody else would end it.
+const REFRESH_TIME: Duration = Duration::from_secs(300);
+
+/// How long a request waits for others that want the same. The first of them may have a slow origin.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long is waited at first, and at most, before the store is asked again whether another process is done.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a request that follows another one finds out that it wants another variant: a bound, for an origin changes its mind.
+const MOST_DETOURS: usize = 8;
+
+/// A [`Cache`] that is driven for one client. Clones share the requests under way.
+#[derive(Clone)]
+pub struct Driver {
+    cache: Cache,
+    herd: Herd,
+    refreshing: Arc<AtomicUsize>,
+    refreshes: usize,
+    refresh_time: Duration,
+    patience: Duration,
+    sharing: Sharing,
+    pace: Option<Arc<dyn Pace>>,
+}
+
+/// With whom requests are shared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Here,
+    AcrossProcesses,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Content<B: http_body::Body> {
+    /// It comes from the cache.
+    Stored(Body),
+    /// It comes from the network, and is stored on its way.
+    Recorded(Recorded<B::Error>),
+    /// It comes from the network.
+    Passing(B),
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug)]
+pub enum Failure<E> {
+    /// The network's own error, untouched.
+    Network(E),
+    /// What the cache was told to raise, or a stored body that broke off.
+    Cache(Error),
+}
+
+type Answered<N> = Result<Response<Content<<N as Network>::Body>>, Failure<<N as Network>::Error>>;
+
+impl Driver {
+    /// Answers from `cache`.
+    #[must_use]
+    pub fn new(cache: Cache) -> Self {
+        Self {
+            cache,
+            herd: Herd::default(),
+            refreshing: Arc::default(),
+            refreshes: REFRESHES,
+            refresh_time: REFRESH_TIME,
+            patience: PATIENCE,
+            sharing: Sharing::Here,
+            pace: None,
+        }
+    }
+
+    /// The cache.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// How many stale responses may be refreshed in the background at once (16).
+    #[must_use]
+    pub fn refreshes(mut self, at_once: usize) -> Self {
+        self.refreshes = at_once;
+        self
+    }
+
+    /// How long a refresh in the background may take, to the end of its body (5 minutes); one that takes longer is given up.
+    #[must_use]
+    pub fn refresh_time(mut self, at_most: Duration) -> Self {
+        self.refresh_time = at_most;
+        self
+    }
+
+    /// How long a request waits for the head of another one's answer before it is sent itself (5 seconds); zero: it never does.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Sends identical requests once for all processes that share the store, too. They wait for the whole answer, no longer than their
+    /// patience; a process that ends meanwhile holds the others up for no longer than that. Each miss costs two small writes.
+    #[must_use]
+    pub fn across_processes(mut self) -> Self {
+        self.sharing = Sharing::AcrossProcesses;
+        self
+    }
+
+    /// Asks `pace` before every request that goes to the network.
+    #[must_use]
+    pub fn pace(mut self, pace: impl Pace) -> Self {
+        self.pace = Some(Arc::new(pace));
+        self
+    }
+
+    /// Carries out what [`Cache::ask`] answered. Without a runtime, nobody waits for others, and nothing is done in the background.
+    ///
+    /// # Errors
+    /// The network fails and nothing stored can stand in, or the cache was told to raise what it met.
+    pub async fn carry_out<N: Background, R: Runtime>(
+        &self,
+        answer: Answer,
+        mut network: N,
+        runtime: Option<&R>,
+    ) -> Answered<N> {
+        match (answer, runtime) {
+            (Answer::Hit(reply) | Answer::Refuse(reply), _) => Ok(stored(reply)),
+            (Answer::Send(ticket), Some(runtime)) => self.share(ticket, &mut network, runtime).await,
+            (Answer::Refresh(reply, ticket), Some(runtime)) => match network.detach() {
+                Ok(network) => {
+                    self.refresh(ticket, network, runtime);
+                    Ok(stored(reply))
+                }
+                Err(mut network) => self.exchange(ticket, &mut network, None).await,
+            },
+            (Answer::Send(ticket) | Answer::Refresh(_, ticket), None) => {
+                self.exchange(ticket, &mut network, None).await
+            }
+        }
+    }
+
+    /// Sends a request, unless somebody else does who wants the same.
+    async fn share<N: Network, R: Runtime>(
+        &self,
+        mut ticket: Ticket,
+        network: &mut N,
+        runtime: &R,
+    ) -> Answered<N> {
+        let would_be = ticket.info();
+        let mut patience = pin!(runtime.sleep(self.patience));
+        let mut detours = 0;
+        loop {
+            let follow = match self.herd.join(&ticket) {
+                Place::Lead(lead) if self.sharing == Sharing::AcrossProcesses => {
+                    return self.share_across(ticket, lead, network, runtime).await;
+                }
+                Place::Lead(lead) => return self.exchange(ticket, network, Some(lead)).await,
+                Place::Alone => return self.exchange(ticket, network, None).await,
+                Place::Follow(follow) => follow,
+            };
+            let passed = match select(follow, patience.as_mut()).await {
+                Either::Left((passed, _)) => passed,
+                Either::Right(_) => return self.exchange(ticket, network, None).await,
+            };
+            if let Passed::Shown(answer) = &passed {
+                let body = network.body();
+                let body = RequestBody::of(body.as_deref());
+                match self.cache.ask_beside(ticket.asked(), body, answer).await? {
+                    Answer::Hit(reply) => return Ok(stored(reply.collapsed(would_be))),
+                    // Another variant of it, which others may want, too.
+                    Answer::Send(other) if other.key() != Some(answer.key()) && detours < MOST_DETOURS => {
+                        (ticket, detours) = (other, detours + 1);
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            match self.ask_again(&ticket, network.body()).await? {
+                Answer::Hit(reply) | Answer::Refresh(reply, _) => {
+                    return Ok(stored(reply.collapsed(would_be)));
+                }
+                Answer::Refuse(reply) => return Ok(stored(reply)),
+                Answer::Send(again) => ticket = again,
+            }
+            if !matches!(passed, Passed::Abandoned) {
+                return self.exchange(ticket, network, None).await;
+            }
+        }
+    }
+
+    /// Sends a request, unless another process does that wants the same.
+    async fn share_across<N: Network, R: Runtime>(
+        &self,
+        mut ticket: Ticket,
+        mut lead: Lead,
+        network: &mut N,
+        runtime: &R,
+    ) -> Answered<N> {
+        let would_be = ticket.info();
+        let mut patience = pin!(runtime.sleep(self.patience));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let lease = self.cache.lease(lead.key(), self.patience).await;
+            // After the lease was asked for, since whoever had it may be done.
+            match self.ask_again(&ticket, network.body()).await? {
+                Answer::Hit(reply) | Answer::Refresh(reply, _) => {
+                    lead.done();
+                    return Ok(stored(reply.collapsed(would_be)));
+                }
+                Answer::Refuse(reply) => return Ok(stored(reply)),
+                Answer::Send(again) => ticket = again,
+            }
+            match lease {
+                Lease::Elsewhere => {
+                    let nap = pin!(runtime.sleep(pause));
+                    if let Either::Right(_) = select(nap, patience.as_mut()).await {
+                        break;
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Lease::Here(held) => {
+                    lead.hold(held);
+                    break;
+                }
+                Lease::Unknown => break,
+            }
+        }
+        self.exchange(ticket, network, Some(lead)).await
+    }
+
+    async fn ask_again(&self, ticket: &Ticket, body: Option<Bytes>) -> Result<Answer, Error> {
+        self.cache.ask(ticket.asked(), RequestBody::of(body.as_deref())).await
+    }
+
+    /// Sends what the ticket says, and settles what comes back.
+    async fn exchange<N: Network>(
+        &self,
+        mut ticket: Ticket,
+        network: &mut N,
+        lead: Option<Lead>,
+    ) -> Answered<N> {
+        loop {
+            if let Some(pace) = &self.pace {
+                pace.turn(ticket.request()).await;
+            }
+            let response = match network.send(ticket.request()).await {
+                Ok(response) => response,
+                Err(error) => {
+                    let settled = self.cache.settle(ticket, Outcome::Failed).await?;
+                    done(lead);
+                    return match settled {
+                        Settlement::Stored(reply) => Ok(stored(reply)),
+                        _ => Err(Failure::Network(error)),
+                    };
+                }
+            };
+            let (mut head, body) = response.into_parts();
+            let blind = network.blind_spot(ticket.request(), &head);
+            let (keep, info) = match self.cache.settle(ticket, Outcome::Response(&head)).await? {
+                Settlement::Network { keep, info } => (keep, info),
+                Settlement::Failed(info) => (None, info),
+                Settlement::Stored(reply) => {
+                    done(lead);
+                    return Ok(stored(reply));
+                }
+                Settlement::Resend(next) if network.can_repeat() => {
+                    ticket = next;
+                    continue;
+                }
+                // A streamed body is gone; the cache validates nothing for such a request, so this is not reached.
+                Settlement::Resend(next) => (None, next.info()),
+            };
+            let (keep, info) = match blind {
+                Some(detail) => (None, info.unstored(detail)),
+                None => (keep, info),
+            };
+            head.extensions.insert(info);
+            let content = match keep {
+                Some(recording) => match Recorded::new(body, recording, lead).await {
+                    Ok(recorded) => Content::Recorded(recorded),
+                    Err(body) => Content::Passing(body),
+                },
+                None => {
+                    done(lead);
+                    Content::Passing(body)
+                }
+            };
+            return Ok(Response::from_parts(head, content));
+        }
+    }
+
+    /// Refreshes in the background, unless somebody already does or too many are at it.
+    fn refresh<N: Network + 'static, R: Runtime>(&self, ticket: Ticket, mut network: N, runtime: &R) {
+        let Some(claim) = Claim::of(&self.refreshing, self.refreshes) else { return };
+        let Some(lead) = self.herd.lead(&ticket) else { return };
+        let (driver, timer, at_most) = (self.clone(), runtime.clone(), self.refresh_time);
+        runtime.spawn(async move {
+            // Whether it comes to anything is between the cache and its observer; the caller has an answer.
+            let refreshed = pin!(async {
+                let response = driver.exchange(ticket, &mut network, Some(lead)).await;
+                if let Ok(Content::Recorded(recorded)) = response.map(Response::into_body) {
+                    recorded.read_to_store().await;
+                }
+            });
+            select(refreshed, pin!(timer.sleep(at_most))).await;
+            drop(claim);
+        });
+    }
+}
+
+/// One of the refreshes that may run at once.
+struct Claim(Arc<AtomicUsize>);
+
+impl Claim {
+    fn of(running: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let one_more = |now: usize| (now < most).then_some(now + 1);
+        running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self(Arc::clone(running)))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn stored<B: http_body::Body>(reply: Reply) -> Response<Content<B>> {
+    reply.response.map(Content::Stored)
+}
+
+/// The settings of the cache may show secrets.
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("herd", &self.herd).finish_non_exhaustive()
+    }
+}
+
+impl From<Cache> for Driver {
+    fn from(cache: Cache) -> Self {
+        Self::new(cache)
+    }
+}
+
+impl<E: Into<Box<dyn StdError + Send + Sync>>> Failure<E> {
+    /// The error within.
+    #[must_use]
+    pub fn into_cause(self) -> Box<dyn StdError + Send + Sync> {
+        match self {
+            Self::Network(error) => error.into(),
+            Self::Cache(error) => error.into(),
+        }
+    }
+}
+
+impl<E> From<Error> for Failure<E> {
+    fn from(error: Error) -> Self {
+        Self::Cache(error)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(error) => error.fmt(f),
+            Self::Cache(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: StdError> StdError for Failure<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Network(error) => error.source(),
+            Self::Cache(error) => error.source(),
+        }
+    }
+}
