@@ -46,6 +46,8 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     step("docs/threat-model.md", || threat_model::check(root))?;
     step("format", || run(&mut cargo(root, "fmt --all --check")))?;
     step("lints", || run(&mut cargo(root, "clippy --workspace --all-targets --quiet -- -D warnings")))?;
+    // The command line asks for every feature, and so hides what does without them.
+    step("without features", || run(&mut cargo(root, "clippy -p lacre --lib --quiet -- -D warnings")))?;
     step("tests", || tests(root, missing))?;
     step("doctests", || run(&mut cargo(root, "test --workspace --doc --quiet")))?;
     step("documentation", || {

@@ -1,10 +1,11 @@
-//! What it costs to write a head down and to read it, by format.
+//! What it costs to write a head down and to read it, by format; to pack a body and to unpack it, by stage.
 //!
 //! `cargo bench -p lacre --bench codec`
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start has nothing else to do")]
 
 use divan::Bencher;
-use lacre::codec::{BodyHead, Cbor, Format, Json, SlotHead};
+use lacre::codec::{BodyHead, Bson, Cbor, Format, Json, MessagePack, SlotHead, Yaml};
+use lacre::stage::{Brotli, Gzip, Lz4, Stage, Zstd};
 use lacre::{Entry, Slot, Timestamp};
 use lacre_seal::{Authentic, BodyId};
 use std::hint::black_box;
@@ -13,11 +14,9 @@ fn main() {
     divan::main();
 }
 
-const FORMATS: [&str; 2] = ["cbor", "json"];
+const FORMATS: [&dyn Format; 5] = [&Cbor, &Json, &Yaml, &MessagePack, &Bson];
 
-fn format(name: &str) -> &'static dyn Format {
-    if name == "cbor" { &Cbor } else { &Json }
-}
+const STAGES: [&dyn Stage; 4] = [&Zstd, &Gzip, &Lz4, &Brotli];
 
 /// A response with the ten headers that most carry.
 fn head() -> SlotHead {
@@ -53,18 +52,44 @@ fn head() -> SlotHead {
 }
 
 #[divan::bench(args = FORMATS)]
-fn encode(bencher: Bencher<'_, '_>, name: &str) {
+fn encode(bencher: Bencher<'_, '_>, format: &dyn Format) {
     let (head, mut out) = (head(), Vec::new());
     bencher.bench_local(|| {
         out.clear();
-        format(name).encode(black_box(&head), &mut out).expect("the head is written");
+        format.encode(black_box(&head), &mut out).expect("the head is written");
     });
 }
 
 #[divan::bench(args = FORMATS)]
-fn decode(bencher: Bencher<'_, '_>, name: &str) {
+fn decode(bencher: Bencher<'_, '_>, format: &dyn Format) {
     let mut out = Vec::new();
-    format(name).encode(&head(), &mut out).expect("the head is written");
+    format.encode(&head(), &mut out).expect("the head is written");
     let bytes = Authentic::danger_assume(out);
-    bencher.bench_local(|| format(name).decode(black_box(&bytes)).expect("the head is read"));
+    bencher.bench_local(|| format.decode(black_box(&bytes)).expect("the head is read"));
+}
+
+/// 100 KB of JSON, as an API might send it.
+fn body() -> Vec<u8> {
+    let thing = |n: u64| {
+        let noise = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        format!(
+            r#"{{"id":{n},"key":"{noise:016x}","price":{}.99,"tags":["a","b"],"stock":true}},"#,
+            noise % 1000
+        )
+    };
+    (0..).map(thing).flat_map(String::into_bytes).take(100_000).collect()
+}
+
+#[divan::bench(args = STAGES)]
+fn forward(bencher: Bencher<'_, '_>, stage: &dyn Stage) {
+    let body = body();
+    bencher.bench_local(|| stage.forward(black_box(&body)).expect("the body is packed"));
+}
+
+#[divan::bench(args = STAGES)]
+fn back(bencher: Bencher<'_, '_>, stage: &dyn Stage) {
+    let body = body();
+    let packed = Authentic::danger_assume(stage.forward(&body).expect("the body is packed"));
+    eprintln!("{stage:?}: {} of {} bytes", packed.len(), body.len());
+    bencher.bench_local(|| stage.back(black_box(packed.clone()), body.len()).expect("the body is unpacked"));
 }
