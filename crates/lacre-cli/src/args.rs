@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use crate::commands::{completions, get, key, ls, rm, show};
+use crate::commands::{anchor, completions, get, key, ls, reseal, rm, show, verify};
 use crate::output::{Color, Format};
 use crate::request;
 use crate::serve;
@@ -79,7 +79,12 @@ pub(crate) enum Command {
     /// Remove entries
     Rm(rm::Args),
     /// Check every seal; exit 10 if any is bad
-    Verify,
+    Verify(verify::Args),
+    /// Seal everything anew with the key and suite in use, in place; can be ended and begun again
+    Reseal(reseal::Args),
+    /// Write down what is stored, for `verify --anchor`
+    #[command(subcommand)]
+    Anchor(anchor::Command),
     /// Make, look at and rotate keys
     #[command(subcommand)]
     Key(key::Command),

@@ -6,10 +6,12 @@
 mod args;
 mod commands;
 mod demo;
+mod evidence;
 mod exit;
 mod open;
 mod output;
 mod pretty;
+mod progress;
 mod request;
 mod rows;
 mod serve;

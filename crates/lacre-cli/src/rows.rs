@@ -5,7 +5,7 @@ use crate::output::{BAD, FAINT, TITLE, WARNING, harmless};
 use crate::{pretty, request};
 use anstyle::Style;
 use lacre::codec::BodyHead;
-use lacre::{Cache, Entry, ErrorKind, Freshness, Key, Listed, Redactor, Slot, Timestamp, UrlPattern};
+use lacre::{Cache, Entry, ErrorKind, Freshness, Key, KeyId, Listed, Redactor, Slot, Timestamp, UrlPattern};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -27,13 +27,24 @@ pub(crate) enum Depth {
 /// Every row but those that only lead to others.
 pub(crate) fn all(cache: &Cache, depth: Depth, now: Timestamp) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
+    each(cache, depth, now, &mut |row| rows.push(row))?;
+    Ok(rows)
+}
+
+/// Shows each of them to `visit`.
+pub(crate) fn each(
+    cache: &Cache,
+    depth: Depth,
+    now: Timestamp,
+    visit: &mut (dyn FnMut(Row) + Send),
+) -> Result<(), Failure> {
     let mut take = |listed: Listed| {
         let freshness = match &listed.slot {
             Ok(Slot::Entry(entry)) => Some(cache.engine().freshness(entry, now)),
             Ok(_) => return,
             Err(_) => None,
         };
-        rows.push(Row { listed, freshness });
+        visit(Row { listed, freshness });
     };
     lacre::wait(async {
         match depth {
@@ -41,7 +52,7 @@ pub(crate) fn all(cache: &Cache, depth: Depth, now: Timestamp) -> Result<Vec<Row
             Depth::Bodies => cache.verify(&mut take).await,
         }
     })?;
-    Ok(rows)
+    Ok(())
 }
 
 impl Row {
@@ -69,6 +80,13 @@ impl Row {
                 _ => Seal::Bad,
             },
         }
+    }
+
+    /// The keys without which the row would not open, as far as it was looked at.
+    pub(crate) fn sealed_with(&self) -> impl Iterator<Item = KeyId> {
+        let head = self.listed.seal.filter(|_| self.seal() == Seal::Good).map(|seal| seal.key_id);
+        let others = self.listed.chunk_keys.iter().copied().filter(move |key| Some(*key) != head);
+        head.into_iter().chain(others)
     }
 
     /// Why the row does not open.

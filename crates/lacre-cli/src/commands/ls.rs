@@ -2,6 +2,7 @@
 
 use super::now;
 use crate::args::Global;
+use crate::evidence;
 use crate::exit::Failure;
 use crate::open::{self, Missing};
 use crate::output::Output;
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Only those that do not open; looks at bodies, too
     #[arg(long)]
     bad: bool,
+    /// What was put into quarantine, instead
+    #[arg(long, conflicts_with_all = ["target", "host", "stale", "bad", "sort"])]
+    quarantined: bool,
     /// In which order
     #[arg(long, default_value = "age")]
     sort: Order,
@@ -43,6 +47,9 @@ enum Order {
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
     let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    if args.quarantined {
+        return evidence::show(&evidence::all(&cache)?, output);
+    }
     let target = args.target.as_deref().map(Target::parse).transpose()?;
     let depth = if args.bad { Depth::Bodies } else { Depth::Heads };
     let mut rows = rows::all(&cache, depth, now())?;

@@ -1,10 +1,12 @@
 //! One module for each command: its arguments, and what it does.
 
+pub(crate) mod anchor;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod key;
 pub(crate) mod ls;
+pub(crate) mod reseal;
 pub(crate) mod rm;
 pub(crate) mod show;
 pub(crate) mod verify;
@@ -22,7 +24,9 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<(), Failure> {
         Command::Ls(args) => ls::run(args, global, output),
         Command::Show(args) => show::run(args, global, output),
         Command::Rm(args) => rm::run(args, global, output),
-        Command::Verify => verify::run(global, output),
+        Command::Verify(args) => verify::run(args, global, output),
+        Command::Reseal(args) => reseal::run(args, global, output),
+        Command::Anchor(command) => anchor::run(command, global, output),
         Command::Key(command) => key::run(command, global, output),
         Command::Explain(args) => explain::run(args, global, output),
         Command::Serve(args) => crate::serve::run(args, global, output),

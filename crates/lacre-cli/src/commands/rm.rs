@@ -2,6 +2,7 @@
 
 use super::now;
 use crate::args::Global;
+use crate::evidence;
 use crate::exit::{Exit, Failure};
 use crate::open::{self, Missing};
 use crate::output::Output;
@@ -13,7 +14,7 @@ use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["targets", "expired", "bad", "all"]))]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["targets", "expired", "bad", "quarantined", "all"]))]
 pub(crate) struct Args {
     /// Which: the first digits of a key (four or more), a URL, or a glob such as `example.com/api/*`
     #[arg(value_name = "KEY|URL|GLOB")]
@@ -24,8 +25,11 @@ pub(crate) struct Args {
     /// Those whose seal does not hold; not those that only lack their key, which may be elsewhere
     #[arg(long)]
     bad: bool,
-    /// Everything, whatever it is
+    /// What is in quarantine
     #[arg(long, conflicts_with_all = ["targets", "expired", "bad"])]
+    quarantined: bool,
+    /// Everything, whatever it is
+    #[arg(long, conflicts_with_all = ["targets", "expired", "bad", "quarantined"])]
     all: bool,
     /// Do not ask
     #[arg(long, short)]
@@ -37,6 +41,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
     let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    if args.quarantined {
+        return remove_evidence(args, &cache, output);
+    }
     let targets = args.targets.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let mut rows = rows::all(&cache, if args.bad { Depth::Bodies } else { Depth::Heads }, now())?;
     if let Some(lost) = targets.iter().position(|target| !rows.iter().any(|row| target.means(row))) {
@@ -51,20 +58,19 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     } else if !rows.is_empty() {
         output.print(rows::table(&rows))?;
     }
-    let count = rows.len();
-    let removes = !args.dry_run && (count > 0 || args.all);
-    if removes {
-        args.confirm(count)?;
-        lacre::wait(remove(&cache, args, &rows))?;
-    }
-    let done = if args.dry_run { "would be removed" } else { "removed" };
-    let removed = if args.dry_run { 0 } else { count };
-    output.remark(
-        "lacre/removed/v1",
-        format_args!("{} {done}", entries(count)),
-        json!({ "removed": removed }),
-    )?;
-    if removes { leave_no_trace(&cache) } else { Ok(()) }
+    args.finish(&cache, rows.len(), remove(&cache, args, &rows), output)
+}
+
+fn remove_evidence(args: &Args, cache: &Cache, output: Output) -> Result<(), Failure> {
+    let evidence = evidence::all(cache)?;
+    evidence::show(&evidence, output)?;
+    let removal = async {
+        for piece in &evidence {
+            cache.remove(&piece.key).await?;
+        }
+        Ok(())
+    };
+    args.finish(cache, evidence.len(), removal, output)
 }
 
 async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::Error> {
@@ -104,6 +110,29 @@ impl Args {
     fn means(&self, row: &Row) -> bool {
         (self.expired && (row.is_stale() || row.seal() == Seal::Ended))
             || (self.bad && row.seal() == Seal::Bad)
+    }
+
+    /// Removes what was shown, unless it was only to be shown.
+    fn finish(
+        &self,
+        cache: &Cache,
+        count: usize,
+        removal: impl Future<Output = Result<(), lacre::Error>>,
+        output: Output,
+    ) -> Result<(), Failure> {
+        let removes = !self.dry_run && (count > 0 || self.all);
+        if removes {
+            self.confirm(count)?;
+            lacre::wait(removal)?;
+        }
+        let done = if self.dry_run { "would be removed" } else { "removed" };
+        let removed = if self.dry_run { 0 } else { count };
+        output.remark(
+            "lacre/removed/v1",
+            format_args!("{} {done}", entries(count)),
+            json!({ "removed": removed }),
+        )?;
+        if removes { leave_no_trace(cache) } else { Ok(()) }
     }
 
     fn confirm(&self, count: usize) -> Result<(), Failure> {

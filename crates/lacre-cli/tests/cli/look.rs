@@ -81,7 +81,7 @@ fn a_bad_row_is_shown_as_such_and_stops_nothing() {
     assert_eq!(verify.code, 10);
     assert!(verify.text().starts_with(&format!("{key}  bad seal  ")), "{}", verify.text());
     assert!(verify.err.starts_with("error: 1 of 3 entries failed verification"), "{}", verify.err);
-    assert!(verify.err.ends_with("hint: lacre rm --bad\n"), "{}", verify.err);
+    assert!(verify.err.ends_with("hint: lacre verify --quarantine, or lacre rm --bad\n"), "{}", verify.err);
     let verify = world.run(&["verify", "--json"]);
     assert_eq!(verify.objects()[1]["bad"], 1);
     assert!(verify.err.starts_with("{\"error\":{\"code\":\"integrity\""), "{}", verify.err);

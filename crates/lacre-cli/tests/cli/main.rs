@@ -5,5 +5,6 @@ mod bad_input;
 mod get;
 mod keys;
 mod look;
+mod maintain;
 mod remove;
 mod world;

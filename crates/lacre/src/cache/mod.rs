@@ -37,7 +37,7 @@ use lacre_core::{
     CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending, RequestBody, Settled, Slot,
     Timestamp, Touch,
 };
-use lacre_seal::SealInfo;
+use lacre_seal::{KeyId, SealInfo};
 use std::fmt;
 use std::sync::Arc;
 use vault::{Handle, Vault, missing_chunk};
@@ -202,6 +202,11 @@ impl Cache {
     /// The rules this cache goes by.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The ids of its keys, the one that seals first.
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.vault.sealer.keyring().key_ids()
     }
 
     /// Asks what to do with a request. [`RequestOptions`](lacre_core::RequestOptions) among its extensions count.

@@ -1,0 +1,43 @@
+//! How far a long command is: a bar on stderr, only where somebody looks at it, and only once half a second has passed.
+
+use crate::output::Output;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Gone when it is dropped.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    somebody_looks: bool,
+}
+
+impl Progress {
+    pub(crate) fn through(rows: u64, output: Output) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {eta}") {
+            bar.set_style(style);
+        }
+        Self { bar, somebody_looks: !output.is_json() && io::stderr().is_terminal() }
+    }
+
+    /// One row more is done.
+    pub(crate) fn step(&self) {
+        if self.somebody_looks && self.bar.is_hidden() && self.bar.elapsed() > PATIENCE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(1);
+    }
+
+    /// Speaks without a bar in between.
+    pub(crate) fn aside<T>(&self, speak: impl FnOnce() -> T) -> T {
+        self.bar.suspend(speak)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
