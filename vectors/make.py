@@ -793,6 +793,99 @@ def unsized_zstd(data):
     return zstandard.ZstdCompressor(level=3, write_content_size=False).compress(data)
 
 
+def evidence():
+    """Section 10."""
+    tests = Tests("evidence", "evi")
+
+    def key_of(row):
+        place = int.from_bytes(row[:2], "big") % 1024
+        return row_key(RING.index, b"lacre/v1/quarantine" + u32(place))
+
+    def kept(row, found_bytes, reason, purpose="quarantine"):
+        head = row + u64(1_700_000_000_000) + u64(len(found_bytes)) + reason.encode()
+        place = Place(purpose, fixed("store A", 16), "app", key_of(row))
+        return sealing("aes-256-gcm", head, found_bytes[: 64 << 10], place=place, salt=f"evidence {reason}")
+
+    bad = flip(small("aes-256-gcm").sealed, 130)
+    rows = [fixed("row A", 32), bytes(32), b"\x04\x00" + bytes(30), b"\xff" * 32]
+    for number, (row, found_bytes) in enumerate(zip(rows, [bad, b"", b"garbage", fixed("long", (64 << 10) + 1)])):
+        made = kept(row, found_bytes, f"reason {number}")
+        assert open_envelope(made.sealed, RING, made.place, 1_700_000_001_000, [made.suite])
+        inputs = {"keyring": RING.text(), "store_hex": fixed("store A", 16).hex(), "namespace": "app"}
+        inputs |= {"row_key_hex": row.hex(), "key_hex": key_of(row).hex(), "sealed_hex": made.sealed.hex()}
+        inputs |= {"at": 1_700_000_000_000, "length": len(found_bytes), "why": f"reason {number}"}
+        inputs |= {"evidence_hex": found_bytes[: 64 << 10].hex()}
+        tests.keep(f"what lay under row {number}", [], {"result": "ok"}, inputs)
+    slot = kept(rows[0], b"", "a slot", purpose="slot")
+    inputs = {"keyring": RING.text(), "store_hex": fixed("store A", 16).hex(), "namespace": "app"}
+    inputs |= {"row_key_hex": rows[0].hex(), "key_hex": key_of(rows[0]).hex(), "sealed_hex": slot.sealed.hex()}
+    tests.keep("a slot where evidence lies", ["moved"], {"result": "refused", "reason": "bad-commitment"}, inputs)
+    tests.write("evidence.json")
+
+
+def anchors():
+    """Section 11."""
+    tests = Tests("anchor", "anc")
+    store, anchor = fixed("store A", 16), fixed("anchor", 16)
+    keys = sorted(fixed(f"anchored row {number}", 32) for number in range(5))
+    marks = [
+        (key, 1_700_000_000_000 + number, UNBOUNDED if number == 2 else 1_700_003_600_000, fixed(f"commitment {number}", 32))
+        for number, key in enumerate(keys)
+    ]
+
+    def body(some):
+        return b"".join(key + u64(created) + u64(not_after) + commitment for key, created, not_after, commitment in some)
+
+    def pieces(cuts, last=None, **other):
+        """Pieces with the marks of each cut; `last` is the number of the one that is sealed as such."""
+        last = len(cuts) - 1 if last is None else last
+        out = []
+        for index, some in enumerate(cuts):
+            place = Place("anchor", other.get("store", store), "app", bytes(32), (anchor, index, index == last))
+            made = sealing(
+                "aes-256-gcm", b"", body(some), place=place, not_after=UNBOUNDED, salt=f"piece {index} of {len(cuts)} {last}"
+            )
+            out.append(lp(made.sealed))
+        return out
+
+    def file(parts):
+        return b"lacre-anchor-v1\n" + store + anchor + b"".join(parts)
+
+    def keep(comment, flags, result, data):
+        inputs = {"keyring": RING.text(), "store_hex": store.hex(), "namespace": "app", "file_hex": data.hex()}
+        tests.keep(comment, flags, result, inputs)
+
+    def accepted(comment, cuts):
+        known = [
+            {"key_hex": key.hex(), "created": created, "not_after": not_after, "commitment_hex": commitment.hex()}
+            for key, created, not_after, commitment in sum(cuts, [])
+        ]
+        keep(comment, [], {"result": "ok", "created": 1_700_000_000_000, "marks": known}, file(pieces(cuts)))
+
+    def refused(comment, flags, data):
+        keep(comment, flags, {"result": "refused"}, data)
+
+    accepted("of an empty store", [[]])
+    accepted("in one piece", [marks])
+    accepted("in three pieces", [marks[:2], marks[2:4], marks[4:]])
+    accepted("with an empty piece at the end", [marks, []])
+    good = pieces([marks[:2], marks[2:4], marks[4:]])
+    refused("no piece", ["cut"], file([]))
+    refused("without the last piece", ["cut"], file(good[:2]))
+    refused("without a piece in the middle", ["cut"], file([good[0], good[2]]))
+    refused("two pieces exchanged", ["moved"], file([good[1], good[0], good[2]]))
+    refused("a piece twice", ["extended"], file([good[0], *good]))
+    refused("something after the last piece", ["extended"], file([*good, b"\0"]))
+    refused("a last piece in the middle", ["extended"], file(pieces([marks[:2], marks[2:]], last=0)))
+    refused("a length that no piece has", ["length"], file([*good[:2], u32(1 << 30)]))
+    refused("marks out of order", ["order"], file(pieces([[marks[1], marks[0]]])))
+    refused("a mark twice", ["order"], file(pieces([marks[:2], marks[1:]])))
+    refused("of another store", ["moved"], file(pieces([marks], store=fixed("store B", 16))))
+    refused("of another store, which it names", ["moved"], b"lacre-anchor-v1\n" + fixed("store B", 16) + anchor + pieces([marks], store=fixed("store B", 16))[0])
+    refused("another first line", ["magic"], file(good).replace(b"v1", b"v2", 1))
+    tests.write("anchors.json")
+
+
 if __name__ == "__main__":
     envelopes()
     chunks()
@@ -800,3 +893,5 @@ if __name__ == "__main__":
     row_keys()
     slots()
     stages()
+    evidence()
+    anchors()

@@ -17,6 +17,8 @@ mod rollback;
 mod sweep;
 mod transfer;
 mod vault;
+#[cfg(test)]
+mod vectors;
 
 pub use anchor::{Anchored, Change, Finding};
 pub use body::Body;

@@ -111,7 +111,7 @@ impl Vault {
         kept.map(|()| evidence)
     }
 
-    fn evidence_key(&self, key: &Key) -> Key {
+    pub(super) fn evidence_key(&self, key: &Key) -> Key {
         let [first, second, ..] = *key.as_bytes();
         let place = u32::from(u16::from_be_bytes([first, second])) % PLACES;
         let identity = [b"lacre/v1/quarantine".as_slice(), &place.to_be_bytes()].concat();

@@ -31,7 +31,7 @@ fn all_there(world: &World, entries: &[(&str, Vec<u8>)]) {
 }
 
 #[test]
-fn after_it_the_old_key_can_be_retired_and_nothing_is_lost() {
+fn p40_after_a_reseal_the_old_key_can_be_retired_and_nothing_is_lost() {
     for mut world in World::on_every_store() {
         let entries = filled(&world);
         let old = world.ring.primary();
@@ -131,7 +131,7 @@ fn what_was_revoked_stays_revoked() {
 }
 
 #[test]
-fn a_bad_row_is_reported_and_stops_nothing() {
+fn p42_a_bad_row_is_reported_by_a_reseal_and_stops_nothing() {
     for mut world in World::on_every_store() {
         filled(&world);
         let bad = world.rows().iter().find(|(_, record)| record.chunks == 0).unwrap().0;
@@ -258,7 +258,7 @@ fn open(store: &Path, ring: &Keyring) -> Cache {
 }
 
 #[test]
-fn ten_thousand_entries_survive_a_rotation_that_is_killed_three_times() {
+fn p40_ten_thousand_entries_survive_a_rotation_that_is_killed_three_times() {
     let root = tempfile::tempdir().unwrap();
     let (store, ring_file) = (root.path().join("cache/cache.sqlite"), root.path().join("ring"));
     let mut ring = Keyring::generate().unwrap();

@@ -5,7 +5,7 @@ use http::StatusCode;
 use lacre::{ErrorKind, OnTamper, wait};
 
 #[test]
-fn by_default_what_was_tampered_with_is_told_quarantined_and_fetched_again() {
+fn p41_by_default_what_was_tampered_with_is_told_quarantined_and_fetched_again() {
     for world in World::on_every_store() {
         for length in [10, LARGE] {
             world.get("/", &vec![1; length]);
@@ -38,7 +38,7 @@ fn what_is_refused_heals_even_where_the_new_answer_is_not_stored() {
 }
 
 #[test]
-fn raised_the_error_names_entry_key_and_remedy_and_never_content() {
+fn p41_raised_the_error_names_entry_key_and_remedy_and_never_content() {
     for world in World::on_every_store() {
         let world = world.with(|builder| builder.on_tamper(OnTamper::Raise));
         world.get("/path?q=1", b"hunter2");
@@ -61,7 +61,7 @@ fn raised_the_error_names_entry_key_and_remedy_and_never_content() {
 }
 
 #[test]
-fn failing_closed_nobody_is_asked_until_the_record_is_gone() {
+fn p41_failing_closed_nobody_is_asked_until_the_record_is_gone() {
     for world in World::on_every_store() {
         let world = world.with(|builder| builder.on_tamper(OnTamper::FailClosed));
         world.get("/", b"body");
@@ -77,7 +77,7 @@ fn failing_closed_nobody_is_asked_until_the_record_is_gone() {
 }
 
 #[test]
-fn one_bad_row_stops_neither_listing_nor_maintenance() {
+fn p42_one_bad_row_stops_neither_listing_nor_maintenance() {
     for world in World::on_every_store() {
         for path in ["/a", "/b", "/c"] {
             world.get(path, &[1; LARGE]);
@@ -95,7 +95,7 @@ fn one_bad_row_stops_neither_listing_nor_maintenance() {
 }
 
 #[test]
-fn without_the_old_key_an_entry_is_a_miss_and_an_event_and_stays_for_who_has_it() {
+fn p40_without_the_old_key_an_entry_is_a_miss_and_an_event_and_stays_for_who_has_it() {
     for mut world in World::on_every_store() {
         world.get("/", b"body");
         let with_old_key = world.another().build().unwrap();

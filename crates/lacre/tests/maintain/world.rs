@@ -49,8 +49,13 @@ impl World {
     }
 
     /// One on each kind of store.
-    pub(crate) fn on_every_store() -> [Self; 2] {
-        [Self::on(|_| Arc::new(Memory::new().unwrap())), Self::on_sqlite()]
+    pub(crate) fn on_every_store() -> Vec<Self> {
+        let mut worlds = vec![Self::on(|_| Arc::new(Memory::new().unwrap())), Self::on_sqlite()];
+        #[cfg(unix)]
+        worlds.push(Self::on(|directory| {
+            Arc::new(lacre::store::Fs::open(directory.path().join("cache")).unwrap())
+        }));
+        worlds
     }
 
     fn on(open: impl FnOnce(&TempDir) -> Arc<dyn Store>) -> Self {

@@ -16,10 +16,10 @@ const LONGEST: usize = MOST * MARK + 4096;
 
 /// Of the envelope of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) created: Moment,
-    pub(super) not_after: Moment,
-    pub(super) commitment: [u8; 32],
+pub(in crate::cache) struct Mark {
+    pub(in crate::cache) created: Moment,
+    pub(in crate::cache) not_after: Moment,
+    pub(in crate::cache) commitment: [u8; 32],
 }
 
 /// Writes marks, which must come by ascending key.
@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
 }
 
 /// Reads marks, which come by ascending key.
-pub(super) struct Reader<'a> {
+pub(in crate::cache) struct Reader<'a> {
     vault: &'a Vault,
     input: &'a mut (dyn Read + Send),
     place: Place,
@@ -113,7 +113,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn start(
+    pub(in crate::cache) fn start(
         vault: &'a Vault,
         input: &'a mut (dyn Read + Send),
         now: Moment,
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<(Key, Mark)>, Error> {
+    pub(in crate::cache) fn next(&mut self) -> Result<Option<(Key, Mark)>, Error> {
         loop {
             let Some(marks) = &self.marks else { return Ok(None) };
             if let Some((mark, _)) = marks.as_bytes()[self.taken..].split_first_chunk::<MARK>() {

@@ -10,6 +10,8 @@ use super::rollback::SKEW;
 use super::vault::{Vault, moment, timestamp};
 use crate::Error;
 use crate::store::{Row, StoreExt};
+#[cfg(test)]
+pub(super) use file::Reader as AnchorReader;
 use file::{Mark, Reader, Writer};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{Header, Moment, Purpose};
