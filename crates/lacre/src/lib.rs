@@ -35,6 +35,8 @@ mod wait;
 pub mod codec;
 pub mod config;
 pub mod keys;
+#[cfg(feature = "requests-cache")]
+pub mod requests_cache;
 pub mod stage;
 pub mod store;
 

@@ -1,0 +1,164 @@
+//! From stored bytes to a response and back: the signature first, then the format.
+
+use super::fault::{self, Malformed};
+use super::json::{self, Dialect};
+use super::pickle::{self, Opcode, Refused};
+use super::response::Response;
+use super::value::{MAX_BYTES, Value};
+use super::yaml;
+use crate::{Error, ErrorKind};
+use lacre_seal::Authentic;
+use lacre_seal::itsdangerous::{BadSignature, Signer};
+
+/// How a response is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// Python's pickle: data only.
+    Pickle,
+    /// JSON, with bodies in base64.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl Format {
+    /// What `bytes` seem to be written in.
+    fn of(bytes: &[u8]) -> Self {
+        match bytes.first() {
+            // A dict in protocol 2 and later, 1, and 0.
+            Some(0x80 | b'}' | b'(') => Self::Pickle,
+            Some(b'{') => Self::Json,
+            _ => Self::Yaml,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pickle => "pickle",
+            Self::Json => "JSON",
+            Self::Yaml => "YAML",
+        }
+    }
+}
+
+/// Reads and writes stored responses.
+#[derive(Clone, Debug)]
+pub struct Serializer {
+    format: Option<Format>,
+    signer: Option<Signer>,
+}
+
+impl Serializer {
+    /// What requests-cache calls `safe_pickle_serializer(secret_key=secret)`, except that any format may be signed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`]: the secret is empty.
+    pub fn safe_pickle(secret: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let signer = Signer::builder().secret(secret).salt("requests-cache").build();
+        let signer =
+            signer.map_err(|fault| Error::new(ErrorKind::Config, fault.to_string()).with_source(fault))?;
+        Ok(Self::signed_by(signer))
+    }
+
+    /// Signs with itsdangerous' signatures, and reads nothing without one: for a salt, a digest or several secrets of your own.
+    pub fn signed_by(signer: Signer) -> Self {
+        Self { format: None, signer: Some(signer) }
+    }
+
+    /// Neither writes signatures nor asks for them: whoever can write the file decides what is read from it.
+    pub fn danger_unsigned() -> Self {
+        Self { format: None, signer: None }
+    }
+
+    /// Reads this format only, and writes it. Without this, every format is read, and pickle is written.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Whether what is read must be signed.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    /// Reads a stored response.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Tampered`]: it is not signed, or not with this secret; [`ErrorKind::Broken`]: it is not a response as
+    /// requests-cache writes it, or one that only running code could read.
+    pub fn decode(&self, stored: &[u8]) -> Result<Response, Error> {
+        let authentic = match &self.signer {
+            Some(signer) => signer.verify(stored).map_err(bad_signature)?,
+            None if is_signed(stored) => return Err(needs_secret()),
+            None => Authentic::danger_assume(stored.to_vec()),
+        };
+        let format = self.format.unwrap_or_else(|| Format::of(authentic.as_bytes()));
+        let malformed = |malformed: Malformed| malformed.into_error(format.name());
+        Response::from_value(value(format, authentic)?).map_err(malformed)
+    }
+
+    /// Writes a response as requests-cache reads it.
+    #[must_use]
+    pub fn encode(&self, response: &Response) -> Vec<u8> {
+        let value = response.to_value();
+        let bytes = match self.format.unwrap_or(Format::Pickle) {
+            Format::Pickle => pickle::write(&value),
+            Format::Json => json::write(&value, Dialect::Json).into_bytes(),
+            Format::Yaml => yaml::write(&value).into_bytes(),
+        };
+        match &self.signer {
+            Some(signer) => signer.sign(&bytes),
+            None => bytes,
+        }
+    }
+}
+
+fn value(format: Format, stored: Authentic) -> Result<Value, Error> {
+    let malformed = |malformed: Malformed| malformed.into_error(format.name());
+    if stored.len() > MAX_BYTES {
+        return Err(malformed(fault::too_long()));
+    }
+    match format {
+        Format::Pickle => pickle::read(&stored.into_bytes()).map_err(|refused| match refused {
+            Refused::Malformed(what) => malformed(what),
+            Refused::Opcode(opcode) => refused_opcode(opcode),
+        }),
+        Format::Json => json::read(stored.as_bytes()).map_err(malformed),
+        Format::Yaml => yaml::read(stored.as_bytes()).map_err(malformed),
+    }
+}
+
+fn refused_opcode(opcode: Opcode) -> Error {
+    let broken = |message: String| Error::new(ErrorKind::Broken, message);
+    match opcode {
+        Opcode::RunsCode(name) => broken(format!("pickle opcode {name} refused: it would run code")).with_hint(
+            "requests-cache 0.7 and older wrote such pickles: fetch those responses again; anywhere else, somebody planted it",
+        ),
+        Opcode::NotUsed(name) => broken(format!("pickle opcode {name} refused: requests-cache does not write it")),
+        Opcode::Unknown(byte) => broken(format!("the stored pickle has an opcode that is none: 0x{byte:02x}")),
+    }
+}
+
+fn bad_signature(bad: BadSignature) -> Error {
+    Error::new(ErrorKind::Tampered, "the signature does not hold")
+        .with_hint("either the secret is another one, or the entry was changed; fetch the response again")
+        .with_source(bad)
+}
+
+/// Whether a pickle has behind its end what `safe_pickle_serializer` appends: a separator, and 20 bytes in base64.
+fn is_signed(stored: &[u8]) -> bool {
+    const SIGNATURE: usize = 27;
+    let Some(end) = stored.len().checked_sub(SIGNATURE + 2) else { return false };
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    stored.first() == Some(&0x80)
+        && stored[end..].starts_with(b"..")
+        && stored[end + 2..].iter().all(is_digit)
+}
+
+fn needs_secret() -> Error {
+    Error::new(ErrorKind::KeyUnavailable, "the entry is signed, and there is no secret to verify it with")
+        .with_hint("name the secret of its safe_pickle_serializer")
+}

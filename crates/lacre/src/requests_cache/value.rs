@@ -1,0 +1,174 @@
+//! What the files of requests-cache are made of, whichever format they are in: plain data, a bounded amount of it.
+
+use super::fault::{self, Malformed};
+use bytes::Bytes;
+use std::collections::HashMap;
+
+/// How deep lists and dicts may lie in each other. It keeps every walk over a value, dropping it included, off the end of the stack.
+const MAX_DEPTH: usize = 128;
+
+/// How many values may lie in one, itself included.
+pub(super) const MAX_ITEMS: usize = 1 << 20;
+
+/// The longest stored response that is read, in bytes, and all that its texts may add up to once they are read.
+pub(super) const MAX_BYTES: usize = 128 << 20;
+
+/// A value of Python's.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    None,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Bytes(Bytes),
+    Str(String),
+    /// A list or a tuple: no field of a response tells them apart.
+    List(Vec<Value>),
+    /// In the order of insertion, no key twice.
+    Dict(Vec<(String, Value)>),
+}
+
+impl Value {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Str(text) => text.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A value while it is read, from the outside in. It holds every reader to the same bounds.
+#[derive(Default)]
+pub(super) struct Assembly {
+    open: Vec<(Kind, Vec<Value>)>,
+    whole: Option<Value>,
+    items: usize,
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    List,
+    /// Its members are keys and values in turn.
+    Dict,
+}
+
+impl Assembly {
+    /// Takes in a value that holds no others.
+    pub(super) fn scalar(&mut self, value: Value) -> Result<(), Malformed> {
+        self.items += 1;
+        self.bytes = self.bytes.saturating_add(value.len());
+        if self.items > MAX_ITEMS {
+            return Err(fault::too_many());
+        }
+        if self.bytes > MAX_BYTES {
+            return Err(fault::too_long());
+        }
+        self.place(value)
+    }
+
+    pub(super) fn open(&mut self, kind: Kind) -> Result<(), Malformed> {
+        self.items += 1;
+        if self.open.len() == MAX_DEPTH {
+            return Err(fault::too_deep());
+        }
+        if self.items > MAX_ITEMS {
+            return Err(fault::too_many());
+        }
+        self.open.push((kind, Vec::new()));
+        Ok(())
+    }
+
+    /// Ends the innermost list or dict.
+    pub(super) fn close(&mut self) -> Result<(), Malformed> {
+        let (kind, members) = self.open.pop().ok_or(Malformed::new("ends more lists than it begins"))?;
+        let value = match kind {
+            Kind::List => Value::List(members),
+            Kind::Dict => dict(members)?,
+        };
+        self.place(value)
+    }
+
+    /// What the innermost open value is, and how many members it has so far.
+    pub(super) fn innermost(&self) -> Option<(Kind, usize)> {
+        self.open.last().map(|(kind, members)| (*kind, members.len()))
+    }
+
+    pub(super) fn finish(self) -> Result<Value, Malformed> {
+        match (self.open.is_empty(), self.whole) {
+            (true, Some(value)) => Ok(value),
+            _ => Err(fault::cut_off()),
+        }
+    }
+
+    fn place(&mut self, value: Value) -> Result<(), Malformed> {
+        match self.open.last_mut() {
+            Some((_, members)) => members.push(value),
+            None if self.whole.is_some() => return Err(Malformed::new("has more than one value")),
+            None => self.whole = Some(value),
+        }
+        Ok(())
+    }
+}
+
+/// As Python does it: a key that comes again keeps its place and gets the later value.
+fn dict(members: Vec<Value>) -> Result<Value, Malformed> {
+    let mut entries: Vec<(String, Value)> = Vec::with_capacity(members.len() / 2);
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len() / 2);
+    let mut members = members.into_iter();
+    while let Some(key) = members.next() {
+        let Value::Str(key) = key else { return Err(Malformed::new("has a key that is not text")) };
+        let value = members.next().ok_or(Malformed::new("has a key without a value"))?;
+        match places.get(&key) {
+            Some(place) => entries[*place].1 = value,
+            None => {
+                places.insert(key.clone(), entries.len());
+                entries.push((key, value));
+            }
+        }
+    }
+    Ok(Value::Dict(entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_bounded() {
+        let mut assembly = Assembly::default();
+        for _ in 0..MAX_DEPTH {
+            assembly.open(Kind::List).unwrap();
+        }
+        assert_eq!(assembly.open(Kind::List), Err(fault::too_deep()));
+    }
+
+    #[test]
+    fn the_number_of_values_is_bounded() {
+        let mut assembly = Assembly::default();
+        assembly.open(Kind::List).unwrap();
+        for _ in 1..MAX_ITEMS {
+            assembly.scalar(Value::None).unwrap();
+        }
+        assert_eq!(assembly.scalar(Value::None), Err(fault::too_many()));
+    }
+
+    #[test]
+    fn the_sum_of_all_texts_is_bounded() {
+        let mut assembly = Assembly::default();
+        assembly.open(Kind::List).unwrap();
+        let half = Value::Bytes(vec![0; MAX_BYTES / 2].into());
+        assembly.scalar(half.clone()).unwrap();
+        assembly.scalar(half.clone()).unwrap();
+        assert_eq!(assembly.scalar(Value::Str("a".into())), Err(fault::too_long()));
+    }
+
+    #[test]
+    fn a_key_that_comes_again_keeps_its_place() {
+        let text = |text: &str| Value::Str(text.into());
+        let members = vec![text("a"), text("1"), text("b"), text("2"), text("a"), text("3")];
+        let expected = vec![("a".to_owned(), text("3")), ("b".to_owned(), text("2"))];
+        assert_eq!(dict(members), Ok(Value::Dict(expected)));
+    }
+}
