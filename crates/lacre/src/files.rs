@@ -115,19 +115,24 @@ pub(crate) fn is_ours_alone_to_write(found: &Metadata) -> bool {
 /// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
 /// What is checked is what was opened, whatever lies at `path` by then.
 pub(crate) fn open_secret(path: &Path) -> Result<(File, u64), Refusal> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    platform::as_it_is(&mut options);
-    let file = options.open(path).map_err(|error| {
-        let linked = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-        if linked { Refusal::symlink(path) } else { Refusal::io(path, "cannot open", error) }
-    })?;
+    let file = open_as_it_is(path)?;
     let found = file.metadata().map_err(|error| Refusal::io(path, "cannot look at", error))?;
     check_file(path, &found)?;
     if mode(&found) & 0o077 != 0 {
         return Err(Refusal::new(path, "can be read by others", format!("chmod 600 {}", path.display())));
     }
     Ok((file, found.len()))
+}
+
+/// Opens what lies at `path` for reading, unless it is a link.
+pub(crate) fn open_as_it_is(path: &Path) -> Result<File, Refusal> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    platform::as_it_is(&mut options);
+    options.open(path).map_err(|error| {
+        let linked = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        if linked { Refusal::symlink(path) } else { Refusal::io(path, "cannot open", error) }
+    })
 }
 
 /// Makes the file `path` for us alone; fails where anything is there already.

@@ -1,5 +1,5 @@
-//! JSON as Python's `json` module reads and writes it, to the byte: it knows `NaN` and long integers, and escapes all but ASCII.
-//! The same writer makes YAML, which double-quoted JSON nearly is.
+//! JSON as Python's modules read and write it, to the byte: they know `NaN` and long integers, and escape all but ASCII.
+//! The same writer makes YAML, which JSON nearly is.
 
 use super::fault::{self, Malformed};
 use super::value::{Assembly, Kind, MAX_BYTES, Value};
@@ -198,20 +198,24 @@ const ESCAPES: [(&str, char); 8] = [
     ("t", '\t'),
 ];
 
-/// What `json.dumps(value)` writes.
-pub(super) fn dumps(value: &Value) -> String {
-    Writer { out: String::new(), dialect: Dialect::Json, indent: None }.write(value)
+/// `value` on one line.
+pub(super) fn dumps(value: &Value, dialect: Dialect) -> String {
+    Writer { out: String::new(), dialect, indent: None }.write(value)
 }
 
-/// `value` for a file: what `json.dumps(value, indent=2)` writes, with bytes in base64.
+/// `value` for a file: indented, with bytes in base64.
 pub(super) fn write(value: &Value, dialect: Dialect) -> String {
     Writer { out: String::new(), dialect, indent: Some(0) }.write(value)
 }
 
-/// Where the two formats that are written as JSON differ.
+/// Who writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
+    /// Python's `json`.
     Json,
+    /// `ujson`, with which requests-cache makes bodies again where it is installed.
+    Ujson,
+    /// Nobody in particular: what YAML and JSON have in common, and YAML's own where they differ.
     Yaml,
 }
 
@@ -244,7 +248,7 @@ impl Writer {
             Value::List(members) => self.members('[', members, ']', Self::value),
             Value::Dict(entries) => self.members('{', entries, '}', |writer, (key, value)| {
                 writer.text(key);
-                writer.out.push_str(": ");
+                writer.out.push_str(if writer.dialect == Dialect::Ujson { ":" } else { ": " });
                 writer.value(value);
             }),
         }
@@ -255,7 +259,8 @@ impl Writer {
         self.indent = self.indent.map(|indent| indent + 2);
         for (index, each) in members.iter().enumerate() {
             if index > 0 {
-                self.out.push_str(if self.indent.is_none() { ", " } else { "," });
+                let is_tight = self.indent.is_some() || self.dialect == Dialect::Ujson;
+                self.out.push_str(if is_tight { "," } else { ", " });
             }
             self.begin_line();
             member(self, each);
@@ -276,9 +281,13 @@ impl Writer {
     fn text(&mut self, text: &str) {
         self.out.push('"');
         for c in text.chars() {
-            match (ESCAPES.iter().find(|(_, meaning)| *meaning == c && c != '/'), c) {
+            let name = ESCAPES
+                .iter()
+                .find(|(_, meaning)| *meaning == c && (c != '/' || self.dialect == Dialect::Ujson));
+            match (name, c) {
                 (Some((name, _)), _) => self.append(format_args!("\\{name}")),
                 (None, ' '..='~') => self.out.push(c),
+                (None, '\u{7f}') if self.dialect == Dialect::Ujson => self.out.push(c),
                 (None, '\u{10000}'..) if self.dialect == Dialect::Yaml => {
                     self.append(format_args!("\\U{:08x}", u32::from(c)));
                 }
@@ -294,7 +303,7 @@ impl Writer {
 
     fn float(&mut self, number: f64) {
         let (nan, infinity) = match self.dialect {
-            Dialect::Json => ("NaN", "Infinity"),
+            Dialect::Json | Dialect::Ujson => ("NaN", "Infinity"),
             Dialect::Yaml => (".nan", ".inf"),
         };
         if number.is_nan() {
@@ -302,7 +311,7 @@ impl Writer {
         } else if number.is_infinite() {
             self.append(format_args!("{}{infinity}", if number < 0.0 { "-" } else { "" }));
         } else {
-            self.out.push_str(&repr(number));
+            self.out.push_str(&repr(number, self.dialect));
         }
     }
 
@@ -313,16 +322,15 @@ impl Writer {
 }
 
 /// What Python's `repr` makes of a finite number: the fewest digits that tell it from others, with an exponent where that is
-/// below -4 or above 15.
-fn repr(number: f64) -> String {
+/// below -4 or above 15. That has two digits at least, but in ujson.
+fn repr(number: f64, dialect: Dialect) -> String {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>().unwrap_or(0) {
         -4..=15 => format!("{number:?}"),
-        // Two digits at least.
         exponent => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+            let width = if dialect == Dialect::Ujson { 2 } else { 3 };
+            format!("{mantissa}e{exponent:+0width$}")
         }
     }
 }
@@ -332,7 +340,7 @@ mod tests {
     use super::*;
 
     fn rewritten(text: &str) -> Result<String, Malformed> {
-        read(text.as_bytes()).map(|value| dumps(&value))
+        read(text.as_bytes()).map(|value| dumps(&value, Dialect::Json))
     }
 
     #[test]
@@ -351,6 +359,18 @@ mod tests {
         ] {
             assert_eq!(rewritten(text).as_deref(), Ok(python), "{text}");
         }
+    }
+
+    #[test]
+    fn what_ujson_dumps_is_written_to_the_byte() {
+        // Written by `ujson.dumps(json.loads(text))` of ujson 5.
+        let text = r#"{"a/b": ["\u007f\u00e9\ud83d\ude00\u0001\b\t\"\\<&>", 1e16, 1e-7, 100000.0, -0.0, 5e-324, 0.0001, 1e-5, []]}"#;
+        let written = concat!(
+            r#"{"a\/b":[""#,
+            "\u{7f}",
+            r#"\u00e9\ud83d\ude00\u0001\b\t\"\\<&>",1e+16,1e-7,100000.0,-0.0,5e-324,0.0001,1e-5,[]]}"#
+        );
+        assert_eq!(dumps(&read(text.as_bytes()).unwrap(), Dialect::Ujson), written);
     }
 
     #[test]

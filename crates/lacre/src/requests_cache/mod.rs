@@ -21,14 +21,18 @@
 
 mod armour;
 mod fault;
+mod import;
 mod json;
 mod key;
 mod pickle;
 mod response;
 mod serializer;
+mod source;
 mod value;
 mod yaml;
 
+pub use import::{Imported, Importer};
 pub use key::{IGNORED_PARAMETERS, KeySettings, Verification, cache_key, normalize_url};
 pub use response::{Request, Response};
 pub use serializer::{Format, Serializer};
+pub use source::{Source, SourceKind, Stored};

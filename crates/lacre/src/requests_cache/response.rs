@@ -4,7 +4,7 @@
 
 use super::armour;
 use super::fault::Malformed;
-use super::json;
+use super::json::{self, Dialect};
 use super::value::Value;
 use bytes::Bytes;
 use http::StatusCode;
@@ -112,7 +112,7 @@ impl Response {
     /// Takes in a body that was written in a readable form, as requests-cache does: its bytes need not be those of the network.
     fn set_readable_body(&mut self, content: Value) -> Result<(), Malformed> {
         let text = match content {
-            content if is_json(self.header("content-type")) => json::dumps(&content),
+            content if is_json(self.header("content-type")) => json::dumps(&content, Dialect::Ujson),
             Value::Str(text) => text,
             _ => return Err(Malformed::field("_decoded_content", "text, in a response that is not JSON")),
         };

@@ -35,9 +35,9 @@ pub(super) fn read(text: &[u8]) -> Result<Value, Malformed> {
     assembly.finish()
 }
 
-/// `value` as YAML that `yaml.safe_load` reads.
+/// `value` as YAML that `yaml.safe_load` reads. It begins as no JSON does.
 pub(super) fn write(value: &Value) -> String {
-    json::write(value, Dialect::Yaml)
+    format!("---\n{}\n", json::write(value, Dialect::Yaml))
 }
 
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, Malformed> {

@@ -1,7 +1,7 @@
 //! Bodies as requests-cache compares them: JSON with the names of its root sorted, forms like queries, all else byte for byte.
 
 use super::{REDACTED, query};
-use crate::requests_cache::json;
+use crate::requests_cache::json::{self, Dialect};
 use crate::requests_cache::response::{Request, is_json};
 use crate::requests_cache::value::Value;
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ pub(super) fn normalized<'a>(request: &'a Request, ignored: &[String], root: Opt
     if is_json(Some(&content_type)) && (3..=LONGEST).contains(&body.len()) {
         // What is not valid, and what has no order, is compared as it is.
         let normal = json::read(body).ok().and_then(|value| in_order(value, ignored, root));
-        return normal.map_or(body.into(), |value| json::dumps(&value).into_bytes().into());
+        return normal.map_or(body.into(), |value| json::dumps(&value, Dialect::Json).into_bytes().into());
     }
     match str::from_utf8(body) {
         Ok(form) if content_type == "application/x-www-form-urlencoded" => {

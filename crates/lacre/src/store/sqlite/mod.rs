@@ -2,7 +2,7 @@
 //! (docs/format.md §8). Reads lend bytes straight from SQLite's memory.
 
 mod fault;
-mod open;
+pub(crate) mod open;
 mod rows;
 mod schema;
 mod statements;

@@ -31,7 +31,7 @@ const LONGEST_VALUE: i32 = LONGEST as i32;
 const LOG_LIMIT: i64 = 16 << 20;
 
 /// Files that SQLite keeps beside the main one.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(crate) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
     let place = Place::prepare(path, &options)?;
@@ -114,17 +114,9 @@ fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
     }
     .or_fail()?;
     connection.busy_timeout(PATIENCE).or_fail()?;
-    for (setting, on) in [
-        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
-        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
-        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
-        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-    ] {
-        connection.set_db_config(setting, on).or_fail()?;
-    }
+    make_inert(&connection).or_fail()?;
     let mmap = i64::try_from(options.mapped).unwrap_or(i64::MAX);
     for (pragma, value) in [
-        ("cell_size_check", 1),
         ("secure_delete", 1),
         ("synchronous", 1),
         ("temp_store", 2),
@@ -134,6 +126,19 @@ fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
         connection.pragma_update(None, pragma, value).or_fail()?;
     }
     Ok(connection)
+}
+
+/// Takes from a file what could act in it, whoever wrote it: triggers, views and functions that a schema calls.
+pub(crate) fn make_inert(connection: &Connection) -> rusqlite::Result<()> {
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+    ] {
+        connection.set_db_config(setting, on)?;
+    }
+    connection.pragma_update(None, "cell_size_check", 1)
 }
 
 /// Several processes that open a new file at once contend for this one change, and SQLite's own timeout does not cover it.
@@ -267,13 +272,14 @@ fn cannot_create(error: io::Error) -> Error {
         .with_source(error)
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(suffix);
     name.into()
 }
 
-fn immutable_uri(file: &Path) -> String {
+/// A name for SQLite that says that nobody writes to `file`, so that it leaves neither locks nor logs beside it.
+pub(crate) fn immutable_uri(file: &Path) -> String {
     const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
     format!("file:{}?immutable=1", percent_encode(file.as_os_str().as_encoded_bytes(), PATH))
 }

@@ -1,0 +1,49 @@
+//! requests-cache's filesystem backend: one file for each response, named by its key.
+
+use super::{Stored, not_a_cache, open, read, unreadable};
+use crate::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::vec;
+
+/// What its serializers name their files. Others, such as `redirects.sqlite`, hold no responses.
+const EXTENSIONS: [&str; 5] = ["bson", "dat", "json", "pkl", "yaml"];
+
+/// How many files are listed. Beyond this, somebody filled the directory with something else.
+const MOST: usize = 10_000_000;
+
+pub(super) struct Files(vec::IntoIter<PathBuf>);
+
+impl Files {
+    pub(super) fn of(directory: &Path) -> Result<Self, Error> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|found| EXTENSIONS.iter().any(|known| found == *known)) {
+                files.push(path);
+            }
+            if files.len() > MOST {
+                return Err(not_a_cache("there are too many files"));
+            }
+        }
+        if files.is_empty() {
+            return Err(not_a_cache("the directory has no file of a response"));
+        }
+        files.sort_unstable();
+        Ok(Self(files.into_iter()))
+    }
+
+    pub(super) fn expected(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+impl Iterator for Files {
+    type Item = Stored;
+
+    fn next(&mut self) -> Option<Stored> {
+        let path = self.0.next()?;
+        let key = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Some(Stored { key, value: open(&path).and_then(read) })
+    }
+}

@@ -1,0 +1,63 @@
+//! What was in Redis, as JSON: `{"NAMESPACE:KEY": {"type": "string", "value": "HEX"}, …}`. Hashes, which only hold redirects, are
+//! passed over.
+
+use super::{Stored, unreadable};
+use crate::{Error, ErrorKind};
+use serde::Deserialize;
+use std::collections::{BTreeMap, btree_map};
+use std::fs::File;
+use std::io::Read;
+
+/// The longest dump that is read, in bytes.
+const LONGEST: u64 = 1 << 30;
+
+#[derive(Deserialize)]
+struct Item {
+    #[serde(rename = "type")]
+    kind: String,
+    value: serde_json::Value,
+}
+
+pub(super) struct Items(btree_map::IntoIter<String, Item>);
+
+impl Items {
+    pub(super) fn of(file: File) -> Result<Self, Error> {
+        let mut text = Vec::new();
+        file.take(LONGEST).read_to_end(&mut text).map_err(unreadable)?;
+        let mut items: BTreeMap<String, Item> = serde_json::from_slice(&text).map_err(|error| {
+            // The cause would show what stands there.
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Error::new(ErrorKind::Broken, format!("the dump of Redis cannot be read, at {place}")).with_hint(
+                "write an object of objects with `type` and `value`, the value in hexadecimal digits",
+            )
+        })?;
+        items.retain(|_, item| item.kind == "string");
+        Ok(Self(items.into_iter()))
+    }
+
+    pub(super) fn expected(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+impl Iterator for Items {
+    type Item = Stored;
+
+    fn next(&mut self) -> Option<Stored> {
+        let (name, item) = self.0.next()?;
+        let key = name.rsplit_once(':').map_or(name.as_str(), |(_, key)| key).to_owned();
+        let value = item.value.as_str().and_then(bytes).ok_or_else(|| {
+            Error::new(ErrorKind::Broken, "the value in the dump is not in hexadecimal digits")
+        });
+        Some(Stored { key, value })
+    }
+}
+
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
+        _ => None,
+    };
+    hex.as_bytes().chunks(2).map(pair).collect()
+}
