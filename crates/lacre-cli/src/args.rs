@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use crate::commands::{anchor, completions, get, key, ls, reseal, rm, show, verify};
+use crate::commands::{anchor, completions, get, key, ls, migrate, reseal, rm, show, verify};
 use crate::output::{Color, Format};
 use crate::request;
 use crate::serve;
@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Key(key::Command),
     /// Say why a request would hit or miss, without sending it
     Explain(request::Args),
+    /// Seal what requests-cache stored: an SQLite file, a directory or a dump of Redis
+    Migrate(migrate::Args),
     Serve(Box<serve::Args>),
     /// See sealing at work in two seconds, without a network
     Demo,

@@ -6,6 +6,7 @@ pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod key;
 pub(crate) mod ls;
+pub(crate) mod migrate;
 pub(crate) mod reseal;
 pub(crate) mod rm;
 pub(crate) mod show;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<(), Failure> {
         Command::Anchor(command) => anchor::run(command, global, output),
         Command::Key(command) => key::run(command, global, output),
         Command::Explain(args) => explain::run(args, global, output),
+        Command::Migrate(args) => migrate::run(args, global, output),
         Command::Serve(args) => crate::serve::run(args, global, output),
         Command::Demo => interruptible(crate::demo::run(output)),
         Command::Completions(args) => completions::run(args),

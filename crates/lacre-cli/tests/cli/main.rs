@@ -6,5 +6,6 @@ mod get;
 mod keys;
 mod look;
 mod maintain;
+mod migrate;
 mod remove;
 mod world;

@@ -1,8 +1,8 @@
 //! From their files into a sealed store, and from there to a client: what was imported is a hit for the same request.
 
-use crate::{THEN, answer, get, pairs};
+use crate::{THEN, answer, get, pairs, shared};
 use http::HeaderMap;
-use lacre::requests_cache::{Imported, Importer, Request, Response};
+use lacre::requests_cache::{Imported, Importer, Request, Response, Serializer, Source};
 use lacre::store::{Memory, Store};
 use lacre::{Answer, Builder, Cache, Keyring, ManualClock, Policy, RequestBody, Timestamp};
 use std::sync::Arc;
@@ -237,5 +237,45 @@ fn a_request_that_is_none_is_an_error_and_shows_nothing() {
         let error = lacre::wait(importer.import(&answer(request, &[], b""), NOW)).unwrap_err();
         assert_eq!(error.kind(), lacre::ErrorKind::Broken);
         assert!(!format!("{error:?}").contains("hidden"));
+    }
+}
+
+#[test]
+fn every_response_of_every_sample_becomes_a_hit() {
+    let Some(samples) = shared("samples") else { return };
+    for file in ["sqlite_pickle.sqlite", "filesystem_json", "filesystem_yaml", "redis_pickle_dump.json"] {
+        let responses: Vec<Response> = Source::open(samples.join(file))
+            .unwrap()
+            .map(|stored| Serializer::danger_unsigned().decode(&stored.value.unwrap()).unwrap())
+            .collect();
+        let now =
+            responses.iter().map(|response| response.created).max().unwrap().plus(Duration::from_secs(1));
+        let world = World::new();
+        let importer = Importer::new(world.builder(), Policy::rfc9111()).unwrap();
+        for response in &responses {
+            let imported = lacre::wait(importer.import(response, now)).unwrap();
+            // Whoever asks with HEAD gets what is stored for GET.
+            let head = response.request.method == "HEAD";
+            assert!(matches!(imported, Imported::Declined(_)) == head, "{file}: {imported:?}");
+        }
+        for response in responses.iter().filter(|response| response.request.method != "HEAD") {
+            let request = &response.request;
+            let mut asked = http::Request::builder().method(&*request.method).uri(&*request.url);
+            for (name, value) in request.headers.iter().filter(|(name, _)| name != "Cache-Control") {
+                asked = asked.header(name, value);
+            }
+            let policy = Policy::rfc9111().methods([http::Method::GET, http::Method::POST]);
+            let Answer::Hit(reply) = world.ask(policy, asked, &request.body, now) else {
+                panic!("{file}: {} {} is no hit", request.method, request.url)
+            };
+            let is_same =
+                |other: &&Response| other.request.url == request.url && other.request.body == request.body;
+            let body = read(reply).1;
+            assert!(
+                responses.iter().filter(is_same).any(|other| other.body == body),
+                "{file}: {}",
+                request.url
+            );
+        }
     }
 }

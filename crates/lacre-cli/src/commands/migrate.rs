@@ -1,0 +1,202 @@
+//! `lacre migrate`: what requests-cache stored, sealed. No pickle is ever run, and the source is never changed.
+
+use super::now;
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::open::{self, Missing};
+use crate::output::{BAD, GOOD, Output, harmless};
+use crate::pretty::entries;
+use crate::progress::Progress;
+use clap::ValueEnum;
+use lacre::requests_cache::{Format, Imported, Importer, Response, Serializer, Source};
+use lacre::{Error, ErrorKind, Policy};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The .sqlite file, the directory with the responses, or a dump of Redis in JSON
+    #[arg(value_name = "SRC")]
+    source: PathBuf,
+    /// Where the secret of safe_pickle_serializer is: `env:NAME` or `file:PATH`. Whatever it did not sign is refused
+    #[arg(long, value_name = "REFERENCE")]
+    itsdangerous_key: Option<String>,
+    /// How responses are written there
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    serializer: Written,
+    /// Take responses without a signature for genuine: whoever could write there decides what is sealed
+    #[arg(long, conflicts_with = "itsdangerous_key")]
+    trust_existing: bool,
+    /// Give answers to requests with credentials to everybody, as requests-cache does. Only clients that share them, too, look there
+    #[arg(long)]
+    danger_share_across_credentials: bool,
+    /// Only read everything, and say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How responses are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Written {
+    /// As each looks like
+    Auto,
+    Pickle,
+    Json,
+    Yaml,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+    let source = Source::open(&args.source)?;
+    let serializer = args.serializer()?;
+    let importer = if args.dry_run {
+        None
+    } else {
+        Some(Importer::new(open::cache(global, Missing::Make, output)?, args.policy())?)
+    };
+    let mut tally = Tally::default();
+    let mut progress = Progress::of(source.expected(), output);
+    for stored in source {
+        let response = stored.value.and_then(|value| serializer.decode(&value));
+        match response.and_then(|response| import(importer.as_ref(), &response)) {
+            Ok(imported) => tally.count(imported),
+            // What is wrong with one entry is no reason to stop; what is wrong with the store is.
+            Err(error) if matches!(error.kind(), ErrorKind::Store(_) | ErrorKind::Config) => {
+                return Err(error.into());
+            }
+            Err(error) => tally.refused.push((stored.key, error)),
+        }
+        progress.step();
+    }
+    drop(progress);
+    tally.report(args, output)
+}
+
+fn import(importer: Option<&Importer>, response: &Response) -> Result<Imported, Error> {
+    match importer {
+        Some(importer) => lacre::wait(importer.import(response, now())),
+        None => Ok(Imported::Stored),
+    }
+}
+
+impl Args {
+    fn serializer(&self) -> Result<Serializer, Failure> {
+        let serializer = match &self.itsdangerous_key {
+            Some(reference) => Serializer::safe_pickle(secret(reference)?)?,
+            None if self.trust_existing => Serializer::danger_unsigned(),
+            None => {
+                return Err(Failure::usage("nothing vouches for what is stored there")
+                    .with_hint("--itsdangerous-key env:NAME verifies signatures; --trust-existing takes everything for genuine"));
+            }
+        };
+        Ok(match self.serializer {
+            Written::Auto => serializer,
+            Written::Pickle => serializer.format(Format::Pickle),
+            Written::Json => serializer.format(Format::Json),
+            Written::Yaml => serializer.format(Format::Yaml),
+        })
+    }
+
+    /// The one by which `lacre get` and the clients answer, so that they find what is migrated.
+    fn policy(&self) -> Policy {
+        let policy = Policy::rfc9111();
+        if self.danger_share_across_credentials { policy.danger_share_across_credentials() } else { policy }
+    }
+}
+
+/// The secret that a reference names.
+fn secret(reference: &str) -> Result<Vec<u8>, Failure> {
+    let missing = |what: String| {
+        Failure::new(Exit::KeyUnavailable, what).with_hint("put the secret of safe_pickle_serializer there")
+    };
+    match reference.split_once(':') {
+        Some(("env", name)) => match std::env::var(name) {
+            Ok(secret) if !secret.is_empty() => Ok(secret.into_bytes()),
+            _ => Err(missing(format!("the environment variable {name} holds no secret"))),
+        },
+        Some(("file", path)) => match std::fs::read(path) {
+            Ok(secret) => Ok(secret.strip_suffix(b"\n").unwrap_or(&secret).to_vec()),
+            Err(error) => Err(missing(format!("cannot read the secret from {path}: {error}"))),
+        },
+        // It is not repeated: it may be the secret itself.
+        _ => Err(Failure::usage("--itsdangerous-key does not say where the secret is")
+            .with_hint("write env:NAME or file:PATH, never the secret itself")),
+    }
+}
+
+/// What became of the entries.
+#[derive(Default)]
+struct Tally {
+    stored: usize,
+    known: usize,
+    ended: usize,
+    declined: usize,
+    refused: Vec<(String, Error)>,
+}
+
+impl Tally {
+    fn count(&mut self, imported: Imported) {
+        match imported {
+            Imported::Stored => self.stored += 1,
+            Imported::Known => self.known += 1,
+            Imported::Ended => self.ended += 1,
+            Imported::Declined(_) => self.declined += 1,
+        }
+    }
+
+    fn all(&self) -> usize {
+        self.stored + self.known + self.ended + self.declined + self.refused.len()
+    }
+
+    fn report(&self, args: &Args, output: Output) -> Result<(), Failure> {
+        if output.is_json() {
+            let refused =
+                self.refused.iter().map(|(key, error)| json!({ "key": key, "reason": error.to_string() }));
+            output.objects("lacre/refused/v1", refused)?;
+            output.objects("lacre/migrate/v1", [self.to_json(args)])?;
+        } else {
+            for (key, error) in &self.refused {
+                output.print(format_args!("{}  {BAD}refused{BAD:#}  {error}", harmless(key)))?;
+            }
+            output.print(self.summary(args))?;
+        }
+        let Some((_, first)) = self.refused.first() else { return Ok(()) };
+        let needs_secret = self.refused.iter().all(|(_, error)| error.kind() == ErrorKind::KeyUnavailable);
+        let exit = if needs_secret { Exit::KeyUnavailable } else { Exit::Integrity };
+        let failure =
+            Failure::new(exit, format!("{} of {} refused", self.refused.len(), entries(self.all())));
+        Err(match first.hint() {
+            _ if needs_secret => {
+                failure.with_hint("--itsdangerous-key env:NAME names the secret that signed them")
+            }
+            Some(hint) => failure.with_hint(hint.to_owned()),
+            None => failure.with_hint("fetch those responses again"),
+        })
+    }
+
+    fn to_json(&self, args: &Args) -> Value {
+        json!({
+            "entries": self.all(),
+            "sealed": self.stored,
+            "known": self.known,
+            "ended": self.ended,
+            "declined": self.declined,
+            "refused": self.refused.len(),
+            "dry_run": args.dry_run,
+        })
+    }
+
+    fn summary(&self, args: &Args) -> String {
+        let sealed = if args.dry_run { "would be sealed" } else { "sealed" };
+        let mut summary = format!("{GOOD}{}{GOOD:#} {sealed}", entries(self.stored));
+        for (count, what) in [
+            (self.known, "there already, as old or newer"),
+            (self.ended, "stale for too long to be of use"),
+            (self.declined, "not stored, by the rules of this cache"),
+        ] {
+            if count > 0 {
+                summary = format!("{summary}; {count} {what}");
+            }
+        }
+        summary
+    }
+}
