@@ -8,7 +8,7 @@ use crate::output::{BAD, GOOD, Output, harmless};
 use crate::pretty::entries;
 use crate::progress::Progress;
 use clap::ValueEnum;
-use lacre::requests_cache::{Format, Imported, Importer, Response, Serializer, Source};
+use lacre::requests_cache::{Format, Imported, Importer, Response, Serializer, Source, Stored};
 use lacre::{Error, ErrorKind, Policy};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -54,16 +54,31 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         Some(Importer::new(open::cache(global, Missing::Make, output)?, args.policy())?)
     };
     let mut tally = Tally::default();
-    let mut progress = Progress::of(source.expected(), output);
-    for stored in source {
-        let response = stored.value.and_then(|value| serializer.decode(&value));
-        match response.and_then(|response| import(importer.as_ref(), &response)) {
-            Ok(imported) => tally.count(imported),
-            // What is wrong with one entry is no reason to stop; what is wrong with the store is.
-            Err(error) if matches!(error.kind(), ErrorKind::Store(_) | ErrorKind::Config) => {
-                return Err(error.into());
+    let mut progress = Progress::of(source.len() as u64 * 2, output);
+    let mut good = Vec::new();
+    for index in 0..source.len() {
+        match read(&source, &serializer, index) {
+            Ok(response) => good.push((response.created, index)),
+            // What is wrong with one entry is no reason to stop.
+            Err(refused) => tally.refused.push(refused),
+        }
+        progress.step();
+    }
+    // The newest of several answers to one request is to be the one that stays. All of them at once may not fit into memory.
+    good.sort_unstable();
+    for (_, index) in good {
+        match read(&source, &serializer, index) {
+            Ok(response) => {
+                match importer.as_ref().map(|importer| lacre::wait(importer.import(&response, now()))) {
+                    None => tally.stored += 1,
+                    Some(Ok(imported)) => tally.count(imported),
+                    Some(Err(error)) if error.kind() == ErrorKind::Broken => {
+                        tally.refused.push((source.read(index).key, error));
+                    }
+                    Some(Err(error)) => return Err(error.into()),
+                }
             }
-            Err(error) => tally.refused.push((stored.key, error)),
+            Err(refused) => tally.refused.push(refused),
         }
         progress.step();
     }
@@ -71,11 +86,10 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     tally.report(args, output)
 }
 
-fn import(importer: Option<&Importer>, response: &Response) -> Result<Imported, Error> {
-    match importer {
-        Some(importer) => lacre::wait(importer.import(response, now())),
-        None => Ok(Imported::Stored),
-    }
+/// The response at `index`; or its key, and why there is none.
+fn read(source: &Source, serializer: &Serializer, index: usize) -> Result<Response, (String, Error)> {
+    let Stored { key, value } = source.read(index);
+    value.and_then(|value| serializer.decode(&value)).map_err(|error| (key, error))
 }
 
 impl Args {

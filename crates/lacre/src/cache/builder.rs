@@ -174,6 +174,12 @@ impl Builder {
         self
     }
 
+    /// Who would be told so far.
+    #[cfg(feature = "requests-cache")]
+    pub(crate) fn told(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.observer)
+    }
+
     /// What happens when a stored response's seal does not hold.
     #[must_use]
     pub fn on_tamper(mut self, on_tamper: OnTamper) -> Self {

@@ -23,13 +23,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// What `bytes` seem to be written in.
+    /// What `bytes` seem to be written in. Whatever it is, reading it is safe.
     fn of(bytes: &[u8]) -> Self {
+        let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         match bytes.first() {
-            // A dict in protocol 2 and later, 1, and 0.
-            Some(0x80 | b'}' | b'(') => Self::Pickle,
             Some(b'{') => Self::Json,
-            _ => Self::Yaml,
+            // PyYAML begins with the first name of a dict, and ours with a mark; no pickle does.
+            Some(byte) if byte.is_ascii() && (line.contains(&b':') || line == b"---") => Self::Yaml,
+            _ => Self::Pickle,
         }
     }
 

@@ -59,8 +59,9 @@ fn one_bad_row_stops_nothing() {
     insert(&connection, "z", &good);
     drop(connection);
     let source = Source::open(&path).unwrap();
-    assert_eq!(source.expected(), 7);
+    assert_eq!(source.len(), 7);
     let read: Vec<(String, bool)> = source
+        .iter()
         .map(|stored| {
             let decoded = stored.value.and_then(|value| Serializer::danger_unsigned().decode(&value));
             (stored.key, decoded.is_ok())
@@ -105,12 +106,12 @@ fn nothing_beside_a_database_is_made_or_changed() {
     };
     let before = listed();
     assert_eq!(before.len(), 3, "the log is still there");
-    assert_eq!(Source::open(&path).unwrap().count(), 1, "what is in the log is read, too");
+    assert_eq!(Source::open(&path).unwrap().len(), 1, "what is in the log is read, too");
     assert_eq!(listed(), before);
     drop(connection);
     let before = listed();
     assert_eq!(before.len(), 1);
-    assert_eq!(Source::open(&path).unwrap().count(), 1);
+    assert_eq!(Source::open(&path).unwrap().len(), 1);
     assert_eq!(listed(), before);
 }
 
@@ -126,7 +127,8 @@ fn no_link_and_no_pipe_in_a_directory_is_followed() {
     fs::create_dir(cache.join("b.pkl")).unwrap();
     fs::write(cache.join("c.pkl"), b"N.").unwrap();
     fs::write(cache.join("redirects.sqlite"), b"no response").unwrap();
-    let read: Vec<_> = Source::open(&cache).unwrap().map(|stored| (stored.key, stored.value.ok())).collect();
+    let read: Vec<_> =
+        Source::open(&cache).unwrap().iter().map(|stored| (stored.key, stored.value.ok())).collect();
     assert_eq!(
         read,
         [("a".to_owned(), None), ("b".to_owned(), None), ("c".to_owned(), Some(b"N.".to_vec()))]

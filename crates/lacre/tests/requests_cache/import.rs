@@ -112,6 +112,20 @@ fn variants_stay_apart() {
 }
 
 #[test]
+fn a_variant_that_is_older_than_the_others_is_of_no_more_use() {
+    let world = World::new();
+    let at = |seconds, language| {
+        let mut request = get("http://example.com/");
+        request.headers.extend(pairs(&[("Accept-Language", language)]));
+        let answer = answer(request, &[("Vary", "Accept-Language")], b"x");
+        Response { created: THEN.plus(Duration::from_secs(seconds)), ..answer }
+    };
+    assert_eq!(world.import(Policy::rfc9111(), &at(60, "de")), Imported::Stored);
+    assert_eq!(world.import(Policy::rfc9111(), &at(0, "fr")), Imported::Known);
+    assert_eq!(world.import(Policy::rfc9111(), &at(120, "it")), Imported::Stored);
+}
+
+#[test]
 fn lifetimes_carry_over() {
     let world = World::new();
     let fresh = Response {
@@ -244,12 +258,13 @@ fn a_request_that_is_none_is_an_error_and_shows_nothing() {
 fn every_response_of_every_sample_becomes_a_hit() {
     let Some(samples) = shared("samples") else { return };
     for file in ["sqlite_pickle.sqlite", "filesystem_json", "filesystem_yaml", "redis_pickle_dump.json"] {
-        let responses: Vec<Response> = Source::open(samples.join(file))
+        let mut responses: Vec<Response> = Source::open(samples.join(file))
             .unwrap()
+            .iter()
             .map(|stored| Serializer::danger_unsigned().decode(&stored.value.unwrap()).unwrap())
             .collect();
-        let now =
-            responses.iter().map(|response| response.created).max().unwrap().plus(Duration::from_secs(1));
+        responses.sort_by_key(|response| response.created);
+        let now = responses.last().unwrap().created.plus(Duration::from_secs(1));
         let world = World::new();
         let importer = Importer::new(world.builder(), Policy::rfc9111()).unwrap();
         for response in &responses {

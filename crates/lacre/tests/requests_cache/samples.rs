@@ -31,12 +31,12 @@ fn every_response_of_every_sample_is_read() {
     for (name, file, kind) in SAMPLES {
         let source = Source::open(samples.join(file)).unwrap();
         assert_eq!(source.kind(), kind);
-        let expected = source.expected();
         let serializer = serializer(name);
         let found: BTreeMap<String, Response> = source
+            .iter()
             .map(|Stored { key, value }| (key, serializer.decode(&value.unwrap()).expect(name)))
             .collect();
-        assert_eq!(found.len() as u64, expected, "{file}");
+        assert_eq!(found.len(), source.len(), "{file}");
         assert!(found.len() >= 26, "{file}");
         let Some(entries) = manifest[name]["responses"].as_object() else { continue };
         assert_eq!(found.keys().collect::<Vec<_>>(), entries.keys().collect::<Vec<_>>(), "{file}");
@@ -88,7 +88,7 @@ fn sha256(bytes: &[u8]) -> String {
 fn a_signed_sample_needs_its_secret() {
     let Some(samples) = shared("samples") else { return };
     for file in ["sqlite_safe_pickle_k.sqlite", "filesystem_safe_pickle_k"] {
-        for Stored { value, .. } in Source::open(samples.join(file)).unwrap() {
+        for Stored { value, .. } in Source::open(samples.join(file)).unwrap().iter() {
             let value = value.unwrap();
             let wrong = Serializer::safe_pickle("K").unwrap().decode(&value).unwrap_err();
             assert_eq!(wrong.kind(), ErrorKind::Tampered);
@@ -97,7 +97,7 @@ fn a_signed_sample_needs_its_secret() {
         }
     }
     for file in ["sqlite_pickle.sqlite", "filesystem_json", "filesystem_yaml"] {
-        for Stored { value, .. } in Source::open(samples.join(file)).unwrap() {
+        for Stored { value, .. } in Source::open(samples.join(file)).unwrap().iter() {
             let error = Serializer::safe_pickle("k").unwrap().decode(&value.unwrap()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Tampered);
         }

@@ -1,10 +1,9 @@
 //! requests-cache's filesystem backend: one file for each response, named by its key.
 
-use super::{Stored, not_a_cache, open, read, unreadable};
+use super::{Stored, absent, not_a_cache, open, read, unreadable};
 use crate::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::vec;
 
 /// What its serializers name their files. Others, such as `redirects.sqlite`, hold no responses.
 const EXTENSIONS: [&str; 5] = ["bson", "dat", "json", "pkl", "yaml"];
@@ -12,7 +11,8 @@ const EXTENSIONS: [&str; 5] = ["bson", "dat", "json", "pkl", "yaml"];
 /// How many files are listed. Beyond this, somebody filled the directory with something else.
 const MOST: usize = 10_000_000;
 
-pub(super) struct Files(vec::IntoIter<PathBuf>);
+#[derive(Debug)]
+pub(super) struct Files(Vec<PathBuf>);
 
 impl Files {
     pub(super) fn of(directory: &Path) -> Result<Self, Error> {
@@ -30,20 +30,16 @@ impl Files {
             return Err(not_a_cache("the directory has no file of a response"));
         }
         files.sort_unstable();
-        Ok(Self(files.into_iter()))
+        Ok(Self(files))
     }
 
-    pub(super) fn expected(&self) -> u64 {
-        self.0.len() as u64
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
-}
 
-impl Iterator for Files {
-    type Item = Stored;
-
-    fn next(&mut self) -> Option<Stored> {
-        let path = self.0.next()?;
+    pub(super) fn read(&self, index: usize) -> Stored {
+        let Some(path) = self.0.get(index) else { return absent() };
         let key = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Some(Stored { key, value: open(&path).and_then(read) })
+        Stored { key, value: open(path).and_then(read) }
     }
 }

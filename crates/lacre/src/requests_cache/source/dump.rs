@@ -1,10 +1,11 @@
 //! What was in Redis, as JSON: `{"NAMESPACE:KEY": {"type": "string", "value": "HEX"}, …}`. Hashes, which only hold redirects, are
 //! passed over.
 
-use super::{Stored, unreadable};
+use super::{Stored, absent, unreadable};
 use crate::{Error, ErrorKind};
 use serde::Deserialize;
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 
@@ -18,38 +19,40 @@ struct Item {
     value: serde_json::Value,
 }
 
-pub(super) struct Items(btree_map::IntoIter<String, Item>);
+pub(super) struct Items(Vec<(String, Item)>);
+
+/// Shows no value, which may hold secrets.
+impl fmt::Debug for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Items({})", self.0.len())
+    }
+}
 
 impl Items {
     pub(super) fn of(file: File) -> Result<Self, Error> {
         let mut text = Vec::new();
         file.take(LONGEST).read_to_end(&mut text).map_err(unreadable)?;
-        let mut items: BTreeMap<String, Item> = serde_json::from_slice(&text).map_err(|error| {
+        let items: BTreeMap<String, Item> = serde_json::from_slice(&text).map_err(|error| {
             // The cause would show what stands there.
             let place = format!("line {}, column {}", error.line(), error.column());
             Error::new(ErrorKind::Broken, format!("the dump of Redis cannot be read, at {place}")).with_hint(
                 "write an object of objects with `type` and `value`, the value in hexadecimal digits",
             )
         })?;
-        items.retain(|_, item| item.kind == "string");
-        Ok(Self(items.into_iter()))
+        Ok(Self(items.into_iter().filter(|(_, item)| item.kind == "string").collect()))
     }
 
-    pub(super) fn expected(&self) -> u64 {
-        self.0.len() as u64
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
-}
 
-impl Iterator for Items {
-    type Item = Stored;
-
-    fn next(&mut self) -> Option<Stored> {
-        let (name, item) = self.0.next()?;
+    pub(super) fn read(&self, index: usize) -> Stored {
+        let Some((name, item)) = self.0.get(index) else { return absent() };
         let key = name.rsplit_once(':').map_or(name.as_str(), |(_, key)| key).to_owned();
         let value = item.value.as_str().and_then(bytes).ok_or_else(|| {
             Error::new(ErrorKind::Broken, "the value in the dump is not in hexadecimal digits")
         });
-        Some(Stored { key, value })
+        Stored { key, value }
     }
 }
 

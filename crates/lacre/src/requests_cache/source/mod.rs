@@ -7,16 +7,19 @@ mod sqlite;
 use super::value::MAX_BYTES;
 use crate::files::{self, Refusal};
 use crate::{Error, ErrorKind};
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// A whole cache, as an iterator over what it stores.
-pub struct Source {
-    kind: SourceKind,
-    expected: u64,
-    entries: Box<dyn Iterator<Item = Stored> + Send>,
+/// A whole cache.
+#[derive(Debug)]
+pub struct Source(Place);
+
+#[derive(Debug)]
+enum Place {
+    Sqlite(sqlite::Rows),
+    Directory(directory::Files),
+    RedisDump(dump::Items),
 }
 
 /// In which way a cache is stored.
@@ -53,23 +56,14 @@ impl Source {
     fn recognize(path: &Path) -> Result<Self, Error> {
         let path = &fs::canonicalize(path).map_err(unreadable)?;
         if path.is_dir() {
-            let files = directory::Files::of(path)?;
-            return Ok(Self {
-                kind: SourceKind::Directory,
-                expected: files.expected(),
-                entries: Box::new(files),
-            });
+            return directory::Files::of(path).map(Place::Directory).map(Self);
         }
         let mut start = [0; 16];
         let mut file = open(path)?;
         match file.read_exact(&mut start) {
-            Ok(()) if start == *b"SQLite format 3\0" => {
-                let rows = sqlite::Rows::of(path)?;
-                Ok(Self { kind: SourceKind::Sqlite, expected: rows.expected(), entries: Box::new(rows) })
-            }
+            Ok(()) if start == *b"SQLite format 3\0" => sqlite::Rows::of(path).map(Place::Sqlite).map(Self),
             _ if start.trim_ascii_start().starts_with(b"{") => {
-                let items = dump::Items::of(open(path)?)?;
-                Ok(Self { kind: SourceKind::RedisDump, expected: items.expected(), entries: Box::new(items) })
+                dump::Items::of(open(path)?).map(Place::RedisDump).map(Self)
             }
             _ => Err(not_a_cache("it is no SQLite database, no directory and no dump of Redis")),
         }
@@ -78,31 +72,49 @@ impl Source {
     /// In which way it is stored.
     #[must_use]
     pub fn kind(&self) -> SourceKind {
-        self.kind
+        match &self.0 {
+            Place::Sqlite(_) => SourceKind::Sqlite,
+            Place::Directory(_) => SourceKind::Directory,
+            Place::RedisDump(_) => SourceKind::RedisDump,
+        }
     }
 
-    /// How many responses there seem to be.
+    /// How many entries there are, whether or not they can be read.
     #[must_use]
-    pub fn expected(&self) -> u64 {
-        self.expected
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Place::Sqlite(rows) => rows.len(),
+            Place::Directory(files) => files.len(),
+            Place::RedisDump(items) => items.len(),
+        }
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry at `index`, which is less than [`len`](Self::len).
+    #[must_use]
+    pub fn read(&self, index: usize) -> Stored {
+        match &self.0 {
+            Place::Sqlite(rows) => rows.read(index),
+            Place::Directory(files) => files.read(index),
+            Place::RedisDump(items) => items.read(index),
+        }
+    }
+
+    /// Every entry.
+    pub fn iter(&self) -> impl Iterator<Item = Stored> {
+        (0..self.len()).map(|index| self.read(index))
     }
 }
 
-impl Iterator for Source {
-    type Item = Stored;
-
-    fn next(&mut self) -> Option<Stored> {
-        self.entries.next()
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
-            .field("kind", &self.kind)
-            .field("expected", &self.expected)
-            .finish_non_exhaustive()
-    }
+/// An entry that is not there.
+fn absent() -> Stored {
+    let error = Error::new(ErrorKind::Broken, "there is no such entry");
+    Stored { key: "?".to_owned(), value: Err(error) }
 }
 
 fn not_a_cache(why: &str) -> Error {

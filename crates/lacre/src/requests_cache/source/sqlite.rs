@@ -1,21 +1,21 @@
 //! requests-cache's SQLite backend: a table `responses` of keys and values. Nothing is left beside the file, not even a lock.
 
-use super::{Stored, not_a_cache, too_long, unreadable};
+use super::{Stored, absent, not_a_cache, too_long, unreadable};
 use crate::requests_cache::value::MAX_BYTES;
 use crate::store::sqlite::open::{COMPANIONS, beside, immutable_uri, make_inert};
 use crate::{Error, ErrorKind};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
+#[derive(Debug)]
 pub(super) struct Rows {
     connection: Connection,
-    expected: u64,
-    /// The row that was read last; `None`: there is nothing left that could be read.
-    last: Option<i64>,
+    /// The rows, by their `rowid`. One that has none ends what could be listed of a damaged file.
+    rows: Vec<Option<i64>>,
     /// Where the file was copied to, for as long as it is read there.
     _copy: Option<TempDir>,
 }
@@ -43,25 +43,28 @@ impl Rows {
         if connection.query_row(is_there, [], |row| row.get::<_, i64>(0)).map_err(damaged)? != 1 {
             return Err(not_a_cache("the database has no table `responses`"));
         }
-        let count: i64 =
-            connection.query_row("SELECT count(*) FROM responses", [], |row| row.get(0)).map_err(damaged)?;
-        let expected = u64::try_from(count).unwrap_or(0);
-        Ok(Self { connection, expected, last: Some(i64::MIN), _copy: copy })
+        let rows = listed(&connection).map_err(damaged)?;
+        Ok(Self { connection, rows, _copy: copy })
     }
 
-    pub(super) fn expected(&self) -> u64 {
-        self.expected
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
     }
 
-    /// The next row and its key, which need not be text, nor short.
-    fn following(&self, last: i64) -> rusqlite::Result<Option<(i64, String)>> {
-        const NEXT: &str = "SELECT rowid, CAST(substr(key, 1, 64) AS TEXT) FROM responses WHERE rowid > ?1 ORDER BY rowid LIMIT 1";
-        let mut statement = self.connection.prepare_cached(NEXT)?;
-        let row = statement.query_row([last], |row| {
-            let key = row.get_ref(1)?.as_str().unwrap_or("?").to_owned();
-            Ok((row.get(0)?, key))
-        });
-        row.optional()
+    pub(super) fn read(&self, index: usize) -> Stored {
+        match self.rows.get(index) {
+            None | Some(None) => absent(),
+            Some(Some(row)) => {
+                let key = self.key(*row).unwrap_or_else(|_| "?".to_owned());
+                Stored { key, value: self.value(*row) }
+            }
+        }
+    }
+
+    /// The key, which need not be text, nor short.
+    fn key(&self, row: i64) -> rusqlite::Result<String> {
+        const KEY: &str = "SELECT CAST(substr(key, 1, 64) AS TEXT) FROM responses WHERE rowid = ?1";
+        self.connection.prepare_cached(KEY)?.query_row([row], |row| row.get(0))
     }
 
     fn value(&self, row: i64) -> Result<Vec<u8>, Error> {
@@ -84,22 +87,17 @@ impl Rows {
     }
 }
 
-impl Iterator for Rows {
-    type Item = Stored;
-
-    fn next(&mut self) -> Option<Stored> {
-        match self.following(self.last?) {
-            Ok(None) => None,
-            Ok(Some((row, key))) => {
-                self.last = Some(row);
-                Some(Stored { key, value: self.value(row) })
-            }
-            Err(error) => {
-                self.last = None;
-                Some(Stored { key: "?".to_owned(), value: Err(damaged(error)) })
-            }
+fn listed(connection: &Connection) -> rusqlite::Result<Vec<Option<i64>>> {
+    let mut statement = connection.prepare("SELECT rowid FROM responses ORDER BY rowid")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    let mut listed: Vec<Option<i64>> = Vec::new();
+    for row in rows {
+        listed.push(row.ok());
+        if let Some(None) = listed.last() {
+            break;
         }
     }
+    Ok(listed)
 }
 
 /// The database with its log, for ourselves: to read both where they lie would change them.
