@@ -4,7 +4,7 @@ use crate::world::{Origin, World, nowhere};
 use lacre::Timestamp;
 use lacre::requests_cache::{Format, Request, Response, Serializer};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 const SECRET: &str = "a secret of at least 32 random bytes";
@@ -50,7 +50,7 @@ fn cache(world: &World, files: &[(&str, Vec<u8>)]) -> PathBuf {
     directory
 }
 
-fn migrate<'a>(directory: &'a PathBuf, args: &[&'a str]) -> Vec<&'a str> {
+fn migrate<'a>(directory: &'a Path, args: &[&'a str]) -> Vec<&'a str> {
     [&["migrate", directory.to_str().unwrap()], args].concat()
 }
 
