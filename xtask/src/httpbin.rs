@@ -4,11 +4,10 @@
 //! Tests find it in `LACRE_HTTPBIN`. It listens on loopback only and never outlives this process: it watches
 //! the pipe that is its standard input (`xtask/gunicorn.conf.py`).
 
-use crate::{Failure, steps};
-use std::fs;
+use crate::{Failure, python};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -40,7 +39,7 @@ pub(crate) fn serve(root: &Path) -> Result<(), Failure> {
 /// # Errors
 /// Python or PyPI is missing, or the server did not answer; the message names the remedy.
 pub(crate) fn start(root: &Path) -> Result<Httpbin, Failure> {
-    let environment = environment(root)?;
+    let environment = python::environment(root, "httpbin")?;
     let mut server = Command::new(environment.join("bin/gunicorn"))
         .arg("--config")
         .arg(root.join("xtask/gunicorn.conf.py"))
@@ -88,23 +87,4 @@ impl Drop for Httpbin {
         // Its own process only, by its handle; a gunicorn worker ends when its master is gone.
         let _ = self.server.kill().and_then(|()| self.server.wait());
     }
-}
-
-/// The virtual environment, made anew whenever the pinned versions change.
-fn environment(root: &Path) -> Result<PathBuf, Failure> {
-    let pinned = root.join("xtask/httpbin-requirements.txt");
-    let wanted = fs::read(&pinned)?;
-    let environment = root.join("target/httpbin");
-    let installed = environment.join("installed.txt");
-    if fs::read(&installed).is_ok_and(|found| found == wanted) {
-        return Ok(environment);
-    }
-    println!("installing httpbin into {}", environment.display());
-    steps::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))
-        .map_err(|failure| format!("{failure}; install python3 with its venv module"))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    steps::run(Command::new(environment.join("bin/python")).args(pip).arg(&pinned))
-        .map_err(|failure| format!("{failure}; pip must reach PyPI once"))?;
-    fs::write(installed, wanted)?;
-    Ok(environment)
 }

@@ -2,11 +2,13 @@
 //!
 //! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
 //! · `rfc9111` the document of rules and scores
-//! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against. Nothing here is part of what is published.
+//! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against
+//! · `python` the environments of what is written in Python. Nothing here is part of what is published.
 
 mod httpbin;
 mod layers;
 mod paths;
+mod python;
 mod rfc9111;
 mod shown;
 mod steps;

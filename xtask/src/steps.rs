@@ -2,7 +2,7 @@
 //!
 //! The children share this process's terminal and group, so Ctrl-C ends them all.
 
-use crate::{Failure, httpbin, layers, rfc9111, threat_model};
+use crate::{Failure, httpbin, layers, python, rfc9111, threat_model};
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -66,6 +66,13 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
             None
         }
     };
+    let requests_cache = match python::environment(root, "requests-cache") {
+        Ok(environment) => Some(environment),
+        Err(failure) => {
+            missing.report(&format!("tests against requests-cache, which is not installed: {failure}"))?;
+            None
+        }
+    };
     let mut tests = if installed("nextest") {
         cargo(root, "nextest run --workspace")
     } else {
@@ -75,6 +82,9 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
     };
     if let Some(origin) = &origin {
         tests.env("LACRE_HTTPBIN", origin.url());
+    }
+    if let Some(environment) = &requests_cache {
+        tests.env("LACRE_REQUESTS_CACHE", environment.join("bin/python"));
     }
     run(&mut tests)
 }

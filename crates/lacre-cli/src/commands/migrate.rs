@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         Some(Importer::new(open::cache(global, Missing::Make, output)?, args.policy())?)
     };
     let mut tally = Tally::default();
-    let mut progress = Progress::of(source.len() as u64 * 2, output);
+    let progress = Progress::through(source.len() as u64 * 2, output);
     let mut good = Vec::new();
     for index in 0..source.len() {
         match read(&source, &serializer, index) {

@@ -166,7 +166,7 @@ fn signed_responses_without_their_secret_ask_for_it() {
 }
 
 #[test]
-fn a_planted_pickle_never_runs_and_the_rest_is_migrated() {
+fn p15_a_planted_pickle_never_runs_and_the_rest_is_migrated() {
     let world = World::new();
     let marker = world.path("marker");
     // os.system("touch MARKER"), as STACK_GLOBAL and as the GLOBAL of old.

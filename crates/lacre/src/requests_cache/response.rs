@@ -208,8 +208,12 @@ fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> 
     headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
 }
 
+/// How long a body is by its headers, where that is about the body as it is stored.
 fn declared_length(headers: &[(String, String)]) -> Option<usize> {
-    header(headers, "content-length")?.parse().ok()
+    match header(headers, "content-encoding") {
+        None => header(headers, "content-length")?.parse().ok(),
+        Some(_) => None,
+    }
 }
 
 /// What requests-cache takes for JSON.
@@ -311,9 +315,12 @@ impl Fields {
             Value::Int(seconds) => seconds as f64,
             _ => return Err(Malformed::field(name, "a number of seconds")),
         };
-        // A clock that went backwards.
-        Duration::try_from_secs_f64(seconds.max(0.0))
-            .map_err(|_| Malformed::field(name, "a number of seconds"))
+        // Python counts microseconds, and a clock may have gone backwards.
+        let micros = (seconds * 1e6).round().max(0.0);
+        if micros > MOST_MICROS {
+            return Err(Malformed::field(name, "a number of seconds"));
+        }
+        Ok(Duration::from_micros(micros as u64))
     }
 
     /// ISO 8601. Without an offset it is UTC: before 1.2 none was written.
@@ -323,10 +330,16 @@ impl Fields {
             let naive: DateTime = text.parse().ok()?;
             TimeZone::UTC.to_timestamp(naive).ok()
         });
+        // The years that Python has.
+        let years = 1..=9999;
+        let moment = moment.filter(|moment| years.contains(&TimeZone::UTC.to_datetime(*moment).year()));
         let moment = moment.ok_or_else(|| Malformed::field(name, "a time"))?;
         Ok(Some(Timestamp::from_millis(moment.as_millisecond())))
     }
 }
+
+/// Centuries: up to here, a float tells one microsecond from the next.
+const MOST_MICROS: f64 = (1_u64 << 53) as f64;
 
 /// Text; bytes, which header values may be, are Latin-1.
 fn text(value: Value) -> Option<String> {

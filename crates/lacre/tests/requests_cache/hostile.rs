@@ -30,7 +30,7 @@ fn insert(connection: &Connection, key: impl rusqlite::ToSql, value: impl rusqli
 }
 
 #[test]
-fn a_planted_pickle_is_refused_by_name_and_never_runs() {
+fn p15_a_planted_pickle_is_refused_by_name_and_never_runs() {
     let home = tempfile::tempdir().unwrap();
     let marker = home.path().join("marker");
     let error = Serializer::danger_unsigned().decode(&planted(&marker)).unwrap_err();
