@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use crate::commands::{anchor, completions, get, key, ls, migrate, reseal, rm, show, verify};
+use crate::commands::{anchor, audit, completions, get, key, ls, migrate, reseal, rm, show, verify};
 use crate::output::{Color, Format};
 use crate::request;
 use crate::serve;
@@ -33,7 +33,7 @@ pub(crate) struct Global {
     /// This application's part of the store
     #[arg(long, global = true, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub(crate) namespace: String,
-    /// How entries are sealed; those sealed in the other way are refused
+    /// How entries are sealed; what is only signed is refused where entries are to be encrypted
     #[arg(long, global = true, env = "LACRE_SUITE", default_value = "encrypted", hide_env = true)]
     pub(crate) suite: Sealing,
     /// Speak JSON: lists as one object a line, errors too
@@ -55,7 +55,7 @@ impl Global {
 pub(crate) enum Sealing {
     /// Nobody without the key can read or change them (AES-256-GCM)
     Encrypted,
-    /// Everybody can read them, nobody without the key can change them (BLAKE3)
+    /// Everybody can read them, nobody without the key can change them (BLAKE3); those that came of a secret or hold one are encrypted
     Signed,
 }
 
@@ -85,6 +85,12 @@ pub(crate) enum Command {
     /// Write down what is stored, for `verify --anchor`
     #[command(subcommand)]
     Anchor(anchor::Command),
+    /// Look for what looks like a secret; exit 1 if there is any
+    ///
+    /// URLs, headers and the first MiB of text bodies are searched for tokens and keys of well-known shapes, for values under the names of
+    /// secrets, and for what is random under a name that says that it matters. The secrets are not shown: each has a fingerprint, which is
+    /// the same wherever it turns up in this store.
+    Audit(audit::Args),
     /// Make, look at and rotate keys
     #[command(subcommand)]
     Key(key::Command),

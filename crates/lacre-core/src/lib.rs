@@ -32,6 +32,7 @@
 //! `date`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
 //! `key`; what is never stored, or never readable, in `redact` and `secrecy`.
 
+mod audit;
 mod date;
 mod directives;
 mod error;
@@ -52,6 +53,7 @@ mod ttl;
 mod validate;
 mod vary;
 
+pub use audit::{AUDITED_BODY, Audit, Fingerprint, Looked, Spot, Suspicion, Telltale};
 pub use date::parse_http_date;
 pub use directives::{MaxStale, RequestDirectives, ResponseDirectives};
 pub use error::Error;

@@ -142,7 +142,7 @@ impl Redactor {
         self.in_body(content_type, body).into_iter().map(|secret| &body[secret])
     }
 
-    fn in_body(&self, content_type: Option<&HeaderValue>, body: &[u8]) -> Vec<Range<usize>> {
+    pub(crate) fn in_body(&self, content_type: Option<&HeaderValue>, body: &[u8]) -> Vec<Range<usize>> {
         let is_secret = |name: &[u8]| self.is_secret(name);
         match BodyKind::of(content_type) {
             BodyKind::Form => self.in_parameters(body, b"&"),
@@ -152,7 +152,7 @@ impl Redactor {
         }
     }
 
-    fn in_header(&self, name: &HeaderName, value: &HeaderValue) -> Vec<Range<usize>> {
+    pub(crate) fn in_header(&self, name: &HeaderName, value: &HeaderValue) -> Vec<Range<usize>> {
         let bytes = value.as_bytes();
         let mut secrets = match *name {
             header::COOKIE => self.in_cookies(name, bytes, usize::MAX),
@@ -167,7 +167,7 @@ impl Redactor {
     }
 
     /// A URL, or any text that may hold one.
-    fn in_url(&self, url: &[u8]) -> Vec<Range<usize>> {
+    pub(crate) fn in_url(&self, url: &[u8]) -> Vec<Range<usize>> {
         let base = position(url, 0, b"?#");
         let mut secrets: Vec<_> = userinfo(&url[..base]).into_iter().collect();
         secrets.extend(self.in_path(&url[..base]));

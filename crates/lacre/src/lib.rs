@@ -41,8 +41,8 @@ pub mod stage;
 pub mod store;
 
 pub use cache::{
-    Anchored, Answer, Body, Builder, Cache, CacheInfo, Change, Finding, Listed, OnStoreFailure, OnTamper,
-    Pass, Quarantined, Recorded, Recording, Reply, Resealed, Resealing, Settlement, Stored, Ticket,
+    Anchored, Answer, Audited, Body, Builder, Cache, CacheInfo, Change, Finding, Listed, OnStoreFailure,
+    OnTamper, Pass, Quarantined, Recorded, Recording, Reply, Resealed, Resealing, Settlement, Stored, Ticket,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use drive::{Background, Content, Driver, Failure, Network, Pace, Runtime};
@@ -51,9 +51,10 @@ pub use events::{Event, Observer, Tracing};
 pub use wait::wait;
 
 pub use lacre_core::{
-    CacheStatus, Collapsed, Detail, Entry, Expire, Forward, Freshness, Key, MatchHeaders, Mode, Origin,
-    Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope, Signpost, Slot, Source,
-    Staleness, StoredBody, Timestamp, Ttl, UrlPattern, Varies, end_hop, varies,
+    Audit, CacheStatus, Collapsed, Detail, Entry, Expire, Fingerprint, Forward, Freshness, Key, Looked,
+    MatchHeaders, Mode, Origin, Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope,
+    Shape, Signpost, Slot, Source, Spot, Staleness, StoredBody, Suspicion, Telltale, Timestamp, Ttl,
+    UrlPattern, Varies, end_hop, varies,
 };
 pub use lacre_seal::{Authentic, BodyId, Fault, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};
 

@@ -1,6 +1,7 @@
 //! One module for each command: its arguments, and what it does.
 
 pub(crate) mod anchor;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod get;
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args, global, output),
         Command::Reseal(args) => reseal::run(args, global, output),
         Command::Anchor(command) => anchor::run(command, global, output),
+        Command::Audit(args) => audit::run(args, global, output),
         Command::Key(command) => key::run(command, global, output),
         Command::Explain(args) => explain::run(args, global, output),
         Command::Migrate(args) => migrate::run(args, global, output),

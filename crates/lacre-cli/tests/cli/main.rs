@@ -1,6 +1,7 @@
 //! The built program against a small origin on loopback: what it prints, where, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod audit;
 mod bad_input;
 mod get;
 mod keys;

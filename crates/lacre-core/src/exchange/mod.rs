@@ -12,6 +12,7 @@ mod storing;
 pub use lookup::Lookup;
 pub use pending::Pending;
 
+use crate::audit::{self, Audit};
 use crate::directives::{MaxStale, RequestDirectives};
 use crate::hit::Hit;
 use crate::key::{self, Digest, Facet, Key};
@@ -203,6 +204,12 @@ impl Engine {
     /// How fresh a stored response is.
     pub fn freshness<B>(&self, entry: &Entry<B>, now: Timestamp) -> Freshness {
         Standing::of(&self.policy, entry, now).freshness
+    }
+
+    /// What looks like a secret in an entry with this body, or with the first [`AUDITED_BODY`](crate::AUDITED_BODY) bytes of it. The work is
+    /// linear in their length.
+    pub fn audit<B>(&self, entry: &Entry<B>, body: &[u8]) -> Audit {
+        audit::audit(&self.policy.redactor, &*self.digest, entry, body)
     }
 
     /// Begins an exchange. [`RequestOptions`] among the request's extensions count.

@@ -4,6 +4,7 @@
 //! It never touches a socket: whoever sends requests drives it.
 
 mod anchor;
+mod audit;
 mod body;
 mod builder;
 mod check;
@@ -21,6 +22,7 @@ mod vault;
 mod vectors;
 
 pub use anchor::{Anchored, Change, Finding};
+pub use audit::Audited;
 pub use body::Body;
 pub use builder::{Builder, OnStoreFailure, OnTamper};
 pub(crate) use lease::{Held, Lease};

@@ -6,6 +6,7 @@ mod files;
 mod http;
 mod integrity;
 mod keys;
+mod medium;
 mod mutations;
 mod resources;
 mod serializers;

@@ -1,10 +1,11 @@
 //! A cache over each store there is, an origin that answers as it is told, and the hand of whoever can write the store.
 
+pub(crate) use crate::medium::{KINDS, Kind};
+
+use crate::medium::{FILE, Medium};
 use bytes::Bytes;
 use http::{Request, Response};
-#[cfg(unix)]
-use lacre::store::Fs;
-use lacre::store::{Memory, OwnedRecord, Sqlite, Store, StoreExt};
+use lacre::store::{OwnedRecord, StoreExt};
 use lacre::{
     Answer, Builder, Cache, Error, Event, Key, Keyring, ManualClock, Observer, Outcome, Reply, RequestBody,
     Settlement, Suite, Timestamp, wait,
@@ -12,7 +13,6 @@ use lacre::{
 use lacre_seal::{Context, Lifetime, Moment, Opened, Purpose, Sealer};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use tempfile::TempDir;
 
 pub(crate) const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 pub(crate) const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
@@ -29,45 +29,9 @@ pub(crate) fn sealer(suite: Suite) -> Sealer {
     Sealer::new(Arc::new(keyring()), suite)
 }
 
-/// The stores there are. A new one gets a line here, and every property.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    Memory,
-    Sqlite,
-    #[cfg(unix)]
-    Fs,
-}
-
-pub(crate) const KINDS: &[Kind] = &[
-    Kind::Memory,
-    Kind::Sqlite,
-    #[cfg(unix)]
-    Kind::Fs,
-];
-
-/// Where a world's entries lie.
-pub(crate) struct Medium {
-    pub(crate) kind: Kind,
-    pub(crate) directory: TempDir,
-    pub(crate) store: Arc<dyn Store>,
-}
-
 impl Medium {
-    pub(crate) fn new(kind: Kind) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = match kind {
-            Kind::Memory => Arc::new(Memory::new().unwrap()),
-            Kind::Sqlite => Arc::new(Sqlite::open(directory.path().join(Self::FILE)).unwrap()),
-            #[cfg(unix)]
-            Kind::Fs => Arc::new(Fs::open(directory.path().join("store")).unwrap()),
-        };
-        Self { kind, directory, store }
-    }
-
-    const FILE: &str = "cache.sqlite";
-
     pub(crate) fn file(&self) -> PathBuf {
-        self.directory.path().join(Self::FILE)
+        self.directory.path().join(FILE)
     }
 }
 

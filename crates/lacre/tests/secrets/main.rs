@@ -6,33 +6,35 @@
 mod channel;
 mod forms;
 mod log;
+// The same list of stores.
+#[path = "../properties/medium.rs"]
+mod medium;
 mod world;
 
 use channel::{Channel, Side};
 use lacre::{Suite, codec};
-use world::{World, stores};
+use medium::{KINDS, Medium};
+use world::World;
 
 /// One world for each kind of store, suite and format, with everything that came in through all channels.
 fn worlds(suites: &[Suite]) -> Vec<(String, World)> {
     let mut worlds = Vec::new();
     for &suite in suites {
-        for store in stores() {
-            let name = format!("{} {suite}", store.name);
-            worlds.push((format!("{name} cbor"), World::new(store, suite, codec::Cbor)));
-        }
-        for store in stores() {
-            let name = format!("{} {suite}", store.name);
-            worlds.push((format!("{name} json"), World::new(store, suite, codec::Json)));
+        for &kind in KINDS {
+            let medium = || Medium::new(kind);
+            worlds.push((suite, World::new(medium(), suite, codec::Cbor)));
+            worlds.push((suite, World::new(medium(), suite, codec::Json)));
         }
     }
-    for (name, world) in &mut worlds {
+    let filled = |(suite, mut world): (Suite, World)| {
+        let name = format!("{:?} {suite}", world.medium.kind);
         for channel in Channel::all() {
-            world
-                .exchange(&channel, &channel.secret())
-                .unwrap_or_else(|why| panic!("{name}: {}: {why}", channel.id));
+            let exchanged = world.exchange(&channel, &channel.secret());
+            exchanged.unwrap_or_else(|why| panic!("{name}: {}: {why}", channel.id));
         }
-    }
-    worlds
+        (name, world)
+    };
+    worlds.into_iter().map(filled).collect()
 }
 
 fn encrypted() -> [Suite; 2] {
@@ -115,8 +117,8 @@ fn what_is_kept_of_a_request_is_redacted_under_the_seal_too() {
 
 #[test]
 fn an_entry_that_was_encrypted_stays_so_when_it_is_refreshed() {
-    for store in stores() {
-        let mut world = World::new(store, Suite::Blake3, codec::Cbor);
+    for &kind in KINDS {
+        let mut world = World::new(Medium::new(kind), Suite::Blake3, codec::Cbor);
         for channel in Channel::all().into_iter().filter(|channel| channel.side != Side::ResponseBody) {
             world.exchange(&channel, &channel.secret()).unwrap();
             world.refresh(&channel, &channel.secret()).unwrap_or_else(|why| panic!("{}: {why}", channel.id));
@@ -128,8 +130,8 @@ fn an_entry_that_was_encrypted_stays_so_when_it_is_refreshed() {
 #[test]
 fn a_hit_is_what_the_origin_sent_and_for_the_same_principal_only() {
     for suite in [Suite::Aes256Gcm, Suite::Blake3] {
-        for store in stores() {
-            let mut world = World::new(store, suite, codec::Cbor);
+        for &kind in KINDS {
+            let mut world = World::new(Medium::new(kind), suite, codec::Cbor);
             for channel in Channel::all() {
                 let (alice, bob) = (channel.secret(), channel.another_secret());
                 world.exchange(&channel, &alice).unwrap_or_else(|why| panic!("{}: {why}", channel.id));
@@ -144,8 +146,8 @@ fn a_hit_is_what_the_origin_sent_and_for_the_same_principal_only() {
 #[test]
 fn p38_no_debug_event_log_line_or_error_shows_a_secret() {
     for suite in [Suite::Aes256Gcm, Suite::Blake3] {
-        for store in stores() {
-            let mut world = World::new(store, suite, codec::Json);
+        for &kind in KINDS {
+            let mut world = World::new(Medium::new(kind), suite, codec::Json);
             let said = log::of(|| {
                 for channel in Channel::all() {
                     world.exchange(&channel, &channel.secret()).unwrap();
@@ -162,7 +164,7 @@ fn p38_no_debug_event_log_line_or_error_shows_a_secret() {
                 "too little was said"
             );
             let shown = found(said.as_bytes(), Channel::all().into_iter());
-            assert_eq!(shown, [""; 0], "{suite}");
+            assert_eq!(shown, [""; 0], "{kind:?} {suite}");
             assert!(!said.contains("echo of"), "a body was shown");
         }
     }

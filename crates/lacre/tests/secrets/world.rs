@@ -1,10 +1,11 @@
 //! A cache over one store, whose raw bytes can be read, and a driver that notes whatever can be shown on the way.
 
 use crate::channel::Channel;
+use crate::medium::Medium;
 use bytes::Bytes;
 use http::{Request, Response};
 use lacre::codec::Format;
-use lacre::store::{Memory, OwnedRecord, Sqlite, Store, StoreExt};
+use lacre::store::{OwnedRecord, StoreExt};
 use lacre::{
     Answer, Cache, Event, Key, Keyring, ManualClock, Observer, Outcome, Policy, Reply, RequestBody,
     Settlement, Slot, Suite, Ticket, Timestamp, Tracing, wait,
@@ -14,33 +15,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tempfile::TempDir;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// A store under test.
-pub(crate) struct Kind {
-    pub(crate) name: &'static str,
-    store: Arc<dyn Store>,
-    /// Where its files are, if it has any.
-    directory: TempDir,
-}
-
-/// One store of every kind, empty. A new kind joins here.
-pub(crate) fn stores() -> Vec<Kind> {
-    let kind = |name, open: &dyn Fn(&Path) -> Arc<dyn Store>| {
-        let directory = tempfile::tempdir().unwrap();
-        Kind { name, store: open(directory.path()), directory }
-    };
-    vec![
-        kind("memory", &|_| Arc::new(Memory::new().unwrap())),
-        kind("sqlite", &|directory| Arc::new(Sqlite::open(directory.join("cache.sqlite")).unwrap())),
-    ]
-}
-
 pub(crate) struct World {
     cache: Cache,
-    kind: Kind,
+    pub(crate) medium: Medium,
     clock: Arc<ManualClock>,
     said: Arc<Notes>,
 }
@@ -72,11 +52,11 @@ impl Observer for Notes {
 }
 
 impl World {
-    pub(crate) fn new(kind: Kind, suite: Suite, format: impl Format) -> Self {
+    pub(crate) fn new(medium: Medium, suite: Suite, format: impl Format) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_700_000_000)));
         let said = Arc::new(Notes::default());
         let cache = Cache::builder()
-            .store(Arc::clone(&kind.store))
+            .store(Arc::clone(&medium.store))
             .keyring(Keyring::parse(KEY).unwrap())
             .suite(suite)
             .format(format)
@@ -92,7 +72,7 @@ impl World {
             .observer(said.clone())
             .build()
             .unwrap();
-        Self { cache, kind, clock, said }
+        Self { cache, medium, clock, said }
     }
 
     /// A miss, and then a hit, which must be what the origin sent.
@@ -158,7 +138,7 @@ impl World {
             let middle = sealed.len() / 2;
             sealed[middle] ^= 1;
             record.sealed = sealed.into();
-            wait(self.kind.store.put(&key, record.lend())).unwrap();
+            wait(self.medium.store.put(&key, record.lend())).unwrap();
         }
     }
 
@@ -188,7 +168,7 @@ impl World {
 
     fn records(&self) -> Vec<(Key, OwnedRecord)> {
         let mut records = Vec::new();
-        wait(self.kind.store.each(&mut |row| records.push((row.key, row.record.unwrap().to_owned()))))
+        wait(self.medium.store.each(&mut |row| records.push((row.key, row.record.unwrap().to_owned()))))
             .unwrap();
         records
     }
@@ -200,14 +180,15 @@ impl World {
             bytes.extend_from_slice(key.as_bytes());
             bytes.extend_from_slice(&record.sealed);
             for index in 0..record.chunks {
-                let chunk =
-                    record.body.map(|body| wait(self.kind.store.fetch_chunk(body, index)).unwrap().unwrap());
+                let chunk = record
+                    .body
+                    .map(|body| wait(self.medium.store.fetch_chunk(body, index)).unwrap().unwrap());
                 bytes.extend(chunk.unwrap_or_else(Bytes::new));
             }
         }
-        files(self.kind.directory.path(), &mut bytes);
-        wait(self.kind.store.close()).unwrap();
-        files(self.kind.directory.path(), &mut bytes);
+        files(self.medium.directory.path(), &mut bytes);
+        wait(self.medium.store.close()).unwrap();
+        files(self.medium.directory.path(), &mut bytes);
         bytes
     }
 }

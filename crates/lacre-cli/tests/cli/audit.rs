@@ -1,0 +1,107 @@
+//! `lacre audit`: secrets in what is stored are found, told apart, and not shown.
+
+use crate::world::{Origin, World, response};
+
+/// A token of well-known shape, put together here so that no scanner of repositories takes it for real.
+fn token() -> String {
+    format!("ghp_{}", "a1B2c3D4e5F6".repeat(3))
+}
+
+/// A signed store with a page that holds a token, one with a password, one that sets a cookie, and a harmless one.
+fn filled() -> (World, Origin) {
+    let world = World::new();
+    let origin = Origin::start(|request| {
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        let (headers, body) = match path {
+            "/token" => ("content-type: text/html\r\n", format!("<b>{}</b>", token())),
+            "/json" => (
+                "content-type: application/json\r\n",
+                format!(r#"{{"a":[{{"password":"correct-horse"}}],"b":"{}"}}"#, token()),
+            ),
+            "/cookie" => ("set-cookie: id=hunter2; Path=/\r\n", "hello".to_owned()),
+            _ => ("content-type: text/plain\r\n", "the token ring".to_owned()),
+        };
+        response("200 OK", &format!("cache-control: max-age=3600\r\n{headers}"), body.as_bytes())
+    });
+    for path in ["/token", "/json", "/cookie", "/harmless?token=hunter3"] {
+        world.ok(&["get", "--suite", "signed", &origin.url(path), "X-Api-Key:hunter4"]);
+    }
+    world.ok(&["get", "--suite", "signed", &origin.url("/token")]);
+    (world, origin)
+}
+
+#[test]
+fn secrets_are_found_and_never_shown() {
+    let (world, origin) = filled();
+    let audit = world.run(&["audit", "--suite", "signed"]);
+    assert_eq!(audit.code, 1, "{}", audit.err);
+    for line in [
+        "  body at 3: github-token  #",
+        "  body at 18: name password  #",
+        "  header set-cookie: name id  #",
+        &format!("  {}", origin.url("/cookie")),
+    ] {
+        assert!(audit.text().contains(line), "{line}: {}", audit.text());
+    }
+    assert!(
+        audit.err.starts_with("error: 5 likely secrets in 4 of 5 entries\nhint: lacre rm KEY "),
+        "{}",
+        audit.err
+    );
+    for secret in [token().as_str(), "correct-horse", "hunter"] {
+        assert!(!audit.text().contains(secret) && !audit.err.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn programs_get_an_object_for_each_finding_and_a_summary() {
+    let (world, origin) = filled();
+    let audit = world.run(&["audit", "--suite", "signed", "--json"]);
+    assert_eq!(audit.code, 1);
+    let mut objects = audit.objects();
+    let summary = objects.pop().unwrap();
+    assert_eq!(summary["schema"], "lacre/audit/v1");
+    let counts =
+        ["entries", "affected", "findings", "unread_bodies", "closed"].map(|name| summary[name].as_u64());
+    assert_eq!(counts.map(Option::unwrap), [5, 4, 5, 0, 0]);
+    assert!(objects.iter().all(|finding| finding["schema"] == "lacre/finding/v1"));
+    let of = |path: &str, kind: &str| {
+        let is_it =
+            |finding: &&serde_json::Value| finding["url"] == origin.url(path) && finding["kind"] == kind;
+        objects.iter().find(is_it).unwrap_or_else(|| panic!("{path} {kind}: {objects:?}"))
+    };
+    assert_eq!(of("/token", "github-token")["fingerprint"], of("/json", "github-token")["fingerprint"]);
+    assert_ne!(of("/token", "github-token")["fingerprint"], of("/json", "name")["fingerprint"]);
+    assert_eq!(of("/json", "name")["name"], "password");
+    let cookie = of("/cookie", "name");
+    assert_eq!((&cookie["place"], &cookie["header"]), (&"response-header".into(), &"set-cookie".into()));
+}
+
+#[test]
+fn only_what_others_can_read_or_only_what_is_named_is_looked_at() {
+    let (world, origin) = filled();
+    // Of five entries, all but one were asked for with a key, and are encrypted.
+    let readable = world.run(&["audit", "--suite", "signed", "--readable", "--json"]).objects();
+    assert_eq!(readable.len(), 2);
+    assert_eq!((&readable[0]["readable"], &readable[0]["url"]), (&true.into(), &origin.url("/token").into()));
+    assert_eq!(readable[1]["entries"], 1);
+    let one = world.run(&["audit", "--suite", "signed", &origin.url("/cookie")]);
+    assert!(one.err.starts_with("error: 1 likely secret in 1 of 1 entry\n"), "{}", one.err);
+    let none = world.ok(&["audit", "--suite", "signed", "*/harmless*"]);
+    assert_eq!(none.text(), "nothing looks like a secret: 1 entry\n");
+}
+
+#[test]
+fn what_does_not_open_stops_nothing_and_is_counted() {
+    let world = World::new();
+    let origin = Origin::always("cache-control: max-age=3600\r\n", "hello");
+    for path in ["/a", "/b", "/c"] {
+        world.ok(&["get", &origin.url(path)]);
+    }
+    world.tamper(|place| place == 0);
+    let audit = world.ok(&["audit"]);
+    assert_eq!(
+        audit.text(),
+        "nothing looks like a secret: 2 entries\n1 entry did not open: lacre verify says why\n"
+    );
+}

@@ -1,0 +1,386 @@
+//! What looks like a secret in a stored response: by the name that it goes under, by its look, or because it is random and its name says
+//! that it matters. A pure function of the entry; what it finds it does not repeat.
+
+use crate::Entry;
+use crate::key::Digest;
+use crate::redact::{REDACTED, Redactor, Shape, shapes};
+use http::{HeaderMap, HeaderName, header};
+use regex::bytes::Regex;
+use std::fmt;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// How much of a body is looked at, in bytes.
+pub const AUDITED_BODY: usize = 1 << 20;
+
+/// How many suspicions an entry has at most; there may be more in it.
+const MOST_SUSPICIONS: usize = 100;
+
+/// What was found in an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// At most 100 suspicions, in the order of the entry.
+    pub suspicions: Vec<Suspicion>,
+    /// How much of the body was looked at.
+    pub body: Looked,
+}
+
+/// How much of a body was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// All of it.
+    Whole,
+    /// Its beginning, [`AUDITED_BODY`] bytes.
+    Beginning,
+    /// Nothing: it is compressed, or no text.
+    Not,
+}
+
+/// Something that looks like a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Where it is.
+    pub spot: Spot,
+    /// What gives it away.
+    pub telltale: Telltale,
+    /// Which secret it is.
+    pub fingerprint: Fingerprint,
+}
+
+/// A part of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// The URL.
+    Url,
+    /// A header of the request.
+    RequestHeader(HeaderName),
+    /// A header of the response.
+    ResponseHeader(HeaderName),
+    /// A label that the user gave it.
+    Tag,
+    /// The body.
+    Body {
+        /// Where in it, in bytes.
+        offset: usize,
+    },
+}
+
+/// What gives a secret away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Telltale {
+    /// Its look.
+    Shape(Shape),
+    /// The name that it goes under; empty where it has none, as the userinfo of a URL.
+    Name(String),
+    /// It is random, and goes under a name like this.
+    Random(String),
+}
+
+/// What tells a secret from others without telling anything of it: four bytes of a keyed digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 4]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl Telltale {
+    /// One word for the kind of telltale: the name of the shape, `name` or `random`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Shape(shape) => shape.as_str(),
+            Self::Name(_) => "name",
+            Self::Random(_) => "random",
+        }
+    }
+
+    /// The name that the secret goes under, where that gives it away. It may be an origin's text.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Shape(_) => None,
+            Self::Name(name) | Self::Random(name) => Some(name),
+        }
+    }
+}
+
+/// Looks at an entry with its body, or with the first [`AUDITED_BODY`] bytes of it.
+pub(crate) fn audit<B>(redactor: &Redactor, digest: &dyn Digest, entry: &Entry<B>, body: &[u8]) -> Audit {
+    let mut auditor = Auditor { redactor, digest, suspicions: Vec::new() };
+    auditor.look(&Spot::Url, entry.url.as_bytes(), redactor.in_url(entry.url.as_bytes()));
+    auditor.headers(Spot::RequestHeader, &entry.request_headers);
+    auditor.headers(Spot::ResponseHeader, &entry.headers);
+    for tag in &entry.tags {
+        auditor.look(&Spot::Tag, tag.as_bytes(), Vec::new());
+    }
+    let looked = auditor.body(&entry.headers, body);
+    Audit { suspicions: auditor.suspicions, body: looked }
+}
+
+struct Auditor<'a> {
+    redactor: &'a Redactor,
+    digest: &'a dyn Digest,
+    suspicions: Vec<Suspicion>,
+}
+
+impl Auditor<'_> {
+    fn headers(&mut self, spot: fn(HeaderName) -> Spot, headers: &HeaderMap) {
+        for (name, value) in headers {
+            // The name belongs to what is looked at: it may be what gives the value away.
+            let start = name.as_str().len() + 2;
+            let text = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
+            let named = self.redactor.in_header(name, value);
+            let named = named.into_iter().map(|place| place.start + start..place.end + start);
+            self.look(&spot(name.clone()), &text, named.collect());
+        }
+    }
+
+    fn body(&mut self, headers: &HeaderMap, body: &[u8]) -> Looked {
+        let looked = if body.len() > AUDITED_BODY { Looked::Beginning } else { Looked::Whole };
+        let body = &body[..body.len().min(AUDITED_BODY)];
+        if headers.contains_key(header::CONTENT_ENCODING) || body.contains(&0) {
+            return Looked::Not;
+        }
+        let mut named = self.redactor.in_body(headers.get(header::CONTENT_TYPE), body);
+        named.retain(|place| is_telling(unquoted(&body[place.clone()])));
+        self.look(&Spot::Body { offset: 0 }, body, named);
+        looked
+    }
+
+    /// Looks at a text in which the values at `named` go under secret names. What is given away twice is told once: by its look
+    /// rather than by its name.
+    fn look(&mut self, spot: &Spot, text: &[u8], named: Vec<Range<usize>>) {
+        let shaped = shapes(text).map(|(shape, place)| (place, Telltale::Shape(shape)));
+        let named =
+            named.into_iter().map(|place| (place.clone(), Telltale::Name(name_before(text, place.start))));
+        let random = SUSPICIOUS.iter().flat_map(|pattern| pattern.captures_iter(text)).filter_map(|found| {
+            let (name, value) = (found.get(1)?, found.get(2)?);
+            is_random(value.as_bytes()).then(|| (value.range(), Telltale::Random(shown(name.as_bytes()))))
+        });
+        let mut seen: Vec<(Range<usize>, Telltale)> = Vec::new();
+        for (place, telltale) in shaped.chain(named).chain(random) {
+            let known = seen.iter().any(|(other, _)| other.start < place.end && place.start < other.end);
+            if !known && self.suspicions.len() + seen.len() < MOST_SUSPICIONS {
+                seen.push((place, telltale));
+            }
+        }
+        seen.sort_by_key(|(place, _)| place.start);
+        for (place, telltale) in seen {
+            let secret = unquoted(&text[place.clone()]);
+            if !secret.is_empty() && secret != REDACTED.as_bytes() {
+                let spot = if let Spot::Body { .. } = spot {
+                    Spot::Body { offset: place.start }
+                } else {
+                    spot.clone()
+                };
+                self.suspicions.push(Suspicion { spot, telltale, fingerprint: self.fingerprint(secret) });
+            }
+        }
+    }
+
+    fn fingerprint(&self, secret: &[u8]) -> Fingerprint {
+        let [a, b, c, d, ..] = self.digest.digest(&[LABEL, secret].concat());
+        Fingerprint([a, b, c, d])
+    }
+}
+
+/// Keeps fingerprints apart from row keys, which are digests by the same key (docs/format.md §5).
+const LABEL: &[u8] = b"lacre/v1/audit";
+
+/// `name=value`, `"name": "value"` and their like, where the name says that the value matters.
+static SUSPICIOUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let name = "[a-z0-9_.-]{0,40}(?:auth|credential|key|passw|secret|token)[a-z0-9_.-]{0,40}";
+    Regex::new(&format!(r#"(?i-u)({name})["']?\s{{0,8}}[=:]\s{{0,8}}["']?([a-z0-9+/_~.-]{{20,200}}=*)"#)).ok()
+});
+
+/// Whether a text is neither words nor a path: by its letters and digits, and how evenly it uses them.
+fn is_random(text: &[u8]) -> bool {
+    let count = |belongs: fn(&u8) -> bool| text.iter().filter(|byte| belongs(byte)).count();
+    let separators = count(|byte| b"/_~.-".contains(byte));
+    let mixed = count(u8::is_ascii_digit) >= 2 && count(u8::is_ascii_alphabetic) >= 2;
+    mixed && separators * 8 <= text.len() && entropy(text) >= 3.2
+}
+
+/// In bits for each byte, by how often each occurs.
+fn entropy(text: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    text.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    #[expect(clippy::cast_precision_loss, reason = "a text of at most a megabyte")]
+    let length = text.len() as f64;
+    let bits = |count: u32| {
+        let part = f64::from(count) / length;
+        -part * part.log2()
+    };
+    counts.into_iter().filter(|count| *count > 0).map(bits).sum()
+}
+
+/// In a body, which is of the origin's own making, a name alone says little: `"token": null`, `"session": "open"`.
+fn is_telling(value: &[u8]) -> bool {
+    value.len() >= 8
+        && !value.starts_with(b"{")
+        && !value.starts_with(b"[")
+        && value.iter().all(u8::is_ascii_graphic)
+}
+
+/// A value without white space and the quotes around it.
+fn unquoted(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii();
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+}
+
+/// The name that the value at `start` goes under: what stands before `=` or `:`. Empty where there is none.
+fn name_before(text: &[u8], start: usize) -> String {
+    let before = &text[start.saturating_sub(LONGEST_NAME)..start];
+    let before = before.trim_ascii_end();
+    let Some(before) = before.strip_suffix(b"=").or_else(|| before.strip_suffix(b":")) else {
+        return String::new();
+    };
+    let before = before.trim_ascii_end();
+    let before = before.strip_suffix(b"\"").unwrap_or(before);
+    let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-[]%".contains(byte);
+    let length = before.iter().rev().take_while(belongs).count();
+    shown(&before[before.len() - length..])
+}
+
+const LONGEST_NAME: usize = 80;
+
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+    use http::{HeaderValue, Method, StatusCode, Version};
+
+    fn entry(url: &str, headers: &[(&'static str, &str)]) -> Entry<()> {
+        let value = |text: &str| HeaderValue::from_str(text).unwrap();
+        Entry {
+            method: Method::GET,
+            url: url.to_owned(),
+            request_headers: HeaderMap::new(),
+            status: StatusCode::OK,
+            version: Version::HTTP_11,
+            headers: headers
+                .iter()
+                .map(|(name, text)| (HeaderName::from_static(name), value(text)))
+                .collect(),
+            requested: Timestamp::default(),
+            received: Timestamp::default(),
+            ttl: None,
+            tags: Vec::new(),
+            body: (),
+        }
+    }
+
+    fn of(entry: &Entry<()>, body: &[u8]) -> Audit {
+        let digest = |identity: &[u8]| *blake3::hash(identity).as_bytes();
+        audit(&Redactor::default(), &digest, entry, body)
+    }
+
+    /// Spot, kind and name of each suspicion in a body of this type.
+    fn in_body(content_type: &'static str, body: &str) -> Vec<(usize, &'static str, String)> {
+        let audit = of(&entry("http://h/", &[("content-type", content_type)]), body.as_bytes());
+        let each = |suspicion: &Suspicion| match suspicion.spot {
+            Spot::Body { offset } => {
+                (offset, suspicion.telltale.kind(), suspicion.telltale.name().unwrap_or_default().to_owned())
+            }
+            _ => panic!("{suspicion:?}"),
+        };
+        audit.suspicions.iter().map(each).collect()
+    }
+
+    #[test]
+    fn what_was_redacted_is_no_finding() {
+        let redactor = Redactor::default();
+        let url = redactor.url("https://u:p@h/a;sid=s?token=s&next=%2F%3Fsig%3Ds#access_token=s");
+        let mut kept = entry(&url, &[("set-cookie", "id=REDACTED; Path=/")]);
+        let asked =
+            [("authorization", "Bearer s"), ("cookie", "a=b; c=d"), ("x-any", "Bearer abcdefgh12345678")];
+        kept.request_headers = redactor.headers(&entry("", &asked).headers);
+        assert_eq!(of(&kept, b"").suspicions, []);
+    }
+
+    #[test]
+    fn secrets_are_found_by_name_in_urls_and_headers() {
+        let audit = of(
+            &entry(
+                "https://user:pw@h/?token=one",
+                &[
+                    ("set-cookie", "id=two; Path=/"),
+                    ("x-api-key", "three"),
+                    ("location", "/?sig=one"),
+                    ("etag", "\"token\""),
+                ],
+            ),
+            b"",
+        );
+        let each = |suspicion: &Suspicion| (suspicion.spot.clone(), suspicion.telltale.clone());
+        let found: Vec<_> = audit.suspicions.iter().map(each).collect();
+        let name = |name: &str| Telltale::Name(name.to_owned());
+        let header = |name| Spot::ResponseHeader(HeaderName::from_static(name));
+        assert_eq!(
+            found,
+            [
+                (Spot::Url, name("")),
+                (Spot::Url, name("token")),
+                (header("set-cookie"), name("id")),
+                (header("x-api-key"), name("x-api-key")),
+                (header("location"), name("sig")),
+            ]
+        );
+        let prints: Vec<_> = audit.suspicions.iter().map(|suspicion| suspicion.fingerprint).collect();
+        assert_eq!(prints[1], prints[4], "the same secret in two places");
+        assert_ne!(prints[1], prints[2]);
+    }
+
+    #[test]
+    fn secrets_are_found_in_bodies_by_look_name_and_randomness() {
+        let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+        assert_eq!(in_body("text/html", &format!("<p>{token}</p>")), [(3, "github-token", String::new())]);
+        assert_eq!(
+            in_body("application/json", r#"[{"a":{"password":"correct-horse"}}]"#),
+            [(18, "name", "password".to_owned())]
+        );
+        assert_eq!(
+            in_body("text/plain", "signing_key = 'q9W8e7R6t5Y4u3I2o1P0'"),
+            [(15, "random", "signing_key".to_owned())]
+        );
+        assert_eq!(in_body("application/json", &format!(r#"{{"token":"{token}"}}"#)).len(), 1, "told once");
+        for harmless in [
+            r#"{"token":null,"session":"open","credentials":{"a":1},"password":"too short"}"#,
+            r#"{"key":"a-page-about-keys-and-locks","auth_path":"/v1/users/1/sessions/22/tokens"}"#,
+            r#"{"author":"Nobody in Particular","tokens":[1,2,3],"secret":"REDACTED"}"#,
+        ] {
+            assert_eq!(in_body("application/json", harmless), [], "{harmless}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_looked_at_as_far_as_it_is_text_and_within_bounds() {
+        let secret = b"\"password\":\"correct-horse\"";
+        let json = entry("http://h/", &[("content-type", "application/json")]);
+        let far = [&vec![b' '; AUDITED_BODY][..], secret].concat();
+        assert_eq!(of(&json, &far), Audit { suspicions: Vec::new(), body: Looked::Beginning });
+        assert_eq!(of(&json, &[b"\0", &secret[..]].concat()).body, Looked::Not);
+        let packed = entry("http://h/", &[("content-encoding", "gzip")]);
+        assert_eq!(of(&packed, secret).body, Looked::Not);
+        let many = format!("[{}]", vec!["{\"token\":\"abcdefgh\"}"; 1000].join(","));
+        assert_eq!(of(&json, many.as_bytes()).suspicions.len(), MOST_SUSPICIONS);
+    }
+
+    #[test]
+    fn no_finding_shows_what_it_found() {
+        let audit = of(&entry("https://h/?token=hunter2", &[("x-api-key", "hunter3")]), b"");
+        assert_eq!(audit.suspicions.len(), 2);
+        assert!(!format!("{audit:?}").contains("hunter"));
+    }
+}
