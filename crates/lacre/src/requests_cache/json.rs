@@ -322,16 +322,19 @@ impl Writer {
 }
 
 /// What Python's `repr` makes of a finite number: the fewest digits that tell it from others, with an exponent where that is
-/// below -4 or above 15. That has two digits at least, but in ujson.
+/// below -4 or above 15; and what the others make of that exponent.
 fn repr(number: f64, dialect: Dialect) -> String {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>().unwrap_or(0) {
         -4..=15 => format!("{number:?}"),
-        exponent => {
-            let width = if dialect == Dialect::Ujson { 2 } else { 3 };
-            format!("{mantissa}e{exponent:+0width$}")
-        }
+        exponent => match dialect {
+            Dialect::Json => format!("{mantissa}e{exponent:+03}"),
+            Dialect::Ujson => format!("{mantissa}e{exponent:+}"),
+            // Without a point it would be text.
+            Dialect::Yaml if mantissa.contains('.') => format!("{mantissa}e{exponent:+}"),
+            Dialect::Yaml => format!("{mantissa}.0e{exponent:+}"),
+        },
     }
 }
 

@@ -136,7 +136,7 @@ fn refused_opcode(opcode: Opcode) -> Error {
     let broken = |message: String| Error::new(ErrorKind::Broken, message);
     match opcode {
         Opcode::RunsCode(name) => broken(format!("pickle opcode {name} refused: it would run code")).with_hint(
-            "requests-cache 0.7 and older wrote such pickles: fetch those responses again; anywhere else, somebody planted it",
+            "requests-cache 0.7 and older, and 0.9 for redirects, wrote such pickles: fetch those responses again; in any other, somebody planted it",
         ),
         Opcode::NotUsed(name) => broken(format!("pickle opcode {name} refused: requests-cache does not write it")),
         Opcode::Unknown(byte) => broken(format!("the stored pickle has an opcode that is none: 0x{byte:02x}")),

@@ -126,12 +126,19 @@ fn no_link_and_no_pipe_in_a_directory_is_followed() {
     std::os::unix::fs::symlink(&secret, cache.join("a.pkl")).unwrap();
     fs::create_dir(cache.join("b.pkl")).unwrap();
     fs::write(cache.join("c.pkl"), b"N.").unwrap();
+    fs::write(cache.join("0123456789abcdef"), b"K\x01.").unwrap();
     fs::write(cache.join("redirects.sqlite"), b"no response").unwrap();
+    fs::write(cache.join("README"), b"no response").unwrap();
     let read: Vec<_> =
         Source::open(&cache).unwrap().iter().map(|stored| (stored.key, stored.value.ok())).collect();
     assert_eq!(
         read,
-        [("a".to_owned(), None), ("b".to_owned(), None), ("c".to_owned(), Some(b"N.".to_vec()))]
+        [
+            ("0123456789abcdef".to_owned(), Some(b"K\x01.".to_vec())),
+            ("a".to_owned(), None),
+            ("b".to_owned(), None),
+            ("c".to_owned(), Some(b"N.".to_vec())),
+        ]
     );
 }
 

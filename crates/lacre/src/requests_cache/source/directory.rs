@@ -5,8 +5,8 @@ use crate::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What its serializers name their files. Others, such as `redirects.sqlite`, hold no responses.
-const EXTENSIONS: [&str; 5] = ["bson", "dat", "json", "pkl", "yaml"];
+/// What its serializers name their files, or did once. Others, such as `redirects.sqlite`, hold no responses.
+const EXTENSIONS: [&str; 7] = ["bson", "dat", "json", "pickle", "pkl", "safe_pkl", "yaml"];
 
 /// How many files are listed. Beyond this, somebody filled the directory with something else.
 const MOST: usize = 10_000_000;
@@ -14,12 +14,23 @@ const MOST: usize = 10_000_000;
 #[derive(Debug)]
 pub(super) struct Files(Vec<PathBuf>);
 
+/// Before 1.3, a signed response had no extension, but its key for a name.
+fn is_response(path: &Path) -> bool {
+    match path.extension() {
+        Some(extension) => EXTENSIONS.iter().any(|known| extension == *known),
+        None => {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            name.len() >= 16 && name.iter().all(u8::is_ascii_hexdigit)
+        }
+    }
+}
+
 impl Files {
     pub(super) fn of(directory: &Path) -> Result<Self, Error> {
         let mut files = Vec::new();
         for entry in fs::read_dir(directory).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|found| EXTENSIONS.iter().any(|known| found == *known)) {
+            if is_response(&path) {
                 files.push(path);
             }
             if files.len() > MOST {
