@@ -73,13 +73,13 @@ pub trait Stage: Debug + Send + Sync + 'static {
     /// The bytes transformed.
     ///
     /// # Errors
-    /// [`ErrorKind::Broken`](crate::ErrorKind::Broken) when the transformation fails.
+    /// [`ErrorKind::Broken`] when the transformation fails.
     fn forward(&self, bytes: &[u8]) -> Result<Vec<u8>, Error>;
 
     /// The bytes as they were before [`forward`](Self::forward).
     ///
     /// # Errors
-    /// [`ErrorKind::Broken`](crate::ErrorKind::Broken) when `bytes` are not of this stage, or would become more than `limit` bytes.
+    /// [`ErrorKind::Broken`] when `bytes` are not of this stage, or would become more than `limit` bytes.
     fn back(&self, bytes: Authentic, limit: usize) -> Result<Authentic, Error>;
 }
 

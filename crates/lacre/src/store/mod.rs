@@ -183,7 +183,7 @@ pub struct Usage {
 /// A place for sealed records and the chunks of large bodies.
 ///
 /// All methods are required, so that a wrapper cannot lose one; conveniences are in [`StoreExt`]. A damaged row is an
-/// [`ErrorKind::Broken`](crate::ErrorKind::Broken) for whoever asks for it, and stops nothing else.
+/// [`ErrorKind::Broken`] for whoever asks for it, and stops nothing else.
 pub trait Store: Debug + Send + Sync + 'static {
     /// The id made with the store: it is bound into every seal, so a record copied to another store does not open there.
     fn id(&self) -> StoreId;
