@@ -440,6 +440,17 @@ mod tests {
     }
 
     #[test]
+    fn headers_tell_requests_apart_where_the_user_says_so_but_for_those_of_the_connection() {
+        let of = |policy: &Policy, name, value| key(policy, with("http://h/", name, value));
+        let all = Policy::rfc9111().match_headers(MatchHeaders::All);
+        assert_ne!(of(&all, "accept", "a"), of(&all, "accept", "b"));
+        assert_eq!(of(&all, "connection", "a"), of(&all, "connection", "b"));
+        let ignored = all.ignored_parameters(["Accept"]);
+        assert_eq!(of(&ignored, "accept", "a"), of(&ignored, "accept", "b"));
+        assert_ne!(of(&ignored, "accept", "a"), key(&ignored, get("http://h/")));
+    }
+
+    #[test]
     fn sorted_queries_share_a_key_where_the_user_says_so() {
         let policy = Policy::rfc9111().query_order(QueryOrder::Sorted);
         assert_eq!(key(&policy, get("http://h/?a=1&b=2")), key(&policy, get("http://h/?b=2&a=1")));
