@@ -8,7 +8,7 @@ use std::fmt;
 pub struct CacheStatus {
     /// Why the request was sent on; `None`: it was answered from the cache alone.
     pub forward: Option<Forward>,
-    /// The status of the network's answer, where there was one that the caller does not see itself.
+    /// The status of the network's answer, where there was one; not of a 304 that the caller gets as it came.
     pub forward_status: Option<StatusCode>,
     /// Seconds of freshness left, negative when stale; `None`: for ever, or unknown.
     pub ttl: Option<i64>,
@@ -115,6 +115,12 @@ impl CacheStatus {
 
     pub(crate) fn forwarded(forward: Forward) -> Self {
         Self { forward: Some(forward), ..Self::default() }
+    }
+
+    /// The caller gets the network's own answer. A 304 among these is the answer to conditions of the caller's, and shows for itself;
+    /// told as `fwd-status`, it would read as if what is stored had been confirmed.
+    pub(crate) fn passed_on(self, answered: StatusCode) -> Self {
+        Self { forward_status: (answered != StatusCode::NOT_MODIFIED).then_some(answered), ..self }
     }
 
     pub(crate) fn with(self, detail: Detail) -> Self {

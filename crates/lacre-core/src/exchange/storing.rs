@@ -30,7 +30,7 @@ impl Exchange {
             keep: None,
             touch: None,
             forget: self.forget(outdated),
-            status: CacheStatus { forward_status: Some(response.status), ..status },
+            status: status.passed_on(response.status),
         }
     }
 
@@ -55,7 +55,7 @@ impl Exchange {
         now: Timestamp,
     ) -> Settled<B> {
         let policy = self.policy();
-        let status = CacheStatus { forward_status: Some(response.status), ttl: None, ..status };
+        let status = CacheStatus { ttl: None, ..status.passed_on(response.status) };
         let storable = match self.storable(response, now) {
             Ok(storable) => storable,
             Err(detail) => {

@@ -34,6 +34,16 @@ fn a_304_renews_the_stored_response_and_its_headers() {
 }
 
 #[test]
+fn a_304_to_a_condition_of_the_clients_own_confirms_nothing_here() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let request = with("/", &[("if-none-match", "\"theirs\"")]);
+    let got = cache.exchange(request, &mut |_| Some(respond(304, &[("etag", "\"theirs\"")], ""))).unwrap();
+    assert_eq!(got.parts.status, StatusCode::NOT_MODIFIED);
+    assert!(!got.status.is_revalidated());
+    assert_eq!(got.status.to_string(), "lacre; fwd=uri-miss; detail=status");
+}
+
+#[test]
 fn a_304_about_another_representation_is_asked_again_without_conditions() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "old");
