@@ -134,7 +134,9 @@ fn malformed_text_forbids_storing() {
         "=60, public",
         r#"max-age="60"#,
         r#"max-age="60\"#,
+        r##"max-age="60\""##,
         r#"max-age="60"0"#,
+        r##"max-age="6"0""##,
         r#"max-age=6"0""#,
         r#"ext="a, max-age=60"#,
         "{max-age=60}",
@@ -145,6 +147,11 @@ fn malformed_text_forbids_storing() {
         assert!(said.no_store && !said.must_understand, "{text}");
         assert!(request(text).no_cache, "{text}");
     }
+}
+
+#[test]
+fn a_backslash_escapes_nothing_outside_quotes() {
+    assert!(request(r"x\,only-if-cached").only_if_cached);
 }
 
 #[test]
