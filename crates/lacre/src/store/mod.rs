@@ -1,21 +1,26 @@
 //! Where sealed records are kept. A store moves opaque bytes by key: it never sees a URL, a header or a plaintext, and what
 //! it knows besides the sealed bytes are hints for finding and sweeping, never truths (docs/format.md §7, §8, §12).
 //!
-//! [`Sqlite`] is the default, [`Fs`] keeps a file for each record, [`Memory`] forgets. Every store passes the checks of `suite`.
+//! [`Sqlite`] is the default, [`Fs`] keeps a file for each record, [`Memory`] forgets. [`Tiered`] and [`ReadOnly`] wrap others.
+//! Every store passes the checks of `suite`.
 
 #[cfg(unix)]
 pub mod fs;
 mod memory;
+mod read_only;
 mod room;
 mod shared;
 pub mod sqlite;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
+mod tiered;
 
 #[cfg(unix)]
 pub use fs::Fs;
 pub use memory::Memory;
+pub use read_only::ReadOnly;
 pub use sqlite::Sqlite;
+pub use tiered::Tiered;
 
 use crate::{Error, ErrorKind, Trouble};
 use bytes::Bytes;

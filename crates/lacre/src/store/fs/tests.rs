@@ -107,7 +107,7 @@ fn the_files_are_those_of_the_format() {
 }
 
 #[test]
-fn everything_is_ours_alone() {
+fn p20_everything_is_ours_alone() {
     let (_root, path, store) = stored(3);
     wait(store.stage(BodyId::from_bytes([1; 16]), 0, b"chunk", NOW)).unwrap();
     for found in everything_below(&path) {
@@ -118,7 +118,7 @@ fn everything_is_ours_alone() {
 }
 
 #[test]
-fn no_link_is_followed_and_what_it_points_to_is_untouched() {
+fn p21_no_link_is_followed_and_what_it_points_to_is_untouched() {
     let (root, path, store) = stored(2);
     let victim = root.path().join("victim");
     fs::write(&victim, fs::read(file_of(&path, 0)).unwrap()).unwrap();
@@ -152,7 +152,7 @@ fn no_link_is_followed_and_what_it_points_to_is_untouched() {
 }
 
 #[test]
-fn what_others_can_write_is_refused() {
+fn p21_what_others_can_write_is_refused() {
     let (_root, path, store) = stored(2);
     chmod(&file_of(&path, 1), 0o622);
     assert_eq!(wait(store.fetch(&key(1))).unwrap_err().kind(), ErrorKind::Broken);
@@ -338,24 +338,10 @@ fn a_planted_lease_or_state_holds_nobody_up() {
 
 #[test]
 fn a_store_opened_for_reading_reads_and_refuses_to_write() {
-    let (root, path, _) = stored(2);
-    let store = Fs::options().read_only().open(&path).unwrap();
-    assert_eq!(sealed(&store, 1).unwrap(), [1; 100]);
-    assert_eq!(wait(store.usage()).unwrap().records, 2);
-    assert!(store.generation().is_some());
-    let holder = Holder::generate().unwrap();
-    for refused in [
-        wait(store.put(&key(1), record(b"x"))),
-        wait(store.remove(&key(1))).map(drop),
-        wait(store.sweep(NOW)).map(drop),
-        wait(store.trim(0, NOW)).map(drop),
-        wait(store.lease(&key(1), holder, NOW, NOW)).map(drop),
-        wait(store.release(&key(1), holder)),
-        wait(store.stage(BodyId::from_bytes([1; 16]), 0, b"x", NOW)),
-        wait(store.clear()),
-    ] {
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Store(Trouble::ReadOnly));
-    }
+    let (root, path, store) = stored(0);
+    let reading = Fs::options().read_only().open(&path).unwrap();
+    suite::run_reading(&store, &reading);
+    assert!(reading.generation().is_some());
     let absent = root.path().join("absent");
     assert!(Fs::options().read_only().open(&absent).is_err());
     assert!(!absent.exists());

@@ -12,7 +12,7 @@ mod room;
 mod together;
 
 use super::{Holder, LONGEST_LEASE, ORPHAN_AGE, OwnedRecord, Record, Store, StoreExt, Swept};
-use crate::wait;
+use crate::{ErrorKind, Trouble, wait};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
@@ -27,6 +27,14 @@ pub fn run(make: impl Fn() -> Box<dyn Store>) {
         eprintln!("store check: {name}");
         check(&*make());
     }
+}
+
+/// Runs the checks of a store that is only read: `reading` shows what `store`, which is empty yet, holds, and changes none of it.
+///
+/// # Panics
+/// When a check fails.
+pub fn run_reading(store: &dyn Store, reading: &dyn Store) {
+    together::what_is_there_is_read_and_nothing_is_written(store, reading);
 }
 
 /// A check and its name.

@@ -107,3 +107,37 @@ pub(super) fn reading_changes_no_generation(store: &dyn Store) {
     wait(store.usage()).unwrap();
     assert_eq!(store.generation(), before);
 }
+
+pub(super) fn what_is_there_is_read_and_nothing_is_written(store: &dyn Store, reading: &dyn Store) {
+    stage(store, body(1), 0, b"chunk");
+    put(store, 1, Record { body: Some(body(1)), chunks: 1, ..record(b"there") });
+    stage(store, body(2), 0, b"orphan");
+    let usage = wait(store.usage()).unwrap();
+    let [holder] = holders();
+    let later = NOW.plus(MINUTE * 24 * 60);
+    for refused in [
+        wait(reading.put(&key(1), record(b"x"))),
+        wait(reading.touch(&key(1), Some(body(1)), record(b"x"))).map(drop),
+        wait(reading.remove(&key(1))).map(drop),
+        wait(reading.sweep(later)).map(drop),
+        wait(reading.trim(0, later)).map(drop),
+        wait(reading.lease(&key(1), holder, later, NOW)).map(drop),
+        wait(reading.release(&key(1), holder)),
+        wait(reading.stage(body(3), 0, b"x", NOW)),
+        wait(reading.unstage(body(2), 1)),
+        wait(reading.clear()),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Store(Trouble::ReadOnly));
+    }
+    wait(reading.close()).unwrap();
+    assert_eq!(reading.id(), store.id());
+    assert_eq!(sealed(reading, 1).unwrap(), "there");
+    assert_eq!(chunk(reading, body(1), 0).unwrap(), "chunk");
+    assert_eq!(keys(reading, 10), [key(1)]);
+    assert_eq!(wait(reading.usage()).unwrap(), usage);
+    assert_eq!(wait(reading.inspect()).unwrap(), Vec::<String>::new());
+    assert_eq!(
+        (sealed(store, 1).unwrap(), chunk(store, body(2), 0).unwrap()),
+        ("there".into(), "orphan".into())
+    );
+}

@@ -1,5 +1,10 @@
 //! "SQLite as a hostile file": each test plants one thing and is named after the property that survives it.
 
+#[cfg(unix)]
+mod files;
+mod room;
+mod sharing;
+
 use super::*;
 use crate::store::{ORPHAN_AGE, StoreExt, suite};
 use crate::{ErrorKind, Event, wait};
@@ -76,67 +81,6 @@ fn the_sqlite_store_passes_the_suite() {
         count.set(count.get() + 1);
         Box::new(Sqlite::open(root.path().join(format!("{}.sqlite", count.get()))).unwrap())
     });
-}
-
-#[test]
-fn a_store_keeps_its_id_and_records_when_opened_again() {
-    let (_root, file) = place();
-    let id = {
-        let store = Sqlite::open(&file).unwrap();
-        wait(store.put(&key(1), record(b"kept"))).unwrap();
-        store.id()
-    };
-    let store = Sqlite::open(&file).unwrap();
-    assert_eq!(store.id(), id);
-    assert_eq!(sealed(&store, 1).unwrap(), b"kept");
-}
-
-/// A store as version 1 of the format had it: without leases.
-fn make_older(file: &Path) {
-    plant(file, "DROP TABLE lease; PRAGMA user_version = 1");
-}
-
-#[test]
-fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
-    let (_root, file) = stored(3);
-    let id = Sqlite::open(&file).unwrap().id();
-    make_older(&file);
-    let reading = Sqlite::options().read_only().open(&file).unwrap();
-    assert_eq!(sealed(&reading, 2).unwrap(), [2; 100]);
-    let store = Sqlite::open(&file).unwrap();
-    assert_eq!((store.id(), sealed(&store, 2).unwrap()), (id, vec![2; 100]));
-    let until = NOW.plus(Duration::from_secs(1));
-    assert!(wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap());
-    assert_eq!(wait(store.inspect()).unwrap(), Vec::<String>::new());
-}
-
-#[test]
-fn the_generation_changes_when_somebody_else_writes_and_only_then() {
-    let (_root, file) = stored(1);
-    let (store, other) = (Sqlite::open(&file).unwrap(), Sqlite::open(&file).unwrap());
-    let reading = Sqlite::options().read_only().open(&file).unwrap();
-    let generations = || [store.generation().unwrap(), reading.generation().unwrap()];
-    let before = generations();
-    wait(store.put(&key(1), record(b"own"))).unwrap();
-    assert_eq!(store.generation().unwrap(), before[0]);
-    let before = generations();
-    wait(other.put(&key(1), record(b"of another"))).unwrap();
-    let after = generations();
-    assert!(before[0] != after[0] && before[1] != after[1]);
-    assert_eq!(generations(), after);
-    let during = store.write(|_| Ok(store.generation())).unwrap();
-    assert_eq!(during, None);
-}
-
-#[test]
-fn a_planted_lease_holds_nobody_up() {
-    let (_root, file) = stored(1);
-    let store = Sqlite::open(&file).unwrap();
-    for until in ["9223372036854775807", "'later'", "x'00'"] {
-        plant(&file, &format!("INSERT OR REPLACE INTO lease VALUES (72340172838076673, x'00', {until})"));
-        let until = NOW.plus(Duration::from_secs(1));
-        assert!(wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap());
-    }
 }
 
 #[test]
@@ -324,6 +268,7 @@ fn a_giant_planted_row_is_refused_unread_and_breaks_nothing_else() {
 }
 
 // SQLite copies values out of the mapped file; were that to change, a seal could be checked on other bytes than are opened.
+
 #[test]
 fn lent_bytes_stay_the_same_while_another_process_writes_into_the_file() {
     for size in [40, 1000, 4000, 5000, 70_000] {
@@ -407,116 +352,10 @@ fn p25_removed_content_is_nowhere_in_the_files_once_the_store_is_closed() {
 }
 
 #[test]
-fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
-    const MOST: u64 = 2 << 20;
-    let (_root, file) = place();
-    let store = Sqlite::options().max_bytes(MOST).open(&file).unwrap();
-    for n in 0..200_u8 {
-        let expires = if n % 10 == 0 { NOW } else { Timestamp::MAX };
-        let written = NOW.plus(Duration::from_secs(1 + u64::from(n)));
-        // Spread over the numbers, as digests are.
-        let mut bytes = [n; 32];
-        bytes[..8].copy_from_slice(&u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
-        let key = Key::from_bytes(bytes);
-        wait(store.put(&key, Record { expires, written, ..record(&[n; 20_000]) })).unwrap();
-        assert!(wait(store.fetch(&key)).unwrap().is_some(), "what was just written stays");
-    }
-    let usage = wait(store.usage()).unwrap();
-    assert!(usage.bytes <= MOST && usage.records > 60, "{usage:?}");
-    let mut left = Vec::new();
-    wait(store.each(&mut |row| left.push(row.record.unwrap().sealed[0]))).unwrap();
-    // Victims are the oldest of a random sample. If they were any record at all, some twenty of these would be left.
-    let expired = left.iter().filter(|n| **n % 10 == 0).count();
-    let oldest = left.iter().filter(|n| **n < 40 && **n % 10 != 0).count();
-    assert!(expired + oldest < 12, "{expired} {oldest} {left:?}");
-}
-
-#[test]
-fn what_a_killed_process_left_makes_room_before_any_record_does() {
-    let (_root, file) = place();
-    let store = Sqlite::options().max_bytes(1 << 20).open(&file).unwrap();
-    for index in 0..40 {
-        wait(store.stage(BodyId::from_bytes([1; 16]), index, &[0; 20_000], NOW)).unwrap();
-    }
-    let later = NOW.plus(ORPHAN_AGE * 2);
-    for n in 0..30 {
-        let sealed = [n; 20_000];
-        let record = Record { expires: Timestamp::MAX, written: later, ..record(&sealed) };
-        wait(store.put(&key(n), record)).unwrap();
-    }
-    assert_eq!(wait(store.usage()).unwrap().records, 30);
-}
-
-#[test]
-fn a_disk_too_full_to_open_the_store_is_called_full() {
-    let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
-    let error = fault::store_error(rusqlite::Error::SqliteFailure(full, None));
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
-}
-
-#[test]
 fn a_file_that_cannot_be_opened_just_now_is_not_taken_for_unusable() {
     let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
     let error = fault::store_error(rusqlite::Error::SqliteFailure(busy, None));
     assert!(!open::is_about_content(&error), "{error:?}");
-}
-
-#[test]
-fn what_can_never_fit_is_refused_and_nothing_is_lost() {
-    let (_root, file) = place();
-    let store = Sqlite::options().max_bytes(100_000).open(&file).unwrap();
-    wait(store.put(&key(1), record(b"small"))).unwrap();
-    let error = wait(store.put(&key(2), record(&[0; 200_000]))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
-    assert_eq!(sealed(&store, 1).unwrap(), b"small");
-}
-
-#[test]
-fn a_full_disk_is_reported_and_loses_nothing() {
-    let (_root, file) = stored(2);
-    let store = Sqlite::open(&file).unwrap();
-    store.with_writer(|connection| connection.pragma_update(None, "max_page_count", 10).or_fail()).unwrap();
-    let error = wait(store.put(&key(9), record(&[9; 1 << 20]))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
-    assert!(error.hint().is_some());
-    assert_eq!(sealed(&store, 9), None);
-    assert_eq!(sealed(&store, 0).unwrap(), [0; 100]);
-    wait(store.put(&key(3), record(b"still works"))).unwrap();
-    assert_eq!(sealed(&store, 3).unwrap(), b"still works");
-}
-
-#[test]
-fn a_lock_that_is_never_released_is_reported() {
-    let (_root, file) = stored(1);
-    let store = Sqlite::open(&file).unwrap();
-    store.with_writer(|connection| connection.busy_timeout(Duration::from_millis(20)).or_fail()).unwrap();
-    let other = Connection::open(&file).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = wait(store.put(&key(1), record(b"x"))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Locked));
-    assert!(sealed(&store, 0).is_some(), "readers do not wait for writers");
-    other.execute_batch("ROLLBACK").unwrap();
-    wait(store.put(&key(1), record(b"x"))).unwrap();
-}
-
-#[test]
-fn a_store_opened_for_reading_reads_and_refuses_to_write() {
-    let (root, file) = stored(2);
-    let store = Sqlite::options().read_only().open(&file).unwrap();
-    assert_eq!(sealed(&store, 1).unwrap(), [1; 100]);
-    assert_eq!(wait(store.usage()).unwrap().records, 2);
-    for refused in [
-        wait(store.put(&key(1), record(b"x"))),
-        wait(store.remove(&key(1))).map(drop),
-        wait(store.sweep(NOW)).map(drop),
-        wait(store.clear()),
-    ] {
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Store(Trouble::ReadOnly));
-    }
-    wait(store.close()).unwrap();
-    let absent = root.path().join("absent.sqlite");
-    assert!(Sqlite::options().read_only().open(&absent).is_err());
-    assert!(!absent.exists());
 }
 
 #[test]
@@ -541,89 +380,4 @@ fn an_empty_file_becomes_a_store() {
 fn make_private(_: &Path) {}
 
 #[cfg(unix)]
-use unix::make_private;
-
-#[cfg(unix)]
-mod unix {
-    use super::*;
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
-
-    pub(super) fn make_private(path: &Path) {
-        chmod(path, 0o600);
-    }
-
-    fn chmod(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn beside(file: &Path, suffix: &str) -> PathBuf {
-        file.with_file_name(format!("cache.sqlite{suffix}"))
-    }
-
-    #[test]
-    fn p21_no_link_is_followed_to_the_file_or_its_companions() {
-        let (root, target) = stored(1);
-        let link = root.path().join("link.sqlite");
-        symlink(&target, &link).unwrap();
-        assert_eq!(refusal(&link).0, Trouble::Unusable);
-        let victim = root.path().join("victim");
-        fs::write(&victim, "precious").unwrap();
-        for suffix in ["-wal", "-shm", "-journal"] {
-            symlink(&victim, beside(&target, suffix)).unwrap();
-            assert_eq!(refusal(&target).0, Trouble::Unusable, "{suffix}");
-            fs::remove_file(beside(&target, suffix)).unwrap();
-        }
-        let dangling = root.path().join("dangling.sqlite");
-        symlink(root.path().join("nowhere"), &dangling).unwrap();
-        assert_eq!(refusal(&dangling).0, Trouble::Unusable);
-        assert!(!root.path().join("nowhere").exists());
-        assert_eq!(fs::read(&victim).unwrap(), b"precious");
-        assert!(Sqlite::open(&target).is_ok());
-    }
-
-    #[test]
-    fn p21_files_and_directories_that_others_can_write_are_refused_with_their_remedy() {
-        let (root, file) = stored(1);
-        for mode in [0o660, 0o606, 0o666] {
-            chmod(&file, mode);
-            let (trouble, error) = refusal(&file);
-            assert_eq!(trouble, Trouble::Unusable);
-            assert!(error.hint().unwrap().starts_with("chmod 600 "), "{error:?}");
-        }
-        chmod(&file, 0o600);
-        chmod(root.path(), 0o777);
-        assert!(refusal(&file).1.hint().unwrap().starts_with("chmod go-w "));
-        chmod(root.path(), 0o1777);
-        assert!(Sqlite::open(&file).is_ok(), "others cannot touch our files in a sticky directory");
-    }
-
-    #[test]
-    fn what_belongs_to_another_user_is_refused() {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("NOT CHECKED: only root can give files away");
-            return;
-        }
-        const SOMEBODY: u32 = 12345;
-        let (root, file) = stored(1);
-        chown(&file, Some(SOMEBODY), None).unwrap();
-        assert!(refusal(&file).1.to_string().contains("another user"));
-        chown(&file, Some(0), None).unwrap();
-        chown(root.path(), Some(SOMEBODY), None).unwrap();
-        assert!(refusal(&file).1.to_string().contains("another user"));
-    }
-
-    #[test]
-    fn every_file_is_ours_alone_while_the_store_is_in_use() {
-        let (root, _) = place();
-        let file = root.path().join("made/on/the/way/cache.sqlite");
-        let store = Sqlite::open(&file).unwrap();
-        wait(store.put(&key(1), record(&[1; 100_000]))).unwrap();
-        for suffix in ["", "-wal", "-shm"] {
-            let mode = fs::metadata(beside(&file, suffix)).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{suffix}");
-        }
-        let directory = file.parent().unwrap();
-        assert_eq!(fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(directory.join("CACHEDIR.TAG").exists() && directory.join(".gitignore").exists());
-    }
-}
+use files::make_private;

@@ -1,0 +1,109 @@
+//! A store that is only read: every write is refused, whatever the store beneath would allow.
+
+use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage, read_only};
+use lacre_core::{Key, Timestamp};
+use lacre_seal::{BodyId, StoreId};
+
+/// Lets a store be read and refuses every write with [`Trouble::ReadOnly`](crate::Trouble::ReadOnly), as a store does that is opened for
+/// reading: a cache over it serves what is there, reports the refusal, and goes on.
+#[derive(Clone, Debug)]
+pub struct ReadOnly<S>(S);
+
+impl<S: Store> ReadOnly<S> {
+    /// Over this store.
+    pub const fn new(store: S) -> Self {
+        Self(store)
+    }
+}
+
+fn refused<'a, T: 'a>() -> Fut<'a, T> {
+    Box::pin(async { Err(read_only()) })
+}
+
+impl<S: Store> Store for ReadOnly<S> {
+    fn id(&self) -> StoreId {
+        self.0.id()
+    }
+
+    fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
+        self.0.get(key, visit)
+    }
+
+    fn put<'a>(&'a self, _: &'a Key, _: Record<'a>) -> Fut<'a, ()> {
+        refused()
+    }
+
+    fn touch<'a>(&'a self, _: &'a Key, _: Option<BodyId>, _: Record<'a>) -> Fut<'a, bool> {
+        refused()
+    }
+
+    fn remove<'a>(&'a self, _: &'a Key) -> Fut<'a, bool> {
+        refused()
+    }
+
+    fn scan<'a>(&'a self, after: Option<Key>, limit: usize, visit: OnRow<'a>) -> Fut<'a, Option<Key>> {
+        self.0.scan(after, limit, visit)
+    }
+
+    fn sweep(&self, _: Timestamp) -> Fut<'_, Swept> {
+        refused()
+    }
+
+    fn trim(&self, _: u64, _: Timestamp) -> Fut<'_, Swept> {
+        refused()
+    }
+
+    fn lease<'a>(&'a self, _: &'a Key, _: Holder, _: Timestamp, _: Timestamp) -> Fut<'a, bool> {
+        refused()
+    }
+
+    fn release<'a>(&'a self, _: &'a Key, _: Holder) -> Fut<'a, ()> {
+        refused()
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.0.generation()
+    }
+
+    fn stage<'a>(&'a self, _: BodyId, _: u32, _: &'a [u8], _: Timestamp) -> Fut<'a, ()> {
+        refused()
+    }
+
+    fn unstage(&self, _: BodyId, _: u32) -> Fut<'_, ()> {
+        refused()
+    }
+
+    fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
+        self.0.chunk(body, index, visit)
+    }
+
+    fn clear(&self) -> Fut<'_, ()> {
+        refused()
+    }
+
+    fn usage(&self) -> Fut<'_, Usage> {
+        self.0.usage()
+    }
+
+    fn inspect(&self) -> Fut<'_, Vec<String>> {
+        self.0.inspect()
+    }
+
+    /// Nothing is pending here, and what is pending beneath is not ours to write.
+    fn close(&self) -> Fut<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Memory, suite};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_there_is_read_and_nothing_is_written() {
+        let store = Arc::new(Memory::new().unwrap());
+        suite::run_reading(&store, &ReadOnly::new(store.clone()));
+    }
+}
