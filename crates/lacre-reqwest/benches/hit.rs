@@ -1,5 +1,6 @@
-//! A hit from sealed SQLite through the client, beside what no implementation can do without: reading the same record from the same file,
-//! opening its seal and decoding its head. Both run in turns, so that a noisy machine is noisy for both.
+//! A hit from sealed SQLite through the client, from the store and from a memory tier over it, beside what no implementation can do
+//! without: a middleware that returns a ready response (for the tier), and reading the same record from the same file, opening its seal and
+//! decoding its head (for the store). All run in turns, so that a noisy machine is noisy for all.
 //!
 //! `cargo bench -p lacre-reqwest --bench hit`
 
@@ -31,12 +32,13 @@ const TURN: Duration = Duration::from_millis(2);
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    println!("{:>7} {:>12} {:>12} {:>12} {:>8}", "body", "client µs", "ask µs", "bare µs", "ratio");
+    let names = ["client", "ask", "bare", "tier", "tier's ask", "ready"];
+    println!("{:>7} {}  µs", "body", names.map(|name| format!("{name:>10}")).join(" "));
     for (name, size) in SIZES {
         let directory = tempfile::tempdir()?;
         let bench = Bench::new(&directory.path().join("store/cache.sqlite"), size, &runtime)?;
-        let [client, ask, bare] = bench.medians(&runtime)?;
-        println!("{name:>7} {client:>12.2} {ask:>12.2} {bare:>12.2} {:>8.2}", client / bare);
+        let figures = bench.medians(&runtime)?;
+        println!("{name:>7} {}", figures.map(|time| format!("{time:>10.2}")).join(" "));
     }
     Ok(())
 }
@@ -48,6 +50,9 @@ struct Bench {
     client: ClientWithMiddleware,
     cache: Cache,
     bare: Bare,
+    tiered_client: ClientWithMiddleware,
+    tiered: Cache,
+    ready: ClientWithMiddleware,
 }
 
 impl Bench {
@@ -66,36 +71,36 @@ impl Bench {
             Ok::<_, Box<dyn Error>>(info)
         })?;
         let key = stored.and_then(|info| info.key).ok_or("the response was not stored")?;
-        let bare = Bare::new(path, key, store_id, keyring)?;
-        let bench = Self { url, body, client, cache, bare };
-        for answer in [runtime.block_on(bench.client())?, runtime.block_on(bench.ask())?, bench.bare.read()?]
+        let bare = Bare::new(path, key, store_id, keyring.clone())?;
+        // As another process would: the tier is told what the first one writes.
+        let tiered =
+            Cache::builder().store(Sqlite::open(path)?).keyring(keyring).memory_tier(64 << 20).build()?;
+        let tiered_client = ClientBuilder::new(tiered.clone()).build()?;
+        let ready = reqwest::Client::new();
+        let ready = reqwest_middleware::ClientBuilder::new(ready).with(Ready(body.clone())).build();
+        Ok(Self { url, body, client, cache, bare, tiered_client, tiered, ready })
+    }
+
+    /// Microseconds through the client, through the cache alone, bare; the same from memory, and through a middleware alone.
+    fn medians(&self, runtime: &Runtime) -> Result<[f64; 6]> {
+        let mut client = || runtime.block_on(fetch(&self.client, &self.url));
+        let mut ask = || runtime.block_on(ask_for(&self.cache, &self.url));
+        let mut bare = || self.bare.read();
+        let mut tier = || runtime.block_on(fetch(&self.tiered_client, &self.url));
+        let mut tiers_ask = || runtime.block_on(ask_for(&self.tiered, &self.url));
+        let mut ready = || runtime.block_on(fetch(&self.ready, &self.url));
+        let mut sides: [&mut dyn FnMut() -> Result<Bytes>; 6] =
+            [&mut client, &mut ask, &mut bare, &mut tier, &mut tiers_ask, &mut ready];
+        if sides
+            .iter_mut()
+            .map(|side| side())
+            .collect::<Result<Vec<_>>>()?
+            .iter()
+            .any(|body| *body != self.body)
         {
-            if answer != bench.body {
-                return Err("an answer has another body".into());
-            }
+            return Err("an answer has another body".into());
         }
-        Ok(bench)
-    }
-
-    async fn client(&self) -> Result<Bytes> {
-        Ok(self.client.get(self.url.clone()).send().await?.bytes().await?)
-    }
-
-    async fn ask(&self) -> Result<Bytes> {
-        let (head, ()) = http::Request::get(self.url.as_str()).header("accept", "*/*").body(())?.into_parts();
-        match self.cache.ask(head, RequestBody::Seen(&[])).await? {
-            Answer::Hit(reply) => Ok(reply.response.into_body().bytes().await?),
-            _ => Err("not a hit".into()),
-        }
-    }
-
-    /// Microseconds through the client, through the cache alone, and bare.
-    fn medians(&self, runtime: &Runtime) -> Result<[f64; 3]> {
-        let mut client = || runtime.block_on(self.client()).map(drop);
-        let mut ask = || runtime.block_on(self.ask()).map(drop);
-        let mut bare = || self.bare.read().map(drop);
-        let mut sides: [&mut dyn FnMut() -> Result<()>; 3] = [&mut client, &mut ask, &mut bare];
-        let mut samples = [const { Vec::new() }; 3];
+        let mut samples = [const { Vec::new() }; 6];
         for _ in 0..TURNS {
             for (side, samples) in sides.iter_mut().zip(&mut samples) {
                 samples.push(turn(side)?);
@@ -108,8 +113,20 @@ impl Bench {
     }
 }
 
+async fn fetch(client: &ClientWithMiddleware, url: &Url) -> Result<Bytes> {
+    Ok(client.get(url.clone()).send().await?.bytes().await?)
+}
+
+async fn ask_for(cache: &Cache, url: &Url) -> Result<Bytes> {
+    let (head, ()) = http::Request::get(url.as_str()).header("accept", "*/*").body(())?.into_parts();
+    match cache.ask(head, RequestBody::Seen(&[])).await? {
+        Answer::Hit(reply) => Ok(reply.response.into_body().bytes().await?),
+        _ => Err("not a hit".into()),
+    }
+}
+
 /// Microseconds per call, over one turn.
-fn turn(side: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
+fn turn(side: &mut dyn FnMut() -> Result<Bytes>) -> Result<f64> {
     let (start, mut calls) = (Instant::now(), 0_u32);
     while start.elapsed() < TURN {
         for _ in 0..8 {

@@ -2,8 +2,8 @@
 
 use lacre_core::Timestamp;
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A source of the present moment.
 pub trait Clock: Debug + Send + Sync + 'static {
@@ -51,6 +51,31 @@ impl Clock for ManualClock {
     }
 }
 
+/// Something that is worth doing once in a span of time, whoever comes by.
+#[derive(Debug)]
+pub(crate) struct Interval {
+    span: Duration,
+    begun: Instant,
+    /// When it was done last, in nanoseconds since `begun`; [`NEVER`](Self::NEVER) at first.
+    last: AtomicU64,
+}
+
+impl Interval {
+    const NEVER: u64 = u64::MAX;
+
+    pub(crate) fn new(span: Duration) -> Self {
+        Self { span, begun: Instant::now(), last: AtomicU64::new(Self::NEVER) }
+    }
+
+    /// Whether it is to be done again; only one caller is told.
+    pub(crate) fn is_due(&self) -> bool {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let (now, last) = (nanos(self.begun.elapsed()), self.last.load(Ordering::Relaxed));
+        (last == Self::NEVER || now.saturating_sub(last) >= nanos(self.span))
+            && self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +88,15 @@ mod tests {
         assert_eq!(clock.now(), Timestamp::from_seconds(105));
         clock.set(Timestamp::from_seconds(1));
         assert_eq!(clock.now(), Timestamp::from_seconds(1));
+    }
+
+    #[test]
+    fn an_interval_tells_one_caller_at_a_time() {
+        let interval = Interval::new(Duration::from_millis(20));
+        assert!(interval.is_due());
+        assert!(!interval.is_due());
+        std::thread::sleep(Duration::from_millis(25));
+        assert!(interval.is_due());
     }
 
     #[test]

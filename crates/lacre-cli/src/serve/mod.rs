@@ -75,6 +75,9 @@ pub(crate) struct Args {
     /// Threads that answer requests [default: one for each core]
     #[arg(long, value_name = "COUNT")]
     workers: Option<NonZeroUsize>,
+    /// Bytes of memory for what was read from the store, verified and decoded; 0: none
+    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    memory: usize,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -130,7 +133,8 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     let metrics = Arc::new(Metrics::default());
     let observer = metrics::Watch { output, metrics: Arc::clone(&metrics) };
     let builder = open::cache(global, Missing::Make, output)?.observer(Arc::new(observer));
-    let cache = args.writing.apply(builder).policy(policy(args)).build()?;
+    let builder = args.writing.apply(builder).policy(policy(args)).memory_tier(args.memory);
+    let cache = builder.build()?;
     let log = if args.no_access_log { log::AccessLog::Off } else { log::AccessLog::To(output) };
     runtime(args.workers)?.block_on(async {
         let listener = bind(args.listen).await?;

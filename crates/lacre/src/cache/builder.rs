@@ -2,6 +2,7 @@
 
 use super::Cache;
 use super::rollback::Newest;
+use super::tier::Tier;
 use super::vault::Vault;
 use crate::codec::{Cbor, Format, Formats};
 use crate::keys::KeySource;
@@ -51,6 +52,7 @@ pub struct Builder {
     on_tamper: OnTamper,
     on_store_failure: OnStoreFailure,
     reseal_on_read: bool,
+    memory_tier: usize,
 }
 
 impl Default for Builder {
@@ -69,6 +71,7 @@ impl Default for Builder {
             on_tamper: OnTamper::default(),
             on_store_failure: OnStoreFailure::default(),
             reseal_on_read: false,
+            memory_tier: 0,
         }
     }
 }
@@ -202,6 +205,18 @@ impl Builder {
         self
     }
 
+    /// Keeps up to `bytes` of what was read in memory, verified and decoded (0, as at first: nothing): with bodies of up to a sixteenth
+    /// of that, which are then read whole. A hit from there shares its body with all others, without a copy.
+    ///
+    /// What this cache writes or removes is seen at once, what other processes do within a millisecond. What is tampered with in the
+    /// store after it was read is found out when it is read again, and not before. Where caches share one store *value* (an `Arc`), give
+    /// only one of them a tier: they do not see what the others write.
+    #[must_use]
+    pub fn memory_tier(mut self, bytes: usize) -> Self {
+        self.memory_tier = bytes;
+        self
+    }
+
     /// The cache.
     ///
     /// # Errors
@@ -228,6 +243,7 @@ impl Builder {
                 formats: self.formats,
                 stages: self.stages,
                 newest: Newest::default(),
+                tier: (self.memory_tier > 0).then(|| Tier::new(self.memory_tier)),
             }),
             clock: self.clock,
             observer: self.observer,

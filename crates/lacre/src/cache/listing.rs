@@ -1,7 +1,7 @@
 //! Looking at what is stored, and after it.
 
 use super::check::Checked;
-use super::vault::Vault;
+use super::vault::{Loaded, Vault};
 use super::{Body, Cache, OnTamper};
 use crate::codec::BodyHead;
 use crate::store::{Row, StoreExt, Usage};
@@ -57,7 +57,9 @@ impl Cache {
     /// Its seal does not hold, its key is missing, or the store fails.
     pub async fn stored(&self, key: &Key) -> Result<Option<Stored>, Error> {
         let now = self.clock.now();
-        let Some((Slot::Entry(entry), seal)) = self.vault.load(key, |_| Some(0), now).await? else {
+        let Some(Loaded { slot: Slot::Entry(entry), seal, .. }) =
+            self.vault.load(key, |_| Some(0), now).await?
+        else {
             return Ok(None);
         };
         let freshness = self.engine.freshness(&entry, now);
@@ -105,7 +107,11 @@ impl Cache {
     /// # Errors
     /// The store fails.
     pub async fn clear(&self) -> Result<(), Error> {
-        self.vault.store.clear().await
+        self.vault.store.clear().await?;
+        if let Some(tier) = &self.vault.tier {
+            tier.clear();
+        }
+        Ok(())
     }
 
     /// How much is stored.

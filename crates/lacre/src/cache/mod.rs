@@ -16,6 +16,7 @@ mod recording;
 mod reseal;
 mod rollback;
 mod sweep;
+mod tier;
 mod transfer;
 mod vault;
 #[cfg(test)]
@@ -44,7 +45,7 @@ use lacre_core::{
 use lacre_seal::{KeyId, SealInfo};
 use std::fmt;
 use std::sync::Arc;
-use vault::{Handle, Vault, missing_chunk};
+use vault::{Handle, Loaded, Vault, missing_chunk};
 
 /// An HTTP cache that seals what it stores. Cheap to clone; clones are the same cache.
 ///
@@ -313,8 +314,8 @@ impl Cache {
         }
         // A large body that cannot be trusted is best found out before anything of it is handed out.
         let wanted = |entry: &_| body::first_chunk(lookup.portion(entry, now));
-        let error = match self.vault.load(key, wanted, now).await {
-            Ok(Some((slot, seal))) => {
+        let error = match self.vault.find(key, wanted, now).await {
+            Ok(Some(Loaded { slot, seal, .. })) => {
                 self.reseal_if_wished(key, &slot, &seal, now).await?;
                 return Ok(Found::Slot(slot));
             }

@@ -45,11 +45,20 @@ pub(super) struct Known {
 impl Mark {
     /// Of an envelope that opened, or that was just sealed.
     pub(super) fn of(sealed: &[u8], created: Moment) -> Self {
-        let commitment = Header::peek_commitment_unverified(sealed).unwrap_or_default();
-        let mut tag = Tag::default();
-        tag.copy_from_slice(&commitment[..8]);
-        Self { created, tag }
+        Self { created, tag: tag(sealed) }
     }
+
+    /// Whether `sealed`, which need not open, passes for the same envelope.
+    pub(super) fn is_of(self, sealed: &[u8]) -> bool {
+        self.tag == tag(sealed)
+    }
+}
+
+fn tag(sealed: &[u8]) -> Tag {
+    let commitment = Header::peek_commitment_unverified(sealed).unwrap_or_default();
+    let mut tag = Tag::default();
+    tag.copy_from_slice(&commitment[..8]);
+    tag
 }
 
 impl Default for Newest {

@@ -4,6 +4,7 @@
 
 use super::passing::UnderWay;
 use super::rollback::{Known, Mark, Newest};
+use super::tier::Tier;
 use crate::codec::{BodyHead, Formats};
 use crate::stage::{StageId, Stages};
 use crate::store::{Record, Store};
@@ -30,6 +31,15 @@ pub(crate) struct Vault {
     pub(crate) formats: Formats,
     pub(crate) stages: Stages,
     pub(super) newest: Newest,
+    pub(super) tier: Option<Tier>,
+}
+
+/// What was found under a key.
+#[derive(Clone)]
+pub(crate) struct Loaded {
+    pub(crate) slot: Slot<Handle>,
+    pub(crate) seal: SealInfo,
+    pub(super) mark: Mark,
 }
 
 /// Bodies up to this long lie in their entry's record; longer ones are cut into chunks of it (docs/format.md §7).
@@ -83,17 +93,17 @@ impl Vault {
         key: &Key,
         wanted: impl Fn(&Entry<BodyHead>) -> Option<u32>,
         now: Timestamp,
-    ) -> Result<Option<(Slot<Handle>, SealInfo)>, Error> {
+    ) -> Result<Option<Loaded>, Error> {
         let mut missed = None;
         loop {
             let known = self.newest.known(key);
             let mut opened = None;
             self.store.get(key, &mut |record| opened = Some(self.open(key, &record, known, now))).await?;
             let Some(opened) = opened else { return Ok(None) };
-            let (slot, inline, seal) = opened?;
+            let (slot, inline, seal, mark) = opened?;
             let entry = match slot {
-                Slot::Vary(signpost) => return Ok(Some((Slot::Vary(signpost), seal))),
-                Slot::Alias(key) => return Ok(Some((Slot::Alias(key), seal))),
+                Slot::Vary(signpost) => return Ok(Some(Loaded { slot: Slot::Vary(signpost), seal, mark })),
+                Slot::Alias(key) => return Ok(Some(Loaded { slot: Slot::Alias(key), seal, mark })),
                 Slot::Entry(entry) => *entry,
             };
             let source = match (entry.body.chunks, wanted(&entry)) {
@@ -107,7 +117,7 @@ impl Vault {
                 },
             };
             let entry = entry.map_body(|head| Handle { head, source, secrecy: secrecy_of(&seal) });
-            return Ok(Some((Slot::Entry(Box::new(entry)), seal)));
+            return Ok(Some(Loaded { slot: Slot::Entry(Box::new(entry)), seal, mark }));
         }
     }
 
@@ -155,10 +165,11 @@ impl Vault {
         record: &Record<'_>,
         known: Option<Known>,
         now: Timestamp,
-    ) -> Result<(Slot<BodyHead>, Authentic, SealInfo), Error> {
+    ) -> Result<(Slot<BodyHead>, Authentic, SealInfo, Mark), Error> {
         let opened = self.sealer.open(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
-        self.newest.found(key, known, Mark::of(record.sealed, opened.seal.created))?;
-        Ok((self.formats.decode(&opened.head)?, opened.body, opened.seal))
+        let mark = Mark::of(record.sealed, opened.seal.created);
+        self.newest.found(key, known, mark)?;
+        Ok((self.formats.decode(&opened.head)?, opened.body, opened.seal, mark))
     }
 
     /// What lies under `key`, but for its body: the head of `record`, opened.
@@ -292,6 +303,7 @@ impl Vault {
 
     /// Puts a record that was just sealed.
     pub(super) async fn put(&self, key: &Key, record: Record<'_>) -> Result<(), Error> {
+        let _outdated = self.outdates(key);
         let known = self.newest.known(key);
         self.store.put(key, record).await?;
         self.newest.wrote(key, known, Mark::of(record.sealed, moment(record.written)));
@@ -305,6 +317,7 @@ impl Vault {
         body: Option<BodyId>,
         record: Record<'_>,
     ) -> Result<bool, Error> {
+        let _outdated = self.outdates(key);
         let known = self.newest.known(key);
         let replaced = self.store.touch(key, body, record).await?;
         if replaced {
@@ -314,6 +327,7 @@ impl Vault {
     }
 
     pub(crate) async fn remove(&self, key: &Key, now: Timestamp) -> Result<bool, Error> {
+        let _outdated = self.outdates(key);
         let known = self.newest.known(key);
         let removed = self.store.remove(key).await?;
         self.newest.removed(key, known, moment(now));

@@ -7,4 +7,5 @@ mod reseal;
 mod rollback;
 mod sweep;
 mod tamper;
+mod tier;
 mod world;

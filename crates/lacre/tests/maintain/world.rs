@@ -41,7 +41,11 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     notes: Arc<Notes>,
     directory: TempDir,
+    open: Open,
 }
+
+/// Opens a store in a directory.
+type Open = fn(&TempDir) -> Arc<dyn Store>;
 
 impl World {
     pub(crate) fn on_sqlite() -> Self {
@@ -50,26 +54,38 @@ impl World {
 
     /// One on each kind of store.
     pub(crate) fn on_every_store() -> Vec<Self> {
-        let mut worlds = vec![Self::on(|_| Arc::new(Memory::new().unwrap())), Self::on_sqlite()];
-        #[cfg(unix)]
-        worlds.push(Self::on(|directory| {
-            Arc::new(lacre::store::Fs::open(directory.path().join("cache")).unwrap())
-        }));
+        let mut worlds = Self::on_every_file();
+        worlds.push(Self::on(|_| Arc::new(Memory::new().unwrap())));
         worlds
     }
 
-    fn on(open: impl FnOnce(&TempDir) -> Arc<dyn Store>) -> Self {
+    /// One on each kind of store that processes share.
+    pub(crate) fn on_every_file() -> Vec<Self> {
+        vec![
+            Self::on_sqlite(),
+            #[cfg(unix)]
+            Self::on(|directory| Arc::new(lacre::store::Fs::open(directory.path().join("cache")).unwrap())),
+        ]
+    }
+
+    fn on(open: Open) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory);
         let ring = Keyring::generate().unwrap();
         let (clock, notes) = (Arc::new(ManualClock::new(START)), Arc::new(Notes::default()));
         let cache = builder(&store, &ring, &clock, &notes).build().unwrap();
-        Self { cache, store, ring, clock, notes, directory }
+        Self { cache, store, ring, clock, notes, directory, open }
     }
 
-    /// Another cache over the same store, as another process would have it.
+    /// Another cache over the same store.
     pub(crate) fn another(&self) -> Builder {
         builder(&self.store, &self.ring, &self.clock, &self.notes)
+    }
+
+    /// A cache over the same files, as another process would have it.
+    pub(crate) fn elsewhere(&self) -> Cache {
+        let store = (self.open)(&self.directory);
+        builder(&store, &self.ring, &self.clock, &self.notes).build().unwrap()
     }
 
     /// The same world with a cache that is set otherwise.
