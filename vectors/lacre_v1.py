@@ -1,6 +1,7 @@
 """docs/format.md, read and implemented a second time: nothing here is shared with the crates, or taken from them.
 
-`make.py` writes with it, and checks every expectation with the readers `open_envelope` and `parse_keyring`.
+`make.py` writes with it, and checks every expectation with the readers `open_envelope`, `parse_keyring` and
+`unlock`.
 """
 
 import base64
@@ -8,6 +9,7 @@ import hmac
 import re
 import struct
 
+from argon2.low_level import Type, hash_secret_raw
 from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -99,8 +101,12 @@ def decode_key(text, pattern):
     return strong(key)
 
 
+def meaningful_lines(text):
+    return [line for line in text.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")]
+
+
 def parse_keyring(text):
-    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")]
+    lines = meaningful_lines(text)
     if not lines:
         raise Refused("not-a-keyring")
     if lines[0] != "lacre-keyring-v1":
@@ -307,3 +313,62 @@ def json_form(slot):
 
 def cbor_form(slot):
     return cbor({CBOR_KEYS[name]: value for name, value in slot.items()})
+
+
+# Section 12: keyrings that a passphrase locks
+
+
+def strong_passphrase(text):
+    if len(text) < 12 or len(set(text)) < 6:
+        raise Refused("weak-passphrase")
+    return text.encode()
+
+
+def locking_key(passphrase, salt, memory, passes, lanes):
+    secret = strong_passphrase(passphrase)
+    return hash_secret_raw(secret, salt, passes, memory, lanes, 32, Type.ID, version=0x13)
+
+
+def locked_place(salt):
+    return Place("keyring", salt, "", bytes(32))
+
+
+def decode_line(value):
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", value) or len(value) % 4 == 1:
+        raise Refused("bad-line")
+    data = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    if base64url(data) != value:
+        raise Refused("bad-line")
+    return data
+
+
+def unlock(passphrase, text):
+    strong_passphrase(passphrase)
+    lines = meaningful_lines(text)
+    if not lines or lines[0] != "lacre-passphrase-v1":
+        raise Refused("not-locked")
+    found = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(" ")
+        if name not in ("argon2id", "salt", "sealed"):
+            raise Refused("bad-line")
+        if name in found:
+            raise Refused("needs-one")
+        if name == "argon2id":
+            if not re.fullmatch(r"[0-9]+ [0-9]+ [0-9]+", value) or any(int(n) >> 32 for n in value.split()):
+                raise Refused("bad-line")
+            memory, passes, lanes = found[name] = [int(number) for number in value.split()]
+            if not (19 << 10 <= memory <= 256 << 10 and 2 <= passes <= 16 and 1 <= lanes <= 16):
+                raise Refused("cost")
+        else:
+            found[name] = decode_line(value)
+            if name == "salt" and len(found[name]) != 16:
+                raise Refused("bad-line")
+    if len(found) != 3:
+        raise Refused("needs-one")
+    keyring = Keyring(locking_key(passphrase, found["salt"], *found["argon2id"]))
+    try:
+        _, body = open_envelope(found["sealed"], keyring, locked_place(found["salt"]), 0, ["aes-256-gcm"])
+    except Refused as refusal:
+        raise Refused("wrong-passphrase" if refusal.args[0] == "unknown-key" else refusal.args[0]) from refusal
+    return parse_keyring(body.decode())

@@ -2,8 +2,8 @@
 
 Run once per format version, by hand, and commit what it writes; no test ever runs it:
 
-    python3 -m venv venv && venv/bin/pip install blake3==1.0.11 cryptography==50.0.2 pynacl==1.6.2 \\
-        pyyaml==6.0.3 msgpack==1.2.4 pymongo==4.20.0 brotli==1.2.1 lz4==4.4.5 zstandard==0.25.0
+    python3 -m venv venv && venv/bin/pip install argon2-cffi==25.1.0 blake3==1.0.11 cryptography==50.0.2 \\
+        pynacl==1.6.2 pyyaml==6.0.3 msgpack==1.2.4 pymongo==4.20.0 brotli==1.2.1 lz4==4.4.5 zstandard==0.25.0
     venv/bin/python vectors/make.py
 
 Output is deterministic: every key, salt and body comes from SHAKE-256 of a label, so a second run changes no byte.
@@ -42,12 +42,15 @@ from lacre_v1 import (
     field,
     json_form,
     key_id,
+    locked_place,
+    locking_key,
     lp,
     open_envelope,
     parse_keyring,
     row_key,
     u32,
     u64,
+    unlock,
 )
 
 HERE = pathlib.Path(__file__).parent
@@ -444,6 +447,74 @@ def keyrings():
             text = full.replace(f"{name} {base64url(old)}", f"{name} {base64url(key)}")
             refused(f"{name}, weak: {comment}", ["text", "weak"], "weak-key", text)
     tests.write("keyring.json")
+
+
+def passphrases():
+    tests = Tests("passphrase", "pass")
+    phrase, salt, cheap = "correct horse battery", fixed("passphrase salt", 16), (19456, 2, 1)
+
+    def lock(text=RING.text(), *, phrase=phrase, salt=salt, cost=cheap, suite="aes-256-gcm", place=None):
+        ring = Keyring(locking_key(phrase, salt, *cost))
+        parts = {"not_after": UNBOUNDED, "created": 0, "keyring": ring, "place": place or locked_place(salt)}
+        sealed = sealing(suite, b"", text.encode(), **parts).sealed
+        numbers = " ".join(str(number) for number in cost)
+        head = f"lacre-passphrase-v1\nargon2id {numbers}\nsalt {base64url(salt)}\n"
+        return f"{head}sealed {base64url(sealed)}\n"
+
+    def accepted(comment, text, *, phrase=phrase):
+        ring = unlock(phrase, text)
+        tests.keep(comment, [], {"result": "ok"}, {"passphrase": phrase, "text": text, "keyring": ring.text()})
+
+    def refused(comment, reason, text, *, phrase=phrase):
+        try:
+            unlock(phrase, text)
+        except Refused as refusal:
+            assert refusal.args[0] == reason, f"{comment}: {refusal.args[0]}, not {reason}"
+        else:
+            raise AssertionError(f"{comment}: unlocked")
+        tests.keep(comment, [], {"result": "refused", "reason": reason}, {"passphrase": phrase, "text": text})
+
+    good = lock()
+    start, sealed_line = good.split("sealed ")
+    sealed = base64.urlsafe_b64decode(sealed_line.strip() + "==="[: -len(sealed_line.strip()) % 4])
+
+    def resealed(data):
+        return f"{start}sealed {base64url(data)}\n"
+
+    accepted("a keyring", good)
+    accepted("CRLF, a comment and a blank line", ("# of a test\n\n" + good).replace("\n", "\r\n"))
+    accepted("lines in another order", "\n".join(sorted(good.splitlines(), key=lambda line: line[:2] != "la")))
+    accepted("what lacre writes by default", lock(cost=(65536, 3, 4)))
+    accepted("a bare key inside", lock(KEY_A.hex()))
+    umlauts = "\u00e4\u00f6\u00fc \u00df\u20ac snow\u2603 man"
+    accepted("a passphrase beyond ASCII", lock(phrase=umlauts), phrase=umlauts)
+    refused("another passphrase", "wrong-passphrase", good, phrase=phrase + "!")
+    decomposed = "a\u0308o\u0308u\u0308 \u00df\u20ac snow\u2603 man"
+    refused("the same passphrase, decomposed", "wrong-passphrase", lock(phrase=umlauts), phrase=decomposed)
+    refused("a passphrase of eleven characters", "weak-passphrase", good, phrase="elevenchars")
+    refused("a passphrase of five different characters", "weak-passphrase", good, phrase="abcdeabcdeabcde")
+    other_salt = base64url(fixed("another salt", 16))
+    refused("another salt", "wrong-passphrase", good.replace(base64url(salt), other_salt))
+    refused("another number of passes", "wrong-passphrase", good.replace("19456 2 1", "19456 3 1"))
+    refused("a flipped bit in the envelope's salt", "bad-commitment", resealed(flip(sealed, 50)))
+    refused("a flipped bit in the content", "bad-segment", resealed(flip(sealed, len(sealed) - 20)))
+    refused("a readable suite", "wrong-suite", lock(suite="blake3"))
+    refused("a record of a store", "bad-commitment", lock(place=found(store="passphrase salt")))
+    refused("cut by a byte", "malformed", resealed(sealed[:-1]))
+    refused("no keyring inside", "not-a-keyring", lock("lacre-keyring-v2\n"))
+    refused("a weak key inside", "weak-key", lock("00" * 32))
+    refused("a keyring that is not locked", "not-locked", RING.text())
+    refused("a later version", "not-locked", good.replace("-v1", "-v2"))
+    for cost in ["19455 2 1", "262145 2 1", "19456 1 1", "19456 17 1", "19456 2 0", "19456 2 17"]:
+        refused(f"a cost of {cost}", "cost", good.replace("19456 2 1", cost))
+    for cost in ["19456 2", "19456 2 1 1", "19456  2 1", "-1 2 1", "4294967296 2 1"]:
+        refused(f"a cost of {cost!r}", "bad-line", good.replace("19456 2 1", cost))
+    refused("a salt of 15 bytes", "bad-line", good.replace(base64url(salt), base64url(salt[:15])))
+    refused("base64 with padding", "bad-line", good.replace(base64url(salt), base64url(salt) + "=="))
+    refused("an unknown line", "bad-line", good + "hint it is a horse\n")
+    refused("two salts", "needs-one", good + f"salt {base64url(salt)}\n")
+    refused("no salt", "needs-one", good.replace(f"salt {base64url(salt)}\n", ""))
+    tests.write("passphrase.json")
 
 
 # Section 5: row keys
@@ -890,6 +961,7 @@ if __name__ == "__main__":
     envelopes()
     chunks()
     keyrings()
+    passphrases()
     row_keys()
     slots()
     stages()

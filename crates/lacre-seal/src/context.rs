@@ -44,6 +44,8 @@ pub enum Purpose {
         /// Whether more pieces follow.
         position: Position,
     },
+    /// A keyring that a passphrase locks.
+    Keyring,
 }
 
 /// Whether more pieces of the same whole follow.
@@ -72,6 +74,7 @@ impl Context<'_> {
                 detail = piece(&anchor.0, index, position);
                 (b"anchor", &detail)
             }
+            Purpose::Keyring => (b"keyring", &[]),
         };
         for part in [purpose, &self.store.0, self.namespace.as_bytes(), self.key, detail] {
             let length = u32::try_from(part.len()).map_err(|_| Fault::from(FaultKind::TooLarge))?;

@@ -78,6 +78,25 @@ pub enum FaultKind {
     /// The primary key cannot be retired.
     #[error("key {0} is the primary; rotate first, then retire it")]
     KeyInUse(KeyId),
+    /// The text is a keyring that a passphrase locks.
+    #[error("the keyring is locked with a passphrase; name it as `passphrase:PATH`")]
+    Locked,
+    /// The text is no keyring that a passphrase locks.
+    #[error("not a keyring that a passphrase locks; make one with `lacre key new passphrase:PATH`")]
+    NotLocked,
+    /// A passphrase is too short or too regular.
+    #[error("the passphrase is weak; choose one of at least twelve characters, of which six differ")]
+    WeakPassphrase,
+    /// The passphrase does not fit the locked keyring.
+    #[error(
+        "the passphrase does not fit, or the file was changed; try another, or restore the file from a backup"
+    )]
+    WrongPassphrase,
+    /// What a locked keyring asks to be spent on its passphrase protects nobody, or takes too much.
+    #[error(
+        "the passphrase's cost is out of bounds (19 to 256 MiB, 2 to 16 passes, 1 to 16 lanes); restore the file from a backup"
+    )]
+    CostOutOfBounds,
     /// The named setting of an itsdangerous signer cannot be used.
     #[error("the signer's {0}")]
     BadSigner(&'static str),

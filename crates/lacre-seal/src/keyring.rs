@@ -17,6 +17,8 @@ const MOST_KEYS: usize = 64;
 const MOST_TEXT: usize = 64 * 1024;
 /// The first line of a ring's text.
 const FIRST_LINE: &str = "lacre-keyring-v1";
+/// The first line of a ring's text that a passphrase locks (§12).
+pub(crate) const LOCKED: &str = "lacre-passphrase-v1";
 
 /// The keys of one user or application, and the epoch below which nothing is opened any more.
 ///
@@ -54,20 +56,17 @@ impl Keyring {
     ///
     /// # Errors
     /// [`NotAKeyring`](FaultKind::NotAKeyring), [`BadKeyringLine`](FaultKind::BadKeyringLine),
-    /// [`KeyringNeeds`](FaultKind::KeyringNeeds), [`DuplicateKey`](FaultKind::DuplicateKey),
+    /// [`KeyringNeeds`](FaultKind::KeyringNeeds), [`DuplicateKey`](FaultKind::DuplicateKey), [`Locked`](FaultKind::Locked),
     /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge), [`BadKey`](FaultKind::BadKey) or
     /// [`WeakKey`](FaultKind::WeakKey); never with the text itself.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > MOST_TEXT {
             return Err(FaultKind::KeyringTooLarge.into());
         }
-        let mut lines = text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-            .map(|(number, line)| (number + 1, line));
+        let mut lines = meaningful_lines(text);
         match lines.next() {
             Some((_, FIRST_LINE)) => Self::parse_lines(lines),
+            Some((_, LOCKED)) => Err(FaultKind::Locked.into()),
             Some((_, bare)) if lines.next().is_none() && !bare.starts_with("lacre-keyring") => {
                 Self::from_master(MasterKey::parse(bare)?)
             }
@@ -196,7 +195,13 @@ impl fmt::Debug for Keyring {
     }
 }
 
-fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), FaultKind> {
+/// The lines that say something, each with its number from 1.
+pub(crate) fn meaningful_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
+    lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+}
+
+pub(crate) fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), FaultKind> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err(FaultKind::KeyringNeeds(name)),
@@ -204,7 +209,7 @@ fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), Fa
 }
 
 /// Digits and nothing else: `u64::from_str` alone would take a sign.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
@@ -250,7 +255,7 @@ impl MasterKey {
         Self::new(Secret::from_base64url(text)?)
     }
 
-    fn new(secret: Secret) -> Result<Self, Fault> {
+    pub(crate) fn new(secret: Secret) -> Result<Self, Fault> {
         let mut id = KeyId([0; 8]);
         derive::labelled(&secret, "lacre/v1/key-id", &mut id.0)?;
         Ok(Self { secret, id })

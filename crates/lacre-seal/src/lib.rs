@@ -6,7 +6,8 @@
 //!
 //! From the bottom up: [`Authentic`] is what an opened seal yields · [`MasterKey`] is 32 secret bytes · `derive` makes
 //! the keys of one envelope from it, the envelope's header and its [`Context`] · [`Sealer`] seals and opens envelopes,
-//! segment by segment, with one [`Suite`] · [`Keyring`] rotates and revokes keys · [`itsdangerous`] reads and writes what
+//! segment by segment, with one [`Suite`] · [`Keyring`] rotates and revokes keys, and a
+//! passphrase may lock it (feature `passphrase`) · [`itsdangerous`] reads and writes what
 //! that library signs. Whatever is refused is a [`Fault`].
 //!
 //! ```
@@ -45,6 +46,8 @@ mod hex;
 pub mod itsdangerous;
 mod keyring;
 mod moment;
+#[cfg(feature = "passphrase")]
+mod passphrase;
 mod secret;
 mod segment;
 mod suite;
@@ -60,4 +63,6 @@ pub use fault::{Fault, FaultKind};
 pub use header::{Header, SealInfo};
 pub use keyring::{KeyId, Keyring, MasterKey};
 pub use moment::{Lifetime, Moment};
+#[cfg(feature = "passphrase")]
+pub use passphrase::Passphrase;
 pub use suite::Suite;

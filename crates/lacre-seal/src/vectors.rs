@@ -138,7 +138,7 @@ fn check(test: &EnvelopeTest) -> bool {
     again
 }
 
-fn reason(kind: FaultKind) -> &'static str {
+pub(crate) fn reason(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::NotAnEnvelope => "not-an-envelope",
         FaultKind::UnknownVersion(_) => "unknown-version",
@@ -152,6 +152,12 @@ fn reason(kind: FaultKind) -> &'static str {
         FaultKind::NotAKeyring => "not-a-keyring",
         FaultKind::BadKey => "bad-key",
         FaultKind::WeakKey => "weak-key",
+        FaultKind::WeakPassphrase => "weak-passphrase",
+        FaultKind::WrongPassphrase => "wrong-passphrase",
+        FaultKind::CostOutOfBounds => "cost",
+        FaultKind::NotLocked => "not-locked",
+        FaultKind::KeyringNeeds(_) => "needs-one",
+        FaultKind::BadKeyringLine(_) => "bad-line",
         other => panic!("no reason {other:?}"),
     }
 }

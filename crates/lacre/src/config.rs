@@ -62,12 +62,15 @@ fn strategy(variable: &str) -> Result<impl BaseStrategy, Error> {
     })
 }
 
+/// The file that marks a directory as a cache.
+pub(crate) const CACHE_TAG: &str = "CACHEDIR.TAG";
+
 /// Tells backup programs and version control to leave a directory alone that we made for a cache.
 /// Both are courtesies: a failure is no reason not to cache.
 pub(crate) fn mark_cache_directory(directory: &Path) {
     let tag =
         "Signature: 8a477f597d28d172789f06886806bc55\n# Made by lacre; see https://bford.info/cachedir/\n";
-    for (name, content) in [("CACHEDIR.TAG", tag), (".gitignore", "*\n")] {
+    for (name, content) in [(CACHE_TAG, tag), (".gitignore", "*\n")] {
         let _ = files::create_private(&directory.join(name))
             .and_then(|mut file| file.write_all(content.as_bytes()));
     }

@@ -113,15 +113,25 @@ pub(crate) fn is_ours_alone_to_write(found: &Metadata) -> bool {
 }
 
 /// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
-/// What is checked is what was opened, whatever lies at `path` by then.
 pub(crate) fn open_secret(path: &Path) -> Result<(File, u64), Refusal> {
-    let file = open_as_it_is(path)?;
-    let found = file.metadata().map_err(|error| Refusal::io(path, "cannot look at", error))?;
-    check_file(path, &found)?;
+    let (file, found) = open_checked(path)?;
     if mode(&found) & 0o077 != 0 {
         return Err(Refusal::new(path, "can be read by others", format!("chmod 600 {}", path.display())));
     }
     Ok((file, found.len()))
+}
+
+/// As [`open_secret`], for a file that others may read.
+pub(crate) fn open_own(path: &Path) -> Result<(File, u64), Refusal> {
+    open_checked(path).map(|(file, found)| (file, found.len()))
+}
+
+/// What is checked is what was opened, whatever lies at `path` by then.
+fn open_checked(path: &Path) -> Result<(File, Metadata), Refusal> {
+    let file = open_as_it_is(path)?;
+    let found = file.metadata().map_err(|error| Refusal::io(path, "cannot look at", error))?;
+    check_file(path, &found)?;
+    Ok((file, found))
 }
 
 /// Opens what lies at `path` for reading, unless it is a link.

@@ -1,176 +1,84 @@
-//! A keyring in a file that only its owner may read (docs/format.md §3). Written whole or not at all: a reader sees the old
-//! keyring or the new one, never half of either.
+//! A keyring in a file that only its owner may read (docs/format.md §3).
 
-use super::KeySource;
-use crate::{Error, ErrorKind, Event, Observer, config, files};
-use lacre_seal::{Fault, Keyring};
-use std::fs::File;
-use std::io::{self, Read, Write};
+use super::secret_file::{Published, SecretFile};
+use super::{KeyKeeper, KeySource, Turn};
+use crate::{Error, Event, Observer};
+use lacre_seal::Keyring;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-/// Bytes of a keyring's text, at most.
-const MOST: u64 = 64 << 10;
-
-/// A file that holds a keyring.
+/// A file that holds a keyring, or one bare key.
 ///
 /// On Unix it must be a regular file, not a symbolic link, that belongs to this user or to root and that nobody else may read
 /// or write. Elsewhere, only its kind and size are checked.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
-    path: PathBuf,
+    file: SecretFile,
 }
 
 impl KeyFile {
     /// The file at `path`, which need not exist yet.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { file: SecretFile::at(path.into(), "file") }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes `keyring` to a new file (0600), in a directory that is made (0700) where it is missing.
-    ///
-    /// # Errors
-    /// [`Config`](ErrorKind::Config): there is a file already, which is left as it is. [`Io`](ErrorKind::Io): it cannot be written.
-    pub fn create(&self, keyring: &Keyring) -> Result<(), Error> {
-        if self.publish_new(keyring)? {
-            return Ok(());
-        }
-        let message = format!("{} exists already and was left as it is", self.path.display());
-        Err(Error::new(ErrorKind::Config, message).with_hint("name another file, or rotate this one's keys"))
-    }
-
-    /// Loads the keyring, applies `change` to it, and writes what became of it in place of what was there, at once. On Unix, changes
-    /// wait for each other, so that none is lost to another process.
-    ///
-    /// # Errors
-    /// As [`load`](KeySource::load), what `change` says, and [`Io`](ErrorKind::Io): it cannot be written. The file is as it was then.
-    pub fn update<T>(
-        &self,
-        change: impl FnOnce(&mut Keyring) -> Result<T, Fault>,
-    ) -> Result<(Keyring, T), Error> {
-        let _turn = self.wait_for_turn()?;
-        let mut keyring = self.load()?;
-        let changed = change(&mut keyring)?;
-        let written = self.write_aside(&keyring).map_err(|error| self.unwritable(error))?;
-        written.persist(&self.path).map_err(|error| self.unwritable(error.error))?;
-        self.settle().map_err(|error| self.unwritable(error))?;
-        Ok((keyring, changed))
-    }
-
-    /// The file is replaced by every change, so it is the directory that is locked, for as long as the result lives.
-    fn wait_for_turn(&self) -> Result<Option<File>, Error> {
-        if !cfg!(unix) {
-            return Ok(None);
-        }
-        match File::open(self.directory()).and_then(|directory| directory.lock().map(|()| directory)) {
-            Ok(locked) => Ok(Some(locked)),
-            // Loading says it better.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.unwritable(error)),
-        }
+        self.file.path()
     }
 
     /// Makes the file, with a fresh key, where there is none.
     pub(super) fn ensure(&self, observer: &dyn Observer) -> Result<(), Error> {
         // Asked first, so that a home that cannot be written to is no trouble once the file is there.
-        if self.path.symlink_metadata().is_ok() {
+        if self.path().symlink_metadata().is_ok() {
             return Ok(());
         }
-        if self.publish_new(&Keyring::generate()?)? {
-            observer.notice(Event::KeyMade { at: &self.path });
+        if self.file.publish_new(&Keyring::generate()?.to_text())? == Published::New {
+            observer.notice(Event::KeyMade { at: self.path() });
         }
         Ok(())
-    }
-
-    /// `false`: somebody else's file is there.
-    fn publish_new(&self, keyring: &Keyring) -> Result<bool, Error> {
-        config::make_private(self.directory())?;
-        let written = self.write_aside(keyring).map_err(|error| self.unwritable(error))?;
-        match written.persist_noclobber(&self.path) {
-            Ok(_) => {}
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => return Err(self.unwritable(error.error)),
-        }
-        self.settle().map_err(|error| self.unwritable(error))?;
-        Ok(true)
-    }
-
-    /// In a file of another name, which only its owner may read and which is gone unless it is renamed.
-    fn write_aside(&self, keyring: &Keyring) -> io::Result<NamedTempFile> {
-        let mut file = NamedTempFile::with_prefix_in(".keyring-", self.directory())?;
-        file.write_all(keyring.to_text().as_bytes())?;
-        file.as_file().sync_all()?;
-        Ok(file)
-    }
-
-    /// A rename is safe from a power cut once its directory is.
-    fn settle(&self) -> io::Result<()> {
-        if cfg!(unix) { File::open(self.directory())?.sync_all() } else { Ok(()) }
-    }
-
-    fn directory(&self) -> &Path {
-        self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
-    fn read(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let (mut file, length) = files::open_secret(&self.path).map_err(|refusal| {
-            if refusal.is_absence() {
-                return self
-                    .refused("does not exist")
-                    .with_hint(format!("lacre key new {}", self.describe()));
-            }
-            refusal.into_error(ErrorKind::KeyUnavailable)
-        })?;
-        if length > MOST {
-            return Err(self.refused("is longer than a keyring can be"));
-        }
-        // As long as it will ever be: growing would leave parts of the keys in freed memory.
-        let mut text = Zeroizing::new(vec![0; usize::try_from(length).unwrap_or(0)]);
-        file.read_exact(&mut text).map_err(|error| self.refused("cannot be read").with_source(error))?;
-        Ok(text)
-    }
-
-    fn refused(&self, why: &str) -> Error {
-        Error::new(ErrorKind::KeyUnavailable, format!("the keyring {} {why}", self.path.display()))
-            .with_hint("name the file that holds the keyring, or restore it from a backup")
-    }
-
-    fn unwritable(&self, error: io::Error) -> Error {
-        Error::new(ErrorKind::Io, format!("the keyring {} cannot be written: {error}", self.path.display()))
-            .with_hint("check the directory's permissions and the space on its disk")
-            .with_source(error)
     }
 }
 
 impl KeySource for KeyFile {
-    fn load(&self) -> Result<Keyring, Error> {
-        let bytes = self.read()?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| {
-            self.refused("is not a text file").with_hint("name the file that holds the keyring")
-        })?;
-        Keyring::parse(text)
-            .map_err(|fault| self.refused(&format!("is unusable: {fault}")).with_source(fault))
+    fn read(&self) -> Result<Zeroizing<String>, Error> {
+        self.file.read()
     }
 
     fn describe(&self) -> String {
-        format!("file:{}", self.path.display())
+        self.file.describe()
     }
 
     fn file(&self) -> Option<&Path> {
-        Some(&self.path)
+        Some(self.path())
+    }
+
+    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+        Some(self)
+    }
+}
+
+/// A new file gets mode 0600, in a directory that is made (0700) where it is missing.
+impl KeyKeeper for KeyFile {
+    fn create(&self, keyring: &Keyring) -> Result<(), Error> {
+        self.file.create(&keyring.to_text())
+    }
+
+    fn replace(&self, keyring: &Keyring) -> Result<(), Error> {
+        self.file.replace(&keyring.to_text())
+    }
+
+    fn wait_for_turn(&self) -> Result<Turn, Error> {
+        self.file.wait_for_turn()
     }
 }
 
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
+    use super::super::secret_file::MOST;
     use super::*;
+    use crate::{ErrorKind, keys};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use tempfile::TempDir;
@@ -197,10 +105,10 @@ mod tests {
         let ring = Keyring::generate().unwrap();
         file.create(&ring).unwrap();
         assert_eq!(file.load().unwrap().to_text(), ring.to_text());
-        let (rotated, primary) = file.update(Keyring::rotate).unwrap();
+        let (rotated, primary) = keys::update(&file, Keyring::rotate).unwrap();
         assert_eq!(rotated.primary(), primary);
         assert_eq!(file.load().unwrap().to_text(), rotated.to_text());
-        let names: Vec<_> = fs::read_dir(file.directory()).unwrap().collect();
+        let names: Vec<_> = fs::read_dir(file.path().parent().unwrap()).unwrap().collect();
         assert_eq!(names.len(), 1, "a temporary file is left");
     }
 
@@ -209,7 +117,7 @@ mod tests {
         let (_directory, file) = written(&Keyring::generate().unwrap().to_text(), 0o600);
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..4).for_each(|_| drop(file.update(Keyring::rotate).unwrap())));
+                scope.spawn(|| (0..4).for_each(|_| drop(keys::update(&file, Keyring::rotate).unwrap())));
             }
         });
         assert_eq!(file.load().unwrap().key_ids().count(), 1 + 8 * 4);
@@ -225,7 +133,7 @@ mod tests {
             ring.retire(old)?;
             ring.retire(old)
         };
-        assert!(file.update(refused).is_err());
+        assert!(keys::update(&file, refused).is_err());
         assert_eq!(fs::read(file.path()).unwrap(), text.as_bytes());
     }
 
@@ -270,13 +178,13 @@ mod tests {
     fn a_missing_file_says_how_to_make_one() {
         let directory = tempfile::tempdir().unwrap();
         let file = KeyFile::at(directory.path().join("not/yet/keyring"));
-        assert_eq!(file.update(Keyring::rotate).unwrap_err().kind(), ErrorKind::KeyUnavailable);
+        assert_eq!(keys::update(&file, Keyring::rotate).unwrap_err().kind(), ErrorKind::KeyUnavailable);
         assert!(refusal(&file).hint().unwrap().starts_with("lacre key new file:"));
     }
 
     #[test]
     fn garbage_is_refused_and_never_shown() {
-        let too_long = "#".repeat(usize::try_from(MOST).unwrap() + 1);
+        let too_long = "#".repeat(MOST + 1);
         for text in ["", "hunter2", "lacre-keyring-v1\nprimary hunter2\n", "lacre-keyring-v2\n", &too_long] {
             let (_directory, file) = written(text, 0o600);
             let error = refusal(&file);

@@ -1,47 +1,138 @@
 //! Where keys come from: a source is named by a reference such as `file:PATH` or `env:NAME`, and loads a [`Keyring`].
 //!
 //! No message, description or `Debug` of a source ever carries a key, or a reference that could not be read: people paste
-//! keys where references belong. Implements docs/format.md §3.
+//! keys where references belong. Implements docs/format.md §3; docs/keys.md says which to choose.
 
+mod command;
+mod credential;
 mod env;
 mod file;
+#[cfg(feature = "keys-kdbx")]
+mod kdbx;
+#[cfg(feature = "keys-os")]
+mod os;
+#[cfg(feature = "keys-passphrase")]
+mod passphrase;
+mod prompt;
+mod reference;
+mod secret_file;
+#[cfg(any(feature = "keys-kdbx", feature = "keys-passphrase"))]
+mod unlock;
 
+pub use command::KeyCommand;
+pub use credential::KeyCredential;
 pub use env::KeyEnv;
 pub use file::KeyFile;
+#[cfg(feature = "keys-kdbx")]
+pub use kdbx::KdbxEntry;
+#[cfg(feature = "keys-os")]
+pub use os::KeyEntry;
+#[cfg(feature = "keys-passphrase")]
+pub use passphrase::LockedFile;
+pub use prompt::{Asked, Nobody, PASSPHRASE, PASSPHRASE_FROM, Prompt};
+pub use reference::{Access, FORMS, Form, forms, parse, parse_asking};
 
 use crate::{Error, ErrorKind, Observer, config};
-use lacre_seal::Keyring;
-use std::fmt::Debug;
+use lacre_seal::{Fault, Keyring};
+use std::fmt::{Debug, Display};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// A place where a keyring is kept.
 pub trait KeySource: Debug + Send + Sync {
-    /// Reads the keyring anew.
+    /// Reads the text of the keyring, or of one bare key, anew.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): nothing usable is there.
-    fn load(&self) -> Result<Keyring, Error>;
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): nothing readable is there.
+    fn read(&self) -> Result<Zeroizing<String>, Error>;
 
     /// The source as a reference: names and paths, never a secret.
     fn describe(&self) -> String;
 
-    /// The file that the keyring lies in, where it is one that [`KeyFile`] can write.
-    fn file(&self) -> Option<&Path>;
+    /// The file that the keyring lies in, where it is one: it must not lie beside the store.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The same source as one that can be written, where it can.
+    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+        None
+    }
+
+    /// Reads the keyring anew.
+    ///
+    /// # Errors
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): nothing usable is there.
+    fn load(&self) -> Result<Keyring, Error> {
+        Keyring::parse(&self.read()?).map_err(|fault| {
+            let message = format!("the keyring {} is unusable: {fault}", self.describe());
+            Error::new(ErrorKind::KeyUnavailable, message)
+                .with_hint("name what holds the text of a keyring, or 64 hexadecimal digits; or restore it from a backup")
+                .with_source(fault)
+        })
+    }
 }
 
-/// The forms that [`parse`] understands, for messages and help.
-pub const FORMS: &str = "file:PATH or env:NAME";
+/// A source that can be written, too. [`update`] changes what it holds.
+pub trait KeyKeeper: KeySource {
+    /// Writes a keyring where there is none.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config): there is one already, which is left as it is. [`Io`](ErrorKind::Io) or
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): it cannot be written.
+    fn create(&self, keyring: &Keyring) -> Result<(), Error>;
 
-/// The source that `reference` names, one of [`FORMS`]. Nothing is read yet.
+    /// Writes a keyring in place of what is there, all of it or nothing. For whoever's turn it is.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) or [`KeyUnavailable`](ErrorKind::KeyUnavailable): it cannot be written.
+    fn replace(&self, keyring: &Keyring) -> Result<(), Error>;
+
+    /// Waits until no other process changes the keyring.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io): that cannot be found out.
+    fn wait_for_turn(&self) -> Result<Turn, Error>;
+}
+
+/// Loads a keyring, applies `change` to it, and writes what became of it in place of what was there. On Unix, changes wait for each
+/// other, so that none is lost to another process.
 ///
 /// # Errors
-/// [`Config`](ErrorKind::Config): it has no such form.
-pub fn parse(reference: &str) -> Result<Box<dyn KeySource>, Error> {
-    match reference.split_once(':') {
-        Some(("file", path)) if !path.is_empty() => Ok(Box::new(KeyFile::at(path))),
-        Some(("env", name)) if !name.is_empty() => Ok(Box::new(KeyEnv::named(name))),
-        _ => Err(Error::new(ErrorKind::Config, "this does not say where a key is kept")
-            .with_hint(format!("write {FORMS}, never the key itself"))),
+/// As [`load`](KeySource::load), what `change` says, and as [`replace`](KeyKeeper::replace). The source is as it was then.
+pub fn update<T>(
+    keeper: &dyn KeyKeeper,
+    change: impl FnOnce(&mut Keyring) -> Result<T, Fault>,
+) -> Result<(Keyring, T), Error> {
+    let _turn = keeper.wait_for_turn()?;
+    let mut keyring = keeper.load()?;
+    let changed = change(&mut keyring)?;
+    keeper.replace(&keyring)?;
+    Ok((keyring, changed))
+}
+
+/// For as long as this lives, other processes wait for their turn.
+#[derive(Debug)]
+pub struct Turn {
+    _lock: Option<File>,
+}
+
+impl Turn {
+    /// By a lock on `directory`, on Unix. Where there is none there is nothing to change, which loading says better.
+    ///
+    /// # Errors
+    /// It cannot be locked.
+    pub fn wait_at(directory: &Path) -> io::Result<Self> {
+        if !cfg!(unix) {
+            return Ok(Self { _lock: None });
+        }
+        match File::open(directory).and_then(|directory| directory.lock().map(|()| directory)) {
+            Ok(locked) => Ok(Self { _lock: Some(locked) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { _lock: None }),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -56,13 +147,31 @@ pub fn user(observer: &dyn Observer) -> Result<KeyFile, Error> {
     Ok(file)
 }
 
-/// Refuses a keyring's file that lies in the same directory as the store: whoever copies or restores that directory has both,
-/// and the seal protects nothing.
+/// Takes the bytes for the text that they are, without a copy.
+fn as_text(mut bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<String>> {
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
+        Ok(text) => Some(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            None
+        }
+    }
+}
+
+fn there_already(what: &dyn Display) -> Error {
+    Error::new(ErrorKind::Config, format!("{what} exists already and was left as it is"))
+        .with_hint("name another place, or rotate the keys that are there")
+}
+
+/// Refuses a keyring's file that lies in the same directory as the store, or anywhere in the store's directory where that is marked as
+/// a cache: whoever copies or restores that directory has both, and the seal protects nothing.
 ///
 /// # Errors
 /// [`Config`](ErrorKind::Config): they lie side by side.
 pub fn ensure_apart(keyring: &Path, store: &Path) -> Result<(), Error> {
-    if directory_of(keyring) != directory_of(store) {
+    let (key_directory, cache) = (directory_of(keyring), directory_of(store));
+    let within = key_directory.starts_with(&cache) && cache.join(config::CACHE_TAG).exists();
+    if key_directory != cache && !within {
         return Ok(());
     }
     let message =
@@ -83,23 +192,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_names_its_source() {
-        assert_eq!(parse("file:/etc/lacre key").unwrap().describe(), "file:/etc/lacre key");
-        assert_eq!(parse("env:LACRE_SECRET").unwrap().describe(), "env:LACRE_SECRET");
-    }
-
-    #[test]
-    fn what_is_no_reference_is_refused_without_repeating_it() {
-        let pasted_key = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
-        for text in ["", "file:", "env:", "/etc/key", "vault:key", pasted_key] {
-            let error = parse(text).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.hint().unwrap().contains(FORMS));
-            assert!(text.len() < 10 || !format!("{error} {error:?}").contains(text));
-        }
-    }
-
-    #[test]
     fn a_keyring_beside_the_store_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let (cache, config) = (directory.path().join("cache"), directory.path().join("config"));
@@ -114,6 +206,42 @@ mod tests {
                 ensure_apart(&config.join("keyring"), &store).is_err(),
                 "the same directory by another name"
             );
+        }
+    }
+
+    #[test]
+    fn a_keyring_anywhere_in_a_cache_directory_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join("cache");
+        config::make_cache_directory(&cache).unwrap();
+        std::fs::create_dir(cache.join("keys")).unwrap();
+        assert!(ensure_apart(&cache.join("keys/ring"), &cache.join("cache.sqlite")).is_err());
+        // A home is no cache, though a store may lie in it.
+        std::fs::create_dir(home.path().join("keys")).unwrap();
+        assert!(ensure_apart(&home.path().join("keys/ring"), &home.path().join("cache.sqlite")).is_ok());
+    }
+
+    #[test]
+    fn a_bare_key_and_a_keyring_are_both_loaded_and_garbage_is_never_shown() {
+        #[derive(Debug)]
+        struct Text(String);
+        impl KeySource for Text {
+            fn read(&self) -> Result<Zeroizing<String>, Error> {
+                Ok(self.0.clone().into())
+            }
+            fn describe(&self) -> String {
+                "test:text".into()
+            }
+        }
+        let ring = Keyring::generate().unwrap();
+        assert_eq!(Text(ring.to_text().to_string()).load().unwrap().primary(), ring.primary());
+        let bare = (0..32).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(Text(bare).load().unwrap().epoch(), 0);
+        for garbage in ["hunter2hunter2".to_owned(), "00".repeat(32)] {
+            let error = Text(garbage.clone()).load().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+            assert!(error.to_string().contains("test:text"));
+            assert!(!format!("{error:?}").contains(&garbage));
         }
     }
 }

@@ -1,0 +1,186 @@
+//! A keyring in a KeePass database (KDBX 3 or 4), such as KeePassXC keeps: in the password of an entry, or in its notes where the
+//! password is empty. It is only read: a password manager's file is not ours to write.
+
+use super::secret_file::read_opened;
+use super::unlock::Unlock;
+use super::{KeySource, Prompt};
+use crate::{Error, ErrorKind, files};
+use keepass::db::{EntryRef, GroupRef};
+use keepass::error::{DatabaseKeyError, DatabaseOpenError};
+use keepass::{Database, DatabaseKey};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Bytes of a database, at most.
+const MOST: usize = 64 << 20;
+
+/// An entry of a KeePass database that holds a keyring, or one bare key.
+#[derive(Clone, Debug)]
+pub struct KdbxEntry {
+    path: PathBuf,
+    /// Names of groups, then the entry's title.
+    entry: String,
+    unlock: Unlock,
+}
+
+impl KdbxEntry {
+    /// The entry `GROUP/…/TITLE`, or `TITLE` in the root, of the database at `path`. Its password comes from the environment
+    /// ([`PASSPHRASE`](super::PASSPHRASE), [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else `prompt` asks for it.
+    pub fn at(path: impl Into<PathBuf>, entry: impl Into<String>, prompt: Arc<dyn Prompt>) -> Self {
+        Self { path: path.into(), entry: entry.into(), unlock: Unlock::by(prompt) }
+    }
+
+    /// `None`: it is not PATH#ENTRY.
+    pub(super) fn parse(name: &str, prompt: Arc<dyn Prompt>) -> Option<Self> {
+        let (path, entry) = name.rsplit_once('#')?;
+        let complete = !path.is_empty() && !entry.is_empty();
+        complete.then(|| Self::at(path, entry, prompt))
+    }
+
+    fn open(&self) -> Result<Database, Error> {
+        // It is encrypted, so others may read it; nobody else may have written it.
+        let (file, length) =
+            files::open_own(&self.path).map_err(|refusal| refusal.into_error(ErrorKind::KeyUnavailable))?;
+        let bytes = read_opened(file, length, MOST)
+            .map_err(|error| self.refused("cannot be read").with_source(error))?
+            .ok_or_else(|| self.refused("is longer than a database of passwords can be"))?;
+        let password = self.unlock.ask(&self.path.display())?;
+        Database::parse(&bytes, DatabaseKey::new().with_password(&password)).map_err(|error| match error {
+            DatabaseOpenError::Key(DatabaseKeyError::IncorrectKey) => self
+                .refused("does not open with this password")
+                .with_hint("try another; a key file or a hardware key is not supported"),
+            // Not as a source: it might quote what was decrypted.
+            _ => self.refused("is no KeePass database, or is damaged"),
+        })
+    }
+
+    fn find<'a>(&self, database: &'a Database) -> Result<EntryRef<'a>, Error> {
+        let mut entries = database.iter_all_entries().filter(|entry| {
+            let title = entry.get_title().unwrap_or_default();
+            self.entry.strip_suffix(title).is_some_and(|place| place == place_of(&entry.parent()))
+        });
+        match (entries.next(), entries.next()) {
+            (Some(entry), None) => Ok(entry),
+            (None, _) => Err(self
+                .refused("has no such entry")
+                .with_hint("name it with its groups: kdbx:PATH#GROUP/TITLE")),
+            (Some(_), Some(_)) => Err(self
+                .refused("has several entries of this name")
+                .with_hint("rename all but one, or name another group")),
+        }
+    }
+
+    fn refused(&self, why: &str) -> Error {
+        Error::new(ErrorKind::KeyUnavailable, format!("{} {why}", self.describe()))
+            .with_hint("check the path, and that your password manager opens it")
+    }
+}
+
+impl KeySource for KdbxEntry {
+    fn read(&self) -> Result<Zeroizing<String>, Error> {
+        let database = self.open()?;
+        let entry = self.find(&database)?;
+        let field = |name| entry.get(name).filter(|text| !text.is_empty());
+        let text = field("Password").or_else(|| field("Notes"));
+        text.map(|text| Zeroizing::new(text.to_owned())).ok_or_else(|| {
+            self.refused("is empty")
+                .with_hint("put the key into its password, or a whole keyring into its notes")
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("kdbx:{}#{}", self.path.display(), self.entry)
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+}
+
+/// The names of a group and those around it, each followed by a slash; the root has none.
+fn place_of(group: &GroupRef<'_>) -> String {
+    group.parent().map_or_else(String::new, |around| format!("{}{}/", place_of(&around), group.name))
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Asked;
+    use keepass::config::KdfConfig;
+
+    const KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+    #[derive(Debug)]
+    struct Answer(&'static str);
+
+    impl Prompt for Answer {
+        fn ask(&self, _: &str, _: Asked) -> Result<Zeroizing<String>, Error> {
+            Ok(self.0.to_owned().into())
+        }
+    }
+
+    /// A database whose password is `open sesame`, with what the tests look for in it.
+    fn database() -> (tempfile::TempDir, PathBuf) {
+        let mut database = Database::new();
+        // Cheap to open, for a test.
+        if let KdfConfig::Argon2 { iterations, memory, .. } = &mut database.config.kdf_config {
+            (*iterations, *memory) = (1, 64 << 10);
+        }
+        let mut root = database.root_mut();
+        root.add_entry().edit(|entry| {
+            entry.set_unprotected("Title", "lacre");
+            entry.set_protected("Password", KEY);
+            entry.set_unprotected("Notes", "not this");
+        });
+        let mut work = root.add_group();
+        work.name = "Work".into();
+        for (title, notes) in [("ring", "the notes"), ("lacre", ""), ("twice", "a"), ("twice", "b")] {
+            work.add_entry().edit(|entry| {
+                entry.set_unprotected("Title", title);
+                entry.set_unprotected("Notes", notes);
+            });
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.kdbx");
+        let mut file = std::fs::File::create(&path).unwrap();
+        database.save(&mut file, DatabaseKey::new().with_password("open sesame")).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn the_password_of_an_entry_is_the_key_or_else_its_notes_are() {
+        let (_directory, path) = database();
+        let entry = |name: &str| KdbxEntry::at(&path, name, Arc::new(Answer("open sesame")));
+        assert_eq!(*entry("lacre").read().unwrap(), KEY);
+        assert_eq!(entry("lacre").load().unwrap().epoch(), 0);
+        assert_eq!(*entry("Work/ring").read().unwrap(), "the notes");
+        for (name, why) in [
+            ("Work/lacre", "is empty"),
+            ("Work/twice", "several"),
+            ("ring", "no such"),
+            ("Other/lacre", "no such"),
+            ("", "no such"),
+        ] {
+            let error = entry(name).read().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+            assert!(error.to_string().contains(why), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_does_not_open_is_refused_and_nothing_of_it_shown() {
+        let (_directory, path) = database();
+        let read = |password| KdbxEntry::at(&path, "lacre", Arc::new(Answer(password))).read().unwrap_err();
+        assert!(read("hunter2").to_string().contains("does not open with this password"));
+        assert!(!format!("{:?}", read("hunter2")).contains("hunter2"));
+        let whole = std::fs::read(&path).unwrap();
+        for cut in [0, 3, 11, 100, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            assert_eq!(read("open sesame").kind(), ErrorKind::KeyUnavailable, "{cut}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read("open sesame").kind(), ErrorKind::KeyUnavailable);
+    }
+}

@@ -1,0 +1,230 @@
+//! A keyring in a keyring: that of the desktop (Secret Service, macOS Keychain, Windows Credential Manager) or of the Linux kernel.
+//!
+//! Entries are named by service and user, and hold text, as those of Python's `keyring` do: either program reads what the other wrote.
+
+use super::{KeyKeeper, KeySource, Turn, there_already};
+use crate::{Error, ErrorKind, config};
+use keyring_core::api::CredentialStoreApi;
+use keyring_core::{Entry, Error as Refusal};
+use lacre_seal::Keyring;
+use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
+
+/// An entry of the desktop's keyring, or of the kernel's.
+#[derive(Clone, Debug)]
+pub struct KeyEntry {
+    vault: Vault,
+    service: String,
+    user: String,
+}
+
+/// Which keyring of the operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vault {
+    /// Kept on disk, unlocked when the user logs in.
+    Desktop,
+    /// Kept in the kernel's memory until the machine is switched off, at the latest.
+    Kernel,
+}
+
+impl KeyEntry {
+    /// The entry of `user` for `service` in the desktop's keyring.
+    pub fn in_desktop(service: impl Into<String>, user: impl Into<String>) -> Self {
+        Self { vault: Vault::Desktop, service: service.into(), user: user.into() }
+    }
+
+    /// The entry of `user` for `service` in the kernel's keyring of this session, and in the persistent one of this user where the
+    /// kernel has such. Linux only.
+    pub fn in_kernel(service: impl Into<String>, user: impl Into<String>) -> Self {
+        Self { vault: Vault::Kernel, ..Self::in_desktop(service, user) }
+    }
+
+    /// `None`: it is not SERVICE/USER.
+    pub(super) fn parse(vault: Vault, name: &str) -> Option<Self> {
+        // A service may be a URL; the name of a user has no slash.
+        let (service, user) = name.rsplit_once('/')?;
+        let complete = !service.is_empty() && !user.is_empty();
+        complete.then(|| Self { vault, ..Self::in_desktop(service, user) })
+    }
+
+    fn entry(&self) -> Result<Entry, Error> {
+        self.vault
+            .open()
+            .and_then(|vault| vault.build(&self.service, &self.user, None))
+            .map_err(|refusal| self.refused(refusal))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        let name = self.describe();
+        let error = |message| Error::new(ErrorKind::KeyUnavailable, message);
+        match refusal {
+            Refusal::NoEntry => {
+                error(format!("there is no {name}")).with_hint(format!("lacre key new {name}"))
+            }
+            // Their other forms carry the secret itself.
+            Refusal::BadEncoding(mut bytes) | Refusal::BadDataFormat(mut bytes, _) => {
+                bytes.zeroize();
+                error(format!("{name} holds something that is not text"))
+                    .with_hint("name the entry that holds the keyring")
+            }
+            Refusal::Ambiguous(_) => error(format!("there are several entries {name}"))
+                .with_hint("remove all but one with your keyring's own program"),
+            Refusal::TooLong(..) => error(format!("{name} cannot hold so many keys"))
+                .with_hint("retire keys that nothing was sealed with, or keep the keyring in a file"),
+            Refusal::PlatformFailure(cause) | Refusal::NoStorageAccess(cause) => {
+                error(format!("{name} cannot be reached")).with_source(cause).with_hint(self.vault.remedy())
+            }
+            _ => error(format!("{name} cannot be used")).with_hint(self.vault.remedy()),
+        }
+    }
+}
+
+impl KeySource for KeyEntry {
+    fn read(&self) -> Result<Zeroizing<String>, Error> {
+        let text = self.entry()?.get_password().map_err(|refusal| self.refused(refusal))?;
+        Ok(Zeroizing::new(text))
+    }
+
+    fn describe(&self) -> String {
+        format!("{}:{}/{}", self.vault.scheme(), self.service, self.user)
+    }
+
+    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+        Some(self)
+    }
+}
+
+impl KeyKeeper for KeyEntry {
+    fn create(&self, keyring: &Keyring) -> Result<(), Error> {
+        let _turn = self.wait_for_turn()?;
+        match self.entry()?.get_password().map(Zeroizing::new) {
+            Err(Refusal::NoEntry) => self.replace(keyring),
+            Ok(_) => Err(there_already(&self.describe())),
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    fn replace(&self, keyring: &Keyring) -> Result<(), Error> {
+        self.entry()?.set_password(&keyring.to_text()).map_err(|refusal| self.refused(refusal))
+    }
+
+    /// No keyring of an operating system can be locked for a change, so this user's own directory is.
+    fn wait_for_turn(&self) -> Result<Turn, Error> {
+        let directory = config::config_directory()?;
+        config::make_private(&directory)?;
+        Turn::wait_at(&directory).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("{} cannot be locked", directory.display()))
+                .with_hint("check the permissions of this directory")
+                .with_source(error)
+        })
+    }
+}
+
+type Opened = Result<Arc<dyn CredentialStoreApi + Send + Sync>, Refusal>;
+
+impl Vault {
+    /// The one that `scheme` names: the desktop's, unless it is `keyutils`.
+    pub(super) fn of(scheme: &str) -> Self {
+        if scheme == Self::Kernel.scheme() { Self::Kernel } else { Self::Desktop }
+    }
+
+    pub(super) const fn scheme(self) -> &'static str {
+        match self {
+            Self::Desktop => "keyring",
+            Self::Kernel => "keyutils",
+        }
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Desktop => {
+                "log in to a desktop, or keep the key elsewhere: file:PATH, keyutils:SERVICE/USER or systemd:NAME"
+            }
+            Self::Kernel => {
+                "keep the key elsewhere, such as file:PATH or systemd:NAME: containers often have no kernel keyring"
+            }
+        }
+    }
+
+    /// Whether it answers here and now.
+    pub(super) fn reach(self) -> Result<(), Error> {
+        let probe = KeyEntry { vault: self, ..KeyEntry::in_desktop("lacre", "probe") };
+        match probe.entry()?.get_credential() {
+            Ok(_) | Err(Refusal::NoEntry | Refusal::Ambiguous(_)) => Ok(()),
+            Err(refusal) => Err(probe.refused(refusal)),
+        }
+    }
+
+    fn open(self) -> Opened {
+        match self {
+            Self::Desktop => open_desktop(),
+            Self::Kernel => open_kernel(),
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn open_desktop() -> Opened {
+    Ok(zbus_secret_service_keyring_store::Store::new()?)
+}
+
+#[cfg(target_os = "macos")]
+fn open_desktop() -> Opened {
+    Ok(apple_native_keyring_store::keychain::Store::new()?)
+}
+
+/// Entries are called USER@SERVICE, as Python's `keyring` calls the second one of a service.
+#[cfg(windows)]
+fn open_desktop() -> Opened {
+    let names = [("prefix", ""), ("divider", "@"), ("suffix", "")].into();
+    Ok(windows_native_keyring_store::Store::new_with_configuration(&names)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "macos", windows)))]
+fn open_desktop() -> Opened {
+    Err(Refusal::NotSupportedByStore("this platform has no keyring".into()))
+}
+
+#[cfg(target_os = "linux")]
+fn open_kernel() -> Opened {
+    Ok(linux_keyutils_keyring_store::Store::new()?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_kernel() -> Opened {
+    Err(Refusal::NotSupportedByStore("only Linux has such a keyring".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_named_by_service_and_user() {
+        let parse = |name| KeyEntry::parse(Vault::Kernel, name);
+        assert_eq!(parse("lacre/ana").unwrap().describe(), "keyutils:lacre/ana");
+        let entry = parse("https://example.org/ana").unwrap();
+        assert_eq!((entry.service.as_str(), entry.user.as_str()), ("https://example.org", "ana"));
+        for name in ["", "lacre", "/", "lacre/", "/ana"] {
+            assert!(parse(name).is_none(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_entry_holds_is_never_shown() {
+        let entry = KeyEntry::in_desktop("lacre", "ana");
+        let cause = || "whatever".into();
+        for refusal in [
+            Refusal::BadEncoding(b"hunter2".into()),
+            Refusal::BadDataFormat(b"hunter2".into(), cause()),
+            Refusal::NoEntry,
+            Refusal::NoStorageAccess(cause()),
+        ] {
+            let error = entry.refused(refusal);
+            assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+            assert!(error.to_string().contains("keyring:lacre/ana") && error.hint().is_some());
+            let shown = format!("{error:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains("104, 117, 110"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! How sources are named: the one place that knows every form of reference, and where each can be used.
+
+#[cfg(feature = "keys-kdbx")]
+use super::kdbx::KdbxEntry;
+#[cfg(feature = "keys-os")]
+use super::os::{KeyEntry, Vault};
+#[cfg(feature = "keys-passphrase")]
+use super::passphrase::LockedFile;
+use super::{KeyCommand, KeyCredential, KeyEnv, KeyFile, KeySource, Nobody, Prompt, env};
+use crate::{Error, ErrorKind};
+use std::sync::Arc;
+
+/// The forms that [`parse`] understands, for messages and help.
+pub const FORMS: &str = "file:PATH, env:NAME, keyring:SERVICE/USER, keyutils:SERVICE/USER, passphrase:PATH, \
+                         kdbx:PATH#ENTRY, cmd:COMMAND or systemd:NAME";
+
+/// The source that `reference` names, one of [`FORMS`]. Nothing is read yet. Where a passphrase is needed, it comes from the
+/// environment.
+///
+/// # Errors
+/// [`Config`](ErrorKind::Config): it has no such form, or this program was built without it.
+pub fn parse(reference: &str) -> Result<Box<dyn KeySource>, Error> {
+    parse_asking(reference, Arc::new(Nobody))
+}
+
+/// As [`parse`], with somebody to ask for a passphrase that is not in the environment.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_asking(reference: &str, prompt: Arc<dyn Prompt>) -> Result<Box<dyn KeySource>, Error> {
+    let source = match split(reference) {
+        Some(("passphrase", path)) => locked_file(path, prompt)?,
+        Some(("kdbx", name)) => database_entry(name, prompt)?,
+        _ => parse_plain(reference)?,
+    };
+    source.ok_or_else(|| {
+        Error::new(ErrorKind::Config, "this does not say where a key is kept")
+            .with_hint(format!("write {FORMS}, never the key itself"))
+    })
+}
+
+/// `None`: it is no reference of that form.
+type Parsed = Result<Option<Box<dyn KeySource>>, Error>;
+
+/// The sources that need no passphrase.
+pub(super) fn parse_plain(reference: &str) -> Parsed {
+    match split(reference) {
+        Some(("file", path)) => found(Some(KeyFile::at(path))),
+        Some(("env", name)) => found(Some(KeyEnv::named(name))),
+        Some(("cmd", line)) => found(KeyCommand::parse(line)),
+        Some(("systemd", name)) => found(KeyCredential::parse(name)),
+        Some((scheme @ ("keyring" | "keyutils"), name)) => os_entry(scheme, name),
+        _ => Ok(None),
+    }
+}
+
+fn split(reference: &str) -> Option<(&str, &str)> {
+    reference.split_once(':').filter(|(_, name)| !name.is_empty())
+}
+
+fn found<S: KeySource + 'static>(source: Option<S>) -> Parsed {
+    Ok(source.map(|source| Box::new(source) as _))
+}
+
+#[cfg(feature = "keys-os")]
+fn os_entry(scheme: &str, name: &str) -> Parsed {
+    found(KeyEntry::parse(Vault::of(scheme), name))
+}
+
+#[cfg(feature = "keys-passphrase")]
+fn locked_file(path: &str, prompt: Arc<dyn Prompt>) -> Parsed {
+    found(Some(LockedFile::at(path, prompt)))
+}
+
+#[cfg(feature = "keys-kdbx")]
+fn database_entry(name: &str, prompt: Arc<dyn Prompt>) -> Parsed {
+    found(KdbxEntry::parse(name, prompt))
+}
+
+#[cfg(not(feature = "keys-os"))]
+fn os_entry(_: &str, _: &str) -> Parsed {
+    Err(left_out("keys-os"))
+}
+
+#[cfg(not(feature = "keys-passphrase"))]
+fn locked_file(_: &str, _: Arc<dyn Prompt>) -> Parsed {
+    Err(left_out("keys-passphrase"))
+}
+
+#[cfg(not(feature = "keys-kdbx"))]
+fn database_entry(_: &str, _: Arc<dyn Prompt>) -> Parsed {
+    Err(left_out("keys-kdbx"))
+}
+
+#[cfg(not(all(feature = "keys-os", feature = "keys-kdbx", feature = "keys-passphrase")))]
+fn left_out(feature: &'static str) -> Error {
+    Error::new(ErrorKind::Config, format!("this program was built without the feature `{feature}`"))
+        .with_hint("build it with that feature, or keep the key elsewhere")
+}
+
+/// A form of reference, and whether it can be used.
+#[derive(Debug)]
+pub struct Form {
+    /// How it is written.
+    pub reference: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// Whether the source can be written, too: made, rotated, retired from.
+    pub access: Access,
+    /// Whether it can be used here and now, or why not.
+    pub usable: Result<(), Error>,
+}
+
+/// What can be done to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It is read, and changed by others.
+    Read,
+    /// It is read and changed.
+    Write,
+}
+
+/// Every form of [`FORMS`], with what is asked of this machine: whether it has a keyring that answers, and credentials.
+#[must_use]
+pub fn forms() -> Vec<Form> {
+    let form = |reference, meaning, access, usable| Form { reference, meaning, access, usable };
+    let built = |scheme: &str| parse(&format!("{scheme}:a/b#c")).map(drop);
+    let credentials = env::credentials_directory().map(drop).ok_or_else(|| {
+        Error::new(ErrorKind::KeyUnavailable, "this is no systemd service with credentials")
+            .with_hint("give the unit LoadCredential=NAME:PATH")
+    });
+    let (read, write) = (Access::Read, Access::Write);
+    vec![
+        form("file:PATH", "a file of yours (0600)", write, Ok(())),
+        form("env:NAME", "an environment variable", read, Ok(())),
+        form("keyring:SERVICE/USER", "the desktop's keyring", write, reach("keyring")),
+        form("keyutils:SERVICE/USER", "the Linux kernel's keyring, until a reboot", write, reach("keyutils")),
+        form("passphrase:PATH", "a file that a passphrase locks", write, built("passphrase")),
+        form("kdbx:PATH#ENTRY", "a KeePassXC database", read, built("kdbx")),
+        form("cmd:COMMAND", "what a command prints", read, Ok(())),
+        form("systemd:NAME", "a credential of this service", read, credentials),
+    ]
+}
+
+#[cfg(feature = "keys-os")]
+fn reach(scheme: &str) -> Result<(), Error> {
+    Vault::of(scheme).reach()
+}
+
+#[cfg(not(feature = "keys-os"))]
+fn reach(_: &str) -> Result<(), Error> {
+    Err(left_out("keys-os"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_names_its_source() {
+        for reference in ["file:/etc/lacre key", "env:LACRE_SECRET", "cmd:pass", "systemd:lacre-key"] {
+            assert_eq!(parse(reference).unwrap().describe(), reference);
+        }
+        assert_eq!(parse("cmd:pass show 'the key'").unwrap().describe(), "cmd:pass …");
+    }
+
+    #[test]
+    fn a_reference_names_its_source_or_the_feature_that_it_needs() {
+        for (reference, built) in [
+            ("keyring:lacre/ana", cfg!(feature = "keys-os")),
+            ("keyutils:lacre/ana", cfg!(feature = "keys-os")),
+            ("kdbx:a.kdbx#Work/lacre", cfg!(feature = "keys-kdbx")),
+            ("passphrase:/a b", cfg!(feature = "keys-passphrase")),
+        ] {
+            match parse(reference) {
+                Ok(source) => assert_eq!((source.describe().as_str(), true), (reference, built)),
+                Err(error) => assert!(!built && error.to_string().contains("feature"), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_reference_is_refused_without_repeating_it() {
+        let pasted_key = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+        for text in ["", "file:", "env:", "cmd: ", "systemd:../x", "/etc/key", "vault:key", pasted_key] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.hint().unwrap().contains(FORMS));
+            assert!(text.len() < 10 || !format!("{error} {error:?}").contains(text));
+        }
+    }
+
+    #[test]
+    fn every_form_is_listed_and_read_back() {
+        for form in forms() {
+            assert!(FORMS.contains(form.reference), "{}", form.reference);
+            if let Ok(source) = parse(form.reference) {
+                assert_eq!(source.keeper().is_some(), form.access == Access::Write, "{}", form.reference);
+            }
+        }
+        assert_eq!(forms().len(), FORMS.split([',', ' ']).filter(|word| word.contains(':')).count());
+    }
+}

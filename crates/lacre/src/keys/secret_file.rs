@@ -1,0 +1,133 @@
+//! A text file that only its owner may read, written whole or not at all: a reader sees the old text or the new one, never half
+//! of either. What the text means is the concern of others.
+
+use crate::keys::{Turn, as_text};
+use crate::{Error, ErrorKind, config, files};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
+
+/// Bytes of a keyring's text, however it is kept, at most.
+pub(super) const MOST: usize = 64 << 10;
+
+/// What exists already is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Published {
+    New,
+    ThereAlready,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct SecretFile {
+    path: PathBuf,
+    /// How sources name it, for the hint that says how to make one.
+    scheme: &'static str,
+}
+
+impl SecretFile {
+    pub(super) fn at(path: PathBuf, scheme: &'static str) -> Self {
+        Self { path, scheme }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!("{}:{}", self.scheme, self.path.display())
+    }
+
+    pub(super) fn read(&self) -> Result<Zeroizing<String>, Error> {
+        let (file, length) = files::open_secret(&self.path).map_err(|refusal| {
+            if refusal.is_absence() {
+                return self
+                    .refused("does not exist")
+                    .with_hint(format!("lacre key new {}", self.describe()));
+            }
+            refusal.into_error(ErrorKind::KeyUnavailable)
+        })?;
+        let bytes = read_opened(file, length, MOST)
+            .map_err(|error| self.refused("cannot be read").with_source(error))?
+            .ok_or_else(|| self.refused("is longer than a keyring can be"))?;
+        as_text(bytes).ok_or_else(|| {
+            self.refused("is not a text file").with_hint("name the file that holds the keyring")
+        })
+    }
+
+    /// Writes a new file (0600), in a directory that is made (0700) where it is missing.
+    pub(super) fn publish_new(&self, text: &str) -> Result<Published, Error> {
+        config::make_private(self.directory())?;
+        let written = self.write_aside(text).map_err(|error| self.unwritable(error))?;
+        match written.persist_noclobber(&self.path) {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                return Ok(Published::ThereAlready);
+            }
+            Err(error) => return Err(self.unwritable(error.error)),
+        }
+        self.settle().map_err(|error| self.unwritable(error))?;
+        Ok(Published::New)
+    }
+
+    /// As [`publish_new`](Self::publish_new), for whoever cannot do with another's file.
+    pub(super) fn create(&self, text: &str) -> Result<(), Error> {
+        match self.publish_new(text)? {
+            Published::New => Ok(()),
+            Published::ThereAlready => Err(super::there_already(&self.path.display())),
+        }
+    }
+
+    pub(super) fn replace(&self, text: &str) -> Result<(), Error> {
+        let written = self.write_aside(text).map_err(|error| self.unwritable(error))?;
+        written.persist(&self.path).map_err(|error| self.unwritable(error.error))?;
+        self.settle().map_err(|error| self.unwritable(error))
+    }
+
+    /// The file is replaced by every change, so it is the directory that is locked.
+    pub(super) fn wait_for_turn(&self) -> Result<Turn, Error> {
+        Turn::wait_at(self.directory()).map_err(|error| self.unwritable(error))
+    }
+
+    /// In a file of another name, which only its owner may read and which is gone unless it is renamed.
+    fn write_aside(&self, text: &str) -> io::Result<NamedTempFile> {
+        let mut file = NamedTempFile::with_prefix_in(".keyring-", self.directory())?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    }
+
+    /// A rename is safe from a power cut once its directory is.
+    fn settle(&self) -> io::Result<()> {
+        if cfg!(unix) { File::open(self.directory())?.sync_all() } else { Ok(()) }
+    }
+
+    fn directory(&self) -> &Path {
+        self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn refused(&self, why: &str) -> Error {
+        Error::new(ErrorKind::KeyUnavailable, format!("the keyring {} {why}", self.path.display()))
+            .with_hint("name the file that holds the keyring, or restore it from a backup")
+    }
+
+    fn unwritable(&self, error: io::Error) -> Error {
+        Error::new(ErrorKind::Io, format!("the keyring {} cannot be written: {error}", self.path.display()))
+            .with_hint("check the directory's permissions and the space on its disk")
+            .with_source(error)
+    }
+}
+
+/// All of a file of `length` bytes; `None`: it is longer than `most`.
+pub(super) fn read_opened(
+    mut file: File,
+    length: u64,
+    most: usize,
+) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= most) else { return Ok(None) };
+    // As long as it will ever be: growing would leave parts of the keys in freed memory.
+    let mut bytes = Zeroizing::new(vec![0; length]);
+    file.read_exact(&mut bytes)?;
+    Ok(Some(bytes))
+}
