@@ -27,7 +27,8 @@ pub(crate) struct Global {
     /// Where entries are kept: `sqlite:PATH`, `dir:PATH` (a file for each entry) or `memory:` [default: cache.sqlite in your cache directory]
     #[arg(long, global = true, env = "LACRE_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
-    /// Where the key is kept: `file:PATH` or `env:NAME`, never the key itself [default: one of your own, made on first use]
+    /// Where the key is kept, never the key itself: `file:PATH`, `env:NAME` … (`lacre key list` shows every form) [default: one of
+    /// your own, made on first use]
     #[arg(long, global = true, env = "LACRE_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
     /// This application's part of the store
@@ -91,7 +92,7 @@ pub(crate) enum Command {
     /// secrets, and for what is random under a name that says that it matters. The secrets are not shown: each has a fingerprint, which is
     /// the same wherever it turns up in this store.
     Audit(audit::Args),
-    /// Make, look at and rotate keys
+    /// Make, look at, copy, rotate and revoke keys
     #[command(subcommand)]
     Key(key::Command),
     /// Say why a request would hit or miss, without sending it

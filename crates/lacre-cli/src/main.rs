@@ -1,7 +1,7 @@
 //! `lacre` on the command line: a sealed HTTP cache to fetch through, look into and check.
 //!
-//! `args` is what can be said · `open` finds the store and its key · `commands` does one thing each · `output` speaks to people and
-//! to programs · `exit` is how it ends. No rule of caching lives here: those are lacre's.
+//! `args` is what can be said · `open` finds the store and its key · `commands` does one thing each · `prompt` asks people, `output` speaks to
+//! them and to programs · `exit` is how it ends. No rule of caching lives here: those are lacre's.
 
 mod args;
 mod commands;
@@ -12,6 +12,7 @@ mod open;
 mod output;
 mod pretty;
 mod progress;
+mod prompt;
 mod request;
 mod rows;
 mod serve;

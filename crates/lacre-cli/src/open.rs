@@ -3,7 +3,8 @@
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use lacre::keys::{self, KeySource};
+use crate::prompt::Terminal;
+use lacre::keys::{self, KeyFile, KeySource};
 #[cfg(unix)]
 use lacre::store::Fs;
 use lacre::store::{Memory, Sqlite, Store};
@@ -27,9 +28,7 @@ pub(crate) fn cache(global: &Global, missing: Missing, output: Output) -> Result
         place.ensure_there()?;
     }
     let key = key(global, output)?;
-    if let (Some(keyring), Some(file)) = (key.file(), place.file()) {
-        keys::ensure_apart(keyring, &file)?;
-    }
+    place.ensure_apart(&*key)?;
     let builder = Cache::builder()
         .store(place.open(output)?)
         .keys(&*key)
@@ -39,16 +38,16 @@ pub(crate) fn cache(global: &Global, missing: Missing, output: Output) -> Result
     Ok(builder)
 }
 
-/// Where the key is kept.
+/// Where the key is kept; made on first use where that is not said.
 pub(crate) fn key(global: &Global, output: Output) -> Result<Box<dyn KeySource>, Failure> {
     match &global.key {
-        Some(reference) => Ok(keys::parse(reference)?),
+        Some(reference) => source(reference),
         None => Ok(Box::new(keys::user(&output)?)),
     }
 }
 
 /// Refuses a file in the directory of the store: whoever puts an older store back puts that back with it.
-pub(crate) fn ensure_apart(global: &Global, anchor: &Path) -> Result<(), Failure> {
+pub(crate) fn ensure_anchor_apart(global: &Global, anchor: &Path) -> Result<(), Failure> {
     let directory = |file: &Path| {
         let file = std::path::absolute(file).ok()?;
         file.parent()?.canonicalize().ok()
@@ -60,6 +59,24 @@ pub(crate) fn ensure_apart(global: &Global, anchor: &Path) -> Result<(), Failure
         }
         _ => Ok(()),
     }
+}
+
+/// Where the key is kept, or would be.
+pub(crate) fn key_place(global: &Global) -> Result<Box<dyn KeySource>, Failure> {
+    match &global.key {
+        Some(reference) => source(reference),
+        None => Ok(Box::new(KeyFile::at(config::keyring_path()?))),
+    }
+}
+
+/// Refuses a keyring beside the store.
+pub(crate) fn ensure_key_apart(global: &Global, key: &dyn KeySource) -> Result<(), Failure> {
+    Place::of(global)?.ensure_apart(key)
+}
+
+/// What a reference names. Whoever sits at the terminal is asked for a passphrase that it needs.
+pub(crate) fn source(reference: &str) -> Result<Box<dyn KeySource>, Failure> {
+    Ok(keys::parse_asking(reference, Arc::new(Terminal))?)
 }
 
 enum Place {
@@ -84,6 +101,13 @@ impl Place {
             Some(("memory", "")) => Ok(Self::Memory),
             // It is not repeated: URLs of other stores carry passwords.
             _ => Err(Failure::usage("--store or LACRE_STORE does not name a store").with_hint(FORMS)),
+        }
+    }
+
+    fn ensure_apart(&self, key: &dyn KeySource) -> Result<(), Failure> {
+        match (key.file(), self.file()) {
+            (Some(keyring), Some(file)) => Ok(keys::ensure_apart(keyring, &file)?),
+            _ => Ok(()),
         }
     }
 

@@ -13,8 +13,6 @@ use crate::{Fault, FaultKind, derive, hex};
 
 /// Keys in one ring, at most.
 const MOST_KEYS: usize = 64;
-/// Bytes of a ring's text, at most.
-const MOST_TEXT: usize = 64 * 1024;
 /// The first line of a ring's text.
 const FIRST_LINE: &str = "lacre-keyring-v1";
 /// The first line of a ring's text that a passphrase locks (§12).
@@ -33,6 +31,9 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// Bytes of a ring's text, at most.
+    pub const MOST_TEXT: usize = 64 << 10;
+
     /// A ring with a fresh key.
     ///
     /// # Errors
@@ -60,7 +61,7 @@ impl Keyring {
     /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge), [`BadKey`](FaultKind::BadKey) or
     /// [`WeakKey`](FaultKind::WeakKey); never with the text itself.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        if text.len() > MOST_TEXT {
+        if text.len() > Self::MOST_TEXT {
             return Err(FaultKind::KeyringTooLarge.into());
         }
         let mut lines = meaningful_lines(text);
@@ -356,9 +357,9 @@ mod tests {
         MasterKey::generate().unwrap().secret.push_base64url(&mut over);
         assert_eq!(Keyring::parse(&over).unwrap_err().kind(), FaultKind::KeyringTooLarge);
         let most = |length: usize| full.to_string() + &"#".repeat(length - full.len());
-        assert!(Keyring::parse(&most(MOST_TEXT)).is_ok());
-        assert_eq!(Keyring::parse(&most(MOST_TEXT + 1)).unwrap_err().kind(), FaultKind::KeyringTooLarge);
-        let long = "#".repeat(MOST_TEXT + 1);
+        assert!(Keyring::parse(&most(Keyring::MOST_TEXT)).is_ok());
+        assert_eq!(Keyring::parse(&most(Keyring::MOST_TEXT + 1)).unwrap_err().kind(), FaultKind::KeyringTooLarge);
+        let long = "#".repeat(Keyring::MOST_TEXT + 1);
         assert_eq!(Keyring::parse(&long).unwrap_err().kind(), FaultKind::KeyringTooLarge);
     }
 

@@ -19,8 +19,6 @@ use crate::{
 /// Characters of a passphrase, at least, and how many of them must differ.
 const LEAST_LENGTH: usize = 12;
 const LEAST_DISTINCT: usize = 6;
-/// Bytes of a locked ring's text, at most.
-const MOST_TEXT: usize = 64 * 1024;
 
 /// A text that people remember, wiped on drop. It is taken byte by byte: no Unicode normalisation.
 pub struct Passphrase(Zeroizing<String>);
@@ -143,7 +141,7 @@ struct Locked {
 
 impl Locked {
     fn parse(text: &str) -> Result<Self, Fault> {
-        if text.len() > MOST_TEXT {
+        if text.len() > Keyring::MOST_TEXT {
             return Err(FaultKind::KeyringTooLarge.into());
         }
         let mut lines = meaningful_lines(text);

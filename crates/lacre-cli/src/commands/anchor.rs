@@ -22,7 +22,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command, global: &Global, output: Output) -> Result<(), Failure> {
     let Command::Write { file } = command;
-    open::ensure_apart(global, file)?;
+    open::ensure_anchor_apart(global, file)?;
     let cache = open::cache(global, Missing::Fail, output)?.build()?;
     let unwritable = |error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", file.display()));
     // Beside the old one, which stays until the new one is whole; readable by this user alone.

@@ -7,11 +7,11 @@ use crate::exit::{Exit, Failure};
 use crate::open::{self, Missing};
 use crate::output::Output;
 use crate::pretty::entries;
+use crate::prompt::Consent;
 use crate::rows::{self, Depth, Row, Seal, Target};
 use clap::ArgGroup;
 use lacre::{Cache, ErrorKind, Trouble};
 use serde_json::json;
-use std::io::{self, IsTerminal, Write};
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true).args(["targets", "expired", "bad", "quarantined", "all"]))]
@@ -31,12 +31,8 @@ pub(crate) struct Args {
     /// Everything, whatever it is
     #[arg(long, conflicts_with_all = ["targets", "expired", "bad", "quarantined"])]
     all: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    /// Only show which
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
@@ -120,38 +116,18 @@ impl Args {
         removal: impl Future<Output = Result<(), lacre::Error>>,
         output: Output,
     ) -> Result<(), Failure> {
-        let removes = !self.dry_run && (count > 0 || self.all);
+        let removes = !self.consent.dry_run && (count > 0 || self.all);
         if removes {
-            self.confirm(count)?;
+            self.consent.obtain(&format!("remove {}", entries(count)))?;
             lacre::wait(removal)?;
         }
-        let done = if self.dry_run { "would be removed" } else { "removed" };
-        let removed = if self.dry_run { 0 } else { count };
+        let done = if self.consent.dry_run { "would be removed" } else { "removed" };
+        let removed = if self.consent.dry_run { 0 } else { count };
         output.remark(
             "lacre/removed/v1",
             format_args!("{} {done}", entries(count)),
             json!({ "removed": removed }),
         )?;
         if removes { leave_no_trace(cache) } else { Ok(()) }
-    }
-
-    fn confirm(&self, count: usize) -> Result<(), Failure> {
-        if self.yes {
-            return Ok(());
-        }
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Err(Failure::new(
-                Exit::NeedsYes,
-                format!("nobody can be asked whether to remove {}", entries(count)),
-            )
-            .with_hint("--yes removes them, --dry-run only shows them"));
-        }
-        let mut answer = String::new();
-        write!(anstream::stderr(), "remove {}? [y/N] ", entries(count))?;
-        io::stdin().read_line(&mut answer)?;
-        match answer.trim() {
-            "y" | "Y" | "yes" => Ok(()),
-            _ => Err(Failure::new(Exit::Failed, "nothing was removed")),
-        }
     }
 }

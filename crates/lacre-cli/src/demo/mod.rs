@@ -9,7 +9,7 @@ mod world;
 use crate::exit::{Exit, Failure};
 use crate::output::{BAD, FAINT, GOOD, Output};
 use disk::Image;
-use lacre::keys::KeySource;
+use lacre::keys::{self, KeySource};
 use lacre::{CacheStatus, Detail, Keyring, OnTamper};
 use secrets::{ACCOUNT, AUTHORIZATION, FIGURES, TOKEN};
 use serde::Serialize;
@@ -121,7 +121,7 @@ async fn swap(world: &World) -> Result<Step, Failure> {
 }
 
 async fn rotate(world: &World) -> Result<Step, Failure> {
-    world.keyring.update(Keyring::rotate)?;
+    keys::update(&world.keyring, Keyring::rotate)?;
     let protection = world.protection()?;
     let session = world.open(OnTamper::default())?;
     let fetched = session.fetch(REPORT).await?.must_hit()?;
@@ -136,7 +136,7 @@ async fn rotate(world: &World) -> Result<Step, Failure> {
 async fn retire(world: &World) -> Result<Step, Failure> {
     let ring = world.keyring.load()?;
     let old = ring.key_ids().nth(1).ok_or_else(|| unkept("the keyring holds the old key, too"))?;
-    world.keyring.update(|ring| ring.retire(old))?;
+    keys::update(&world.keyring, |ring| ring.retire(old))?;
     let session = world.open(OnTamper::Raise)?;
     let fetched = session.fetch(REPORT).await?.must_miss()?;
     session.fetch(REPORT).await?.must_hit()?;

@@ -6,7 +6,7 @@ use super::secrets::AUTHORIZATION;
 use super::{ensure, failed, unkept};
 use crate::exit::{Failure, chain};
 use http::{StatusCode, header};
-use lacre::keys::KeyFile;
+use lacre::keys::{KeyFile, KeyKeeper};
 use lacre::store::Sqlite;
 use lacre::{Cache, CacheInfo, CacheStatus, ErrorKind, Keyring, OnTamper};
 use lacre_reqwest::ClientBuilder;

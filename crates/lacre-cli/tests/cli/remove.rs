@@ -25,7 +25,7 @@ fn nothing_is_removed_without_a_yes_or_in_a_dry_run() {
     let (world, _origin) = filled(&["/a", "/b"]);
     let asked = world.run(&["rm", "--suite", "signed", "--all"]);
     assert_eq!((asked.code, count(&world)), (13, 2));
-    assert!(asked.err.contains("hint: --yes removes them"), "{}", asked.err);
+    assert!(asked.err.contains("hint: --yes does it"), "{}", asked.err);
     assert_eq!(asked.text().lines().count(), 3, "it shows what would go");
     assert_eq!((rm(&world, &["--all", "--dry-run"]), count(&world)), (0, 2));
 }

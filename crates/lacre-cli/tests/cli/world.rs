@@ -55,6 +55,13 @@ impl World {
         self.command(args).output().unwrap().into()
     }
 
+    /// Runs with `input` on standard input.
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+        let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
     /// Runs what must go well.
     pub(crate) fn ok(&self, args: &[&str]) -> Ran {
         let ran = self.run(args);

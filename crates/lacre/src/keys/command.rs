@@ -1,9 +1,9 @@
 //! A keyring that a command prints, such as a password manager's. No shell is involved, what it prints is bounded in size and
 //! time, and what it says on its error stream is never shown: some print secrets there.
 
-use super::secret_file::MOST;
 use super::{KeySource, as_text};
 use crate::{Error, ErrorKind};
+use lacre_seal::Keyring;
 use std::io::{self, Read};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -93,6 +93,7 @@ impl std::fmt::Debug for KeyCommand {
 
 /// `None`: there is more.
 fn read_bounded(output: ChildStdout) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    const MOST: usize = Keyring::MOST_TEXT;
     // As long as it will ever be: growing would leave parts of the keys in freed memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
     output.take(MOST as u64 + 1).read_to_end(&mut bytes)?;

@@ -1,9 +1,10 @@
 //! A keyring among the credentials of a systemd service (`LoadCredential=`, `LoadCredentialEncrypted=`, `SetCredential=`): a file in
 //! the directory that `CREDENTIALS_DIRECTORY` names, which only the service can read.
 
-use super::secret_file::{MOST, read_opened};
+use super::secret_file::read_opened;
 use super::{KeySource, as_text, env};
 use crate::{Error, ErrorKind, files};
+use lacre_seal::Keyring;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -40,7 +41,7 @@ impl KeyCredential {
             }
             refusal.into_error(ErrorKind::KeyUnavailable)
         })?;
-        let bytes = read_opened(file, length, MOST)
+        let bytes = read_opened(file, length, Keyring::MOST_TEXT)
             .map_err(|error| refused("cannot be read").with_source(error))?
             .ok_or_else(|| refused("is longer than a keyring can be"))?;
         as_text(bytes).ok_or_else(|| refused("is not text"))

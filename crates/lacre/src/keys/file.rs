@@ -76,7 +76,6 @@ impl KeyKeeper for KeyFile {
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use super::super::secret_file::MOST;
     use super::*;
     use crate::{ErrorKind, keys};
     use std::fs;
@@ -184,7 +183,7 @@ mod tests {
 
     #[test]
     fn garbage_is_refused_and_never_shown() {
-        let too_long = "#".repeat(MOST + 1);
+        let too_long = "#".repeat(Keyring::MOST_TEXT + 1);
         for text in ["", "hunter2", "lacre-keyring-v1\nprimary hunter2\n", "lacre-keyring-v2\n", &too_long] {
             let (_directory, file) = written(text, 0o600);
             let error = refusal(&file);

@@ -3,7 +3,7 @@
 
 use super::secret_file::read_opened;
 use super::unlock::Unlock;
-use super::{KeySource, Prompt};
+use super::{Asked, KeySource, Prompt};
 use crate::{Error, ErrorKind, files};
 use keepass::db::{EntryRef, GroupRef};
 use keepass::error::{DatabaseKeyError, DatabaseOpenError};
@@ -45,7 +45,7 @@ impl KdbxEntry {
         let bytes = read_opened(file, length, MOST)
             .map_err(|error| self.refused("cannot be read").with_source(error))?
             .ok_or_else(|| self.refused("is longer than a database of passwords can be"))?;
-        let password = self.unlock.ask(&self.path.display())?;
+        let password = self.unlock.ask(&self.path.display(), Asked::ToOpen)?;
         Database::parse(&bytes, DatabaseKey::new().with_password(&password)).map_err(|error| match error {
             DatabaseOpenError::Key(DatabaseKeyError::IncorrectKey) => self
                 .refused("does not open with this password")
@@ -107,7 +107,6 @@ fn place_of(group: &GroupRef<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Asked;
     use keepass::config::KdfConfig;
 
     const KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -116,8 +115,8 @@ mod tests {
     struct Answer(&'static str);
 
     impl Prompt for Answer {
-        fn ask(&self, _: &str, _: Asked) -> Result<Zeroizing<String>, Error> {
-            Ok(self.0.to_owned().into())
+        fn ask(&self, _: &str, _: Asked) -> std::io::Result<Option<Zeroizing<String>>> {
+            Ok(Some(self.0.to_owned().into()))
         }
     }
 

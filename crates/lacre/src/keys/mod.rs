@@ -33,7 +33,7 @@ pub use prompt::{Asked, Nobody, PASSPHRASE, PASSPHRASE_FROM, Prompt};
 pub use reference::{Access, FORMS, Form, forms, parse, parse_asking};
 
 use crate::{Error, ErrorKind, Observer, config};
-use lacre_seal::{Fault, Keyring};
+use lacre_seal::{Fault, FaultKind, Keyring};
 use std::fmt::{Debug, Display};
 use std::fs::File;
 use std::io;
@@ -101,16 +101,26 @@ pub trait KeyKeeper: KeySource {
 /// other, so that none is lost to another process.
 ///
 /// # Errors
-/// As [`load`](KeySource::load), what `change` says, and as [`replace`](KeyKeeper::replace). The source is as it was then.
+/// As [`load`](KeySource::load) and as [`replace`](KeyKeeper::replace); [`Config`](ErrorKind::Config): the keyring cannot be changed
+/// like this. The source is as it was then.
 pub fn update<T>(
     keeper: &dyn KeyKeeper,
     change: impl FnOnce(&mut Keyring) -> Result<T, Fault>,
 ) -> Result<(Keyring, T), Error> {
     let _turn = keeper.wait_for_turn()?;
     let mut keyring = keeper.load()?;
-    let changed = change(&mut keyring)?;
+    let changed = change(&mut keyring).map_err(impossible)?;
     keeper.replace(&keyring)?;
     Ok((keyring, changed))
+}
+
+fn impossible(fault: Fault) -> Error {
+    match fault.kind() {
+        FaultKind::KeyInUse(_) | FaultKind::UnknownKey(_) | FaultKind::KeyringTooLarge => {
+            Error::new(ErrorKind::Config, fault.to_string()).with_source(fault)
+        }
+        _ => fault.into(),
+    }
 }
 
 /// For as long as this lives, other processes wait for their turn.

@@ -148,11 +148,16 @@ impl Vault {
 
     /// Whether it answers here and now.
     pub(super) fn reach(self) -> Result<(), Error> {
-        let probe = KeyEntry { vault: self, ..KeyEntry::in_desktop("lacre", "probe") };
-        match probe.entry()?.get_credential() {
-            Ok(_) | Err(Refusal::NoEntry | Refusal::Ambiguous(_)) => Ok(()),
-            Err(refusal) => Err(probe.refused(refusal)),
-        }
+        let entry = self.open().and_then(|vault| vault.build("lacre", "probe", None));
+        let refusal = match entry.and_then(|entry| entry.get_credential()) {
+            Ok(_) | Err(Refusal::NoEntry | Refusal::Ambiguous(_)) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        let error = Error::new(ErrorKind::KeyUnavailable, "it does not answer").with_hint(self.remedy());
+        Err(match refusal {
+            Refusal::PlatformFailure(cause) | Refusal::NoStorageAccess(cause) => error.with_source(cause),
+            _ => error,
+        })
     }
 
     fn open(self) -> Opened {

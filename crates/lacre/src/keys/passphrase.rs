@@ -2,7 +2,7 @@
 
 use super::secret_file::SecretFile;
 use super::unlock::Unlock;
-use super::{KeyKeeper, KeySource, Prompt, Turn};
+use super::{Asked, KeyKeeper, KeySource, Prompt, Turn};
 use crate::{Error, ErrorKind};
 use lacre_seal::{Fault, Keyring, Passphrase};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,12 @@ impl LockedFile {
         Self { file, unlock: Unlock::by(prompt), known: OnceLock::new() }
     }
 
-    fn passphrase(&self, text: Zeroizing<String>) -> Result<Arc<Passphrase>, Error> {
+    /// The one that fitted, or else what is said now.
+    fn passphrase(&self, asked: Asked) -> Result<Arc<Passphrase>, Error> {
+        if let Some(known) = self.known.get() {
+            return Ok(Arc::clone(known));
+        }
+        let text = self.unlock.ask(&self.file.path().display(), asked)?;
         Passphrase::new(text).map(Arc::new).map_err(|fault| self.refused(fault))
     }
 
@@ -39,10 +44,7 @@ impl LockedFile {
 impl KeySource for LockedFile {
     fn read(&self) -> Result<Zeroizing<String>, Error> {
         let text = self.file.read()?;
-        let passphrase = match self.known.get() {
-            Some(known) => Arc::clone(known),
-            None => self.passphrase(self.unlock.ask(&self.file.path().display())?)?,
-        };
+        let passphrase = self.passphrase(Asked::ToOpen)?;
         let keyring = passphrase.unlock(&text).map_err(|fault| self.refused(fault))?;
         // Whoever was faster knows it, too.
         let _ = self.known.set(passphrase);
@@ -68,15 +70,11 @@ impl KeyKeeper for LockedFile {
         if self.file.path().symlink_metadata().is_ok() {
             return Err(super::there_already(&self.file.path().display()));
         }
-        let passphrase = self.passphrase(self.unlock.ask_for_new(&self.file.path().display())?)?;
-        self.file.create(&passphrase.lock(keyring)?)
+        self.file.create(&self.passphrase(Asked::ToChoose)?.lock(keyring)?)
     }
 
     fn replace(&self, keyring: &Keyring) -> Result<(), Error> {
-        let passphrase = match self.known.get() {
-            Some(known) => Arc::clone(known),
-            None => self.passphrase(self.unlock.ask(&self.file.path().display())?)?,
-        };
+        let passphrase = self.passphrase(Asked::ToOpen)?;
         self.file.replace(&passphrase.lock(keyring)?)
     }
 
@@ -89,7 +87,7 @@ impl KeyKeeper for LockedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{self, Asked};
+    use crate::keys;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Always gives the same answer, and counts.
@@ -97,9 +95,9 @@ mod tests {
     struct Answer(&'static str, AtomicUsize);
 
     impl Prompt for Answer {
-        fn ask(&self, _: &str, _: Asked) -> Result<Zeroizing<String>, Error> {
+        fn ask(&self, _: &str, _: Asked) -> std::io::Result<Option<Zeroizing<String>>> {
             self.1.fetch_add(1, Ordering::Relaxed);
-            Ok(self.0.to_owned().into())
+            Ok(Some(self.0.to_owned().into()))
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who can be asked for a passphrase, and where it is looked for first.
 
-use crate::{Error, ErrorKind};
 use std::fmt::Debug;
+use std::io;
 use zeroize::Zeroizing;
 
 /// The variable that holds the passphrase of a locked keyring or of a password database.
@@ -12,11 +12,11 @@ pub const PASSPHRASE_FROM: &str = "LACRE_PASSPHRASE_FROM";
 
 /// Somebody who can be asked for a passphrase.
 pub trait Prompt: Debug + Send + Sync {
-    /// The passphrase of `what`, a path.
+    /// The passphrase of `what`, a path; `None` where nobody is there.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): nobody is there, or nobody answers.
-    fn ask(&self, what: &str, asked: Asked) -> Result<Zeroizing<String>, Error>;
+    /// It cannot be read.
+    fn ask(&self, what: &str, asked: Asked) -> io::Result<Option<Zeroizing<String>>>;
 }
 
 /// What a passphrase is asked for.
@@ -33,20 +33,7 @@ pub enum Asked {
 pub struct Nobody;
 
 impl Prompt for Nobody {
-    fn ask(&self, what: &str, _: Asked) -> Result<Zeroizing<String>, Error> {
-        Err(Error::new(ErrorKind::KeyUnavailable, format!("the passphrase of {what} is not known"))
-            .with_hint(format!("set {PASSPHRASE}, or {PASSPHRASE_FROM} to where it is kept")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_nobody_can_be_asked_the_remedy_is_named() {
-        let error = Nobody.ask("some/path", Asked::ToOpen).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
-        assert!(error.hint().unwrap().contains(PASSPHRASE));
+    fn ask(&self, _: &str, _: Asked) -> io::Result<Option<Zeroizing<String>>> {
+        Ok(None)
     }
 }

@@ -3,14 +3,12 @@
 
 use crate::keys::{Turn, as_text};
 use crate::{Error, ErrorKind, config, files};
+use lacre_seal::Keyring;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
-
-/// Bytes of a keyring's text, however it is kept, at most.
-pub(super) const MOST: usize = 64 << 10;
 
 /// What exists already is left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ impl SecretFile {
             }
             refusal.into_error(ErrorKind::KeyUnavailable)
         })?;
-        let bytes = read_opened(file, length, MOST)
+        let bytes = read_opened(file, length, Keyring::MOST_TEXT)
             .map_err(|error| self.refused("cannot be read").with_source(error))?
             .ok_or_else(|| self.refused("is longer than a keyring can be"))?;
         as_text(bytes).ok_or_else(|| {

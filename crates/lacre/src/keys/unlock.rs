@@ -16,34 +16,36 @@ impl Unlock {
         Self { prompt }
     }
 
-    pub(super) fn ask(&self, what: &dyn Display) -> Result<Zeroizing<String>, Error> {
-        self.answer(what, Asked::ToOpen)
-    }
-
-    pub(super) fn ask_for_new(&self, what: &dyn Display) -> Result<Zeroizing<String>, Error> {
-        self.answer(what, Asked::ToChoose)
-    }
-
-    fn answer(&self, what: &dyn Display, asked: Asked) -> Result<Zeroizing<String>, Error> {
+    pub(super) fn ask(&self, what: &dyn Display, asked: Asked) -> Result<Zeroizing<String>, Error> {
         if let Some(text) = env::variable(PASSPHRASE) {
             return Ok(text);
         }
-        let Some(from) = env::variable(PASSPHRASE_FROM) else {
-            return self.prompt.ask(&what.to_string(), asked);
+        if let Some(reference) = env::variable(PASSPHRASE_FROM) {
+            return read_from(&reference);
+        }
+        let unknown = || {
+            Error::new(ErrorKind::KeyUnavailable, format!("the passphrase of {what} is not known"))
+                .with_hint(format!("set {PASSPHRASE}, or {PASSPHRASE_FROM} to where it is kept"))
         };
-        let source = reference::parse_plain(&from)?.ok_or_else(|| {
-            Error::new(ErrorKind::Config, format!("{PASSPHRASE_FROM} does not say where a passphrase is kept"))
-                .with_hint("write file:PATH, env:NAME, cmd:COMMAND, systemd:NAME, keyring:SERVICE/USER or keyutils:SERVICE/USER")
-        })?;
-        first_line(&source.read()?).ok_or_else(|| {
-            Error::new(ErrorKind::KeyUnavailable, format!("{} holds no passphrase", source.describe()))
-                .with_hint("put it there, on one line")
-        })
+        let answer =
+            self.prompt.ask(&what.to_string(), asked).map_err(|error| unknown().with_source(error))?;
+        answer.ok_or_else(unknown)
     }
 }
 
+fn read_from(reference: &str) -> Result<Zeroizing<String>, Error> {
+    let source = reference::parse_plain(reference)?.ok_or_else(|| {
+        Error::new(ErrorKind::Config, format!("{PASSPHRASE_FROM} does not say where a passphrase is kept"))
+            .with_hint("write file:PATH, env:NAME, cmd:COMMAND, systemd:NAME, keyring:SERVICE/USER or keyutils:SERVICE/USER")
+    })?;
+    single_line(&source.read()?).ok_or_else(|| {
+        Error::new(ErrorKind::KeyUnavailable, format!("{} holds no passphrase", source.describe()))
+            .with_hint("put it there, on one line")
+    })
+}
+
 /// One line, without its end; more than one is no passphrase.
-fn first_line(text: &str) -> Option<Zeroizing<String>> {
+fn single_line(text: &str) -> Option<Zeroizing<String>> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     let single = !line.is_empty() && !line.contains('\n');
@@ -53,14 +55,30 @@ fn first_line(text: &str) -> Option<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Nobody;
+
+    #[test]
+    fn where_nobody_can_be_asked_the_remedy_is_named() {
+        let error = Unlock::by(Arc::new(Nobody)).ask(&"some/path", Asked::ToOpen).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert!(error.to_string().contains("some/path"));
+        assert!(error.hint().unwrap().contains(PASSPHRASE));
+    }
+
+    #[test]
+    fn a_passphrase_is_not_looked_for_behind_another_one() {
+        for reference in ["passphrase:x", "kdbx:x#y", "x", "file:"] {
+            assert_eq!(read_from(reference).unwrap_err().kind(), ErrorKind::Config, "{reference}");
+        }
+    }
 
     #[test]
     fn a_passphrase_is_one_line_whatever_ends_it() {
         for text in ["a b ", "a b \n", "a b \r\n"] {
-            assert_eq!(*first_line(text).unwrap(), "a b ");
+            assert_eq!(*single_line(text).unwrap(), "a b ");
         }
         for text in ["", "\n", "\r\n", "a\nb", "a\n\n"] {
-            assert!(first_line(text).is_none(), "{text:?}");
+            assert!(single_line(text).is_none(), "{text:?}");
         }
     }
 }

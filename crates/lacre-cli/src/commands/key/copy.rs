@@ -1,0 +1,91 @@
+//! `lacre key new`, `lacre key import` and `lacre key export`.
+
+use super::{keeper, say};
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::open;
+use crate::output::{GOOD, Output};
+use lacre::Keyring;
+use std::io::{self, IsTerminal, Read, Write};
+use zeroize::Zeroizing;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// From where: a reference such as env:NAME or kdbx:PATH#ENTRY, or `-` for standard input
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// To where [default: --key, else your own]
+    #[arg(value_name = "WHERE")]
+    at: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// To where, such as file:PATH or passphrase:PATH [default: standard output, as text, unless it is a terminal]
+    #[arg(value_name = "WHERE")]
+    to: Option<String>,
+    /// Show the keys on a terminal, to whoever looks at it
+    #[arg(long, conflicts_with = "to")]
+    danger_show_keys: bool,
+}
+
+pub(super) fn new(at: Option<&str>, global: &Global, output: Output) -> Result<(), Failure> {
+    create("made", at, global, output, || Ok(Keyring::generate().map_err(lacre::Error::from)?))
+}
+
+pub(super) fn import(args: &Import, global: &Global, output: Output) -> Result<(), Failure> {
+    create("copied to", args.at.as_deref(), global, output, || match args.from.as_str() {
+        "-" => from_input(),
+        reference => Ok(open::source(reference)?.load()?),
+    })
+}
+
+pub(super) fn export(args: &Export, global: &Global, output: Output) -> Result<(), Failure> {
+    let source = open::key(global, output)?;
+    if args.to.is_some() {
+        return create("copied to", args.to.as_deref(), global, output, || Ok(source.load()?));
+    }
+    let mut out = io::stdout().lock();
+    if out.is_terminal() && !args.danger_show_keys {
+        return Err(Failure::usage("keys are not shown on a terminal")
+            .with_hint("name a file, `lacre key export file:PATH`, or pipe them to where they go"));
+    }
+    out.write_all(source.load()?.to_text().as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Writes what `make` makes to a place where there is nothing.
+fn create(
+    done: &str,
+    at: Option<&str>,
+    global: &Global,
+    output: Output,
+    make: impl FnOnce() -> Result<Keyring, Failure>,
+) -> Result<(), Failure> {
+    let place = match at {
+        Some(reference) => open::source(reference)?,
+        None => open::key_place(global)?,
+    };
+    let keeper = keeper(&*place)?;
+    open::ensure_key_apart(global, &*place)?;
+    let ring = make()?;
+    keeper.create(&ring)?;
+    let text = format!("{GOOD}{done}{GOOD:#} {}, which seals with {}", place.describe(), ring.primary());
+    say(output, text, &*place, &ring)
+}
+
+fn from_input() -> Result<Keyring, Failure> {
+    let refused = |why: String| {
+        Failure::new(Exit::KeyUnavailable, format!("standard input is no key: {why}"))
+            .with_hint("pipe in the text of a keyring, or 64 hexadecimal digits")
+    };
+    let mut input = io::stdin().lock();
+    if input.is_terminal() {
+        return Err(refused("a key that is typed can be read on the terminal".into()));
+    }
+    const MOST: usize = Keyring::MOST_TEXT;
+    // As long as it will ever be: growing would leave parts of the keys in freed memory.
+    let mut text = Zeroizing::new(String::with_capacity(MOST + 1));
+    input.by_ref().take(MOST as u64 + 1).read_to_string(&mut text)?;
+    Keyring::parse(&text).map_err(|fault| refused(fault.to_string()))
+}

@@ -1,0 +1,76 @@
+//! `lacre key list` and `lacre key show`.
+
+use super::say;
+use crate::args::Global;
+use crate::exit::{Failure, chain};
+use crate::open;
+use crate::output::{BAD, FAINT, GOOD, Output, TITLE};
+use lacre::keys::{self, Access, KeySource};
+use serde_json::json;
+
+/// The keyring in use, then every form of reference.
+pub(super) fn list(global: &Global, output: Output) -> Result<(), Failure> {
+    let source = open::key_place(global)?;
+    let (described, loaded) = (source.describe(), source.load());
+    let forms = keys::forms();
+    if output.is_json() {
+        let in_use = json!({
+            "in_use": true,
+            "reference": described,
+            "access": access(if source.keeper().is_some() { Access::Write } else { Access::Read }),
+            "usable": loaded.is_ok(),
+            "why": loaded.as_ref().err().map(|error| chain(error)),
+        });
+        let forms = forms.iter().map(|form| {
+            json!({
+                "in_use": false,
+                "reference": form.reference,
+                "meaning": form.meaning,
+                "access": access(form.access),
+                "usable": form.usable.is_ok(),
+                "why": form.usable.as_ref().err().map(|error| chain(error)),
+            })
+        });
+        return output.objects("lacre/key-source/v1", std::iter::once(in_use).chain(forms));
+    }
+    match loaded {
+        Ok(ring) => {
+            let more = ring.key_ids().count() - 1;
+            output.print(format_args!("in use  {described}: {} and {more} more", ring.primary()))?;
+        }
+        Err(error) => output.print(format_args!("in use  {described}: {BAD}{}{BAD:#}", chain(&error)))?,
+    }
+    output.print(format_args!(
+        "\n{TITLE}{:<22}  {:<10}  {:<6}  WHAT IT IS{TITLE:#}",
+        "SOURCE", "ACCESS", "HERE"
+    ))?;
+    for form in forms {
+        let (style, here) = if form.usable.is_ok() { (GOOD, "yes") } else { (FAINT, "no") };
+        let why = form.usable.err().map(|error| format!(" ({})", chain(&error))).unwrap_or_default();
+        let access = access(form.access);
+        output.print(format_args!(
+            "{:<22}  {access:<10}  {style}{here:<6}{style:#}  {}{FAINT}{why}{FAINT:#}",
+            form.reference, form.meaning
+        ))?;
+    }
+    Ok(())
+}
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Read => "read",
+        Access::Write => "read-write",
+    }
+}
+
+pub(super) fn show(source: &dyn KeySource, output: Output) -> Result<(), Failure> {
+    let ring = source.load()?;
+    let verify: String = ring.key_ids().skip(1).map(|id| format!("verify   {id}\n")).collect();
+    let text = format!(
+        "source   {}\nprimary  {}\n{verify}epoch    {}",
+        source.describe(),
+        ring.primary(),
+        ring.epoch()
+    );
+    say(output, text, source, &ring)
+}

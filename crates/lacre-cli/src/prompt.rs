@@ -1,0 +1,68 @@
+//! Asking people: for a passphrase, which is never echoed, and for their consent. Nobody is asked but at a terminal.
+
+use crate::exit::{Exit, Failure};
+use lacre::keys::{Asked, Prompt};
+use std::io::{self, IsTerminal, Write};
+use zeroize::Zeroizing;
+
+/// Whoever sits at the terminal.
+#[derive(Debug)]
+pub(crate) struct Terminal;
+
+impl Terminal {
+    /// Whether somebody does.
+    fn is_there() -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+}
+
+impl Prompt for Terminal {
+    fn ask(&self, what: &str, asked: Asked) -> io::Result<Option<Zeroizing<String>>> {
+        if !Self::is_there() {
+            return Ok(None);
+        }
+        let hidden = |prompt: String| rpassword::prompt_password(prompt).map(Zeroizing::new);
+        let said = match asked {
+            Asked::ToOpen => hidden(format!("passphrase of {what}: "))?,
+            Asked::ToChoose => {
+                let chosen = hidden(format!("new passphrase of {what}: "))?;
+                if chosen != hidden("once more: ".into())? {
+                    return Err(io::Error::other("the two differ"));
+                }
+                chosen
+            }
+        };
+        Ok(Some(said))
+    }
+}
+
+/// How a command that takes something away gets leave to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Consent {
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl Consent {
+    /// Asks whether to do `what`, which has been shown.
+    pub(crate) fn obtain(&self, what: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !Terminal::is_there() {
+            return Err(Failure::new(Exit::NeedsYes, format!("nobody can be asked whether to {what}"))
+                .with_hint("--yes does it without asking, --dry-run only shows what it would do"));
+        }
+        let mut answer = String::new();
+        write!(anstream::stderr(), "{what}? [y/N] ")?;
+        io::stdin().read_line(&mut answer)?;
+        match answer.trim() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Failure::new(Exit::Failed, "nothing was changed")),
+        }
+    }
+}
