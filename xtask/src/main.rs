@@ -2,10 +2,11 @@
 //!
 //! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
 //! · `rfc9111` the document of rules and scores
-//! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against
-//! · `python` the environments of what is written in Python. Nothing here is part of what is published.
+//! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against, `keyrings` real
+//! keyrings, `python` the environments of what is written in Python. Nothing here is part of what is published.
 
 mod httpbin;
+mod keyrings;
 mod layers;
 mod paths;
 mod python;
@@ -22,8 +23,9 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test      everything that must hold before a change is merged: layers, format, lints,
-            tests (against a local httpbin too), doctests, documentation, licences
+            tests (against a local httpbin and keyrings of their own too), doctests, documentation, licences
   httpbin   the local httpbin alone, until its input ends (Ctrl-D) or Ctrl-C
+  keyrings  the keyrings that tests use alone, likewise
   layers    only the rules on which crate or module may use which
   rfc9111   writes docs/rfc9111.md anew: rules, their tests, scores
   help      this text
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         }
         ["test"] => steps::test(&root(), steps::Missing::from_environment()),
         ["httpbin"] => httpbin::serve(&root()),
+        ["keyrings"] => keyrings::serve(&root()),
         ["layers"] => layers::check(&root()),
         ["rfc9111"] => rfc9111::write(&root()),
         _ => {

@@ -27,3 +27,11 @@ pub(crate) fn environment(root: &Path, name: &str) -> Result<PathBuf, Failure> {
     fs::write(installed, wanted)?;
     Ok(environment)
 }
+
+/// The Python of the virtual environment `name`.
+///
+/// # Errors
+/// As [`environment`].
+pub(crate) fn interpreter(root: &Path, name: &str) -> Result<PathBuf, Failure> {
+    Ok(environment(root, name)?.join("bin/python"))
+}

@@ -2,7 +2,7 @@
 //!
 //! The children share this process's terminal and group, so Ctrl-C ends them all.
 
-use crate::{Failure, httpbin, layers, python, rfc9111, threat_model};
+use crate::{Failure, httpbin, keyrings, layers, python, rfc9111, threat_model};
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,6 +21,14 @@ impl Missing {
     /// [`Missing::Fail`] when `CI=true`.
     pub(crate) fn from_environment() -> Self {
         if env::var_os("CI").is_some_and(|value| value == "true") { Self::Fail } else { Self::Skip }
+    }
+
+    /// What was started for a step; `None`: it could not be, which is said.
+    fn or_report<T>(self, what: &str, started: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match started {
+            Ok(started) => Ok(Some(started)),
+            Err(failure) => self.report(&format!("{what}: {failure}")).map(|()| None),
+        }
     }
 
     /// Says that a step cannot run as it should, and goes on where that is allowed.
@@ -59,20 +67,12 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
 }
 
 fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
-    let origin = match httpbin::start(root) {
-        Ok(origin) => Some(origin),
-        Err(failure) => {
-            missing.report(&format!("tests against httpbin, which did not start: {failure}"))?;
-            None
-        }
-    };
-    let requests_cache = match python::environment(root, "requests-cache") {
-        Ok(environment) => Some(environment),
-        Err(failure) => {
-            missing.report(&format!("tests against requests-cache, which is not installed: {failure}"))?;
-            None
-        }
-    };
+    let origin = missing.or_report("tests against httpbin", httpbin::start(root))?;
+    let secrets = missing.or_report("tests against a Secret Service", keyrings::secret_service())?;
+    let keyring = missing.or_report("tests against Python's keyring", python::interpreter(root, "keyring"))?;
+    let kernel = missing.or_report("tests against the kernel's keyring", keyrings::kernel_has_one())?;
+    let requests_cache =
+        missing.or_report("tests against requests-cache", python::interpreter(root, "requests-cache"))?;
     let mut tests = if installed("nextest") {
         cargo(root, "nextest run --workspace")
     } else {
@@ -83,8 +83,22 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
     if let Some(origin) = &origin {
         tests.env("LACRE_HTTPBIN", origin.url());
     }
-    if let Some(environment) = &requests_cache {
-        tests.env("LACRE_REQUESTS_CACHE", environment.join("bin/python"));
+    if let Some(python) = &requests_cache {
+        tests.env("LACRE_REQUESTS_CACHE", python);
+    }
+    if let Some(secrets) = &secrets {
+        tests.env("LACRE_SECRET_SERVICE", secrets.address());
+    }
+    if let Some(python) = &keyring {
+        tests.env("LACRE_KEYRING_PYTHON", python);
+    }
+    match kernel {
+        Some(true) => drop(tests.env("LACRE_KEYCTL", "keyctl")),
+        // No tool is missing: there is nothing to install that would change it.
+        Some(false) => {
+            eprintln!("\n*** SKIPPED: tests against the kernel's keyring, which this kernel refuses ***");
+        }
+        None => {}
     }
     run(&mut tests)
 }

@@ -358,7 +358,10 @@ mod tests {
         assert_eq!(Keyring::parse(&over).unwrap_err().kind(), FaultKind::KeyringTooLarge);
         let most = |length: usize| full.to_string() + &"#".repeat(length - full.len());
         assert!(Keyring::parse(&most(Keyring::MOST_TEXT)).is_ok());
-        assert_eq!(Keyring::parse(&most(Keyring::MOST_TEXT + 1)).unwrap_err().kind(), FaultKind::KeyringTooLarge);
+        assert_eq!(
+            Keyring::parse(&most(Keyring::MOST_TEXT + 1)).unwrap_err().kind(),
+            FaultKind::KeyringTooLarge
+        );
         let long = "#".repeat(Keyring::MOST_TEXT + 1);
         assert_eq!(Keyring::parse(&long).unwrap_err().kind(), FaultKind::KeyringTooLarge);
     }

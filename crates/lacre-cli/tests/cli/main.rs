@@ -4,6 +4,7 @@
 mod audit;
 mod bad_input;
 mod get;
+mod key_sources;
 mod keys;
 mod look;
 mod maintain;

@@ -1,0 +1,235 @@
+//! `lacre key` with every source but files: each is what another program keeps, so another program writes or reads it here, too.
+//!
+//! `cargo xtask test` starts keyrings and says where (`LACRE_SECRET_SERVICE`, `LACRE_KEYCTL`, `LACRE_KEYRING_PYTHON`);
+//! `cargo xtask keyrings` does so for one test.
+
+use crate::world::{Origin, Ran, World};
+use std::fs;
+use std::process::{Command, Stdio};
+
+const KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+/// What xtask says in a variable. Where it says nothing, the test says so and passes.
+fn told(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok();
+    if value.is_none() {
+        eprintln!("SKIPPED: {variable} is not set; `cargo xtask keyrings` starts keyrings and says where");
+    }
+    value
+}
+
+impl World {
+    /// Runs with the variables `set`, and checks that no key was shown.
+    fn run_with(&self, args: &[&str], set: &[(&str, &str)]) -> Ran {
+        let mut command = self.command(args);
+        // Commands and Python are found by it.
+        command.env("PATH", std::env::var_os("PATH").unwrap());
+        let ran = Ran::from(command.envs(set.iter().copied()).output().unwrap());
+        let said = String::from_utf8_lossy(&ran.out).into_owned() + &ran.err;
+        assert!(!said.contains(KEY), "{args:?} shows a key");
+        for (name, value) in set.iter().filter(|(name, _)| name.ends_with("PASSPHRASE")) {
+            assert!(!said.contains(value), "{args:?} shows {name}");
+        }
+        ran
+    }
+
+    fn ok_with(&self, args: &[&str], set: &[(&str, &str)]) -> Ran {
+        let ran = self.run_with(args, set);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        ran
+    }
+
+    /// The id of the key that seals.
+    fn primary(&self, reference: &str, set: &[(&str, &str)]) -> String {
+        let shown = self.ok_with(&["key", "show", "--json", "--key", reference], set).objects();
+        shown[0]["primary"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What a bare key is called.
+fn primary_of_bare(world: &World) -> String {
+    world.primary("env:SOME_KEY", &[("SOME_KEY", KEY)])
+}
+
+fn answered(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
+    let (Some(bus), Some(python)) = (told("LACRE_SECRET_SERVICE"), told("LACRE_KEYRING_PYTHON")) else {
+        return;
+    };
+    let world = World::new();
+    let set = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
+    let keyring = |script: &str| {
+        let mut command = Command::new(&python);
+        command.env("DBUS_SESSION_BUS_ADDRESS", &bus).args(["-c", &format!("import keyring; {script}")]);
+        answered(&mut command)
+    };
+    let key = "keyring:lacre-test/ours";
+    world.ok_with(&["key", "new", key], &set);
+    assert_eq!(world.run_with(&["key", "new", key], &set).code, 2, "it is there already");
+    let old = world.primary(key, &set);
+    world.ok_with(&["key", "rotate", "--key", key], &set);
+    let new = world.primary(key, &set);
+    assert_ne!(old, new);
+
+    let text = keyring("print(keyring.get_password('lacre-test', 'ours'), end='')");
+    assert!(text.starts_with("lacre-keyring-v1\n") && text.contains("\nverify "), "it reads as text");
+    let file = world.file("copy", text);
+    let mut command = world.command(&["key", "import", "-", &format!("file:{file}-2")]);
+    assert!(command.stdin(fs::File::open(&file).unwrap()).status().unwrap().success());
+    assert_eq!(world.primary(&format!("file:{file}-2"), &[]), new);
+
+    keyring(&format!("keyring.set_password('lacre-test', 'theirs', '{KEY}')"));
+    assert_eq!(world.primary("keyring:lacre-test/theirs", &set), primary_of_bare(&world));
+    world.ok_with(&["key", "rotate", "--key", "keyring:lacre-test/theirs"], &set);
+    let rotated = keyring("print(keyring.get_password('lacre-test', 'theirs'), end='')");
+    assert!(rotated.starts_with("lacre-keyring-v1\n"), "it is written back where it was");
+
+    let absent = world.run_with(&["key", "show", "--key", "keyring:lacre-test/nobody"], &set);
+    assert_eq!(absent.code, 11);
+    assert!(absent.err.contains("hint: lacre key new keyring:lacre-test/nobody"), "{}", absent.err);
+    let listed = world.ok_with(&["key", "list", "--json"], &set).objects();
+    let desktop = listed.iter().find(|form| form["reference"] == "keyring:SERVICE/USER").unwrap();
+    assert_eq!(desktop["usable"], true);
+}
+
+#[test]
+fn where_no_desktop_answers_the_remedy_is_named() {
+    let world = World::new();
+    let set = [("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/at-all")];
+    let ran = world.run_with(&["key", "show", "--key", "keyring:lacre-test/ana"], &set);
+    assert_eq!(ran.code, 11);
+    assert!(ran.err.contains("cannot be reached") && ran.err.contains("hint: "), "{}", ran.err);
+}
+
+#[test]
+fn changes_of_a_keyring_at_the_same_time_are_all_kept() {
+    let Some(bus) = told("LACRE_SECRET_SERVICE") else { return };
+    let world = World::new();
+    let set = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
+    let rotate = ["key", "rotate", "--key", "keyring:lacre-test/racing"];
+    world.ok_with(&["key", "new", rotate[3]], &set);
+    let racing: Vec<_> = (0..6).map(|_| world.command(&rotate).envs(set).spawn().unwrap()).collect();
+    for child in racing {
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    let shown = world.ok_with(&["key", "show", "--json", "--key", rotate[3]], &set).objects();
+    assert_eq!(shown[0]["verify"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn the_kernels_keyring_keeps_and_rotates_a_key_for_its_session() {
+    let Some(keyctl) = told("LACRE_KEYCTL") else { return };
+    let world = World::new();
+    // One session for all, and nothing left in this user's persistent keyring.
+    let script = r#"
+        set -e
+        "$LACRE" key new "$KEY"
+        "$LACRE" key rotate --key "$KEY" >/dev/null
+        "$LACRE" key show --key "$KEY"
+        "$LACRE" key show --key "keyutils:lacre-test/nobody" && exit 1
+        keyctl invalidate "$(keyctl search @s user "$NAME")"
+    "#;
+    let user = std::process::id();
+    let ran = Command::new(keyctl)
+        .args(["session", "-", "sh", "-c", script])
+        .env("HOME", world.path(""))
+        .env("LACRE", env!("CARGO_BIN_EXE_lacre"))
+        .env("KEY", format!("keyutils:lacre-test/{user}"))
+        .env("NAME", format!("keyring:{user}@lacre-test"))
+        .stdin(Stdio::null())
+        .output();
+    let ran = Ran::from(ran.unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.text().matches("verify").count(), 1, "{}", ran.text());
+    assert!(ran.err.contains("there is no keyutils:lacre-test/nobody"), "{}", ran.err);
+}
+
+#[test]
+fn a_key_in_a_keepass_database_seals_and_is_never_written() {
+    let Some(python) = told("LACRE_KEYRING_PYTHON") else { return };
+    let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
+    let path = world.path("secrets.kdbx");
+    let path = path.to_str().unwrap();
+    let script = format!(
+        "import pykeepass\n\
+         database = pykeepass.create_database('{path}', password='open sesame, please')\n\
+         group = database.add_group(database.root_group, 'Work')\n\
+         database.add_entry(group, 'lacre', 'ana', '{KEY}')\n\
+         database.save()"
+    );
+    answered(Command::new(python).args(["-c", &script]));
+    let written = fs::read(path).unwrap();
+    let reference = format!("kdbx:{path}#Work/lacre");
+    let set = [("LACRE_PASSPHRASE", "open sesame, please")];
+    assert_eq!(world.primary(&reference, &set), primary_of_bare(&world));
+
+    let get = ["get", &origin.url("/"), "--key", &reference];
+    assert_eq!(world.ok_with(&get, &set).word(), "MISS");
+    assert_eq!(world.ok_with(&get, &set).word(), "HIT");
+    let rotated = world.run_with(&["key", "rotate", "--key", &reference], &set);
+    assert_eq!(rotated.code, 2);
+    assert!(rotated.err.contains("hint: `lacre key import"), "{}", rotated.err);
+    assert_eq!(fs::read(path).unwrap(), written);
+    assert_eq!(world.run_with(&get, &[("LACRE_PASSPHRASE", "another one, please")]).code, 11);
+    assert_eq!(world.run_with(&get, &[]).code, 11);
+}
+
+#[test]
+fn a_keyring_locked_with_a_passphrase_rotates_and_opens_for_nobody_else() {
+    let world = World::new();
+    let reference = format!("passphrase:{}", world.path("keys/locked").display());
+    let set = [("LACRE_PASSPHRASE", "correct horse battery")];
+    let weak = world.run_with(&["key", "new", &reference], &[("LACRE_PASSPHRASE", "hunter2")]);
+    assert_eq!(weak.code, 11);
+    assert!(weak.err.contains("twelve characters"), "{}", weak.err);
+    assert!(!world.path("keys/locked").exists());
+
+    world.ok_with(&["key", "new", &reference], &set);
+    let old = world.primary(&reference, &set);
+    world.ok_with(&["key", "rotate", "--key", &reference], &set);
+    assert_ne!(world.primary(&reference, &set), old);
+    let wrong =
+        world.run_with(&["key", "show", "--key", &reference], &[("LACRE_PASSPHRASE", "incorrect horse")]);
+    assert_eq!(wrong.code, 11);
+    let unknown = world.run(&["key", "show", "--key", &reference]);
+    assert_eq!(unknown.code, 11);
+    assert!(unknown.err.contains("LACRE_PASSPHRASE_FROM"), "{}", unknown.err);
+
+    // The passphrase may be kept elsewhere, too.
+    let file = world.file("phrase", "correct horse battery\n");
+    #[cfg(unix)]
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for from in [format!("file:{file}"), "cmd:printf 'correct horse battery'".to_owned()] {
+        assert_ne!(world.primary(&reference, &[("LACRE_PASSPHRASE_FROM", &from)]), old);
+    }
+    // Another passphrase is another file.
+    let opened = format!("file:{}", world.path("keys/open").display());
+    world.ok_with(&["key", "import", &reference, &opened], &set);
+    assert_eq!(world.primary(&opened, &[]), world.primary(&reference, &set));
+}
+
+#[test]
+fn a_command_and_a_credential_of_a_service_hold_keys() {
+    let world = World::new();
+    let expected = primary_of_bare(&world);
+    let file = world.file("secret", KEY);
+    assert_eq!(world.primary(&format!("cmd:cat '{file}'"), &[]), expected);
+    let failed = world.run_with(&["key", "show", "--key", "cmd:cat /nowhere/at-all"], &[]);
+    assert_eq!(failed.code, 11);
+    assert!(!failed.err.contains("/nowhere/at-all"), "{}", failed.err);
+
+    let directory = world.path("");
+    let set = [("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())];
+    assert_eq!(world.primary("systemd:secret", &set), expected);
+    let lost = world.run_with(&["key", "show", "--key", "systemd:secret"], &[]);
+    assert_eq!(lost.code, 11);
+    assert!(lost.err.contains("LoadCredential="), "{}", lost.err);
+    assert_eq!(world.run_with(&["key", "rotate", "--key", "systemd:secret"], &set).code, 2);
+}

@@ -1,0 +1,94 @@
+//! Keyrings to test against: a Secret Service of its own (gnome-keyring on a private bus), the Linux kernel's, and Python's `keyring`
+//! and `pykeepass` to share entries with.
+//!
+//! Tests find them in `LACRE_SECRET_SERVICE` (the address of the bus), `LACRE_KEYCTL` and `LACRE_KEYRING_PYTHON` (programs). The bus
+//! never outlives this process: it ends with the pipe that is its standard input.
+
+use crate::{Failure, python};
+use std::fs::{self, DirBuilder};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Unlocks a new keyring, says where the bus is, and waits for the end of its input.
+const SCRIPT: &str = "printf test | gnome-keyring-daemon --unlock --components=secrets --daemonize >&2 \
+                      && echo \"$DBUS_SESSION_BUS_ADDRESS\" && exec cat >&2";
+
+/// A running Secret Service; it stops when this is dropped.
+pub(crate) struct SecretService {
+    bus: Child,
+    home: PathBuf,
+    address: String,
+}
+
+/// Runs the keyrings by themselves, until standard input ends; for one test at a time.
+///
+/// # Errors
+/// One of them did not start.
+pub(crate) fn serve(root: &Path) -> Result<(), Failure> {
+    let (python, secrets) = (python::interpreter(root, "keyring")?, secret_service()?);
+    println!("export LACRE_KEYRING_PYTHON={}", python.display());
+    println!("export LACRE_SECRET_SERVICE='{}'", secrets.address());
+    if kernel_has_one()? {
+        println!("export LACRE_KEYCTL=keyctl");
+    }
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
+}
+
+/// Starts a Secret Service in a home of its own, with an unlocked and empty keyring.
+///
+/// # Errors
+/// A program is missing or fails; the message names the remedy.
+pub(crate) fn secret_service() -> Result<SecretService, Failure> {
+    // Not under target: the path of a socket must be short.
+    let home = std::env::temp_dir().join(format!("lacre-secret-service-{}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&home)?;
+    let bus = Command::new("dbus-run-session")
+        .args(["--", "sh", "-c", SCRIPT])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", &home)
+        .env("XDG_RUNTIME_DIR", &home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let remedy = "apt-get install dbus gnome-keyring";
+    let bus = bus.map_err(|error| format!("dbus-run-session did not start ({error}); {remedy}"));
+    let mut bus = bus.inspect_err(|_| drop(fs::remove_dir(&home)))?;
+    let output = bus.stdout.take();
+    let mut service = SecretService { bus, home, address: String::new() };
+    BufReader::new(output.ok_or("dbus-run-session has no output")?).read_line(&mut service.address)?;
+    service.address.truncate(service.address.trim_end().len());
+    if service.address.is_empty() {
+        return Err(format!("gnome-keyring-daemon did not start; {remedy}").into());
+    }
+    Ok(service)
+}
+
+impl SecretService {
+    /// The address of its bus.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for SecretService {
+    fn drop(&mut self) {
+        drop(self.bus.stdin.take());
+        // The keyring's daemon leaves with the bus; what it wrote is of no use to anybody.
+        let _ = self.bus.wait().and_then(|_| fs::remove_dir_all(&self.home));
+    }
+}
+
+/// Whether the kernel gives this process a keyring: containers often have none.
+///
+/// # Errors
+/// The program that asks it is missing.
+pub(crate) fn kernel_has_one() -> Result<bool, Failure> {
+    let asked = Command::new("keyctl").args(["session", "-", "keyctl", "show"]).stdin(Stdio::null()).output();
+    let asked = asked.map_err(|error| format!("keyctl did not start ({error}); apt-get install keyutils"))?;
+    Ok(asked.status.success())
+}
