@@ -315,7 +315,7 @@ def cbor_form(slot):
     return cbor({CBOR_KEYS[name]: value for name, value in slot.items()})
 
 
-# Section 12: keyrings that a passphrase locks
+# Section 13: keyrings that a passphrase locks
 
 
 def strong_passphrase(text):

@@ -69,7 +69,8 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
 fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
     let origin = missing.or_report("tests against httpbin", httpbin::start(root))?;
     let secrets = missing.or_report("tests against a Secret Service", keyrings::secret_service())?;
-    let keyring = missing.or_report("tests against Python's keyring", python::interpreter(root, "keyring"))?;
+    let keyring =
+        missing.or_report("tests against Python's keyring", python::interpreter(root, "keyring"))?;
     let kernel = missing.or_report("tests against the kernel's keyring", keyrings::kernel_has_one())?;
     let requests_cache =
         missing.or_report("tests against requests-cache", python::interpreter(root, "requests-cache"))?;

@@ -15,7 +15,7 @@ use crate::{Fault, FaultKind, derive, hex};
 const MOST_KEYS: usize = 64;
 /// The first line of a ring's text.
 const FIRST_LINE: &str = "lacre-keyring-v1";
-/// The first line of a ring's text that a passphrase locks (§12).
+/// The first line of a ring's text that a passphrase locks (§13).
 pub(crate) const LOCKED: &str = "lacre-passphrase-v1";
 
 /// The keys of one user or application, and the epoch below which nothing is opened any more.

@@ -1,4 +1,4 @@
-//! A keyring locked with a passphrase: its text, sealed under a key that Argon2id derives (docs/format.md §12).
+//! A keyring locked with a passphrase: its text, sealed under a key that Argon2id derives (docs/format.md §13).
 //!
 //! The keys of the ring stay random and rotate as ever; the passphrase only wraps them, so it can change without a reseal.
 

@@ -194,7 +194,11 @@ pub fn ensure_apart(keyring: &Path, store: &Path) -> Result<(), Error> {
 fn directory_of(file: &Path) -> PathBuf {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let directory = absolute.parent().unwrap_or(&absolute);
-    directory.canonicalize().unwrap_or_else(|_| directory.to_owned())
+    let resolved = directory.ancestors().find_map(|existing| {
+        let rest = directory.strip_prefix(existing).ok()?;
+        Some(existing.canonicalize().ok()?.join(rest))
+    });
+    resolved.unwrap_or_else(|| directory.to_owned())
 }
 
 #[cfg(test)]
@@ -224,6 +228,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let cache = home.path().join("cache");
         config::make_cache_directory(&cache).unwrap();
+        assert!(ensure_apart(&cache.join("keys/ring"), &cache.join("cache.sqlite")).is_err());
         std::fs::create_dir(cache.join("keys")).unwrap();
         assert!(ensure_apart(&cache.join("keys/ring"), &cache.join("cache.sqlite")).is_err());
         // A home is no cache, though a store may lie in it.

@@ -1,4 +1,4 @@
-//! A keyring in a file that a passphrase locks (docs/format.md §12). Who has the file alone must guess, at the price of Argon2id.
+//! A keyring in a file that a passphrase locks (docs/format.md §13). Who has the file alone must guess, at the price of Argon2id.
 
 use super::secret_file::SecretFile;
 use super::unlock::Unlock;
