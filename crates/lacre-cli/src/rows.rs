@@ -5,7 +5,10 @@ use crate::output::{BAD, FAINT, TITLE, WARNING, harmless};
 use crate::{pretty, request};
 use anstyle::Style;
 use lacre::codec::BodyHead;
-use lacre::{Cache, Entry, ErrorKind, Freshness, Key, KeyId, Listed, Redactor, Slot, Timestamp, UrlPattern};
+use lacre::{
+    Cache, Entry, ErrorKind, Fault, FaultKind, Freshness, Key, KeyId, Listed, Redactor, Slot, Timestamp,
+    UrlPattern,
+};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -142,6 +145,37 @@ impl Seal {
             Self::NoKey => "no-key",
             Self::Ended => "ended",
         }
+    }
+}
+
+/// Whether what is stored belongs to this namespace: one row that does is enough. Where none does, and some are sealed for elsewhere, it is
+/// sooner the wrong namespace than an attack on all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Belonging {
+    here: bool,
+    elsewhere: bool,
+}
+
+impl Belonging {
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let mut belonging = Self::default();
+        rows.iter().for_each(|row| belonging.count(row));
+        belonging
+    }
+
+    pub(crate) fn count(&mut self, row: &Row) {
+        match row.listed.slot.as_ref().map_err(|error| error.fault().map(Fault::kind)) {
+            // Those are found out after the place is.
+            Ok(_) | Err(Some(FaultKind::BadSegment | FaultKind::Revoked(_) | FaultKind::Expired(_))) => {
+                self.here = true;
+            }
+            Err(Some(FaultKind::BadCommitment)) => self.elsewhere = true,
+            Err(_) => {}
+        }
+    }
+
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere && !self.here
     }
 }
 

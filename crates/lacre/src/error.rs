@@ -106,6 +106,12 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
+
+    /// The refusal that it is, where a seal, a keyring or a passphrase was refused.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        self.source()?.downcast_ref()
+    }
 }
 
 impl fmt::Display for Error {

@@ -56,7 +56,9 @@ pub use lacre_core::{
     Shape, Signpost, Slot, Source, Spot, Staleness, StoredBody, Suspicion, Telltale, Timestamp, Ttl,
     UrlPattern, Varies, end_hop, varies,
 };
-pub use lacre_seal::{Authentic, BodyId, Fault, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous};
+pub use lacre_seal::{
+    Authentic, BodyId, Fault, FaultKind, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous,
+};
 
 // Its examples use this crate, so they are compiled here.
 #[cfg(doctest)]

@@ -8,7 +8,7 @@ use crate::open::{self, Missing};
 use crate::output::Output;
 use crate::pretty::entries;
 use crate::prompt::Consent;
-use crate::rows::{self, Depth, Row, Seal, Target};
+use crate::rows::{self, Belonging, Depth, Row, Seal, Target};
 use clap::ArgGroup;
 use lacre::{Cache, ErrorKind, Trouble};
 use serde_json::json;
@@ -47,6 +47,13 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         failure.message =
             Some(format!("nothing that is stored fits `{}`; nothing was removed", args.targets[lost]).into());
         return Err(failure);
+    }
+    if args.bad && Belonging::of(&rows).is_elsewhere() {
+        return Err(Failure::new(
+            Exit::Integrity,
+            "not one entry belongs to this namespace; nothing was removed",
+        )
+        .with_hint("name the right one with --namespace; --all removes everything, whosever it is"));
     }
     rows.retain(|row| args.all || args.means(row) || targets.iter().any(|target| target.means(row)));
     if output.is_json() {

@@ -7,7 +7,7 @@ use crate::open::{self, Missing};
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
 use crate::pretty::{self, entries};
 use crate::progress::Progress;
-use crate::rows::{self, Depth, Row, Seal};
+use crate::rows::{self, Belonging, Depth, Row, Seal};
 use lacre::{Anchored, Cache, Change, Finding, Key};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Put what is bad out of the way: it is kept as evidence for 30 days (`lacre ls --quarantined`)
     #[arg(long)]
     quarantine: bool,
+    /// Do so even where not one entry belongs to this namespace, so that all of them may be somebody else's
+    #[arg(long, requires = "quarantine")]
+    danger_quarantine_all: bool,
     /// Compare with what `lacre anchor write` wrote down, too
     #[arg(long, value_name = "FILE")]
     anchor: Option<PathBuf>,
@@ -28,7 +31,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
     let cache = open::cache(global, Missing::Fail, output)?.build()?;
     let mut tally = Tally::of(&cache, output)?;
-    if args.quarantine {
+    if args.quarantine && (args.danger_quarantine_all || !tally.belonging.is_elsewhere()) {
         for key in &tally.bad {
             tally.quarantined += usize::from(lacre::wait(cache.quarantine(key))?.is_some());
         }
@@ -44,6 +47,7 @@ struct Tally {
     bad: Vec<Key>,
     no_key: usize,
     ended: usize,
+    belonging: Belonging,
     quarantined: usize,
     /// How many entries each key is needed for.
     by_key: BTreeMap<String, usize>,
@@ -67,6 +71,7 @@ impl Tally {
 
     fn count(&mut self, row: &Row) {
         self.all += 1;
+        self.belonging.count(row);
         match row.seal() {
             Seal::Good => {}
             Seal::Bad => self.bad.push(*row.key()),
@@ -90,6 +95,10 @@ impl Tally {
         }
         if bad > 0 {
             let (now, hint) = match quarantined {
+                0 if self.belonging.is_elsewhere() => (
+                    "not one belongs to this namespace, so all were left alone".to_owned(),
+                    "name the right one with --namespace; or --quarantine with --danger-quarantine-all, if this is it",
+                ),
                 0 => (
                     "none of these will be served".to_owned(),
                     "lacre verify --quarantine, or lacre rm --bad",

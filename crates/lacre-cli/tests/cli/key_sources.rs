@@ -69,7 +69,9 @@ fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
         command.env("DBUS_SESSION_BUS_ADDRESS", &bus).args(["-c", &format!("import keyring; {script}")]);
         answered(&mut command)
     };
-    let key = "keyring:lacre-test/ours";
+    // A keyring that runs for long keeps what earlier runs wrote.
+    let (ours, theirs) = (format!("ours-{}", std::process::id()), format!("theirs-{}", std::process::id()));
+    let key = &*format!("keyring:lacre-test/{ours}");
     world.ok_with(&["key", "new", key], &set);
     assert_eq!(world.run_with(&["key", "new", key], &set).code, 2, "it is there already");
     let old = world.primary(key, &set);
@@ -77,17 +79,18 @@ fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
     let new = world.primary(key, &set);
     assert_ne!(old, new);
 
-    let text = keyring("print(keyring.get_password('lacre-test', 'ours'), end='')");
+    let text = keyring(&format!("print(keyring.get_password('lacre-test', '{ours}'), end='')"));
     assert!(text.starts_with("lacre-keyring-v1\n") && text.contains("\nverify "), "it reads as text");
     let file = world.file("copy", text);
     let mut command = world.command(&["key", "import", "-", &format!("file:{file}-2")]);
     assert!(command.stdin(fs::File::open(&file).unwrap()).status().unwrap().success());
     assert_eq!(world.primary(&format!("file:{file}-2"), &[]), new);
 
-    keyring(&format!("keyring.set_password('lacre-test', 'theirs', '{KEY}')"));
-    assert_eq!(world.primary("keyring:lacre-test/theirs", &set), primary_of_bare(&world));
-    world.ok_with(&["key", "rotate", "--key", "keyring:lacre-test/theirs"], &set);
-    let rotated = keyring("print(keyring.get_password('lacre-test', 'theirs'), end='')");
+    keyring(&format!("keyring.set_password('lacre-test', '{theirs}', '{KEY}')"));
+    let key = &*format!("keyring:lacre-test/{theirs}");
+    assert_eq!(world.primary(key, &set), primary_of_bare(&world));
+    world.ok_with(&["key", "rotate", "--key", key], &set);
+    let rotated = keyring(&format!("print(keyring.get_password('lacre-test', '{theirs}'), end='')"));
     assert!(rotated.starts_with("lacre-keyring-v1\n"), "it is written back where it was");
 
     let absent = world.run_with(&["key", "show", "--key", "keyring:lacre-test/nobody"], &set);
@@ -112,7 +115,7 @@ fn changes_of_a_keyring_at_the_same_time_are_all_kept() {
     let Some(bus) = told("LACRE_SECRET_SERVICE") else { return };
     let world = World::new();
     let set = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
-    let rotate = ["key", "rotate", "--key", "keyring:lacre-test/racing"];
+    let rotate = ["key", "rotate", "--key", &format!("keyring:lacre-test/racing-{}", std::process::id())];
     world.ok_with(&["key", "new", rotate[3]], &set);
     let racing: Vec<_> = (0..6).map(|_| world.command(&rotate).envs(set).spawn().unwrap()).collect();
     for child in racing {

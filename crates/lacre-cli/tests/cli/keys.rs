@@ -132,6 +132,24 @@ fn a_retired_key_is_a_miss_and_is_only_retired_by_consent() {
 }
 
 #[test]
+fn what_reseal_says_to_retire_is_retired_at_once_and_costs_nothing() {
+    let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
+    world.ok(&["get", &origin.url("/")]);
+    world.ok(&["key", "rotate"]);
+    world.ok(&["key", "rotate"]);
+    let resealed = world.ok(&["reseal"]);
+    let (_, said) = resealed.text().split_once("lacre key retire ").unwrap();
+    let old: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(old.len(), 2);
+    let wrong = [&["key", "retire", "--yes", "k-0000000000000000"], &old[..]].concat();
+    assert_eq!(world.run(&wrong).code, 2, "all or none");
+    let retired = world.ok(&[&["key", "retire", "--yes"], &old[..]].concat());
+    assert!(retired.err.starts_with("0 of 1 entry here will be a miss"), "{}", retired.err);
+    assert_eq!(world.ok(&["key", "show", "--json"]).objects()[0]["verify"], serde_json::json!([]));
+    assert_eq!(world.ok(&["get", &origin.url("/")]).word(), "HIT");
+}
+
+#[test]
 fn revoking_ends_every_seal_so_far_even_that_of_a_backup() {
     let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
     let no_store = world.ok(&["key", "revoke-all", "--dry-run"]);

@@ -103,6 +103,33 @@ fn what_is_bad_goes_into_quarantine_and_from_there() {
 }
 
 #[test]
+fn the_wrong_namespace_costs_nothing_unless_that_is_asked_for() {
+    let (world, _origin) = filled(&["/a", "/b"]);
+    let wrong = ["--namespace", "another"];
+    for args in [&["verify"][..], &["verify", "--quarantine"], &["rm", "--bad", "--yes"]] {
+        let ran = world.run(&[args, &wrong].concat());
+        assert_eq!(ran.code, 10, "{args:?}");
+        assert!(ran.err.contains("not one") && ran.err.contains("--namespace"), "{args:?}: {}", ran.err);
+    }
+    assert_eq!(world.ok(&["verify"]).text(), "every seal holds: 2 entries\n");
+
+    // One that is genuine shows that it is the right namespace, even where its time is over or its content was changed.
+    world.tamper(|_| true);
+    let ran = world.run(&["verify", "--quarantine"]);
+    assert!(ran.err.contains("2 of these are in quarantine"), "{}", ran.err);
+}
+
+#[test]
+fn what_another_namespace_sealed_goes_into_quarantine_by_consent() {
+    let (world, _origin) = filled(&["/a", "/b"]);
+    let quarantine = ["verify", "--namespace", "another", "--quarantine", "--danger-quarantine-all"];
+    let ran = world.run(&quarantine);
+    assert_eq!(ran.code, 10);
+    assert!(ran.err.contains("2 of these are in quarantine"), "{}", ran.err);
+    assert_eq!(world.run(&["verify", "--danger-quarantine-all"]).code, 2, "there is nothing to consent to");
+}
+
+#[test]
 fn an_answer_that_was_tampered_with_is_kept_as_evidence_by_get_too() {
     let (world, origin) = filled(&["/a"]);
     world.tamper(|_| true);

@@ -9,7 +9,6 @@ use crate::{Error, ErrorKind, Event};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{Fault, FaultKind, Lifetime, Opened, Purpose};
-use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
@@ -161,6 +160,5 @@ impl fmt::Debug for Quarantined {
 }
 
 fn is_of_another_suite(error: &Error) -> bool {
-    let fault = error.source().and_then(|source| source.downcast_ref::<Fault>());
-    fault.is_some_and(|fault| fault.kind() == FaultKind::WrongSuite)
+    error.fault().is_some_and(|fault| fault.kind() == FaultKind::WrongSuite)
 }

@@ -8,15 +8,16 @@ use crate::open::{self, Missing};
 use crate::output::{GOOD, Output};
 use crate::pretty::entries;
 use crate::prompt::Consent;
-use crate::rows::{self, Depth};
-use lacre::{KeyId, Keyring, SealInfo, keys};
+use crate::rows::{self, Depth, Row};
+use lacre::{KeyId, Keyring, keys};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Retire {
     /// Its id, such as k-7f3a09bc, or as many of its first digits as no other key has
-    #[arg(value_name = "ID")]
-    id: String,
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
     #[command(flatten)]
     consent: Consent,
 }
@@ -41,21 +42,27 @@ pub(super) fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
 pub(super) fn retire(args: &Retire, global: &Global, output: Output) -> Result<(), Failure> {
     let source = open::key(global, output)?;
     let keeper = keeper(&*source)?;
-    let id = find(&source.load()?, &args.id)?;
-    preview(global, output, "what was sealed with it", |seal| seal.key_id == id)?;
+    let ring = source.load()?;
+    let ids = args.ids.iter().map(|id| find(&ring, id)).collect::<Result<BTreeSet<_>, _>>()?;
+    preview(global, output, "what was sealed with that, unless `lacre reseal` comes first", |row| {
+        row.sealed_with().any(|id| ids.contains(&id))
+    })?;
     if args.consent.dry_run {
         return Ok(());
     }
-    args.consent.obtain(&format!("retire {id}"))?;
-    let (ring, ()) = keys::update(keeper, |ring| ring.retire(id))?;
-    say(output, format_args!("{GOOD}retired{GOOD:#} {id}: what it sealed is a miss"), &*source, &ring)
+    let named = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    args.consent.obtain(&format!("retire {named}"))?;
+    let (ring, ()) = keys::update(keeper, |ring| ids.iter().try_for_each(|id| ring.retire(*id)))?;
+    say(output, format_args!("{GOOD}retired{GOOD:#} {named}: what it sealed is a miss"), &*source, &ring)
 }
 
 pub(super) fn revoke_all(args: &RevokeAll, global: &Global, output: Output) -> Result<(), Failure> {
     let source = open::key(global, output)?;
     let keeper = keeper(&*source)?;
     let epoch = source.load()?.epoch();
-    preview(global, output, "all that was sealed", |seal| seal.epoch <= epoch)?;
+    preview(global, output, "all that was sealed", |row| {
+        row.listed.seal.is_some_and(|seal| seal.epoch <= epoch)
+    })?;
     if args.consent.dry_run {
         return Ok(());
     }
@@ -82,16 +89,12 @@ fn find(ring: &Keyring, start: &str) -> Result<KeyId, Failure> {
     }
 }
 
-/// Says how much of the store, if one is at hand, will be lost with the seals that `lost` tells.
-fn preview(
-    global: &Global,
-    output: Output,
-    what: &str,
-    lost: impl Fn(&SealInfo) -> bool,
-) -> Result<(), Failure> {
+/// Says how much of the store, if one is at hand, will be lost among what opens: the rows that `lost` means.
+fn preview(global: &Global, output: Output, what: &str, lost: impl Fn(&Row) -> bool) -> Result<(), Failure> {
     let rows = open::cache(global, Missing::Fail, output)
         .and_then(|builder| Ok(builder.build()?))
-        .and_then(|cache| rows::all(&cache, Depth::Heads, now()));
+        // Chunks may be sealed with another key than the head that leads to them.
+        .and_then(|cache| rows::all(&cache, Depth::Bodies, now()));
     let Ok(rows) = rows else {
         return output.remark(
             "lacre/lost/v1",
@@ -99,7 +102,7 @@ fn preview(
             json!({ "lost": null }),
         );
     };
-    let count = rows.iter().filter(|row| row.listed.seal.as_ref().is_some_and(&lost)).count();
+    let count = rows.iter().filter(|row| lost(row)).count();
     output.remark(
         "lacre/lost/v1",
         format_args!("{} of {} here will be a miss: {what}", count, entries(rows.len())),
