@@ -268,7 +268,7 @@ CBOR_KEYS = {
     name: number
     for number, name in enumerate(
         "kind vary alias method url request_headers status version headers requested received ttl body length stages"
-        " chunks tags forever".split()
+        " chunks tags forever variants".split()
     )
 }
 
@@ -307,6 +307,8 @@ def json_form(slot):
     for name, value in slot.items():
         if name in ("headers", "request_headers"):
             value = [json_header(item) if isinstance(item, bytes) else item for item in value]
+        if name == "variants":
+            value = [key.hex() for key in value]
         out[name] = value.hex() if isinstance(value, bytes) else value
     return out
 

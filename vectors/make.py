@@ -795,6 +795,9 @@ def slots():
     refused("YAML that nests without bound", ["yaml", "bomb"], yaml=text + "x: " + "[" * 200 + "]" * 200 + "\n")
     refused("a private format that nobody named", ["private"], private_hex="ff07a0")
     refused("a private format without its number", ["private"], private_hex="ff")
+    variants = [fixed("row A", 32), fixed("row B", 32)]
+    accepted("a signpost that knows its variants", ["vary"], signpost | {"variants": variants})
+    refused("a variant of 31 bytes", ["value"], **every_format(signpost | {"variants": [variants[0][:31]]}))
     tests.write("slots.json")
 
 

@@ -81,6 +81,7 @@ pub(crate) struct Limits {
     pub(crate) body: u64,
     pub(crate) header_bytes: usize,
     pub(crate) vary_names: usize,
+    pub(crate) variants: usize,
 }
 
 type KeyFn = dyn Fn(&request::Parts, &[u8]) -> String + Send + Sync;
@@ -177,7 +178,7 @@ impl Policy {
             age_header: AgeHeader::Added,
             request_headers: RequestHeaders::Dropped,
             retention: DAY * 30,
-            limits: Limits { body: 64 << 20, header_bytes: 64 << 10, vary_names: 16 },
+            limits: Limits { body: 64 << 20, header_bytes: 64 << 10, vary_names: 16, variants: 64 },
             key_fn: None,
             filter: None,
         }
@@ -340,10 +341,18 @@ impl Policy {
         self
     }
 
-    /// The longest body that is stored, in bytes (64 MiB, since a stored body is read whole). Longer ones pass through.
+    /// The longest body that is stored, in bytes (64 MiB). Longer ones pass through.
     #[must_use]
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.limits.body = bytes;
+        self
+    }
+
+    /// How many variants of one response are kept (64; at least one): answers to other values of the headers that it varies by, in other
+    /// languages, and parts. Beyond that, the oldest goes, so that nobody fills the store with one URL.
+    #[must_use]
+    pub fn max_variants(mut self, variants: usize) -> Self {
+        self.limits.variants = variants.max(1);
         self
     }
 

@@ -42,6 +42,8 @@ pub struct Signpost {
     pub names: Vec<HeaderName>,
     /// When this signpost was first written. A variant received earlier belongs to one that was invalidated, and is not used.
     pub since: Timestamp,
+    /// The keys of what lies behind it, in the order in which it was stored, so that the oldest can go when there are too many.
+    pub variants: Vec<Key>,
 }
 
 /// A stored response and what must be remembered of its request.

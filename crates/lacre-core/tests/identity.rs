@@ -108,7 +108,9 @@ fn looked_up(vector: &Vector<'_>) -> (Vec<Vec<u8>>, String) {
     let mut lookup = expect_lookup(engine.begin(parts, RequestBody::Seen(&body), now));
     let names = vector.varies();
     if !names.is_empty() {
-        lookup = expect_lookup(lookup.found(Some(Slot::Vary(Signpost { names, since: now })), now));
+        lookup = expect_lookup(
+            lookup.found(Some(Slot::Vary(Signpost { names, since: now, variants: Vec::new() })), now),
+        );
     }
     let key = lookup.key().to_string();
     let identities = seen.lock().unwrap().clone();
@@ -156,7 +158,7 @@ fn the_identity_of_a_part_ends_in_its_range() {
         Request::get("https://example.org/").header("range", "bytes=0-99").body(()).unwrap().into_parts();
     let now = Timestamp::from_seconds(1_700_000_000);
     let mut decision: Decision<Bytes> = engine.begin(parts, RequestBody::Seen(b""), now);
-    let signpost = Slot::Vary(Signpost { names: Vec::new(), since: now });
+    let signpost = Slot::Vary(Signpost { names: Vec::new(), since: now, variants: Vec::new() });
     let mut first = Some(signpost);
     while let Decision::Lookup(lookup) = decision {
         decision = lookup.found(first.take(), now);

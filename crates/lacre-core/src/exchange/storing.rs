@@ -76,7 +76,7 @@ impl Exchange {
             tags: self.options.tags.clone(),
             body: (),
         };
-        let (key, pointers) = self.way_to(&entry, storable.varies, now);
+        let Way { key, pointers, displaced } = self.way_to(&entry, storable.varies, now);
         let ttl = self.engine.freshness(&entry, now).ttl();
         let useful_until = rules::useful_until(policy, &entry);
         let secrecy = self.secrecy(&entry.headers);
@@ -84,7 +84,7 @@ impl Exchange {
         Settled::Network {
             keep: Some(Box::new(keep)),
             touch: None,
-            forget: outdated.into_iter().filter(|old| *old != key).collect(),
+            forget: outdated.into_iter().chain(displaced).filter(|old| *old != key).collect(),
             status: CacheStatus { stored: Stored::Yes, ttl, ..status },
         }
     }
@@ -113,18 +113,14 @@ impl Exchange {
         secrecy::cookies_would_cross(policy) && key::is_anonymous(policy, &self.request, &self.options)
     }
 
-    /// Where a response that varies by these headers is stored, and what leads there: nothing where it is whole and does not vary.
-    fn way_to(
-        &self,
-        entry: &Entry<()>,
-        varies: Vec<HeaderName>,
-        now: Timestamp,
-    ) -> (Key, Vec<(Key, Pointer)>) {
+    /// Where a response that varies by these headers is stored.
+    fn way_to(&self, entry: &Entry<()>, varies: Vec<HeaderName>, now: Timestamp) -> Way {
         let part = range::asked(&self.request).filter(|_| entry.status == StatusCode::PARTIAL_CONTENT);
         if varies.is_empty() && part.is_none() {
-            return (self.asked, Vec::new());
+            let displaced = self.signpost.as_ref().map(|known| known.variants.clone()).unwrap_or_default();
+            return Way { key: self.asked, pointers: Vec::new(), displaced };
         }
-        let signpost = self.signpost_for(varies, now);
+        let (mut signpost, mut displaced) = self.signpost_for(varies, now);
         let place = |facet| self.variant(&signpost.names, facet);
         let (key, alias) = match part {
             Some(range) => (place(Facet::Part(range.as_bytes())), Some(place(Facet::LatestPart))),
@@ -134,21 +130,31 @@ impl Exchange {
                 (place(Facet::Whole), language.as_deref().map(|language| place(Facet::Language(language))))
             }
         };
+        let newest = [Some(key), alias];
+        signpost.variants.retain(|older| !newest.contains(&Some(*older)));
+        let room = self.policy().limits.variants.saturating_sub(newest.iter().flatten().count());
+        let surplus = signpost.variants.len().saturating_sub(room);
+        displaced.extend(signpost.variants.drain(..surplus));
+        signpost.variants.extend(newest.into_iter().flatten());
         let alias = alias.map(|at| (at, Pointer::Alias(key)));
-        (key, std::iter::once((self.asked, Pointer::Vary(signpost))).chain(alias).collect())
+        let pointers = std::iter::once((self.asked, Pointer::Vary(signpost))).chain(alias).collect();
+        Way { key, pointers, displaced }
     }
 
-    /// §4.1: the signpost of a response that varies: by what earlier ones varied by, too, so that all of them stay in reach.
-    fn signpost_for(&self, names: Vec<HeaderName>, now: Timestamp) -> Signpost {
-        let known = self.signpost.as_ref();
-        let mut union: Vec<HeaderName> =
-            known.iter().flat_map(|known| &known.names).chain(&names).cloned().collect();
-        union.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-        union.dedup();
-        if union.len() > self.policy().limits.vary_names {
-            return Signpost { names, since: now };
+    /// §4.1: the signpost of a response that varies, by what earlier ones varied by, too, so that all of them stay in reach; and what lies
+    /// behind the one that is there and does not stay in reach.
+    fn signpost_for(&self, names: Vec<HeaderName>, now: Timestamp) -> (Signpost, Vec<Key>) {
+        let Some(known) = &self.signpost else {
+            let (names, since, variants) = (sorted(names), now, Vec::new());
+            return (Signpost { names, since, variants }, Vec::new());
+        };
+        let union = sorted(known.names.iter().cloned().chain(names.iter().cloned()).collect());
+        if union == known.names {
+            return (known.clone(), Vec::new());
         }
-        Signpost { names: union, since: known.map_or(now, |known| known.since) }
+        let (names, since) =
+            if union.len() > self.policy().limits.vary_names { (names, now) } else { (union, known.since) };
+        (Signpost { names, since, variants: Vec::new() }, known.variants.clone())
     }
 
     /// §4.3.4, §4.3.5: takes news about a stored response in.
@@ -200,6 +206,21 @@ impl Exchange {
         keys.extend(named.map(|uri| self.key_of_get(&uri)));
         keys
     }
+}
+
+/// Where a response is stored.
+struct Way {
+    key: Key,
+    /// What leads there: nothing where the response is whole and does not vary.
+    pointers: Vec<(Key, Pointer)>,
+    /// What has to go for it, or is out of reach from now on.
+    displaced: Vec<Key>,
+}
+
+fn sorted(mut names: Vec<HeaderName>) -> Vec<HeaderName> {
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
 }
 
 /// What a header names by a URI reference (RFC 3986 §5), absolute.

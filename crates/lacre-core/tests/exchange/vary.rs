@@ -32,6 +32,57 @@ fn a_response_that_varies_by_more_leaves_none_of_its_names_out() {
 }
 
 #[test]
+fn of_too_many_variants_the_oldest_go() {
+    let accept = |n: usize| with("/", &[("accept", ["a", "b", "c", "d", "e"][n])]);
+    let vary = &[("cache-control", "max-age=60"), ("vary", "accept")];
+    let mut cache = Cache::new(Policy::rfc9111().max_variants(3));
+    for n in [0, 1, 0, 2, 3] {
+        cache.after(n as u64 * 60);
+        cache.get(accept(n), vary, "body");
+    }
+    assert_eq!(cache.rows.len(), 1 + 3, "a signpost and its variants");
+    cache.hit(accept(3));
+    cache.get(accept(4), vary, "body");
+    assert_eq!(cache.rows.len(), 1 + 3);
+    assert!(cache.asks(accept(1)));
+}
+
+#[test]
+fn languages_and_parts_count_as_variants() {
+    const LANGUAGES: [&str; 5] = ["de", "en", "fr", "it", "pt"];
+    let mut cache = Cache::new(Policy::rfc9111().max_variants(4));
+    for language in LANGUAGES {
+        let vary =
+            [("cache-control", "max-age=60"), ("vary", "accept-language"), ("content-language", language)];
+        cache.get(with("/", &[("accept-language", language)]), &vary, "body");
+    }
+    assert_eq!(cache.rows.len(), 1 + 4);
+    for range in ["bytes=0-0", "bytes=1-1", "bytes=2-2", "bytes=3-3", "bytes=4-4"] {
+        let place = format!("{}/9", range.replace("bytes=", "bytes "));
+        cache.exchange(with("/part", &[("range", range)]), &mut |_| {
+            Some(respond(206, &[("cache-control", "max-age=60"), ("content-range", &place)], "x"))
+        });
+    }
+    assert_eq!(cache.rows.len(), 2 * (1 + 4));
+}
+
+#[test]
+fn what_gets_out_of_reach_goes() {
+    let max_age = ("cache-control", "max-age=60");
+    for (status, next) in [(200, "accept, b"), (200, ""), (404, "")] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        for value in ["1", "2", "3"] {
+            cache.get(with("/", &[("accept", value)]), &[max_age, ("vary", "accept")], "body");
+        }
+        let headers: Vec<_> =
+            [max_age, ("vary", next)].into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        cache.exchange(with("/", &[("accept", "4")]), &mut |_| Some(respond(status, &headers, "")));
+        let left = if next.is_empty() { 1 } else { 2 };
+        assert_eq!(cache.rows.len(), left, "{status} {next}");
+    }
+}
+
+#[test]
 fn an_invalidated_variant_does_not_come_back_with_the_next_one() {
     let vary = &[("cache-control", "max-age=600"), ("vary", "a")];
     let mut cache = Cache::new(Policy::rfc9111());

@@ -233,7 +233,7 @@ fn weight(slot: &Slot<Handle>) -> usize {
                 };
                 body + entry.url.len() + headers(&entry.headers) + headers(&entry.request_headers)
             }
-            Slot::Vary(signpost) => 32 * signpost.names.len(),
+            Slot::Vary(signpost) => 32 * (signpost.names.len() + signpost.variants.len()),
             Slot::Alias(_) => 0,
         }
 }

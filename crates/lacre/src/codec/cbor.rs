@@ -35,6 +35,7 @@ mod field {
     pub(super) const CHUNKS: u64 = 15;
     pub(super) const TAGS: u64 = 16;
     pub(super) const FOREVER: u64 = 17;
+    pub(super) const VARIANTS: u64 = 18;
 }
 
 impl Format for Cbor {
@@ -47,12 +48,19 @@ impl Format for Cbor {
         let written = match slot {
             Slot::Entry(entry) => encode_entry(&mut to, entry, draft::version_number(entry.version)?),
             Slot::Vary(signpost) => (|| {
-                to.map(3)?.u64(field::KIND)?.u64(kind::VARY)?;
+                let variants = &signpost.variants;
+                to.map(if variants.is_empty() { 3 } else { 4 })?.u64(field::KIND)?.u64(kind::VARY)?;
                 to.u64(field::VARY)?.array(signpost.names.len() as u64)?;
                 for name in &signpost.names {
                     to.str(name.as_str())?;
                 }
                 to.u64(field::RECEIVED)?.i64(signpost.since.as_millis())?;
+                if !variants.is_empty() {
+                    to.u64(field::VARIANTS)?.array(variants.len() as u64)?;
+                    for key in variants {
+                        to.bytes(key.as_bytes())?;
+                    }
+                }
                 Ok(())
             })(),
             Slot::Alias(key) => (|| {
@@ -149,7 +157,7 @@ fn read_field(draft: &mut Draft, key: u64, from: &mut Strict<'_>, all: &Bytes) -
     match key {
         field::KIND => draft.kind = Some(from.uint()?),
         field::VARY => draft.vary = Some(from.list(|from| draft::header_name(from.text()?.as_bytes()))?),
-        field::ALIAS => draft.alias = Some(draft::alias(from.bytes()?)?),
+        field::ALIAS => draft.alias = Some(draft::key(from.bytes()?)?),
         field::METHOD => draft.method = Some(draft::method(from.text()?)?),
         field::URL => draft.url = Some(from.text()?.to_owned()),
         field::REQUEST_HEADERS => draft.request_headers = read_headers(from, all)?,
@@ -170,6 +178,7 @@ fn read_field(draft: &mut Draft, key: u64, from: &mut Strict<'_>, all: &Bytes) -
                 draft.ttl = Some(Ttl::Forever);
             }
         }
+        field::VARIANTS => draft.variants = from.list(|from| draft::key(from.bytes()?))?,
         _ => from.skip(Strict::DEPTH)?,
     }
     Ok(())

@@ -34,6 +34,7 @@ pub(super) struct Draft {
     pub(super) stages: Vec<StageId>,
     pub(super) chunks: u32,
     pub(super) tags: Vec<String>,
+    pub(super) variants: Vec<Key>,
 }
 
 impl Draft {
@@ -60,6 +61,7 @@ impl Draft {
             kind::VARY => Ok(Slot::Vary(Signpost {
                 names: need(self.vary, "vary")?,
                 since: need(self.received, "received")?,
+                variants: self.variants,
             })),
             kind::ALIAS => Ok(Slot::Alias(need(self.alias, "alias")?)),
             _ => Err(broken("is of an unknown kind")),
@@ -92,8 +94,8 @@ pub(super) fn body_id(bytes: &[u8]) -> Result<BodyId, Error> {
     bytes.try_into().map(BodyId::from_bytes).map_err(|_| broken("has a body id that is not 16 bytes long"))
 }
 
-pub(super) fn alias(bytes: &[u8]) -> Result<Key, Error> {
-    bytes.try_into().map(Key::from_bytes).map_err(|_| broken("has an alias that is not 32 bytes long"))
+pub(super) fn key(bytes: &[u8]) -> Result<Key, Error> {
+    bytes.try_into().map(Key::from_bytes).map_err(|_| broken("has a row key that is not 32 bytes long"))
 }
 
 pub(super) fn stage(code: u64) -> Result<StageId, Error> {

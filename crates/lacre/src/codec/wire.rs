@@ -6,7 +6,7 @@ use crate::Error;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lacre_core::{Slot, Timestamp, Ttl};
+use lacre_core::{Key, Slot, Timestamp, Ttl};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
@@ -55,6 +55,8 @@ pub(super) struct Wire {
     tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     forever: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    variants: Vec<String>,
 }
 
 /// A header's name, or its value: as it is when it is printable ASCII.
@@ -127,6 +129,7 @@ impl Wire {
                 kind: Some(kind::VARY),
                 vary: Some(signpost.names.iter().map(HeaderName::to_string).collect()),
                 received: Some(signpost.since.as_millis()),
+                variants: signpost.variants.iter().map(Key::to_string).collect(),
                 ..Self::default()
             },
             Slot::Alias(key) => {
@@ -141,7 +144,7 @@ impl Wire {
         let draft = Draft {
             kind: self.kind,
             vary: self.vary.map(names).transpose()?,
-            alias: self.alias.map(|hex| draft::alias(&bytes_of(&hex)?)).transpose()?,
+            alias: self.alias.map(|hex| draft::key(&bytes_of(&hex)?)).transpose()?,
             method: self.method.map(|name| draft::method(&name)).transpose()?,
             url: self.url,
             request_headers: headers(self.request_headers.unwrap_or_default())?,
@@ -156,6 +159,11 @@ impl Wire {
             stages: self.stages.into_iter().map(draft::stage).collect::<Result<_, _>>()?,
             chunks: self.chunks.unwrap_or_default(),
             tags: self.tags,
+            variants: self
+                .variants
+                .iter()
+                .map(|hex| draft::key(&bytes_of(hex)?))
+                .collect::<Result<_, _>>()?,
         };
         draft.finish()
     }

@@ -1,6 +1,7 @@
 //! What a hostile store or origin can make the cache use up: a bounded amount, known in advance.
 
 use crate::world::{FRESH, KINDS, Kind, World, get, sealer};
+use http::Request;
 use lacre::{ErrorKind, Policy, Suite, codec, stage, wait};
 use lacre_core::Slot;
 use lacre_seal::Purpose;
@@ -72,5 +73,11 @@ fn p19_what_an_origin_can_fill_is_bounded() {
         assert!(!stored(&[], &[0; 1001]), "a body");
         assert!(!stored(&[("x-long", &long)], b""), "headers");
         assert!(!stored(&[("vary", &many.join(", "))], b""), "Vary names");
+        let varying = [FRESH[0], ("vary", "accept")];
+        for number in 0..100 {
+            let request = Request::get("http://example.com/").header("accept", number).body(()).unwrap();
+            world.try_fetch(request, &varying, b"").unwrap();
+        }
+        assert_eq!(world.rows().len(), 1 + 64, "variants of a URL, and their signpost");
     }
 }
