@@ -25,30 +25,23 @@ fn name(string: &[u8]) -> String {
     serde_json::from_slice(string).unwrap_or_default()
 }
 
+/// Where the value that starts at `start` is followed by what ends one: in broken JSON, that may be later than its own end.
 fn value_end(text: &[u8], start: usize) -> usize {
     let mut depth = 0usize;
     let mut at = start;
     while let Some(byte) = text.get(at) {
         match byte {
-            b'"' => at = string_end(text, at),
-            b'{' | b'[' => {
-                depth += 1;
-                at += 1;
-            }
-            b'}' | b']' | b',' if depth == 0 => return at,
-            b'}' | b']' => {
-                depth -= 1;
-                at += 1;
-            }
-            byte if depth == 0 && byte.is_ascii_whitespace() => return at,
-            _ => {
-                at += 1;
+            b'"' => {
+                at = string_end(text, at);
                 continue;
             }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' | b',' if depth == 0 => return at,
+            b'}' | b']' => depth -= 1,
+            byte if depth == 0 && byte.is_ascii_whitespace() => return at,
+            _ => {}
         }
-        if depth == 0 {
-            return at;
-        }
+        at += 1;
     }
     text.len()
 }
