@@ -299,7 +299,8 @@ impl Policy {
         self
     }
 
-    /// How stale a response may be when the origin fails.
+    /// How stale a response may be when the origin fails. At first, that is as long as the response says; and where it says nothing and the
+    /// origin cannot be reached at all, as stale as it is (RFC 9111 §4.2.4).
     #[must_use]
     pub fn stale_if_error(mut self, staleness: Staleness) -> Self {
         self.stale_if_error = staleness;

@@ -380,10 +380,12 @@ impl Standing {
             && self.within(policy.stale_while_revalidate, self.origin.stale_while_revalidate)
     }
 
-    /// RFC 5861 §4, and §4.2.4 for a cache that is cut off: whether it may stand in for a failing origin.
+    /// RFC 5861 §4, and §4.2.4 for a cache that is cut off: whether it may stand in for a failing origin. Where the user said for how
+    /// long, that is for how long.
     pub(crate) fn stale_if_error(&self, policy: &Policy, said: &RequestDirectives, failure: Failure) -> bool {
         let window = said.stale_if_error.max(self.origin.stale_if_error);
         let cut_off = policy.origin != Origin::Ignored
+            && policy.stale_if_error == Staleness::AsResponseSays
             && match failure {
                 Failure::NoAnswer => true,
                 // §4.3.3: as if there was no answer, unless somebody said for how long that may be.

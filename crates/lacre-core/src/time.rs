@@ -74,6 +74,14 @@ mod tests {
         assert_eq!(now.since(Timestamp::from_seconds(4)), Duration::from_secs(6));
         assert_eq!(now.since(Timestamp::from_seconds(40)), Duration::ZERO);
         assert_eq!(Timestamp::MAX.plus(Duration::from_secs(1)), Timestamp::MAX);
+        assert_eq!(now.minus(Duration::from_secs(4)), Timestamp::from_seconds(6));
         assert_eq!(Timestamp::from_millis(-1).as_seconds(), -1);
+    }
+
+    #[test]
+    fn the_time_of_the_system_is_taken_over_on_both_sides_of_the_epoch() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Timestamp::from(UNIX_EPOCH + second).as_millis(), 1000);
+        assert_eq!(Timestamp::from(UNIX_EPOCH - second).as_millis(), -1000);
     }
 }

@@ -174,6 +174,8 @@ mod tests {
             ("do-not-store", Expire::DoNotStore),
             ("90", Expire::After(Duration::from_secs(90))),
             ("1h30m", Expire::After(Duration::from_secs(5400))),
+            ("1m1s", Expire::After(Duration::from_secs(61))),
+            ("1w", Expire::After(Duration::from_secs(604_800))),
             ("2d", Expire::After(Duration::from_secs(172_800))),
             ("500ms", Expire::After(Duration::from_millis(500))),
             ("Sun, 06 Nov 1994 08:49:37 GMT", Expire::At(Timestamp::from_seconds(784_111_777))),

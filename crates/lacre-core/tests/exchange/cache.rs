@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, request, response};
 use lacre_core::{
     Answer, CacheStatus, Decision, Engine, Hit, Key, Outcome, Pending, Policy, RequestBody, RequestOptions,
-    Settled, Slot, Timestamp, Touch,
+    Secrecy, Settled, Slot, Timestamp, Touch,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +21,10 @@ pub(crate) struct Cache {
     engine: Arc<Engine>,
     pub(crate) rows: HashMap<Key, Slot<Bytes>>,
     now: Timestamp,
+    /// Seconds that the origin takes to answer.
+    pub(crate) delay: u64,
+    /// Until when, and how, the last response was to be kept.
+    pub(crate) kept: Option<(Timestamp, Secrecy)>,
 }
 
 pub(crate) struct Got {
@@ -32,7 +36,13 @@ pub(crate) struct Got {
 impl Cache {
     pub(crate) fn new(policy: Policy) -> Self {
         let digest = |identity: &[u8]| *blake3::hash(identity).as_bytes();
-        Self { engine: Arc::new(Engine::new(policy, digest)), rows: HashMap::new(), now: START }
+        Self {
+            engine: Arc::new(Engine::new(policy, digest)),
+            rows: HashMap::new(),
+            now: START,
+            delay: 0,
+            kept: None,
+        }
     }
 
     pub(crate) fn after(&mut self, seconds: u64) {
@@ -66,6 +76,7 @@ impl Cache {
 
     fn send(&mut self, pending: Pending<Bytes>, origin: Origin<'_>) -> Option<Got> {
         let answer = origin(pending.request()).map(Response::into_parts);
+        self.after(self.delay);
         let outcome = answer.as_ref().map_or(Outcome::Failed, |(parts, _)| Outcome::Response(parts));
         let settled = pending.settle(outcome, self.now);
         match settled {
@@ -74,6 +85,7 @@ impl Cache {
                 let body = Bytes::from_static(body.as_bytes());
                 forget.iter().for_each(|key| drop(self.rows.remove(key)));
                 self.touch(touch);
+                self.kept = keep.as_ref().map(|keep| (keep.useful_until, keep.secrecy));
                 if let Some(keep) = keep {
                     self.rows.extend(keep.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
                     self.rows.insert(keep.key, Slot::Entry(Box::new(keep.entry.with_body(body.clone()))));

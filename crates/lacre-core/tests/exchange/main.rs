@@ -5,9 +5,11 @@
 mod cache;
 mod freshness;
 mod invalidation;
+mod policy;
 mod principals;
 mod ranges;
 mod robustness;
+mod status;
 mod storing;
 mod traps;
 mod validation;

@@ -1,0 +1,219 @@
+//! Each setting of a policy does what it says, and its bounds hold to the byte.
+
+use crate::cache::{Cache, START, respond, url, wishing, with};
+use http::StatusCode;
+use http::{Method, Request};
+use lacre_core::{Expire, Origin, Policy, RequestOptions, Secrecy, Staleness};
+use std::time::Duration;
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const MAX_AGE: (&str, &str) = ("cache-control", "max-age=60");
+
+/// Whether a response is stored.
+fn stores(policy: Policy, status: u16, headers: &[(&str, &str)]) -> bool {
+    let mut cache = Cache::new(policy);
+    cache.exchange(url("/"), &mut |_| Some(respond(status, headers, "body")));
+    !cache.rows.is_empty()
+}
+
+#[test]
+fn statuses_and_the_users_filter_decide_what_is_stored() {
+    let ok_only = || Policy::rfc9111().statuses([StatusCode::OK]);
+    assert!(stores(ok_only(), 200, &[MAX_AGE]) && !stores(ok_only(), 404, &[MAX_AGE]));
+    let html = || Policy::rfc9111().filter(|_, response| response.headers.contains_key("x-keep"));
+    assert!(stores(html(), 200, &[MAX_AGE, ("x-keep", "")]) && !stores(html(), 200, &[MAX_AGE]));
+    assert!(!stores(Policy::rfc9111(), 304, &[MAX_AGE]), "a 304 is no response to keep");
+}
+
+#[test]
+fn the_scope_is_the_last_that_was_said() {
+    let private = [("cache-control", "private, max-age=60")];
+    assert!(!stores(Policy::rfc9111().shared(), 200, &private));
+    assert!(stores(Policy::rfc9111().shared().private(), 200, &private));
+}
+
+#[test]
+fn limits_hold_to_the_byte() {
+    let headers = |length: usize| {
+        let value = "x".repeat(length - "cache-control".len() - "max-age=60".len() - "x".len());
+        stores(Policy::rfc9111(), 200, &[MAX_AGE, ("x", &value)])
+    };
+    assert!(headers(64 << 10) && !headers((64 << 10) + 1));
+    let names = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("x-{n}")).collect();
+        stores(Policy::rfc9111(), 200, &[MAX_AGE, ("vary", &names.join(","))])
+    };
+    assert!(names(16) && !names(17));
+    let body =
+        |length: u64| stores(Policy::rfc9111(), 200, &[MAX_AGE, ("content-length", &length.to_string())]);
+    assert!(body(64 << 20) && !body((64 << 20) + 1));
+}
+
+#[test]
+fn what_can_never_be_used_is_not_stored() {
+    let zero = || Policy::rfc9111().expire_after(Duration::ZERO);
+    assert!(!stores(zero(), 200, &[]));
+    assert!(stores(zero(), 200, &[("etag", "\"1\"")]));
+}
+
+#[test]
+fn origins_that_say_nothing_leave_the_word_to_the_user() {
+    let mut cache = Cache::new(Policy::rfc9111().origin(Origin::First).expire_after(SECONDS(20)));
+    cache.get(url("/"), &[], "body");
+    cache.after(19);
+    cache.hit(url("/"));
+    cache.after(1);
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
+fn always_revalidating_asks_about_what_is_fresh_where_it_can() {
+    let mut cache = Cache::new(Policy::rfc9111().always_revalidate());
+    cache.get(url("/tagged"), &[MAX_AGE, ("etag", "\"1\"")], "body");
+    cache.get(url("/untagged"), &[MAX_AGE], "body");
+    assert!(cache.asks(url("/tagged")));
+    cache.hit(url("/untagged"));
+}
+
+#[test]
+fn the_user_may_allow_stale_answers_where_the_response_says_nothing() {
+    let stale = |policy: Policy| {
+        let mut cache = Cache::new(policy);
+        cache.get(url("/"), &[MAX_AGE], "stale");
+        cache.after(90);
+        cache
+    };
+    let window = Staleness::For(SECONDS(60));
+    for failure in [None, Some(500), Some(502), Some(504)] {
+        let mut origin = |_: &_| failure.map(|status| respond(status, &[], "failed"));
+        let mut cache = stale(Policy::rfc9111().stale_if_error(window));
+        assert_eq!(cache.exchange(url("/"), &mut origin).unwrap().body, "stale", "{failure:?}");
+        cache.after(60);
+        let served = cache.exchange(url("/"), &mut origin).map(|got| got.body);
+        assert!(served.is_none_or(|body| body == "failed"), "{failure:?}");
+    }
+    let mut cache = stale(Policy::rfc9111().stale_while_revalidate(window));
+    let got = cache.exchange(url("/"), &mut |_| Some(respond(200, &[MAX_AGE], "new"))).unwrap();
+    assert_eq!(got.body, "stale");
+    assert_eq!(cache.hit(url("/")).body, "new");
+}
+
+#[test]
+fn s_maxage_forbids_stale_answers_to_shared_caches_only() {
+    let wish = || wishing("/", RequestOptions::new().max_stale(SECONDS(60)));
+    for (policy, control, allowed) in [
+        (Policy::rfc9111(), "max-age=5, s-maxage=5", true),
+        (Policy::rfc9111(), "max-age=5, proxy-revalidate", true),
+        (Policy::rfc9111().shared(), "max-age=5", true),
+        (Policy::rfc9111().shared(), "max-age=5, s-maxage=5", false),
+        (Policy::rfc9111().shared(), "max-age=5, proxy-revalidate", false),
+        (Policy::rfc9111(), "max-age=5, must-revalidate", false),
+    ] {
+        let mut cache = Cache::new(policy);
+        cache.get(url("/"), &[("cache-control", control)], "body");
+        cache.after(30);
+        assert_eq!(!cache.asks(wish()), allowed, "{control}");
+    }
+}
+
+#[test]
+fn a_lifetime_of_the_users_own_withholds_no_fields() {
+    let control = [("cache-control", "max-age=60, no-cache=\"x\""), ("x", "1")];
+    for (policy, shown) in [(Policy::rfc9111(), false), (Policy::rfc9111().origin(Origin::Ignored), true)] {
+        let mut cache = Cache::new(policy.expire_after(SECONDS(60)));
+        cache.get(url("/"), &control, "");
+        assert_eq!(cache.hit(url("/")).parts.headers.contains_key("x"), shown);
+    }
+}
+
+#[test]
+fn the_time_that_an_answer_took_adds_to_its_age() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.delay = 5;
+    cache.get(url("/"), &[("cache-control", "max-age=16"), ("age", "10")], "");
+    cache.hit(url("/"));
+    cache.after(1);
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
+fn a_seal_ends_when_a_response_cannot_be_of_use_any_more() {
+    let until = |policy: Policy, headers: &[(&str, &str)]| {
+        let mut cache = Cache::new(policy);
+        cache.get(url("/"), headers, "");
+        cache.kept.unwrap().0
+    };
+    let month = SECONDS(30 * 86_400);
+    assert_eq!(until(Policy::rfc9111(), &[MAX_AGE]), START.plus(SECONDS(60)).plus(month));
+    assert_eq!(until(Policy::rfc9111(), &[MAX_AGE, ("age", "10")]), START.plus(SECONDS(50)).plus(month));
+    let brief = || Policy::rfc9111().retention(SECONDS(5));
+    assert_eq!(until(brief(), &[MAX_AGE]), START.plus(SECONDS(65)));
+    let windows = [("cache-control", "max-age=60, stale-if-error=10, stale-while-revalidate=20")];
+    assert_eq!(until(brief(), &windows), START.plus(SECONDS(80)));
+    assert_eq!(until(brief().expire_after(Expire::Never), &[]), lacre_core::Timestamp::MAX);
+}
+
+#[test]
+fn request_headers_are_remembered_redacted_and_only_where_that_is_wished() {
+    for (policy, kept) in
+        [(Policy::rfc9111(), None), (Policy::rfc9111().keep_request_headers(), Some("REDACTED"))]
+    {
+        let mut cache = Cache::new(policy);
+        cache.get(with("/", &[("authorization", "Bearer 1")]), &[MAX_AGE], "");
+        let Some(lacre_core::Slot::Entry(entry)) = cache.rows.values().next() else { panic!("an entry") };
+        let header = entry.request_headers.get("authorization").map(|value| value.to_str().unwrap());
+        assert_eq!(header, kept);
+    }
+}
+
+#[test]
+fn only_the_methods_of_the_policy_are_looked_up() {
+    let policy = Policy::rfc9111().methods([Method::GET]);
+    assert!(policy.looks_up(&Method::GET) && !policy.looks_up(&Method::HEAD));
+}
+
+#[test]
+fn an_answer_to_post_without_a_lifetime_is_no_answer_to_get() {
+    for (control, stored) in [("max-age=60", true), ("max-age=0", false), ("public", false)] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        let post = Request::post("http://example.com/").body("x").unwrap();
+        let headers = [("content-location", "/"), ("cache-control", control)];
+        cache.exchange(post, &mut |_| Some(respond(200, &headers, "")));
+        assert_eq!(!cache.rows.is_empty(), stored, "{control}");
+    }
+}
+
+#[test]
+fn an_exchange_is_secret_where_anything_in_it_is() {
+    let secrecy = |request: Request<&str>, headers: &[(&str, &str)]| {
+        let mut cache = Cache::new(Policy::rfc9111().methods([Method::GET, Method::POST]));
+        cache.get(request, &[&[MAX_AGE], headers].concat(), "");
+        cache.kept.unwrap().1
+    };
+    let post =
+        |body| Request::post("http://example.com/").header("content-type", "application/json").body(body);
+    assert_eq!(secrecy(url("/"), &[("x", "1")]), Secrecy::Open);
+    assert_eq!(secrecy(post("{\"a\":1}").unwrap(), &[]), Secrecy::Open);
+    for (request, headers) in [
+        (url("/?token=1"), &[][..]),
+        (with("/", &[("cookie", "a=1")]), &[]),
+        (post("{\"token\":1}").unwrap(), &[]),
+        (wishing("/", RequestOptions::new().partition("alice")), &[]),
+        (url("/"), &[("set-cookie", "a=1")]),
+    ] {
+        assert_eq!(secrecy(request, headers), Secrecy::Secret);
+    }
+}
+
+#[test]
+fn what_succeeded_moved_or_is_gone_replaces_what_was_stored() {
+    for (status, replaces) in
+        [(200, true), (204, true), (301, true), (404, true), (410, true), (400, false), (401, false)]
+    {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), &[MAX_AGE, ("etag", "\"1\"")], "old");
+        cache.after(61);
+        cache.exchange(url("/"), &mut |_| Some(respond(status, &[("cache-control", "no-store")], "")));
+        assert_eq!(cache.rows.is_empty(), replaces, "{status}");
+    }
+}

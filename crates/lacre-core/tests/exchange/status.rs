@@ -1,0 +1,73 @@
+//! What the cache says of itself, in the words of RFC 9211.
+
+use crate::cache::{Cache, Got, respond, url, with};
+use http::Request;
+use lacre_core::{CacheStatus, Detail, Policy};
+
+const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
+
+fn said(got: Option<Got>) -> (String, bool, bool) {
+    let status = got.unwrap().status;
+    (status.to_string(), status.is_hit(), status.is_revalidated())
+}
+
+#[test]
+fn every_way_of_an_answer_is_told() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let miss = cache.exchange(url("/"), &mut |_| Some(respond(200, FRESH, "1")));
+    assert_eq!(said(miss), ("lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored".to_owned(), false, false));
+    cache.after(20);
+    assert_eq!(said(Some(cache.hit(url("/")))), ("lacre; hit; ttl=40".to_owned(), true, false));
+    cache.after(50);
+    let confirmed = cache.exchange(url("/"), &mut |_| Some(respond(304, FRESH, "")));
+    assert_eq!(said(confirmed), ("lacre; fwd=stale; fwd-status=304; ttl=60; stored".to_owned(), false, true));
+    let unstorable = [("cache-control", "no-store"), ("etag", "\"1\"")];
+    cache.after(61);
+    let confirmed = cache.exchange(url("/"), &mut |_| Some(respond(304, &unstorable, "")));
+    assert_eq!(said(confirmed), ("lacre; fwd=stale; fwd-status=304; ttl=0".to_owned(), false, true));
+}
+
+#[test]
+fn a_failing_origin_is_told_with_what_it_answered() {
+    let stale = [("cache-control", "max-age=1, stale-if-error=100")];
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &stale, "1");
+    cache.after(11);
+    let stood_in = cache.exchange(url("/"), &mut |_| Some(respond(503, &[], "")));
+    let expected = "lacre; fwd=stale; fwd-status=503; ttl=-10; detail=stale-if-error";
+    assert_eq!(said(stood_in), (expected.to_owned(), false, false));
+    let stood_in = cache.exchange(url("/"), &mut |_| None);
+    assert_eq!(said(stood_in).0, "lacre; fwd=stale; ttl=-10; detail=stale-if-error");
+}
+
+#[test]
+fn what_passes_by_is_told_with_its_status() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let post = Request::post("http://example.com/").body("x").unwrap();
+    let passed = cache.exchange(post, &mut |_| Some(respond(201, &[], "")));
+    assert_eq!(said(passed).0, "lacre; fwd=method; fwd-status=201");
+    cache.get(url("/"), FRESH, "1");
+    let head = Request::head("http://example.com/").header("cache-control", "no-cache").body("").unwrap();
+    let other = cache.exchange(head, &mut |_| Some(respond(200, &[("etag", "\"2\"")], "")));
+    assert_eq!(said(other).0, "lacre; fwd=request; fwd-status=200; ttl=60");
+}
+
+#[test]
+fn no_answer_of_a_store_is_no_hit() {
+    let silent = CacheStatus { detail: Some(Detail::StoreUnavailable), ..CacheStatus::default() };
+    assert!(!silent.is_hit());
+    assert!(CacheStatus { detail: Some(Detail::MaxStale), ..silent }.is_hit());
+}
+
+#[test]
+fn a_validation_asks_about_what_is_stored_and_answers_what_the_client_asked() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), FRESH, "body");
+    cache.after(61);
+    let request = with("/", &[("if-none-match", "\"theirs\""), ("if-modified-since", crate::cache::DATE)]);
+    let got = cache.exchange(request, &mut |sent| {
+        assert_eq!(sent.headers["if-none-match"], "\"1\"");
+        Some(respond(304, FRESH, ""))
+    });
+    assert_eq!(got.unwrap().parts.status, 200);
+}
