@@ -136,7 +136,7 @@ impl Auditor<'_> {
             // The name belongs to what is looked at: it may be what gives the value away.
             let start = name.as_str().len() + 2;
             let text = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
-            let named = self.redactor.in_header(name, value);
+            let named = self.redactor.in_header(name, value.as_bytes());
             let named = named.into_iter().map(|place| place.start + start..place.end + start);
             self.look(&spot(name.clone()), &text, named.collect());
         }

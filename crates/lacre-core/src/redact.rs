@@ -82,7 +82,7 @@ impl Redactor {
     /// A URL without userinfo, without the secrets in its query, fragment and path parameters, also where they are parameters of a
     /// parameter, and without what looks like a secret.
     pub fn url(&self, url: &str) -> String {
-        text(&replace(url.as_bytes(), &self.in_url(url.as_bytes()), REDACTED))
+        text(&redacted(url.as_bytes(), |url| self.in_url(url)))
     }
 
     /// A query, without its `?`, without the secrets in it.
@@ -96,11 +96,11 @@ impl Redactor {
     /// Headers without secrets: in values, in cookies, in URLs such as those of `Location`, `Refresh`, `Referer` and `Link`. Names and
     /// the order of repeated fields stay.
     pub fn headers(&self, headers: &HeaderMap) -> HeaderMap {
-        let redacted = |name, value: &HeaderValue| {
-            HeaderValue::from_bytes(&replace(value.as_bytes(), &self.in_header(name, value), REDACTED))
+        let value = |name, value: &HeaderValue| {
+            HeaderValue::from_bytes(&redacted(value.as_bytes(), |value| self.in_header(name, value)))
                 .unwrap_or_else(|_| HeaderValue::from_static(REDACTED))
         };
-        headers.iter().map(|(name, value)| (name.clone(), redacted(name, value))).collect()
+        headers.iter().map(|(name, of)| (name.clone(), value(name, of))).collect()
     }
 
     /// A body without secrets: a form, JSON at any depth, or multipart, as `content_type` says; any other is unchanged.
@@ -117,7 +117,7 @@ impl Redactor {
 
     /// Whether [`headers`](Self::headers) takes something away.
     pub(crate) fn finds_in_headers(&self, headers: &HeaderMap) -> bool {
-        headers.iter().any(|(name, value)| !self.in_header(name, value).is_empty())
+        headers.iter().any(|(name, value)| !self.in_header(name, value.as_bytes()).is_empty())
     }
 
     /// Whether a body that these headers describe may hold a secret: it does, or one cannot tell.
@@ -152,8 +152,7 @@ impl Redactor {
         }
     }
 
-    pub(crate) fn in_header(&self, name: &HeaderName, value: &HeaderValue) -> Vec<Range<usize>> {
-        let bytes = value.as_bytes();
+    pub(crate) fn in_header(&self, name: &HeaderName, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut secrets = match *name {
             header::COOKIE => self.in_cookies(name, bytes, usize::MAX),
             // What follows the first pair are attributes.
@@ -280,6 +279,9 @@ impl Redactor {
 /// How often a value is decoded in search of a secret in it.
 const MOST_WRAPPINGS: usize = 4;
 
+/// How often a text is searched for secrets; one that has still more goes as a whole.
+const MOST_ROUNDS: usize = 4;
+
 /// In what kind of body names have values.
 enum BodyKind<'a> {
     Form,
@@ -315,6 +317,20 @@ fn disjoint(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
         overlap
     });
     places
+}
+
+/// `text` without the secrets that are found in it, also when it is searched again: what stands for a secret may join two harmless pieces
+/// of a text that is read in several ways at once.
+fn redacted(text: &[u8], find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, [u8]> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MOST_ROUNDS {
+        let next = replace(&text, &find(&text), REDACTED);
+        if next == text {
+            return text;
+        }
+        text = Cow::Owned(next.into_owned());
+    }
+    Cow::Borrowed(REDACTED.as_bytes())
 }
 
 /// `text` with each of `secrets`, which ascend and do not overlap, replaced.
