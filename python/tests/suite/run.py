@@ -1,0 +1,68 @@
+"""Runs requests-cache's own tests, as its source distribution has them, against this package.
+
+    python run.py [--released] [PYTEST ARGUMENT ...]
+
+`--released` runs them against the requests-cache that is installed instead: what this place allows at
+all. The tests come from PyPI once, at the version and hash of `sdist.txt`, into `$LACRE_SUITE` (else
+`target/suite` of the workspace). They find httpbin in `$LACRE_HTTPBIN` (`cargo xtask httpbin` prints
+one), a redis-server and a DynamoDB of this run's own. A run of everything is held to `expected.txt`; see
+`plugin.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from servers import dynamodb, redis
+
+HERE = Path(__file__).resolve().parent
+WORKSPACE = HERE.parents[2]
+
+
+def main(arguments: list[str]) -> int:
+    """Runs pytest on the suite and returns its exit code."""
+    released = "--released" in arguments
+    selected = [argument for argument in arguments if argument != "--released"]
+    httpbin = os.environ.get("LACRE_HTTPBIN")
+    if not httpbin:
+        print("error: LACRE_HTTPBIN is not set; `cargo xtask httpbin` starts one", file=sys.stderr)
+        return 2
+    suite = unpacked(Path(os.environ.get("LACRE_SUITE", WORKSPACE / "target/suite")))
+    # Not below the system's temporary directory, which some tests tell from the current one.
+    with TemporaryDirectory(dir=suite) as scratch, redis(scratch) as redis_port, dynamodb() as dynamodb_port:
+        environment = os.environ | {
+            "HTTPBIN_URL": httpbin,
+            "LACRE_SUITE_PACKAGE": "requests_cache" if released else "lacre",
+            "LACRE_SUITE_PORTS": f"6379={redis_port} 8000={dynamodb_port}",
+            "LACRE_SUITE_SCRATCH": scratch,
+            "PYTHONPATH": str(HERE),
+        }
+        chosen = selected or [str(suite / "tests"), "--numprocesses=2", "--dist=loadfile", "--quiet"]
+        command = [sys.executable, "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider", *chosen]
+        if not selected:
+            environment["LACRE_SUITE_GATE"] = "1"
+        return subprocess.run(command, cwd=suite, env=environment, check=False).returncode
+
+
+def unpacked(folder: Path) -> Path:
+    """The source distribution, fetched and checked by pip when it is not there yet."""
+    pinned = HERE / "sdist.txt"
+    done = folder / "sdist.txt"
+    if not done.exists() or done.read_text() != pinned.read_text():
+        folder.mkdir(parents=True, exist_ok=True)
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        fetch = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--requirement", str(pinned)]
+        subprocess.run([*pip, *fetch, "--dest", str(folder)], check=True)
+        with tarfile.open(next(folder.glob("requests_cache-*.tar.gz"))) as archive:
+            archive.extractall(folder, filter="data")
+        done.write_text(pinned.read_text())
+    return next(path for path in folder.glob("requests_cache-*") if path.is_dir())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

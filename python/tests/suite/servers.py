@@ -1,0 +1,63 @@
+"""The servers that the suite talks to, each on a free port of loopback and gone with the run."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE = 20.0
+
+
+@contextmanager
+def redis(scratch: str) -> Iterator[int]:
+    """A redis-server (Debian's package `redis-server`) that keeps nothing on disk."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", scratch]
+    try:
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise SystemExit("error: no redis-server; install Debian's package of that name") from None
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(PATIENCE)
+
+
+@contextmanager
+def dynamodb() -> Iterator[int]:
+    """moto's DynamoDB, in a thread of this process."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    try:
+        yield server.get_host_and_port()[1]
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Returns once somebody listens.
+
+    Raises:
+        TimeoutError: nobody did for `PATIENCE` seconds.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on port {port}")
