@@ -195,6 +195,11 @@ fn a_keyring_locked_with_a_passphrase_rotates_and_opens_for_nobody_else() {
     assert!(!world.path("keys/locked").exists());
 
     world.ok_with(&["key", "new", &reference], &set);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(world.path("keys/locked")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
     let old = world.primary(&reference, &set);
     world.ok_with(&["key", "rotate", "--key", &reference], &set);
     assert_ne!(world.primary(&reference, &set), old);
@@ -207,8 +212,7 @@ fn a_keyring_locked_with_a_passphrase_rotates_and_opens_for_nobody_else() {
 
     // The passphrase may be kept elsewhere, too.
     let file = world.file("phrase", "correct horse battery\n");
-    #[cfg(unix)]
-    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    close(&file);
     for from in [format!("file:{file}"), "cmd:printf 'correct horse battery'".to_owned()] {
         assert_ne!(world.primary(&reference, &[("LACRE_PASSPHRASE_FROM", &from)]), old);
     }
@@ -235,4 +239,80 @@ fn a_command_and_a_credential_of_a_service_hold_keys() {
     assert_eq!(lost.code, 11);
     assert!(lost.err.contains("LoadCredential="), "{}", lost.err);
     assert_eq!(world.run_with(&["key", "rotate", "--key", "systemd:secret"], &set).code, 2);
+}
+
+/// Makes a file its owner's alone.
+fn close(path: impl AsRef<std::path::Path>) {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+#[test]
+fn p39_no_source_gives_a_weak_key_or_shows_what_it_holds() {
+    let world = World::new();
+    let zeros = "00".repeat(32);
+    let ring = format!("lacre-keyring-v1\nindex {0}\nepoch 0\nprimary {0}\n", "A".repeat(43));
+    for weak in [zeros.as_str(), "a password, not a key", &ring] {
+        let file = world.file("weak", weak);
+        close(&file);
+        let directory = world.path("");
+        let variables = [("SOME_KEY", weak), ("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())];
+        for source in [&format!("file:{file}"), "env:SOME_KEY", &format!("cmd:cat '{file}'"), "systemd:weak"]
+        {
+            for args in [
+                &["key", "show", "--key", source][..],
+                &["key", "import", source],
+                &["get", "--key", source, "http://127.0.0.1:9/"],
+            ] {
+                let ran = world.run_with(args, &variables);
+                assert_eq!(ran.code, 11, "{args:?}: {}", ran.err);
+                let said = format!("{}{}", ran.text(), ran.err);
+                assert!(weak.lines().all(|line| !said.contains(line)), "{args:?}: {said}");
+            }
+        }
+    }
+    assert!(!world.path(".config").exists(), "a weak key was kept");
+}
+
+#[test]
+fn p39_a_key_on_the_command_line_is_refused_and_not_repeated() {
+    let world = World::new();
+    for args in [
+        &["key", "new", KEY][..],
+        &["key", "import", KEY],
+        &["key", "export", KEY],
+        &["key", "retire", KEY],
+        &["key", "show", "--key", KEY],
+        &["get", "--key", KEY, "http://127.0.0.1:9/"],
+    ] {
+        // `run_with` looks for the key in what is said.
+        let ran = world.run_with(args, &[]);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        let json = world.run_with(&[args, &["--json"]].concat(), &[]);
+        assert_eq!(json.code, 2, "{args:?}: {}", json.err);
+    }
+}
+
+#[test]
+fn p39_no_file_of_keys_lies_beside_the_store() {
+    let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
+    world.ok(&["get", &origin.url("/")]);
+    let beside = |name: &str| world.path(".cache/lacre").join(name).display().to_string();
+    let set = [("LACRE_PASSPHRASE", "correct horse battery")];
+    for reference in [format!("file:{}", beside("keys/ring")), format!("passphrase:{}", beside("locked"))] {
+        for args in [["key", "new", &reference], ["key", "export", &reference]] {
+            let ran = world.run_with(&args, &set);
+            assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+            assert!(ran.err.contains("protects nothing"), "{}", ran.err);
+        }
+    }
+    let (locked, moved) = (format!("passphrase:{}", world.path("locked").display()), beside("locked"));
+    world.ok_with(&["key", "new", &locked], &set);
+    fs::rename(world.path("locked"), &moved).unwrap();
+    for reference in [format!("passphrase:{moved}"), format!("kdbx:{moved}#lacre")] {
+        let ran = world.run_with(&["get", "--key", &reference, &origin.url("/")], &set);
+        assert_eq!(ran.code, 2, "{reference}: {}", ran.err);
+    }
 }
