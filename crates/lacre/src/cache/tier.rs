@@ -181,9 +181,15 @@ impl Vault {
     }
 
     /// Whether the record under `key` is still this one.
+    ///
+    /// # Errors
+    /// It is this one again: it was seen to be replaced.
     async fn lies_there(&self, key: &Key, mark: Mark) -> Result<bool, Error> {
-        let mut same = false;
+        let (known, mut same) = (self.newest.known(key), false);
         self.store.get(key, &mut |record| same = mark.is_of(record.sealed)).await?;
+        if same {
+            self.newest.found(key, known, mark)?;
+        }
         Ok(same)
     }
 

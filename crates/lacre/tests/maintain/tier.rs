@@ -82,6 +82,22 @@ fn what_was_tampered_with_is_found_out_once_others_have_written() {
 }
 
 #[test]
+fn p08_what_was_seen_to_be_replaced_does_not_come_back_from_memory() {
+    for world in World::on_every_file().into_iter().map(tiered) {
+        world.get("/", b"old");
+        world.get("/", b"");
+        let (key, old) = world.row();
+        replace(&world.elsewhere(), "/", b"new");
+        assert!(wait(world.cache.stored(&key)).unwrap().is_some());
+        world.put(&key, &old);
+        a_moment();
+        assert!(!is_hit(&world.get("/", b"newest")));
+        assert_eq!(world.told("quarantined"), 1);
+        assert_eq!(world.get("/", b"").response.body(), "newest");
+    }
+}
+
+#[test]
 fn what_we_replace_remove_or_clear_is_gone_from_memory() {
     for world in World::on_every_store().into_iter().map(tiered) {
         world.get("/", b"old");
