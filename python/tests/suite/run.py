@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
             "LACRE_SUITE_PACKAGE": "requests_cache" if released else "lacre",
             "LACRE_SUITE_PORTS": f"6379={redis_port} 8000={dynamodb_port}",
             "LACRE_SUITE_SCRATCH": scratch,
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         chosen = selected or [str(suite / "tests"), "--numprocesses=2", "--dist=loadfile", "--quiet"]
         command = [sys.executable, "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider", *chosen]

@@ -1,0 +1,118 @@
+"""`Cache-Control` and the headers around it, read and written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from requests.structures import CaseInsensitiveDict
+
+from .._repr import RichMixin
+from .._utils import decode, try_int
+from .expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, get_expiration_seconds
+
+HeaderDict = MutableMapping[str, str]
+
+#: How `DO_NOT_CACHE` gets from a session's `request()` to its `send()`.
+BYPASS_HEADER = "X-ACTUAL-NO-CACHE"
+#: What `max-stale` without a value accepts: everything.
+_ANY_STALENESS = timedelta(days=36_500)
+
+_DIRECTIVE = re.compile(r'([^\s,;="]+)(?:=(?:"([^"]*)"|([^,]*)))?')
+_FLAGS = {"immutable", "must-revalidate", "no-cache", "no-store", "only-if-cached"}
+_SECONDS = {"max-age", "max-stale", "min-fresh", "stale-if-error", "stale-while-revalidate"}
+
+
+@dataclass(repr=False)
+class CacheDirectives(RichMixin):
+    """What the headers of a request or of a response say about caching. All durations are in seconds."""
+
+    expires: str | None = None
+    immutable: bool = False
+    max_age: int | None = None
+    max_stale: int | bool | None = None
+    min_fresh: int | None = None
+    must_revalidate: bool = False
+    no_cache: bool = False
+    no_store: bool = False
+    actual_no_cache: bool = False
+    only_if_cached: bool = False
+    stale_if_error: int | None = None
+    stale_while_revalidate: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str | bytes] | None) -> CacheDirectives:
+        """Reads the headers of a request or of a response; what it does not know is passed over.
+
+        The first of several equal directives counts. A `max-age` that cannot be read is 0: what is malformed
+        makes nothing fresh (RFC 9111 §4.2.1).
+        """
+        found = headers if isinstance(headers, CaseInsensitiveDict) else CaseInsensitiveDict(headers or {})
+        directives = cls(
+            expires=_text(found.get("Expires")),
+            actual_no_cache=BYPASS_HEADER in found,
+            etag=_text(found.get("ETag")),
+            last_modified=_text(found.get("Last-Modified")),
+        )
+        seen = set()
+        for match in _DIRECTIVE.finditer(decode(found.get("Cache-Control"))):
+            name = match[1].lower()
+            if name not in seen:
+                seen.add(name)
+                directives._take(name, match[3] if match[2] is None else match[2])
+        return directives
+
+    def _take(self, name: str, value: str | None) -> None:
+        attribute = name.replace("-", "_")
+        if name in _FLAGS:
+            setattr(self, attribute, True)
+        elif name == "max-stale" and value is None:
+            self.max_stale = True
+        elif name in _SECONDS:
+            seconds = try_int(value)
+            if seconds is None and name == "max-age":
+                seconds = EXPIRE_IMMEDIATELY
+            setattr(self, attribute, seconds)
+
+    def get_expire_offset(self) -> timedelta:
+        """How long after its expiry (if negative: before it) a response is no longer accepted."""
+        if self.max_stale is True:
+            return _ANY_STALENESS
+        if self.max_stale:
+            return timedelta(seconds=self.max_stale)
+        return timedelta(seconds=-(self.min_fresh or 0))
+
+    @property
+    def has_validator(self) -> bool:
+        """Whether the origin can be asked if the response still holds."""
+        return bool(self.etag or self.last_modified)
+
+
+def set_request_headers(
+    headers: Mapping[str, str | bytes] | None,
+    expire_after: ExpirationTime,
+    only_if_cached: bool,
+    refresh: bool,
+    force_refresh: bool,
+) -> CaseInsensitiveDict[str]:
+    """The headers with the options of one request added; an `expire_after` replaces their `max-age`."""
+    result: CaseInsensitiveDict[str] = CaseInsensitiveDict(headers or {})  # type: ignore[arg-type]
+    options = {"only-if-cached": only_if_cached, "must-revalidate": refresh, "no-cache": force_refresh}
+    added = {name for name, wanted in options.items() if wanted}
+    stated = {match[0].strip() for match in _DIRECTIVE.finditer(decode(result.get("Cache-Control")))}
+    if expire_after == DO_NOT_CACHE:
+        result[BYPASS_HEADER] = "true"
+    elif expire_after is not None:
+        stated = {directive for directive in stated if not directive.lower().startswith("max-age")}
+        added.add(f"max-age={get_expiration_seconds(expire_after)}")
+    if added:
+        result["Cache-Control"] = ",".join(sorted(added | stated))
+    return result
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return None if value is None else decode(value)

@@ -1,0 +1,376 @@
+"""Sessions of requests that answer from a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import contextmanager, nullcontext
+from logging import getLogger
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from requests import Session as OriginalSession
+from requests.hooks import dispatch_hook
+
+from ._utils import get_valid_kwargs, patch_form_boundary
+from .backends import init_backend
+from .models import CachedResponse, OriginalResponse
+from .policy import (
+    DEFAULT_CACHE_NAME,
+    DEFAULT_IGNORED_PARAMS,
+    DEFAULT_METHODS,
+    DEFAULT_STATUS_CODES,
+    CacheActions,
+    CacheSettings,
+    set_request_headers,
+)
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
+
+    from .backends import BackendSpecifier, BaseCache, StrOrPath
+    from .models import AnyResponse
+    from .policy import ExpirationPatterns, ExpirationTime, FilterCallback, KeyCallback
+    from .serializers import SerializerType
+
+    _Session = OriginalSession
+else:
+    _Session = object
+
+__all__ = ["CacheMixin", "CachedSession"]
+
+#: RFC 9110 §9.2.1. What is sent with another method may have changed what is stored (RFC 9111 §4.4).
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+#: The responses in whose place a stale one may be used, if its own headers allow that (RFC 5861 §4).
+_ERROR_STATUSES = {500, 502, 503, 504}
+#: What `wrap` takes over from a session.
+_SESSION_ATTRIBUTES = (
+    "adapters",
+    "auth",
+    "cert",
+    "cookies",
+    "headers",
+    "hooks",
+    "max_redirects",
+    "params",
+    "proxies",
+    "stream",
+    "trust_env",
+    "verify",
+)
+
+logger = getLogger(__name__)
+
+
+class CacheMixin(_Session):
+    """Adds a cache to a class of sessions; `CachedSession` is the one of requests with it."""
+
+    cache: BaseCache
+
+    def __init__(
+        self,
+        cache_name: StrOrPath = DEFAULT_CACHE_NAME,
+        backend: BackendSpecifier | None = None,
+        serializer: SerializerType | None = None,
+        expire_after: ExpirationTime = -1,
+        urls_expire_after: ExpirationPatterns | None = None,
+        cache_control: bool = False,
+        content_root_key: str | None = None,
+        allowable_codes: Iterable[int] = DEFAULT_STATUS_CODES,
+        allowable_methods: Iterable[str] = DEFAULT_METHODS,
+        always_revalidate: bool = False,
+        ignored_parameters: Iterable[str] | None = DEFAULT_IGNORED_PARAMS,
+        match_headers: Iterable[str] | bool = False,
+        filter_fn: FilterCallback | None = None,
+        key_fn: KeyCallback | None = None,
+        read_only: bool = False,
+        stale_if_error: bool | int = False,
+        autoclose: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.cache = init_backend(cache_name, backend, serializer=serializer, **kwargs)
+        self.settings = CacheSettings.from_kwargs(
+            expire_after=expire_after,
+            urls_expire_after=urls_expire_after,
+            cache_control=cache_control,
+            content_root_key=content_root_key,
+            allowable_codes=allowable_codes,
+            allowable_methods=allowable_methods,
+            always_revalidate=always_revalidate,
+            ignored_parameters=ignored_parameters,
+            match_headers=match_headers,
+            filter_fn=filter_fn,
+            key_fn=key_fn,
+            read_only=read_only,
+            stale_if_error=stale_if_error,
+            autoclose=autoclose,
+            **kwargs,
+        )
+        self._refreshing: set[str | None] = set()
+        self._lock = Lock()
+        # The mixed-in class may take arguments of its own.
+        super().__init__(**get_valid_kwargs(super().__init__, kwargs) if kwargs else {})
+
+    @classmethod
+    def wrap(cls, original_session: OriginalSession, **kwargs: Any) -> CacheMixin:
+        """A session with a cache that is otherwise as `original_session`, and shares its adapters.
+
+        Args:
+            kwargs: what `CachedSession` takes
+        """
+        session = cls(**kwargs)
+        for name in _SESSION_ATTRIBUTES:
+            setattr(session, name, getattr(original_session, name))
+        return session
+
+    @property
+    def settings(self) -> CacheSettings:
+        """What the session does with requests and responses. Sessions that share a cache share it."""
+        return self.cache._settings
+
+    @settings.setter
+    def settings(self, value: CacheSettings) -> None:
+        self.cache._settings = value
+
+    @property
+    def expire_after(self) -> ExpirationTime:
+        """The same as `settings.expire_after`."""
+        return self.settings.expire_after
+
+    @expire_after.setter
+    def expire_after(self, value: ExpirationTime) -> None:
+        self.settings.expire_after = value
+
+    def get(self, url: str, params: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        """As `requests.Session.get`, with the options of `request`."""
+        kwargs.setdefault("allow_redirects", True)
+        return self.request("GET", url, params=params, **kwargs)
+
+    if TYPE_CHECKING:
+        # As those of requests, which call `request`; only what they return is known better.
+        def options(self, url: str, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
+        def head(self, url: str, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
+        def post(self, url: str, data: Any = None, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
+        def put(self, url: str, data: Any = None, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
+        def patch(self, url: str, data: Any = None, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
+        def delete(self, url: str, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        *args: Any,
+        headers: MutableMapping[str, str] | None = None,
+        expire_after: ExpirationTime = None,
+        only_if_cached: bool = False,
+        refresh: bool = False,
+        force_refresh: bool = False,
+        **kwargs: Any,
+    ) -> AnyResponse:
+        """As `requests.Session.request`, with options for this request that become part of its headers.
+
+        Args:
+            expire_after: when the response is to expire
+            only_if_cached: answer with status 504 rather than send
+            refresh: ask the origin if the stored response still holds
+            force_refresh: send in any case, and store what comes back
+        """
+        headers = set_request_headers(headers, expire_after, only_if_cached, refresh, force_refresh)
+        with patch_form_boundary() if kwargs.get("files") else nullcontext():
+            return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value]
+
+    def send(
+        self,
+        request: PreparedRequest,
+        expire_after: ExpirationTime = None,
+        only_if_cached: bool = False,
+        refresh: bool = False,
+        force_refresh: bool = False,
+        **kwargs: Any,
+    ) -> AnyResponse:
+        """As `requests.Session.send`, with the options of `request`. Each hop of a redirect comes here."""
+        request.headers = set_request_headers(
+            request.headers, expire_after, only_if_cached, refresh, force_refresh
+        )
+        key = self.cache.create_key(request, **kwargs)
+        actions = CacheActions.from_request(key, request, self.settings)
+        actions, cached_response = self._look_up(actions, **kwargs)
+        response = self._answer(request, actions, cached_response, **kwargs)
+
+        if self.settings.filter_fn is not None and not self.settings.filter_fn(response):
+            logger.debug("a response is not wanted in the cache any more")
+            self.cache.delete(actions.cache_key)
+            return response
+        # Those of a response that was sent for have run, where it was received.
+        if response.from_cache:
+            return dispatch_hook("response", request.hooks, response, **kwargs)
+        return response
+
+    def _look_up(self, actions: CacheActions, **kwargs: Any) -> tuple[CacheActions, CachedResponse | None]:
+        """What is stored for the request, in the variant for its headers; the actions follow from it."""
+        cached_response = None
+        if not actions.skip_read:
+            cached_response = self.cache.get_response(actions.cache_key)
+        actions.update_from_cached_response(cached_response, self.cache.create_key, **kwargs)
+        variant = actions.vary_cache_key
+        if variant is None:
+            return actions, None if actions.send_request else cached_response
+        # What will be stored is that variant, too.
+        again = CacheActions.from_request(variant, actions.request, self.settings)
+        cached_response = self.cache.get_response(variant)
+        again.update_from_cached_response(cached_response, self.cache.create_key, **kwargs)
+        return again, None if again.send_request else cached_response
+
+    def _answer(
+        self,
+        request: PreparedRequest,
+        actions: CacheActions,
+        cached_response: CachedResponse | None,
+        **kwargs: Any,
+    ) -> AnyResponse:
+        """Does what was decided."""
+        if actions.error_504:
+            return _not_cached(request)
+        if cached_response is None:
+            return self._send_and_cache(request, actions, None, **kwargs)
+        if actions.resend_async:
+            self._resend_async(request, actions, cached_response, **kwargs)
+        elif actions.resend_request:
+            return self._resend(request, actions, cached_response, **kwargs)
+        return cached_response
+
+    def _send_and_cache(
+        self,
+        request: PreparedRequest,
+        actions: CacheActions,
+        cached_response: CachedResponse | None = None,
+        **kwargs: Any,
+    ) -> AnyResponse:
+        """Sends the request, and stores or renews what that allows."""
+        response = super().send(actions.update_request(request), **kwargs)
+        actions.update_from_response(response)
+        self._invalidate(request, response, **kwargs)
+
+        if not actions.skip_write:
+            self.cache.save_response(response, actions.cache_key, actions.expires)
+        elif cached_response is not None and response.status_code == 304:
+            cached_response = actions.update_revalidated_response(response, cached_response)
+            if not actions.skip_write:
+                self.cache.save_response(cached_response, actions.cache_key, actions.expires)
+            return cached_response
+        else:
+            logger.debug("a response is not stored")
+
+        # A redirect may have ended at something that was stored.
+        if isinstance(response, CachedResponse):
+            return response
+        return OriginalResponse.wrap_response(response, actions)
+
+    def _resend(
+        self,
+        request: PreparedRequest,
+        actions: CacheActions,
+        cached_response: CachedResponse,
+        **kwargs: Any,
+    ) -> AnyResponse:
+        """Sends for a fresh response; where that fails, a stale one may do."""
+        try:
+            response = self._send_and_cache(request, actions, cached_response, **kwargs)
+            if self.settings.stale_if_error:
+                failed = response.status_code not in self.settings.allowable_codes
+            else:
+                failed = bool(actions.stale_if_error) and response.status_code in _ERROR_STATUSES
+            if failed:
+                response.raise_for_status()
+            return response
+        except Exception:
+            if not actions.is_usable(cached_response, error=True):
+                raise
+            logger.warning("a request failed; a stale response is used", exc_info=True)
+            return cached_response
+
+    def _resend_async(
+        self,
+        request: PreparedRequest,
+        actions: CacheActions,
+        cached_response: CachedResponse,
+        **kwargs: Any,
+    ) -> None:
+        """Sends for a fresh response in a thread of its own, unless one is on its way already."""
+        with self._lock:
+            if actions.cache_key in self._refreshing:
+                return
+            self._refreshing.add(actions.cache_key)
+
+        def refresh() -> None:
+            try:
+                self._send_and_cache(request, actions, cached_response, **kwargs)
+            except Exception:
+                logger.warning("a response could not be refreshed", exc_info=True)
+            finally:
+                with self._lock:
+                    self._refreshing.discard(actions.cache_key)
+
+        Thread(target=refresh).start()
+
+    def _invalidate(self, request: PreparedRequest, response: AnyResponse, **kwargs: Any) -> None:
+        """Forgets what an unsafe request may have changed (RFC 9111 §4.4), where headers are obeyed."""
+        unsafe = (request.method or "").upper() not in _SAFE_METHODS
+        if not (self.settings.cache_control and unsafe and response.status_code < 400):
+            return
+        for method in ("GET", "HEAD"):
+            stored = request.copy()
+            stored.prepare_method(method)
+            stored.body = None
+            self.cache.delete(self.cache.create_key(stored, **kwargs))
+
+    @contextmanager
+    def cache_disabled(self) -> Iterator[None]:
+        """Neither reads nor writes meanwhile, whichever thread asks. May be nested."""
+        before = self.settings.disabled
+        self.settings.disabled = True
+        try:
+            yield
+        finally:
+            self.settings.disabled = before
+
+    def close(self) -> None:
+        """Closes the session, and its cache unless `autoclose` is off."""
+        super().close()
+        if self.settings.autoclose:
+            self.cache.close()
+
+    def __getstate__(self) -> Any:
+        raise NotImplementedError("CachedSession cannot be pickled")
+
+    def __repr__(self) -> str:
+        return f"<CachedSession(cache={self.cache!r}, settings={self.settings})>"
+
+
+class CachedSession(CacheMixin, OriginalSession):
+    """A session of requests that answers from a cache.
+
+    Args:
+        cache_name: path, prefix or namespace, as the backend has it
+        backend: an instance, or one of `sqlite`, `filesystem`, `memory`, `redis`, `mongodb`, `gridfs`,
+            `dynamodb`
+        serializer: an instance, or the name of one
+        expire_after: when what is stored expires
+        urls_expire_after: the same for URLs that fit a pattern; the first that fits counts
+        cache_control: let the headers of responses decide, where they say anything
+        content_root_key: where in a JSON body `ignored_parameters` are
+        allowable_codes: the statuses that are stored
+        allowable_methods: the methods whose responses are stored and used
+        always_revalidate: ask the origin each time if what is stored still holds
+        ignored_parameters: of queries, headers and bodies: neither part of the key nor stored
+        match_headers: the headers of a request that are part of its key; `True`: all
+        filter_fn: whether a response is to be stored, and used
+        key_fn: makes the key of a request
+        read_only: store nothing new
+        stale_if_error: use what has expired if sending fails; or for how long
+        autoclose: close the cache with the session
+        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and what the backend takes
+    """
+
+
+def _not_cached(request: PreparedRequest) -> CachedResponse:
+    return CachedResponse(url=request.url or "", status_code=504, reason="Not Cached", request=request)
