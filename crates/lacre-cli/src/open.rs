@@ -46,14 +46,10 @@ pub(crate) fn key(global: &Global, output: Output) -> Result<Box<dyn KeySource>,
     }
 }
 
-/// Refuses a file in the directory of the store: whoever puts an older store back puts that back with it.
+/// Refuses an anchor beside the store: whoever puts an older store back puts that back with it.
 pub(crate) fn ensure_anchor_apart(global: &Global, anchor: &Path) -> Result<(), Failure> {
-    let directory = |file: &Path| {
-        let file = std::path::absolute(file).ok()?;
-        file.parent()?.canonicalize().ok()
-    };
     match Place::of(global)?.file() {
-        Some(store) if directory(&store).is_some() && directory(&store) == directory(anchor) => {
+        Some(store) if config::lie_together(anchor, &store) => {
             Err(Failure::usage("an anchor beside the store goes back in time with it")
                 .with_hint("keep it where whoever can write the store cannot: another user, disk or machine"))
         }

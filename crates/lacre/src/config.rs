@@ -54,6 +54,25 @@ pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
     files::private_directory(path).map(drop).map_err(|refusal| refusal.into_error(ErrorKind::Io))
 }
 
+/// Whether `file` lies in the same directory as the file `store`, or anywhere in that directory where it is marked as a cache: whoever
+/// copies or restores one has or restores the other. Neither need exist yet.
+#[must_use]
+pub fn lie_together(file: &Path, store: &Path) -> bool {
+    let (directory, cache) = (directory_of(file), directory_of(store));
+    directory == cache || (directory.starts_with(&cache) && cache.join(CACHE_TAG).exists())
+}
+
+/// Links resolved as far as the directory exists; one that does not exist yet is nobody else's.
+fn directory_of(file: &Path) -> PathBuf {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let directory = absolute.parent().unwrap_or(&absolute);
+    let resolved = directory.ancestors().find_map(|existing| {
+        let rest = directory.strip_prefix(existing).ok()?;
+        Some(existing.canonicalize().ok()?.join(rest))
+    });
+    resolved.unwrap_or_else(|| directory.to_owned())
+}
+
 fn strategy(variable: &str) -> Result<impl BaseStrategy, Error> {
     etcetera::choose_base_strategy().map_err(|error| {
         Error::new(ErrorKind::Config, "this user has no home directory")
@@ -63,7 +82,7 @@ fn strategy(variable: &str) -> Result<impl BaseStrategy, Error> {
 }
 
 /// The file that marks a directory as a cache.
-pub(crate) const CACHE_TAG: &str = "CACHEDIR.TAG";
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// Tells backup programs and version control to leave a directory alone that we made for a cache.
 /// Both are courtesies: a failure is no reason not to cache.

@@ -37,7 +37,7 @@ use lacre_seal::{Fault, FaultKind, Keyring};
 use std::fmt::{Debug, Display};
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// A place where a keyring is kept.
@@ -173,32 +173,19 @@ fn there_already(what: &dyn Display) -> Error {
         .with_hint("name another place, or rotate the keys that are there")
 }
 
-/// Refuses a keyring's file that lies in the same directory as the store, or anywhere in the store's directory where that is marked as
-/// a cache: whoever copies or restores that directory has both, and the seal protects nothing.
+/// Refuses a keyring's file that [lies together](config::lie_together) with the store: whoever copies that directory has both, and the
+/// seal protects nothing.
 ///
 /// # Errors
 /// [`Config`](ErrorKind::Config): they lie side by side.
 pub fn ensure_apart(keyring: &Path, store: &Path) -> Result<(), Error> {
-    let (key_directory, cache) = (directory_of(keyring), directory_of(store));
-    let within = key_directory.starts_with(&cache) && cache.join(config::CACHE_TAG).exists();
-    if key_directory != cache && !within {
+    if !config::lie_together(keyring, store) {
         return Ok(());
     }
     let message =
         format!("the keyring {} lies beside the store, where it protects nothing", keyring.display());
     Err(Error::new(ErrorKind::Config, message)
         .with_hint("keep it in a directory of its own, away from the store"))
-}
-
-/// Links resolved as far as the directory exists; one that does not exist yet is nobody else's.
-fn directory_of(file: &Path) -> PathBuf {
-    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let directory = absolute.parent().unwrap_or(&absolute);
-    let resolved = directory.ancestors().find_map(|existing| {
-        let rest = directory.strip_prefix(existing).ok()?;
-        Some(existing.canonicalize().ok()?.join(rest))
-    });
-    resolved.unwrap_or_else(|| directory.to_owned())
 }
 
 #[cfg(test)]

@@ -4,6 +4,14 @@ use super::*;
 
 #[test]
 fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
+    // Victims are the oldest of a random sample: of these records, some ten are left of 56. If victims were any record at all, it would be
+    // some twenty; in the sum of three stores, chance does not blur that.
+    let left: usize = (0..3).map(|_| expired_and_oldest_left()).sum();
+    assert!(left < 48, "{left}");
+}
+
+/// How many expired and old records are left after twice as many were written as there is room for.
+fn expired_and_oldest_left() -> usize {
     const MOST: u64 = 2 << 20;
     let (_root, file) = place();
     let store = Sqlite::options().max_bytes(MOST).open(&file).unwrap();
@@ -23,10 +31,7 @@ fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
     assert!(usage.bytes <= MOST && usage.records > 60, "{usage:?}");
     let mut left = Vec::new();
     wait(store.each(&mut |row| left.push(row.record.unwrap().sealed[0]))).unwrap();
-    // Victims are the oldest of a random sample. If they were any record at all, some twenty of these would be left.
-    let expired = left.iter().filter(|n| **n % 10 == 0).count();
-    let oldest = left.iter().filter(|n| **n < 40 && **n % 10 != 0).count();
-    assert!(expired + oldest < 12, "{expired} {oldest} {left:?}");
+    left.iter().filter(|n| **n < 40 || **n % 10 == 0).count()
 }
 
 #[test]
