@@ -1,0 +1,125 @@
+"""Responses in MongoDB, as documents that can be read and queried there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from logging import getLogger
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from .._utils import get_valid_kwargs
+from ..policy import NEVER_EXPIRE, get_expiration_seconds
+from ..serializers import SerializerType, bson_document_serializer
+from .base import BaseCache, BaseStorage
+
+_TTL_INDEX = "ttl_idx"
+
+logger = getLogger(__name__)
+
+
+class MongoCache(BaseCache):
+    """A cache in MongoDB.
+
+    Args:
+        db_name: the database
+        connection: a client to be used, instead of one made from `kwargs`
+        decode_content: store bodies of JSON and text as values
+        serializer: instead of documents
+        kwargs: what `pymongo.MongoClient` takes
+    """
+
+    responses: MongoDict
+
+    def __init__(
+        self,
+        db_name: str = "http_cache",
+        connection: MongoClient[Any] | None = None,
+        decode_content: bool = True,
+        serializer: SerializerType | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(cache_name=db_name, **kwargs)
+        chosen = {"serializer": serializer} if serializer else {}
+        self.responses = MongoDict(
+            db_name, "responses", connection, decode_content=decode_content, **chosen, **kwargs
+        )
+        self.redirects = MongoDict(db_name, "redirects", self.responses.connection, serializer=None, **kwargs)
+
+    def get_ttl(self) -> int | None:
+        """After how many seconds MongoDB deletes a response, if it does."""
+        return self.responses.get_ttl()
+
+    def set_ttl(self, ttl: int | timedelta | None, overwrite: bool = False) -> None:
+        """Lets MongoDB delete responses that are older, by an index that it may take a while to make.
+
+        Args:
+            overwrite: change what was set before; with `ttl=None`, responses stay from now on
+        """
+        self.responses.set_ttl(ttl, overwrite=overwrite)
+
+
+class MongoDict(BaseStorage[str, Any]):
+    """A mapping that is a collection of MongoDB: dicts are documents, others are in the `data` of one."""
+
+    def __init__(
+        self,
+        db_name: str,
+        collection_name: str = "http_cache",
+        connection: MongoClient[Any] | None = None,
+        serializer: SerializerType | None = bson_document_serializer,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(serializer=serializer, **kwargs)
+        self.connection = connection or MongoClient(**get_valid_kwargs(MongoClient.__init__, kwargs))
+        self.collection = self.connection[db_name][collection_name]
+
+    def get_ttl(self) -> int | None:
+        """See `MongoCache.get_ttl`."""
+        index = self.collection.index_information().get(_TTL_INDEX, {})
+        return index.get("expireAfterSeconds")
+
+    def set_ttl(self, ttl: int | timedelta | None, overwrite: bool = False) -> None:
+        """See `MongoCache.set_ttl`."""
+        seconds = get_expiration_seconds(ttl)
+        try:
+            if overwrite:
+                self.collection.drop_index(_TTL_INDEX)
+            if seconds and seconds != NEVER_EXPIRE:
+                self.collection.create_index("created_at", name=_TTL_INDEX, expireAfterSeconds=seconds)
+        except OperationFailure:
+            logger.warning("the TTL index was not changed", exc_info=True)
+
+    def __getitem__(self, key: str) -> Any:
+        document = self.collection.find_one({"_id": key})
+        if document is None:
+            raise KeyError(key)
+        return self.deserialize(key, document.get("data", document))
+
+    def __setitem__(self, key: str, item: Any) -> None:
+        value = self.serialize(item)
+        document = value if isinstance(value, Mapping) else {"data": value}
+        self.collection.replace_one({"_id": key}, document, upsert=True)
+
+    def __delitem__(self, key: str) -> None:
+        if self.collection.find_one_and_delete({"_id": key}, {"_id": True}) is None:
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        for document in self.collection.find({}, {"_id": True}):
+            yield document["_id"]
+
+    def __len__(self) -> int:
+        return int(self.collection.estimated_document_count())
+
+    def bulk_delete(self, keys: Iterable[str]) -> None:
+        """Deletes what is there of `keys`."""
+        self.collection.delete_many({"_id": {"$in": list(keys)}})
+
+    def clear(self) -> None:
+        self.collection.drop()
+
+    def close(self) -> None:
+        self.connection.close()

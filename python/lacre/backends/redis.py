@@ -1,0 +1,170 @@
+"""Responses in Redis, each under a name of its own: `NAMESPACE:KEY`; redirects in one hash."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from redis import Redis, StrictRedis
+
+from .._utils import chunkify, decode, encode, get_valid_kwargs
+from ..serializers import SerializerType, pickle_serializer, utf8_encoder
+from .base import BaseCache, BaseStorage
+
+#: Seconds that an expired response stays, so that it can still be validated.
+DEFAULT_TTL_OFFSET = 3600
+#: How many names one command deletes at most.
+_BULK = 1000
+#: What stands for other characters in Redis's patterns.
+_PATTERN_CHARACTERS = re.compile(r"([\\*?\[\]])")
+
+
+class RedisCache(BaseCache):
+    """A cache in Redis.
+
+    Args:
+        namespace: the first part of all its names
+        connection: a client to be used, instead of one made from `kwargs`
+        serializer: instead of pickle
+        ttl: let Redis delete what has expired
+        ttl_offset: so many seconds later
+        kwargs: what `redis.Redis` takes
+    """
+
+    def __init__(
+        self,
+        namespace: str = "http_cache",
+        connection: Redis | None = None,
+        serializer: SerializerType | None = None,
+        ttl: bool = True,
+        ttl_offset: int = DEFAULT_TTL_OFFSET,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(cache_name=namespace, **kwargs)
+        chosen = {"serializer": serializer} if serializer else {}
+        self.responses = RedisDict(
+            namespace, connection=connection, ttl=ttl, ttl_offset=ttl_offset, **chosen, **kwargs
+        )
+        self.redirects = RedisHashDict(
+            namespace, collection_name="redirects", connection=self.responses.connection, **kwargs
+        )
+
+
+class RedisDict(BaseStorage[str, Any]):
+    """A mapping whose items are strings of Redis, deleted there some time after they expire."""
+
+    def __init__(
+        self,
+        namespace: str,
+        collection_name: str | None = None,
+        connection: Redis | None = None,
+        serializer: SerializerType | None = pickle_serializer,
+        ttl: bool = True,
+        ttl_offset: int = DEFAULT_TTL_OFFSET,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(serializer=serializer, **kwargs)
+        self.connection = connection or StrictRedis(**get_valid_kwargs(Redis.__init__, kwargs))
+        self.namespace = namespace
+        self.ttl = ttl
+        self.ttl_offset = ttl_offset
+
+    def _name(self, key: str) -> bytes:
+        return encode(f"{self.namespace}:{key}")
+
+    def __contains__(self, key: object) -> bool:
+        return bool(self.connection.exists(self._name(str(key))))
+
+    def __getitem__(self, key: str) -> Any:
+        value = self.connection.get(self._name(key))
+        if value is None:
+            raise KeyError(key)
+        return self.deserialize(key, value)
+
+    def __setitem__(self, key: str, item: Any) -> None:
+        remaining = getattr(item, "expires_delta", None)
+        seconds = None if remaining is None or not self.ttl else remaining + self.ttl_offset
+        if seconds is not None and seconds > 0:
+            self.connection.setex(self._name(key), seconds, self.serialize(item))
+        else:
+            self.connection.set(self._name(key), self.serialize(item))
+
+    def __delitem__(self, key: str) -> None:
+        if not self.connection.delete(self._name(key)):
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        start = f"{self.namespace}:"
+        for name in self.connection.scan_iter(_PATTERN_CHARACTERS.sub(r"\\\1", start) + "*"):
+            yield decode(name).removeprefix(start)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def bulk_delete(self, keys: Iterable[str]) -> None:
+        """Deletes what is there of `keys`."""
+        for some in chunkify(keys, _BULK):
+            self.connection.delete(*map(self._name, some))
+
+    def clear(self) -> None:
+        self.bulk_delete(self)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class RedisHashDict(BaseStorage[str, Any]):
+    """A mapping that is one hash of Redis: `NAMESPACE-COLLECTION`."""
+
+    def __init__(
+        self,
+        namespace: str = "http_cache",
+        collection_name: str | None = None,
+        connection: Redis | None = None,
+        serializer: SerializerType | None = utf8_encoder,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(serializer=serializer, **kwargs)
+        self.connection = connection or StrictRedis(**get_valid_kwargs(Redis.__init__, kwargs))
+        self._hash = f"{namespace}-{collection_name}"
+
+    def __contains__(self, key: object) -> bool:
+        return bool(self.connection.hexists(self._hash, encode(key)))
+
+    def __getitem__(self, key: str) -> Any:
+        value = self.connection.hget(self._hash, encode(key))
+        if value is None:
+            raise KeyError(key)
+        return self.deserialize(key, value)
+
+    def __setitem__(self, key: str, item: Any) -> None:
+        self.connection.hset(self._hash, encode(key), self.serialize(item))
+
+    def __delitem__(self, key: str) -> None:
+        if not self.connection.hdel(self._hash, encode(key)):
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        for key, _ in self.connection.hscan_iter(self._hash):
+            yield decode(key)
+
+    def __len__(self) -> int:
+        return int(self.connection.hlen(self._hash))
+
+    def items(self) -> Any:
+        """Keys and values, in as few round trips as Redis allows."""
+        for key, value in self.connection.hscan_iter(self._hash):
+            yield decode(key), self.deserialize(decode(key), value)
+
+    def values(self) -> Any:
+        """The values alone."""
+        return (value for _, value in self.items())
+
+    def bulk_delete(self, keys: Iterable[str]) -> None:
+        """Deletes what is there of `keys`."""
+        for some in chunkify(keys, _BULK):
+            self.connection.hdel(self._hash, *map(encode, some))
+
+    def clear(self) -> None:
+        self.connection.delete(self._hash)
