@@ -2,7 +2,7 @@
 
 * `requests_cache` and every module below it are those of `$LACRE_SUITE_PACKAGE`: the same module objects,
   so that what a test patches in the one is patched in the other.
-* The fixed ports of its servers lead to those of this run (`$LACRE_SUITE_PORTS`).
+* The fixed ports of its servers lead to those of this run (`$LACRE_SUITE_PORTS`); MongoDB is in memory.
 * What is listed in `expected.txt` is expected to fail, strictly: a test that passes nevertheless fails
   the run, until its line is removed. In a run of everything (`$LACRE_SUITE_GATE`) a line that fits no
   test fails it too, and so does any other number of passed tests than the one that is written there.
@@ -23,10 +23,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import mongodb
+
 PUBLIC_NAME = "requests_cache"
 PACKAGE = os.environ["LACRE_SUITE_PACKAGE"]
 EXPECTED = Path(__file__).with_name("expected.txt")
-KINDS = {"server", "released", "differs", "internal", "pending"}
+#: Which lines count for the package that is under test.
+KINDS = {"both", "theirs"} if PACKAGE == PUBLIC_NAME else {"both", "differs", "internal", "pending"}
 
 
 class Alias(MetaPathFinder, Loader):
@@ -76,7 +79,6 @@ def expectations(text: str) -> tuple[int, list[Expected]]:
             passes = int(words[1])
         else:
             kind, pattern, reason = words
-            assert kind in KINDS, f"{EXPECTED.name}: {kind}?"
             found.append(Expected(kind, pattern, reason))
     return passes, found
 
@@ -93,6 +95,7 @@ def lead_ports_to(ports: dict[int, int]) -> None:
 
 if PACKAGE != PUBLIC_NAME:
     sys.meta_path.insert(0, Alias())
+mongodb.install()
 pairs = [pair.split("=") for pair in os.environ["LACRE_SUITE_PORTS"].split()]
 lead_ports_to({int(fixed): int(ours) for fixed, ours in pairs})
 
@@ -113,11 +116,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if line is None:
             continue
         unused.discard(line)
-        why = f"{line.kind}: {line.reason}"
-        if line.kind == "server":
-            item.add_marker(pytest.mark.skip(reason=why))
-        elif line.kind == "released" or PACKAGE != PUBLIC_NAME:
-            item.add_marker(pytest.mark.xfail(strict=True, reason=why))
+        if line.kind in KINDS:
+            reason = f"{line.kind}: {line.reason}"
+            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
     if unused and "LACRE_SUITE_GATE" in os.environ:
         raise pytest.UsageError(f"{EXPECTED.name} names tests that do not exist: {sorted(unused)}")
 
