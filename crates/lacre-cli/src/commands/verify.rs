@@ -109,7 +109,9 @@ impl Tally {
             return Err(Failure::new(Exit::Integrity, message).with_hint(hint));
         }
         if let Some(Anchored { findings: findings @ 1.., .. }) = anchored {
-            let message = format!("{findings} findings against the anchor, though every seal holds");
+            let findings =
+                if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") };
+            let message = format!("{findings} against the anchor, though every seal holds");
             return Err(Failure::new(Exit::Integrity, message)
                 .with_hint("if you removed, invalidated or evicted these yourself, write a new anchor"));
         }
