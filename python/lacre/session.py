@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, nullcontext
 from logging import getLogger
-from threading import Lock, Thread
+from threading import Lock, Thread, local
 from typing import TYPE_CHECKING, Any
 
 from requests import Session as OriginalSession
 from requests.hooks import dispatch_hook
 
+from ._herd import Herd
 from ._utils import get_valid_kwargs, patch_form_boundary
 from .backends import init_backend
 from .models import CachedResponse, OriginalResponse
 from .policy import (
+    BYPASS_HEADER,
     DEFAULT_CACHE_NAME,
     DEFAULT_IGNORED_PARAMS,
     DEFAULT_METHODS,
@@ -105,6 +107,7 @@ class CacheMixin(_Session):
             autoclose=autoclose,
             **kwargs,
         )
+        self._sending = local()
         self._refreshing: set[str | None] = set()
         self._lock = Lock()
         # The mixed-in class may take arguments of its own.
@@ -191,6 +194,8 @@ class CacheMixin(_Session):
         request.headers = set_request_headers(
             request.headers, expire_after, only_if_cached, refresh, force_refresh
         )
+        if getattr(self._sending, "bypasses", False):
+            request.headers[BYPASS_HEADER] = "true"
         key = self.cache.create_key(request, **kwargs)
         actions = CacheActions.from_request(key, request, self.settings)
         actions, cached_response = self._look_up(actions, **kwargs)
@@ -231,12 +236,26 @@ class CacheMixin(_Session):
         if actions.error_504:
             return _not_cached(request)
         if cached_response is None:
-            return self._send_and_cache(request, actions, None, **kwargs)
+            return self._fetch(request, actions, **kwargs)
         if actions.resend_async:
             self._resend_async(request, actions, cached_response, **kwargs)
         elif actions.resend_request:
             return self._resend(request, actions, cached_response, **kwargs)
         return cached_response
+
+    def _fetch(self, request: PreparedRequest, actions: CacheActions, **kwargs: Any) -> AnyResponse:
+        """Sends for what is not stored. Of equal requests at the same time one is sent, and serves all."""
+        if actions.skip_read or actions.skip_write or request.method not in _SAFE_METHODS:
+            return self._send_and_cache(request, actions, **kwargs)
+        herd = self.cache.__dict__.setdefault("_herd", Herd())
+        with herd.turn(actions.cache_key, _seconds(kwargs.get("timeout"))) as mine:
+            if mine:
+                return self._send_and_cache(request, actions, **kwargs)
+        again = CacheActions.from_request(actions.cache_key, request, self.settings)
+        again, cached_response = self._look_up(again, **kwargs)
+        if cached_response is not None and not again.resend_request:
+            return cached_response
+        return self._send_and_cache(request, actions, **kwargs)
 
     def _send_and_cache(
         self,
@@ -246,7 +265,13 @@ class CacheMixin(_Session):
         **kwargs: Any,
     ) -> AnyResponse:
         """Sends the request, and stores or renews what that allows."""
-        response = super().send(actions.update_request(request), **kwargs)
+        # That option is not for the origin, and holds for the requests that a redirect leads to as well.
+        bypasses = request.headers.pop(BYPASS_HEADER, None) is not None
+        before, self._sending.bypasses = getattr(self._sending, "bypasses", False), bypasses
+        try:
+            response = super().send(actions.update_request(request), **kwargs)
+        finally:
+            self._sending.bypasses = before
         actions.update_from_response(response)
         self._invalidate(request, response, **kwargs)
 
@@ -275,18 +300,17 @@ class CacheMixin(_Session):
         """Sends for a fresh response; where that fails, a stale one may do."""
         try:
             response = self._send_and_cache(request, actions, cached_response, **kwargs)
-            if self.settings.stale_if_error:
-                failed = response.status_code not in self.settings.allowable_codes
-            else:
-                failed = bool(actions.stale_if_error) and response.status_code in _ERROR_STATUSES
-            if failed:
+            if self.settings.stale_if_error and response.status_code not in self.settings.allowable_codes:
                 response.raise_for_status()
-            return response
         except Exception:
             if not actions.is_usable(cached_response, error=True):
                 raise
             logger.warning("a request failed; a stale response is used", exc_info=True)
             return cached_response
+        if self.settings.stale_if_error or response.status_code not in _ERROR_STATUSES:
+            return response
+        allowed = actions.stale_if_error and actions.is_usable(cached_response, error=True)
+        return cached_response if allowed else response
 
     def _resend_async(
         self,
@@ -374,3 +398,9 @@ class CachedSession(CacheMixin, OriginalSession):
 
 def _not_cached(request: PreparedRequest) -> CachedResponse:
     return CachedResponse(url=request.url or "", status_code=504, reason="Not Cached", request=request)
+
+
+def _seconds(timeout: Any) -> float | None:
+    """What requests takes as a timeout, as one number: `None` is for ever."""
+    parts = timeout if isinstance(timeout, tuple) else (timeout,)
+    return sum(parts) if all(isinstance(part, int | float) for part in parts) else None

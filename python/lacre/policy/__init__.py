@@ -28,6 +28,7 @@ from .settings import (
     KeyCallback as KeyCallback,
 )
 from .directives import (
+    BYPASS_HEADER as BYPASS_HEADER,
     CacheDirectives as CacheDirectives,
     HeaderDict as HeaderDict,
     set_request_headers as set_request_headers,

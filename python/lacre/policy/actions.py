@@ -123,16 +123,14 @@ class CacheActions(RichMixin):
         """
         if cached_response is None:
             return False
-        if cached_response.expires is None:
-            return True
         allowed = [self.stale_while_revalidate] if cached_response.is_expired else []
         if error:
             allowed.append(self.stale_if_error)
             if self._validation_demanded and not self.stale_if_error:
                 return False
-        allowed = [staleness for staleness in allowed if staleness]
-        if any(staleness is True for staleness in allowed):
+        if cached_response.expires is None or any(staleness is True for staleness in allowed):
             return True
+        allowed = [staleness for staleness in allowed if staleness]
         if allowed:
             offset = timedelta(seconds=max(map(get_expiration_seconds, allowed)))
         else:

@@ -21,9 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import pytest
-
 import mongodb
+import pytest
 
 PUBLIC_NAME = "requests_cache"
 PACKAGE = os.environ["LACRE_SUITE_PACKAGE"]

@@ -1,0 +1,256 @@
+"""What a session does about requests; the deliberate differences from requests-cache among them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+import requests
+import time_machine
+from origin import Answer, Origin, answer
+from requests import PreparedRequest, Response
+
+from lacre import DO_NOT_CACHE, CachedSession, install_cache, uninstall_cache
+from lacre.policy import utcnow
+
+URL = "http://example.test/"
+
+
+@pytest.fixture
+def origin() -> Origin:
+    return Origin()
+
+
+def session(origin: Origin, **settings: Any) -> CachedSession:
+    made = CachedSession(backend="memory", **settings)
+    made.mount("http://", origin)
+    return made
+
+
+def later(seconds: float) -> time_machine.travel:
+    return time_machine.travel(utcnow() + timedelta(seconds=seconds))
+
+
+def test_a_second_request_is_answered_from_the_cache(origin: Origin) -> None:
+    cached = session(origin)
+    assert [cached.get(URL).from_cache, cached.get(URL).from_cache] == [False, True]
+    assert len(origin.requests) == 1
+
+
+def test_get_takes_parameters_by_position(origin: Origin) -> None:
+    assert session(origin).get(URL, {"a": 1}).url == f"{URL}?a=1"
+
+
+def test_the_bypass_stays_in_the_house_and_holds_for_redirects(origin: Origin) -> None:
+    origin.answers["/old"] = answer(status=302, Location="/")
+    cached = session(origin)
+    cached.get(f"{URL}old", expire_after=DO_NOT_CACHE)
+    assert [request.path_url for request in origin.requests] == ["/old", "/"]
+    assert not any("X-ACTUAL-NO-CACHE" in request.headers for request in origin.requests)
+    assert len(cached.cache.responses) == 0
+    assert cached.get(URL).from_cache is False
+
+
+def test_hooks_run_once_whether_hit_or_miss(origin: Origin) -> None:
+    calls: list[bool] = []
+
+    def hook(response: Any, **_: Any) -> None:
+        calls.append(getattr(response, "from_cache", False))
+
+    cached = session(origin)
+    for _ in range(2):
+        cached.get(URL, hooks={"response": hook})
+    assert calls == [False, True]
+
+
+@pytest.mark.parametrize("vary", ["*", "Accept, *"])
+def test_a_star_in_vary_is_never_a_hit(origin: Origin, vary: str) -> None:
+    origin.default = answer(Vary=vary)
+    cached = session(origin)
+    cached.get(URL)
+    assert cached.get(URL).from_cache is False
+
+
+def test_variants_are_kept_side_by_side(origin: Origin) -> None:
+    origin.default = answer(Vary="Accept")
+    cached = session(origin)
+    for expected in (False, True):
+        for accepted in ("text/html", "application/json"):
+            assert cached.get(URL, headers={"Accept": accepted}).from_cache is expected
+
+
+def test_cookies_in_a_header_count_for_vary(origin: Origin) -> None:
+    origin.default = answer(Vary="Cookie")
+    cached = session(origin)
+    cached.get(URL, headers={"Cookie": "user=1"})
+    assert cached.get(URL, headers={"Cookie": "user=1"}).from_cache is True
+    assert cached.get(URL, headers={"Cookie": "user=2"}).from_cache is False
+
+
+def test_only_if_cached_never_sends(origin: Origin) -> None:
+    origin.default = answer(Vary="Accept")
+    cached = session(origin)
+    cached.get(URL, headers={"Accept": "text/html"})
+    assert cached.get(URL, headers={"Accept": "text/plain"}, only_if_cached=True).status_code == 504
+    assert len(origin.requests) == 1
+
+
+def test_a_part_is_not_stored_as_the_whole(origin: Origin) -> None:
+    origin.default = answer(body="ell", status=206, Content_Range="bytes 1-3/5")
+    cached = session(origin, allowable_codes=(200, 206))
+    assert cached.get(URL, headers={"Range": "bytes=1-3"}).text == "ell"
+    origin.default = answer()
+    assert cached.get(URL).text == "hello"
+
+
+def test_a_part_is_stored_where_range_is_matched(origin: Origin) -> None:
+    origin.default = answer(body="ell", status=206)
+    cached = session(origin, allowable_codes=(200, 206), match_headers=["Range"])
+    for expected in (False, True):
+        assert cached.get(URL, headers={"Range": "bytes=1-3"}).from_cache is expected
+
+
+def test_age_counts_against_the_lifetime(origin: Origin) -> None:
+    origin.default = answer(Cache_Control="max-age=60", Age="50")
+    cached = session(origin, cache_control=True)
+    cached.get(URL)
+    with later(5):
+        assert cached.get(URL).from_cache is True
+    with later(15):
+        assert cached.get(URL).from_cache is False
+
+
+def test_an_expires_that_is_no_date_is_in_the_past(origin: Origin) -> None:
+    origin.default = answer(Expires="some day")
+    cached = session(origin, cache_control=True)
+    assert cached.get(URL).status_code == 200
+    assert cached.get(URL).from_cache is False
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_an_unsafe_request_invalidates_what_it_may_have_changed(origin: Origin, method: str) -> None:
+    cached = session(origin, cache_control=True)
+    cached.get(URL)
+    assert cached.get(URL).from_cache is True
+    cached.request(method, URL, data="x")
+    assert cached.get(URL).from_cache is False
+
+
+def test_an_unsafe_request_that_failed_invalidates_nothing(origin: Origin) -> None:
+    cached = session(origin, cache_control=True)
+    cached.get(URL)
+    origin.default = answer(status=500)
+    cached.post(URL)
+    assert cached.get(URL).from_cache is True
+
+
+def test_the_origin_may_allow_stale_answers_on_errors(origin: Origin) -> None:
+    origin.default = answer(Cache_Control="max-age=1, stale-if-error=100")
+    cached = session(origin, cache_control=True)
+    cached.get(URL)
+    origin.default = answer(status=503)
+    with later(10):
+        assert (cached.get(URL).status_code, cached.get(URL).from_cache) == (200, True)
+    with later(200):
+        assert cached.get(URL).status_code == 503
+
+
+def test_what_must_be_validated_is_not_used_when_the_origin_fails(origin: Origin) -> None:
+    origin.default = answer(Cache_Control="no-cache", ETag='"1"')
+    cached = session(origin, cache_control=True)
+    cached.get(URL)
+
+    def fail(request: PreparedRequest) -> Response:
+        raise requests.ConnectionError("no network")
+
+    origin.default = fail
+    with pytest.raises(requests.ConnectionError):
+        cached.get(URL)
+
+
+def test_a_stale_response_is_refreshed_once_however_many_ask(origin: Origin) -> None:
+    cached = session(origin, expire_after=1, stale_while_revalidate=True)
+    cached.get(URL)
+    proceed, usual, before = Event(), origin.default, set(threading.enumerate())
+
+    def slow(request: PreparedRequest) -> Response:
+        proceed.wait(10)
+        return usual(request)
+
+    origin.default = slow
+    with later(5):
+        assert all(cached.get(URL).from_cache for _ in range(5))
+        proceed.set()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(10)
+    assert len(origin.requests) == 2
+
+
+def test_equal_misses_at_the_same_time_make_one_request(origin: Origin) -> None:
+    cached = session(origin)
+    entered, proceed, usual = Event(), Event(), origin.default
+
+    def slow(request: PreparedRequest) -> Response:
+        entered.set()
+        proceed.wait(10)
+        return usual(request)
+
+    origin.default = slow
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(cached.get, URL) for _ in range(8)]
+        assert entered.wait(10)
+        proceed.set()
+        bodies = {each.result(20).text for each in answers}
+    assert bodies == {"hello"}
+    assert len(origin.requests) == 1
+
+
+def test_who_waited_in_vain_asks_for_itself(origin: Origin) -> None:
+    origin.default = answer(status=404)
+    cached = session(origin)
+    with ThreadPoolExecutor(4) as pool:
+        statuses = list(pool.map(lambda _: cached.get(URL).status_code, range(4)))
+    assert statuses == [404] * 4
+
+
+def test_redirects_that_lead_to_each_other_do_not_wait_for_each_other(origin: Origin) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def to(path: str) -> Answer:
+        def make(request: PreparedRequest) -> Response:
+            both.wait()
+            return answer(status=302, Location=path)(request)
+
+        return make
+
+    origin.answers = {"/a": to("/b"), "/b": to("/a")}
+    cached = session(origin)
+    cached.max_redirects = 3
+
+    def follow(path: str) -> None:
+        with pytest.raises(requests.TooManyRedirects):
+            cached.get(f"http://example.test/{path}")
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [each.result(30) for each in [pool.submit(follow, path) for path in "ab"]] == [None, None]
+
+
+@pytest.fixture
+def installed() -> Iterator[None]:
+    install_cache(backend="memory")
+    yield
+    uninstall_cache()
+
+
+@pytest.mark.usefixtures("installed")
+def test_all_sessions_share_the_cache_that_is_installed() -> None:
+    origin = Origin()
+    for expected in (False, True):
+        with requests.Session() as plain:
+            plain.mount("http://", origin)
+            assert plain.get(URL).from_cache is expected  # type: ignore[attr-defined]
