@@ -92,6 +92,14 @@ const CRATES: &[CrateRule] = &[
             (STORES, "the command line reads a store through lacre only"),
         ],
     },
+    CrateRule {
+        name: "lacre-py",
+        house: &["lacre"],
+        never: &[
+            (CRYPTO, "the Python package seals nothing: that is lacre's"),
+            (CLIENTS, "the network is Python's there"),
+        ],
+    },
     CrateRule { name: "xtask", house: &[], never: &[] },
 ];
 

@@ -61,6 +61,7 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     step("documentation", || {
         run(cargo(root, "doc --workspace --lib --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings"))
     })?;
+    step("python", || in_python(root, missing))?;
     step("licences", || licences(root, missing))?;
     println!("\nall steps passed in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
@@ -102,6 +103,27 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
         None => {}
     }
     run(&mut tests)
+}
+
+/// What of the Python package stands on Rust, built into an environment of its own.
+fn in_python(root: &Path, missing: Missing) -> Result<(), Failure> {
+    let Some(environment) =
+        missing.or_report("the tests of the Python package", python::environment(root, "python"))?
+    else {
+        return Ok(());
+    };
+    let package = root.join("python");
+    let maturin = Command::new(environment.join("bin/maturin"))
+        .args(["develop", "--quiet"])
+        .env("VIRTUAL_ENV", &environment)
+        .current_dir(&package)
+        .status()?;
+    if !maturin.success() {
+        return Err("maturin did not build the Python package".into());
+    }
+    run(Command::new(environment.join("bin/python"))
+        .args(["-m", "pytest", "--quiet", "tests/test_key.py", "tests/test_serializer.py"])
+        .current_dir(package))
 }
 
 fn licences(root: &Path, missing: Missing) -> Result<(), Failure> {

@@ -1,0 +1,56 @@
+//! The names that requests-cache gives to requests.
+
+use crate::response::PlainRequest;
+use http::HeaderName;
+use lacre::MatchHeaders;
+use lacre::requests_cache::{self, KeySettings, Verification};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Which headers tell requests apart: all, or none, or these.
+#[derive(FromPyObject)]
+pub(crate) enum Matched {
+    Every(bool),
+    Named(Vec<String>),
+}
+
+/// The key of a request that is given as a dict: 16 hexadecimal digits.
+#[pyfunction]
+#[pyo3(signature = (request, *, ignored_parameters=Vec::new(), content_root_key=None, match_headers=Matched::Every(false), verify=true, serializer=""))]
+pub(crate) fn cache_key(
+    request: PlainRequest<'_>,
+    ignored_parameters: Vec<String>,
+    content_root_key: Option<String>,
+    match_headers: Matched,
+    verify: bool,
+    serializer: &str,
+) -> PyResult<String> {
+    let named = |name: &String| name.parse::<HeaderName>();
+    let match_headers = match match_headers {
+        Matched::Every(true) => MatchHeaders::All,
+        Matched::Every(false) => MatchHeaders::None,
+        Matched::Named(names) => MatchHeaders::Only(
+            names
+                .iter()
+                .map(named)
+                .collect::<Result<_, _>>()
+                .map_err(|_| PyValueError::new_err("match_headers has a name that no header can have"))?,
+        ),
+    };
+    let settings = KeySettings {
+        ignored_parameters,
+        content_root_key,
+        match_headers,
+        verification: if verify { Verification::On } else { Verification::Off },
+        serializer: serializer.to_owned(),
+    };
+    Ok(requests_cache::cache_key(&request.into_request(), &settings))
+}
+
+/// A URL as its key sees it, without the values of `ignored_parameters`.
+#[pyfunction]
+#[pyo3(signature = (url, ignored_parameters=Vec::new()))]
+#[expect(clippy::needless_pass_by_value, reason = "Python's arguments are values")]
+pub(crate) fn normalize_url(url: &str, ignored_parameters: Vec<String>) -> String {
+    requests_cache::normalize_url(url, &ignored_parameters)
+}

@@ -1,0 +1,23 @@
+//! The Rust half of the Python package `lacre`: what requests-cache stored is read and written here, and requests get their names. Never
+//! does it run what it reads, open a socket or ask for the time: those are Python's.
+
+mod error;
+mod key;
+mod response;
+mod serializer;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _lacre {
+    #[pymodule_export]
+    use crate::error::{BadSignature, BrokenData, ConfigError, LacreError};
+    #[pymodule_export]
+    use crate::key::{cache_key, normalize_url};
+    #[pymodule_export]
+    use crate::serializer::Serializer;
+
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,111 @@
+//! A stored response as plain Python data: a `dict` of what [`Response`] has. Times are seconds since 1970; headers and cookies are lists
+//! of pairs, names in their own case.
+
+use http::StatusCode;
+use lacre::Timestamp;
+use lacre::requests_cache::{Request, Response};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::time::Duration;
+
+/// A response in a `dict`.
+#[derive(FromPyObject, IntoPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct PlainResponse<'py> {
+    status_code: u16,
+    reason: Option<String>,
+    url: String,
+    headers: Vec<(String, String)>,
+    content: Bound<'py, PyBytes>,
+    encoding: Option<String>,
+    cookies: Vec<(String, String)>,
+    elapsed: f64,
+    created_at: f64,
+    expires: Option<f64>,
+    request: PlainRequest<'py>,
+    history: Vec<PlainResponse<'py>>,
+    next: Option<PlainRequest<'py>>,
+}
+
+/// A request in a `dict`.
+#[derive(FromPyObject, IntoPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct PlainRequest<'py> {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Bound<'py, PyBytes>,
+    cookies: Vec<(String, String)>,
+}
+
+impl<'py> PlainResponse<'py> {
+    pub(crate) fn of(py: Python<'py>, response: Response) -> Self {
+        Self {
+            status_code: response.status.as_u16(),
+            reason: response.reason,
+            url: response.url,
+            headers: response.headers,
+            content: PyBytes::new(py, &response.body),
+            encoding: response.encoding,
+            cookies: response.cookies,
+            elapsed: response.elapsed.as_secs_f64(),
+            created_at: seconds(response.created),
+            expires: response.expires.map(seconds),
+            request: PlainRequest::of(py, response.request),
+            history: response.history.into_iter().map(|hop| Self::of(py, hop)).collect(),
+            next: response.next.map(|next| PlainRequest::of(py, next)),
+        }
+    }
+
+    pub(crate) fn into_response(self) -> PyResult<Response> {
+        let value = |what: &str| PyValueError::new_err(format!("{what} is out of range"));
+        Ok(Response {
+            status: StatusCode::from_u16(self.status_code).map_err(|_| value("status_code"))?,
+            reason: self.reason,
+            url: self.url,
+            headers: self.headers,
+            body: self.content.as_bytes().to_vec().into(),
+            encoding: self.encoding,
+            cookies: self.cookies,
+            elapsed: Duration::try_from_secs_f64(self.elapsed).map_err(|_| value("elapsed"))?,
+            created: timestamp(self.created_at),
+            expires: self.expires.map(timestamp),
+            request: self.request.into_request(),
+            history: self.history.into_iter().map(Self::into_response).collect::<PyResult<_>>()?,
+            next: self.next.map(PlainRequest::into_request),
+        })
+    }
+}
+
+impl<'py> PlainRequest<'py> {
+    fn of(py: Python<'py>, request: Request) -> Self {
+        Self {
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: PyBytes::new(py, &request.body),
+            cookies: request.cookies,
+        }
+    }
+
+    pub(crate) fn into_request(self) -> Request {
+        Request {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            body: self.body.as_bytes().to_vec().into(),
+            cookies: self.cookies,
+        }
+    }
+}
+
+/// Timestamps count milliseconds, which every number of seconds that a calendar has holds exactly enough.
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millis() as f64 / 1000.0
+}
+
+/// Beyond what a timestamp can say, its first or last moment.
+fn timestamp(seconds: f64) -> Timestamp {
+    Timestamp::from_millis((seconds * 1000.0).round() as i64)
+}

@@ -1,0 +1,76 @@
+"""The Rust half: what requests-cache stored is read and written here, and requests get their names."""
+
+from collections.abc import Sequence
+from typing import TypedDict, final
+
+__version__: str
+
+class LacreError(Exception):
+    """Anything that lacre could not do."""
+
+class BadSignature(LacreError):
+    """Not signed, not with this key, or changed since."""
+
+class BrokenData(LacreError):
+    """Not what requests-cache writes, or what only running code could read."""
+
+class ConfigError(LacreError):
+    """A setting that cannot be."""
+
+class PlainRequest(TypedDict):
+    """A request; header names in their own case."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    cookies: list[tuple[str, str]]
+
+class PlainResponse(TypedDict):
+    """A stored response; times are seconds, since 1970 where they are moments, in whole milliseconds."""
+
+    status_code: int
+    reason: str | None
+    url: str
+    headers: list[tuple[str, str]]
+    content: bytes
+    encoding: str | None
+    cookies: list[tuple[str, str]]
+    elapsed: float
+    created_at: float
+    expires: float | None
+    request: PlainRequest
+    history: list[PlainResponse]
+    next: PlainRequest | None
+
+@final
+class Serializer:
+    """Reads and writes stored responses as requests-cache does.
+
+    `format` is "pickle", "json" or "yaml"; without one, every format is read and pickle is written. With
+    `secrets`, the oldest first, what is written is signed with the last of them, and what is read must be
+    signed with one.
+    """
+
+    def __new__(
+        cls, format: str | None = None, *, secrets: Sequence[bytes] = ..., salt: bytes | None = None
+    ) -> Serializer: ...
+    def loads(self, data: bytes) -> PlainResponse:
+        """The response in `data`. Raises BadSignature, or BrokenData for what is none or could only be run."""
+
+    def dumps(self, response: PlainResponse) -> bytes:
+        """The bytes of a response."""
+
+def cache_key(
+    request: PlainRequest,
+    *,
+    ignored_parameters: Sequence[str] = ...,
+    content_root_key: str | None = None,
+    match_headers: bool | Sequence[str] = False,
+    verify: bool = True,
+    serializer: str = "",
+) -> str:
+    """The key that requests-cache gives to a request: 16 hexadecimal digits."""
+
+def normalize_url(url: str, ignored_parameters: Sequence[str] = ...) -> str:
+    """A URL as its key sees it, without the values of `ignored_parameters`."""

@@ -1,0 +1,15 @@
+"""What tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def shared(name: str) -> Path:
+    """A file of data that lies beside the checkout, or where LACRE_SHARED says; where it is absent, the test is skipped."""
+    beside = Path(__file__).resolve().parents[3] / "shared"
+    path = Path(os.environ.get("LACRE_SHARED", beside)) / name
+    if not path.exists():
+        pytest.skip(f"NOT CHECKED: no {name}; set LACRE_SHARED to the directory that has it")
+    return path
