@@ -1,0 +1,129 @@
+//! The ways to an answer that are compared.
+
+use crate::Result;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_cache_reqwest::{
+    CACacheManager, Cache as HttpCacheMiddleware, CacheManager, CacheMode, HttpCache, HttpCacheOptions,
+    MokaCache, MokaManager, RedbManager,
+};
+use lacre::store::Sqlite;
+use lacre::{Cache, Keyring};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No cache: a middleware that has the answer ready.
+    Ready,
+    /// lacre as it comes: encrypted, in a SQLite file.
+    Sealed,
+    /// The same with a memory tier.
+    Tier,
+    /// http-cache in memory, in plaintext, like the two below.
+    Moka,
+    /// http-cache in the file that is its default.
+    Redb,
+    /// http-cache in a directory.
+    Cacache,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] = [Self::Ready, Self::Sealed, Self::Tier, Self::Moka, Self::Redb, Self::Cacache];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "no cache",
+            Self::Sealed => "lacre, SQLite",
+            Self::Tier => "lacre, memory tier",
+            Self::Moka => "http-cache, moka",
+            Self::Redb => "http-cache, redb",
+            Self::Cacache => "http-cache, cacache",
+        }
+    }
+}
+
+/// A client with what it stores in a directory of its own.
+pub struct Side {
+    pub kind: Kind,
+    client: ClientWithMiddleware,
+    origin: Origin,
+    _directory: TempDir,
+}
+
+impl Side {
+    /// Asks an origin that answers everything with `body`.
+    pub fn new(kind: Kind, body: Bytes) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let origin = Origin { body, asked: Arc::default() };
+        let client = cached(kind, directory.path())?.with(origin.clone()).build();
+        Ok(Self { kind, client, origin, _directory: directory })
+    }
+
+    pub async fn fetch(&self, url: &str) -> Result<Bytes> {
+        Ok(self.client.get(url).send().await?.bytes().await?)
+    }
+
+    /// How often the origin was asked so far.
+    pub fn asked(&self) -> u64 {
+        self.origin.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// A client with a cache, and the network still missing.
+fn cached(kind: Kind, directory: &Path) -> Result<ClientBuilder> {
+    let path = directory.join("cache");
+    Ok(match kind {
+        Kind::Ready => ClientBuilder::new(reqwest::Client::new()),
+        Kind::Sealed => lacre(&path, 0)?,
+        Kind::Tier => lacre(&path, 256 << 20)?,
+        Kind::Moka => http_cache(MokaManager::new(MokaCache::new(100_000))),
+        Kind::Redb => http_cache(RedbManager::new(&path)?),
+        Kind::Cacache => http_cache(CACacheManager::new(path, false)),
+    })
+}
+
+fn lacre(path: &Path, memory: usize) -> Result<ClientBuilder> {
+    let cache = Cache::builder().store(Sqlite::open(path)?).keyring(Keyring::generate()?).memory_tier(memory);
+    Ok(ClientBuilder::from_client(lacre_reqwest::ClientBuilder::new(cache.build()?).build()?))
+}
+
+fn http_cache(manager: impl CacheManager) -> ClientBuilder {
+    let cache = HttpCache { mode: CacheMode::Default, manager, options: HttpCacheOptions::default() };
+    ClientBuilder::new(reqwest::Client::new()).with(HttpCacheMiddleware(cache))
+}
+
+/// In place of a network, below the cache: always the same answer, at once.
+#[derive(Clone)]
+struct Origin {
+    body: Bytes,
+    asked: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Middleware for Origin {
+    async fn handle(
+        &self,
+        _: reqwest::Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let response = http::Response::builder()
+            .header("cache-control", "max-age=86400")
+            .header("content-type", "application/json; charset=utf-8")
+            .header("content-length", self.body.len())
+            .header("etag", "\"6b86b273ff34fce1\"")
+            .header("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+            .header("server", "example/1.0")
+            .header("strict-transport-security", "max-age=63072000")
+            .header("x-content-type-options", "nosniff")
+            .header("x-request-id", "0f8fad5b-d9cb-469f-a165-70867728950e")
+            .body(self.body.clone())
+            .map_err(reqwest_middleware::Error::middleware)?;
+        Ok(response.into())
+    }
+}

@@ -1,0 +1,73 @@
+//! Times of several sides that take turns, so that a noisy machine is noisy for all of them.
+
+use lacre_peers::{Kind, Result, Side};
+use std::time::{Duration, Instant};
+
+/// How often each side gets its turn, and how long a turn takes, if not for one call longer.
+const ROUNDS: usize = 301;
+const TURN: Duration = Duration::from_millis(2);
+
+/// Microseconds per call: for each kind, by its place in [`Kind::ALL`], those of each round.
+pub struct Turns(Vec<Vec<f64>>);
+
+/// The middle of what was measured, and between what the middle half of it lies.
+#[derive(Clone, Copy)]
+pub struct Spread {
+    pub low: f64,
+    pub median: f64,
+    pub high: f64,
+}
+
+impl Turns {
+    pub fn take(sides: &[Side], call: impl Fn(&Side) -> Result<()>) -> Result<Self> {
+        let mut rounds = vec![Vec::with_capacity(ROUNDS); sides.len()];
+        for _ in 0..ROUNDS {
+            for (side, times) in sides.iter().zip(&mut rounds) {
+                times.push(turn(|| call(side))?);
+            }
+        }
+        Ok(Self(rounds))
+    }
+
+    pub fn time(&self, kind: Kind) -> Spread {
+        Spread::of(self.of(kind).to_vec())
+    }
+
+    /// How many times as long as `kind` another takes, round by round.
+    pub fn ratio(&self, other: Kind, kind: Kind) -> Spread {
+        self.compare(other, kind, |other, kind| other / kind)
+    }
+
+    /// How much longer than without a cache it takes, round by round.
+    pub fn added(&self, kind: Kind) -> Spread {
+        self.compare(kind, Kind::Ready, |kind, ready| kind - ready)
+    }
+
+    fn compare(&self, left: Kind, right: Kind, with: impl Fn(f64, f64) -> f64) -> Spread {
+        Spread::of(
+            self.of(left).iter().zip(self.of(right)).map(|(left, right)| with(*left, *right)).collect(),
+        )
+    }
+
+    fn of(&self, kind: Kind) -> &[f64] {
+        &self.0[kind as usize]
+    }
+}
+
+/// Microseconds per call, over one turn.
+fn turn(call: impl Fn() -> Result<()>) -> Result<f64> {
+    let (start, mut calls) = (Instant::now(), 0_u32);
+    while start.elapsed() < TURN {
+        call()?;
+        calls += 1;
+    }
+    Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(calls))
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
+        Self { low: at(1), median: at(2), high: at(3) }
+    }
+}
