@@ -221,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_any_length_is_bounded_before_it_is_read() {
+        let phrase = passphrase("correct horse battery");
+        let kind = |length| phrase.unlock(&"#".repeat(length)).unwrap_err().kind();
+        assert_eq!(kind(Keyring::MOST_TEXT), FaultKind::NotLocked);
+        assert_eq!(kind(Keyring::MOST_TEXT + 1), FaultKind::KeyringTooLarge);
+    }
+
+    #[test]
     fn a_weak_passphrase_is_refused_and_never_shown() {
         for text in
             ["", "hunter2", "elevenchars", "aaaaaaaaaaaaaaaaaaaaaaa", "abababababababab", "äöüäöüäöüäöü"]

@@ -30,6 +30,7 @@ fn the_scope_is_the_last_that_was_said() {
     let private = [("cache-control", "private, max-age=60")];
     assert!(!stores(Policy::rfc9111().shared(), 200, &private));
     assert!(stores(Policy::rfc9111().shared().private(), 200, &private));
+    assert!(!stores(Policy::rfc9111().statuses([]).private(), 200, &private), "and changes nothing else");
 }
 
 #[test]
@@ -155,9 +156,11 @@ fn a_seal_ends_when_a_response_cannot_be_of_use_any_more() {
 
 #[test]
 fn request_headers_are_remembered_redacted_and_only_where_that_is_wished() {
-    for (policy, kept) in
-        [(Policy::rfc9111(), None), (Policy::rfc9111().keep_request_headers(), Some("REDACTED"))]
-    {
+    for (policy, kept) in [
+        (Policy::rfc9111(), None),
+        (Policy::rfc9111().keep_request_headers(), Some("REDACTED")),
+        (Policy::requests_cache(), Some("REDACTED")),
+    ] {
         let mut cache = Cache::new(policy);
         cache.get(with("/", &[("authorization", "Bearer 1")]), &[MAX_AGE], "");
         let Some(lacre_core::Slot::Entry(entry)) = cache.rows.values().next() else { panic!("an entry") };
@@ -177,7 +180,9 @@ fn an_answer_to_post_without_a_lifetime_is_no_answer_to_get() {
     for (control, stored) in [("max-age=60", true), ("max-age=0", false), ("public", false)] {
         let mut cache = Cache::new(Policy::rfc9111());
         let post = Request::post("http://example.com/").body("x").unwrap();
-        let headers = [("content-location", "/"), ("cache-control", control)];
+        // Without the last, there would be nothing to guess a lifetime from.
+        let modified = ("last-modified", "Mon, 14 Nov 2022 22:13:20 GMT");
+        let headers = [("content-location", "/"), ("cache-control", control), modified];
         cache.exchange(post, &mut |_| Some(respond(200, &headers, "")));
         assert_eq!(!cache.rows.is_empty(), stored, "{control}");
     }
