@@ -295,4 +295,4 @@ fn is_token(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,13 +24,9 @@ fn max_age(text: &str) -> Option<u64> {
     said.max_age.map(|duration| duration.as_secs())
 }
 
-#[test]
-fn every_response_directive_is_read_in_any_case() {
-    let said = response(
-        "No-Store, NO-CACHE, private, Public, must-revalidate, proxy-revalidate, must-understand, immutable, \
-         no-transform, MAX-age=1, s-maxage=2, Stale-While-Revalidate=3, stale-if-error=4",
-    );
-    let expected = ResponseDirectives {
+/// Every directive there is, as text and as it reads.
+pub(crate) fn every_directive() -> (&'static str, ResponseDirectives) {
+    let said = ResponseDirectives {
         no_store: true,
         no_cache: true,
         no_cache_fields: false,
@@ -46,7 +42,16 @@ fn every_response_directive_is_read_in_any_case() {
         stale_while_revalidate: Some(Duration::from_secs(3)),
         stale_if_error: Some(Duration::from_secs(4)),
     };
-    assert_eq!(said, expected);
+    let text = "no-store, no-cache, private, public, must-revalidate, proxy-revalidate, must-understand, immutable, \
+                no-transform, max-age=1, s-maxage=2, stale-while-revalidate=3, stale-if-error=4";
+    (text, said)
+}
+
+#[test]
+fn every_response_directive_is_read_in_any_case() {
+    let (text, said) = every_directive();
+    assert_eq!(response(text), said);
+    assert_eq!(response(&text.to_uppercase()), said);
 }
 
 #[test]
