@@ -222,6 +222,67 @@ fn a_keyring_locked_with_a_passphrase_rotates_and_opens_for_nobody_else() {
     assert_eq!(world.primary(&opened, &[]), world.primary(&reference, &set));
 }
 
+/// Runs a program on a terminal of its own, types each line once nothing that is typed is shown, and prints what was shown.
+#[cfg(unix)]
+const TYPE: &str = r"
+import os, pty, select, sys, termios, time
+lines, command = [line for line in sys.argv[1].split('|') if line], sys.argv[2:]
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(command[0], command)
+shown, asked = b'', 0
+while True:
+    if lines and shown.count(b': ') > asked:
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.01)
+        os.write(terminal, lines.pop(0).encode() + b'\n')
+        asked += 1
+    if not select.select([terminal], [], [], 20)[0]:
+        sys.exit('it waits for more')
+    try:
+        more = os.read(terminal, 1024)
+    except OSError:
+        break
+    if not more:
+        break
+    shown += more
+sys.stdout.write(shown.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+
+#[cfg(unix)]
+#[test]
+fn p39_a_passphrase_is_asked_for_on_a_terminal_and_never_shown_there() {
+    let Some(python) = told("LACRE_KEYRING_PYTHON") else { return };
+    let world = World::new();
+    let reference = format!("passphrase:{}", world.path("locked").display());
+    let typed = |lines: &str, args: &[&str]| {
+        let mut command = Command::new(&python);
+        command.args(["-c", TYPE, lines, env!("CARGO_BIN_EXE_lacre")]).args(args);
+        let ran = Ran::from(command.env("HOME", world.path("")).stdin(Stdio::null()).output().unwrap());
+        assert!(!ran.text().contains("battery") && !ran.err.contains("battery"), "{}", ran.text());
+        ran
+    };
+    let new = ["key", "new", reference.as_str()];
+    let differ = typed("correct horse battery|correct house battery", &new);
+    assert_eq!(differ.code, 11, "{}", differ.text());
+    assert!(differ.text().contains("the two differ") && !world.path("locked").exists(), "{}", differ.text());
+    let made = typed("correct horse battery|correct horse battery", &new);
+    assert_eq!(made.code, 0, "{}{}", made.text(), made.err);
+    let set = [("LACRE_PASSPHRASE", "correct horse battery")];
+    let old = world.primary(&reference, &set);
+    let rotated = typed("correct horse battery", &["key", "rotate", "--key", &reference]);
+    assert_eq!(rotated.code, 0, "{}{}", rotated.text(), rotated.err);
+    assert_ne!(world.primary(&reference, &set), old);
+
+    // Nor does a terminal show keys.
+    let exported = typed("", &["key", "export", "--key", &reference]);
+    assert_eq!(exported.code, 2);
+    assert!(exported.text().contains("not shown on a terminal"), "{}", exported.text());
+    let told = typed("correct horse battery", &["key", "export", "--key", &reference, "--danger-show-keys"]);
+    assert!(told.code == 0 && told.text().contains("\nprimary "), "it was told to");
+}
+
 #[test]
 fn a_command_and_a_credential_of_a_service_hold_keys() {
     let world = World::new();
