@@ -11,9 +11,24 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Unlocks a new keyring, says where the bus is, and waits for the end of its input.
-const SCRIPT: &str = "printf test | gnome-keyring-daemon --unlock --components=secrets --daemonize >&2 \
-                      && echo \"$DBUS_SESSION_BUS_ADDRESS\" && exec cat >&2";
+/// Unlocks a new keyring, says where the bus is once the keyring answers there, and ends it with its own input. A daemon left to itself
+/// would stay where the bus ends before the two have met.
+const SCRIPT: &str = r#"
+    printf test | gnome-keyring-daemon --foreground --unlock --components=secrets >&2 &
+    daemon=$!
+    patience=300
+    answers() {
+        dbus-send --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets
+    }
+    until answers | grep -q 'boolean true'; do
+        patience=$((patience - 1))
+        [ "$patience" -gt 0 ] && kill -0 "$daemon" || { kill "$daemon"; exit 1; }
+        sleep 0.1
+    done
+    echo "$DBUS_SESSION_BUS_ADDRESS"
+    cat >&2
+    kill "$daemon"
+"#;
 
 /// A running Secret Service; it stops when this is dropped.
 pub(crate) struct SecretService {
@@ -78,7 +93,7 @@ impl SecretService {
 impl Drop for SecretService {
     fn drop(&mut self) {
         drop(self.bus.stdin.take());
-        // The keyring's daemon leaves with the bus; what it wrote is of no use to anybody.
+        // What the keyring's daemon wrote is of no use to anybody.
         let _ = self.bus.wait().and_then(|_| fs::remove_dir_all(&self.home));
     }
 }
