@@ -1,3 +1,138 @@
-"""An HTTP cache that seals what it stores."""
+"""An HTTP cache that seals what it stores, with the words of requests-cache."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 from ._lacre import __version__ as __version__
+
+#: What is public, by the module that has it; each is imported when it is first asked for.
+_PUBLIC: dict[str, tuple[str, ...]] = {
+    "_lacre": ("BadSignature", "BrokenData", "ConfigError", "LacreError"),
+    "backends": (
+        "BACKEND_CLASSES",
+        "BackendSpecifier",
+        "BaseCache",
+        "BaseStorage",
+        "DictStorage",
+        "DynamoDbCache",
+        "DynamoDbDict",
+        "FileCache",
+        "FileDict",
+        "GridFSCache",
+        "GridFSDict",
+        "LRUFileDict",
+        "MongoCache",
+        "MongoDict",
+        "RedisCache",
+        "RedisDict",
+        "RedisHashDict",
+        "SQLiteCache",
+        "SQLiteDict",
+        "StrOrPath",
+        "init_backend",
+    ),
+    "cache_keys": (
+        "create_key",
+        "normalize_body",
+        "normalize_headers",
+        "normalize_params",
+        "normalize_request",
+        "normalize_url",
+    ),
+    "models": (
+        "AnyPreparedRequest",
+        "AnyRequest",
+        "AnyResponse",
+        "BaseResponse",
+        "CachedHTTPResponse",
+        "CachedRequest",
+        "CachedResponse",
+        "OriginalResponse",
+        "RichMixin",
+    ),
+    "patcher": (
+        "clear",
+        "delete",
+        "disabled",
+        "enabled",
+        "get_cache",
+        "install_cache",
+        "is_installed",
+        "uninstall_cache",
+    ),
+    "policy": (
+        "ALL_METHODS",
+        "AUTH_HEADERS",
+        "AUTH_PARAMS",
+        "CacheActions",
+        "CacheDirectives",
+        "CacheSettings",
+        "DEFAULT_CACHE_NAME",
+        "DEFAULT_IGNORED_PARAMS",
+        "DEFAULT_METHODS",
+        "DEFAULT_STATUS_CODES",
+        "DO_NOT_CACHE",
+        "EXPIRE_IMMEDIATELY",
+        "ExpirationPattern",
+        "ExpirationPatterns",
+        "ExpirationTime",
+        "FilterCallback",
+        "HeaderDict",
+        "KeyCallback",
+        "NEVER_EXPIRE",
+        "add_tzinfo",
+        "get_expiration_datetime",
+        "get_expiration_seconds",
+        "get_url_expiration",
+        "set_request_headers",
+        "utcnow",
+    ),
+    "serializers": (
+        "CattrStage",
+        "SERIALIZERS",
+        "SerializerPipeline",
+        "SerializerType",
+        "Stage",
+        "bson_document_serializer",
+        "bson_serializer",
+        "dict_serializer",
+        "dynamodb_document_serializer",
+        "init_serializer",
+        "json_serializer",
+        "orjson_serializer",
+        "pickle_serializer",
+        "safe_pickle_serializer",
+        "ujson_serializer",
+        "utf8_encoder",
+        "utf8_serializer",
+        "yaml_serializer",
+    ),
+    "session": ("CacheMixin", "CachedSession"),
+}
+_SOURCES = {name: module for module, names in _PUBLIC.items() for name in names}
+#: What requests-cache has at its top, for it imports everything from everywhere.
+_MODULES = {
+    "expiration": "policy.expiration",
+    "settings": "policy.settings",
+    "directives": "policy.directives",
+    "actions": "policy.actions",
+}
+
+__all__ = ["__version__", *_SOURCES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SOURCES:
+        found = getattr(import_module(f".{_SOURCES[name]}", __name__), name)
+    elif name in _MODULES:
+        found = import_module(f".{_MODULES[name]}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """The Rust half: what requests-cache stored is read and written here, and requests get their names."""
 
 from collections.abc import Sequence
-from typing import TypedDict, final
+from typing import Any, TypedDict, final
 
 __version__: str
 
@@ -56,10 +56,16 @@ class Serializer:
         cls, format: str | None = None, *, secrets: Sequence[bytes] = ..., salt: bytes | None = None
     ) -> Serializer: ...
     def loads(self, data: bytes) -> PlainResponse:
-        """The response in `data`. Raises BadSignature, or BrokenData for what is none or could only be run."""
+        """The response in `data`. Raises BadSignature, or BrokenData for any other, never run."""
 
     def dumps(self, response: PlainResponse) -> bytes:
         """The bytes of a response."""
+
+def pickle_loads(data: bytes) -> Any:
+    """The value of a pickle of plain data. Raises BrokenData for any other: nothing is ever run."""
+
+def pickle_dumps(value: object) -> bytes:
+    """The pickle of plain data. Raises TypeError for anything else."""
 
 def cache_key(
     request: PlainRequest,

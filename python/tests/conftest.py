@@ -7,7 +7,7 @@ import pytest
 
 
 def shared(name: str) -> Path:
-    """A file of data that lies beside the checkout, or where LACRE_SHARED says; where it is absent, the test is skipped."""
+    """A file of data beside the checkout, or where LACRE_SHARED says; the test is skipped without it."""
     beside = Path(__file__).resolve().parents[3] / "shared"
     path = Path(os.environ.get("LACRE_SHARED", beside)) / name
     if not path.exists():

@@ -44,7 +44,9 @@ def test_every_key_is_the_one_that_requests_cache_gives() -> None:
 def test_what_is_ignored_tells_no_requests_apart() -> None:
     keys = {cache_key(request(f"https://h/?token={n}"), ignored_parameters=["token"]) for n in range(3)}
     assert len(keys) == 1
-    named = {cache_key(request("https://h/", headers=[("Accept", v)]), match_headers=["accept"]) for v in "ab"}
+    named = {
+        cache_key(request("https://h/", headers=[("Accept", v)]), match_headers=["accept"]) for v in "ab"
+    }
     assert len(named) == 2
 
 

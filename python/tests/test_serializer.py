@@ -105,7 +105,10 @@ def test_every_response_of_the_samples_is_read(name: str) -> None:
     cache.close()
     assert {key for key, _ in rows} == set(manifest)
     for key, value in rows:
-        response, expected = serializer.loads(value.encode() if isinstance(value, str) else value), manifest[key]
+        response, expected = (
+            serializer.loads(value.encode() if isinstance(value, str) else value),
+            manifest[key],
+        )
         assert hashlib.sha256(response["content"]).hexdigest() == expected["sha256"]
         assert response["status_code"] == expected["status"]
         assert response["url"] == expected["url"]

@@ -5,6 +5,7 @@ mod error;
 mod key;
 mod response;
 mod serializer;
+mod value;
 
 use pyo3::prelude::*;
 
@@ -16,6 +17,8 @@ mod _lacre {
     use crate::key::{cache_key, normalize_url};
     #[pymodule_export]
     use crate::serializer::Serializer;
+    #[pymodule_export]
+    use crate::value::{pickle_dumps, pickle_loads};
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name for it")]

@@ -2,7 +2,7 @@
 
     python play.py PACKAGE SEED COUNT
 
-Everything that a program could see: answers, errors, what the origin was asked, what the cache says about itself.
+Everything that a program could see: answers, errors, what the origin was asked, what the cache says.
 Time is the scenario's.
 """
 

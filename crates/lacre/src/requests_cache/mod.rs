@@ -36,3 +36,4 @@ pub use key::{IGNORED_PARAMETERS, KeySettings, Verification, cache_key, normaliz
 pub use response::{Request, Response};
 pub use serializer::{Format, Serializer};
 pub use source::{Source, SourceKind, Stored};
+pub use value::Value;

@@ -7,6 +7,7 @@ use super::response::Response;
 use super::value::{MAX_BYTES, Value};
 use super::yaml;
 use crate::{Error, ErrorKind};
+use bytes::Bytes;
 use lacre_seal::Authentic;
 use lacre_seal::itsdangerous::{BadSignature, Signer};
 
@@ -117,16 +118,32 @@ impl Serializer {
     }
 }
 
+impl Value {
+    /// The one value of a pickle, of data that is plain; what a pickle would run is refused by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Broken`]: it is no pickle, one of something else, or more than is read.
+    pub fn from_pickle(pickle: impl Into<Bytes>) -> Result<Self, Error> {
+        pickle::read(&pickle.into()).map_err(|refused| match refused {
+            Refused::Malformed(what) => what.into_error(Format::Pickle.name()),
+            Refused::Opcode(opcode) => refused_opcode(opcode),
+        })
+    }
+
+    /// The pickle of it.
+    #[must_use]
+    pub fn to_pickle(&self) -> Vec<u8> {
+        pickle::write(self)
+    }
+}
+
 fn value(format: Format, stored: Authentic) -> Result<Value, Error> {
     let malformed = |malformed: Malformed| malformed.into_error(format.name());
     if stored.len() > MAX_BYTES {
         return Err(malformed(fault::too_long()));
     }
     match format {
-        Format::Pickle => pickle::read(&stored.into_bytes()).map_err(|refused| match refused {
-            Refused::Malformed(what) => malformed(what),
-            Refused::Opcode(opcode) => refused_opcode(opcode),
-        }),
+        Format::Pickle => Value::from_pickle(stored.into_bytes()),
         Format::Json => json::read(stored.as_bytes()).map_err(malformed),
         Format::Yaml => yaml::read(stored.as_bytes()).map_err(malformed),
     }

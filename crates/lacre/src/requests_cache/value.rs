@@ -13,14 +13,20 @@ pub(super) const MAX_ITEMS: usize = 1 << 20;
 /// The longest stored response that is read, in bytes, and all that its texts may add up to once they are read.
 pub(super) const MAX_BYTES: usize = 128 << 20;
 
-/// A value of Python's.
+/// A value of Python's: plain data, which is all that requests-cache stores.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
+    /// `None`.
     None,
+    /// `True` or `False`.
     Bool(bool),
+    /// An `int`.
     Int(i128),
+    /// A `float`.
     Float(f64),
+    /// `bytes`.
     Bytes(Bytes),
+    /// A `str`.
     Str(String),
     /// A list or a tuple: no field of a response tells them apart.
     List(Vec<Value>),

@@ -1,0 +1,259 @@
+"""Responses in files, one each, that can be read and edited; as requests-cache has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import getLogger
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from ..serializers import SerializerPipeline, SerializerType, json_serializer
+from ._lru import LRUDict as LRUDict
+from ._paths import StrOrPath, create_private, get_cache_path
+from .base import BaseCache, BaseStorage
+from .sqlite import SQLiteDict
+
+_EXTENSIONS = {"safe_pickle": "pkl", "pickle": "pkl", "orjson": "json", "ujson": "json"}
+
+logger = getLogger(__name__)
+
+
+class FileCache(BaseCache):
+    """A cache in a folder.
+
+    Args:
+        cache_name: the folder
+        use_temp: below that for temporary files
+        decode_content: bodies of JSON and text as values
+        serializer: instead of JSON
+        kwargs: `use_cache_dir`, `extension`, `lock`, and with `max_cache_bytes` what `LRUFileDict` takes
+    """
+
+    responses: FileDict
+    redirects: SQLiteDict
+
+    def __init__(
+        self,
+        cache_name: StrOrPath = "http_cache",
+        use_temp: bool = False,
+        decode_content: bool = True,
+        serializer: SerializerType | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(cache_name=str(cache_name), **kwargs)
+        chosen = {"serializer": serializer} if serializer else {}
+        storage = LRUFileDict if "max_cache_bytes" in kwargs else FileDict
+        self.responses = storage(
+            cache_name, use_temp=use_temp, decode_content=decode_content, **chosen, **kwargs
+        )
+        with self.lock:
+            self.redirects = SQLiteDict(
+                self.cache_dir / "redirects.sqlite", "redirects", serializer=None, **kwargs
+            )
+
+    @property
+    def lock(self) -> Any:
+        """What threads wait for."""
+        return self.responses.lock
+
+    @property
+    def cache_dir(self) -> Path:
+        """The folder."""
+        return self.responses.cache_dir
+
+    def paths(self) -> Iterator[Path]:
+        """The files of all responses."""
+        return self.responses.paths()
+
+    def clear(self) -> None:
+        with self.lock:
+            super().clear()
+
+    def delete(self, *args: Any, **kwargs: Any) -> None:
+        with self.lock:
+            super().delete(*args, **kwargs)
+
+
+class FileDict(BaseStorage[str, Any]):
+    """A mapping that is a folder, with a file for each value.
+
+    Args:
+        cache_name: the folder
+        extension: of its files, instead of that of the serializer
+        lock: what threads wait for, instead of one of its own
+    """
+
+    def __init__(
+        self,
+        cache_name: StrOrPath,
+        use_temp: bool = False,
+        use_cache_dir: bool = False,
+        extension: str | None = None,
+        serializer: SerializerType | None = json_serializer,
+        lock: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(serializer=serializer, **kwargs)
+        self.cache_dir = get_cache_path(cache_name, use_cache_dir=use_cache_dir, use_temp=use_temp)
+        self.extension = f".{extension}" if extension else _extension(self.serializer)
+        self.is_binary = self.serializer is not None and self.serializer.is_binary
+        self._lock = RLock() if lock is None else lock
+        self.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def lock(self) -> Any:
+        """What threads wait for."""
+        return self._lock
+
+    @contextmanager
+    def _io(self, key: str) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except OSError as error:
+            raise KeyError(key) from error
+
+    def _key2path(self, key: str) -> Path:
+        return self.cache_dir / f"{key}{self.extension}"
+
+    def __getitem__(self, key: str) -> Any:
+        with self._io(key):
+            path = self._key2path(key)
+            content = path.read_bytes() if self.is_binary else path.read_text("utf-8")
+        return self.deserialize(key, content)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        content = self.serialize(value)
+        with self._io(key):
+            self._write(key, content)
+
+    def _write(self, key: str, content: str | bytes) -> None:
+        path = self._key2path(key)
+        create_private(path)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def __delitem__(self, key: str) -> None:
+        with self._io(key):
+            self._key2path(key).unlink()
+
+    def __contains__(self, key: object) -> bool:
+        with self._lock:
+            return self._key2path(str(key)).exists()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([path.stem for path in self.paths()])
+
+    def keys(self) -> Any:
+        """The keys, as a list."""
+        return list(self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.paths())
+
+    def clear(self) -> None:
+        # Not the folder: others may have it open, and it may hold what is not ours.
+        with self._lock:
+            for path in list(self.paths()):
+                path.unlink(missing_ok=True)
+
+    def paths(self) -> Iterator[Path]:
+        """The files of all values."""
+        with self._lock:
+            return self.cache_dir.glob(f"*{self.extension}")
+
+    def size(self) -> int:
+        """What all files have together, in bytes."""
+        with self._lock:
+            return sum(path.stat().st_size for path in self.paths())
+
+
+class LRUFileDict(FileDict):
+    """A mapping that forgets what was used longest ago, when it would become too large.
+
+    Args:
+        max_cache_bytes: how large
+        max_file_bytes: what is larger is not kept at all; by default as large as the whole
+        block_bytes: what a file takes on disk is a multiple of this
+        sync_index: look at every file at first, as some may have changed
+
+    Raises:
+        ValueError: the sizes contradict each other
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        block_bytes: int = 1,
+        max_cache_bytes: int = 100 * 1024 * 1024,
+        max_file_bytes: int | None = None,
+        sync_index: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_cache_bytes = max_cache_bytes
+        self.max_file_bytes = max_file_bytes or max_cache_bytes
+        self.block_bytes = block_bytes
+        if not 1 <= self.block_bytes <= self.max_file_bytes <= self.max_cache_bytes:
+            raise ValueError("it must be 1 <= block_bytes <= max_file_bytes <= max_cache_bytes")
+        self.lru_index = LRUDict(self.cache_dir / "lru.db", "lru", **kwargs)
+        if sync_index or len(self.lru_index) == 0:
+            self._sync_lru_index()
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        try:
+            self.lru_index.update_access_time(key)
+        except KeyError:
+            # Somebody else put the file there.
+            path = self._key2path(key)
+            if path.exists():
+                self.lru_index[key] = self._get_size_on_disk(path.stat().st_size)
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        content = self.serialize(value)
+        content = content.encode() if isinstance(content, str) else content
+        size = self._get_size_on_disk(len(content))
+        if size > self.max_file_bytes:
+            logger.debug("not kept: it is larger than max_file_bytes")
+            return
+        with self._io(key):
+            self.bulk_delete([key])
+            self._evict(size)
+            self._write(key, content)
+            self.lru_index[key] = size
+
+    def __delitem__(self, key: str) -> None:
+        self.lru_index.bulk_delete([key])
+        super().__delitem__(key)
+
+    def _evict(self, desired_free_bytes: int) -> None:
+        excess = self.lru_index.total_size() + desired_free_bytes - self.max_cache_bytes
+        if excess > 0:
+            self.bulk_delete(self.lru_index.get_lru(excess))
+
+    def _sync_lru_index(self) -> None:
+        with self._lock:
+            self.lru_index.clear()
+            for path in self.paths():
+                self.lru_index[path.stem] = self._get_size_on_disk(path.stat().st_size)
+
+    def _get_size_on_disk(self, file_size: int) -> int:
+        """A size in whole blocks; that of a negative one is negative."""
+        blocks = -(-abs(file_size) // self.block_bytes)
+        return blocks * self.block_bytes * (1 if file_size >= 0 else -1)
+
+    def clear(self) -> None:
+        with self._lock:
+            super().clear()
+            self.lru_index.clear()
+
+    def size(self) -> int:
+        return self.lru_index.total_size()
+
+
+def _extension(serializer: SerializerPipeline | None) -> str:
+    name = serializer.name if serializer is not None else None
+    return f".{_EXTENSIONS.get(name, name)}" if name else ".dat"

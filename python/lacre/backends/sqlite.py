@@ -1,0 +1,411 @@
+"""Responses in a file of SQLite, as requests-cache has it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from logging import getLogger
+from os import unlink
+from os.path import getsize, isfile
+from pathlib import Path
+from time import monotonic, sleep, time
+from typing import Any
+from weakref import WeakValueDictionary
+
+from .._utils import chunkify, get_valid_kwargs
+from ..models import CachedResponse
+from ..policy import ExpirationTime
+from ..serializers import SerializerType, pickle_serializer
+from ._paths import StrOrPath, create_private, get_cache_path
+from .base import BaseCache, BaseStorage, is_tampering
+
+MEMORY_URI = "file::memory:?cache=shared"
+#: How many parameters a statement may have in the oldest versions of SQLite.
+SQLITE_MAX_VARIABLE_NUMBER = 999
+#: Seconds that a write waits for others, in other processes too, until it gives up.
+LOCK_PATIENCE = 60.0
+
+_SORT_KEYS = {"expires": "expires", "size": "LENGTH(value)", "key": "key"}
+_UNEXPIRED = "WHERE expires IS NULL OR expires > ?"
+
+logger = getLogger(__name__)
+
+
+class SQLiteCache(BaseCache):
+    """A cache in a file of SQLite.
+
+    Args:
+        db_path: the file; `.sqlite` is added if it has no suffix
+        serializer: instead of pickle
+        use_cache_dir: below the user's folder for caches
+        use_temp: below that for temporary files
+        use_memory: in memory
+        busy_timeout: milliseconds that a statement waits for a lock
+        fast_save: do not wait for the disk; a crash of the machine may lose the file
+        wal: let reading go on while somebody writes
+        kwargs: what `sqlite3.connect` takes
+    """
+
+    responses: SQLiteDict
+    redirects: SQLiteDict
+
+    def __init__(
+        self, db_path: StrOrPath = "http_cache", serializer: SerializerType | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(cache_name=str(db_path), **kwargs)
+        chosen = {"serializer": serializer} if serializer else {}
+        self.responses = SQLiteDict(db_path, table_name="responses", **chosen, **kwargs)
+        kwargs["lock"] = self.responses._lock
+        self.redirects = SQLiteDict(db_path, table_name="redirects", serializer=None, **kwargs)
+
+    @property
+    def db_path(self) -> str | Path:
+        return self.responses.db_path
+
+    def clear(self) -> None:
+        """Deletes everything; with the file, if that is damaged."""
+        try:
+            super().clear()
+        except Exception:
+            logger.exception("the cache cannot be cleared; its file is made anew")
+            self.close()
+            if isfile(self.responses.db_path):
+                unlink(self.responses.db_path)
+            self.responses.init_db()
+            self.redirects.init_db()
+
+    def delete(self, *keys: str, expired: bool = False, vacuum: bool = True, **kwargs: Any) -> None:
+        """As `BaseCache.delete`, in SQL where it can be.
+
+        Args:
+            vacuum: give the space back to the file system, if it may be much
+        """
+        self.responses.bulk_delete(keys)
+        if expired:
+            self.responses.delete_expired()
+        if kwargs:
+            super().delete(**kwargs)
+        else:
+            self._prune_redirects()
+        if vacuum and (expired or kwargs or len(keys) > 1):
+            self.responses.vacuum()
+
+    def _prune_redirects(self) -> None:
+        with self.redirects.connection(commit=True) as connection:
+            connection.execute("DELETE FROM redirects WHERE value NOT IN (SELECT key FROM responses)")
+
+    def count(self, expired: bool = True) -> int:
+        """How many responses there are, with or without those that have expired."""
+        return self.responses.count(expired=expired)
+
+    def filter(
+        self,
+        valid: bool = True,
+        expired: bool = True,
+        invalid: bool = False,
+        older_than: ExpirationTime = None,
+    ) -> Iterator[CachedResponse]:
+        if valid and not invalid:
+            return self.responses.sorted(expired=expired)
+        return super().filter(valid, expired, invalid, older_than)
+
+    def recreate_keys(self) -> None:
+        with self.responses.bulk_commit():
+            super().recreate_keys()
+
+    def sorted(
+        self, key: str = "expires", reversed: bool = False, limit: int | None = None, expired: bool = True
+    ) -> Iterator[CachedResponse]:
+        """The responses in an order.
+
+        Args:
+            key: `expires`, `size` or `key`
+            reversed: from the last to the first
+            limit: so many at most
+            expired: also those that have expired
+
+        Raises:
+            ValueError: there is no such order
+        """
+        return self.responses.sorted(key, reversed, limit, expired)
+
+
+#: Every mapping that is alive: a lock that another thread holds is held for ever in the child of a fork.
+_alive: WeakValueDictionary[int, SQLiteDict] = WeakValueDictionary()
+
+
+def _after_fork() -> None:
+    # Two mappings may share a lock, and must share the new one.
+    renewed: dict[int, Any] = {}
+    for mapping in list(_alive.values()):
+        if isinstance(mapping._lock, _RLock):
+            mapping._lock = renewed.setdefault(id(mapping._lock), threading.RLock())
+
+
+_RLock = type(threading.RLock())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class SQLiteDict(BaseStorage[str, Any]):
+    """A mapping that is a table of SQLite: `key`, `value`, and `expires` in seconds since 1970.
+
+    It may be used by many threads, and in the children of a fork.
+
+    Args:
+        db_path: the file
+        table_name: the table in it
+        lock: what threads wait for, where mappings share a file
+        kwargs: what `SQLiteCache` takes
+    """
+
+    def __init__(
+        self,
+        db_path: StrOrPath,
+        table_name: str = "http_cache",
+        busy_timeout: int | None = None,
+        fast_save: bool = False,
+        serializer: SerializerType | None = pickle_serializer,
+        use_cache_dir: bool = False,
+        use_memory: bool = False,
+        use_temp: bool = False,
+        wal: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        # First of all: it is closed even if the rest fails.
+        self._connection: sqlite3.Connection | None = None
+        self._lock = kwargs.pop("lock", None) or threading.RLock()
+        self._active_transaction = False
+        self._process = os.getpid()
+        super().__init__(serializer=serializer, **kwargs)
+        if kwargs.pop("isolation_level", None):
+            logger.warning("isolation_level is ignored: every write is a transaction of its own")
+        self.connection_kwargs = get_valid_kwargs(_connect_template, kwargs)
+        self.connection_kwargs.setdefault("check_same_thread", False)
+        if use_memory:
+            self.connection_kwargs["uri"] = True
+        self.db_path = _database(db_path, use_cache_dir, use_temp, use_memory)
+        self.busy_timeout = busy_timeout
+        self.fast_save = fast_save
+        self.table_name = table_name
+        self.wal = wal
+        _alive[id(self)] = self
+        self.init_db()
+
+    def init_db(self) -> None:
+        """Makes the table, if there is none; those of before 1.0 had no `expires`."""
+        self.close()
+        if isinstance(self.db_path, Path):
+            create_private(self.db_path)
+        with self.connection(commit=True) as connection:
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {self.table_name} "
+                "(key TEXT PRIMARY KEY, value BLOB, expires INTEGER)"
+            )
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({self.table_name})")}
+            if "expires" not in columns:
+                connection.execute(f"ALTER TABLE {self.table_name} ADD COLUMN expires INTEGER")
+            connection.execute(f"CREATE INDEX IF NOT EXISTS expires_idx ON {self.table_name}(expires)")
+
+    @contextmanager
+    def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone meanwhile; in a transaction, if `commit`."""
+        with self._lock:
+            forked = self._process != os.getpid() and isinstance(self.db_path, Path)
+            if self._connection is not None and forked:
+                # It is the parent's, and must not even be closed here.
+                _abandoned.append(self._connection)
+                self._connection, self._active_transaction = None, False
+            if self._connection is None:
+                self._connection = self._connect()
+            if commit and not self._active_transaction:
+                with self._acquire_sqlite_lock():
+                    yield self._connection
+            else:
+                yield self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self._process = os.getpid()
+        connection = sqlite3.connect(self.db_path, isolation_level=None, **self.connection_kwargs)
+        if self.busy_timeout is not None:
+            connection.execute(f"PRAGMA busy_timeout={int(self.busy_timeout)}")
+        if self.wal:
+            connection.execute("PRAGMA journal_mode=WAL")
+        if self.fast_save:
+            connection.execute("PRAGMA synchronous=OFF")
+        elif self.wal:
+            connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    @contextmanager
+    def _acquire_sqlite_lock(self) -> Iterator[None]:
+        """A transaction. Others that write are waited for, but not for ever."""
+        with self._lock:
+            connection = self._connection
+            assert connection is not None
+            deadline = monotonic() + LOCK_PATIENCE
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    break
+                except sqlite3.OperationalError:
+                    if monotonic() > deadline:
+                        raise
+                    sleep(0.0005)
+            self._active_transaction = True
+            try:
+                yield
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+            finally:
+                self._active_transaction = False
+
+    @contextmanager
+    def bulk_commit(self) -> Iterator[None]:
+        """Makes one transaction of all that is written meanwhile: many times faster for many writes."""
+        with self.connection(commit=True):
+            yield
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None and self._process == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def __del__(self) -> None:
+        if self._connection is not None:
+            self.close()
+
+    def __getitem__(self, key: str) -> Any:
+        rows = self._rows(f"SELECT value FROM {self.table_name} WHERE key=?", key)
+        if not rows:
+            raise KeyError(key)
+        return self.deserialize(key, rows[0][0])
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._write(key, value)
+
+    def _write(self, key: str, value: Any) -> None:
+        row = (key, self.serialize(value), getattr(value, "expires_unix", None))
+        with self.connection(commit=True) as connection:
+            connection.execute(
+                f"INSERT OR REPLACE INTO {self.table_name} (key, value, expires) VALUES (?, ?, ?)", row
+            )
+
+    def __delitem__(self, key: str) -> None:
+        with self.connection(commit=True) as connection:
+            deleted = connection.execute(f"DELETE FROM {self.table_name} WHERE key=?", (key,)).rowcount
+        if not deleted:
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        # All at once: what is written meanwhile would come again.
+        return iter([key for (key,) in self._rows(f"SELECT key FROM {self.table_name}")])
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def _rows(self, statement: str, *parameters: Any) -> list[Any]:
+        with self.connection() as connection, closing(connection.execute(statement, parameters)) as cursor:
+            return cursor.fetchall()
+
+    def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[Any] | None = None) -> None:
+        """Deletes what is there of `keys`, or of `values`."""
+        column, wanted = ("key", list(keys)) if keys else ("value", list(values or ()))
+        if not wanted:
+            return
+        with self.connection(commit=True) as connection:
+            for some in chunkify(wanted, SQLITE_MAX_VARIABLE_NUMBER):
+                marks = ",".join("?" * len(some))
+                connection.execute(f"DELETE FROM {self.table_name} WHERE {column} IN ({marks})", some)
+
+    def delete_expired(self) -> None:
+        """Deletes what has expired."""
+        with self.connection(commit=True) as connection:
+            connection.execute(f"DELETE FROM {self.table_name} WHERE expires <= ?", (round(time()),))
+
+    def clear(self) -> None:
+        with self._lock:
+            with self.connection(commit=True) as connection:
+                connection.execute(f"DROP TABLE IF EXISTS {self.table_name}")
+            self.init_db()
+            self.vacuum()
+
+    def count(self, expired: bool = True) -> int:
+        """How many there are, with or without those that have expired."""
+        condition, parameters = ("", ()) if expired else (_UNEXPIRED, (time(),))
+        rows = self._rows(f"SELECT COUNT(key) FROM {self.table_name} {condition}", *parameters)
+        return int(rows[0][0])
+
+    def size(self) -> int:
+        """The size of the file, in bytes; of its pages, if it is in memory."""
+        try:
+            return getsize(self.db_path)
+        except OSError:
+            return int(self._rows("PRAGMA page_count")[0][0] * self._rows("PRAGMA page_size")[0][0])
+
+    def sorted(
+        self, key: str = "expires", reversed: bool = False, limit: int | None = None, expired: bool = True
+    ) -> Iterator[Any]:
+        """See `SQLiteCache.sorted`. What cannot be read is left out."""
+        if key not in _SORT_KEYS:
+            raise ValueError(f"Invalid sort key: {key}")
+        condition, parameters = ("", ()) if expired else (_UNEXPIRED, (time(),))
+        order = f"ORDER BY {_SORT_KEYS[key]} {'DESC' if reversed else 'ASC'}"
+        bound = f"LIMIT {int(limit)}" if limit else ""
+        # The keys at once and the values one by one: memory is bounded, and what is written meanwhile
+        # comes neither twice nor for ever.
+        keys = self._rows(f"SELECT key FROM {self.table_name} {condition} {order} {bound}", *parameters)
+        for (each,) in keys:
+            try:
+                value = self[each]
+            except KeyError:
+                continue
+            except Exception as error:
+                if not is_tampering(error):
+                    raise
+                logger.error("a stored response is not signed as it should be")
+                continue
+            if value is not None:
+                yield value
+
+    def vacuum(self) -> None:
+        """Gives space back to the file system."""
+        with self._lock:
+            if self._connection is not None:
+                if self._active_transaction:
+                    # It cannot be done within one.
+                    self._connection.commit()
+                    self._active_transaction = False
+                self._connection.execute("VACUUM")
+
+
+#: Connections of the process that this one was forked from.
+_abandoned: list[sqlite3.Connection] = []
+
+
+def _database(db_path: StrOrPath, use_cache_dir: bool, use_temp: bool, use_memory: bool) -> str | Path:
+    """A path, or what SQLite takes for one in memory."""
+    name = str(db_path)
+    if use_memory:
+        return MEMORY_URI
+    if ":memory:" in name or "mode=memory" in name:
+        return name
+    return get_cache_path(name if Path(name).suffix else f"{name}.sqlite", use_cache_dir, use_temp)
+
+
+def _connect_template(
+    timeout: float = 5.0,
+    detect_types: int = 0,
+    isolation_level: str | None = None,
+    check_same_thread: bool = True,
+    factory: type[sqlite3.Connection] | None = None,
+    cached_statements: int = 100,
+    uri: bool = False,
+) -> None:
+    """The arguments of `sqlite3.connect`, which does not tell them itself."""

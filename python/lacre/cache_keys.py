@@ -1,0 +1,277 @@
+"""The keys of requests, as requests-cache makes them, and what is removed before responses are stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import nullcontext
+from hashlib import blake2b, sha256
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from requests import Request, Session
+from requests.structures import CaseInsensitiveDict
+
+from . import _lacre
+from ._utils import decode, encode, is_json_content_type, patch_form_boundary
+
+if TYPE_CHECKING:
+    from .models import AnyPreparedRequest, AnyRequest, CachedResponse
+
+__all__ = [
+    "create_key",
+    "normalize_body",
+    "normalize_headers",
+    "normalize_params",
+    "normalize_request",
+    "normalize_url",
+]
+
+#: The longest body of JSON, in bytes, that is taken apart.
+MAX_NORM_BODY_SIZE = 10 * 1024 * 1024
+
+#: What stands for an ignored value. That there was one is still seen; with a key that says so, so is a miss.
+REDACTED = "REDACTED"
+
+ParamList = Iterable[str] | None
+
+logger = getLogger(__name__)
+
+
+def create_key(
+    request: AnyRequest,
+    ignored_parameters: ParamList = None,
+    match_headers: ParamList | bool = False,
+    serializer: Any = None,
+    content_root_key: str | None = None,
+    **request_kwargs: Any,
+) -> str:
+    """The key of a request: hexadecimal digits, equal for requests that differ in ways that do not count.
+
+    Args:
+        ignored_parameters: of queries, headers and bodies, whose values do not count
+        match_headers: the headers that count; `True`: all
+        serializer: what is stored in one format is not found in another
+        content_root_key: where in a JSON body `ignored_parameters` are
+        request_kwargs: what requests is to send with, of which `verify` counts
+    """
+    request = normalize_request(request, ignored_parameters, content_root_key)
+    parts = [
+        request.method,
+        request.url,
+        request.body,
+        bool(request_kwargs.get("verify", True)),
+        *get_matched_headers(request.headers, match_headers),
+        str(serializer),
+    ]
+    try:
+        digest = blake2b(digest_size=8)
+    except (TypeError, ValueError):
+        # Python may have been built without it, or in FIPS mode.
+        digest = sha256()  # type: ignore[assignment]
+    for part in parts:
+        digest.update(encode(part))
+    return digest.hexdigest()
+
+
+def get_matched_headers(headers: Mapping[str, Any], match_headers: ParamList | bool) -> list[str]:
+    """The headers that count, as `name=value`, in the order of their names."""
+    if not match_headers:
+        return []
+    names = headers if match_headers is True else match_headers
+    return [f"{name.lower()}={headers[name]}" for name in sorted(names, key=str.lower) if name in headers]
+
+
+def normalize_request(
+    request: AnyRequest, ignored_parameters: ParamList = None, content_root_key: str | None = None
+) -> AnyPreparedRequest:
+    """A prepared copy of a request in which what does not count is always the same."""
+    if isinstance(request, Request):
+        with patch_form_boundary() if request.files else nullcontext():
+            copy: AnyPreparedRequest = Session().prepare_request(request)
+    else:
+        copy = request.copy()
+    copy.method = (copy.method or "").upper()
+    copy.url = normalize_url(copy.url or "", ignored_parameters)
+    copy.headers = normalize_headers(copy.headers, ignored_parameters)
+    copy.body = normalize_body(copy, ignored_parameters, content_root_key)
+    return copy
+
+
+def normalize_headers(
+    headers: MutableMapping[str, Any], ignored_parameters: ParamList = None
+) -> CaseInsensitiveDict[str]:
+    """Headers by name, with the members of lists in order and in lower case."""
+    texts: Mapping[str, str] = {name: decode(value) for name, value in headers.items()}
+    if ignored_parameters:
+        texts = filter_sort_dict(texts, ignored_parameters)
+    return CaseInsensitiveDict({name: _sorted_list(value) for name, value in texts.items()})
+
+
+def _sorted_list(value: str) -> str:
+    if "," not in value:
+        return value
+    members = [member.strip() for member in value.lower().split(",")]
+    return ", ".join(sorted(member for member in members if member))
+
+
+def normalize_url(url: str, ignored_parameters: ParamList) -> str:
+    """A URL in one of the ways to write it, with its query in order."""
+    return _lacre.normalize_url(url, list(ignored_parameters or ()))
+
+
+def normalize_body(
+    request: AnyPreparedRequest, ignored_parameters: ParamList, content_root_key: str | None = None
+) -> bytes:
+    """The body, with the members of JSON and of forms in order. A file is read, and rewound."""
+    if not request.body:
+        return b""
+    body: str | bytes = _whole(request.body)
+    content_type = decode((request.headers or {}).get("Content-Type")).split(";")[0].lower()
+    if is_json_content_type(content_type):
+        body = normalize_json_body(body, ignored_parameters, content_root_key)
+    elif content_type == "application/x-www-form-urlencoded":
+        body = normalize_params(body, ignored_parameters)
+    return encode(body)
+
+
+def _whole(body: Any) -> str | bytes:
+    if not hasattr(body, "read"):
+        return body  # type: ignore[no-any-return]
+    content = body.read() or b""
+    try:
+        body.seek(0)
+    except AttributeError:
+        logger.warning("a body was read for its key and cannot be rewound", exc_info=True)
+    return content  # type: ignore[no-any-return]
+
+
+def normalize_json_body(
+    original_body: str | bytes, ignored_parameters: ParamList, content_root_key: str | None = None
+) -> str | bytes:
+    """JSON with the members of its outermost object or array in order; anything else as it is."""
+    if not 2 < len(original_body) <= MAX_NORM_BODY_SIZE:
+        return original_body
+    try:
+        body = json.loads(decode(original_body))
+        if content_root_key and isinstance(body, dict) and content_root_key in body:
+            body[content_root_key] = filter_sort_json(body[content_root_key], ignored_parameters)
+        else:
+            body = filter_sort_json(body, ignored_parameters)
+        return json.dumps(body)
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        logger.debug("a body is no JSON, or cannot be put in order")
+        return original_body
+
+
+def normalize_params(value: str | bytes, ignored_parameters: ParamList = None) -> str:
+    """A query or a form in order: pairs first, then names without a value."""
+    text = decode(value)
+    pairs = urlencode(filter_sort_multidict(parse_qsl(text), ignored_parameters))
+    bare = "&".join(sorted(name for name in text.split("&") if name and "=" not in name))
+    return "&".join(part for part in (pairs, bare) if part)
+
+
+def filter_sort_json(data: Any, ignored_parameters: ParamList) -> Any:
+    """The outermost object or array, in order."""
+    if isinstance(data, Mapping):
+        return filter_sort_dict(data, ignored_parameters)
+    return filter_sort_list(data, ignored_parameters)
+
+
+def filter_sort_dict(data: Mapping[str, Any], ignored_parameters: ParamList = None) -> dict[str, Any]:
+    """In the order of names. Ignored ones stay, so that a request with one is told from one without."""
+    ignored = set(ignored_parameters or ())
+    return {name: REDACTED if name in ignored else value for name, value in sorted(data.items())}
+
+
+def filter_sort_multidict(
+    data: Iterable[tuple[str, str]], ignored_parameters: ParamList = None
+) -> list[tuple[str, str]]:
+    """The same for names that may come more than once."""
+    ignored = set(ignored_parameters or ())
+    return [(name, REDACTED if name in ignored else value) for name, value in sorted(data)]
+
+
+def filter_sort_list(data: Iterable[Any], ignored_parameters: ParamList = None) -> list[Any]:
+    """In order, without what has an ignored name."""
+    ignored = set(ignored_parameters or ())
+    return [member for member in sorted(data) if not ignored or member not in ignored]
+
+
+def filter_url(url: str, ignored_parameters: ParamList) -> str:
+    """A URL with its query in order, and without the values of what is ignored."""
+    return _with_query(url, lambda query: normalize_params(query, ignored_parameters))
+
+
+def _with_query(url: str, change: Callable[[str], str]) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query=change(parts.query)))
+
+
+def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> CachedResponse:
+    """Removes the values of what is ignored, in any case of its name, wherever a response may have them.
+
+    That is: its URL, headers and request, and those of the redirects that led to it.
+    """
+    if not ignored_parameters:
+        return response
+    ignored = {name.lower() for name in ignored_parameters}
+    for each in (response, *response.history):
+        each.url = _redacted_url(each.url, ignored)
+        each.headers = _redacted_headers(each.headers, ignored)
+        request = each.request
+        request.url = _redacted_url(request.url, ignored)
+        request.headers = _redacted_headers(request.headers, ignored)
+        request.body = _redacted_body(request, ignored)
+    return response
+
+
+def _redacted_url(url: str | None, ignored: set[str]) -> str:
+    """The rest stays as it is written, unless it is in another order than a key has it."""
+    return _with_query(url or "", lambda query: normalize_params(query, _spelled(query, ignored)))
+
+
+def _spelled(query: str, ignored: set[str]) -> set[str]:
+    return {name for name, _ in parse_qsl(query) if name.lower() in ignored}
+
+
+def _redacted_headers(headers: Mapping[str, Any], ignored: set[str]) -> CaseInsensitiveDict[str]:
+    redacted = {
+        name: REDACTED if name.lower() in ignored else value for name, value in sorted(headers.items())
+    }
+    if "Location" in headers and "location" not in ignored:
+        name = next(name for name in redacted if name.lower() == "location")
+        redacted[name] = _redacted_location(decode(redacted[name]), ignored)
+    return CaseInsensitiveDict(redacted)
+
+
+def _redacted_location(location: str, ignored: set[str]) -> str:
+    return _redacted_url(location, ignored) if _spelled(urlsplit(location).query, ignored) else location
+
+
+def _redacted_body(request: Any, ignored: set[str]) -> bytes:
+    if not request.body:
+        return b""
+    body = _whole(request.body)
+    content_type = decode(request.headers.get("Content-Type")).split(";")[0].lower()
+    if content_type == "application/x-www-form-urlencoded":
+        return encode(normalize_params(body, _spelled(decode(body), ignored)))
+    if is_json_content_type(content_type) and 2 < len(body) <= MAX_NORM_BODY_SIZE:
+        try:
+            return encode(json.dumps(_redacted_json(json.loads(decode(body)), ignored)))
+        except (ValueError, RecursionError):
+            return encode(body)
+    return encode(body)
+
+
+def _redacted_json(data: Any, ignored: set[str]) -> Any:
+    if isinstance(data, dict):
+        return {
+            name: REDACTED if name.lower() in ignored else _redacted_json(value, ignored)
+            for name, value in sorted(data.items())
+        }
+    if isinstance(data, list):
+        return [_redacted_json(member, ignored) for member in data]
+    return data

@@ -1,0 +1,31 @@
+"""Requests and responses as they are stored and answered with."""
+
+from typing import Union
+
+from requests import PreparedRequest, Request, Response
+
+from .base import RichMixin as RichMixin
+from .raw_response import CachedHTTPResponse as CachedHTTPResponse
+from .request import CachedRequest as CachedRequest
+from .response import BaseResponse as BaseResponse
+from .response import CachedResponse as CachedResponse
+from .response import DecodedContent as DecodedContent
+from .response import OriginalResponse as OriginalResponse
+
+AnyResponse = Union[OriginalResponse, CachedResponse]  # noqa: UP007 (evaluated on Python 3.10 too)
+AnyRequest = Union[Request, PreparedRequest, CachedRequest]  # noqa: UP007
+AnyPreparedRequest = Union[PreparedRequest, CachedRequest]  # noqa: UP007
+
+__all__ = [
+    "AnyPreparedRequest",
+    "AnyRequest",
+    "AnyResponse",
+    "BaseResponse",
+    "CachedHTTPResponse",
+    "CachedRequest",
+    "CachedResponse",
+    "OriginalResponse",
+    "Request",
+    "Response",
+    "RichMixin",
+]

@@ -1,0 +1,3 @@
+"""How models show themselves."""
+
+from .._repr import RichMixin as RichMixin

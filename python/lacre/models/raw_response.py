@@ -1,0 +1,119 @@
+"""The response below a response: a file of bytes, in the place of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+
+from urllib3.response import HTTPHeaderDict, HTTPResponse
+from urllib3.util.response import is_fp_closed
+
+from .._repr import RichMixin
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from .response import CachedResponse
+
+_FIELDS = ("decode_content", "headers", "reason", "request_url", "status", "version")
+
+logger = getLogger(__name__)
+
+
+class CachedHTTPResponse(RichMixin, HTTPResponse):
+    """A response of urllib3 whose body is at hand: to be read, streamed, and after `reset` read again."""
+
+    def __init__(self, body: bytes | None = None, **kwargs: Any) -> None:
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        super().__init__(body=BytesIO(body or b""), preload_content=False, **kwargs)
+        self.decode_content = kwargs.get("decode_content")  # type: ignore[assignment]
+        self.request_url: str | None = kwargs.get("request_url")
+        _rewind(self, body)
+
+    @classmethod
+    def from_response(cls, response: Response) -> CachedHTTPResponse:
+        """That of a response, whose body is read if it was not, and can still be read by others."""
+        raw = response.raw
+        kwargs = {name: getattr(raw, name, None) for name in _FIELDS}
+        kwargs["request_url"] = getattr(raw, "_request_url", None)
+        return cls(body=_copy_body(response), **kwargs)
+
+    @classmethod
+    def from_cached_response(cls, response: CachedResponse) -> CachedHTTPResponse:
+        """That of a response that was stored."""
+        return cls(
+            body=response._content or None,
+            headers=HTTPHeaderDict(response.headers),
+            reason=response.reason,
+            status=response.status_code,
+            request_url=response.request.url,
+        )
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
+        defaults = (None, HTTPHeaderDict(), None, None, 0, 0)
+        for name, default in zip(_FIELDS, defaults, strict=True):
+            yield name, getattr(self, name), default
+
+    @property
+    def _request_url(self) -> str | None:  # type: ignore[override]
+        return self.request_url
+
+    @_request_url.setter
+    def _request_url(self, value: str | None) -> None:
+        self.request_url = value
+
+    def release_conn(self) -> None:
+        """There is none."""
+
+    def read(  # type: ignore[override]
+        self, amt: int | None = None, decode_content: bool | None = None, **_: Any
+    ) -> bytes:
+        """At most `amt` bytes of the body, which is decoded already."""
+        if decode_content is False and "Content-Encoding" in self.headers:
+            logger.warning("read(decode_content=False) is not supported for cached responses")
+        if is_fp_closed(self._fp):
+            return b""
+        data: bytes = self._fp.read(amt)
+        if data:
+            self._fp_bytes_read += len(data)
+            if self.length_remaining is not None:
+                self.length_remaining -= len(data)
+        else:
+            # That is how readers know that there is no more.
+            self._fp.close()
+        return data
+
+    def reset(self, body: bytes | None = None) -> None:
+        """Back to the beginning; of another body, if one is given."""
+        _rewind(self, body or self._body)  # type: ignore[arg-type]
+
+    def stream(self, amt: int | None = None, **kwargs: Any) -> Iterator[bytes]:  # type: ignore[override]
+        """The rest of the body, `amt` bytes at a time."""
+        while not self._fp.closed:
+            yield self.read(amt=amt, **kwargs)
+
+
+def _copy_body(response: Response) -> bytes | None:
+    """The body, as it came; the response is left as if nobody had read it."""
+    raw = response.raw
+    if not getattr(raw, "_fp", None) or is_fp_closed(raw._fp):
+        return None
+    if getattr(raw, "_has_decoded_content", False):
+        body = response.content
+    else:
+        body = raw.read(decode_content=False)
+        _rewind(raw, body)
+        # requests reads, decodes and keeps it here.
+        _ = response.content
+    _rewind(raw, body)
+    return body  # type: ignore[no-any-return]
+
+
+def _rewind(raw: Any, body: bytes | None) -> None:
+    body = body or b""
+    raw._body = body
+    raw._fp = BytesIO(body)
+    raw._fp_bytes_read = 0
+    raw.length_remaining = len(body)

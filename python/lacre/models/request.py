@@ -1,0 +1,64 @@
+"""A request as it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+
+from .._repr import RichMixin
+from .._utils import encode
+
+
+@dataclass(repr=False)
+class CachedRequest(RichMixin):
+    """What a `requests.PreparedRequest` has, and nothing that is alive."""
+
+    body: Any = None
+    cookies: RequestsCookieJar = field(default_factory=RequestsCookieJar)
+    headers: CaseInsensitiveDict[str] = field(default_factory=CaseInsensitiveDict)
+    method: str | None = None
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        self.body = encode(self.body)
+
+    @classmethod
+    def from_request(cls, original_request: Any) -> CachedRequest:
+        """That of any kind of request, which keeps its headers and cookies for itself."""
+        cookies = getattr(original_request, "_cookies", None)
+        return cls(
+            body=getattr(original_request, "body", None),
+            cookies=RequestsCookieJar() if cookies is None else cookies.copy(),
+            headers=CaseInsensitiveDict(original_request.headers or {}),
+            method=original_request.method,
+            url=original_request.url,
+        )
+
+    @property
+    def path_url(self) -> str:
+        """Path and query."""
+        parts = urlsplit(self.url or "")
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    def copy(self) -> CachedRequest:
+        """Another one that is equal."""
+        return CachedRequest.from_request(self)
+
+    def prepare(self) -> PreparedRequest:
+        """One that can be sent."""
+        prepared = PreparedRequest()
+        prepared.prepare(self.method, self.url, headers=self.headers, data=self.body, cookies=self.cookies)
+        return prepared
+
+    @property
+    def _cookies(self) -> RequestsCookieJar:
+        # What a PreparedRequest calls them.
+        return self.cookies
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"

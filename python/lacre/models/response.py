@@ -1,0 +1,228 @@
+"""Responses as a session returns them: from the origin, or from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from requests import PreparedRequest, Response
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+
+from .._repr import RichMixin
+from ..policy.expiration import ExpirationTime, add_tzinfo, get_expiration_datetime, utcnow
+from .raw_response import CachedHTTPResponse
+from .request import CachedRequest
+
+if TYPE_CHECKING:
+    from ..policy.actions import CacheActions
+
+#: A body of JSON or text, as a value.
+DecodedContent = dict[str, Any] | list[Any] | str | bool | int | float | None
+
+
+class BaseResponse(Response):
+    """What both kinds of responses have besides what `requests.Response` has."""
+
+    created_at: datetime
+    expires: datetime | None = None
+    #: Where it is stored.
+    cache_key: str | None = ""
+    #: Whether the origin has just said that it still holds.
+    revalidated: bool = False
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether it was stored before."""
+        return False
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether it may not be used any more without asking the origin."""
+        return False
+
+
+class OriginalResponse(BaseResponse):
+    """A response that the origin has just sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.created_at = utcnow()
+
+    @classmethod
+    def wrap_response(cls, response: Response, actions: CacheActions) -> OriginalResponse:
+        """The same response, which now says where it is stored, if it is."""
+        if not isinstance(response, cls):
+            response.__class__ = cls
+            response.expires = None if actions.skip_write else actions.expires  # type: ignore[attr-defined]
+            response.cache_key = None if actions.skip_write else actions.cache_key  # type: ignore[attr-defined]
+            response.created_at = utcnow()  # type: ignore[attr-defined]
+        return response  # type: ignore[return-value]
+
+
+#: What a stored response consists of, and what each is if nothing is said. Two are equal if all is.
+_FIELDS: dict[str, Callable[[], Any]] = {
+    "_content": lambda: None,
+    "_decoded_content": lambda: None,
+    "_next": lambda: None,
+    "cookies": RequestsCookieJar,
+    "created_at": utcnow,
+    "elapsed": timedelta,
+    "encoding": lambda: None,
+    "expires": lambda: None,
+    "headers": CaseInsensitiveDict,
+    "history": list,
+    "reason": lambda: None,
+    "request": CachedRequest,
+    "status_code": lambda: 0,
+    "url": lambda: None,
+}
+
+
+class CachedResponse(RichMixin, BaseResponse):
+    """A response that is stored, or was.
+
+    Args:
+        fields: what a response has, and `content`, `decoded_content` and `next`
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        # Not that of requests: it sets what is set here.
+        for name, default in _FIELDS.items():
+            given = fields.pop(name.removeprefix("_"), None)
+            setattr(self, name, default() if given is None else given)
+        if fields:
+            raise TypeError(f"CachedResponse has no field {next(iter(fields))!r}")
+        self.expires = add_tzinfo(self.expires)
+        self._raw: CachedHTTPResponse | None = None
+
+    @classmethod
+    def from_response(cls, response: Response, **fields: Any) -> CachedResponse:
+        """That of any response, whose body is read if it was not."""
+        if isinstance(response, CachedResponse):
+            own = {name.removeprefix("_"): getattr(response, name) for name in _FIELDS}
+            copy = cls(**{**own, **fields})
+            copy.revalidated, copy.cache_key = response.revalidated, response.cache_key
+        else:
+            copy = cls(**fields)
+            copy.raw = CachedHTTPResponse.from_response(response)
+            copy._content = response.content
+            for name in (
+                "status_code",
+                "url",
+                "headers",
+                "history",
+                "encoding",
+                "reason",
+                "cookies",
+                "elapsed",
+            ):
+                setattr(copy, name, getattr(response, name))
+            copy.request = CachedRequest.from_request(response.request)  # type: ignore[assignment]
+            copy._next = CachedRequest.from_request(response.next) if response.next else None
+        # Not the hops of hops.
+        copy.history = [] if copy.is_redirect else [cls.from_response(hop) for hop in copy.history]
+        return copy
+
+    @property
+    def raw(self) -> CachedHTTPResponse:
+        """Its body as a file."""
+        if self._raw is None:
+            self._raw = CachedHTTPResponse.from_cached_response(self)
+        return self._raw
+
+    @raw.setter
+    def raw(self, value: CachedHTTPResponse | None) -> None:
+        self._raw = value
+
+    @property
+    def _content_consumed(self) -> bool:
+        return True
+
+    @_content_consumed.setter
+    def _content_consumed(self, value: bool) -> None:
+        """requests sets it, but it is always so."""
+
+    @property
+    def from_cache(self) -> bool:
+        return True
+
+    @property
+    def is_expired(self) -> bool:
+        expires = add_tzinfo(self.expires)
+        return expires is not None and utcnow() >= expires
+
+    @property
+    def expires_delta(self) -> int | None:
+        """The seconds until it expires, rounded; `None` if it never does."""
+        return None if self.expires is None else round((self.expires - utcnow()).total_seconds())
+
+    @property
+    def expires_unix(self) -> int | None:
+        """When it expires, in seconds since 1970, rounded; `None` if it never does."""
+        return None if self.expires is None else round(self.expires.timestamp())
+
+    @property
+    def size(self) -> int:
+        """The length of its body, in bytes."""
+        return len(self.content or b"")
+
+    @property
+    def next(self) -> PreparedRequest | None:
+        """The request that a redirect leads to."""
+        return self._next.prepare() if self._next else None
+
+    def is_older_than(self, older_than: ExpirationTime) -> bool:
+        """Whether it was received longer ago than that."""
+        moment = get_expiration_datetime(older_than, negative_delta=True)
+        return moment is not None and self.created_at < moment
+
+    def reset_expiration(self, expire_after: ExpirationTime) -> bool:
+        """Lets it expire then, counted from now. Returns whether that is past."""
+        self.expires = get_expiration_datetime(expire_after)
+        return self.is_expired
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CachedResponse):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _FIELDS)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_raw": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
+        for name, default in _FIELDS.items():
+            # Bodies are long, and nobody else's business.
+            if not name.startswith("_"):
+                value = getattr(self, name)
+                yield name, str(value) if isinstance(value, datetime) else value, default()
+
+    def __str__(self) -> str:
+        state = "stale" if self.is_expired else "fresh"
+        return (
+            f"<CachedResponse [{self.status_code}]: created: {_local(self.created_at)}, "
+            f"expires: {_local(self.expires)} ({state}), size: {format_file_size(self.size)}, "
+            f"request: {self.request}>"
+        )
+
+
+def _local(moment: datetime | None) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if moment else "N/A"
+
+
+def format_file_size(n_bytes: int | None) -> str:
+    """A number of bytes, in the largest unit of which it is at least one."""
+    size = float(n_bytes or 0)
+    if size < 1024:
+        return f"{int(size)} bytes"
+    for unit in ("KiB", "MiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+    return f"{size / 1024:.2f} GiB"

@@ -1,0 +1,164 @@
+"""Responses as plain dicts, and back: what requests-cache stores in every format."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict
+from requests.structures import CaseInsensitiveDict
+
+from .._utils import is_json_content_type
+from ..models import CachedRequest, CachedResponse
+from ..policy.expiration import add_tzinfo
+
+Change = Callable[[Any], Any]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _moment(value: Any) -> datetime | None:
+    return add_tzinfo(datetime.fromisoformat(value) if isinstance(value, str) else value)
+
+
+def _duration(value: Any) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=float(value))
+
+
+def _bytes(value: Any) -> bytes:
+    # DynamoDB has a class of its own for them.
+    return bytes(getattr(value, "value", value))
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How a format writes what not every format can."""
+
+    bytes_out: Change = _same
+    bytes_in: Change = _bytes
+    moment_out: Change = datetime.isoformat
+    duration_out: Change = timedelta.total_seconds
+
+
+PLAIN = Notation()
+BASE64 = Notation(
+    bytes_out=lambda value: b64encode(value).decode(), bytes_in=lambda value: b64decode(value, validate=True)
+)
+BSON = Notation(moment_out=_same)
+DYNAMODB = Notation(duration_out=lambda value: Decimal(str(value.total_seconds())))
+
+
+def to_plain(response: CachedResponse, notation: Notation, decode_content: bool) -> dict[str, Any]:
+    """A response as a dict, without what is as it is by default.
+
+    Args:
+        decode_content: its body as a value, if it is JSON or text
+    """
+    decoded = _decoded(response) if decode_content else None
+    content = None if decoded else response._content
+    plain: dict[str, Any] = {
+        "_content": notation.bytes_out(content) if content is not None else None,
+        "_next": _request_to_plain(response._next, notation) if response._next else None,
+        "cookies": dict(response.cookies.items()),
+        "created_at": notation.moment_out(response.created_at),
+        "elapsed": notation.duration_out(response.elapsed) if response.elapsed else None,
+        "encoding": response.encoding,
+        "expires": notation.moment_out(response.expires) if response.expires else None,
+        "headers": dict(response.headers),
+        "history": [to_plain(hop, notation, decode_content) for hop in response.history],
+        "reason": response.reason,
+        "request": _request_to_plain(response.request, notation),
+        "status_code": response.status_code,
+        "url": response.url,
+    }
+    # A body of JSON may be null.
+    shown = {name: value for name, value in plain.items() if value not in (None, {}, [], 0)}
+    return shown | (decoded or {})
+
+
+def from_plain(plain: Mapping[str, Any], notation: Notation) -> CachedResponse:
+    """The response that `to_plain` wrote, or requests-cache.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it is none
+    """
+    content = plain.get("_content")
+    upcoming = plain.get("_next")
+    response = CachedResponse(
+        content=notation.bytes_in(content) if content is not None else None,
+        next=_request_from_plain(upcoming, notation) if upcoming else None,
+        cookies=_jar(plain.get("cookies")),
+        created_at=_moment(plain.get("created_at")),
+        elapsed=_duration(plain.get("elapsed") or 0),
+        encoding=plain.get("encoding"),
+        expires=_moment(plain.get("expires")),
+        headers=CaseInsensitiveDict(plain.get("headers") or {}),
+        history=[from_plain(hop, notation) for hop in plain.get("history") or []],
+        reason=plain.get("reason"),
+        request=_request_from_plain(plain.get("request") or {}, notation),
+        status_code=int(plain.get("status_code") or 0),
+        url=plain.get("url"),
+    )
+    if plain.get("_decoded_content") is not None:
+        _encode(response, plain["_decoded_content"])
+    return response
+
+
+def _request_to_plain(request: Any, notation: Notation) -> dict[str, Any]:
+    plain = {
+        "body": notation.bytes_out(request.body or b""),
+        "cookies": dict(request._cookies.items()) if request._cookies else {},
+        "headers": dict(request.headers),
+        "method": request.method,
+        "url": request.url,
+    }
+    return {name: value for name, value in plain.items() if value not in (None, {})}
+
+
+def _request_from_plain(plain: Mapping[str, Any], notation: Notation) -> CachedRequest:
+    body = plain.get("body")
+    return CachedRequest(
+        body=notation.bytes_in(body) if body is not None else None,
+        cookies=_jar(plain.get("cookies")),
+        headers=CaseInsensitiveDict(plain.get("headers") or {}),
+        method=plain.get("method"),
+        url=plain.get("url"),
+    )
+
+
+def _jar(plain: Mapping[str, str] | None) -> RequestsCookieJar:
+    return cookiejar_from_dict(dict(plain or {}))  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _decoded(response: CachedResponse) -> dict[str, Any] | None:
+    content_type = response.headers.get("Content-Type", "")
+    if is_json_content_type(content_type):
+        try:
+            return {"_decoded_content": response.json()}
+        except ValueError:
+            return None
+    return {"_decoded_content": response.text} if content_type.startswith("text/") else None
+
+
+def _encode(response: CachedResponse, decoded: Any) -> None:
+    """Makes a body out of a value; perhaps with other white space than it came with."""
+    if is_json_content_type(response.headers.get("Content-Type")):
+        decoded = json.dumps(decoded, default=_number, ensure_ascii=False, separators=(",", ":"))
+    response._content = str(decoded).encode()
+    response.encoding = "utf-8"
+    if "Content-Length" in response.headers:
+        response.headers["Content-Length"] = str(len(response._content))
+
+
+def _number(value: Any) -> float | int:
+    """DynamoDB has decimal numbers only."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return int(value) if value == value.to_integral_value() else float(value)
