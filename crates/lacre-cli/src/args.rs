@@ -31,7 +31,7 @@ pub(crate) struct Global {
     /// your own, made on first use]
     #[arg(long, global = true, env = "LACRE_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
-    /// This application's part of the store
+    /// The name of this application, bound into every seal; give each a store of its own
     #[arg(long, global = true, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub(crate) namespace: String,
     /// How entries are sealed; what is only signed is refused where entries are to be encrypted

@@ -351,6 +351,7 @@ impl Policy {
 
     /// How many variants of one response are kept (64; at least one): answers to other values of the headers that it varies by, in other
     /// languages, and parts. Beyond that, the oldest goes, so that nobody fills the store with one URL.
+    /// Where several are stored in the same moment, one may be forgotten that then stays until its time is over.
     #[must_use]
     pub fn max_variants(mut self, variants: usize) -> Self {
         self.limits.variants = variants.max(1);

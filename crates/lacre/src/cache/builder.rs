@@ -120,7 +120,8 @@ impl Builder {
         self
     }
 
-    /// The name of this application's part of the store. What is sealed in one namespace does not open in another.
+    /// The name of this application, bound into every seal: what is sealed in one namespace does not open in another. Give each a store of
+    /// its own. In a shared one, answers to the same request lie in the same row, and each application takes the other's for moved there.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
