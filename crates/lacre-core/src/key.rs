@@ -305,12 +305,16 @@ fn is_routing(policy: &Policy, name: &HeaderName) -> bool {
 
 /// `scheme://host[:port]`, lower case, without userinfo and without the scheme's own port (RFC 9110 §4.2.3).
 pub(crate) fn origin(uri: &Uri) -> String {
-    let scheme = uri.scheme_str().unwrap_or("http").to_ascii_lowercase();
-    let host = uri.host().unwrap_or("").to_ascii_lowercase();
-    match (uri.port_u16(), scheme.as_str()) {
-        (None, _) | (Some(80), "http") | (Some(443), "https") => format!("{scheme}://{host}"),
-        (Some(port), _) => format!("{scheme}://{host}:{port}"),
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let mut origin = [scheme, "://", uri.host().unwrap_or("")].concat();
+    origin.make_ascii_lowercase();
+    match uri.port_u16() {
+        None => {}
+        Some(80) if scheme.eq_ignore_ascii_case("http") => {}
+        Some(443) if scheme.eq_ignore_ascii_case("https") => {}
+        Some(port) => origin.push_str(&format!(":{port}")),
     }
+    origin
 }
 
 fn userinfo(uri: &Uri) -> Option<&str> {

@@ -72,8 +72,10 @@ impl Middleware for CacheMiddleware {
             Answer::Hit(reply) | Answer::Refuse(reply) => reply.response.map(Content::<Body>::Stored),
             found => {
                 let exchange = Exchange::new(request, self.beneath.clone(), Route::Onwards(next, extensions));
-                let carried_out = self.driver.carry_out(found, exchange, Tokio::here().as_ref()).await;
-                carried_out.map_err(|failure| match failure {
+                let runtime = Tokio::here();
+                // In a box, so that a hit does not carry its room along.
+                let carried_out = Box::pin(self.driver.carry_out(found, exchange, runtime.as_ref()));
+                carried_out.await.map_err(|failure| match failure {
                     Failure::Network(error) => error,
                     Failure::Cache(error) => Error::middleware(error),
                 })?

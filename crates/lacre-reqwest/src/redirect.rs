@@ -65,7 +65,7 @@ impl Middleware for FollowRedirects {
                 None => return Ok(response),
                 Some(_) if hops == MOST_HOPS => return Err(Error::middleware(TooManyRedirects)),
                 Some(followed) => {
-                    drain(response).await;
+                    Box::pin(drain(response)).await;
                     (request, hops) = (followed, hops + 1);
                 }
             }

@@ -7,14 +7,19 @@ pub(super) fn folded(name: &[u8]) -> impl DoubleEndedIterator<Item = u8> {
 
 /// Whether values under `name` are usually secret.
 pub(super) fn is_usual(name: &[u8]) -> bool {
-    USUAL.binary_search_by(|usual| usual.bytes().cmp(folded(name))).is_ok()
-        || (ENDINGS.iter().any(|ending| ends_with(name, ending))
-            && !HARMLESS.iter().any(|ending| ends_with(name, ending)))
+    let (mut end, mut start) = ([0; LONGER], LONGER);
+    for (place, byte) in end.iter_mut().rev().zip(folded(name).rev()) {
+        *place = byte;
+        start -= 1;
+    }
+    let end = &end[start..];
+    USUAL.binary_search_by(|usual| usual.as_bytes().cmp(end)).is_ok()
+        || (ENDINGS.iter().any(|ending| end.ends_with(ending.as_bytes()))
+            && !HARMLESS.iter().any(|ending| end.ends_with(ending.as_bytes())))
 }
 
-fn ends_with(name: &[u8], ending: &str) -> bool {
-    ending.bytes().rev().eq(folded(name).rev().take(ending.len()))
-}
+/// More bytes than any of the names below has: of what is longer, the end decides.
+pub(super) const LONGER: usize = 24;
 
 /// Whole names, folded, in ascending order. Together with [`ENDINGS`] they are, by kind:
 ///
@@ -41,4 +46,4 @@ pub(super) const ENDINGS: [&str; 18] = [
 ];
 
 /// What ends like a secret and is none: where the next page of a list begins.
-const HARMLESS: [&str; 4] = ["continuationtoken", "nexttoken", "pagetoken", "synctoken"];
+pub(super) const HARMLESS: [&str; 4] = ["continuationtoken", "nexttoken", "pagetoken", "synctoken"];

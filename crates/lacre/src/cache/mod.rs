@@ -322,6 +322,12 @@ impl Cache {
             Ok(None) => return Ok(Found::Nothing(None)),
             Err(error) => error,
         };
+        // In a box, so that what is found does not carry its room along.
+        Box::pin(self.pass_over(key, error)).await
+    }
+
+    /// What could not be read is nothing, as far as the user does not want to hear of it.
+    async fn pass_over(&self, key: &Key, error: Error) -> Result<Found, Error> {
         match error.kind() {
             ErrorKind::Store(_) => {
                 self.forgive(Err(error))?;
@@ -355,7 +361,7 @@ impl Cache {
         if !self.reseal_on_read || in_chunks || self.vault.is_current(seal) {
             return Ok(());
         }
-        self.forgive(self.vault.reseal(key, Pass::Real, now).await.map(drop))
+        self.forgive(Box::pin(self.vault.reseal(key, Pass::Real, now)).await.map(drop))
     }
 
     /// A failing store is told to the observer, and to the caller only where that is wished.
