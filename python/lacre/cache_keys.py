@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import nullcontext
 from hashlib import blake2b, sha256
 from logging import getLogger
@@ -202,12 +202,8 @@ def filter_sort_list(data: Iterable[Any], ignored_parameters: ParamList = None) 
 
 def filter_url(url: str, ignored_parameters: ParamList) -> str:
     """A URL with its query in order, and without the values of what is ignored."""
-    return _with_query(url, lambda query: normalize_params(query, ignored_parameters))
-
-
-def _with_query(url: str, change: Callable[[str], str]) -> str:
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(query=change(parts.query)))
+    return urlunsplit(parts._replace(query=normalize_params(parts.query, ignored_parameters)))
 
 
 def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> CachedResponse:
@@ -218,23 +214,27 @@ def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> 
     if not ignored_parameters:
         return response
     ignored = {name.lower() for name in ignored_parameters}
+    response.url = filter_url(response.url or "", _spelled(response.url, ignored))
+    response.request.url = filter_url(response.request.url or "", _spelled(response.request.url, ignored))
     for each in (response, *response.history):
-        each.url = _redacted_url(each.url, ignored)
+        each.url = _redacted_url(each.url or "", ignored)
         each.headers = _redacted_headers(each.headers, ignored)
         request = each.request
-        request.url = _redacted_url(request.url, ignored)
+        request.url = _redacted_url(request.url or "", ignored)
         request.headers = _redacted_headers(request.headers, ignored)
         request.body = _redacted_body(request, ignored)
     return response
 
 
-def _redacted_url(url: str | None, ignored: set[str]) -> str:
-    """The rest stays as it is written, unless it is in another order than a key has it."""
-    return _with_query(url or "", lambda query: normalize_params(query, _spelled(query, ignored)))
+def _redacted_url(url: str, ignored: set[str]) -> str:
+    """As it is written, if it has nothing that is ignored."""
+    spelled = _spelled(url, ignored)
+    return filter_url(url, spelled) if spelled else url
 
 
-def _spelled(query: str, ignored: set[str]) -> set[str]:
-    return {name for name, _ in parse_qsl(query) if name.lower() in ignored}
+def _spelled(url: str | None, ignored: set[str]) -> set[str]:
+    """What of a URL's query is ignored, as it is written there."""
+    return {name for name, _ in parse_qsl(urlsplit(url or "").query) if name.lower() in ignored}
 
 
 def _redacted_headers(headers: Mapping[str, Any], ignored: set[str]) -> CaseInsensitiveDict[str]:
@@ -243,12 +243,8 @@ def _redacted_headers(headers: Mapping[str, Any], ignored: set[str]) -> CaseInse
     }
     if "Location" in headers and "location" not in ignored:
         name = next(name for name in redacted if name.lower() == "location")
-        redacted[name] = _redacted_location(decode(redacted[name]), ignored)
+        redacted[name] = _redacted_url(decode(redacted[name]), ignored)
     return CaseInsensitiveDict(redacted)
-
-
-def _redacted_location(location: str, ignored: set[str]) -> str:
-    return _redacted_url(location, ignored) if _spelled(urlsplit(location).query, ignored) else location
 
 
 def _redacted_body(request: Any, ignored: set[str]) -> bytes:
@@ -257,7 +253,7 @@ def _redacted_body(request: Any, ignored: set[str]) -> bytes:
     body = _whole(request.body)
     content_type = decode(request.headers.get("Content-Type")).split(";")[0].lower()
     if content_type == "application/x-www-form-urlencoded":
-        return encode(normalize_params(body, _spelled(decode(body), ignored)))
+        return encode(normalize_params(body, _spelled(f"?{decode(body)}", ignored)))
     if is_json_content_type(content_type) and 2 < len(body) <= MAX_NORM_BODY_SIZE:
         try:
             return encode(json.dumps(_redacted_json(json.loads(decode(body)), ignored)))

@@ -105,7 +105,7 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
     run(&mut tests)
 }
 
-/// What of the Python package stands on Rust, built into an environment of its own.
+/// The Python package, built into an environment of its own: its tests, then requests-cache's own against it.
 fn in_python(root: &Path, missing: Missing) -> Result<(), Failure> {
     let Some(environment) =
         missing.or_report("the tests of the Python package", python::environment(root, "python"))?
@@ -113,16 +113,25 @@ fn in_python(root: &Path, missing: Missing) -> Result<(), Failure> {
         return Ok(());
     };
     let package = root.join("python");
-    let maturin = Command::new(environment.join("bin/maturin"))
+    let python = environment.join("bin/python");
+    let built = Command::new(environment.join("bin/maturin"))
         .args(["develop", "--quiet"])
         .env("VIRTUAL_ENV", &environment)
         .current_dir(&package)
         .status()?;
-    if !maturin.success() {
+    if !built.success() {
         return Err("maturin did not build the Python package".into());
     }
-    run(Command::new(environment.join("bin/python"))
-        .args(["-m", "pytest", "--quiet", "tests/test_key.py", "tests/test_serializer.py"])
+    run(Command::new(&python).args(["-m", "pytest", "--quiet"]).current_dir(&package))?;
+    if run(Command::new("redis-server").arg("--version").stdout(Stdio::null())).is_err() {
+        return missing.report("the tests of requests-cache; install redis-server");
+    }
+    let Some(origin) = missing.or_report("the tests of requests-cache", httpbin::start(root))? else {
+        return Ok(());
+    };
+    run(Command::new(python)
+        .args(["tests/suite/run.py", "--tb=short"])
+        .env("LACRE_HTTPBIN", origin.url())
         .current_dir(package))
 }
 

@@ -88,6 +88,8 @@ class BaseCache:
         stored = CachedResponse.from_response(response, expires=expires)
         stored.expires = expires
         hops = [] if stored.revalidated else [self.create_key(hop.request) for hop in response.history]
+        # Said of the answer that is being given, not of those that will be given from here.
+        stored.revalidated = False
         self.responses[key] = redact_response(stored, self._settings.ignored_parameters)
         for hop in hops:
             self.redirects[hop] = key

@@ -62,7 +62,9 @@ def to_plain(response: CachedResponse, notation: Notation, decode_content: bool)
         decode_content: its body as a value, if it is JSON or text
     """
     decoded = _decoded(response) if decode_content else None
-    content = None if decoded else response._content
+    # Bytes that cannot be made again from the value are kept as well.
+    again = decoded is not None and _encoded(response, decoded["_decoded_content"]) == response._content
+    content = None if again else response._content
     plain: dict[str, Any] = {
         "_content": notation.bytes_out(content) if content is not None else None,
         "_next": _request_to_plain(response._next, notation) if response._next else None,
@@ -92,7 +94,8 @@ def from_plain(plain: Mapping[str, Any], notation: Notation) -> CachedResponse:
     content = plain.get("_content")
     upcoming = plain.get("_next")
     response = CachedResponse(
-        content=notation.bytes_in(content) if content is not None else None,
+        # Nothing, there, is not the same as no such field.
+        content=notation.bytes_in(content or b"") if "_content" in plain else None,
         next=_request_from_plain(upcoming, notation) if upcoming else None,
         cookies=_jar(plain.get("cookies")),
         created_at=_moment(plain.get("created_at")),
@@ -106,8 +109,13 @@ def from_plain(plain: Mapping[str, Any], notation: Notation) -> CachedResponse:
         status_code=int(plain.get("status_code") or 0),
         url=plain.get("url"),
     )
-    if plain.get("_decoded_content") is not None:
-        _encode(response, plain["_decoded_content"])
+    value = plain.get("_decoded_content")
+    if value is not None and (content is None or _decoded(response) != {"_decoded_content": value}):
+        # There are no bytes, or somebody has edited the value.
+        response._content = _encoded(response, value)
+        response.encoding = "utf-8"
+        if "Content-Length" in response.headers:
+            response.headers["Content-Length"] = str(len(response._content))
     return response
 
 
@@ -147,14 +155,11 @@ def _decoded(response: CachedResponse) -> dict[str, Any] | None:
     return {"_decoded_content": response.text} if content_type.startswith("text/") else None
 
 
-def _encode(response: CachedResponse, decoded: Any) -> None:
-    """Makes a body out of a value; perhaps with other white space than it came with."""
+def _encoded(response: CachedResponse, decoded: Any) -> bytes:
+    """A body for a value, perhaps not spelled as it came; JSON as requests-cache writes it with ujson."""
     if is_json_content_type(response.headers.get("Content-Type")):
-        decoded = json.dumps(decoded, default=_number, ensure_ascii=False, separators=(",", ":"))
-    response._content = str(decoded).encode()
-    response.encoding = "utf-8"
-    if "Content-Length" in response.headers:
-        response.headers["Content-Length"] = str(len(response._content))
+        decoded = json.dumps(decoded, default=_number, separators=(",", ":")).replace("/", "\\/")
+    return str(decoded).encode()
 
 
 def _number(value: Any) -> float | int:

@@ -1,8 +1,9 @@
-"""Where answers may differ from requests-cache's, on purpose. docs/python.md says why."""
+"""Where answers may differ from requests-cache's, on purpose."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from scenarios import DO_NOT_CACHE, Scenario, Step
 
@@ -10,7 +11,7 @@ from scenarios import DO_NOT_CACHE, Scenario, Step
 Explains = Callable[[Scenario, list[Step]], bool]
 
 
-def requested(steps: list[Step]) -> list[dict[str, object]]:
+def requested(steps: list[Step]) -> list[dict[str, Any]]:
     """The requests among the steps."""
     return [step["request"] for step in steps if "request" in step]
 
@@ -30,8 +31,74 @@ def _two_lifetimes(scenario: Scenario, steps: list[Step]) -> bool:
     return "expire_after" in last and "max-age" in last["headers"].get("Cache-Control", "")
 
 
+def _range(scenario: Scenario, steps: list[Step]) -> bool:
+    return any("Range" in request["headers"] for request in requested(steps))
+
+
+def _star_in_vary(scenario: Scenario, steps: list[Step]) -> bool:
+    varied = any("/vary" in request["url"] for request in requested(steps))
+    return varied and scenario["origin"]["/vary"]["headers"]["Vary"] == "Accept, *"
+
+
+def _header(name: str, *values: str) -> Explains:
+    """An answer of the origin, obeyed as `cache_control` says, has this header."""
+
+    def explains(scenario: Scenario, steps: list[Step]) -> bool:
+        stated = [habits["headers"].get(name) for habits in scenario["origin"].values()]
+        return scenario["settings"].get("cache_control", False) and any(
+            value is not None and (not values or value in values) for value in stated
+        )
+
+    return explains
+
+
+def _unsafe(scenario: Scenario, steps: list[Step]) -> bool:
+    unsafe = {"POST", "PUT", "DELETE"}.intersection(request["method"] for request in requested(steps))
+    return scenario["settings"].get("cache_control", False) and bool(unsafe)
+
+
+def _any_staleness(scenario: Scenario, steps: list[Step]) -> bool:
+    return any(request["headers"].get("Cache-Control") == "max-stale" for request in requested(steps))
+
+
+def _stale_if_error(scenario: Scenario, steps: list[Step]) -> bool:
+    asked = [request["headers"].get("Cache-Control", "") for request in requested(steps)]
+    return any("stale-if-error" in stated for stated in asked)
+
+
+def _ignored_in_hops(scenario: Scenario, steps: list[Step]) -> bool:
+    redirected = any("/old" in request["url"] for request in requested(steps))
+    return redirected and bool(scenario["settings"].get("ignored_parameters"))
+
+
+def _only_if_cached(scenario: Scenario, steps: list[Step]) -> bool:
+    last = requested(steps)[-1]
+    return bool(last.get("only_if_cached")) and "/vary" in last["url"]
+
+
+def _rewritten(scenario: Scenario, steps: list[Step]) -> bool:
+    return scenario["backend"] == "filesystem" and "/json" in steps[-1].get("request", {}).get("url", "")
+
+
 DIFFERENCES: dict[str, Explains] = {
     "DO_NOT_CACHE for a request also keeps it from being stored": _do_not_cache,
     "DO_NOT_CACHE in a setting is stronger than the headers of a response": _do_not_cache_obeyed,
     "expire_after replaces a max-age that the request has already": _two_lifetimes,
+    "a part is neither stored nor answered from the cache": _range,
+    "a star anywhere in Vary means no reuse": _star_in_vary,
+    "only_if_cached never sends, even where another variant is stored": _only_if_cached,
+    "stale-if-error of a request counts for error statuses too": _stale_if_error,
+    "max-stale without a number accepts any staleness": _any_staleness,
+    "Age counts against max-age": _header("Age"),
+    "an Expires that is no date, or 0, is in the past": _header("Expires", "soon", "0"),
+    "the first of two equal directives counts, and a malformed max-age is 0": _header(
+        "Cache-Control", "max-age=5, max-age=60", "max-age=soon"
+    ),
+    "stale-if-error of a response is obeyed": _header("Cache-Control", "max-age=5, stale-if-error=60"),
+    "what must be validated is not used when sending fails": _header(
+        "Cache-Control", "no-cache", "must-revalidate"
+    ),
+    "what is ignored is not stored in redirects either": _ignored_in_hops,
+    "a body of JSON comes back from files as it was sent": _rewritten,
+    "an unsafe request invalidates what is stored for its URL": _unsafe,
 }

@@ -33,13 +33,19 @@ def main(arguments: list[str]) -> int:
         print("error: LACRE_HTTPBIN is not set; `cargo xtask httpbin` starts one", file=sys.stderr)
         return 2
     suite = unpacked(Path(os.environ.get("LACRE_SUITE", WORKSPACE / "target/suite")))
-    # Not below the system's temporary directory, which some tests tell from the current one.
-    with TemporaryDirectory(dir=suite) as scratch, redis(scratch) as redis_port, dynamodb() as dynamodb_port:
+    with (
+        # Some tests tell the current directory from that for temporary files.
+        TemporaryDirectory(dir=suite) as scratch,
+        TemporaryDirectory(dir=suite) as temporary,
+        redis(scratch) as redis_port,
+        dynamodb() as dynamodb_port,
+    ):
         environment = os.environ | {
             "HTTPBIN_URL": httpbin,
             "LACRE_SUITE_PACKAGE": "requests_cache" if released else "lacre",
             "LACRE_SUITE_PORTS": f"6379={redis_port} 8000={dynamodb_port}",
             "LACRE_SUITE_SCRATCH": scratch,
+            "TMPDIR": temporary,
             "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         chosen = selected or [str(suite / "tests"), "--numprocesses=2", "--dist=loadfile", "--quiet"]

@@ -1,0 +1,104 @@
+"""Forked processes and their threads on one cache."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from origin import Origin
+from requests import PreparedRequest, Response
+
+from lacre import CachedSession
+
+PROCESSES, THREADS, ROUNDS, PAGES = 4, 8, 25, 10
+#: Long enough for the slowest machine; a deadlock is longer.
+PATIENCE = 120
+
+
+def echo(request: PreparedRequest) -> Response:
+    """Answers each request with its own path, so that a wrong body shows."""
+    response = Response()
+    response.status_code = 200
+    response.url = request.url or ""
+    response.request = request
+    response._content = (request.path_url * 500).encode()
+    return response
+
+
+def use(session: CachedSession, wrong: Any) -> None:
+    """Reads, writes and deletes the same pages with all threads at once."""
+
+    def rounds(thread: int) -> None:
+        for at in range(ROUNDS):
+            path = f"/{(thread + at) % PAGES}"
+            body = session.get(f"http://example.test{path}").content
+            if body != (path * 500).encode():
+                wrong.put((path, body[:40]))
+            if at % 10 == thread:
+                session.cache.delete(urls=[f"http://example.test{path}"])
+
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(rounds, range(THREADS)))
+    except BaseException as error:
+        wrong.put(repr(error))
+        raise
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "filesystem"])
+def test_forked_processes_and_threads_share_a_cache(tmp_path: Path, backend: str) -> None:
+    context = multiprocessing.get_context("fork")
+    wrong = context.SimpleQueue()
+    with CachedSession(tmp_path / "cache", backend=backend) as session:
+        session.mount("http://", Origin(echo))
+        # The session is in use when it is forked, a connection and its locks are open.
+        session.get("http://example.test/0")
+        children = [context.Process(target=use, args=(session, wrong)) for _ in range(PROCESSES)]
+        for child in children:
+            child.start()
+        use(session, wrong)
+        for child in children:
+            child.join(PATIENCE)
+        late = [child for child in children if child.is_alive()]
+        for child in late:
+            child.kill()
+        assert wrong.empty(), wrong.get()
+        assert not late, "a process hangs"
+        assert [child.exitcode for child in children] == [0] * PROCESSES
+        for page in range(PAGES):
+            assert session.get(f"http://example.test/{page}").content == (f"/{page}" * 500).encode()
+
+
+@pytest.mark.parametrize("backend", ["memory", "sqlite", "filesystem"])
+def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(tmp_path: Path, backend: str) -> None:
+    context = multiprocessing.get_context("fork")
+    wrong = context.SimpleQueue()
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(request: PreparedRequest) -> Response:
+        asked.set()
+        assert go_on.wait(PATIENCE)
+        return echo(request)
+
+    with CachedSession(tmp_path / "cache", backend=backend) as session:
+        origin = Origin(slow)
+        session.mount("http://", origin)
+        busy = threading.Thread(target=session.get, args=("http://example.test/0",))
+        busy.start()
+        assert asked.wait(PATIENCE)
+        # Another request for the same page is under way: in the child nobody will ever finish that one.
+        origin.default = echo
+        child = context.Process(target=use, args=(session, wrong))
+        child.start()
+        child.join(PATIENCE)
+        hangs = child.is_alive()
+        if hangs:
+            child.kill()
+        go_on.set()
+        busy.join()
+        assert wrong.empty(), wrong.get()
+        assert not hangs and child.exitcode == 0
