@@ -86,7 +86,7 @@ class RedisDict(BaseStorage[str, Any]):
         remaining = getattr(item, "expires_delta", None)
         seconds = None if remaining is None or not self.ttl else remaining + self.ttl_offset
         if seconds is not None and seconds > 0:
-            self.connection.set(self._name(key), self.serialize(item), ex=seconds)
+            self.connection.setex(self._name(key), seconds, self.serialize(item))
         else:
             self.connection.set(self._name(key), self.serialize(item))
 
