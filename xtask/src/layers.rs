@@ -77,6 +77,20 @@ const CRATES: &[CrateRule] = &[
         ],
     },
     CrateRule {
+        name: "lacre-ureq",
+        house: &["lacre"],
+        never: &[
+            (CRYPTO, "a driver seals nothing: that is lacre's"),
+            (STORES, "a driver stores nothing: that is lacre's"),
+            (RUNTIMES, "its callers block"),
+        ],
+    },
+    CrateRule {
+        name: "lacre-drivers",
+        house: &["lacre"],
+        never: &[(CRYPTO, "tests of drivers seal nothing"), (STORES, "tests of drivers bring no store")],
+    },
+    CrateRule {
         name: "lacre-tower",
         house: &["lacre"],
         never: &[

@@ -71,8 +71,9 @@ mod network;
 mod redirect;
 
 pub use client::ClientBuilder;
+pub use lacre::TooManyRedirects;
 pub use middleware::CacheMiddleware;
-pub use redirect::{FollowRedirects, TooManyRedirects};
+pub use redirect::FollowRedirects;
 
 // Its example uses this crate, so it is compiled here.
 #[cfg(doctest)]

@@ -4,7 +4,7 @@ use crate::middleware::Beneath;
 use bytes::Bytes;
 use http::{Extensions, request, response};
 use http_body_util::BodyExt;
-use lacre::{Background, Content, Detail, Failure, Network, Redactor, Runtime, Varies, varies};
+use lacre::{Background, Content, Detail, Failure, Network, Runtime, varies_by_unseen};
 use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Next, Result};
 use std::time::Duration;
@@ -70,15 +70,15 @@ impl Network for Exchange<'_> {
         if response.extensions.get().is_some_and(|AnsweredBy(url)| *url != self.url) {
             return Some(Detail::Filtered);
         }
-        let credentials = Redactor::default();
-        let unseen = |name: &str| credentials.is_credential(name) && !sent.headers.contains_key(name);
-        let Varies::By(names) = varies(&response.headers) else { return Some(Detail::Vary) };
-        names.iter().any(|name| unseen(name.as_str())).then_some(Detail::Vary)
+        varies_by_unseen(&sent.headers, &response.headers)
     }
 }
 
 impl Background for Exchange<'_> {
-    fn detach(self) -> std::result::Result<impl Network<Body = Body, Error = Error> + 'static, Self> {
+    fn detach(
+        self,
+        _: Duration,
+    ) -> std::result::Result<impl Network<Body = Body, Error = Error> + 'static, Self> {
         let Beneath::Plain(client) = &self.beneath else { return Err(self) };
         let route = Route::Background(client.clone());
         Ok(Exchange { url: self.url, request: self.request, beneath: self.beneath, route })

@@ -44,7 +44,8 @@
 //!
 //! [`RequestOptions`](lacre::RequestOptions) among a request's extensions count, and every response has a
 //! [`CacheInfo`](lacre::CacheInfo) among its own. The cache sees what the layers above added to a request: what adds credentials belongs
-//! above, never below.
+//! above, never below. So does what follows redirects, for each hop to be answered and stored by the rules; tower-http's `FollowRedirect`
+//! drops the bodies of redirects unread, so of these only the empty ones are stored.
 
 mod error;
 mod request;

@@ -156,7 +156,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     R: Body<Data = Bytes, Error: Send + 'static> + Send + 'static,
 {
-    fn detach(self) -> Result<impl Network<Body = R, Error = S::Error> + 'static, Self> {
+    fn detach(self, _: Duration) -> Result<impl Network<Body = R, Error = S::Error> + 'static, Self> {
         Ok(self)
     }
 }

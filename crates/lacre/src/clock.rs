@@ -51,6 +51,25 @@ impl Clock for ManualClock {
     }
 }
 
+/// A moment that this process waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    /// Longer than any process, and within what every system can count.
+    const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+    /// After `time`.
+    pub(crate) fn after(time: Duration) -> Self {
+        Self(Instant::now() + time.min(Self::FAR))
+    }
+
+    /// How long it is until then.
+    pub(crate) fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
 /// Something that is worth doing once in a span of time, whoever comes by.
 #[derive(Debug)]
 pub(crate) struct Interval {

@@ -45,7 +45,10 @@ pub use cache::{
     OnTamper, Pass, Quarantined, Recorded, Recording, Reply, Resealed, Resealing, Settlement, Stored, Ticket,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use drive::{Background, Content, Driver, Failure, Network, Pace, Runtime};
+pub use drive::{
+    Background, Content, Driver, Failure, Hop, HopBody, Network, Pace, Runtime, Threads, TooManyRedirects,
+    varies_by_unseen,
+};
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};
 pub use wait::wait;

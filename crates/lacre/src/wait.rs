@@ -1,9 +1,12 @@
 //! Blocking on a future without a runtime, by parking the thread.
 
-use std::pin::pin;
+use crate::clock::Moment;
+use std::cell::Cell;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 /// Runs `future` to its end on this thread, which sleeps while there is nothing to do.
 ///
@@ -11,16 +14,51 @@ use std::thread::{self, Thread};
 /// a socket) must have one running elsewhere.
 pub fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    if let (Poll::Ready(output), _) = poll(future.as_mut(), &mut Context::from_waker(Waker::noop())) {
         return output;
     }
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+        match poll(future.as_mut(), &mut context) {
+            (Poll::Ready(output), _) => return output,
+            (Poll::Pending, None) => thread::park(),
+            (Poll::Pending, Some(moment)) => thread::park_timeout(moment.remaining()),
         }
+    }
+}
+
+/// Polls `future`, which may block in turn; also says when it is to be polled again in any case.
+fn poll<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> (Poll<F::Output>, Option<Moment>) {
+    let outer = ALARM.replace(None);
+    let polled = future.poll(context);
+    (polled, ALARM.replace(outer))
+}
+
+thread_local! {
+    /// When what this thread polls wants to be polled again, whether or not it is woken.
+    static ALARM: Cell<Option<Moment>> = const { Cell::new(None) };
+}
+
+/// Resolves after a time, without a timer: the thread that [`wait`]s for it sleeps no longer. Whoever polls it in another way is not woken.
+pub(crate) struct Pause(Moment);
+
+impl Pause {
+    pub(crate) fn new(time: Duration) -> Self {
+        Self(Moment::after(time))
+    }
+}
+
+impl Future for Pause {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.0.remaining().is_zero() {
+            return Poll::Ready(());
+        }
+        let earliest = ALARM.get().map_or(self.0, |alarm| alarm.min(self.0));
+        ALARM.set(Some(earliest));
+        Poll::Pending
     }
 }
 
@@ -41,6 +79,26 @@ mod tests {
     #[test]
     fn what_is_ready_is_returned_at_once() {
         assert_eq!(wait(async { 7 }), 7);
+    }
+
+    #[test]
+    fn a_pause_ends_by_itself_and_the_shorter_of_two_first() {
+        let begun = std::time::Instant::now();
+        let (long, short) = (Duration::from_secs(60), Duration::from_millis(10));
+        let both = futures_util::future::select(Pause::new(long), Pause::new(short));
+        assert!(matches!(wait(both), futures_util::future::Either::Right(_)));
+        assert!((short..long).contains(&begun.elapsed()));
+    }
+
+    #[test]
+    fn what_is_waited_for_within_a_wait_keeps_the_outer_pause() {
+        let short = Duration::from_millis(10);
+        let mut pause = Pause::new(short);
+        wait(std::future::poll_fn(move |context| {
+            let polled = Pin::new(&mut pause).poll(context);
+            wait(Pause::new(Duration::from_millis(1)));
+            polled
+        }));
     }
 
     #[test]

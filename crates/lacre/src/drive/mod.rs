@@ -4,8 +4,12 @@
 //! It knows no client and no runtime: those are a [`Network`] and a [`Runtime`]. No rule of caching lives here.
 
 mod network;
+mod redirect;
+mod threads;
 
-pub use network::{Background, Network, Pace, Runtime};
+pub use network::{Background, Network, Pace, Runtime, varies_by_unseen};
+pub use redirect::{Hop, HopBody, TooManyRedirects};
+pub use threads::Threads;
 
 use crate::cache::Lease;
 use crate::herd::{Herd, Lead, Passed, Place, done};
@@ -149,7 +153,7 @@ impl Driver {
         match (answer, runtime) {
             (Answer::Hit(reply) | Answer::Refuse(reply), _) => Ok(stored(reply)),
             (Answer::Send(ticket), Some(runtime)) => self.share(ticket, &mut network, runtime).await,
-            (Answer::Refresh(reply, ticket), Some(runtime)) => match network.detach() {
+            (Answer::Refresh(reply, ticket), Some(runtime)) => match network.detach(self.refresh_time) {
                 Ok(network) => {
                     self.refresh(ticket, network, runtime);
                     Ok(stored(reply))

@@ -1,8 +1,8 @@
 //! What a client brings: a way to the network, and a runtime.
 
 use bytes::Bytes;
-use http::{Response, request, response};
-use lacre_core::Detail;
+use http::{HeaderMap, Response, request, response};
+use lacre_core::{Detail, Redactor, Varies, varies};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -34,8 +34,12 @@ pub trait Network: Sized + Send {
 
 /// A [`Network`] that can be left alone with its request.
 pub trait Background: Network {
-    /// The same, on its own. `Err`: it cannot do without its caller.
-    fn detach(self) -> Result<impl Network<Body = Self::Body, Error = Self::Error> + 'static, Self>;
+    /// The same, on its own. After `at_most`, it is given up; one that blocks its thread must see to that itself. `Err`: it cannot do
+    /// without its caller.
+    fn detach(
+        self,
+        at_most: Duration,
+    ) -> Result<impl Network<Body = Self::Body, Error = Self::Error> + 'static, Self>;
 }
 
 /// The runtime of a client.
@@ -59,4 +63,14 @@ impl<P: Fn(&request::Parts) -> F + Send + Sync + 'static, F: Future<Output = ()>
     fn turn<'a>(&'a self, request: &'a request::Parts) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(self(request))
     }
+}
+
+/// For [`Network::blind_spot`], where a client may add headers that the cache does not see: a response that varies by a credential which the
+/// request, as it was `sent`, does not have, tells that it did.
+#[must_use]
+pub fn varies_by_unseen(sent: &HeaderMap, answered: &HeaderMap) -> Option<Detail> {
+    let credentials = Redactor::default();
+    let unseen = |name: &str| credentials.is_credential(name) && !sent.contains_key(name);
+    let Varies::By(names) = varies(answered) else { return Some(Detail::Vary) };
+    names.iter().any(|name| unseen(name.as_str())).then_some(Detail::Vary)
 }

@@ -1,0 +1,46 @@
+//! Every scenario with every client: what is asked, what comes back and what the origin hears of it is the same.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+mod clients;
+mod scenarios;
+
+/// The table: each scenario is a test of each client.
+macro_rules! table {
+    ($client:ident: $($scenario:ident)*) => {
+        mod $client {
+            $(#[test]
+            fn $scenario() {
+                crate::scenarios::$scenario(crate::clients::$client);
+            })*
+        }
+    };
+    ($($client:ident)*) => {
+        $(table! { $client:
+            a_miss_is_stored_and_a_hit_is_the_same_byte_for_byte
+            a_stale_response_is_validated_and_served_again
+            a_stale_response_is_served_while_it_is_refreshed_once
+            an_origin_that_is_gone_leaves_stale_answers_to_serve
+            redirects_are_followed_and_answered_hop_by_hop
+            a_loop_of_redirects_ends
+            a_redirect_elsewhere_takes_no_credential_along
+            a_post_arrives_whole_and_invalidates
+            a_post_that_is_looked_up_is_told_from_others_by_its_body
+            head_is_answered_from_get
+            a_range_is_answered_from_the_whole
+            a_part_from_the_origin_is_not_taken_for_the_whole
+            variants_are_kept_apart
+            credentials_are_kept_apart
+            an_error_of_the_origin_is_stored_as_long_as_it_says
+            only_if_cached_never_asks_the_network
+            what_is_dropped_half_read_is_not_stored
+            what_breaks_off_is_not_stored
+            a_huge_body_is_stored_and_served_whole
+            what_is_too_long_passes_and_is_not_stored
+            an_empty_body_is_stored
+            requests_at_the_same_time_are_sent_once
+            those_who_wait_go_on_when_the_first_goes_away
+        })*
+    };
+}
+
+table! { reqwest tower ureq }

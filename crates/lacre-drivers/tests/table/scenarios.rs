@@ -1,0 +1,366 @@
+//! What is asked, and what must come of it, whichever client asks.
+
+use crate::clients::{Client, Make, Told};
+use bytes::Bytes;
+use http::{Method, Request};
+use lacre::{Driver, ManualClock, Mode, Policy, RequestOptions};
+use lacre_drivers::{Origin, cache, fresh, pieces, respond, until};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// A client with a cache of its own, and the cache's clock.
+fn client(make: Make) -> (Box<dyn Client>, Arc<ManualClock>) {
+    client_with(make, Policy::rfc9111())
+}
+
+fn client_with(make: Make, policy: Policy) -> (Box<dyn Client>, Arc<ManualClock>) {
+    let (cache, clock) = cache(policy);
+    (make(Driver::new(cache)), clock)
+}
+
+fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> Request<Bytes> {
+    let mut builder = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(Bytes::new()).unwrap()
+}
+
+fn get(client: &dyn Client, url: &str) -> Told {
+    client.ask(request(Method::GET, url, &[])).unwrap()
+}
+
+impl Told {
+    fn did(&self) -> String {
+        self.info.status.to_string()
+    }
+}
+
+pub(crate) fn a_miss_is_stored_and_a_hit_is_the_same_byte_for_byte(make: Make) {
+    let origin = Origin::start(|_| {
+        let headers = [("cache-control", "max-age=60"), ("content-type", "text/plain; charset=latin1")];
+        let mut response = respond(200, &headers, "hello\r\n\0\u{ff}");
+        response.headers_mut().insert("x-latin", http::HeaderValue::from_bytes(b"caf\xe9").unwrap());
+        response.headers_mut().append("x-twice", http::HeaderValue::from_static("1"));
+        response.headers_mut().append("x-twice", http::HeaderValue::from_static("2"));
+        response
+    });
+    let (client, _) = client(make);
+    let miss = get(&*client, &origin.url("/a?b"));
+    let mut hit = get(&*client, &origin.url("/a?b"));
+    assert_eq!(miss.did(), "lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored");
+    assert_eq!(hit.did(), "lacre; hit; ttl=60");
+    assert_eq!(hit.headers.remove("age").unwrap(), "0");
+    assert_eq!((hit.status, &hit.headers, &hit.body), (miss.status, &miss.headers, &miss.body));
+    assert_eq!(hit.body, "hello\r\n\0\u{ff}");
+    assert_eq!(origin.count(), 1);
+}
+
+pub(crate) fn a_stale_response_is_validated_and_served_again(make: Make) {
+    let origin = Origin::start(|request| {
+        let headers = [("cache-control", "max-age=10"), ("etag", "\"1\"")];
+        match request.header("if-none-match") {
+            Some("\"1\"") => respond(304, &headers, ""),
+            _ => respond(200, &headers, "body"),
+        }
+    });
+    let (client, clock) = client(make);
+    get(&*client, &origin.url("/"));
+    clock.advance(Duration::from_secs(20));
+    let validated = get(&*client, &origin.url("/"));
+    assert_eq!((validated.status, &validated.body[..]), (200, &b"body"[..]));
+    assert_eq!(validated.did(), "lacre; fwd=stale; fwd-status=304; ttl=10; stored");
+    assert_eq!(get(&*client, &origin.url("/")).did(), "lacre; hit; ttl=10");
+    assert_eq!(origin.count(), 2);
+}
+
+pub(crate) fn a_stale_response_is_served_while_it_is_refreshed_once(make: Make) {
+    let answered = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| {
+        let headers = [("cache-control", "max-age=10, stale-while-revalidate=60")];
+        respond(200, &headers, answered.fetch_add(1, Ordering::SeqCst).to_string())
+    });
+    let (client, clock) = client(make);
+    get(&*client, &origin.url("/"));
+    clock.advance(Duration::from_secs(20));
+    origin.hold();
+    for _ in 0..3 {
+        let stale = get(&*client, &origin.url("/"));
+        assert_eq!(stale.body, "0");
+        assert_eq!(stale.did(), "lacre; hit; ttl=-10; detail=stale-while-revalidate");
+    }
+    origin.release();
+    until(|| get(&*client, &origin.url("/")).did() == "lacre; hit; ttl=10");
+    assert_eq!((&get(&*client, &origin.url("/")).body[..], origin.count()), (&b"1"[..], 2));
+}
+
+pub(crate) fn an_origin_that_is_gone_leaves_stale_answers_to_serve(make: Make) {
+    let mut origin = Origin::start(|_| fresh("body"));
+    let (client, clock) = client(make);
+    get(&*client, &origin.url("/"));
+    clock.advance(Duration::from_secs(3600));
+    origin.stop();
+    let stale = get(&*client, &origin.url("/"));
+    assert_eq!(stale.body, "body");
+    assert_eq!(stale.did(), "lacre; fwd=stale; ttl=-3540; detail=stale-if-error");
+    client.ask(request(Method::GET, &origin.url("/never-seen"), &[])).unwrap_err();
+}
+
+pub(crate) fn redirects_are_followed_and_answered_hop_by_hop(make: Make) {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/a" => respond(301, &[("location", "b"), ("cache-control", "max-age=60")], ""),
+        "/b" => respond(302, &[("location", "/c?d"), ("cache-control", "no-store")], ""),
+        "/c?d" => respond(307, &[("location", "/end"), ("cache-control", "max-age=60")], ""),
+        _ => fresh("end"),
+    });
+    let (client, _) = client(make);
+    for _ in 0..2 {
+        let end = get(&*client, &origin.url("/a"));
+        assert_eq!((end.status, &end.body[..]), (200, &b"end"[..]));
+    }
+    let asked: Vec<String> = origin.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(asked, ["/a", "/b", "/c?d", "/end", "/b"]);
+}
+
+pub(crate) fn a_loop_of_redirects_ends(make: Make) {
+    let origin = Origin::start(|_| respond(302, &[("location", "/")], ""));
+    let (client, _) = client(make);
+    client.ask(request(Method::GET, &origin.url("/"), &[])).unwrap_err();
+    assert_eq!(origin.count(), 11);
+}
+
+pub(crate) fn a_redirect_elsewhere_takes_no_credential_along(make: Make) {
+    let end = Origin::start(|_| fresh("end"));
+    let elsewhere = end.url("/");
+    let origin = Origin::start(move |_| respond(302, &[("location", &elsewhere)], ""));
+    let (client, _) = client(make);
+    let headers = [("authorization", "Bearer hidden"), ("cookie", "hidden=1"), ("x-other", "goes along")];
+    client.ask(request(Method::GET, &origin.url("/"), &headers)).unwrap();
+    let seen = end.seen().pop().unwrap();
+    assert_eq!((seen.header("authorization"), seen.header("cookie")), (None, None));
+    assert_eq!(seen.header("x-other"), Some("goes along"));
+}
+
+pub(crate) fn a_post_arrives_whole_and_invalidates(make: Make) {
+    let origin = Origin::start(|_| fresh("body"));
+    let (client, _) = client(make);
+    get(&*client, &origin.url("/"));
+    let long = Bytes::from(vec![b'x'; 3 << 20]);
+    for body in [Bytes::from("form"), long] {
+        let post = request(Method::POST, &origin.url("/"), &[]).map(|_| body.clone());
+        let posted = client.ask(post).unwrap();
+        assert_eq!(posted.did(), "lacre; fwd=method; fwd-status=200");
+        let seen = origin.seen().pop().unwrap();
+        assert_eq!((&seen.method, seen.body.len()), (&Method::POST, body.len()));
+        assert_eq!(seen.header("content-length"), Some(body.len().to_string().as_str()));
+        assert!(get(&*client, &origin.url("/")).did().contains("fwd=uri-miss"));
+    }
+}
+
+pub(crate) fn a_post_that_is_looked_up_is_told_from_others_by_its_body(make: Make) {
+    let origin = Origin::start(|request| fresh(request.body.clone()));
+    let (client, _) = client_with(make, Policy::rfc9111().methods([Method::GET, Method::POST]));
+    for _ in 0..2 {
+        for body in ["a", "b"] {
+            let post = request(Method::POST, &origin.url("/"), &[]).map(|_| Bytes::from(body));
+            assert_eq!(client.ask(post).unwrap().body, body);
+        }
+    }
+    assert_eq!(origin.count(), 2);
+    assert_eq!(origin.seen()[0].header("content-length"), Some("1"));
+}
+
+pub(crate) fn head_is_answered_from_get(make: Make) {
+    let origin = Origin::start(|_| fresh("body"));
+    let (client, _) = client(make);
+    let head = || client.ask(request(Method::HEAD, &origin.url("/"), &[])).unwrap();
+    let passed = head();
+    assert_eq!((passed.body.len(), passed.headers["content-length"].as_bytes()), (0, &b"4"[..]));
+    get(&*client, &origin.url("/"));
+    let hit = head();
+    assert_eq!((hit.body.len(), hit.headers["content-length"].as_bytes()), (0, &b"4"[..]));
+    assert_eq!((hit.did().as_str(), origin.count()), ("lacre; hit; ttl=60", 2));
+}
+
+pub(crate) fn a_range_is_answered_from_the_whole(make: Make) {
+    let origin = Origin::start(|_| fresh("0123456789"));
+    let (client, _) = client(make);
+    get(&*client, &origin.url("/"));
+    let part = client.ask(request(Method::GET, &origin.url("/"), &[("range", "bytes=2-4")])).unwrap();
+    assert_eq!((part.status, &part.body[..]), (206, &b"234"[..]));
+    assert_eq!(part.headers["content-range"], "bytes 2-4/10");
+    assert_eq!(origin.count(), 1);
+}
+
+pub(crate) fn a_part_from_the_origin_is_not_taken_for_the_whole(make: Make) {
+    let origin = Origin::start(|request| match request.header("range") {
+        Some(_) => {
+            let headers = [("cache-control", "max-age=60"), ("content-range", "bytes 2-4/10")];
+            respond(206, &headers, "234")
+        }
+        None => fresh("0123456789"),
+    });
+    let (client, _) = client(make);
+    let part = client.ask(request(Method::GET, &origin.url("/"), &[("range", "bytes=2-4")])).unwrap();
+    assert_eq!((part.status, &part.body[..]), (206, &b"234"[..]));
+    assert_eq!(get(&*client, &origin.url("/")).body, "0123456789");
+    assert_eq!(origin.count(), 2);
+}
+
+pub(crate) fn variants_are_kept_apart(make: Make) {
+    let origin = Origin::start(|request| {
+        let language = request.header("accept-language").unwrap_or("none").to_owned();
+        respond(200, &[("cache-control", "max-age=60"), ("vary", "accept-language")], language)
+    });
+    let (client, _) = client(make);
+    for _ in 0..2 {
+        for language in ["de", "fr"] {
+            let asked = request(Method::GET, &origin.url("/"), &[("accept-language", language)]);
+            assert_eq!(client.ask(asked).unwrap().body, language);
+        }
+        assert_eq!(get(&*client, &origin.url("/")).body, "none");
+    }
+    assert_eq!(origin.count(), 3);
+}
+
+pub(crate) fn credentials_are_kept_apart(make: Make) {
+    let origin =
+        Origin::start(|request| fresh(request.header("authorization").unwrap_or("nobody").to_owned()));
+    let (client, _) = client(make);
+    for token in ["a", "b", "a", "b"] {
+        let asked = request(Method::GET, &origin.url("/"), &[("authorization", token)]);
+        assert_eq!(client.ask(asked).unwrap().body, token);
+    }
+    assert_eq!(get(&*client, &origin.url("/")).body, "nobody");
+}
+
+pub(crate) fn an_error_of_the_origin_is_stored_as_long_as_it_says(make: Make) {
+    let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], "nothing here"));
+    let (client, _) = client(make);
+    for expected in ["lacre; fwd=uri-miss; fwd-status=404; ttl=60; stored", "lacre; hit; ttl=60"] {
+        let told = get(&*client, &origin.url("/"));
+        assert_eq!((told.status, &told.body[..]), (404, &b"nothing here"[..]));
+        assert_eq!(told.did(), expected);
+    }
+}
+
+pub(crate) fn only_if_cached_never_asks_the_network(make: Make) {
+    let origin = Origin::start(|_| fresh("body"));
+    let (client, _) = client(make);
+    let asked = || {
+        let mut asked = request(Method::GET, &origin.url("/"), &[]);
+        asked.extensions_mut().insert(RequestOptions::new().mode(Mode::OnlyIfCached));
+        client.ask(asked).unwrap()
+    };
+    assert_eq!((asked().status, origin.count()), (504, 0));
+    get(&*client, &origin.url("/"));
+    assert_eq!((asked().status, origin.count()), (200, 1));
+}
+
+/// What comes in pieces, as many as `count`, fresh for a minute.
+fn in_pieces(count: usize) -> http::Response<lacre_drivers::Body> {
+    let piece = Bytes::from(vec![b'x'; 64 << 10]);
+    fresh("").map(|_| pieces((0..count).map(move |_| Ok(piece.clone()))))
+}
+
+pub(crate) fn what_is_dropped_half_read_is_not_stored(make: Make) {
+    let origin = Origin::start(|_| in_pieces(200));
+    let (client, _) = client(make);
+    assert!(!client.look(request(Method::GET, &origin.url("/"), &[])).unwrap().is_empty());
+    assert!(get(&*client, &origin.url("/")).did().contains("fwd=uri-miss"));
+    assert_eq!(get(&*client, &origin.url("/")).did(), "lacre; hit; ttl=60");
+}
+
+pub(crate) fn what_breaks_off_is_not_stored(make: Make) {
+    let asked = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => fresh("").map(|_| pieces([Ok(Bytes::from("half")), Err(io::Error::other("gone"))])),
+        1 => {
+            let mut broken =
+                fresh("").map(|_| pieces([Ok(Bytes::from("half")), Err(io::Error::other("gone"))]));
+            broken.headers_mut().insert("content-length", 8.into());
+            broken
+        }
+        _ => fresh("whole"),
+    });
+    let (client, _) = client(make);
+    for _ in 0..2 {
+        client.ask(request(Method::GET, &origin.url("/"), &[])).unwrap_err();
+    }
+    let whole = get(&*client, &origin.url("/"));
+    assert_eq!(whole.body, "whole");
+    assert!(whole.did().contains("fwd=uri-miss"));
+}
+
+pub(crate) fn a_huge_body_is_stored_and_served_whole(make: Make) {
+    let origin = Origin::start(|_| in_pieces(320));
+    let (client, _) = client(make);
+    for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
+        let told = get(&*client, &origin.url("/"));
+        assert_eq!((told.did().as_str(), told.body.len()), (expected, 320 << 16));
+        assert!(told.body.iter().all(|byte| *byte == b'x'));
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+pub(crate) fn what_is_too_long_passes_and_is_not_stored(make: Make) {
+    let origin = Origin::start(|_| in_pieces(40));
+    let (client, _) = client_with(make, Policy::rfc9111().max_body(1 << 20));
+    for _ in 0..2 {
+        assert_eq!(get(&*client, &origin.url("/")).body.len(), 40 << 16);
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+pub(crate) fn an_empty_body_is_stored(make: Make) {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/204" => respond(204, &[("cache-control", "max-age=60")], ""),
+        _ => fresh(""),
+    });
+    let (client, _) = client(make);
+    for path in ["/204", "/200"] {
+        let miss = get(&*client, &origin.url(path));
+        let hit = get(&*client, &origin.url(path));
+        assert_eq!((hit.did().as_str(), hit.body.len()), ("lacre; hit; ttl=60", 0), "{path}");
+        assert_eq!(hit.status, miss.status);
+    }
+}
+
+pub(crate) fn requests_at_the_same_time_are_sent_once(make: Make) {
+    let origin = Origin::start(|_| fresh("body"));
+    let (client, _) = client(make);
+    origin.hold();
+    let collapsed = thread::scope(|scope| {
+        let asking: Vec<_> = (0..50).map(|_| scope.spawn(|| get(&*client, &origin.url("/")))).collect();
+        until(|| origin.count() > 0);
+        // Time for the others to come, so that they find the first one at it.
+        thread::sleep(Duration::from_millis(100));
+        origin.release();
+        let told = asking.into_iter().map(|asking| asking.join().unwrap());
+        told.inspect(|told| assert_eq!(told.body, "body"))
+            .filter(|told| told.did().contains("collapsed"))
+            .count()
+    });
+    assert_eq!((origin.count(), collapsed), (1, 49));
+}
+
+pub(crate) fn those_who_wait_go_on_when_the_first_goes_away(make: Make) {
+    let origin = Origin::start(|_| in_pieces(200));
+    let (client, _) = client(make);
+    origin.hold();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| client.look(request(Method::GET, &origin.url("/"), &[])).unwrap());
+        until(|| origin.count() > 0);
+        let others: Vec<_> = (0..4).map(|_| scope.spawn(|| get(&*client, &origin.url("/")))).collect();
+        thread::sleep(Duration::from_millis(50));
+        origin.release();
+        first.join().unwrap();
+        for other in others {
+            assert_eq!(other.join().unwrap().body.len(), 200 << 16);
+        }
+    });
+    assert_eq!(get(&*client, &origin.url("/")).did(), "lacre; hit; ttl=60");
+}

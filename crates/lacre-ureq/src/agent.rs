@@ -1,0 +1,127 @@
+//! An agent whose headers the cache can see: what ureq would add below it is added above it.
+
+use crate::CacheMiddleware;
+use crate::follow::Follow;
+use crate::settings::plain_agent;
+use http::{HeaderMap, HeaderValue, header};
+use lacre::Driver;
+use std::fmt;
+use std::time::Duration;
+use ureq::config::ConfigBuilder;
+use ureq::middleware::Middleware;
+use ureq::typestate::AgentScope;
+use ureq::{Agent, Proxy};
+
+type Config = ConfigBuilder<AgentScope>;
+
+/// Builds an agent with a cache.
+///
+/// From the caller to the network: default headers, redirects, what was added [`with`](Self::with), the cache, and a plain [`Agent`] which
+/// adds no headers that tell who asks, keeps no cookies, follows no redirects and asks for no compression. What a single request is
+/// [configured](ureq::RequestBuilder::config) to do holds there, but for redirects, `accept`, `accept_encoding` and `user_agent`: say these
+/// as headers.
+#[must_use = "nothing is built before `build`"]
+pub struct AgentBuilder {
+    driver: Driver,
+    headers: HeaderMap,
+    above: Vec<Box<dyn FnOnce(Config) -> Config>>,
+    settings: Vec<Box<dyn Fn(Config) -> Config>>,
+}
+
+impl AgentBuilder {
+    /// An agent that answers from a cache, driven by the defaults or as a [`Driver`] says: how long requests wait for others that want the
+    /// same, how many refreshes run at once, how fast requests may go to the network.
+    pub fn new(cache: impl Into<Driver>) -> Self {
+        // What ureq would add by itself, where the cache cannot see that a response varies by it.
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
+        Self { driver: cache.into(), headers, above: Vec::new(), settings: Vec::new() }
+    }
+
+    /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
+    pub fn default_headers(mut self, headers: HeaderMap) -> Self {
+        // `extend` replaces what has the same name, and keeps several values of one name.
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The `User-Agent` of every request that does not have one itself.
+    pub fn user_agent(mut self, value: HeaderValue) -> Self {
+        self.headers.insert(header::USER_AGENT, value);
+        self
+    }
+
+    /// How long the network may take for one hop of a request, from its start to the end of its body.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.danger_configure(move |config| config.timeout_per_call(Some(timeout)))
+    }
+
+    /// How long a connection may take to come about.
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.danger_configure(move |config| config.timeout_connect(Some(timeout)))
+    }
+
+    /// How long the network may be silent.
+    pub fn read_timeout(self, timeout: Duration) -> Self {
+        self.danger_configure(move |config| config.timeout_per_read(Some(timeout)))
+    }
+
+    /// Sends requests through a proxy, or through none, where ureq would take one from the environment. Credentials for the proxy are none
+    /// for the origin, and do not partition the cache.
+    pub fn proxy(self, proxy: Option<Proxy>) -> Self {
+        self.danger_configure(move |config| config.proxy(proxy.clone()))
+    }
+
+    /// Makes responses with a status of 400 and above responses like others, where ureq would make them [errors](ureq::Error::StatusCode).
+    pub fn any_status_is_a_response(self) -> Self {
+        self.danger_configure(|config| config.http_status_as_error(false))
+    }
+
+    /// Adds middleware directly above the cache, below what was added before. It sees every hop of a redirect, and the cache sees what it
+    /// adds: this is the place for what signs requests.
+    pub fn with(mut self, middleware: impl Middleware) -> Self {
+        self.above.push(Box::new(|config| config.middleware(middleware)));
+        self
+    }
+
+    /// Anything else that ureq can be told: certificates, pools, address families. A TLS configuration needs a provider of cryptography, as
+    /// ureq is built without one. You promise to add no middleware or client certificates
+    /// there, because the cache would not see what they add, and agents that differ in it would share answers.
+    pub fn danger_configure(mut self, configure: impl Fn(Config) -> Config + 'static) -> Self {
+        self.settings.push(Box::new(configure));
+        self
+    }
+
+    /// The agent. Middleware cannot be added to it any more.
+    pub fn build(self) -> Agent {
+        let config =
+            || self.settings.iter().fold(with_tls(Agent::config_builder()), |config, change| change(config));
+        let transport = plain_agent(config()).build().new_agent();
+        let cache = CacheMiddleware::above(transport, self.driver);
+        let above = self.above.into_iter().fold(plain_agent(config()), |config, add| add(config));
+        let cached = above.middleware(cache).build().new_agent();
+        config().middleware(Follow::new(self.headers, cached)).build().new_agent()
+    }
+}
+
+/// The provider of cryptography that all of lacre has, and the certificates that the platform trusts.
+#[cfg(feature = "rustls")]
+fn with_tls(config: Config) -> Config {
+    use std::sync::Arc;
+    use ureq::tls::{RootCerts, TlsConfig};
+
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
+    config.tls_config(tls.unversioned_rustls_crypto_provider(provider).build())
+}
+
+#[cfg(not(feature = "rustls"))]
+fn with_tls(config: Config) -> Config {
+    config
+}
+
+/// Neither the headers nor the settings of the transport, which may hold secrets.
+impl fmt::Debug for AgentBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentBuilder").finish_non_exhaustive()
+    }
+}

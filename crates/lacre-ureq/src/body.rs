@@ -1,0 +1,195 @@
+//! Bodies that are read, as bodies that are polled, and back.
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, header};
+use http_body::{Frame, SizeHint};
+use lacre::{Content, Failure, wait};
+use std::future::poll_fn;
+use std::io::{self, Cursor, Read};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use ureq::{Body, BodyReader};
+
+/// How much is read from the network at once, in bytes.
+const PIECE: usize = 32 << 10;
+
+/// The body of a response from the network. Polling it blocks.
+pub(crate) enum Incoming {
+    Untouched(Body),
+    Begun {
+        reader: BodyReader<'static>,
+        left: Option<u64>,
+    },
+    /// There is nothing to read, whatever its headers say.
+    Empty(Body),
+    Done,
+}
+
+impl Incoming {
+    pub(crate) fn empty(body: Body) -> Self {
+        Self::Empty(body)
+    }
+
+    fn left(&self) -> Option<u64> {
+        match self {
+            Self::Untouched(body) => body.content_length(),
+            Self::Begun { left, .. } => *left,
+            Self::Empty(_) | Self::Done => Some(0),
+        }
+    }
+
+    fn next(&mut self) -> Option<io::Result<Bytes>> {
+        if let Self::Untouched(_) = self
+            && let Self::Untouched(body) = std::mem::replace(self, Self::Done)
+        {
+            *self = Self::Begun { left: body.content_length(), reader: body.into_reader() };
+        }
+        let Self::Begun { reader, left } = self else { return None };
+        let mut piece = vec![0; PIECE];
+        match reader.read(&mut piece) {
+            Ok(0) => {
+                *self = Self::Done;
+                None
+            }
+            Ok(read) => {
+                *left = left.map(|left| left.saturating_sub(read as u64));
+                piece.truncate(read);
+                Some(Ok(piece.into()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.next(),
+            Err(error) => {
+                *self = Self::Done;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl From<Body> for Incoming {
+    fn from(body: Body) -> Self {
+        Self::Untouched(body)
+    }
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(self.next().map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Empty(_) | Self::Done) || self.left() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// What the caller reads, under these headers.
+pub(crate) fn outgoing(headers: &HeaderMap, content: Content<Incoming>) -> Body {
+    let stored = match content {
+        // ureq's own knows best what it is.
+        Content::Passing(Incoming::Untouched(body) | Incoming::Empty(body)) => return body,
+        Content::Passing(passing) => return described(headers, Polled::new(passing)),
+        Content::Recorded(recorded) => return described(headers, Polled::new(recorded)),
+        Content::Stored(stored) => stored,
+    };
+    match stored.in_memory() {
+        Some(bytes) => described(headers, Cursor::new(bytes.clone())),
+        None => described(headers, Polled::new(stored)),
+    }
+}
+
+/// With what ureq wants to know of a body to make a text of it.
+fn described(headers: &HeaderMap, reader: impl Read + Send + Sync + 'static) -> Body {
+    let mut builder = Body::builder();
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if let Some(content_type) = content_type {
+        let (mime_type, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+        builder = builder.mime_type(mime_type.trim());
+        let charset = parameters.split(';').find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        });
+        if let Some(charset) = charset {
+            builder = builder.charset(charset);
+        }
+    }
+    builder.reader(reader)
+}
+
+type Polling = Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>;
+
+/// Reads a body that is polled. A mutex that is never locked makes it [`Sync`], as ureq wants it.
+struct Polled {
+    body: Mutex<Polling>,
+    piece: Bytes,
+}
+
+impl Polled {
+    fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes, Error: IntoIo> + Send + 'static,
+    {
+        Self { body: Mutex::new(Box::pin(ErrorsToIo(Box::pin(body)))), piece: Bytes::new() }
+    }
+}
+
+impl Read for Polled {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !self.piece.has_remaining() {
+            let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+            match wait(poll_fn(|context| body.as_mut().poll_frame(context))) {
+                Some(frame) => self.piece = frame?.into_data().unwrap_or_default(),
+                None => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// What a reader can fail with.
+trait IntoIo {
+    fn into_io(self) -> io::Error;
+}
+
+impl IntoIo for io::Error {
+    fn into_io(self) -> io::Error {
+        self
+    }
+}
+
+impl IntoIo for lacre::Error {
+    fn into_io(self) -> io::Error {
+        io::Error::other(self)
+    }
+}
+
+impl IntoIo for Failure<io::Error> {
+    fn into_io(self) -> io::Error {
+        match self {
+            Self::Network(error) => error,
+            Self::Cache(error) => error.into_io(),
+        }
+    }
+}
+
+struct ErrorsToIo<B>(Pin<Box<B>>);
+
+impl<B: http_body::Body<Data = Bytes, Error: IntoIo>> http_body::Body for ErrorsToIo<B> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.0.as_mut().poll_frame(context).map_err(IntoIo::into_io)
+    }
+}

@@ -1,0 +1,67 @@
+//! [ureq] with a sealed HTTP cache: a thin driver of [`lacre::Cache`] for programs that block.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let url = format!("http://{}/", listener.local_addr()?);
+//! # std::thread::spawn(move || {
+//! #     use std::io::{Read, Write};
+//! #     let (mut connection, _) = listener.accept().unwrap(); // Only one: the second answer is the cache's.
+//! #     let _ = connection.read(&mut [0; 4096]).unwrap();
+//! #     let answer = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 5\r\n\r\nhello";
+//! #     connection.write_all(answer).unwrap();
+//! # });
+//! use lacre::{Cache, CacheInfo, store::Memory};
+//! use lacre_ureq::AgentBuilder;
+//!
+//! let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
+//! let agent = AgentBuilder::new(cache).build();
+//!
+//! for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
+//!     let mut response = agent.get(&url).call()?;
+//!     let info = response.extensions().get::<CacheInfo>().copied().ok_or("every response has one")?;
+//!     assert_eq!(info.status.to_string(), expected);
+//!     assert_eq!(response.body_mut().read_to_string()?, "hello");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`AgentBuilder`] makes a [`ureq::Agent`] whose every header the cache sees; it is used as any other. What a single request wishes travels
+//! with it as `RequestBuilder::extension(RequestOptions::new()…)`; every response has a [`CacheInfo`](lacre::CacheInfo) among its extensions.
+//! A response is stored when its body was read to the end: where the caller drops it before, or it breaks off, nothing is. Requests for the
+//! same thing at the same time, from threads of one agent, are sent once, and read the one answer while it comes in; how long they wait for
+//! it, and how fast requests may go to the network, is said to a [`Driver`](lacre::Driver) that is given to the builder in the cache's place.
+//!
+//! A failing network is reported by ureq's own error, untouched; the cache adds only what it was told to raise, as [`ureq::Error::Other`]
+//! with a [`lacre::Error`] inside. Stale responses are refreshed on a thread of their own, no more of them at once than the driver allows.
+//!
+//! # What this integration can and cannot see
+//!
+//! A middleware runs above ureq's own loop. What ureq does below, no middleware sees:
+//!
+//! | below the middleware | with [`AgentBuilder`] | with an agent built elsewhere |
+//! |---|---|---|
+//! | `Accept`, `User-Agent` | added above the cache | unseen: what varies by them is stored for all |
+//! | cookie jar (feature `cookies` of ureq) | responses fill it, requests of other hops may carry it: do not enable it | unseen; what varies by an unseen `Cookie` is not stored |
+//! | client certificate | none, unless [configured](AgentBuilder::danger_configure) | unseen: give each its own `RequestOptions::partition` |
+//! | redirects | followed above the cache, hop by hop; a body is never sent twice, so 307 and 308 of a request with one are returned as they are | what was redirected below is not stored |
+//! | a status as an error | as the agent and the request say; the response is stored nevertheless | ureq has thrown it away: it is not stored |
+//! | decoding (features `gzip`, `brotli`) | not asked for; what comes encoded is decoded before it is stored | likewise, and asked for |
+//! | background refresh | through the same agent | none: stale responses are validated in the foreground |
+//! | credentials for a proxy | not part of the key | not part of the key |
+//!
+//! The body of a request is seen, up to 1 MiB, where the cache's policy looks up its method; a longer one is sent as it comes, in chunks
+//! unless the request says its length. Of a response from the cache, [`get_uri`](ureq::ResponseExt::get_uri) is the URL that was asked for,
+//! there is no [redirect history](ureq::ResponseExt::get_redirect_history), and [`content_length`](ureq::Body::content_length) of the body
+//! is `None`: the header has it. Trailers are dropped by ureq.
+
+mod agent;
+mod body;
+mod follow;
+mod middleware;
+mod network;
+mod settings;
+
+pub use agent::AgentBuilder;
+pub use middleware::CacheMiddleware;

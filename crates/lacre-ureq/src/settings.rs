@@ -1,0 +1,131 @@
+//! What ureq keeps among a request's extensions, and only its own code can read: settings of this one request, or else of its agent.
+
+use http::{Extensions, Request, StatusCode, Uri};
+use std::sync::LazyLock;
+use ureq::config::{AutoHeaderValue, Config, ConfigBuilder};
+use ureq::typestate::{AgentScope, HttpCrateScope};
+use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+use ureq::{Agent, Error, RequestExt};
+
+type RequestConfig = ConfigBuilder<HttpCrateScope<()>>;
+
+/// Nothing is added to a request, and nothing hidden of its response. ureq has a type for each place where this can be said.
+macro_rules! plain {
+    ($config:expr) => {
+        $config
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
+            .user_agent(AutoHeaderValue::None)
+    };
+}
+
+/// An agent's settings, for one that adds and hides nothing.
+pub(crate) fn plain_agent(config: ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> {
+    plain!(config)
+}
+
+/// A request's extensions, for one hop of it. Where it has no settings of its own, those of the agent that sends it hold: a connection for
+/// others would set TLS up anew.
+pub(crate) fn plain_hop(extensions: &Extensions) -> Extensions {
+    let plain = configured(extensions, |config| plain!(config));
+    let had_none = plain.len() > extensions.len();
+    if had_none { extensions.clone() } else { plain }
+}
+
+/// A request's extensions, with its settings changed.
+pub(crate) fn configured(
+    extensions: &Extensions,
+    change: impl FnOnce(RequestConfig) -> RequestConfig,
+) -> Extensions {
+    let carrier = || {
+        let mut carrier = Request::new(());
+        *carrier.extensions_mut() = extensions.clone();
+        carrier
+    };
+    let carrier = carrier().middleware_config().map_or_else(carrier, |config| change(config).build());
+    carrier.into_parts().0.extensions
+}
+
+/// What ureq itself would make of a response with this status to a request for `uri` with these extensions: the error that the request's
+/// settings want, or the extensions that responses of ureq have, [`ureq::ResponseExt::get_uri`] among them.
+pub(crate) fn judged(extensions: &Extensions, uri: &Uri, status: StatusCode) -> Result<Extensions, Error> {
+    let is_error = status.is_client_error() || status.is_server_error();
+    let agent = if is_error { &REFUSES } else { &AGREES };
+    let mut request = Request::new(());
+    *request.uri_mut() = uri.clone();
+    *request.extensions_mut() = configured(extensions, |config| config.proxy(None));
+    match agent.run(request) {
+        Ok(response) => Ok(response.into_parts().0.extensions),
+        Err(Error::StatusCode(_)) => Err(Error::StatusCode(status.as_u16())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Agents without a network, whose only answers these are.
+static AGREES: LazyLock<Agent> = LazyLock::new(|| always(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+static REFUSES: LazyLock<Agent> = LazyLock::new(|| always(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"));
+
+fn always(answer: &'static [u8]) -> Agent {
+    Agent::with_parts(Config::default(), Always(answer), NoResolver)
+}
+
+#[derive(Debug)]
+struct Always(&'static [u8]);
+
+impl Connector for Always {
+    type Out = Playback;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Playback>, Error> {
+        // The request line and the headers of ureq's own must fit.
+        let room = details.uri.to_string().len() * 2 + 1024;
+        Ok(Some(Playback { buffers: LazyBuffers::new(self.0.len(), room), answer: self.0 }))
+    }
+}
+
+#[derive(Debug)]
+struct Playback {
+    buffers: LazyBuffers,
+    answer: &'static [u8],
+}
+
+impl Transport for Playback {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, _: usize, _: NextTimeout) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        let answer = std::mem::take(&mut self.answer);
+        let room = self.buffers.input_append_buf();
+        let length = room.len().min(answer.len());
+        room[..length].copy_from_slice(&answer[..length]);
+        self.buffers.input_appended(length);
+        Ok(length > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        false
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct NoResolver;
+
+impl Resolver for NoResolver {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(ArrayVec::from_fn(|_| ([0, 0, 0, 0], 0).into()))
+    }
+}

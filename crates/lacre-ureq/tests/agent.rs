@@ -1,0 +1,236 @@
+//! What is ureq's own: its errors, its settings of a request, its extensions, agents built elsewhere.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use lacre::{CacheInfo, ErrorKind, Expire, Policy, RequestOptions};
+use lacre_drivers::{Origin, cache, fresh, pieces, respond};
+use lacre_ureq::{AgentBuilder, CacheMiddleware};
+use std::io::Read;
+use std::time::Duration;
+use ureq::middleware::MiddlewareNext;
+use ureq::{Agent, Body, Error, ResponseExt, SendBody};
+
+fn agent() -> Agent {
+    AgentBuilder::new(cache(Policy::rfc9111()).0).build()
+}
+
+/// An agent that was built elsewhere.
+fn foreign() -> Agent {
+    let middleware = CacheMiddleware::danger_assume_no_hidden_credentials(cache(Policy::rfc9111()).0);
+    Agent::config_builder().middleware(middleware).build().into()
+}
+
+fn did(response: &Response<Body>) -> String {
+    response.extensions().get::<CacheInfo>().unwrap().status.to_string()
+}
+
+fn text(agent: &Agent, url: &str) -> String {
+    agent.get(url).call().unwrap().into_body().read_to_string().unwrap()
+}
+
+#[test]
+fn every_response_knows_its_url() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/old" => respond(301, &[("location", "/new?a#b"), ("cache-control", "max-age=60")], "moved"),
+        _ => fresh("body"),
+    });
+    for agent in [agent(), foreign()] {
+        for (asked, answered) in [("/a?b", "/a?b"), ("/old", "/new?a")] {
+            for _ in 0..2 {
+                let response = agent.get(origin.url(asked)).call().unwrap();
+                assert_eq!(response.get_uri().to_string(), origin.url(answered));
+                assert!(response.into_body().read_to_string().is_ok());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redirect_s_body_is_read_so_that_it_is_stored() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/old" => respond(301, &[("location", "/new"), ("cache-control", "max-age=60")], "moved"),
+        _ => fresh("body"),
+    });
+    let agent = agent();
+    for _ in 0..2 {
+        assert_eq!(text(&agent, &origin.url("/old")), "body");
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn a_status_is_an_error_where_the_request_or_the_agent_wants_it() {
+    let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], "nothing here"));
+    let url = origin.url("/");
+    let lenient = AgentBuilder::new(cache(Policy::rfc9111()).0).any_status_is_a_response().build();
+    for (agent, is_error) in [(agent(), true), (lenient, false)] {
+        // Whether it comes from the network or from the cache.
+        for _ in 0..2 {
+            match agent.get(&url).call() {
+                Err(Error::StatusCode(404)) => assert!(is_error),
+                answered => assert_eq!((answered.unwrap().status().as_u16(), is_error), (404, false)),
+            }
+        }
+        let asked = agent.get(&url).config().http_status_as_error(!is_error).build().call();
+        assert_eq!(asked.is_err(), !is_error);
+        let mut hit = agent.get(&url).config().http_status_as_error(false).build().call().unwrap();
+        assert_eq!(hit.body_mut().read_to_string().unwrap(), "nothing here");
+    }
+}
+
+#[test]
+fn a_status_that_was_made_an_error_below_is_one_above_and_is_not_stored() {
+    let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], ""));
+    let agent = foreign();
+    for asked in [1, 2] {
+        assert!(matches!(agent.get(origin.url("/")).call(), Err(Error::StatusCode(404))));
+        assert_eq!(origin.count(), asked);
+    }
+    for _ in 0..2 {
+        let response = agent.get(origin.url("/")).config().http_status_as_error(false).build().call();
+        assert_eq!(response.unwrap().status(), 404);
+        assert_eq!(origin.count(), 3);
+    }
+    assert!(matches!(agent.get(origin.url("/")).call(), Err(Error::StatusCode(404))));
+    assert_eq!(origin.count(), 3);
+}
+
+#[test]
+fn what_a_request_wishes_travels_with_it() {
+    let origin = Origin::start(|_| fresh("body"));
+    let agent = agent();
+    for _ in 0..2 {
+        let never = RequestOptions::new().ttl(Expire::DoNotStore);
+        let response = agent.get(origin.url("/")).extension(never).call().unwrap();
+        assert!(did(&response).contains("fwd=uri-miss"));
+        assert_eq!(response.into_body().read_to_string().unwrap(), "body");
+    }
+}
+
+#[test]
+fn the_settings_of_a_request_hold_on_its_way_to_the_network() {
+    let origin = Origin::start(|_| fresh("body"));
+    origin.hold();
+    let hasty = agent().get(origin.url("/")).config().timeout_global(Some(Duration::from_millis(50))).build();
+    assert!(matches!(hasty.call(), Err(Error::Timeout(_))));
+    origin.release();
+}
+
+#[test]
+fn default_headers_give_way_to_a_request_s_own() {
+    let origin = Origin::start(|_| respond(200, &[], ""));
+    let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static("de"))]);
+    let agent = AgentBuilder::new(cache(Policy::rfc9111()).0)
+        .default_headers(headers)
+        .user_agent(HeaderValue::from_static("test/1"))
+        .build();
+    agent.get(origin.url("/")).call().unwrap();
+    agent.get(origin.url("/")).header("accept-language", "it").header("accept", "text/css").call().unwrap();
+    let [first, second] = &origin.seen()[..] else { panic!("two requests") };
+    assert_eq!(first.header("accept-language"), Some("de"));
+    assert_eq!((first.header("accept"), first.header("user-agent")), (Some("*/*"), Some("test/1")));
+    assert_eq!((second.header("accept-language"), second.header("accept")), (Some("it"), Some("text/css")));
+    assert_eq!(first.header("accept-encoding"), None);
+}
+
+#[test]
+fn the_cache_sees_what_middleware_above_it_adds() {
+    let origin = Origin::start(|request| fresh(request.header("authorization").unwrap().to_owned()));
+    let (cache, _) = cache(Policy::rfc9111());
+    for token in ["a", "b"] {
+        let sign = move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+            request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::from_static(token));
+            next.handle(request)
+        };
+        let agent = AgentBuilder::new(cache.clone()).with(sign).build();
+        assert_eq!(text(&agent, &origin.url("/")), token);
+    }
+}
+
+#[test]
+fn credentials_in_a_url_are_sent_and_kept_apart() {
+    let origin = Origin::start(|request| fresh(request.header("authorization").unwrap_or("-").to_owned()));
+    let agent = agent();
+    let userinfo = origin.url("/").replace("http://", "http://user:pass@");
+    for _ in 0..2 {
+        assert_eq!(text(&agent, &userinfo), "Basic dXNlcjpwYXNz");
+        assert_eq!(text(&agent, &origin.url("/")), "-");
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn what_varies_by_an_unseen_credential_is_not_stored() {
+    let origin = Origin::start(|_| respond(200, &[("cache-control", "max-age=60"), ("vary", "Cookie")], ""));
+    let agent = foreign();
+    for _ in 0..2 {
+        let response = agent.get(origin.url("/")).call().unwrap();
+        assert!(did(&response).ends_with("detail=vary") && !did(&response).contains("stored"));
+    }
+}
+
+#[test]
+fn what_was_redirected_below_the_cache_is_not_stored() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/" => respond(302, &[("location", "/end")], ""),
+        _ => fresh("end"),
+    });
+    let agent = foreign();
+    for asked in [2, 4] {
+        assert_eq!((text(&agent, &origin.url("/")), origin.count()), ("end".into(), asked));
+    }
+}
+
+#[test]
+fn a_long_body_of_a_request_that_is_looked_up_arrives_whole() {
+    let origin = Origin::start(|request| fresh(request.body.len().to_string()));
+    let (cache, _) = cache(Policy::rfc9111().methods([http::Method::GET, http::Method::POST]));
+    let agent = AgentBuilder::new(cache).build();
+    for length in [1 << 20, (1 << 20) + 1, 5 << 20] {
+        let reader = &mut std::io::repeat(b'x').take(length);
+        let answered = agent.post(origin.url("/")).send(SendBody::from_reader(reader)).unwrap();
+        assert_eq!(answered.into_body().read_to_string().unwrap(), length.to_string());
+    }
+}
+
+#[test]
+fn a_request_with_a_body_is_not_repeated_by_a_redirect() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/see" => respond(303, &[("location", "/end")], ""),
+        "/" => respond(307, &[("location", "/end")], ""),
+        _ => fresh("end"),
+    });
+    let agent = agent();
+    assert_eq!(agent.post(origin.url("/")).send("form").unwrap().status(), 307);
+    let seen = agent.post(origin.url("/see")).send("form").unwrap();
+    assert_eq!(seen.into_body().read_to_string().unwrap(), "end");
+    assert_eq!(origin.seen().pop().unwrap().method, http::Method::GET);
+}
+
+#[test]
+fn what_a_stored_body_runs_into_is_an_error_of_reading() {
+    let origin = Origin::start(|_| {
+        let piece = bytes::Bytes::from(vec![b'x'; 64 << 10]);
+        fresh("").map(|_| pieces((0..64).map(move |_| Ok(piece.clone()))))
+    });
+    let (cache, _) = cache(Policy::rfc9111());
+    let agent = AgentBuilder::new(cache.clone()).build();
+    let whole = agent.get(origin.url("/")).call().unwrap().into_body().into_reader();
+    assert_eq!(std::io::copy(&mut { whole }, &mut std::io::sink()).unwrap(), 64 << 16);
+    let mut hit = agent.get(origin.url("/")).call().unwrap().into_body().into_reader();
+    lacre::wait(cache.clear()).unwrap();
+    let error = std::io::copy(&mut hit, &mut std::io::sink()).unwrap_err();
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<lacre::Error>()).unwrap();
+    assert_ne!(cause.kind(), ErrorKind::Tampered);
+}
+
+#[test]
+#[cfg(feature = "rustls")]
+fn https_speaks_tls() {
+    let origin = Origin::start(|_| fresh("body"));
+    let refused = agent().get(origin.url("/").replace("http:", "https:")).call().unwrap_err();
+    // An origin without TLS answers a handshake in its own words.
+    let cause = format!("{refused}");
+    assert!(cause.contains("corrupt message"), "{cause}");
+    assert_eq!(origin.count(), 0);
+}
