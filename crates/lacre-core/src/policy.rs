@@ -376,6 +376,11 @@ impl Policy {
         self
     }
 
+    /// A URL as [entries](crate::Entry) have it, without secrets.
+    pub fn redacted(&self, url: &str) -> String {
+        self.redactor.url(url)
+    }
+
     /// Whether requests with this method are looked up. Only of these need the cache see the body.
     pub fn looks_up(&self, method: &Method) -> bool {
         self.methods.contains(method)

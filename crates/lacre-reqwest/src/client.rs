@@ -1,9 +1,9 @@
 //! A client whose headers the cache can see: what reqwest would add below it is added above it.
 
-use crate::{CacheMiddleware, FollowRedirects};
+use crate::{CacheMiddleware, CachedSession, FollowRedirects};
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, HeaderValue, header};
-use lacre::Driver;
+use lacre::{Cache, Cookies, Driver};
 use reqwest::{Request, Response, redirect};
 use reqwest_middleware::{ClientWithMiddleware, Middleware, Next, Result};
 use std::fmt;
@@ -76,6 +76,11 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps cookies, above the cache: what is asked with cookies is stored for these cookies only.
+    pub fn cookies(self, cookies: Cookies) -> Self {
+        self.with(KeepsCookies(cookies))
+    }
+
     /// Anything else that reqwest can be told: certificates, resolvers, pools. You promise to add no default headers, cookies or client
     /// certificates there, because the cache would not see them, and clients that differ in them would share answers.
     pub fn danger_configure(
@@ -84,6 +89,19 @@ impl ClientBuilder {
     ) -> Self {
         self.transport = configure(self.transport);
         self
+    }
+
+    /// The client, its cache and its cookies, in one.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn session(self) -> reqwest::Result<CachedSession> {
+        CachedSession::of(self)
+    }
+
+    /// The cache that it is built around.
+    pub(crate) fn cache(&self) -> &Cache {
+        self.driver.cache()
     }
 
     /// The client.
@@ -98,6 +116,25 @@ impl ClientBuilder {
         stack.extend(self.above);
         stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.driver)));
         Ok(ClientWithMiddleware::new(client, stack))
+    }
+}
+
+/// Adds cookies to requests, and learns them from responses.
+struct KeepsCookies(Cookies);
+
+#[async_trait]
+impl Middleware for KeepsCookies {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let url = request.url().clone();
+        self.0.add_to(&url, request.headers_mut());
+        let response = next.run(request, extensions).await?;
+        self.0.learn(&url, response.headers(), response.extensions().get());
+        Ok(response)
     }
 }
 

@@ -46,6 +46,9 @@
 //! # }
 //! ```
 //!
+//! [`CachedSession`] is such a client with its cookies and its cache in one: what is stored can be selected and invalidated by URL, host, tag or
+//! what you say.
+//!
 //! A failing network is reported by reqwest's own error, untouched; the cache adds only what it was told to raise, as
 //! [`reqwest_middleware::Error::Middleware`] with a [`lacre::Error`] inside, and [`TooManyRedirects`].
 //!
@@ -56,7 +59,7 @@
 //! | below the middleware | with [`ClientBuilder`] | with a client built elsewhere |
 //! |---|---|---|
 //! | default headers, `User-Agent` | added above the cache, part of the key where they are credentials | unseen: you promise that none is a credential |
-//! | cookie store | none | unseen; what varies by an unseen `Cookie` is not stored |
+//! | cookie store | none; [kept above the cache](ClientBuilder::cookies) where you want it | unseen; what varies by an unseen `Cookie` is not stored |
 //! | client certificate | none, unless [configured](ClientBuilder::danger_configure) | unseen: give each its own `RequestOptions::partition` |
 //! | redirects | followed above the cache, hop by hop | what was redirected below is not stored; use [`FollowRedirects`] |
 //! | decoding (gzip, brotli …) | switched off: the caller gets the bytes of the wire | unseen: switch it off, or decoded bodies are stored |
@@ -69,11 +72,13 @@ mod client;
 mod middleware;
 mod network;
 mod redirect;
+mod session;
 
 pub use client::ClientBuilder;
 pub use lacre::TooManyRedirects;
 pub use middleware::CacheMiddleware;
 pub use redirect::FollowRedirects;
+pub use session::CachedSession;
 
 // Its example uses this crate, so it is compiled here.
 #[cfg(doctest)]

@@ -1,16 +1,16 @@
 //! An agent whose headers the cache can see: what ureq would add below it is added above it.
 
-use crate::CacheMiddleware;
 use crate::follow::Follow;
 use crate::settings::plain_agent;
-use http::{HeaderMap, HeaderValue, header};
-use lacre::Driver;
+use crate::{CacheMiddleware, CachedSession};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use lacre::{Cache, Cookies, Driver};
 use std::fmt;
 use std::time::Duration;
 use ureq::config::ConfigBuilder;
-use ureq::middleware::Middleware;
+use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::typestate::AgentScope;
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Body, Error, Proxy, SendBody};
 
 type Config = ConfigBuilder<AgentScope>;
 
@@ -83,12 +83,29 @@ impl AgentBuilder {
         self
     }
 
+    /// Keeps cookies, above the cache: what is asked with cookies is stored for these cookies only.
+    pub fn cookies(self, cookies: Cookies) -> Self {
+        self.with(move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+            keeping_cookies(&cookies, request, next)
+        })
+    }
+
     /// Anything else that ureq can be told: certificates, pools, address families. A TLS configuration needs a provider of cryptography, as
     /// ureq is built without one. You promise to add no middleware or client certificates
     /// there, because the cache would not see what they add, and agents that differ in it would share answers.
     pub fn danger_configure(mut self, configure: impl Fn(Config) -> Config + 'static) -> Self {
         self.settings.push(Box::new(configure));
         self
+    }
+
+    /// The agent, its cache and its cookies, in one.
+    pub fn session(self) -> CachedSession {
+        CachedSession::of(self)
+    }
+
+    /// The cache that it is built around.
+    pub(crate) fn cache(&self) -> &Cache {
+        self.driver.cache()
     }
 
     /// The agent. Middleware cannot be added to it any more.
@@ -117,6 +134,19 @@ fn with_tls(config: Config) -> Config {
 #[cfg(not(feature = "rustls"))]
 fn with_tls(config: Config) -> Config {
     config
+}
+
+fn keeping_cookies(
+    cookies: &Cookies,
+    mut request: Request<SendBody<'_>>,
+    next: MiddlewareNext<'_>,
+) -> Result<Response<Body>, Error> {
+    // What is no URL is refused below.
+    let Ok(url) = request.uri().to_string().parse() else { return next.handle(request) };
+    cookies.add_to(&url, request.headers_mut());
+    let response = next.handle(request)?;
+    cookies.learn(&url, response.headers(), response.extensions().get());
+    Ok(response)
 }
 
 /// Neither the headers nor the settings of the transport, which may hold secrets.

@@ -33,6 +33,9 @@
 //! same thing at the same time, from threads of one agent, are sent once, and read the one answer while it comes in; how long they wait for
 //! it, and how fast requests may go to the network, is said to a [`Driver`](lacre::Driver) that is given to the builder in the cache's place.
 //!
+//! [`CachedSession`] is such an agent with its cookies and its cache in one: what is stored can be selected and invalidated by URL, host, tag or
+//! what you say.
+//!
 //! A failing network is reported by ureq's own error, untouched; the cache adds only what it was told to raise, as [`ureq::Error::Other`]
 //! with a [`lacre::Error`] inside. Stale responses are refreshed on a thread of their own, no more of them at once than the driver allows.
 //!
@@ -43,7 +46,7 @@
 //! | below the middleware | with [`AgentBuilder`] | with an agent built elsewhere |
 //! |---|---|---|
 //! | `Accept`, `User-Agent` | added above the cache | unseen: what varies by them is stored for all |
-//! | cookie jar (feature `cookies` of ureq) | responses fill it, requests of other hops may carry it: do not enable it | unseen; what varies by an unseen `Cookie` is not stored |
+//! | cookie jar (feature `cookies` of ureq) | unseen: do not use it; cookies are [kept above the cache](AgentBuilder::cookies) | unseen; what varies by an unseen `Cookie` is not stored |
 //! | client certificate | none, unless [configured](AgentBuilder::danger_configure) | unseen: give each its own `RequestOptions::partition` |
 //! | redirects | followed above the cache, hop by hop; a body is never sent twice, so 307 and 308 of a request with one are returned as they are | what was redirected below is not stored |
 //! | a status as an error | as the agent and the request say; the response is stored nevertheless | ureq has thrown it away: it is not stored |
@@ -61,7 +64,9 @@ mod body;
 mod follow;
 mod middleware;
 mod network;
+mod session;
 mod settings;
 
 pub use agent::AgentBuilder;
 pub use middleware::CacheMiddleware;
+pub use session::CachedSession;

@@ -42,9 +42,12 @@ pub mod store;
 
 pub use cache::{
     Anchored, Answer, Audited, Body, Builder, Cache, CacheInfo, Change, Finding, Listed, OnStoreFailure,
-    OnTamper, Pass, Quarantined, Recorded, Recording, Reply, Resealed, Resealing, Settlement, Stored, Ticket,
+    OnTamper, Pass, Quarantined, Recorded, Recording, Reply, Resealed, Resealing, Selected, Selection,
+    Settlement, Stored, Ticket,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+#[cfg(feature = "cookies")]
+pub use drive::Cookies;
 pub use drive::{
     Background, Content, Driver, Failure, Hop, HopBody, Network, Pace, Runtime, Threads, TooManyRedirects,
     varies_by_unseen,

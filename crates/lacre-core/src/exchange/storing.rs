@@ -65,7 +65,7 @@ impl Exchange {
         };
         let entry = Entry {
             method: self.request.method.clone(),
-            url: policy.redactor.url(&self.request.uri.to_string()),
+            url: policy.redacted(&self.request.uri.to_string()),
             request_headers: policy.kept_request_headers(&self.request.headers),
             status: response.status,
             version: response.version,

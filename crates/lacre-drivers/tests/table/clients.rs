@@ -173,3 +173,12 @@ impl Client for Ureq {
         Ok(piece.into())
     }
 }
+
+pub(crate) fn reqwest_session(driver: Driver) -> Box<dyn Client> {
+    Box::new(Reqwest(lacre_reqwest::CachedSession::new(driver).unwrap().client().clone()))
+}
+
+pub(crate) fn ureq_session(driver: Driver) -> Box<dyn Client> {
+    let session = lacre_ureq::AgentBuilder::new(driver).any_status_is_a_response().session();
+    Box::new(Ureq(session.agent().clone()))
+}

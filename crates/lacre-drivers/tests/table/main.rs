@@ -43,4 +43,19 @@ macro_rules! table {
     };
 }
 
-table! { reqwest tower ureq }
+table! { reqwest reqwest_session tower ureq ureq_session }
+
+/// What only a session does.
+macro_rules! sessions {
+    ($($name:ident: $client:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            crate::scenarios::cookies_are_kept_and_told_apart(crate::clients::$client);
+        })*
+    };
+}
+
+sessions! {
+    cookies_are_kept_and_told_apart_by_reqwest: reqwest_session,
+    cookies_are_kept_and_told_apart_by_ureq: ureq_session,
+}

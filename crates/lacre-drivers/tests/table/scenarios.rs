@@ -364,3 +364,23 @@ pub(crate) fn those_who_wait_go_on_when_the_first_goes_away(make: Make) {
     });
     assert_eq!(get(&*client, &origin.url("/")).did(), "lacre; hit; ttl=60");
 }
+
+pub(crate) fn cookies_are_kept_and_told_apart(make: Make) {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/log-in" => {
+            let headers = [("set-cookie", "user=1"), ("location", "/"), ("cache-control", "no-store")];
+            respond(302, &headers, "")
+        }
+        "/log-out" => respond(200, &[("set-cookie", "user=; Max-Age=0"), ("cache-control", "no-store")], ""),
+        _ => fresh(request.header("cookie").unwrap_or("nobody").to_owned()),
+    });
+    let (client, _) = client(make);
+    for _ in 0..2 {
+        assert_eq!(get(&*client, &origin.url("/")).body, "nobody");
+        assert_eq!(get(&*client, &origin.url("/log-in")).body, "user=1");
+        assert_eq!(get(&*client, &origin.url("/")).body, "user=1");
+        get(&*client, &origin.url("/log-out"));
+    }
+    let pages = origin.seen().into_iter().filter(|seen| seen.path == "/").count();
+    assert_eq!(pages, 2, "once as nobody, once as the user");
+}

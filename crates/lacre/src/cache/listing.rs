@@ -141,7 +141,7 @@ impl Cache {
 
 impl Vault {
     /// `None`: it is evidence.
-    fn listed(&self, row: Row<'_>, now: Timestamp) -> Option<Listed> {
+    pub(super) fn listed(&self, row: Row<'_>, now: Timestamp) -> Option<Listed> {
         let key = row.key;
         let (sealed_bytes, opened) = match row.record {
             Err(error) => (0, Err(error)),

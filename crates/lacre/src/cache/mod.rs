@@ -15,6 +15,7 @@ mod quarantine;
 mod recording;
 mod reseal;
 mod rollback;
+mod selection;
 mod sweep;
 mod tier;
 mod transfer;
@@ -33,6 +34,7 @@ pub(crate) use passing::{Glimpse, UnderWay};
 pub use quarantine::Quarantined;
 pub use recording::Recording;
 pub use reseal::{Pass, Resealed, Resealing};
+pub use selection::{Selected, Selection};
 
 use crate::codec::BodyHead;
 use crate::{Clock, Error, ErrorKind, Event, Observer};

@@ -3,10 +3,14 @@
 //!
 //! It knows no client and no runtime: those are a [`Network`] and a [`Runtime`]. No rule of caching lives here.
 
+#[cfg(feature = "cookies")]
+mod cookies;
 mod network;
 mod redirect;
 mod threads;
 
+#[cfg(feature = "cookies")]
+pub use cookies::Cookies;
 pub use network::{Background, Network, Pace, Runtime, varies_by_unseen};
 pub use redirect::{Hop, HopBody, TooManyRedirects};
 pub use threads::Threads;
