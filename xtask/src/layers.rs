@@ -91,6 +91,11 @@ const CRATES: &[CrateRule] = &[
         never: &[(CRYPTO, "tests of drivers seal nothing"), (STORES, "tests of drivers bring no store")],
     },
     CrateRule {
+        name: "lacre-soak",
+        house: &["lacre", "lacre-drivers", "lacre-reqwest", "lacre-tower", "lacre-ureq"],
+        never: &[(CRYPTO, "what soaks lacre seals nothing itself")],
+    },
+    CrateRule {
         name: "lacre-tower",
         house: &["lacre"],
         never: &[

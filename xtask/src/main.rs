@@ -27,6 +27,7 @@ cargo xtask COMMAND
   httpbin   the local httpbin alone, until its input ends (Ctrl-D) or Ctrl-C
   keyrings  the keyrings that tests use alone, likewise
   layers    only the rules on which crate or module may use which
+  soak PART what lacre withstands for long; `soak help` lists the parts
   rfc9111   writes docs/rfc9111.md anew: rules, their tests, scores
   help      this text
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         ["keyrings"] => keyrings::serve(&root()),
         ["layers"] => layers::check(&root()),
         ["rfc9111"] => rfc9111::write(&root()),
+        ["soak", part] => steps::soak(&root(), part),
         _ => {
             eprint!("error: no such command: {}\n\n{HELP}", arguments.join(" "));
             return ExitCode::from(2);

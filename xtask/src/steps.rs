@@ -135,6 +135,14 @@ fn in_python(root: &Path, missing: Missing) -> Result<(), Failure> {
         .current_dir(package))
 }
 
+/// One part of what lacre must withstand for long, as fast as it can be built.
+///
+/// # Errors
+/// It did not withstand it.
+pub(crate) fn soak(root: &Path, part: &str) -> Result<(), Failure> {
+    run(cargo(root, "run --release --quiet -p lacre-soak --").arg(part))
+}
+
 fn licences(root: &Path, missing: Missing) -> Result<(), Failure> {
     if !installed("deny") {
         return missing.report("the check of licences, bans and sources; cargo install --locked cargo-deny");

@@ -47,7 +47,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_bytes: 1 << 30,
-            mapped: 256 << 20,
+            mapped: 8 << 20,
             reads_only: false,
             sets_aside: false,
             observer: Arc::new(Tracing),
@@ -64,8 +64,8 @@ impl Options {
         self
     }
 
-    /// Bytes of the file that are mapped into memory, 256 MiB by default; 0: none, which is slower but safe on file systems
-    /// that fail while being read.
+    /// Bytes of the file that are mapped into memory, 8 MiB by default, as they count as memory of the process; 0: none, which is safe on
+    /// file systems that fail while being read.
     #[must_use]
     pub fn mapped_bytes(mut self, bytes: u64) -> Self {
         self.mapped = bytes;

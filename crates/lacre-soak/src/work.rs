@@ -1,0 +1,97 @@
+//! Workers: this program again, in processes of their own, and the cache that they share.
+
+use crate::Failure;
+use lacre::keys::{KeyFile, KeyKeeper};
+use lacre::store::Sqlite;
+use lacre::{Builder, Cache, Event, Keyring, Observer, Policy};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A process that works.
+pub(crate) struct Worker {
+    process: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    pub(crate) fn start(role: &str, arguments: &[&str]) -> Result<Self, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["worker", role]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn()?;
+        let output = process.stdout.take().ok_or("a worker has no output")?;
+        Ok(Self { process, output: BufReader::new(output) })
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> Result<String, Failure> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line)? == 0 {
+            return Err("a worker ended early; see above".into());
+        }
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// The figures on the next line that it prints.
+    pub(crate) fn figures<const N: usize>(&mut self) -> Result<[u64; N], Failure> {
+        let line = self.line()?;
+        let figures: Result<Vec<u64>, _> = line.split(' ').map(str::parse).collect();
+        figures?.try_into().map_err(|_| format!("a worker printed {line:?}").into())
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let status = self.process.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("a worker ended with {status}").into()) }
+    }
+
+    /// Ends it as the system does: without notice.
+    pub(crate) fn kill(mut self) -> Result<(), Failure> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+/// A worker that nobody waits for any more ends, too.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill().and_then(|()| self.process.wait());
+    }
+}
+
+/// The cache in this directory, with a keyring beside it. Nothing is too long for it, and what the store fails at is counted.
+pub(crate) fn cache(directory: &Path) -> Result<(Builder, Arc<Failures>), Failure> {
+    let failures = Arc::new(Failures::default());
+    let store = Sqlite::options().max_bytes(16 << 30).open(directory.join("store/cache.sqlite"))?;
+    let keys = KeyFile::at(directory.join("keys/keyring.toml"));
+    if !keys.path().exists() {
+        keys.create(&Keyring::generate()?)?;
+    }
+    let policy = Policy::rfc9111().max_body(8 << 30);
+    let builder =
+        Cache::builder().store(store).keys(&keys).policy(policy).observer(Arc::clone(&failures) as _);
+    Ok((builder, failures))
+}
+
+/// Counts what must not happen.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(AtomicU64);
+
+impl Failures {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for Failures {
+    fn notice(&self, event: Event<'_>) {
+        if let Event::StoreFailed { .. } | Event::Refused { .. } | Event::SetAside { .. } = event {
+            eprintln!("{event:?}");
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
