@@ -4,6 +4,7 @@
 //! prints. `--short` does the same in seconds, as a test.
 
 mod body;
+mod disk;
 mod herd;
 mod kills;
 mod pages;
@@ -22,6 +23,7 @@ cargo xtask soak PART
   kills      200 times, a writing process is killed: the store opens, what it serves verifies, no orphan survives a sweep
   body       a body of 1 GB, stored and served by each client: peak memory over the base, speed beside no cache; killed in the middle
   herd       the same question from four processes times 25: one request; with the one that asks killed, all others are answered
+  disk       a disk that is full, and one that may only be read: every request is answered
   all        one after the other
 ";
 
@@ -54,10 +56,12 @@ fn main() -> ExitCode {
         "kills" => kills::run(length),
         "body" => body::run(length),
         "herd" => herd::run(),
+        "disk" => disk::run(),
         "all" => processes::run(length)
             .and_then(|()| kills::run(length))
             .and_then(|()| body::run(length))
-            .and_then(|()| herd::run()),
+            .and_then(|()| herd::run())
+            .and_then(|()| disk::run()),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -71,6 +75,7 @@ fn worker(role: &str, arguments: &[&str]) -> Result<(), Failure> {
         "kills" => kills::work(arguments),
         "body" => body::work(arguments),
         "herd" => herd::work(arguments),
+        "disk" => disk::work(arguments),
         _ => Err(format!("no such worker: {role}").into()),
     }
 }

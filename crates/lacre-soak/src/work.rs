@@ -18,7 +18,20 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(role: &str, arguments: &[&str]) -> Result<Self, Failure> {
-        let mut command = Command::new(std::env::current_exe()?);
+        Self::start_in(&[], role, arguments)
+    }
+
+    /// The same, by a program that starts the rest of its arguments.
+    pub(crate) fn start_in(by: &[&str], role: &str, arguments: &[&str]) -> Result<Self, Failure> {
+        let this = std::env::current_exe()?;
+        let mut command = match by {
+            [] => Command::new(this),
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(this);
+                command
+            }
+        };
         command.args(["worker", role]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let output = process.stdout.take().ok_or("a worker has no output")?;
@@ -65,15 +78,20 @@ impl Drop for Worker {
 
 /// The cache in this directory, with a keyring beside it. Nothing is too long for it, and what the store fails at is counted.
 pub(crate) fn cache(directory: &Path) -> Result<(Builder, Arc<Failures>), Failure> {
-    let failures = Arc::new(Failures::default());
+    let (builder, failures) = without_store(directory)?;
     let store = Sqlite::options().max_bytes(16 << 30).open(directory.join("store/cache.sqlite"))?;
+    Ok((builder.store(store), failures))
+}
+
+/// The same without a store yet.
+pub(crate) fn without_store(directory: &Path) -> Result<(Builder, Arc<Failures>), Failure> {
+    let failures = Arc::new(Failures::default());
     let keys = KeyFile::at(directory.join("keys/keyring.toml"));
     if !keys.path().exists() {
         keys.create(&Keyring::generate()?)?;
     }
     let policy = Policy::rfc9111().max_body(8 << 30);
-    let builder =
-        Cache::builder().store(store).keys(&keys).policy(policy).observer(Arc::clone(&failures) as _);
+    let builder = Cache::builder().keys(&keys).policy(policy).observer(Arc::clone(&failures) as _);
     Ok((builder, failures))
 }
 
@@ -89,9 +107,11 @@ impl Failures {
 
 impl Observer for Failures {
     fn notice(&self, event: Event<'_>) {
-        if let Event::StoreFailed { .. } | Event::Refused { .. } | Event::SetAside { .. } = event {
+        let is_failure =
+            matches!(event, Event::StoreFailed { .. } | Event::Refused { .. } | Event::SetAside { .. });
+        // The first says what the others say.
+        if is_failure && self.0.fetch_add(1, Ordering::Relaxed) == 0 {
             eprintln!("{event:?}");
-            self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -29,3 +29,8 @@ fn a_long_body_streams_in_bounded_memory_and_is_stored_whole_or_not_at_all() {
 fn processes_that_ask_for_the_same_send_one_request_and_outlive_the_one_that_asks() {
     short("herd");
 }
+
+#[test]
+fn a_disk_that_is_full_or_may_only_be_read_costs_no_answer() {
+    short("disk");
+}

@@ -1,0 +1,67 @@
+//! The disk is full, or may only be read: the client gets its answers all the same, and the cache says what is wrong.
+
+use crate::Failure;
+use crate::work::{Worker, without_store};
+use lacre::store::{Fs, Sqlite};
+use lacre_drivers::{Origin, fresh};
+use lacre_ureq::AgentBuilder;
+use std::path::Path;
+
+const PAGES: u64 = 40;
+/// A body, in bytes.
+const LENGTH: usize = 50_000;
+/// Each store, and what a file of it may hold, in the units of `ulimit -f`, which are 512 or 1024 bytes: SQLite has room for a part of the
+/// pages, in a file for each there is room for none.
+const STORES: [(&str, &str); 2] = [("sqlite", "512"), ("fs", "40")];
+/// Ends a write beyond the limit with an error, where the system would end the process.
+const LIMITED: &str = "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"";
+
+pub(crate) fn run() -> Result<(), Failure> {
+    let origin = Origin::start(|_| fresh(vec![b'x'; LENGTH]));
+    for (store, most) in STORES {
+        let (full, filled) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let asked = |by: &[&str], access: &str, directory: &Path| -> Result<[u64; 3], Failure> {
+            let directory = directory.to_str().ok_or("a temporary directory is not text")?;
+            let mut worker = Worker::start_in(by, "disk", &[store, access, directory, &origin.url("/")])?;
+            let figures = worker.figures()?;
+            worker.finish()?;
+            Ok(figures)
+        };
+        let [when_full, _, failures] = asked(&["sh", "-c", LIMITED, most], "writes", full.path())?;
+        asked(&[], "writes", filled.path())?;
+        let [read_only, hits, _] = asked(&[], "reads", filled.path())?;
+        println!(
+            "disk: {store}, full: {when_full} answers, {failures} failures reported; \
+             read only: {read_only} answers, {hits} from the store"
+        );
+        if [when_full, read_only, hits] != [2 * PAGES; 3] || failures == 0 {
+            return Err(format!("{store}: that is not what was asked for").into());
+        }
+    }
+    Ok(())
+}
+
+/// Asks for every page twice. Prints the right answers, how many came from the store, and what the cache reported.
+pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
+    let [store, access, directory, url] = arguments else { return Err("wrong arguments".into()) };
+    let directory = Path::new(directory);
+    let (builder, failures) = without_store(directory)?;
+    let builder = match (*store, *access) {
+        ("sqlite", "writes") => builder.store(Sqlite::open(directory.join("sqlite/cache"))?),
+        ("sqlite", _) => builder.store(Sqlite::options().read_only().open(directory.join("sqlite/cache"))?),
+        (_, "writes") => builder.store(Fs::open(directory.join("fs"))?),
+        _ => builder.store(Fs::options().read_only().open(directory.join("fs"))?),
+    };
+    let agent = AgentBuilder::new(builder.build()?).build();
+    let (mut answers, mut hits) = (0, 0);
+    for _ in 0..2 {
+        for page in 0..PAGES {
+            let answer = agent.get(format!("{url}{page}")).call()?;
+            let info = answer.extensions().get::<lacre::CacheInfo>().copied();
+            hits += u64::from(info.is_some_and(|info| info.status.forward.is_none()));
+            answers += u64::from(answer.into_body().read_to_vec()?.len() == LENGTH);
+        }
+    }
+    println!("{answers} {hits} {}", failures.count());
+    Ok(())
+}
