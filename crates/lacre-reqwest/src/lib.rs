@@ -80,7 +80,10 @@ pub use middleware::CacheMiddleware;
 pub use redirect::FollowRedirects;
 pub use session::CachedSession;
 
-// Its example uses this crate, so it is compiled here.
+// Their examples use this crate, so they are compiled here.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/migrate-from-http-cache.md")]
+struct MovingFromHttpCache;
