@@ -1,7 +1,20 @@
 """The Rust half: what requests-cache stored is read and written here, and requests get their names."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, final, type_check_only
+
+__all__ = [
+    "BadSignature",
+    "BrokenData",
+    "ConfigError",
+    "LacreError",
+    "Serializer",
+    "__version__",
+    "cache_key",
+    "normalize_url",
+    "pickle_dumps",
+    "pickle_loads",
+]
 
 __version__: str
 
@@ -17,6 +30,7 @@ class BrokenData(LacreError):
 class ConfigError(LacreError):
     """A setting that cannot be."""
 
+@type_check_only
 class PlainRequest(TypedDict):
     """A request; header names in their own case."""
 
@@ -26,6 +40,7 @@ class PlainRequest(TypedDict):
     body: bytes
     cookies: list[tuple[str, str]]
 
+@type_check_only
 class PlainResponse(TypedDict):
     """A stored response; times are seconds, since 1970 where they are moments, in whole milliseconds."""
 
@@ -72,7 +87,7 @@ def cache_key(
     *,
     ignored_parameters: Sequence[str] = ...,
     content_root_key: str | None = None,
-    match_headers: bool | Sequence[str] = False,
+    match_headers: bool | Sequence[str] = ...,
     verify: bool = True,
     serializer: str = "",
 ) -> str:

@@ -29,8 +29,8 @@ def _shown_fields(instance: Any) -> Iterator[tuple[str, Any]]:
     if is_dataclass(instance):
         for field in fields(instance):
             if field.repr:
-                made = field.default_factory is not MISSING
-                yield field.name, field.default_factory() if made else field.default  # type: ignore[misc]
+                make = field.default_factory
+                yield field.name, field.default if make is MISSING else make()
     else:
         for attribute in type(instance).__attrs_attrs__:
             if attribute.repr:

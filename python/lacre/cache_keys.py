@@ -128,7 +128,9 @@ def normalize_body(
     if not request.body:
         return b""
     body: str | bytes = _whole(request.body)
-    content_type = decode((request.headers or {}).get("Content-Type")).split(";")[0].lower()
+    content_type = (
+        decode(request.headers.get("Content-Type") if request.headers else None).split(";")[0].lower()
+    )
     if is_json_content_type(content_type):
         body = normalize_json_body(body, ignored_parameters, content_root_key)
     elif content_type == "application/x-www-form-urlencoded":
@@ -144,7 +146,7 @@ def _whole(body: Any) -> str | bytes:
         body.seek(0)
     except AttributeError:
         logger.warning("a body was read for its key and cannot be rewound", exc_info=True)
-    return content  # type: ignore[no-any-return]
+    return content
 
 
 def normalize_json_body(
@@ -221,7 +223,7 @@ def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> 
         each.headers = _redacted_headers(each.headers, ignored)
         request = each.request
         request.url = _redacted_url(request.url or "", ignored)
-        request.headers = _redacted_headers(request.headers, ignored)
+        request.headers = _redacted_headers(request.headers, ignored)  # type: ignore[assignment]
         request.body = _redacted_body(request, ignored)
     return response
 

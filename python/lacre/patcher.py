@@ -11,9 +11,10 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 import requests
+from requests import Session as OriginalSession
 
 from .backends import init_backend
-from .session import CachedSession, OriginalSession
+from .session import CachedSession
 
 if TYPE_CHECKING:
     from .backends import BackendSpecifier, BaseCache, StrOrPath

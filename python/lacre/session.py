@@ -179,7 +179,7 @@ class CacheMixin(_Session):
         """
         headers = set_request_headers(headers, expire_after, only_if_cached, refresh, force_refresh)
         with patch_form_boundary() if kwargs.get("files") else nullcontext():
-            return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value]
+            return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value, misc]
 
     def send(
         self,
@@ -191,7 +191,7 @@ class CacheMixin(_Session):
         **kwargs: Any,
     ) -> AnyResponse:
         """As `requests.Session.send`, with the options of `request`. Each hop of a redirect comes here."""
-        request.headers = set_request_headers(
+        request.headers = set_request_headers(  # type: ignore[assignment]
             request.headers, expire_after, only_if_cached, refresh, force_refresh
         )
         if getattr(self._sending, "bypasses", False):
@@ -203,11 +203,11 @@ class CacheMixin(_Session):
 
         if self.settings.filter_fn is not None and not self.settings.filter_fn(response):
             logger.debug("a response is not wanted in the cache any more")
-            self.cache.delete(actions.cache_key)
+            self.cache.delete(actions.cache_key or key)
             return response
         # Those of a response that was sent for have run, where it was received.
         if response.from_cache:
-            return dispatch_hook("response", request.hooks, response, **kwargs)
+            return dispatch_hook("response", request.hooks, response, **kwargs)  # type: ignore[return-value]
         return response
 
     def _look_up(self, actions: CacheActions, **kwargs: Any) -> tuple[CacheActions, CachedResponse | None]:
@@ -273,7 +273,7 @@ class CacheMixin(_Session):
         finally:
             self._sending.bypasses = before
         actions.update_from_response(response)
-        self._invalidate(request, response, **kwargs)
+        self._invalidate(request, response, **kwargs)  # type: ignore[arg-type]
 
         if not actions.skip_write:
             self.cache.save_response(response, actions.cache_key, actions.expires)

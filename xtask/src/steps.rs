@@ -122,7 +122,9 @@ fn in_python(root: &Path, missing: Missing) -> Result<(), Failure> {
     if !built.success() {
         return Err("maturin did not build the Python package".into());
     }
-    run(Command::new(&python).args(["-m", "pytest", "--quiet"]).current_dir(&package))?;
+    for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
+        run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;
+    }
     if run(Command::new("redis-server").arg("--version").stdout(Stdio::null())).is_err() {
         return missing.report("the tests of requests-cache; install redis-server");
     }

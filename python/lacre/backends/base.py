@@ -71,7 +71,8 @@ class BaseCache:
         try:
             response = self.responses.get(key)
             # A response is false if its status is that of an error.
-            return self.responses[self.redirects[key]] if response is None else response
+            found: CachedResponse = self.responses[self.redirects[key]] if response is None else response
+            return found
         except (AttributeError, KeyError):
             return default  # type: ignore[no-any-return]
 
@@ -217,7 +218,7 @@ class BaseCache:
                 continue
             # Before 1.0, requests without a body were stored so.
             if response.request.body == b"None":
-                response.request.body = b""  # type: ignore[misc, assignment]
+                response.request.body = b""
             new = self.create_key(response.request)
             if new != old:
                 self.responses[new] = response

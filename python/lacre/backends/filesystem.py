@@ -43,7 +43,7 @@ class FileCache(BaseCache):
         **kwargs: Any,
     ) -> None:
         super().__init__(cache_name=str(cache_name), **kwargs)
-        chosen = {"serializer": serializer} if serializer else {}
+        chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         storage = LRUFileDict if "max_cache_bytes" in kwargs else FileDict
         self.responses = storage(
             cache_name, use_temp=use_temp, decode_content=decode_content, **chosen, **kwargs

@@ -41,7 +41,7 @@ class GridFSCache(BaseCache):
         **kwargs: Any,
     ) -> None:
         super().__init__(cache_name=db_name, **kwargs)
-        chosen = {"serializer": serializer} if serializer else {}
+        chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         self.responses = GridFSDict(
             db_name, connection=connection, decode_content=decode_content, **chosen, **kwargs
         )

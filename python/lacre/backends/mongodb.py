@@ -79,7 +79,8 @@ class MongoDict(BaseStorage[str, Any]):
     def get_ttl(self) -> int | None:
         """See `MongoCache.get_ttl`."""
         index = self.collection.index_information().get(_TTL_INDEX, {})
-        return index.get("expireAfterSeconds")
+        seconds: int | None = index.get("expireAfterSeconds")
+        return seconds
 
     def set_ttl(self, ttl: int | timedelta | None, overwrite: bool = False) -> None:
         """See `MongoCache.set_ttl`."""

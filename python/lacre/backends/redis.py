@@ -42,7 +42,7 @@ class RedisCache(BaseCache):
         **kwargs: Any,
     ) -> None:
         super().__init__(cache_name=namespace, **kwargs)
-        chosen = {"serializer": serializer} if serializer else {}
+        chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         self.responses = RedisDict(
             namespace, connection=connection, ttl=ttl, ttl_offset=ttl_offset, **chosen, **kwargs
         )

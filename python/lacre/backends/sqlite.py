@@ -56,7 +56,7 @@ class SQLiteCache(BaseCache):
         self, db_path: StrOrPath = "http_cache", serializer: SerializerType | None = None, **kwargs: Any
     ) -> None:
         super().__init__(cache_name=str(db_path), **kwargs)
-        chosen = {"serializer": serializer} if serializer else {}
+        chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         self.responses = SQLiteDict(db_path, table_name="responses", **chosen, **kwargs)
         kwargs["lock"] = self.responses._lock
         self.redirects = SQLiteDict(db_path, table_name="redirects", serializer=None, **kwargs)
@@ -229,7 +229,9 @@ class SQLiteDict(BaseStorage[str, Any]):
 
     def _connect(self) -> sqlite3.Connection:
         self._process = os.getpid()
-        connection = sqlite3.connect(self.db_path, isolation_level=None, **self.connection_kwargs)
+        connection: sqlite3.Connection = sqlite3.connect(
+            self.db_path, isolation_level=None, **self.connection_kwargs
+        )
         if self.busy_timeout is not None:
             connection.execute(f"PRAGMA busy_timeout={int(self.busy_timeout)}")
         if self.wal:

@@ -7,7 +7,8 @@ from io import BytesIO
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
-from urllib3.response import HTTPHeaderDict, HTTPResponse
+from urllib3._collections import HTTPHeaderDict
+from urllib3.response import HTTPResponse
 from urllib3.util.response import is_fp_closed
 
 from .._repr import RichMixin
@@ -57,7 +58,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             yield name, getattr(self, name), default
 
     @property
-    def _request_url(self) -> str | None:  # type: ignore[override]
+    def _request_url(self) -> str | None:
         return self.request_url
 
     @_request_url.setter
@@ -75,6 +76,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             logger.warning("read(decode_content=False) is not supported for cached responses")
         if is_fp_closed(self._fp):
             return b""
+        assert self._fp is not None
         data: bytes = self._fp.read(amt)
         if data:
             self._fp_bytes_read += len(data)
@@ -91,7 +93,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     def stream(self, amt: int | None = None, **kwargs: Any) -> Iterator[bytes]:  # type: ignore[override]
         """The rest of the body, `amt` bytes at a time."""
-        while not self._fp.closed:
+        while self._fp is not None and not self._fp.closed:
             yield self.read(amt=amt, **kwargs)
 
 
@@ -108,7 +110,7 @@ def _copy_body(response: Response) -> bytes | None:
         # requests reads, decodes and keeps it here.
         _ = response.content
     _rewind(raw, body)
-    return body  # type: ignore[no-any-return]
+    return body
 
 
 def _rewind(raw: Any, body: bytes | None) -> None:

@@ -120,7 +120,7 @@ class CachedResponse(RichMixin, BaseResponse):
             ):
                 setattr(copy, name, getattr(response, name))
             copy.request = CachedRequest.from_request(response.request)  # type: ignore[assignment]
-            copy._next = CachedRequest.from_request(response.next) if response.next else None
+            copy._next = CachedRequest.from_request(response.next) if response.next else None  # type: ignore[assignment]
         # Not the hops of hops.
         copy.history = [] if copy.is_redirect else [cls.from_response(hop) for hop in copy.history]
         return copy
@@ -171,7 +171,7 @@ class CachedResponse(RichMixin, BaseResponse):
     @property
     def next(self) -> PreparedRequest | None:
         """The request that a redirect leads to."""
-        return self._next.prepare() if self._next else None
+        return self._next.prepare() if self._next else None  # type: ignore[func-returns-value]
 
     def is_older_than(self, older_than: ExpirationTime) -> bool:
         """Whether it was received longer ago than that."""

@@ -26,11 +26,9 @@ from .expiration import (
 from .settings import CacheSettings
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Request, Response
+    from requests import PreparedRequest, Response
 
-    from ..models import CachedRequest, CachedResponse
-
-    AnyRequest = Request | PreparedRequest | CachedRequest
+    from ..models import AnyRequest, CachedResponse
 
 #: With one of these a request is of another method than it seems to be.
 METHOD_OVERRIDE_HEADERS = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]
@@ -86,7 +84,7 @@ class CacheActions(RichMixin):
         directives = CacheDirectives.from_headers(request.headers)
         expire_after = coalesce(
             directives.max_age,
-            get_url_expiration(request.url, settings.urls_expire_after),
+            get_url_expiration(decode(request.url), settings.urls_expire_after),
             settings.expire_after,
         )
         reasons = {

@@ -74,7 +74,7 @@ def to_plain(response: CachedResponse, notation: Notation, decode_content: bool)
         "encoding": response.encoding,
         "expires": notation.moment_out(response.expires) if response.expires else None,
         "headers": dict(response.headers),
-        "history": [to_plain(hop, notation, decode_content) for hop in response.history],
+        "history": [to_plain(hop, notation, decode_content) for hop in response.history],  # type: ignore[arg-type]
         "reason": response.reason,
         "request": _request_to_plain(response.request, notation),
         "status_code": response.status_code,
@@ -142,7 +142,7 @@ def _request_from_plain(plain: Mapping[str, Any], notation: Notation) -> CachedR
 
 
 def _jar(plain: Mapping[str, str] | None) -> RequestsCookieJar:
-    return cookiejar_from_dict(dict(plain or {}))  # type: ignore[no-untyped-call, no-any-return]
+    return cookiejar_from_dict(dict(plain or {}))
 
 
 def _decoded(response: CachedResponse) -> dict[str, Any] | None:
