@@ -1,4 +1,4 @@
-"""Where answers may differ from requests-cache's, on purpose."""
+"""Where answers may differ from requests-cache's, on purpose; docs/python.md has them for users."""
 
 from __future__ import annotations
 
