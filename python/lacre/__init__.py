@@ -9,7 +9,7 @@ from ._lacre import __version__ as __version__
 
 #: What is public, by the module that has it; each is imported when it is first asked for.
 _PUBLIC: dict[str, tuple[str, ...]] = {
-    "_lacre": ("BadSignature", "BrokenData", "ConfigError", "LacreError"),
+    "_lacre": ("BadSignature", "BrokenData", "ConfigError", "Keyring", "LacreError"),
     "backends": (
         "BACKEND_CLASSES",
         "BackendSpecifier",
@@ -92,6 +92,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "serializers": (
         "CattrStage",
         "SERIALIZERS",
+        "SealedSerializer",
         "SerializerPipeline",
         "SerializerType",
         "Stage",

@@ -7,7 +7,9 @@ __all__ = [
     "BadSignature",
     "BrokenData",
     "ConfigError",
+    "Keyring",
     "LacreError",
+    "SealedValues",
     "Serializer",
     "__version__",
     "cache_key",
@@ -75,6 +77,36 @@ class Serializer:
 
     def dumps(self, response: PlainResponse) -> bytes:
         """The bytes of a response."""
+
+@final
+class Keyring:
+    """The keys that seal. It never shows them."""
+
+    @staticmethod
+    def user() -> Keyring:
+        """That of the user who runs this program, as the command line uses it; made if there is none."""
+
+    @staticmethod
+    def load(reference: str) -> Keyring:
+        """What a reference names: `keyring:SERVICE/USER`, `env:NAME`, `file:PATH` and so on."""
+
+    @staticmethod
+    def of_secret(secret: bytes) -> Keyring:
+        """Of a secret: at least 32 random bytes in any form. Raises ConfigError for a weaker one."""
+
+@final
+class SealedValues:
+    """Seals values of plain data, and opens them where they were sealed and nowhere else.
+
+    Of several keyrings, the oldest first, the last one seals, and all open.
+    """
+
+    def __new__(cls, keyrings: Sequence[Keyring]) -> SealedValues: ...
+    def seal(self, store: bytes, table: str, key: str, value: object, now: float) -> bytes:
+        """What to store for a value under `key` in the table of a store; `now` in seconds since 1970."""
+
+    def open(self, store: bytes, table: str, key: str, sealed: bytes, now: float) -> Any:
+        """The value that is stored so. Raises BadSignature for anything else."""
 
 def pickle_loads(data: bytes) -> Any:
     """The value of a pickle of plain data. Raises BrokenData for any other: nothing is ever run."""

@@ -25,6 +25,7 @@ from .policy import (
     CacheSettings,
     set_request_headers,
 )
+from .serializers import choose_serializer
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .models import AnyResponse
     from .policy import ExpirationPatterns, ExpirationTime, FilterCallback, KeyCallback
     from .serializers import SerializerType
+    from .serializers.sealed import SecretKey
 
     _Session = OriginalSession
 else:
@@ -87,8 +89,10 @@ class CacheMixin(_Session):
         read_only: bool = False,
         stale_if_error: bool | int = False,
         autoclose: bool = True,
+        secret_key: SecretKey | None = None,
         **kwargs: Any,
     ) -> None:
+        serializer = choose_serializer(backend, serializer, secret_key)
         self.cache = init_backend(cache_name, backend, serializer=serializer, **kwargs)
         self.settings = CacheSettings.from_kwargs(
             expire_after=expire_after,
@@ -377,7 +381,7 @@ class CachedSession(CacheMixin, OriginalSession):
         cache_name: path, prefix or namespace, as the backend has it
         backend: an instance, or one of `sqlite`, `filesystem`, `memory`, `redis`, `mongodb`, `gridfs`,
             `dynamodb`
-        serializer: an instance, or the name of one
+        serializer: an instance, or the name of one; by default what is in a file or in Redis is sealed
         expire_after: when what is stored expires
         urls_expire_after: the same for URLs that fit a pattern; the first that fits counts
         cache_control: let the headers of responses decide, where they say anything
@@ -392,6 +396,7 @@ class CachedSession(CacheMixin, OriginalSession):
         read_only: store nothing new
         stale_if_error: use what has expired if sending fails; or for how long
         autoclose: close the cache with the session
+        secret_key: what seals, instead of the keyring of the user; see `SealedSerializer`
         kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and what the backend takes
     """
 

@@ -13,3 +13,9 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"NOT CHECKED: no {name}; set LACRE_SHARED to the directory that has it")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _keyring_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test makes, or depends on, the keyring of whoever runs it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))

@@ -20,7 +20,7 @@ pub(crate) fn raised(error: &Error) -> PyErr {
         None => error.to_string(),
     };
     match error.kind() {
-        ErrorKind::Tampered => BadSignature::new_err(message),
+        ErrorKind::Tampered | ErrorKind::Lapsed => BadSignature::new_err(message),
         ErrorKind::Broken => BrokenData::new_err(message),
         ErrorKind::Config => ConfigError::new_err(message),
         _ => LacreError::new_err(message),

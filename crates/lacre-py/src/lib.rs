@@ -4,6 +4,7 @@
 mod error;
 mod key;
 mod response;
+mod sealed;
 mod serializer;
 mod value;
 
@@ -15,6 +16,8 @@ mod _lacre {
     use crate::error::{BadSignature, BrokenData, ConfigError, LacreError};
     #[pymodule_export]
     use crate::key::{cache_key, normalize_url};
+    #[pymodule_export]
+    use crate::sealed::{Keyring, SealedValues};
     #[pymodule_export]
     use crate::serializer::Serializer;
     #[pymodule_export]

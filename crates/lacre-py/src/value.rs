@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 /// How deep lists and dicts may lie in each other: as deep as they are read.
-const MAX_DEPTH: usize = 128;
+pub(crate) const MAX_DEPTH: usize = 128;
 
 /// The value of a pickle of plain data. Raises BrokenData for any other.
 #[pyfunction]
@@ -23,7 +23,7 @@ pub(crate) fn pickle_dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> P
 }
 
 /// It recurses as deep as the value, which its reader has bounded.
-fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
     Ok(match value {
         Value::None => py.None().into_bound(py),
         Value::Bool(truth) => PyBool::new(py, truth).to_owned().into_any(),
@@ -46,7 +46,7 @@ fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
     })
 }
 
-fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
+pub(crate) fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     let depth =
         depth.checked_sub(1).ok_or_else(|| PyValueError::new_err("lists in lists, deeper than is read"))?;
     if value.is_none() {

@@ -46,6 +46,15 @@ pub enum Purpose {
     },
     /// A keyring that a passphrase locks.
     Keyring,
+    /// A piece of a value of the Python package.
+    Value {
+        /// The value it belongs to.
+        value: BodyId,
+        /// Its place among the value's pieces, from 0.
+        index: u32,
+        /// Whether more pieces follow.
+        position: Position,
+    },
 }
 
 /// Whether more pieces of the same whole follow.
@@ -75,6 +84,10 @@ impl Context<'_> {
                 (b"anchor", &detail)
             }
             Purpose::Keyring => (b"keyring", &[]),
+            Purpose::Value { value, index, position } => {
+                detail = piece(&value.0, index, position);
+                (b"value", &detail)
+            }
         };
         for part in [purpose, &self.store.0, self.namespace.as_bytes(), self.key, detail] {
             let length = u32::try_from(part.len()).map_err(|_| Fault::from(FaultKind::TooLarge))?;

@@ -63,7 +63,7 @@ pub use lacre_core::{
     UrlPattern, Varies, end_hop, varies,
 };
 pub use lacre_seal::{
-    Authentic, BodyId, Fault, FaultKind, KeyId, Keyring, MasterKey, SealInfo, Suite, itsdangerous,
+    Authentic, BodyId, Fault, FaultKind, KeyId, Keyring, MasterKey, SealInfo, StoreId, Suite, itsdangerous,
 };
 
 // Its examples use this crate, so they are compiled here.

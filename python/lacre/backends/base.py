@@ -20,7 +20,8 @@ from .. import _lacre
 from ..cache_keys import create_key, redact_response
 from ..models import CachedResponse
 from ..policy import DEFAULT_CACHE_NAME, CacheSettings, ExpirationTime
-from ..serializers import SerializerType, init_serializer
+from ..serializers import SealedSerializer, SerializerType, init_serializer
+from ..serializers.sealed import Place, Placed
 
 if TYPE_CHECKING:
     from ..models import AnyRequest
@@ -71,8 +72,11 @@ class BaseCache:
         try:
             response = self.responses.get(key)
             # A response is false if its status is that of an error.
-            found: CachedResponse = self.responses[self.redirects[key]] if response is None else response
-            return found
+            if response is not None:
+                found: CachedResponse = response
+                return found
+            target: CachedResponse = self.responses[self.redirects[key]]
+            return target if self._was_reached_by(key, target) else default
         except (AttributeError, KeyError):
             return default  # type: ignore[no-any-return]
 
@@ -94,6 +98,12 @@ class BaseCache:
         self.responses[key] = redact_response(stored, self._settings.ignored_parameters)
         for hop in hops:
             self.redirects[hop] = key
+
+    def _was_reached_by(self, key: str | None, response: CachedResponse) -> bool:
+        """Whether a redirect led from `key` to it, as is sealed with it; the redirects themselves are not."""
+        if not isinstance(self.responses.serializer, SealedSerializer):
+            return True
+        return any(self.create_key(hop.request) == key for hop in response.history)
 
     def clear(self) -> None:
         """Deletes everything."""
@@ -269,6 +279,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         self, serializer: SerializerType | None = None, decode_content: bool = False, **kwargs: Any
     ) -> None:
         self.serializer = init_serializer(serializer, decode_content)
+        if isinstance(self.serializer, SealedSerializer) and type(self)._place is BaseStorage._place:
+            raise _lacre.ConfigError(f"{type(self).__name__} cannot be sealed; SQLite, files and Redis can")
 
     def bulk_delete(self, keys: Iterable[KT]) -> None:
         """Deletes what is there of `keys`."""
@@ -278,6 +290,19 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def close(self) -> None:
         """Closes what is open."""
+
+    def _place(self) -> Place:
+        """Where its values are sealed to. What can be sealed says it."""
+        raise NotImplementedError
+
+    def pack(self, key: KT, value: Any) -> Any:
+        """What is kept under `key` for `value`."""
+        return self.serialize(self._placed(key, value))
+
+    def _placed(self, key: KT, value: Any) -> Any:
+        if not isinstance(self.serializer, SealedSerializer):
+            return value
+        return Placed(self._place(), str(key), value)
 
     def serialize(self, value: Any) -> Any:
         """What is kept for `value`."""
@@ -292,7 +317,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         if not self.serializer:
             return value
         try:
-            found = self.serializer.loads(value)
+            found = self.serializer.loads(self._placed(key, value))
         except Exception as error:
             if is_tampering(error):
                 raise

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging import getLogger
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import RLock
 from typing import Any
 
-from ..serializers import SerializerPipeline, SerializerType, json_serializer
+from ..serializers import SealedSerializer, SerializerPipeline, SerializerType, json_serializer
+from ..serializers.sealed import Place
 from ._lru import LRUDict as LRUDict
-from ._paths import StrOrPath, create_private, get_cache_path
+from ._paths import StrOrPath, get_cache_path
 from .base import BaseCache, BaseStorage
 from .sqlite import SQLiteDict
 
@@ -101,6 +104,11 @@ class FileDict(BaseStorage[str, Any]):
         self.is_binary = self.serializer is not None and self.serializer.is_binary
         self._lock = RLock() if lock is None else lock
         self.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if isinstance(self.serializer, SealedSerializer):
+            self._store_id = _store_id(self.cache_dir)
+
+    def _place(self) -> Place:
+        return Place(self._store_id, "responses")
 
     @property
     def lock(self) -> Any:
@@ -125,14 +133,20 @@ class FileDict(BaseStorage[str, Any]):
         return self.deserialize(key, content)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        content = self.serialize(value)
+        content = self.pack(key, value)
         with self._io(key):
             self._write(key, content)
 
     def _write(self, key: str, content: str | bytes) -> None:
-        path = self._key2path(key)
-        create_private(path)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        # Nobody sees half a file: others may read while this writes. It is private from the beginning.
+        with NamedTemporaryFile(dir=self.cache_dir, prefix="lacre-", suffix=".tmp", delete=False) as made:
+            try:
+                made.write(content.encode() if isinstance(content, str) else content)
+                made.close()
+                os.replace(made.name, self._key2path(key))
+            except BaseException:
+                os.unlink(made.name)
+                raise
 
     def __delitem__(self, key: str) -> None:
         with self._io(key):
@@ -213,7 +227,7 @@ class LRUFileDict(FileDict):
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        content = self.serialize(value)
+        content = self.pack(key, value)
         content = content.encode() if isinstance(content, str) else content
         size = self._get_size_on_disk(len(content))
         if size > self.max_file_bytes:
@@ -252,6 +266,20 @@ class LRUFileDict(FileDict):
 
     def size(self) -> int:
         return self.lru_index.total_size()
+
+
+def _store_id(directory: Path) -> bytes:
+    """The id that a folder keeps; made, if it has none, by whoever comes first."""
+    path = directory / "lacre-store-id"
+    if not path.exists():
+        with (
+            NamedTemporaryFile(dir=directory, prefix="lacre-", suffix=".tmp") as made,
+            suppress(FileExistsError),
+        ):
+            made.write(os.urandom(16))
+            made.flush()
+            os.link(made.name, path)
+    return path.read_bytes()
 
 
 def _extension(serializer: SerializerPipeline | None) -> str:

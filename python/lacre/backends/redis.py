@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from redis import Redis, StrictRedis
 
 from .._utils import chunkify, decode, encode, get_valid_kwargs
-from ..serializers import SerializerType, pickle_serializer, utf8_encoder
+from ..serializers import SealedSerializer, SerializerType, pickle_serializer, utf8_encoder
+from ..serializers.sealed import Place
 from .base import BaseCache, BaseStorage
 
 #: Seconds that an expired response stays, so that it can still be validated.
@@ -69,6 +71,13 @@ class RedisDict(BaseStorage[str, Any]):
         self.namespace = namespace
         self.ttl = ttl
         self.ttl_offset = ttl_offset
+        if isinstance(self.serializer, SealedSerializer):
+            name = f"{namespace}-lacre-store"
+            self.connection.set(name, os.urandom(16), nx=True)
+            self._store_id = encode(self.connection.get(name))
+
+    def _place(self) -> Place:
+        return Place(self._store_id, "responses")
 
     def _name(self, key: str) -> bytes:
         return encode(f"{self.namespace}:{key}")
@@ -86,9 +95,9 @@ class RedisDict(BaseStorage[str, Any]):
         remaining = getattr(item, "expires_delta", None)
         seconds = None if remaining is None or not self.ttl else remaining + self.ttl_offset
         if seconds is not None and seconds > 0:
-            self.connection.setex(self._name(key), seconds, self.serialize(item))
+            self.connection.setex(self._name(key), seconds, self.pack(key, item))
         else:
-            self.connection.set(self._name(key), self.serialize(item))
+            self.connection.set(self._name(key), self.pack(key, item))
 
     def __delitem__(self, key: str) -> None:
         if not self.connection.delete(self._name(key)):

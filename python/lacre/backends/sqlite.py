@@ -18,7 +18,8 @@ from weakref import WeakValueDictionary
 from .._utils import chunkify, get_valid_kwargs
 from ..models import CachedResponse
 from ..policy import ExpirationTime
-from ..serializers import SerializerType, pickle_serializer
+from ..serializers import SealedSerializer, SerializerType, pickle_serializer
+from ..serializers.sealed import Place
 from ._paths import StrOrPath, create_private, get_cache_path
 from .base import BaseCache, BaseStorage, is_tampering
 
@@ -209,6 +210,15 @@ class SQLiteDict(BaseStorage[str, Any]):
             if "expires" not in columns:
                 connection.execute(f"ALTER TABLE {self.table_name} ADD COLUMN expires INTEGER")
             connection.execute(f"CREATE INDEX IF NOT EXISTS expires_idx ON {self.table_name}(expires)")
+            if isinstance(self.serializer, SealedSerializer):
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)"
+                )
+                connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
+                self._store_id = bytes(connection.execute("SELECT id FROM lacre_store").fetchone()[0])
+
+    def _place(self) -> Place:
+        return Place(self._store_id, self.table_name)
 
     @contextmanager
     def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
@@ -293,7 +303,7 @@ class SQLiteDict(BaseStorage[str, Any]):
         self._write(key, value)
 
     def _write(self, key: str, value: Any) -> None:
-        row = (key, self.serialize(value), getattr(value, "expires_unix", None))
+        row = (key, self.pack(key, value), getattr(value, "expires_unix", None))
         with self.connection(commit=True) as connection:
             connection.execute(
                 f"INSERT OR REPLACE INTO {self.table_name} (key, value, expires) VALUES (?, ?, ?)", row

@@ -20,6 +20,8 @@ from .preconf import ujson_serializer as ujson_serializer
 from .preconf import utf8_encoder as utf8_encoder
 from .preconf import utf8_serializer as utf8_serializer
 from .preconf import yaml_serializer as yaml_serializer
+from .sealed import SealedSerializer as SealedSerializer
+from .sealed import choose_serializer as choose_serializer
 
 SERIALIZERS: dict[str, Any] = {
     "bson": bson_serializer,
@@ -45,6 +47,8 @@ def init_serializer(serializer: SerializerType | None, decode_content: bool) -> 
     if serializer is pickle:
         # What that module reads, it runs.
         serializer = "pickle"
+    if isinstance(serializer, str) and serializer == "sealed":
+        serializer = SealedSerializer()
     if isinstance(serializer, str):
         serializer = SERIALIZERS[serializer]
     if isinstance(serializer, SerializerPipeline):

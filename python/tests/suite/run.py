@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
             "LACRE_SUITE_PORTS": f"6379={redis_port} 8000={dynamodb_port}",
             "LACRE_SUITE_SCRATCH": scratch,
             "TMPDIR": temporary,
+            "XDG_CONFIG_HOME": scratch,
             "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         chosen = selected or [str(suite / "tests"), "--numprocesses=2", "--dist=loadfile", "--quiet"]

@@ -20,12 +20,14 @@
 //! ```
 
 mod armour;
+mod cbor;
 mod fault;
 mod import;
 mod json;
 mod key;
 mod pickle;
 mod response;
+mod sealed;
 mod serializer;
 mod source;
 mod value;
@@ -34,6 +36,7 @@ mod yaml;
 pub use import::{Imported, Importer};
 pub use key::{IGNORED_PARAMETERS, KeySettings, Verification, cache_key, normalize_url};
 pub use response::{Request, Response};
+pub use sealed::{Place, SealedValues, keyring_of_secret};
 pub use serializer::{Format, Serializer};
 pub use source::{Source, SourceKind, Stored};
 pub use value::Value;

@@ -1,0 +1,102 @@
+//! `Keyring` and `SealedValues`: values of the Python package, sealed to where they lie (docs/format.md §14).
+
+use crate::error::{BadSignature, raised};
+use crate::value::{MAX_DEPTH, from_python, to_python};
+use lacre::requests_cache::{self, Place, keyring_of_secret};
+use lacre::{ErrorKind, StoreId, Timestamp, keys};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::sync::Arc;
+
+/// The keys that seal. It never shows them.
+#[pyclass(frozen, module = "lacre._lacre")]
+pub(crate) struct Keyring(Arc<lacre::Keyring>);
+
+#[pymethods]
+impl Keyring {
+    /// That of the user who runs this program, the same as that of the command line; made if there is none.
+    #[staticmethod]
+    fn user() -> PyResult<Self> {
+        let file = keys::user(&lacre::Tracing).map_err(|error| raised(&error))?;
+        Self::loaded(&file)
+    }
+
+    /// What a reference names: `keyring:SERVICE/USER`, `env:NAME`, `file:PATH` and so on.
+    #[staticmethod]
+    fn load(reference: &str) -> PyResult<Self> {
+        Self::loaded(&*keys::parse(reference).map_err(|error| raised(&error))?)
+    }
+
+    /// Of a secret: at least 32 random bytes in any form.
+    #[staticmethod]
+    fn of_secret(secret: &[u8]) -> PyResult<Self> {
+        Ok(Self(Arc::new(keyring_of_secret(secret).map_err(|error| raised(&error))?)))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Keyring {}>", self.0.primary().short())
+    }
+}
+
+impl Keyring {
+    fn loaded(source: &dyn keys::KeySource) -> PyResult<Self> {
+        Ok(Self(Arc::new(source.load().map_err(|error| raised(&error))?)))
+    }
+}
+
+/// Seals values of plain data, and opens them where they were sealed and nowhere else. Of several keyrings, the oldest first, the last
+/// one seals, and all open.
+#[pyclass(frozen, module = "lacre._lacre")]
+pub(crate) struct SealedValues(requests_cache::SealedValues);
+
+#[pymethods]
+impl SealedValues {
+    #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "Python's arguments are values")]
+    fn new(keyrings: Vec<PyRef<'_, Keyring>>) -> PyResult<Self> {
+        let keyrings = keyrings.iter().map(|keyring| Arc::clone(&keyring.0));
+        Ok(Self(requests_cache::SealedValues::new(keyrings).map_err(|error| raised(&error))?))
+    }
+
+    /// What to store for a value under `key` in the table of a store; `now` in seconds since 1970.
+    fn seal<'py>(
+        &self,
+        py: Python<'py>,
+        store: [u8; 16],
+        table: &str,
+        key: &str,
+        value: &Bound<'py, PyAny>,
+        now: f64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let value = from_python(value, MAX_DEPTH)?;
+        let store = StoreId::from_bytes(store);
+        let place = Place { store: &store, table, key };
+        let sealed = self.0.seal(&place, &value, moment(now)).map_err(|error| raised(&error))?;
+        Ok(PyBytes::new(py, &sealed))
+    }
+
+    /// The value that is stored so. Raises BadSignature if it was not sealed there with one of the keys, or was changed since.
+    fn open<'py>(
+        &self,
+        py: Python<'py>,
+        store: [u8; 16],
+        table: &str,
+        key: &str,
+        sealed: &[u8],
+        now: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let store = StoreId::from_bytes(store);
+        let place = Place { store: &store, table, key };
+        let value = self.0.open(&place, sealed, moment(now)).map_err(|error| match error.kind() {
+            ErrorKind::KeyUnavailable => {
+                BadSignature::new_err("sealed with a key that is not here; name it in secret_key")
+            }
+            _ => raised(&error),
+        })?;
+        to_python(py, value)
+    }
+}
+
+fn moment(seconds: f64) -> Timestamp {
+    Timestamp::from_millis((seconds * 1000.0).round() as i64)
+}

@@ -1,0 +1,279 @@
+//! Values of the Python package, sealed to the place where they lie (docs/format.md §14). It never reads a value whose seal has not held,
+//! and takes nothing without one.
+
+use super::fault::Malformed;
+use super::{Value, cbor};
+use crate::{Error, ErrorKind, Timestamp};
+use blake2b_simd::Params;
+use lacre_seal::{
+    BodyId, Context, Keyring, Lifetime, MasterKey, Moment, Position, Purpose, Sealer, StoreId, Suite,
+};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// How much of a value lies in one envelope.
+const PIECE: usize = 4 << 20;
+/// The shortest secret that a key is made of, in bytes.
+const MIN_SECRET: usize = 32;
+/// How many different bytes it must have.
+const MIN_DIFFERENT: usize = 8;
+
+/// Where a value lies. It opens nowhere else.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The store, by the random id that it keeps.
+    pub store: &'a StoreId,
+    /// The table, hash or folder in it.
+    pub table: &'a str,
+    /// The key there.
+    pub key: &'a str,
+}
+
+/// Seals values, and opens them. What is sealed is encrypted.
+#[derive(Clone, Debug)]
+pub struct SealedValues {
+    /// Newest first: that one seals, and all open.
+    sealers: Vec<Sealer>,
+}
+
+impl SealedValues {
+    /// Of several keyrings the last one seals, and all open what they sealed: in the order of itsdangerous.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`]: there is none.
+    pub fn new(oldest_first: impl IntoIterator<Item = Arc<Keyring>>) -> Result<Self, Error> {
+        let mut sealers: Vec<_> =
+            oldest_first.into_iter().map(|ring| Sealer::new(ring, Suite::Aes256Gcm)).collect();
+        sealers.reverse();
+        if sealers.is_empty() {
+            return Err(Error::new(ErrorKind::Config, "there is no key to seal with").with_hint("name one"));
+        }
+        Ok(Self { sealers })
+    }
+
+    /// The bytes to store for `value`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`]: it has a number of more than 64 bits. [`ErrorKind::Broken`]: no random bytes can be had.
+    pub fn seal(&self, place: &Place<'_>, value: &Value, now: Timestamp) -> Result<Vec<u8>, Error> {
+        let malformed = |malformed: Malformed| malformed.into_error("value");
+        let plain = Zeroizing::new(cbor::write(value).map_err(malformed)?);
+        let id = BodyId::generate()?;
+        let life = Lifetime::unbounded(moment(now));
+        let mut sealed = id.as_bytes().to_vec();
+        let count = plain.len().div_ceil(PIECE);
+        for (index, piece) in plain.chunks(PIECE).enumerate() {
+            let position = if index + 1 == count { Position::Last } else { Position::Inner };
+            let envelope =
+                place.with(id, index, position, |at| self.sealers[0].seal(at, life, &[], piece))?;
+            // Shorter than 8 MiB, as every envelope.
+            sealed.extend_from_slice(&(envelope.len() as u32).to_be_bytes());
+            sealed.extend_from_slice(&envelope);
+        }
+        Ok(sealed)
+    }
+
+    /// The value that was stored as `sealed`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Tampered`]: it is not sealed, not for this place, or was changed. [`ErrorKind::KeyUnavailable`]: it was sealed with
+    /// a key that is not here. [`ErrorKind::Lapsed`]: it was revoked.
+    pub fn open(&self, place: &Place<'_>, sealed: &[u8], now: Timestamp) -> Result<Value, Error> {
+        let (id, mut rest) = sealed.split_first_chunk().ok_or_else(unsealed)?;
+        let id = BodyId::from_bytes(*id);
+        let mut plain = Zeroizing::new(Vec::with_capacity(rest.len()));
+        for index in 0.. {
+            let (length, behind) = rest.split_first_chunk().ok_or_else(unsealed)?;
+            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            let (envelope, behind) = behind.split_at_checked(length).ok_or_else(unsealed)?;
+            let position = if behind.is_empty() { Position::Last } else { Position::Inner };
+            let open = |sealer: &Sealer| {
+                place.with(id, index, position, |at| sealer.open(at, envelope, moment(now)))
+            };
+            let mut opened = open(&self.sealers[0]);
+            for sealer in &self.sealers[1..] {
+                if opened.as_ref().is_err_and(lacre_seal::Fault::is_key_missing) {
+                    opened = open(sealer);
+                }
+            }
+            plain.extend_from_slice(opened.map_err(refused)?.body.as_bytes());
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        cbor::read(&plain).map_err(|malformed| malformed.into_error("value"))
+    }
+}
+
+impl Place<'_> {
+    fn with<T>(
+        &self,
+        value: BodyId,
+        index: usize,
+        position: Position,
+        act: impl FnOnce(&Context<'_>) -> T,
+    ) -> T {
+        let key = digest(b"lacre/v1/row", self.key.as_bytes());
+        // More pieces than can be counted do not fit into memory.
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        let purpose = Purpose::Value { value, index, position };
+        act(&Context { purpose, store: self.store, namespace: self.table, key: &key })
+    }
+}
+
+/// The keyring of a secret that no key source holds: the text of one, a bare key (docs/format.md §3), or at least 32 bytes of any other
+/// form, of which a key is derived (§14). They should be random: nothing here makes guessing slow.
+///
+/// # Errors
+/// [`ErrorKind::Config`]: it is too short, or cannot be random.
+pub fn keyring_of_secret(secret: &[u8]) -> Result<Keyring, Error> {
+    if let Some(Ok(keyring)) = str::from_utf8(secret).ok().map(|text| Keyring::parse(text.trim())) {
+        return Ok(keyring);
+    }
+    let mut seen = [false; 256];
+    secret.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    if secret.len() < MIN_SECRET || different < MIN_DIFFERENT {
+        return Err(Error::new(ErrorKind::Config, "this secret is too weak to seal with").with_hint(
+            "take one of at least 32 random bytes, such as secrets.token_hex(32) makes, or a reference to one (keyring:SERVICE/USER)",
+        ));
+    }
+    let master = Zeroizing::new(digest(b"lacre/v1/secret", secret));
+    let text = master.iter().fold(Zeroizing::new(String::with_capacity(64)), |mut text, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+        text
+    });
+    Ok(Keyring::from_master(MasterKey::parse(&text)?)?)
+}
+
+fn digest(person: &[u8], bytes: &[u8]) -> [u8; 32] {
+    let hash = Params::new().hash_length(32).personal(person).hash(bytes);
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hash.as_bytes());
+    digest
+}
+
+fn moment(time: Timestamp) -> Moment {
+    Moment::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
+}
+
+/// Nothing is read from a sealed store that is not sealed, whatever is wrong with it.
+fn refused(fault: lacre_seal::Fault) -> Error {
+    if fault.is_broken() {
+        return unsealed().with_source(fault);
+    }
+    fault.into()
+}
+
+fn unsealed() -> Error {
+    Error::new(ErrorKind::Tampered, "this is not sealed, or was cut")
+        .with_hint("open a cache of requests-cache with the name of its serializer, or clear this one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+    const SECRET: &[u8] = b"a secret of at least 32 random bytes";
+
+    fn store(id: u8) -> StoreId {
+        StoreId::from_bytes([id; 16])
+    }
+
+    fn values(secrets: &[&[u8]]) -> SealedValues {
+        SealedValues::new(secrets.iter().map(|secret| Arc::new(keyring_of_secret(secret).unwrap()))).unwrap()
+    }
+
+    fn value() -> Value {
+        Value::Dict(vec![("_content".into(), Value::Bytes(b"hello".to_vec().into()))])
+    }
+
+    fn kind(opened: Result<Value, Error>) -> ErrorKind {
+        opened.unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_value_opens_where_it_was_sealed_and_nowhere_else() {
+        let (here, elsewhere) = (store(1), store(2));
+        let place = Place { store: &here, table: "responses", key: "a" };
+        let values = values(&[SECRET]);
+        let sealed = values.seal(&place, &value(), NOW).unwrap();
+        assert_eq!(values.open(&place, &sealed, NOW).unwrap(), value());
+        for other in [
+            Place { store: &elsewhere, ..place },
+            Place { table: "redirects", ..place },
+            Place { key: "b", ..place },
+        ] {
+            assert_eq!(kind(values.open(&other, &sealed, NOW)), ErrorKind::Tampered);
+        }
+    }
+
+    #[test]
+    fn no_byte_can_be_changed_cut_or_added() {
+        let here = store(1);
+        let place = Place { store: &here, table: "responses", key: "a" };
+        let values = values(&[SECRET]);
+        let sealed = values.seal(&place, &value(), NOW).unwrap();
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(matches!(
+                kind(values.open(&place, &changed, NOW)),
+                ErrorKind::Tampered | ErrorKind::KeyUnavailable
+            ));
+            assert_eq!(kind(values.open(&place, &sealed[..at], NOW)), ErrorKind::Tampered);
+        }
+        assert_eq!(kind(values.open(&place, &[&sealed[..], b"."].concat(), NOW)), ErrorKind::Tampered);
+    }
+
+    #[test]
+    fn what_has_no_seal_is_refused_before_it_is_read() {
+        let here = store(1);
+        let place = Place { store: &here, table: "responses", key: "a" };
+        let unsealed = [value().to_pickle(), cbor::write(&value()).unwrap(), b"{}".to_vec(), vec![]];
+        for unsealed in unsealed {
+            assert_eq!(kind(values(&[SECRET]).open(&place, &unsealed, NOW)), ErrorKind::Tampered);
+        }
+    }
+
+    #[test]
+    fn of_several_keys_the_last_seals_and_all_open() {
+        let here = store(1);
+        let place = Place { store: &here, table: "responses", key: "a" };
+        let new = &b"another secret, also of 32 random bytes"[..];
+        let (before, during, after) = (values(&[SECRET]), values(&[SECRET, new]), values(&[new]));
+        let sealed = before.seal(&place, &value(), NOW).unwrap();
+        assert_eq!(during.open(&place, &sealed, NOW).unwrap(), value());
+        assert_eq!(kind(after.open(&place, &sealed, NOW)), ErrorKind::KeyUnavailable);
+        let sealed = during.seal(&place, &value(), NOW).unwrap();
+        assert_eq!(after.open(&place, &sealed, NOW).unwrap(), value());
+    }
+
+    #[test]
+    fn a_long_value_lies_in_pieces_that_keep_their_order() {
+        let here = store(1);
+        let place = Place { store: &here, table: "responses", key: "a" };
+        let values = values(&[SECRET]);
+        let value = Value::Bytes(vec![7; 2 * PIECE + 1].into());
+        let sealed = values.seal(&place, &value, NOW).unwrap();
+        assert_eq!(values.open(&place, &sealed, NOW).unwrap(), value);
+        let (id, pieces) = sealed.split_at(16);
+        let length = 4 + u32::from_be_bytes(*pieces.first_chunk().unwrap()) as usize;
+        let (first, rest) = pieces.split_at(length);
+        let (second, last) = rest.split_at(length);
+        for changed in [&[id, second, first, last][..], &[id, first, second], &[id, first, last]] {
+            assert_eq!(kind(values.open(&place, &changed.concat(), NOW)), ErrorKind::Tampered);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        for weak in [&b""[..], b"a different key", &[b'a'; 64]] {
+            assert_eq!(keyring_of_secret(weak).unwrap_err().kind(), ErrorKind::Config);
+        }
+    }
+}

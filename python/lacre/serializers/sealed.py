@@ -1,0 +1,119 @@
+"""Responses that are encrypted, and sealed to the place where they lie (docs/format.md §14)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._lacre import ConfigError, Keyring, SealedValues
+from .._utils import encode
+from ..policy.expiration import utcnow
+from .cattrs import CattrStage
+from .pipeline import SerializerPipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    #: A secret, a reference to one, a keyring, or several of them, the oldest first.
+    SecretKey = str | bytes | Keyring | Sequence[str | bytes | Keyring]
+
+#: The backends that are sealed if nothing else is said. What is in memory leaves the process nowhere.
+_SEALED_BACKENDS = {"sqlite", "filesystem", "redis"}
+#: What a reference to a key begins with.
+_SCHEMES = {"file", "env", "keyring", "keyutils", "passphrase", "kdbx", "cmd", "systemd"}
+
+
+class Place(NamedTuple):
+    """A table in a store."""
+
+    #: 16 random bytes that the store keeps.
+    store: bytes
+    table: str
+
+
+class Placed(NamedTuple):
+    """A value, or the bytes that are stored for it, and where they lie."""
+
+    place: Place
+    key: str
+    value: Any
+
+
+class SealedSerializer(SerializerPipeline):
+    """Encrypts what is stored, and reads what was stored under the same key of the same store, nothing else.
+
+    Args:
+        secret_key: at least 32 random bytes in any form; a reference (`keyring:SERVICE/USER`, `env:NAME`,
+            `file:PATH`); a `Keyring`; or a list of those: the last seals, all open. By default the keyring of
+            the user who runs the program, which the command line uses, too
+
+    Raises:
+        ConfigError: a secret is too weak
+        LacreError: a key cannot be had
+    """
+
+    def __init__(self, secret_key: SecretKey | None = None) -> None:
+        super().__init__([CattrStage()], name="sealed", is_binary=True)
+        self._values = SealedValues(_keyrings(secret_key))
+
+    def copy(self) -> SealedSerializer:
+        # It has nothing that belongs to one storage.
+        return self
+
+    def set_decode_content(self, decode_content: bool) -> None:
+        """Nobody reads what is encrypted, so that bodies stay as they are."""
+
+    def dumps(self, value: Placed) -> bytes:
+        """What is stored for a value in its place."""
+        place, key, plain = _placed(value)
+        return self._values.seal(*place, key, super().dumps(plain), utcnow().timestamp())
+
+    def loads(self, value: Placed) -> Any:
+        """What was stored there as these bytes.
+
+        Raises:
+            BadSignature: not sealed there, not with one of the keys, or changed since
+        """
+        place, key, stored = _placed(value)
+        return super().loads(self._values.open(*place, key, encode(stored), utcnow().timestamp()))
+
+
+def _placed(value: Any) -> Placed:
+    if not isinstance(value, Placed):
+        raise TypeError("what is sealed is sealed to a place, which a storage knows: give it this serializer")
+    return value
+
+
+def choose_serializer(backend: Any, serializer: Any, secret_key: SecretKey | None) -> Any:
+    """The serializer of a session: a sealed one, unless another is asked for, or a backend that has its own.
+
+    Raises:
+        ConfigError: `secret_key` is given, and nothing that it could seal
+    """
+    if secret_key is None:
+        by_name = str(backend or "sqlite").lower() if isinstance(backend, str | None) else None
+        return SealedSerializer() if serializer is None and by_name in _SEALED_BACKENDS else serializer
+    if not isinstance(backend, str | None):
+        raise ConfigError(
+            "secret_key needs a backend by name; give yours serializer=SealedSerializer(secret_key)"
+        )
+    if serializer not in (None, "sealed"):
+        raise ConfigError(
+            "secret_key seals: leave serializer out; or sign, with safe_pickle_serializer(secret_key)"
+        )
+    return SealedSerializer(secret_key)
+
+
+def _keyrings(secret_key: SecretKey | None) -> list[Keyring]:
+    if secret_key is None:
+        return [Keyring.user()]
+    if isinstance(secret_key, str | bytes | Keyring):
+        return [_keyring(secret_key)]
+    return [_keyring(each) for each in secret_key]
+
+
+def _keyring(secret: str | bytes | Keyring) -> Keyring:
+    if isinstance(secret, Keyring):
+        return secret
+    if isinstance(secret, str) and ":" in secret and secret.split(":")[0] in _SCHEMES:
+        return Keyring.load(secret)
+    return Keyring.of_secret(encode(secret))

@@ -1,0 +1,164 @@
+"""What is stored is encrypted, and opens where it was sealed and nowhere else."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from origin import Origin, answer
+
+from lacre import (
+    BadSignature,
+    CachedSession,
+    ConfigError,
+    Keyring,
+    SealedSerializer,
+    SQLiteCache,
+    safe_pickle_serializer,
+)
+
+SECRET = "0123456789abcdef0123456789abcdef-a"
+OTHER = "fedcba9876543210fedcba9876543210-b"
+
+
+URL = "http://example.test"
+BODY = b"a body that nobody else should read"
+
+
+@pytest.fixture
+def origin() -> Origin:
+    origin = Origin(answer(BODY))
+    origin.answers["/redirect"] = answer("", 302, Location=f"{URL}/target")
+    return origin
+
+
+@pytest.fixture(params=["sqlite", "filesystem"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _origin_is_mounted(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CachedSession, "get_adapter", lambda *_, **__: origin)
+
+
+def stored_bytes(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+
+def test_what_is_stored_is_sealed_by_default(tmp_path: Path, backend: str) -> None:
+    for from_cache in (False, True):
+        session = CachedSession(tmp_path / "store" / "cache", backend=backend)
+        response = session.get(URL + "/page?q=visible")
+        assert (response.from_cache, response.content) == (from_cache, BODY)
+        session.close()
+    stored = stored_bytes(tmp_path / "store")
+    assert b"\x89LAC" in stored
+    assert BODY not in stored
+    assert b"visible" not in stored
+
+
+def test_another_key_opens_nothing(tmp_path: Path, backend: str) -> None:
+    CachedSession(tmp_path / "cache", backend=backend, secret_key=SECRET).get(URL)
+    with pytest.raises(BadSignature):
+        CachedSession(tmp_path / "cache", backend=backend, secret_key=OTHER).get(URL)
+
+
+def test_of_several_keys_the_last_seals_and_all_open(tmp_path: Path) -> None:
+    def session(secret_key: Any) -> CachedSession:
+        return CachedSession(tmp_path / "cache", secret_key=secret_key)
+
+    session(SECRET).get(URL)
+    both = session([SECRET, OTHER.encode()])
+    assert both.get(URL).from_cache
+    both.get(URL, force_refresh=True)
+    assert session(OTHER).get(URL).from_cache
+
+
+def test_a_reference_and_a_keyring_name_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LACRE_TEST_SECRET", "6b" * 16 + "0123456789abcdef" * 2)
+    CachedSession(tmp_path / "cache", secret_key="env:LACRE_TEST_SECRET").get(URL)
+    keyring = Keyring.load("env:LACRE_TEST_SECRET")
+    assert CachedSession(tmp_path / "cache", secret_key=keyring).get(URL).from_cache
+
+
+def test_a_weak_secret_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="32 random bytes"):
+        CachedSession(tmp_path / "cache", secret_key="a different key")
+
+
+def test_a_secret_that_would_seal_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="leave serializer out"):
+        CachedSession(tmp_path / "cache", serializer="json", secret_key=SECRET)
+    with pytest.raises(ConfigError, match="SealedSerializer"):
+        CachedSession(backend=SQLiteCache(tmp_path / "cache"), secret_key=SECRET)
+
+
+def test_a_backend_of_ones_own_takes_the_serializer(tmp_path: Path) -> None:
+    cache = SQLiteCache(tmp_path / "cache", serializer=SealedSerializer(SECRET))
+    CachedSession(backend=cache).get(URL)
+    assert CachedSession(tmp_path / "cache", secret_key=SECRET).get(URL).from_cache
+
+
+def rows(path: Path, statement: str, *parameters: Any) -> list[Any]:
+    connection = sqlite3.connect(path)
+    with connection:
+        found = connection.execute(statement, parameters).fetchall()
+    connection.close()
+    return found
+
+
+def test_a_row_that_was_changed_moved_or_planted_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    session = CachedSession(path, secret_key=SECRET)
+    first, second = (session.get(f"{URL}/{name}").cache_key for name in ("first", "second"))
+    ((value,),) = rows(path, "SELECT value FROM responses WHERE key=?", second)
+    changed = value[:-1] + bytes([value[-1] ^ 1])
+    planted = safe_pickle_serializer(OTHER).dumps("exploit!")
+    for forged in (value, changed, value[:200], planted, b"{}", b""):
+        rows(path, "UPDATE responses SET value=? WHERE key=?", forged, first)
+        with pytest.raises(BadSignature):
+            session.get(f"{URL}/first")
+    assert [response.cache_key for response in session.cache.filter()] == [second]
+    session.cache.delete(invalid=True)
+    assert not session.get(f"{URL}/first").from_cache
+
+
+def test_a_row_of_another_store_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        CachedSession(tmp_path / name, secret_key=SECRET).get(URL)
+    ((value,),) = rows(tmp_path / "a.sqlite", "SELECT value FROM responses")
+    rows(tmp_path / "b.sqlite", "UPDATE responses SET value=?", value)
+    with pytest.raises(BadSignature):
+        CachedSession(tmp_path / "b", secret_key=SECRET).get(URL)
+
+
+def test_a_redirect_leads_only_to_what_it_led_to(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    session = CachedSession(path, secret_key=SECRET)
+    assert session.get(f"{URL}/redirect").history
+    hit = session.get(f"{URL}/redirect")
+    assert hit.from_cache
+    other = session.get(f"{URL}/other").cache_key
+    rows(path, "UPDATE redirects SET value=?", other)
+    again = session.get(f"{URL}/redirect")
+    assert again.url == hit.url
+
+
+def test_what_requests_cache_left_can_be_taken_over(tmp_path: Path) -> None:
+    CachedSession(tmp_path / "old", serializer="pickle").get(URL)
+    old = CachedSession(tmp_path / "old", serializer="pickle")
+    new = CachedSession(tmp_path / "new", secret_key=SECRET)
+    new.cache.update(old.cache)
+    new.cache.recreate_keys()
+    assert new.get(URL).from_cache
+
+
+def test_a_sealed_value_needs_a_place() -> None:
+    serializer = SealedSerializer(SECRET)
+    with pytest.raises(TypeError, match="place"):
+        serializer.dumps("value")
+    with pytest.raises(TypeError, match="place"):
+        serializer.loads(b"value")
