@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lacre import (
     SQLiteCache,
     safe_pickle_serializer,
 )
+from lacre.serializers.sealed import _SCHEMES
 
 SECRET = "0123456789abcdef0123456789abcdef-a"
 OTHER = "fedcba9876543210fedcba9876543210-b"
@@ -154,6 +156,24 @@ def test_what_requests_cache_left_can_be_taken_over(tmp_path: Path) -> None:
     new.cache.update(old.cache)
     new.cache.recreate_keys()
     assert new.get(URL).from_cache
+
+
+def test_a_store_with_a_damaged_id_says_what_to_do(tmp_path: Path) -> None:
+    CachedSession(tmp_path / "cache").get(URL)
+    for damaged in (None, "text", b"short"):
+        rows(tmp_path / "cache.sqlite", "UPDATE lacre_store SET id=?", damaged)
+        with pytest.raises(BadSignature, match="delete the store"):
+            CachedSession(tmp_path / "cache")
+    CachedSession(tmp_path / "files", backend="filesystem").close()
+    (tmp_path / "files" / "lacre-store-id").write_bytes(b"short")
+    with pytest.raises(BadSignature, match="delete the store"):
+        CachedSession(tmp_path / "files", backend="filesystem")
+
+
+def test_every_form_of_reference_is_taken_for_one() -> None:
+    with pytest.raises(ConfigError) as refused:
+        Keyring.load("nothing")
+    assert set(re.findall(r"([a-z]+):[A-Z]", str(refused.value))) == _SCHEMES
 
 
 def test_a_sealed_value_needs_a_place() -> None:

@@ -105,10 +105,10 @@ class FileDict(BaseStorage[str, Any]):
         self._lock = RLock() if lock is None else lock
         self.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if isinstance(self.serializer, SealedSerializer):
-            self._store_id = _store_id(self.cache_dir)
+            self._sealed_at = Place.of(_store_id(self.cache_dir), "responses")
 
     def _place(self) -> Place:
-        return Place(self._store_id, "responses")
+        return self._sealed_at
 
     @property
     def lock(self) -> Any:

@@ -74,10 +74,10 @@ class RedisDict(BaseStorage[str, Any]):
         if isinstance(self.serializer, SealedSerializer):
             name = f"{namespace}-lacre-store"
             self.connection.set(name, os.urandom(16), nx=True)
-            self._store_id = encode(self.connection.get(name))
+            self._sealed_at = Place.of(encode(self.connection.get(name)), "responses")
 
     def _place(self) -> Place:
-        return Place(self._store_id, "responses")
+        return self._sealed_at
 
     def _name(self, key: str) -> bytes:
         return encode(f"{self.namespace}:{key}")

@@ -215,10 +215,11 @@ class SQLiteDict(BaseStorage[str, Any]):
                     "CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)"
                 )
                 connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
-                self._store_id = bytes(connection.execute("SELECT id FROM lacre_store").fetchone()[0])
+                (store,) = connection.execute("SELECT id FROM lacre_store").fetchone()
+                self._sealed_at = Place.of(store, self.table_name)
 
     def _place(self) -> Place:
-        return Place(self._store_id, self.table_name)
+        return self._sealed_at
 
     @contextmanager
     def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:

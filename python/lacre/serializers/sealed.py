@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._lacre import ConfigError, Keyring, SealedValues
+from .._lacre import BadSignature, ConfigError, Keyring, SealedValues
 from .._utils import encode
 from ..policy.expiration import utcnow
 from .cattrs import CattrStage
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: The backends that are sealed if nothing else is said. What is in memory leaves the process nowhere.
 _SEALED_BACKENDS = {"sqlite", "filesystem", "redis"}
-#: What a reference to a key begins with.
+#: What a reference to a key begins with, as `Keyring.load` reads them.
 _SCHEMES = {"file", "env", "keyring", "keyutils", "passphrase", "kdbx", "cmd", "systemd"}
 
 
@@ -28,6 +28,17 @@ class Place(NamedTuple):
     #: 16 random bytes that the store keeps.
     store: bytes
     table: str
+
+    @classmethod
+    def of(cls, store: Any, table: str) -> Place:
+        """That of a store by what it keeps as its id.
+
+        Raises:
+            BadSignature: it is no id
+        """
+        if not isinstance(store, bytes) or len(store) != 16:
+            raise BadSignature("the id of this store is damaged, and nothing in it opens; delete the store")
+        return cls(store, table)
 
 
 class Placed(NamedTuple):
