@@ -9,7 +9,8 @@ from ._lacre import __version__ as __version__
 
 #: What is public, by the module that has it; each is imported when it is first asked for.
 _PUBLIC: dict[str, tuple[str, ...]] = {
-    "_lacre": ("BadSignature", "BrokenData", "ConfigError", "Keyring", "LacreError"),
+    "_lacre": ("BadSignature", "BrokenData", "Cache", "CacheInfo", "ConfigError", "Keyring", "LacreError"),
+    "_options": ("RequestOptions",),
     "backends": (
         "BACKEND_CLASSES",
         "BackendSpecifier",

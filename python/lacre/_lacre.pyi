@@ -1,16 +1,25 @@
 """The Rust half: what requests-cache stored is read and written here, and requests get their names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from os import PathLike
 from typing import Any, TypedDict, final, type_check_only
+
+from ._options import RequestOptions
 
 __all__ = [
     "BadSignature",
     "BrokenData",
+    "Cache",
+    "CacheInfo",
     "ConfigError",
     "Keyring",
     "LacreError",
+    "Recording",
+    "Reply",
     "SealedValues",
     "Serializer",
+    "Ticket",
     "__version__",
     "cache_key",
     "normalize_url",
@@ -127,3 +136,197 @@ def cache_key(
 
 def normalize_url(url: str, ignored_parameters: Sequence[str] = ...) -> str:
     """A URL as its key sees it, without the values of `ignored_parameters`."""
+
+@final
+class Cache:
+    """lacre's own cache: by RFC 9111, for one user, sealed and encrypted; of the same format as the command line's.
+
+    `path` is a file of its own, by default that of the command line; ":memory:" is none. `key` is a keyring or a
+    reference such as "env:NAME"; by default that of the user, as in the command line. It must not lie beside the file.
+    `origin` says how much the origin's word counts: "obeyed" (`expire_after` fills its silence), "first", "ignored".
+    `on_tamper` says what becomes of an answer whose seal does not hold: "refetch", "raise" or "refuse" (504).
+    `memory` is how many bytes of what was read are kept in memory. `clock` returns seconds since 1970; `on_event` is
+    told what happens beside answers: a name, the row and a line, which `logging` gets, too, as `lacre.seal` and
+    `lacre.store`. Threads may share it, and forked processes.
+    """
+
+    def __new__(
+        cls,
+        path: str | PathLike[str] | None = None,
+        *,
+        key: Keyring | str | None = None,
+        namespace: str = ...,
+        expire_after: float | timedelta | datetime | str | None = None,
+        urls_expire_after: Mapping[str, float | timedelta | datetime | str] | None = None,
+        allowable_codes: Sequence[int] | None = None,
+        allowable_methods: Sequence[str] | None = None,
+        match_headers: bool | Sequence[str] = ...,
+        ignored_parameters: Sequence[str] = ...,
+        stale_if_error: bool | float | timedelta | None = None,
+        stale_while_revalidate: bool | float | timedelta | None = None,
+        always_revalidate: bool = False,
+        read_only: bool = False,
+        shared: bool = False,
+        origin: str | None = None,
+        max_body: int | None = None,
+        max_bytes: int | None = None,
+        memory: int = 0,
+        on_tamper: str = "refetch",
+        clock: Callable[[], float] | None = None,
+        on_event: Callable[[str, str | None, str], object] | None = None,
+    ) -> Cache: ...
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes | None = ...,
+        options: RequestOptions | None = None,
+    ) -> Reply | Ticket | None:
+        """What to do with a request: a reply to give, or a ticket for the network.
+
+        None: send it as it is; it is none that HTTP knows. `body` is None where it is a stream.
+        """
+
+    def clear(self) -> None:
+        """Removes everything that is stored."""
+
+    def close(self) -> None:
+        """Writes out what is pending. The cache can be used again."""
+
+@final
+class CacheInfo:
+    """What the cache did with a request."""
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether the caller gets a stored answer."""
+
+    @property
+    def cache_status(self) -> str:
+        """The member of `Cache-Status` (RFC 9211), such as `lacre; hit; ttl=60`."""
+
+    @property
+    def hit(self) -> bool:
+        """Whether the cache answered without asking anybody."""
+
+    @property
+    def revalidated(self) -> bool:
+        """Whether the origin confirmed what was stored."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether the network's answer is stored, once it was read to its end."""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether another request brought the answer, at the same time."""
+
+    @property
+    def forward(self) -> str | None:
+        """Why the request was sent on, as a token of RFC 9211."""
+
+    @property
+    def ttl(self) -> int | None:
+        """Seconds of freshness left, negative when stale."""
+
+    @property
+    def detail(self) -> str | None:
+        """More about the why."""
+
+    @property
+    def key(self) -> str | None:
+        """The row, as the command line names it."""
+
+    @property
+    def stored_at(self) -> float | None:
+        """When the answer was received, or last confirmed, in seconds since 1970."""
+
+@final
+class Reply:
+    """An answer from the cache."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names in lower case."""
+
+    @property
+    def info(self) -> CacheInfo:
+        """What the cache did."""
+
+    @property
+    def body(self) -> bytes | None:
+        """All of the body, where it lies in memory; None: it is to be read with `next`."""
+
+    @property
+    def refresh(self) -> Ticket | None:
+        """The request to send in the background."""
+
+    def next(self) -> bytes | None:
+        """The next piece of the body; None at its end.
+
+        Raises BadSignature where a piece does not hold: what came before is not the whole.
+        """
+
+    def collapsed(self, ticket: Ticket) -> Reply:
+        """The same for a request that waited for another one, instead of what `ticket` would have sent."""
+
+@final
+class Ticket:
+    """A request under way. Whoever drops it gives up: nothing is stored."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What to send: the caller's headers, perhaps with conditions about what is stored."""
+
+    @property
+    def shared_key(self) -> bytes | None:
+        """What requests have in common that can share an answer under way; None: this one can not."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether settling it may write to the store, which may wait for a lock."""
+
+    @property
+    def info(self) -> CacheInfo:
+        """What the cache did so far."""
+
+    def settle(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, blind: bool = False, as_sent: bool = True
+    ) -> Recording | Reply | Ticket:
+        """Takes the head of the network's answer: it is passed on, a stored one takes its place, or another request
+        is to be sent.
+
+        `blind`: something below may have added what the cache does not see. `as_sent`: the body comes as the origin
+        sent it; where it does not, it is not stored.
+        """
+
+    def fail(self) -> Reply | None:
+        """Takes that the network failed: a stored answer may stand in."""
+
+@final
+class Recording:
+    """The network's answer on its way to the caller, stored as it passes. Whoever drops it before `finish` stores
+    nothing."""
+
+    @property
+    def info(self) -> CacheInfo:
+        """What the cache did."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the body is stored as it passes."""
+
+    def writes(self, more: int) -> bool:
+        """Whether taking in `more` bytes writes to the store, which may wait for a lock."""
+
+    def write(self, bytes: bytes) -> None:
+        """Takes in the next bytes of the body. What is known to be the end of it is stored."""
+
+    def finish(self) -> None:
+        """The body is complete, and can be served; not where it is shorter than its Content-Length said."""
+
+    def abort(self) -> None:
+        """The body broke off: nothing is stored."""

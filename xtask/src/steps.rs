@@ -125,6 +125,13 @@ fn in_python(root: &Path, missing: Missing) -> Result<(), Failure> {
     for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
         run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;
     }
+    if let Some(python) =
+        missing.or_report("the tests with niquests", python::interpreter(root, "niquests"))?
+    {
+        run(Command::new(python)
+            .args(["-m", "pytest", "--quiet", "tests/test_drivers.py", "tests/test_clients_of_lacre.py"])
+            .current_dir(&package))?;
+    }
     if run(Command::new("redis-server").arg("--version").stdout(Stdio::null())).is_err() {
         return missing.report("the tests of requests-cache; install redis-server");
     }

@@ -14,6 +14,20 @@ pub(crate) enum Matched {
     Named(Vec<String>),
 }
 
+impl Matched {
+    pub(crate) fn named(self) -> PyResult<MatchHeaders> {
+        match self {
+            Self::Every(true) => Ok(MatchHeaders::All),
+            Self::Every(false) => Ok(MatchHeaders::None),
+            Self::Named(names) => {
+                let names: Result<_, _> = names.iter().map(|name| name.parse::<HeaderName>()).collect();
+                let wrong = |_| PyValueError::new_err("match_headers has a name that no header can have");
+                Ok(MatchHeaders::Only(names.map_err(wrong)?))
+            }
+        }
+    }
+}
+
 /// The key of a request that is given as a dict: 16 hexadecimal digits.
 #[pyfunction]
 #[pyo3(signature = (request, *, ignored_parameters=Vec::new(), content_root_key=None, match_headers=Matched::Every(false), verify=true, serializer=""))]
@@ -25,18 +39,7 @@ pub(crate) fn cache_key(
     verify: bool,
     serializer: &str,
 ) -> PyResult<String> {
-    let named = |name: &String| name.parse::<HeaderName>();
-    let match_headers = match match_headers {
-        Matched::Every(true) => MatchHeaders::All,
-        Matched::Every(false) => MatchHeaders::None,
-        Matched::Named(names) => MatchHeaders::Only(
-            names
-                .iter()
-                .map(named)
-                .collect::<Result<_, _>>()
-                .map_err(|_| PyValueError::new_err("match_headers has a name that no header can have"))?,
-        ),
-    };
+    let match_headers = match_headers.named()?;
     let settings = KeySettings {
         ignored_parameters,
         content_root_key,

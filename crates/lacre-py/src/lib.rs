@@ -3,6 +3,7 @@
 
 mod error;
 mod key;
+mod native;
 mod response;
 mod sealed;
 mod serializer;
@@ -16,6 +17,8 @@ mod _lacre {
     use crate::error::{BadSignature, BrokenData, ConfigError, LacreError};
     #[pymodule_export]
     use crate::key::{cache_key, normalize_url};
+    #[pymodule_export]
+    use crate::native::{Cache, CacheInfo, Recording, Reply, Ticket};
     #[pymodule_export]
     use crate::sealed::{Keyring, SealedValues};
     #[pymodule_export]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The keys that seal. It never shows them.
 #[pyclass(frozen, module = "lacre._lacre")]
-pub(crate) struct Keyring(Arc<lacre::Keyring>);
+pub(crate) struct Keyring(pub(crate) Arc<lacre::Keyring>);
 
 #[pymethods]
 impl Keyring {

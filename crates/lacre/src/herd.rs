@@ -64,7 +64,7 @@ pub(crate) enum Passed {
 impl Herd {
     /// Where a request stands.
     pub(crate) fn join(&self, ticket: &Ticket) -> Place {
-        let Some(key) = shared(ticket) else { return Place::Alone };
+        let Some(key) = ticket.shared_key() else { return Place::Alone };
         let mut leaders = self.leaders();
         match leaders.get(&key) {
             Some(leader) => Place::Follow(Follow(leader.clone())),
@@ -92,16 +92,6 @@ impl Herd {
 }
 
 type Leaders = HashMap<Key, Shared<oneshot::Receiver<News>>>;
-
-/// The row that a request may share with others: not where it wants another answer than what is stored (`no-cache`), and not where its
-/// answer, by its method or range, is of no use to the others.
-fn shared(ticket: &Ticket) -> Option<Key> {
-    let request = ticket.request();
-    let wants_what_is_stored =
-        matches!(ticket.info().status.forward, Some(Forward::UriMiss | Forward::VaryMiss | Forward::Stale));
-    let whole = request.method == Method::GET && !request.headers.contains_key(header::RANGE);
-    ticket.key().copied().filter(|_| wants_what_is_stored && whole)
-}
 
 impl Lead {
     /// The row.
@@ -160,10 +150,23 @@ impl Future for Follow {
     }
 }
 
+impl Ticket {
+    /// The row whose answer this request may share with others that are under way: not where it wants another answer than what is stored
+    /// (`no-cache`), and not where its answer, by its method or range, is of no use to the others.
+    #[must_use]
+    pub fn shared_key(&self) -> Option<Key> {
+        let request = self.request();
+        let wants_what_is_stored =
+            matches!(self.info().status.forward, Some(Forward::UriMiss | Forward::VaryMiss | Forward::Stale));
+        let whole = request.method == Method::GET && !request.headers.contains_key(header::RANGE);
+        self.key().copied().filter(|_| wants_what_is_stored && whole)
+    }
+}
+
 impl Reply {
     /// The same as the answer to a request that would have been sent, as `would_be` says, had it not followed another one.
     #[must_use]
-    pub(crate) fn collapsed(mut self, would_be: CacheInfo) -> Self {
+    pub fn collapsed(mut self, would_be: CacheInfo) -> Self {
         self.info.status.forward = would_be.status.forward;
         self.info.status.collapsed = Collapsed::Yes;
         self.response.extensions_mut().insert(self.info);

@@ -163,7 +163,8 @@ impl Ticket {
 
 impl CacheInfo {
     /// The same where the response is not stored after all.
-    pub(crate) fn unstored(mut self, why: Detail) -> Self {
+    #[must_use]
+    pub fn unstored(mut self, why: Detail) -> Self {
         self.status.stored = lacre_core::Stored::No;
         self.status.detail = Some(why);
         self.stored_at = None;

@@ -53,6 +53,18 @@ impl Recording {
         self.keep.max_body
     }
 
+    /// Whether taking in `more` bytes writes to the store, which may have to wait for others.
+    #[must_use]
+    pub fn writes(&self, more: usize) -> bool {
+        !self.is_over() && self.rest.len().saturating_add(more) > CHUNK
+    }
+
+    /// How long the body is by its Content-Length, where it has one.
+    #[must_use]
+    pub fn declared(&self) -> Option<u64> {
+        self.keep.entry.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
     /// Takes in the next bytes of the body. Where they cannot be stored, the observer is told and the rest is ignored.
     pub async fn write(&mut self, bytes: &[u8]) {
         if self.is_over() {
@@ -143,8 +155,9 @@ impl Recording {
         self.give_up();
     }
 
-    /// Whether nothing more is taken in.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether nothing more is taken in: it is too long, or the store failed.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         self.state == State::Over
     }
 

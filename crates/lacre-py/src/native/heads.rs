@@ -1,0 +1,59 @@
+//! Heads of messages: Python's method, URL and pairs of bytes, and those of the crate `http`.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, request, response};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+/// `None`: it is none that HTTP knows, and nothing can be said about it.
+pub(super) fn request(
+    method: &str,
+    url: &str,
+    headers: &Bound<'_, PyAny>,
+) -> PyResult<Option<request::Parts>> {
+    let Some(headers) = read(headers)? else { return Ok(None) };
+    let (Ok(method), Ok(uri)) = (Method::from_bytes(method.as_bytes()), url.parse()) else { return Ok(None) };
+    let (mut parts, ()) = Request::new(()).into_parts();
+    (parts.method, parts.uri, parts.headers) = (method, uri, headers);
+    Ok(Some(parts))
+}
+
+/// `None`: it is none that HTTP knows.
+pub(super) fn response(status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Option<response::Parts>> {
+    let (Some(headers), Ok(status)) = (read(headers)?, StatusCode::from_u16(status)) else { return Ok(None) };
+    let (mut parts, ()) = Response::new(()).into_parts();
+    (parts.status, parts.headers) = (status, headers);
+    Ok(Some(parts))
+}
+
+fn read(headers: &Bound<'_, PyAny>) -> PyResult<Option<HeaderMap>> {
+    let mut map = HeaderMap::with_capacity(headers.len().unwrap_or(0));
+    for pair in headers.try_iter()? {
+        let pair = pair?;
+        let (name, value): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) = pair.extract()?;
+        let (name, value) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()));
+        match (name, value) {
+            (Ok(name), Ok(value)) => {
+                if map.try_append(name, value).is_err() {
+                    return Ok(None);
+                }
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(map))
+}
+
+/// A list of pairs of bytes, names in lower case.
+pub(super) fn written<'py>(py: Python<'py>, headers: &HeaderMap) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(
+        py,
+        headers
+            .iter()
+            .map(|(name, value)| {
+                (PyBytes::new(py, name.as_str().as_bytes()), PyBytes::new(py, value.as_bytes()))
+            })
+            .collect::<Vec<_>>(),
+    )
+}

@@ -1,0 +1,186 @@
+//! What a cache is told when it is made, kept to make it again in a forked child.
+
+use super::clock::PythonClock;
+use super::events::Events;
+use super::options::{Lifetime, span};
+use super::place::Place;
+use crate::key::Matched;
+use crate::sealed::Keyring;
+use http::{Method, StatusCode};
+use lacre::keys::{self, KeySource};
+use lacre::{Error, Expire, OnTamper, Origin, Policy, Staleness, UrlPattern, config};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(super) struct Settings {
+    pub(super) place: Place,
+    /// `None`: a fresh one, for memory.
+    pub(super) keyring: Option<lacre::Keyring>,
+    pub(super) namespace: String,
+    pub(super) policy: Policy,
+    pub(super) on_tamper: OnTamper,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) memory: usize,
+    pub(super) events: Arc<Events>,
+}
+
+impl Settings {
+    pub(super) fn open(&self) -> Result<lacre::Cache, Error> {
+        let events = || Arc::clone(&self.events);
+        let builder = lacre::Cache::builder().store(self.place.open(self.max_bytes, events())?);
+        let builder = match &self.keyring {
+            Some(keyring) => builder.keyring(keyring.clone()),
+            None => builder.danger_ephemeral_key(),
+        };
+        builder
+            .namespace(&self.namespace)
+            .policy(self.policy.clone())
+            .on_tamper(self.on_tamper)
+            .memory_tier(self.memory)
+            .clock(Arc::new(PythonClock))
+            .observer(events())
+            .build()
+    }
+}
+
+/// The key of a cache: a keyring, or a reference to one.
+#[derive(FromPyObject)]
+pub(super) enum KeyGiven<'py> {
+    Ring(PyRef<'py, Keyring>),
+    Reference(String),
+}
+
+/// How long a stale answer may be used: not at all beyond what the response says, as long as it is kept, or seconds.
+#[derive(FromPyObject)]
+pub(super) enum StaleGiven {
+    Always(bool),
+    Seconds(f64),
+    Span(std::time::Duration),
+}
+
+/// Which place is meant. `:memory:` is none on disk.
+pub(super) fn place(path: Option<PathBuf>) -> Result<Place, Error> {
+    match path {
+        Some(path) if path.as_os_str() == ":memory:" => Ok(Place::Memory),
+        Some(path) => Ok(Place::File(path)),
+        None => config::store_path().map(Place::File),
+    }
+}
+
+/// The keys, which must not lie beside the store. Without a word of the caller, they are the user's own, or, in memory, nobody's.
+pub(super) fn keyring(
+    given: Option<KeyGiven<'_>>,
+    place: &Place,
+    events: &Events,
+) -> Result<Option<lacre::Keyring>, Error> {
+    let source: Box<dyn KeySource> = match (given, place) {
+        (Some(KeyGiven::Ring(ring)), _) => return Ok(Some((*ring.0).clone())),
+        (Some(KeyGiven::Reference(reference)), _) => keys::parse(&reference)?,
+        (None, Place::Memory) => return Ok(None),
+        (None, Place::File(_)) => Box::new(keys::user(events)?),
+    };
+    if let (Some(keyring), Place::File(store)) = (source.file(), place) {
+        keys::ensure_apart(keyring, store)?;
+    }
+    source.load().map(Some)
+}
+
+/// The policy of a cache, each setting as Python says it.
+pub(super) struct PolicyGiven<'py> {
+    pub(super) expire_after: Option<Lifetime>,
+    pub(super) urls_expire_after: Option<Bound<'py, PyAny>>,
+    pub(super) allowable_codes: Option<Vec<u16>>,
+    pub(super) allowable_methods: Option<Vec<String>>,
+    pub(super) match_headers: Matched,
+    pub(super) ignored_parameters: Vec<String>,
+    pub(super) stale_if_error: Option<StaleGiven>,
+    pub(super) stale_while_revalidate: Option<StaleGiven>,
+    pub(super) always_revalidate: bool,
+    pub(super) read_only: bool,
+    pub(super) shared: bool,
+    pub(super) origin: Option<String>,
+    pub(super) max_body: Option<u64>,
+}
+
+impl PolicyGiven<'_> {
+    pub(super) fn read(self) -> PyResult<Policy> {
+        let mut policy = Policy::rfc9111()
+            .match_headers(self.match_headers.named()?)
+            .ignored_parameters(self.ignored_parameters)
+            .origin(origin(self.origin.as_deref())?);
+        if let Some(Lifetime(expire)) = self.expire_after {
+            policy = policy.expire_after(expire);
+        }
+        for (pattern, expire) in url_rules(self.urls_expire_after.as_ref())? {
+            policy = policy.expire_url_after(pattern, expire);
+        }
+        if let Some(codes) = self.allowable_codes {
+            let codes: Result<Vec<_>, _> = codes.into_iter().map(StatusCode::from_u16).collect();
+            policy = policy
+                .statuses(codes.map_err(|_| PyValueError::new_err("no such status in allowable_codes"))?);
+        }
+        if let Some(methods) = self.allowable_methods {
+            let methods: Result<Vec<Method>, _> = methods.iter().map(|method| method.parse()).collect();
+            policy = policy
+                .methods(methods.map_err(|_| PyValueError::new_err("no such method in allowable_methods"))?);
+        }
+        if let Some(stale) = self.stale_if_error {
+            policy = policy.stale_if_error(stale.read()?);
+        }
+        if let Some(stale) = self.stale_while_revalidate {
+            policy = policy.stale_while_revalidate(stale.read()?);
+        }
+        if let Some(bytes) = self.max_body {
+            policy = policy.max_body(bytes);
+        }
+        let set = [
+            (self.always_revalidate, Policy::always_revalidate as fn(Policy) -> Policy),
+            (self.read_only, Policy::read_only),
+            (self.shared, Policy::shared),
+        ];
+        Ok(set.into_iter().filter(|(wished, _)| *wished).fold(policy, |policy, (_, set)| set(policy)))
+    }
+}
+
+impl StaleGiven {
+    fn read(self) -> PyResult<Staleness> {
+        Ok(match self {
+            Self::Always(true) => Staleness::Any,
+            Self::Always(false) => Staleness::AsResponseSays,
+            Self::Seconds(seconds) => Staleness::For(span(seconds)?),
+            Self::Span(span) => Staleness::For(span),
+        })
+    }
+}
+
+fn origin(word: Option<&str>) -> PyResult<Origin> {
+    match word {
+        None | Some("obeyed") => Ok(Origin::Obeyed),
+        Some("first") => Ok(Origin::First),
+        Some("ignored") => Ok(Origin::Ignored),
+        Some(_) => Err(PyValueError::new_err("origin is \"obeyed\", \"first\" or \"ignored\"")),
+    }
+}
+
+pub(super) fn on_tamper(word: &str) -> PyResult<OnTamper> {
+    match word {
+        "refetch" => Ok(OnTamper::Refetch),
+        "raise" => Ok(OnTamper::Raise),
+        "refuse" => Ok(OnTamper::FailClosed),
+        _ => Err(PyValueError::new_err("on_tamper is \"refetch\", \"raise\" or \"refuse\"")),
+    }
+}
+
+/// Globs and their lifetimes, in their order; the first that fits decides.
+fn url_rules(given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<(UrlPattern, Expire)>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let mut rules = Vec::new();
+    for rule in given.call_method0("items")?.try_iter()? {
+        let (pattern, Lifetime(expire)): (String, Lifetime) = rule?.extract()?;
+        let pattern = UrlPattern::glob(&pattern).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        rules.push((pattern, expire));
+    }
+    Ok(rules)
+}

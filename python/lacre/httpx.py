@@ -1,0 +1,335 @@
+"""httpx with a cache: transports around those that send, and clients that have them in place.
+
+A transport sees every hop of a redirect, with the client's default headers, cookies and credentials, and bodies as
+they came, before they are decoded. It does not see what lies below it: client certificates, and whatever a transport
+of your own adds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any, cast
+
+import httpx
+
+from . import _drive
+from ._drive import Asked, Driver, Exchange, Head, Headers, Passing
+from ._lacre import Cache, CacheInfo, Reply, Ticket
+from ._options import RequestOptions
+
+__all__ = ["AsyncCacheTransport", "AsyncCachedClient", "CacheTransport", "CachedClient", "cache_info"]
+
+_FAILURES = (httpx.TransportError,)
+#: These send what they are given and nothing else.
+_PLAIN = (
+    httpx.HTTPTransport,
+    httpx.AsyncHTTPTransport,
+    httpx.MockTransport,
+    httpx.WSGITransport,
+    httpx.ASGITransport,
+)
+
+
+def cache_info(response: httpx.Response) -> CacheInfo | None:
+    """What the cache did; None where it was not asked."""
+    return cast("CacheInfo | None", response.extensions.get("lacre"))
+
+
+class CacheTransport(httpx.BaseTransport):
+    """Answers from a cache, and sends through `transport` what it cannot answer.
+
+    `options` are those of every request that has none of its own among its extensions, under "lacre". Give transports
+    with different client certificates a `partition` each: the cache does not see those.
+    """
+
+    def __init__(
+        self,
+        cache: Cache | None = None,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        options: RequestOptions | None = None,
+    ) -> None:
+        self._driver = Driver(Cache() if cache is None else cache, _FAILURES)
+        self._transport = httpx.HTTPTransport() if transport is None else transport
+        self._blind = type(self._transport) not in _PLAIN
+        self._options = options
+        self._refreshes: set[threading.Thread] = set()
+
+    @property
+    def cache(self) -> Cache:
+        """The cache."""
+        return self._driver.cache
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        asked = _asked(request, self._options)
+        found = asked.of(self._driver.cache)
+        if isinstance(found, Reply):
+            if found.refresh is not None:
+                self._refresh(request, asked, found.refresh)
+            return _stored(found, _Pieces(found))
+        if found is None:
+            return self._transport.handle_request(request)
+        owner = threading.get_ident()
+        return self._answer(request, self._driver.exchange(asked, found, owner=owner, blind=self._blind))
+
+    def close(self) -> None:
+        """Waits for what is refreshed in the background, and closes the transport."""
+        for thread in list(self._refreshes):
+            thread.join()
+        self._transport.close()
+
+    def _answer(self, request: httpx.Request, exchange: Exchange) -> httpx.Response:
+        sent: list[httpx.Response] = []
+
+        def send(headers: Headers | None) -> Head:
+            while sent:
+                _close(sent.pop())
+            sent.append(self._transport.handle_request(_with(request, headers)))
+            return Head(sent[0].status_code, sent[0].headers.raw)
+
+        try:
+            answer = _drive.carry_out(exchange, _FAILURES, send)
+            if isinstance(answer, Passing):
+                response = sent.pop()
+                return _passed(response, answer, _Recorded(response, answer))
+            return _stored(answer, _Pieces(answer))
+        finally:
+            while sent:
+                _close(sent.pop())
+
+    def _refresh(self, request: httpx.Request, asked: Asked, ticket: Ticket) -> None:
+        exchange = self._driver.refresh(asked, ticket, blind=self._blind)
+        if exchange is None:
+            return
+
+        def refresh() -> None:
+            try:
+                # The caller has an answer, whatever comes of this.
+                with suppress(*_FAILURES):
+                    response = self._answer(request, exchange)
+                    for _ in cast("httpx.SyncByteStream", response.stream):
+                        pass
+            finally:
+                self._driver.refreshed()
+                self._refreshes.discard(thread)
+
+        thread = threading.Thread(target=refresh, name="lacre-refresh", daemon=True)
+        self._refreshes.add(thread)
+        thread.start()
+
+
+class AsyncCacheTransport(httpx.AsyncBaseTransport):
+    """The same for asynchronous code. Hits are answered in place; what may wait for a lock is done in a thread.
+
+    Under trio, stale answers are refreshed before they are used, and equal requests at the same time are all sent.
+    """
+
+    def __init__(
+        self,
+        cache: Cache | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        options: RequestOptions | None = None,
+    ) -> None:
+        self._driver = Driver(Cache() if cache is None else cache, _FAILURES)
+        self._transport = httpx.AsyncHTTPTransport() if transport is None else transport
+        self._blind = type(self._transport) not in _PLAIN
+        self._options = options
+        self._refreshes = _drive.Tasks()
+
+    @property
+    def cache(self) -> Cache:
+        """The cache."""
+        return self._driver.cache
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        asked = _asked(request, self._options)
+        found = asked.of(self._driver.cache)
+        if isinstance(found, Reply):
+            if found.refresh is None or self._refresh(request, asked, found.refresh):
+                return _stored(found, _AsyncPieces(found))
+            found = found.refresh
+        if found is None:
+            return await self._transport.handle_async_request(request)
+        owner = _drive.current_task() or object()
+        return await self._answer(
+            request, self._driver.exchange(asked, found, owner=owner, blind=self._blind)
+        )
+
+    async def aclose(self) -> None:
+        """Gives up what is refreshed in the background, and closes the transport."""
+        await self._refreshes.cancel()
+        await self._transport.aclose()
+
+    async def _answer(self, request: httpx.Request, exchange: Exchange) -> httpx.Response:
+        sent: list[httpx.Response] = []
+
+        async def send(headers: Headers | None) -> Head:
+            while sent:
+                await _aclose(sent.pop())
+            sent.append(await self._transport.handle_async_request(_with(request, headers)))
+            return Head(sent[0].status_code, sent[0].headers.raw)
+
+        try:
+            answer = await _drive.carry_out_async(exchange, _FAILURES, send)
+            if isinstance(answer, Passing):
+                response = sent.pop()
+                return _passed(response, answer, _AsyncRecorded(response, answer))
+            return _stored(answer, _AsyncPieces(answer))
+        finally:
+            while sent:
+                await _aclose(sent.pop())
+
+    def _refresh(self, request: httpx.Request, asked: Asked, ticket: Ticket) -> bool:
+        """Whether it is, or need not be, refreshed in the background."""
+        if _drive.current_task() is None:
+            return False
+        exchange = self._driver.refresh(asked, ticket, blind=self._blind)
+        if exchange is None:
+            return True
+
+        async def refresh() -> None:
+            with suppress(*_FAILURES):
+                response = await self._answer(request, exchange)
+                async for _ in cast("httpx.AsyncByteStream", response.stream):
+                    pass
+
+        self._refreshes.start(refresh(), self._driver.refreshed)
+        return True
+
+
+class CachedClient(httpx.Client):
+    """A client whose requests go through a cache, proxies and mounts included. It takes what `httpx.Client` takes."""
+
+    def __init__(
+        self, cache: Cache | None = None, *, options: RequestOptions | None = None, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.cache = cache = Cache() if cache is None else cache
+        self._transport = CacheTransport(cache, self._transport, options=options)
+        for pattern, transport in self._mounts.items():
+            if transport is not None:
+                self._mounts[pattern] = CacheTransport(cache, transport, options=options)
+
+
+class AsyncCachedClient(httpx.AsyncClient):
+    """The same for asynchronous code."""
+
+    def __init__(
+        self, cache: Cache | None = None, *, options: RequestOptions | None = None, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.cache = cache = Cache() if cache is None else cache
+        self._transport = AsyncCacheTransport(cache, self._transport, options=options)
+        for pattern, transport in self._mounts.items():
+            if transport is not None:
+                self._mounts[pattern] = AsyncCacheTransport(cache, transport, options=options)
+
+
+def _asked(request: httpx.Request, options: RequestOptions | None) -> Asked:
+    stream = request.stream
+    body = b"".join(stream) if isinstance(stream, httpx.ByteStream) else None
+    options = request.extensions.get("lacre", options)
+    return Asked(request.method, str(request.url), request.headers.raw, body, options)
+
+
+def _with(request: httpx.Request, headers: Headers | None) -> httpx.Request:
+    if headers is None:
+        return request
+    return httpx.Request(
+        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+    )
+
+
+def _stored(reply: Reply, pieces: _Pieces | _AsyncPieces) -> httpx.Response:
+    body = reply.body
+    stream = pieces if body is None else httpx.ByteStream(body)
+    return httpx.Response(
+        reply.status, headers=reply.headers, stream=stream, extensions={"lacre": reply.info}
+    )
+
+
+def _passed(
+    response: httpx.Response, passing: Passing, recorded: _Recorded | _AsyncRecorded
+) -> httpx.Response:
+    stream = recorded if passing.active else response.stream
+    extensions = {**response.extensions, "lacre": passing.info}
+    return httpx.Response(
+        response.status_code, headers=response.headers.raw, stream=stream, extensions=extensions
+    )
+
+
+def _close(response: httpx.Response) -> None:
+    """Done with a response that nobody gets. The connection of a 304, which has no body, can be used again."""
+    with suppress(*_FAILURES):
+        if response.status_code == httpx.codes.NOT_MODIFIED:
+            response.read()
+        response.close()
+
+
+async def _aclose(response: httpx.Response) -> None:
+    with suppress(*_FAILURES):
+        if response.status_code == httpx.codes.NOT_MODIFIED:
+            await response.aread()
+        await response.aclose()
+
+
+class _Pieces(httpx.SyncByteStream):
+    """A stored body that is read from the store while it is handed out."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (piece := self._reply.next()) is not None:
+            yield piece
+
+
+class _AsyncPieces(httpx.AsyncByteStream):
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (piece := self._reply.next()) is not None:
+            yield piece
+
+
+class _Recorded(httpx.SyncByteStream):
+    """The network's body, stored as it passes."""
+
+    def __init__(self, response: httpx.Response, passing: Passing) -> None:
+        self._stream = cast("httpx.SyncByteStream", response.stream)
+        self._passing = passing
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._stream:
+            self._passing.write(piece)
+            yield piece
+        self._passing.finish()
+
+    def close(self) -> None:
+        self._passing.abort()
+        self._stream.close()
+
+
+class _AsyncRecorded(httpx.AsyncByteStream):
+    def __init__(self, response: httpx.Response, passing: Passing) -> None:
+        self._stream = cast("httpx.AsyncByteStream", response.stream)
+        self._passing = passing
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            if self._passing.writes(len(piece)):
+                await _drive.in_thread(self._passing.write, piece)
+            else:
+                self._passing.write(piece)
+            yield piece
+        if self._passing.active:
+            await _drive.in_thread(self._passing.finish)
+
+    async def aclose(self) -> None:
+        self._passing.abort()
+        await self._stream.aclose()

@@ -1,0 +1,111 @@
+"""An origin on loopback: each path answers as it is told, and what was asked is remembered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Got:
+    """A request as the origin got it; names of headers in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Say:
+    """An answer. `cut`: the connection is closed after so many bytes of the body. `chunked`: without a length."""
+
+    body: bytes = b"hello"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    chunked: bool = False
+
+
+@dataclass
+class Origin:
+    url: str
+    answers: dict[str, Callable[[Got], Say]] = field(default_factory=dict)
+    got: list[Got] = field(default_factory=list)
+    now: Callable[[], float] = time.time
+
+    def says(self, path: str, *answers: Say) -> str:
+        """Answers requests for `path` in turn, with the last one for ever; returns the URL."""
+        left = list(answers)
+        self.answers[path] = lambda _: left.pop(0) if len(left) > 1 else left[0]
+        return self.url + path
+
+    def asked(self, path: str) -> list[Got]:
+        return [got for got in self.got if got.path == path]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    origin: Origin
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        got = Got(self.command, self.path, headers, self.rfile.read(length))
+        self.origin.got.append(got)
+        say = self.origin.answers[self.path.partition("?")[0]](got)
+        self.send_response(say.status)
+        for name, value in say.headers.items():
+            self.send_header(name, value)
+        if say.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif say.status != 304:
+            self.send_header("Content-Length", str(len(say.body)))
+        self.end_headers()
+        if self.command == "HEAD" or say.status == 304:
+            return
+        body = say.body[: say.cut]
+        if say.chunked:
+            for at in range(0, len(body), 1 << 16):
+                piece = body[at : at + (1 << 16)]
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            if say.cut is None:
+                self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.wfile.write(body)
+        if say.cut is not None:
+            self.close_connection = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(self.origin.now() if timestamp is None else timestamp)  # type: ignore[arg-type]
+
+    do_GET = do_HEAD = do_POST = do_DELETE = answer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever hangs up does so on purpose."""
+
+
+@contextmanager
+def origin(now: Callable[[], float] = time.time) -> Iterator[Origin]:
+    server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {}))
+    found = server.RequestHandlerClass.origin = Origin(f"http://127.0.0.1:{server.server_port}", now=now)  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

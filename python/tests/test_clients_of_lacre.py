@@ -1,0 +1,160 @@
+"""What only one of the drivers can or cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import loopback
+import pytest
+from loopback import Origin, Say
+
+from lacre import Cache
+
+FRESH = {"Cache-Control": "max-age=60"}
+STALE = {"Cache-Control": "max-age=0, stale-while-revalidate=100"}
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "python.md"
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with loopback.origin() as origin:
+        yield origin
+
+
+@pytest.mark.parametrize("client", ["httpx", "aiohttp", "niquests"])
+def test_the_examples_of_the_documentation_run(
+    client: str, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(client)
+    monkeypatch.setenv("LACRE_CACHE_DIR", str(tmp_path))
+    origin.says("/", Say(headers=FRESH))
+    examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    [example] = [example for example in examples if f"from lacre.{client} import" in example]
+    exec(example.replace("https://example.com", origin.url), {})
+    assert len(origin.got) == 1
+
+
+def test_a_transport_of_ones_own_may_add_credentials_that_the_cache_does_not_see(origin: Origin) -> None:
+    httpx = pytest.importorskip("httpx")
+    from lacre.httpx import CacheTransport
+
+    class Signing(httpx.HTTPTransport):  # type: ignore[misc, name-defined]
+        def handle_request(self, request: Any) -> Any:
+            request.headers["Cookie"] = "who=me"
+            return super().handle_request(request)
+
+    url = origin.says("/", Say(headers={**FRESH, "Vary": "Cookie"}))
+    with httpx.Client(transport=CacheTransport(Cache(":memory:"), Signing())) as client:
+        for _ in range(2):
+            assert client.get(url).extensions["lacre"].detail == "vary"
+    assert len(origin.got) == 2
+
+
+def test_a_streamed_request_body_is_sent_once_and_not_looked_up(origin: Origin) -> None:
+    pytest.importorskip("httpx")
+    from lacre.httpx import CachedClient
+
+    url = origin.says("/", Say(headers=FRESH))
+    with CachedClient(Cache(":memory:", allowable_methods=["GET", "POST"])) as client:
+        for _ in range(2):
+            response = client.post(url, content=iter([b"a", b"b"]), headers={"Content-Length": "2"})
+            assert response.extensions["lacre"].detail == "body-unseen"
+    assert [got.body for got in origin.got] == [b"ab", b"ab"]
+
+
+def test_under_trio_what_is_stale_is_refreshed_before_it_is_used(origin: Origin) -> None:
+    pytest.importorskip("httpx")
+    trio = pytest.importorskip("trio")
+    from lacre.httpx import AsyncCachedClient
+
+    url = origin.says("/", Say(b"old", headers=STALE), Say(b"new", headers=STALE))
+
+    async def main() -> list[bytes]:
+        async with AsyncCachedClient(Cache(":memory:")) as client:
+            return [(await client.get(url)).content for _ in range(2)]
+
+    assert trio.run(main) == [b"old", b"new"]
+
+
+def test_a_session_that_decodes_below_the_cache_stores_nothing_encoded(origin: Origin) -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    from lacre.aiohttp import CacheMiddleware, cache_info, cached_session
+
+    url = origin.says("/", Say(gzip.compress(b"hello"), headers={**FRESH, "Content-Encoding": "gzip"}))
+    plain = origin.says("/plain", Say(headers=FRESH))
+
+    async def main() -> None:
+        cache = Cache(":memory:")
+        decoding = aiohttp.ClientSession(middlewares=(CacheMiddleware(cache),))
+        async with decoding as session, cached_session(cache) as careful:
+            for ask in (session.get(url), session.get(url), careful.get(url, auto_decompress=True)):
+                async with ask as response:
+                    assert await response.read() == b"hello"
+                    info = cache_info(response)
+                    assert info is not None and not info.stored and not info.from_cache
+            for from_cache in (False, True):
+                async with session.get(plain) as response:
+                    assert await response.read() == b"hello"
+                    info = cache_info(response)
+                    assert info is not None and info.from_cache is from_cache
+
+    asyncio.run(main())
+
+
+def test_what_aiohttp_makes_of_an_answer_is_the_same_from_the_cache(origin: Origin) -> None:
+    pytest.importorskip("aiohttp")
+    from lacre.aiohttp import cached_session
+
+    headers = {**FRESH, "Content-Type": "application/json; charset=latin-1", "X-Two": "2"}
+    url = origin.says("/", Say(b'{"a": "\xe4"}', headers=headers))
+
+    async def main() -> list[Any]:
+        found = []
+        async with cached_session(Cache(":memory:")) as session:
+            for _ in range(2):
+                async with session.get(url, raise_for_status=True) as response:
+                    found.append(
+                        (response.status, response.reason, response.charset, await response.json(), response.url)
+                    )
+                    assert response.headers["x-two"] == "2" and response.ok
+        return found
+
+    first, second = asyncio.run(main())
+    assert first == second and first[3] == {"a": "ä"}
+    assert len(origin.got) == 1
+
+
+def test_a_request_that_is_cancelled_stores_nothing_and_lets_the_next_one_go(origin: Origin) -> None:
+    pytest.importorskip("httpx")
+    from lacre.httpx import AsyncCachedClient
+
+    url = origin.says("/", Say(bytes(1 << 20), headers=FRESH))
+
+    async def main() -> None:
+        async with AsyncCachedClient(Cache(":memory:")) as client:
+            asked = asyncio.create_task(client.get(url))
+            while not origin.got:
+                await asyncio.sleep(0.001)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            assert (await client.get(url)).extensions["lacre"].forward == "uri-miss"
+            assert (await client.get(url)).extensions["lacre"].hit
+
+    asyncio.run(main())
+
+
+def test_who_reads_an_answer_and_asks_for_it_again_does_not_wait_for_himself(origin: Origin) -> None:
+    pytest.importorskip("httpx")
+    from lacre.httpx import CachedClient
+
+    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+    with CachedClient(Cache(":memory:")) as client, client.stream("GET", url) as first:
+        assert first.status_code == 200
+        assert len(client.get(url).content) == 20 << 20
+    assert len(origin.got) == 2

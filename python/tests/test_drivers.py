@@ -1,0 +1,316 @@
+"""What every driver of lacre's own cache answers alike, against an origin on loopback."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import loopback
+import pytest
+from drivers import DRIVERS, Driver
+from loopback import Origin, Say
+from stored import flip_last_bytes
+
+from lacre import Cache
+
+FRESH = {"Cache-Control": "max-age=60"}
+STALE = {"Cache-Control": "max-age=1", "ETag": '"1"'}
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def origin(clock: Clock) -> Iterator[Origin]:
+    with loopback.origin(clock) as origin:
+        yield origin
+
+
+@pytest.fixture
+def events() -> list[tuple[str, str | None, str]]:
+    return []
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "cache.sqlite"
+
+
+@pytest.fixture
+def cache(path: Path, clock: Clock, events: list[Any]) -> Cache:
+    return Cache(path, clock=clock, on_event=lambda *event: events.append(event))
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest, cache: Cache) -> Iterator[Driver]:
+    driver = DRIVERS[request.param](cache)
+    yield driver
+    driver.close()
+
+
+def test_a_fresh_answer_is_a_hit(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(b"hello", headers={**FRESH, "Content-Type": "text/plain", "X-Two": "2"}))
+    first, second = driver.get(url), driver.get(url)
+    assert (first.body, second.body) == (b"hello", b"hello")
+    assert first.status_line == "lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored"
+    assert second.status_line == "lacre; hit; ttl=60"
+    assert first.info is not None and second.info is not None
+    assert (first.info.from_cache, first.info.stored) == (False, True)
+    assert (second.info.from_cache, second.info.stored) == (True, False)
+    assert (second.status, second.headers["x-two"]) == (200, "2")
+    assert len(origin.got) == 1
+
+
+def test_what_the_client_adds_is_sent_and_the_request_is_left_as_it_was(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    driver.get(url, headers={"X-Mine": "1"})
+    assert origin.got[0].headers["x-mine"] == "1"
+    assert origin.got[0].headers["user-agent"]
+
+
+def test_a_stale_answer_is_validated(driver: Driver, origin: Origin, clock: Clock) -> None:
+    url = origin.says("/", Say(headers=STALE), Say(status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=9"}))
+    driver.get(url)
+    clock.now += 10
+    second = driver.get(url)
+    assert (second.status, second.body) == (200, b"hello")
+    assert second.status_line == "lacre; fwd=stale; fwd-status=304; ttl=9; stored"
+    assert second.info is not None and second.info.revalidated and second.info.from_cache
+    assert origin.got[1].headers["if-none-match"] == '"1"'
+    assert driver.get(url).status_line == "lacre; hit; ttl=9"
+
+
+def test_a_changed_answer_replaces_a_stale_one(driver: Driver, origin: Origin, clock: Clock) -> None:
+    url = origin.says("/", Say(headers=STALE), Say(b"changed", headers={**FRESH, "ETag": '"2"'}))
+    driver.get(url)
+    clock.now += 10
+    assert [driver.get(url).body for _ in range(2)] == [b"changed", b"changed"]
+    assert len(origin.got) == 2
+
+
+def test_variants_are_kept_side_by_side(driver: Driver, origin: Origin) -> None:
+    origin.answers["/"] = lambda got: Say(got.headers["accept-language"].encode(), headers={**FRESH, "Vary": "Accept-Language"})
+    for _ in range(2):
+        for language in ("de", "en"):
+            answer = driver.get(origin.url + "/", headers={"Accept-Language": language})
+            assert answer.body == language.encode()
+    assert len(origin.got) == 2
+
+
+def test_a_stale_answer_is_used_while_it_is_refreshed(driver: Driver, origin: Origin, clock: Clock) -> None:
+    headers = {"Cache-Control": "max-age=1, stale-while-revalidate=100"}
+    url = origin.says("/", Say(b"old", headers=headers), Say(b"new", headers=headers))
+    driver.get(url)
+    clock.now += 10
+    stale = driver.get(url)
+    assert stale.body == b"old"
+    assert stale.status_line == "lacre; hit; ttl=-9; detail=stale-while-revalidate"
+    driver.until(lambda: len(origin.got) == 2)
+    driver.until(lambda: driver.get(url).body == b"new")
+    assert len(origin.got) == 2
+
+
+def test_a_stale_answer_stands_in_for_an_error(driver: Driver, origin: Origin, clock: Clock) -> None:
+    headers = {"Cache-Control": "max-age=1, stale-if-error=100"}
+    url = origin.says("/", Say(headers=headers), Say(b"down", status=503))
+    driver.get(url)
+    clock.now += 10
+    answer = driver.get(url)
+    assert (answer.status, answer.body) == (200, b"hello")
+    assert answer.status_line.endswith("detail=stale-if-error")
+    clock.now += 1000
+    assert driver.get(url).status == 503
+
+
+def test_a_stale_answer_stands_in_for_an_origin_that_is_gone(driver: Driver, clock: Clock) -> None:
+    with loopback.origin(clock) as origin:
+        url = origin.says("/", Say(headers=STALE))
+        driver.get(url)
+        other = origin.url + "/never"
+    clock.now += 10
+    answer = driver.get(url)
+    assert (answer.status, answer.body) == (200, b"hello")
+    with pytest.raises(driver.failure):
+        driver.get(other)
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_an_unsafe_request_invalidates(driver: Driver, origin: Origin, method: str) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    driver.get(url)
+    assert driver.request(method, url, body=b"x").info is not None
+    assert origin.got[1].body == b"x"
+    assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
+
+
+def test_head_is_answered_from_get(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    driver.get(url)
+    head = driver.request("HEAD", url)
+    assert (head.body, head.headers["content-length"]) == (b"", "5")
+    assert head.status_line == "lacre; hit; ttl=60"
+    assert len(origin.got) == 1
+
+
+def test_head_alone_goes_through(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    head = driver.request("HEAD", url)
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", "5")
+    assert driver.get(url).body == b"hello"
+
+
+def test_a_range_is_cut_from_what_is_stored(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(b"0123456789", headers={**FRESH, "ETag": '"1"'}))
+    driver.get(url)
+    part = driver.get(url, headers={"Range": "bytes=2-4"})
+    assert (part.status, part.body, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
+    assert len(origin.got) == 1
+
+
+def test_each_hop_of_a_redirect_is_stored(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/from", Say(b"", 301, {**FRESH, "Location": "/to"}))
+    origin.says("/to", Say(b"there", headers=FRESH))
+    assert [driver.get(url).body for _ in range(2)] == [b"there", b"there"]
+    assert [got.path for got in origin.got] == ["/from", "/to"]
+
+
+def test_credentials_share_nothing(driver: Driver, origin: Origin) -> None:
+    origin.answers["/"] = lambda got: Say(
+        f"{got.headers.get('authorization')} {got.headers.get('cookie')}".encode(), headers=FRESH
+    )
+    url = origin.url + "/"
+    asks: list[dict[str, str]] = [
+        {},
+        {"Authorization": "Bearer a"},
+        {"Authorization": "Bearer b"},
+        {"Cookie": "who=c"},
+    ]
+    answers = [driver.get(url, headers=headers).body for headers in asks]
+    assert answers == [b"None None", b"Bearer a None", b"Bearer b None", b"None who=c"]
+    assert [driver.get(url, headers=headers).body for headers in asks] == answers
+    assert len(origin.got) == 4
+
+
+def test_cookies_that_the_client_keeps_share_nothing(driver: Driver, origin: Origin) -> None:
+    origin.says("/in", Say(b"", headers={"Set-Cookie": "who=me", "Cache-Control": "no-store"}))
+    origin.answers["/"] = lambda got: Say(got.headers.get("cookie", "nobody").encode(), headers=FRESH)
+    url = origin.url + "/"
+    assert driver.get(url).body == b"nobody"
+    driver.get(origin.url + "/in")
+    assert driver.get(url).body == b"who=me"
+    assert len(origin.asked("/")) == 2
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_breaks_off_is_not_stored(driver: Driver, origin: Origin, chunked: bool) -> None:
+    body = bytes(100_000)
+    url = origin.says("/", Say(body, headers=FRESH, cut=70_000, chunked=chunked), Say(body, headers=FRESH))
+    with pytest.raises(driver.failure):
+        driver.get(url)
+    assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
+    assert driver.get(url).status_line == "lacre; hit; ttl=60"
+
+
+def test_a_body_that_nobody_reads_to_its_end_is_not_stored(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+    assert driver.begin(url)
+    assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_large_body_is_stored_and_served_in_pieces(driver: Driver, origin: Origin, chunked: bool) -> None:
+    body = bytes(range(256)) * (20 << 12)
+    url = origin.says("/", Say(body, headers=FRESH, chunked=chunked))
+    first, second = driver.get(url), driver.get(url)
+    assert first.body == body
+    assert second.body == body
+    assert second.status_line == "lacre; hit; ttl=60"
+    assert driver.begin(url) == body[: len(driver.begin(url))]
+    assert len(origin.got) == 1
+
+
+def test_a_chunked_body_is_stored(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(headers=FRESH, chunked=True))
+    assert [driver.get(url).body for _ in range(2)] == [b"hello", b"hello"]
+    assert len(origin.got) == 1
+
+
+def test_an_empty_body_is_stored(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(b"", headers=FRESH))
+    assert [driver.get(url).body for _ in range(2)] == [b"", b""]
+    assert len(origin.got) == 1
+
+
+@pytest.mark.parametrize("times", [0, 10_000, 4_000_000])
+def test_an_encoded_body_is_decoded_for_the_caller(driver: Driver, origin: Origin, times: int) -> None:
+    body = b"hello" * times
+    url = origin.says("/", Say(gzip.compress(body), headers={**FRESH, "Content-Encoding": "gzip"}))
+    assert [driver.get(url).body for _ in range(2)] == [body, body]
+    assert len(origin.got) == 1
+
+
+def test_what_was_tampered_with_is_fetched_again(
+    driver: Driver, origin: Origin, path: Path, cache: Cache, events: list[Any]
+) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    driver.get(url)
+    cache.close()
+    flip_last_bytes(path)
+    answer = driver.get(url)
+    assert (answer.body, len(origin.got)) == (b"hello", 2)
+    assert answer.status_line.endswith("detail=tampered")
+    assert [name for name, *_ in events] == ["stored", "refused", "quarantined", "stored"]
+    assert driver.get(url).status_line == "lacre; hit; ttl=60"
+
+
+def test_only_the_cache_is_asked_where_that_is_wished(driver: Driver, origin: Origin, clock: Clock) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    offline = {"only_if_cached": True}
+    assert driver.get(url, options=offline).status == 504
+    driver.get(url)
+    assert driver.get(url, options=offline).body == b"hello"
+    clock.now += 100
+    refused = driver.get(url, options=offline)
+    assert (refused.status, refused.body) == (504, b"")
+    assert refused.info is not None and not refused.info.from_cache
+    assert driver.get(url, options={"only_if_cached": True, "max_stale": 100}).body == b"hello"
+    assert len(origin.got) == 1
+
+
+def test_a_request_may_have_wishes_of_its_own(driver: Driver, origin: Origin, clock: Clock) -> None:
+    url = origin.says("/", Say(headers={"ETag": '"1"'}), Say(status=304), Say(b"anew", headers=FRESH))
+    driver.get(url, options={"expire_after": 60})
+    assert driver.get(url).status_line == "lacre; hit; ttl=60"
+    assert driver.get(url, options={"refresh": True}).status_line.startswith("lacre; fwd=request; fwd-status=304")
+    assert driver.get(url, options={"force_refresh": True}).body == b"anew"
+    assert driver.get(url, options={"no_store": True}).status_line.startswith("lacre; fwd=bypass")
+    assert driver.get(url, options={"partition": "somebody else"}).status_line.startswith("lacre; fwd=uri-miss")
+    with pytest.raises(TypeError, match="no_store"):
+        driver.get(url, options={"nostore": True})
+
+
+def test_equal_requests_at_the_same_time_are_sent_once(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    answers = driver.together(url, 8)
+    assert [answer.body for answer in answers] == [b"hello"] * 8
+    assert len(origin.got) == 1
+
+
+def test_answers_that_cannot_be_shared_are_fetched_by_each(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(headers={"Cache-Control": "no-store"}))
+    assert [answer.body for answer in driver.together(url, 4)] == [b"hello"] * 4
+    assert len(origin.got) == 4

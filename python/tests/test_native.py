@@ -1,0 +1,368 @@
+"""lacre's own cache in Python: what it tells, where its file lies, forks and threads."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored import run_sql
+
+from lacre import BadSignature, Cache, CachedSession, ConfigError, Keyring, LacreError
+from lacre._lacre import Recording, Reply, Ticket
+
+URL = "http://example.test/page"
+KEY = "6b" * 8 + "0123456789abcdef" * 3
+FRESH = [(b"cache-control", b"max-age=60")]
+#: Long enough for the slowest machine; a deadlock is longer.
+PATIENCE = 120
+
+
+def ask(cache: Cache, url: str = URL, **settings: Any) -> Reply | Ticket:
+    found = cache.ask("GET", url, [(b"accept", b"*/*")], b"", **settings)
+    assert found is not None
+    return found
+
+
+def miss(cache: Cache, url: str = URL) -> Ticket:
+    found = ask(cache, url)
+    assert isinstance(found, Ticket)
+    return found
+
+
+def hit(cache: Cache, url: str = URL) -> Reply:
+    found = ask(cache, url)
+    assert isinstance(found, Reply)
+    return found
+
+
+def record(cache: Cache, url: str = URL, headers: Any = FRESH) -> Recording:
+    settled = miss(cache, url).settle(200, headers)
+    assert isinstance(settled, Recording)
+    return settled
+
+
+def store(cache: Cache, url: str = URL, body: bytes = b"hello", headers: Any = FRESH) -> None:
+    recording = record(cache, url, headers)
+    recording.write(body)
+    recording.finish()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "cache.sqlite"
+
+
+def test_what_was_stored_is_a_reply(path: Path) -> None:
+    store(Cache(path))
+    reply = hit(Cache(path))
+    assert (reply.status, reply.body, reply.next(), reply.next()) == (200, b"hello", b"hello", None)
+    assert (b"cache-control", b"max-age=60") in reply.headers
+    assert reply.info.from_cache and reply.info.hit and len(reply.info.key or "") == 64
+    assert b"hello" not in path.read_bytes()
+
+
+def test_in_memory_needs_no_file_and_no_key() -> None:
+    cache = Cache(":memory:")
+    store(cache)
+    assert hit(cache).body == b"hello"
+    assert repr(cache) == "<Cache in memory>"
+
+
+def test_the_file_and_the_keyring_are_those_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LACRE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    store(Cache())
+    assert (tmp_path / "cache" / "cache.sqlite").exists()
+    assert (tmp_path / "config" / "lacre" / "keyring").exists()
+
+
+def test_another_key_opens_nothing_and_names_its_own_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LACRE_TEST_KEY", KEY)
+    store(Cache(path, key="env:LACRE_TEST_KEY"))
+    assert hit(Cache(path, key=Keyring.load("env:LACRE_TEST_KEY"))).body == b"hello"
+    monkeypatch.setenv("LACRE_TEST_KEY", KEY[::-1])
+    assert isinstance(ask(Cache(path, key="env:LACRE_TEST_KEY")), Ticket)
+
+
+def test_a_keyring_beside_the_store_is_refused(path: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+    (path.parent / "keyring").write_text(KEY)
+    (path.parent / "keyring").chmod(0o600)
+    with pytest.raises(ConfigError, match="beside the store"):
+        Cache(path, key=f"file:{path.parent / 'keyring'}")
+
+
+def test_a_file_of_requests_cache_is_refused(path: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+    with CachedSession(path) as session:
+        assert session.cache.responses is not None
+        list(session.cache.responses)
+        with pytest.raises(ConfigError, match="something else in this process has it open"):
+            Cache(path)
+    with pytest.raises(LacreError, match="another application's SQLite database"):
+        Cache(path)
+
+
+def test_two_caches_on_one_file_see_each_other(path: Path) -> None:
+    first, second = Cache(path), Cache(path)
+    store(first)
+    assert hit(second).body == b"hello"
+    second.clear()
+    assert isinstance(ask(first), Ticket)
+
+
+@pytest.mark.parametrize(
+    ("wish", "ttl"),
+    [
+        (60, 60),
+        (60.0, 60),
+        ("1m", 60),
+        (timedelta(minutes=1), 60),
+        (datetime.fromtimestamp(1_800_000_060, timezone.utc), 60),
+        (-1, None),
+        ("never", None),
+    ],
+)
+def test_a_lifetime_is_said_in_many_ways(wish: Any, ttl: int | None) -> None:
+    cache = Cache(":memory:", expire_after=wish, clock=lambda: 1_800_000_000)
+    store(cache, headers=[])
+    assert hit(cache).info.ttl == ttl
+
+
+def test_the_first_rule_that_fits_a_url_decides() -> None:
+    cache = Cache(":memory:", urls_expire_after={"example.test/page": 5, "example.test": "do-not-store"})
+    store(cache, headers=[])
+    assert hit(cache).info.ttl == 5
+    assert not record(cache, "http://example.test/other").active
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"expire_after": "soon"},
+        {"expire_after": -2},
+        {"expire_after": object()},
+        {"origin": "whatever"},
+        {"on_tamper": "shrug"},
+        {"allowable_codes": [99]},
+        {"match_headers": ["no header"]},
+        {"unknown": 1},
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(settings: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Cache(":memory:", **settings)
+
+
+def test_wishes_that_exclude_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match="exclude"):
+        ask(Cache(":memory:"), options={"refresh": True, "no_store": True})
+
+
+def test_what_http_does_not_know_is_no_question() -> None:
+    cache = Cache(":memory:")
+    assert cache.ask("GET", "not a url", []) is None
+    assert cache.ask("G T", URL, []) is None
+    assert cache.ask("GET", URL, [(b"a b", b"c")]) is None
+    assert cache.ask("GET", URL, [(b"a", b"c\n")]) is None
+
+
+def test_an_answer_that_http_does_not_know_passes_unstored() -> None:
+    cache = Cache(":memory:")
+    settled = miss(cache).settle(200, [*FRESH, (b"a", b"b\nc")])
+    assert isinstance(settled, Recording) and not settled.active
+
+
+def test_a_ticket_is_settled_once() -> None:
+    ticket = miss(Cache(":memory:"))
+    ticket.settle(200, FRESH)
+    with pytest.raises(ValueError, match="settled already"):
+        ticket.settle(200, FRESH)
+    with pytest.raises(ValueError, match="settled already"):
+        ticket.fail()
+
+
+def test_what_is_dropped_or_given_up_is_not_stored(path: Path) -> None:
+    cache = Cache(path)
+    for give_up in (Recording.abort, lambda _: None):
+        recording = record(cache)
+        recording.write(bytes(1 << 20))
+        give_up(recording)
+        del recording
+        assert isinstance(ask(cache), Ticket)
+    assert run_sql(path, "SELECT count(*) FROM chunk") == "0"
+
+
+def test_what_was_declared_is_stored_when_it_is_there() -> None:
+    cache = Cache(":memory:")
+    recording = record(cache, headers=[*FRESH, (b"content-length", b"5")])
+    assert not recording.writes(4) and recording.writes(5)
+    recording.write(b"hel")
+    assert recording.active
+    recording.write(b"lo")
+    assert not recording.active
+    assert hit(cache).body == b"hello"
+
+
+def test_what_is_too_long_is_not_stored() -> None:
+    cache = Cache(":memory:", max_body=10)
+    recording = record(cache)
+    recording.write(bytes(11))
+    assert not recording.active
+    recording.finish()
+    assert isinstance(ask(cache), Ticket)
+
+
+def test_what_varies_by_what_is_not_seen_is_not_stored_by_the_blind() -> None:
+    cache = Cache(":memory:")
+    varies = [*FRESH, (b"vary", b"Cookie")]
+    for blind, stored in [(True, False), (False, True)]:
+        settled = miss(cache).settle(200, varies, blind=blind)
+        assert isinstance(settled, Recording)
+        assert (settled.active, settled.info.stored) == (stored, stored)
+    unfaithful = miss(cache).settle(200, FRESH, as_sent=False)
+    assert isinstance(unfaithful, Recording) and not unfaithful.active
+
+
+def test_what_happens_is_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "lacre"):
+        store(Cache(path))
+    [entry] = [entry for entry in caplog.records if entry.name == "lacre.store"]
+    assert entry.getMessage().startswith("stored ")
+    assert "example" not in caplog.text
+
+
+def test_a_listener_that_raises_is_nobodys_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listen(*_: object) -> None:
+        raise ZeroDivisionError
+
+    raised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: raised.append(unraisable.exc_type))
+    cache = Cache(":memory:", on_event=listen)
+    store(cache)
+    assert raised == [ZeroDivisionError]
+    assert hit(cache).body == b"hello"
+
+
+def test_threads_share_a_cache(path: Path) -> None:
+    cache = Cache(path)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda at: use(cache, at), range(200)))
+
+
+def use(cache: Cache, at: int) -> None:
+    """Reads a page, or writes it."""
+    url = f"http://example.test/{at % 10}"
+    body = f"{at % 10}".encode() * 50_000
+    found = ask(cache, url)
+    if isinstance(found, Reply):
+        assert found.body == body
+    else:
+        settled = found.settle(200, FRESH)
+        assert isinstance(settled, Recording)
+        settled.write(body)
+        settled.finish()
+
+
+def in_children(work: Callable[[], None], children: int = 4) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=work) for _ in range(children)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE)
+    late = [process for process in processes if process.is_alive()]
+    for process in late:
+        process.kill()
+    assert not late, "a process hangs"
+    assert [process.exitcode for process in processes] == [0] * children
+
+
+def test_forked_processes_open_the_file_anew(path: Path) -> None:
+    cache = Cache(path)
+    store(cache)
+
+    def child() -> None:
+        assert hit(cache).body == b"hello"
+        for at in range(50):
+            use(cache, at)
+
+    in_children(child)
+    use(cache, 1)
+    assert hit(cache).body == b"hello"
+
+
+def test_what_a_child_inherits_is_out_of_its_reach_and_left_alone(path: Path) -> None:
+    cache = Cache(path)
+    recording = record(cache)
+    recording.write(bytes(1 << 20))
+    ticket = miss(cache, URL + "/2")
+    held = [recording]
+
+    def child() -> None:
+        with pytest.raises(RuntimeError, match="forked"):
+            ticket.settle(200, FRESH)
+        # Dropped, it would take what the parent has staged.
+        held.clear()
+        assert isinstance(ask(cache), Ticket)
+
+    in_children(child, 1)
+    recording.finish()
+    held.clear()
+    body = b""
+    reply = hit(cache)
+    while (piece := reply.next()) is not None:
+        body += piece
+    assert body == bytes(1 << 20)
+
+
+def test_a_fork_while_threads_write_does_not_hang_the_child(path: Path) -> None:
+    cache, stop = Cache(path), threading.Event()
+
+    def write() -> None:
+        at = 0
+        while not stop.is_set():
+            store_anew(cache, f"http://example.test/{at % 50}")
+            at += 1
+
+    def store_anew(cache: Cache, url: str) -> None:
+        found = ask(cache, url, options={"force_refresh": True})
+        assert isinstance(found, Ticket)
+        settled = found.settle(200, FRESH)
+        assert isinstance(settled, Recording)
+        settled.write(bytes(10_000))
+        settled.finish()
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            in_children(lambda: store_anew(cache, URL), 2)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_piece_that_was_changed_is_an_error_and_no_end(path: Path) -> None:
+    cache = Cache(path)
+    store(cache, body=bytes(1 << 20))
+    cache.close()
+    run_sql(path, "UPDATE chunk SET sealed = flip(sealed) WHERE n = 3")
+    reply = hit(cache)
+    assert reply.body is None
+    with pytest.raises(BadSignature):
+        while reply.next() is not None:
+            pass
+    assert isinstance(ask(cache), Ticket)
