@@ -2,6 +2,7 @@
 //! (docs/format.md §8). Reads lend bytes straight from SQLite's memory.
 
 mod fault;
+mod log;
 pub(crate) mod open;
 mod rows;
 mod schema;
@@ -14,6 +15,7 @@ use crate::{Error, Trouble};
 use fault::Faulty;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
+use log::Log;
 use open::{Access, Place};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use schema::Identity;
@@ -24,8 +26,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A [`Store`] in an SQLite file.
 pub struct Sqlite {
     id: StoreId,
-    place: Place,
+    place: Arc<Place>,
     options: Options,
+    /// Before the connections, of which the last brings the rest of it into the file and removes it.
+    log: Log,
     /// Writes queue here rather than at the file's lock.
     main: Mutex<Connection>,
     recent: Recent,
@@ -152,13 +156,15 @@ impl Sqlite {
     }
 
     fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        self.with_writer(|connection| {
+        let done = self.with_writer(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate).or_fail()?;
             let done = work(&transaction)?;
             transaction.commit().or_fail()?;
             Ok(done)
-        })
+        })?;
+        self.log.bring(&self.place, &self.options);
+        Ok(done)
     }
 
     /// A write that adds: afterwards, orphans and then old records make room for what is more than the store may hold. `kept` stays.
@@ -223,6 +229,7 @@ impl Sqlite {
 
     /// Brings everything from the log into the file and empties the log: what was removed is then in neither.
     fn checkpoint(&self) -> Result<(), Error> {
+        self.log.rest();
         let busy = self.with_writer(|connection| {
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)).or_fail()
         })?;

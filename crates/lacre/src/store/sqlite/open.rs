@@ -1,6 +1,7 @@
 //! Opening a store: the place first, then the connection, then what the file turns out to be ("SQLite as a hostile file").
 
 use super::fault::{self, Faulty};
+use super::log::Log;
 use super::schema::{self, Identity};
 use super::{Options, Sqlite};
 use crate::clock::{Clock, SystemClock};
@@ -16,12 +17,16 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 /// How long to wait for the lock of another process.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to sleep before the lock is tried again. SQLite itself would sleep up to 100 ms, in which it comes and goes many times: where
+/// several processes write without a break, one of them would be passed over for half a second now and then.
+const NAP: Duration = Duration::from_millis(1);
 
 /// What a reader accepts ([`LONGEST`]), as SQLite wants it: a planted giant is refused before it is read (sealing, property 17).
 /// The writer must get past giants to remove them; its statements read no column before they looked at its type and length.
@@ -54,6 +59,7 @@ pub(super) fn is_about_content(error: &Error) -> bool {
 
 struct Started {
     first: Connection,
+    log: Log,
     id: lacre_seal::StoreId,
 }
 
@@ -61,8 +67,9 @@ impl Started {
     fn finish(self, place: Place, options: Options) -> Sqlite {
         Sqlite {
             id: self.id,
-            place,
+            place: Arc::new(place),
             options,
+            log: self.log,
             main: Mutex::new(self.first),
             recent: Recent::new(),
             idle: Mutex::default(),
@@ -87,7 +94,9 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
             for finding in &foreign {
                 options.observer.notice(Event::Foreign { finding });
             }
-            Ok(Started { id: schema::store_id(&first)?, first })
+            let log = Log::default();
+            log.follow(&mut first)?;
+            Ok(Started { id: schema::store_id(&first)?, first, log })
         }
     }
 }
@@ -100,9 +109,9 @@ pub(super) fn connect_reader(place: &Place, options: &Options) -> Result<Connect
 }
 
 /// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema.
-fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
+pub(super) fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
     let base = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = match place.access {
+    let mut connection = match place.access {
         Access::ReadWrite => {
             Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_WRITE)
         }
@@ -113,7 +122,7 @@ fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
         }
     }
     .or_fail()?;
-    connection.busy_timeout(PATIENCE).or_fail()?;
+    wait_for_locks(&mut connection, PATIENCE)?;
     make_inert(&connection).or_fail()?;
     let mmap = i64::try_from(options.mapped).unwrap_or(i64::MAX);
     for (pragma, value) in [
@@ -126,6 +135,16 @@ fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
         connection.pragma_update(None, pragma, value).or_fail()?;
     }
     Ok(connection)
+}
+
+/// Waits for the locks of other processes, but no longer than `patience` each time.
+pub(super) fn wait_for_locks(connection: &mut Connection, patience: Duration) -> Result<(), Error> {
+    let naps = patience.as_millis() / NAP.as_millis();
+    let nap = move |before: i32| {
+        thread::sleep(NAP);
+        u128::from(before.unsigned_abs()) < naps
+    };
+    connection.busy_handler(Some(nap)).or_fail()
 }
 
 /// Takes from a file what could act in it, whoever wrote it: triggers, views and functions that a schema calls.
@@ -143,7 +162,6 @@ pub(crate) fn make_inert(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Several processes that open a new file at once contend for this one change, and SQLite's own timeout does not cover it.
 fn use_write_ahead_log(connection: &Connection) -> Result<(), Error> {
-    const PAUSE: Duration = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
     loop {
         let mode =
@@ -154,8 +172,8 @@ fn use_write_ahead_log(connection: &Connection) -> Result<(), Error> {
                 return Err(fault::unusable("the file system cannot share a store (no write-ahead log)"));
             }
             Err(error) if error.kind() == ErrorKind::Store(Trouble::Locked) && waited < PATIENCE => {
-                thread::sleep(PAUSE);
-                waited += PAUSE;
+                thread::sleep(NAP);
+                waited += NAP;
             }
             Err(error) => return Err(error),
         }

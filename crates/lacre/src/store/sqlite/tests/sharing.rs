@@ -72,3 +72,51 @@ fn a_store_opened_for_reading_reads_and_refuses_to_write() {
     assert!(Sqlite::options().read_only().open(&absent).is_err());
     assert!(!absent.exists());
 }
+
+fn write_megabytes(store: &Sqlite, body: u8, count: u32) {
+    let chunk = vec![body; 1 << 20];
+    for index in 0..count {
+        wait(store.stage(BodyId::from_bytes([body; 16]), index, &chunk, NOW)).unwrap();
+    }
+}
+
+fn log_megabytes(file: &Path) -> u64 {
+    fs::metadata(open::beside(file, "-wal")).map_or(0, |log| log.len() >> 20)
+}
+
+#[test]
+fn the_log_stays_short_however_much_is_written_and_whoever_writes() {
+    let (_root, file) = place();
+    let stores = [Sqlite::open(&file).unwrap(), Sqlite::open(&file).unwrap()];
+    std::thread::scope(|scope| {
+        for (body, store) in (1..).zip(&stores) {
+            let file = &file;
+            scope.spawn(move || {
+                for _ in 0..8 {
+                    write_megabytes(store, body, 10);
+                    assert!(log_megabytes(file) < 64, "{} MB", log_megabytes(file));
+                }
+            });
+        }
+    });
+    for (body, store) in (1..).zip(&stores) {
+        let chunk = wait(store.fetch_chunk(BodyId::from_bytes([body; 16]), 9)).unwrap().unwrap();
+        assert!(chunk.iter().all(|byte| *byte == body));
+    }
+}
+
+#[test]
+fn a_reader_that_never_ends_keeps_the_log_in_use_and_holds_nobody_up() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    write_megabytes(&store, 1, 1);
+    let reader = Connection::open(&file).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM slot").unwrap();
+    write_megabytes(&store, 1, 40);
+    assert!(log_megabytes(&file) >= 40);
+    drop(reader);
+    write_megabytes(&store, 1, 10);
+    wait(store.close()).unwrap();
+    assert_eq!(log_megabytes(&file), 0);
+    assert_eq!(sealed(&store, 0).unwrap(), [0; 100]);
+}

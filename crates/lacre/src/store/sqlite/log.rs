@@ -1,0 +1,116 @@
+//! The write-ahead log: brought into the file on a thread of its own, so that writers do not wait for the disk. Only where the disk does not
+//! keep up with them do they wait for it.
+//!
+//! What is in the log is committed; it is in the file, and its room in the log free for what comes next, when this is done.
+
+use super::Options;
+use super::fault::Faulty;
+use super::open::{self, Place};
+use crate::Error;
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+use rusqlite::wal::CheckpointMode;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// From how many pages on it is worth the while, and how many more there are the next time: 4 MiB.
+const WORTH: u32 = 1000;
+
+/// With how many pages the log is so long that writers wait: 16 MiB.
+const LONG: u32 = 4 * WORTH;
+
+/// How long a thread waits for other processes to let go of what it needs. Writers of all processes may wait for it meanwhile.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// How many pages were in it after the last write of this process.
+    pages: Arc<AtomicU32>,
+    work: Mutex<Work>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    thread: Option<JoinHandle<()>>,
+    /// How many pages there were when it began.
+    begun: u32,
+}
+
+impl Log {
+    /// Counts the pages after each write of `writer`, in the place of SQLite, which would bring them into the file at once.
+    pub(super) fn follow(&self, writer: &mut Connection) -> Result<(), Error> {
+        let pages = Arc::clone(&self.pages);
+        let count = move |_: &mut Wal, now: i32| {
+            pages.store(now.unsigned_abs(), Ordering::Relaxed);
+            Ok(())
+        };
+        writer.wal_hook(Some(count)).or_fail()
+    }
+
+    /// After a write: has the log brought into the file where it is worth the while.
+    pub(super) fn bring(&self, place: &Arc<Place>, options: &Options) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < WORTH {
+            return;
+        }
+        let mut work = self.work();
+        let more = pages.checked_sub(work.begun).is_none_or(|more| more >= WORTH);
+        if !more || pages < LONG && work.is_under_way() {
+            return;
+        }
+        work.finish();
+        let (place, options) = (Arc::clone(place), options.clone());
+        let bring = move || {
+            // What cannot be done now is tried again when more was written.
+            let _ = bring(&place, &options, pages);
+        };
+        work.thread = thread::Builder::new().name("lacre-log".into()).spawn(bring).ok();
+        work.begun = pages;
+    }
+
+    /// Waits for the thread, if there is one.
+    pub(super) fn rest(&self) {
+        self.work().finish();
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        // A thread that panicked has ended.
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Work {
+    fn is_under_way(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn finish(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Whatever became of it: what is not in the file yet is still in the log.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Brings into the file what can be without being in anybody's way, and where the log is long nevertheless, everything, so that it begins anew.
+/// Where the disk fails, the next write says so.
+fn bring(place: &Place, options: &Options, pages: u32) -> Result<(), Error> {
+    let mut connection = open::connect(place, options)?;
+    open::wait_for_locks(&mut connection, PATIENCE)?;
+    let checkpoint = |mode| connection.wal_checkpoint_v2(None::<&str>, mode);
+    // Fails where another process is at it: then it need not be done twice.
+    let left = checkpoint(CheckpointMode::PASSIVE).map_or(pages, |(pages, _)| pages.unsigned_abs());
+    if left > LONG / 2 {
+        checkpoint(CheckpointMode::RESTART).or_fail()?;
+    }
+    Ok(())
+}
+
+/// Nothing of it is left to do when its store is gone.
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
