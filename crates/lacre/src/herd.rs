@@ -37,7 +37,7 @@ pub(crate) struct Lead {
     key: Key,
     news: Mutex<Option<oneshot::Sender<News>>>,
     /// Ends with it.
-    lease: Option<Held>,
+    lease: Option<Arc<Held>>,
 }
 
 /// Resolves when there is something for followers to do.
@@ -100,7 +100,7 @@ impl Lead {
     }
 
     /// The request is sent for other processes, too.
-    pub(crate) fn hold(&mut self, lease: Held) {
+    pub(crate) fn hold(&mut self, lease: Arc<Held>) {
         self.lease = Some(lease);
     }
 

@@ -3,11 +3,15 @@
 use super::Cache;
 use super::vault::Vault;
 use crate::store::Holder;
+use crate::{Clock, Error};
 use lacre_core::Key;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
+
+/// How long a lease lasts that is not [prolonged](Held::prolong): so long do the others wait for a process that was killed.
+const SPAN: Duration = Duration::from_millis(800);
 
 /// Who is to send a request.
 pub(crate) enum Lease {
@@ -22,21 +26,39 @@ pub(crate) enum Lease {
 /// A lease that is given back when this is dropped.
 pub(crate) struct Held {
     vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
     key: Key,
     holder: Holder,
 }
 
 impl Cache {
-    /// Takes the lease on `key`, for `time` at most.
-    pub(crate) async fn lease(&self, key: &Key, time: Duration) -> Lease {
-        let now = self.clock.now();
+    /// Takes the lease on `key`, for a short time.
+    pub(crate) async fn lease(&self, key: &Key) -> Lease {
         let Ok(holder) = Holder::generate() else { return Lease::Unknown };
-        match self.vault.store.lease(key, holder, now.plus(time), now).await {
-            Ok(true) => Lease::Here(Held { vault: Arc::clone(&self.vault), key: *key, holder }),
+        match take(&self.vault, &*self.clock, key, holder).await {
+            Ok(true) => {
+                let (vault, clock) = (Arc::clone(&self.vault), Arc::clone(&self.clock));
+                Lease::Here(Held { vault, clock, key: *key, holder })
+            }
             Ok(false) => Lease::Elsewhere,
             Err(_) => Lease::Unknown,
         }
     }
+}
+
+impl Held {
+    /// How often a lease must be prolonged, so that one beat may be late.
+    pub(crate) const BEAT: Duration = Duration::from_millis(SPAN.as_millis() as u64 / 4);
+
+    /// Takes it for a while longer. Where it ended meanwhile and somebody else has it, two requests are sent, and no harm is done.
+    pub(crate) async fn prolong(&self) {
+        let _ = take(&self.vault, &*self.clock, &self.key, self.holder).await;
+    }
+}
+
+async fn take(vault: &Vault, clock: &dyn Clock, key: &Key, holder: Holder) -> Result<bool, Error> {
+    let now = clock.now();
+    vault.store.lease(key, holder, now.plus(SPAN), now).await
 }
 
 /// Where the store does not do that at once, the lease ends by itself.

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "cookies")]
 mod cookies;
+mod leases;
 mod network;
 mod redirect;
 mod threads;
@@ -21,6 +22,7 @@ use crate::{Answer, Body, Cache, Error, Outcome, Recorded, Reply, RequestBody, S
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
+use leases::Leases;
 use std::error::Error as StdError;
 use std::fmt;
 use std::pin::pin;
@@ -49,6 +51,7 @@ const MOST_DETOURS: usize = 8;
 pub struct Driver {
     cache: Cache,
     herd: Herd,
+    leases: Leases,
     refreshing: Arc<AtomicUsize>,
     refreshes: usize,
     refresh_time: Duration,
@@ -93,6 +96,7 @@ impl Driver {
         Self {
             cache,
             herd: Herd::default(),
+            leases: Leases::default(),
             refreshing: Arc::default(),
             refreshes: REFRESHES,
             refresh_time: REFRESH_TIME,
@@ -130,7 +134,8 @@ impl Driver {
     }
 
     /// Sends identical requests once for all processes that share the store, too. They wait for the whole answer, no longer than their
-    /// patience; a process that ends meanwhile holds the others up for no longer than that. Each miss costs two small writes.
+    /// patience; where the process that sent it ends, one of the others notices within a second and sends it again. Each miss costs two small
+    /// writes, and one more every 200 ms until it is answered.
     #[must_use]
     pub fn across_processes(mut self) -> Self {
         self.sharing = Sharing::AcrossProcesses;
@@ -231,7 +236,7 @@ impl Driver {
         let mut patience = pin!(runtime.sleep(self.patience));
         let mut pause = FIRST_PAUSE;
         loop {
-            let lease = self.cache.lease(lead.key(), self.patience).await;
+            let lease = self.cache.lease(lead.key()).await;
             // After the lease was asked for, since whoever had it may be done.
             match self.ask_again(&ticket, network.body()).await? {
                 Answer::Hit(reply) | Answer::Refresh(reply, _) => {
@@ -250,6 +255,8 @@ impl Driver {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Lease::Here(held) => {
+                    let held = Arc::new(held);
+                    self.leases.keep(&held, runtime);
                     lead.hold(held);
                     break;
                 }
