@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use bytes::Bytes;
+use bytes::BytesMut;
 
 use crate::derive::EnvelopeKeys;
 use crate::header::{Header, Parts, SealInfo};
@@ -78,13 +78,43 @@ impl Sealer {
     /// # Errors
     /// The first rule of docs/format.md §2 that fails, see [`FaultKind`].
     pub fn open(&self, at: &Context<'_>, sealed: &[u8], now: Moment) -> Result<Opened, Fault> {
+        self.open_in(at, sealed, now, BytesMut::zeroed)
+    }
+
+    /// The same in the memory of `room`, where it is enough: for whoever opens one envelope after another and is done with each.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_into(
+        &self,
+        at: &Context<'_>,
+        sealed: &[u8],
+        now: Moment,
+        mut room: BytesMut,
+    ) -> Result<Opened, Fault> {
+        self.open_in(at, sealed, now, |length| {
+            if room.capacity() < length {
+                return BytesMut::zeroed(length);
+            }
+            room.resize(length, 0);
+            room
+        })
+    }
+
+    fn open_in(
+        &self,
+        at: &Context<'_>,
+        sealed: &[u8],
+        now: Moment,
+        room: impl FnOnce(usize) -> BytesMut,
+    ) -> Result<Opened, Fault> {
         let envelope = self.unlock(at, sealed, now)?;
         let Header { seal, head_len, body_len, .. } = envelope.header;
-        let mut plain = vec![0; head_len + body_len];
+        let mut plain = room(head_len + body_len);
         let (head, body) = plain.split_at_mut(head_len);
         envelope.open_head(head)?;
         envelope.open_body(body)?;
-        let mut head = Bytes::from(plain);
+        let mut head = plain.freeze();
         let body = Authentic::opened(head.split_off(head_len));
         Ok(Opened { head: Authentic::opened(head), body, seal })
     }

@@ -142,6 +142,8 @@ impl Polled {
 impl Read for Polled {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !self.piece.has_remaining() {
+            // Where nobody has a piece any more, its memory serves for the next.
+            self.piece = Bytes::new();
             let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
             match wait(poll_fn(|context| body.as_mut().poll_frame(context))) {
                 Some(frame) => self.piece = frame?.into_data().unwrap_or_default(),
