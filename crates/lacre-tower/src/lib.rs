@@ -43,9 +43,23 @@
 //! and how fast requests may go to the service.
 //!
 //! [`RequestOptions`](lacre::RequestOptions) among a request's extensions count, and every response has a
-//! [`CacheInfo`](lacre::CacheInfo) among its own. The cache sees what the layers above added to a request: what adds credentials belongs
-//! above, never below. So does what follows redirects, for each hop to be answered and stored by the rules; tower-http's `FollowRedirect`
-//! drops the bodies of redirects unread, so of these only the empty ones are stored.
+//! [`CacheInfo`](lacre::CacheInfo) among its own.
+//!
+//! # What this integration can and cannot see
+//!
+//! The layer sees a request as the layers above left it, and nothing of what the service beneath does to it:
+//!
+//! | what is done to a request | above the cache | below the cache |
+//! |---|---|---|
+//! | credentials, cookies, a client certificate | credentials and cookies are part of the key; certificates: give each its own `RequestOptions::partition` | unseen, and shared by all: what adds them belongs above |
+//! | `Accept`, `User-Agent` and the like | seen, where a response varies by them | unseen: what varies by them is stored for all |
+//! | redirects | each hop is answered and stored by the rules; tower-http's `FollowRedirect` drops the bodies of redirects unread, so that of these only the empty ones are stored | unseen: the last answer is stored for the first URL |
+//! | decompression | the cache keeps the bytes of the wire | unseen: decoded bodies are stored |
+//! | retries, rate limits, timeouts | hits count, too | for requests that are sent; a [`Driver`](lacre::Driver) can pace these |
+//! | the URL of a server's request, which has only a path | its authority is taken from `Host` | as it came |
+//!
+//! The body of a request is seen, up to 64 KiB and where its length is known, where the cache's policy looks up its method; a longer one is
+//! sent as it comes, and the request is not looked up. Trailers pass, and are not stored.
 
 mod error;
 mod request;
