@@ -202,7 +202,7 @@ async def _send(request: ClientRequest, handler: Handler, headers: Headers | Non
     try:
         return await handler(request)
     except aiohttp.ServerDisconnectedError:
-        # A connection that was kept too long; aiohttp tries again as well, but then it is too late for what is stored.
+        # A connection that was kept too long. aiohttp tries again as well, but after a stale answer took its place.
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise
         return await handler(request)
@@ -248,7 +248,7 @@ class _Recorded:
 
 
 class _Line(asyncio.Transport):
-    """What aiohttp takes for a connection: a response is played on it, and parsed and decoded by aiohttp's own parser."""
+    """What aiohttp takes for a connection: a response is played on it, which aiohttp's own parser reads and decodes."""
 
     def __init__(self, request: ClientRequest, *, decodes: bool) -> None:
         super().__init__()

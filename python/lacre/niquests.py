@@ -122,7 +122,7 @@ class CacheAdapter(BaseAdapter):
 
 
 class CachedSession(niquests.Session):
-    """A session whose requests go through a cache, whatever adapters are mounted. It takes what `niquests.Session` takes."""
+    """A session whose requests go through a cache, whatever is mounted. It takes what `niquests.Session` takes."""
 
     def __init__(
         self, cache: Cache | None = None, *, options: RequestOptions | None = None, **settings: Any

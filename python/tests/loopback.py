@@ -100,7 +100,8 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def origin(now: Callable[[], float] = time.time) -> Iterator[Origin]:
     server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {}))
-    found = server.RequestHandlerClass.origin = Origin(f"http://127.0.0.1:{server.server_port}", now=now)  # type: ignore[attr-defined]
+    found = Origin(f"http://127.0.0.1:{server.server_port}", now=now)
+    server.RequestHandlerClass.origin = found  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -103,7 +103,8 @@ def test_a_changed_answer_replaces_a_stale_one(driver: Driver, origin: Origin, c
 
 
 def test_variants_are_kept_side_by_side(driver: Driver, origin: Origin) -> None:
-    origin.answers["/"] = lambda got: Say(got.headers["accept-language"].encode(), headers={**FRESH, "Vary": "Accept-Language"})
+    headers = {**FRESH, "Vary": "Accept-Language"}
+    origin.answers["/"] = lambda got: Say(got.headers["accept-language"].encode(), headers=headers)
     for _ in range(2):
         for language in ("de", "en"):
             answer = driver.get(origin.url + "/", headers={"Accept-Language": language})
