@@ -1,10 +1,11 @@
 """docs/format.md, read and implemented a second time: nothing here is shared with the crates, or taken from them.
 
-`make.py` writes with it, and checks every expectation with the readers `open_envelope`, `parse_keyring` and
-`unlock`.
+`make.py` writes with it, and checks every expectation with the readers `open_envelope`, `parse_keyring`, `unlock` and
+`open_value`.
 """
 
 import base64
+import hashlib
 import hmac
 import re
 import struct
@@ -374,3 +375,112 @@ def unlock(passphrase, text):
     except Refused as refusal:
         raise Refused("wrong-passphrase" if refusal.args[0] == "unknown-key" else refusal.args[0]) from refusal
     return parse_keyring(body.decode())
+
+
+# Section 14: values of the Python package
+
+
+def personal(person, data):
+    return hashlib.blake2b(data, digest_size=32, person=person).digest()
+
+
+def value_place(store, table, key, identifier, index, last):
+    return Place("value", store, table, personal(b"lacre/v1/row", key.encode()), (identifier, index, last))
+
+
+def ring_of_secret(secret):
+    try:
+        return parse_keyring(secret.decode().strip())
+    except (Refused, UnicodeDecodeError):
+        pass
+    if len(secret) < 32:
+        raise Refused("weak-secret")
+    try:
+        return Keyring(personal(b"lacre/v1/secret", strong(secret)))
+    except Refused as refusal:
+        raise Refused("weak-secret") from refusal
+
+
+def plain(value):
+    """The CBOR of a value, maps in their own order."""
+    if value is None:
+        return b"\xf6"
+    if isinstance(value, float):
+        return b"\xfb" + struct.pack(">d", value)
+    if isinstance(value, list):
+        return cbor_head(4, len(value)) + b"".join(map(plain, value))
+    if isinstance(value, dict):
+        return cbor_head(5, len(value)) + b"".join(plain(part) for item in value.items() for part in item)
+    return cbor(value)
+
+
+def read_plain(data):
+    value, at = read_item(data, 0, 0)
+    if at != len(data):
+        raise Refused("malformed")
+    return value
+
+
+def read_item(data, at, depth):
+    major, value, at = read_head(data, at)
+    if major == 0:
+        return value, at
+    if major == 1:
+        return -1 - value, at
+    if major in (2, 3):
+        part = data[at : at + value]
+        if len(part) != value:
+            raise Refused("malformed")
+        try:
+            return part if major == 2 else part.decode(), at + value
+        except UnicodeDecodeError as error:
+            raise Refused("malformed") from error
+    if major in (4, 5):
+        if depth == 128:
+            raise Refused("malformed")
+        members = []
+        for _ in range(value * (major - 3)):
+            member, at = read_item(data, at, depth + 1)
+            members.append(member)
+        if major == 4:
+            return members, at
+        names = members[::2]
+        if any(not isinstance(name, str) for name in names) or len(set(names)) < len(names):
+            raise Refused("malformed")
+        return dict(zip(names, members[1::2])), at
+    return value, at
+
+
+def read_head(data, at):
+    """(major type, argument, where it ends), the value itself for what is neither number nor container."""
+    if at >= len(data):
+        raise Refused("malformed")
+    major, low = data[at] >> 5, data[at] & 31
+    size = {24: 1, 25: 2, 26: 4, 27: 8}.get(low, 0)
+    argument = data[at + 1 : at + 1 + size]
+    if low > 27 or len(argument) != size:
+        raise Refused("malformed")
+    if major == 7:
+        simple = {20: False, 21: True, 22: None}
+        if low != 27 and low not in simple:
+            raise Refused("malformed")
+        return major, simple[low] if low in simple else struct.unpack(">d", argument)[0], at + 1 + size
+    if major == 6:
+        raise Refused("malformed")
+    return major, int.from_bytes(argument, "big") if size else low, at + 1 + size
+
+
+def open_value(sealed, keyring, store, table, key, now):
+    if len(sealed) < 20:
+        raise Refused("unsealed")
+    identifier, at, index, body = sealed[:16], 16, 0, b""
+    while at < len(sealed):
+        size = int.from_bytes(sealed[at : at + 4], "big")
+        envelope = sealed[at + 4 : at + 4 + size]
+        if at + 4 > len(sealed) or len(envelope) != size:
+            raise Refused("unsealed")
+        at += 4 + size
+        place = value_place(store, table, key, identifier, index, at == len(sealed))
+        body += open_envelope(envelope, keyring, place, now, ["aes-256-gcm"])[1]
+        index += 1
+    return read_plain(body)

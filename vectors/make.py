@@ -46,11 +46,15 @@ from lacre_v1 import (
     locking_key,
     lp,
     open_envelope,
+    open_value,
     parse_keyring,
+    plain,
+    ring_of_secret,
     row_key,
     u32,
     u64,
     unlock,
+    value_place,
 )
 
 HERE = pathlib.Path(__file__).parent
@@ -960,6 +964,177 @@ def anchors():
     tests.write("anchors.json")
 
 
+def values():
+    """Section 14."""
+    tests = Tests("value", "val")
+    store, identifier = fixed("store A", 16), fixed("value id", 16)
+    place = {"store": store, "table": "responses", "key": "0123456789abcdef"}
+    response = {
+        "_content": fixed("a stored body", 40),
+        "_decoded_content": None,
+        "url": "https://example.org/\u00e9",
+        "status_code": 200,
+        "elapsed": 0.25,
+        "is_redirect": False,
+        "expires": None,
+        "created_at": "2023-11-14T22:13:20+00:00",
+        "headers": {"Content-Type": "text/plain", "ETag": '"1"'},
+        "history": [],
+    }
+
+    def sealed(*bodies, keyring=RING, last=None, suite="aes-256-gcm", head=b"", **elsewhere):
+        """`bodies` in an envelope each; the one numbered `last` is sealed as such."""
+        last, at = len(bodies) - 1 if last is None else last, place | elsewhere
+        made = identifier
+        for index, body in enumerate(bodies):
+            here = value_place(*at.values(), identifier, index, index == last)
+            made += lp(
+                sealing(suite, head, body, keyring=keyring, place=here, not_after=UNBOUNDED, salt=f"value {index}").sealed
+            )
+        return made
+
+    def shown(value):
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, list):
+            return {"list": [shown(member) for member in value]}
+        if isinstance(value, dict):
+            return {"map": [[name, shown(member)] for name, member in value.items()]}
+        if isinstance(value, bytes):
+            return {"bytes_hex": value.hex()}
+        return {"text": value} if isinstance(value, str) else {"number": repr(value)}
+
+    def keep(comment, flags, result, data, keyring):
+        inputs = {"keyring": keyring.text(), "store_hex": store.hex(), "table": place["table"], "key": place["key"]}
+        tests.keep(comment, flags, result, inputs | {"now": 1_700_000_001_000, "sealed_hex": data.hex()})
+
+    def accepted(comment, flags, value, data, keyring=RING, shown_as=None):
+        assert open_value(data, keyring, **place, now=1_700_000_001_000) == value, comment
+        keep(comment, flags, {"result": "ok", "value": shown_as or shown(value)}, data, keyring)
+
+    def refused(comment, flags, reason, data, keyring=RING):
+        try:
+            open_value(data, keyring, **place, now=1_700_000_001_000)
+        except Refused as refusal:
+            assert refusal.args[0] == reason, f"{comment}: {refusal.args[0]}, not {reason}"
+        else:
+            raise AssertionError(f"{comment}: opened")
+        keep(comment, flags, {"result": "refused", "reason": reason}, data, keyring)
+
+    def nested(depth):
+        return plain([]) if depth == 1 else b"\x81" + nested(depth - 1)
+
+    whole = plain(response)
+    good = sealed(whole)
+    accepted("a response", [], response, good)
+    scalars = [0, 23, 24, -1, (1 << 64) - 1, -(1 << 64), 1.5, -0.0, 1e308, True, False, None, "", b"", {}, []]
+    accepted("every kind of value", [], scalars, sealed(plain(scalars)))
+    accepted("a text alone", [], "text", sealed(plain("text")))
+    accepted("lengths that are longer than they need be", ["long"], ["a"], sealed(b"\x98\x01\x78\x01a"))
+    accepted("in three pieces", ["pieces"], response, sealed(whole[:10], whole[10:11], whole[11:]))
+    accepted("with an empty last piece", ["pieces"], response, sealed(whole, b""))
+    deep = None
+    for _ in range(128):
+        deep = [] if deep is None else [deep]
+    # Deeper than some readers of JSON go.
+    accepted("128 arrays in each other", ["depth"], deep, sealed(nested(128)), shown_as={"nested": 128})
+    older = Keyring(KEY_B, [], RING.index, 7)
+    accepted("sealed with a verify-only key", ["rotation"], response, sealed(whole, keyring=older))
+
+    for comment, elsewhere in [
+        ("another key", {"key": "0123456789abcdee"}),
+        ("another table", {"table": "redirects"}),
+        ("another store", {"store": fixed("store B", 16)}),
+    ]:
+        refused(f"sealed for {comment}", ["moved"], "bad-commitment", sealed(whole, **elsewhere))
+    refused("another value id", ["moved"], "bad-commitment", flip(good, 0))
+    refused("a bit of the value changed", ["changed"], "bad-segment", flip(good, len(good) - 20))
+    refused("a bit of its tag changed", ["changed"], "bad-segment", flip(good, len(good) - 1))
+    refused("a key that the ring has not", ["rotation"], "unknown-key", good, Keyring(KEY_C, [], RING.index, 7))
+    refused("an epoch that was ended", ["rotation"], "revoked", good, Keyring(KEY_A, [], RING.index, 8))
+    refused("only signed", ["suite"], "wrong-suite", sealed(whole, suite="blake3"))
+    refused("a chunk of a body", ["purpose"], "bad-commitment", identifier + lp(small_chunk(identifier)))
+    three = [whole[:10], whole[10:20], whole[20:]]
+    parts = pieces_of(sealed(*three))
+    refused("without its last piece", ["cut"], "bad-commitment", identifier + b"".join(parts[:2]))
+    refused("without a piece in the middle", ["cut"], "bad-commitment", identifier + parts[0] + parts[2])
+    refused("two pieces exchanged", ["moved"], "bad-commitment", identifier + parts[1] + parts[0] + parts[2])
+    refused("a piece twice", ["extended"], "bad-commitment", identifier + parts[0] + b"".join(parts))
+    refused("a last piece in the middle", ["extended"], "bad-commitment", sealed(*three, last=1))
+    refused("a byte after the end", ["extended"], "bad-commitment", good + b"\0")
+    refused("a byte short", ["cut"], "unsealed", good[:-1])
+    refused("a length that nothing has", ["length"], "unsealed", good[:16] + b"\xff" * 4 + good[20:])
+    refused("an id alone", ["cut"], "unsealed", good[:16])
+    refused("nothing", ["cut"], "unsealed", b"")
+    refused("CBOR without a seal", ["unsealed"], "unsealed", whole)
+    refused("an envelope without an id", ["unsealed"], "not-an-envelope", sealed(whole)[20:])
+
+    for comment, data in [
+        ("nothing in the seal", b""),
+        ("cut short in the seal", whole[:-1]),
+        ("two values in the seal", whole + whole),
+        ("a key twice", b"\xa2\x61a\x01\x61a\x02"),
+        ("a key that is no text", b"\xa1\x01\x02"),
+        ("a text that is no UTF-8", b"\x61\xff"),
+        ("a float of 32 bits", b"\xfa" + bytes(4)),
+        ("undefined", b"\xf7"),
+        ("a simple value that has no meaning", b"\xe0"),
+        ("a tag", b"\xc0\x61a"),
+        ("an array without a length", b"\x9f\xff"),
+        ("a map without a length", b"\xbf\xff"),
+        ("bytes without a length", b"\x5f\xff"),
+        ("a text without a length", b"\x7f\xff"),
+        ("a reserved length", b"\x1c"),
+        ("an array that is longer than anything", b"\x9b" + b"\xff" * 8),
+        ("a map that is longer than anything", b"\xbb" + b"\xff" * 8),
+        ("129 arrays in each other", nested(129)),
+    ]:
+        refused(comment, ["sealed"], "malformed", sealed(data))
+    secrets(tests)
+    tests.write("values.json")
+
+
+def small_chunk(body):
+    place = Place("chunk", fixed("store A", 16), "responses", fixed("row A", 32), (body, 0, True))
+    return sealing("aes-256-gcm", b"", plain("text"), place=place, not_after=UNBOUNDED).sealed
+
+
+def pieces_of(value):
+    parts, at = [], 16
+    while at < len(value):
+        end = at + 4 + int.from_bytes(value[at : at + 4], "big")
+        parts.append(value[at:end])
+        at = end
+    return parts
+
+
+def secrets(tests):
+    """The ring that a secret stands for."""
+    text = RING.text()
+    for comment, secret in [
+        ("a text", b"a secret of at least 32 random bytes"),
+        ("32 bytes", fixed("secret", 32)),
+        ("bytes that are no text", b"\xff" + fixed("secret", 40)),
+        ("a bare key in hexadecimal", KEY_A.hex().encode()),
+        ("a bare key in base64url", base64url(KEY_A).encode()),
+        ("a bare key with white space around it", b"\n " + KEY_A.hex().encode() + b" \n"),
+        ("the text of a keyring", text.encode()),
+        ("the text of a keyring with a line that it has not", text.encode() + b"more\n"),
+    ]:
+        made = {"primary_id_hex": key_id(ring_of_secret(secret).primary).hex()}
+        tests.keep(f"secret: {comment}", ["secret"], {"result": "ok"}, {"secret_hex": secret.hex()} | made)
+    for comment, secret in [
+        ("nothing", b""),
+        ("31 bytes", fixed("secret", 31)),
+        ("seven different bytes", b"abcdefg" * 10),
+    ]:
+        try:
+            ring_of_secret(secret)
+        except Refused as refusal:
+            result = {"result": "refused", "reason": refusal.args[0]}
+        tests.keep(f"secret: {comment}", ["secret"], result, {"secret_hex": secret.hex()})
+
+
 if __name__ == "__main__":
     envelopes()
     chunks()
@@ -970,3 +1145,4 @@ if __name__ == "__main__":
     stages()
     evidence()
     anchors()
+    values()

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._lacre import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ._lacre import BadSignature as BadSignature
+    from ._lacre import BrokenData as BrokenData
+    from ._lacre import Cache as Cache
+    from ._lacre import CacheInfo as CacheInfo
+    from ._lacre import ConfigError as ConfigError
+    from ._lacre import Keyring as Keyring
+    from ._lacre import LacreError as LacreError
+    from ._options import RequestOptions as RequestOptions
+    from .backends import *
+    from .cache_keys import *
+    from .models import *
+    from .patcher import *
+    from .policy import *
+    from .serializers import *
+    from .session import *
 
 #: What is public, by the module that has it; each is imported when it is first asked for.
 _PUBLIC: dict[str, tuple[str, ...]] = {
@@ -50,6 +67,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
         "CachedHTTPResponse",
         "CachedRequest",
         "CachedResponse",
+        "DecodedContent",
         "OriginalResponse",
         "RichMixin",
     ),
@@ -120,21 +138,33 @@ _MODULES = {
     "settings": "policy.settings",
     "directives": "policy.directives",
     "actions": "policy.actions",
+    "base": "models.base",
+    "raw_response": "models.raw_response",
+    "request": "models.request",
+    "response": "models.response",
+    "dynamodb": "backends.dynamodb",
+    "filesystem": "backends.filesystem",
+    "gridfs": "backends.gridfs",
+    "mongodb": "backends.mongodb",
+    "redis": "backends.redis",
+    "sqlite": "backends.sqlite",
 }
 
-__all__ = ["__version__", *_SOURCES]  # pyright: ignore[reportUnsupportedDunderAll]
+# A type checker sees what is imported above, and nothing else.
+if not TYPE_CHECKING:
+    __all__ = ["__version__", *_SOURCES]
 
+    def __getattr__(name: str) -> Any:
+        if name in _SOURCES:
+            found = getattr(import_module(f".{_SOURCES[name]}", __name__), name)
+        elif name in _MODULES:
+            found = import_module(f".{_MODULES[name]}", __name__)
+        elif name in _PUBLIC:
+            return import_module(f".{name}", __name__)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
 
-def __getattr__(name: str) -> Any:
-    if name in _SOURCES:
-        found = getattr(import_module(f".{_SOURCES[name]}", __name__), name)
-    elif name in _MODULES:
-        found = import_module(f".{_MODULES[name]}", __name__)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

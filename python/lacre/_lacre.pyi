@@ -25,6 +25,7 @@ __all__ = [
     "normalize_url",
     "pickle_dumps",
     "pickle_loads",
+    "run_command_line",
 ]
 
 __version__: str
@@ -136,6 +137,9 @@ def cache_key(
 
 def normalize_url(url: str, ignored_parameters: Sequence[str] = ...) -> str:
     """A URL as its key sees it, without the values of `ignored_parameters`."""
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Does what the arguments ask for, the name of the program first, and returns the exit code."""
 
 @final
 class Cache:

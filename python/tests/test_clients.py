@@ -153,3 +153,35 @@ def test_misses_go_through_the_proxy_of_the_environment(monkeypatch: pytest.Monk
         assert session.get("http://example.invalid/page").text.endswith("for example.invalid")
         assert session.get("http://example.invalid/page").from_cache
         assert asked == ["http://example.invalid/page"]
+
+
+def test_requests_ratelimiter_is_mixed_in_and_limits_no_hit(tmp_path: Path) -> None:
+    from requests_ratelimiter import LimiterMixin, SQLiteBucket
+
+    class CachedLimiterSession(CacheMixin, LimiterMixin, requests.Session):
+        """As its documentation has it: the limits are kept in the file of the cache."""
+
+    options = {"path": tmp_path / "cache.db", "isolation_level": "EXCLUSIVE", "check_same_thread": False}
+    with (
+        server() as (url, asked),
+        CachedLimiterSession(
+            per_hour=1, cache_name=tmp_path / "cache.db", bucket_class=SQLiteBucket, bucket_kwargs=options
+        ) as session,
+    ):
+        # A second one that was limited would wait for an hour.
+        assert [session.get(f"{url}/data").from_cache for _ in range(20)] == [False] + [True] * 19
+        assert asked == ["/data"]
+
+
+def test_requests_ratelimiter_is_mounted_and_lies_below(tmp_path: Path) -> None:
+    from requests_ratelimiter import LimiterAdapter, LimiterSession
+
+    class CachedLimiterSession(CacheMixin, LimiterSession):
+        pass
+
+    mounted = CachedSession(tmp_path / "cache")
+    mounted.mount("http://", LimiterAdapter(per_hour=1))
+    with server() as (url, asked), mounted, CachedLimiterSession(backend="memory", per_hour=1) as below:
+        for session in (mounted, below):
+            assert [session.get(f"{url}/data").from_cache for _ in range(3)] == [False, True, True]
+        assert asked == ["/data"] * 2

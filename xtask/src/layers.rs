@@ -113,7 +113,8 @@ const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "lacre-py",
-        house: &["lacre"],
+        // The command line comes with the package, and is all of it that has a client.
+        house: &["lacre", "lacre-cli"],
         never: &[
             (CRYPTO, "the Python package seals nothing: that is lacre's"),
             (CLIENTS, "the network is Python's there"),

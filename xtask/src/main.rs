@@ -3,11 +3,12 @@
 //! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
 //! · `rfc9111` the document of rules and scores
 //! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against, `keyrings` real
-//! keyrings, `python` the environments of what is written in Python. Nothing here is part of what is published.
+//! keyrings, `python` the environments of what is written in Python, `package` the Python package. Nothing here is part of what is published.
 
 mod httpbin;
 mod keyrings;
 mod layers;
+mod package;
 mod paths;
 mod python;
 mod rfc9111;
@@ -28,6 +29,8 @@ cargo xtask COMMAND
   keyrings  the keyrings that tests use alone, likewise
   layers    only the rules on which crate or module may use which
   soak PART what lacre withstands for long; `soak help` lists the parts
+  wheel     packs the Python package: a source distribution, and a wheel built from it
+  packages  what others have published for Python, run with lacre in the place of requests-cache
   rfc9111   writes docs/rfc9111.md anew: rules, their tests, scores
   help      this text
 
@@ -49,6 +52,8 @@ fn main() -> ExitCode {
         ["httpbin"] => httpbin::serve(&root()),
         ["keyrings"] => keyrings::serve(&root()),
         ["layers"] => layers::check(&root()),
+        ["wheel"] => package::wheel(&root()),
+        ["packages"] => package::packages(&root()),
         ["rfc9111"] => rfc9111::write(&root()),
         ["soak", part] => steps::soak(&root(), part),
         _ => {

@@ -2,7 +2,7 @@
 //!
 //! The children share this process's terminal and group, so Ctrl-C ends them all.
 
-use crate::{Failure, httpbin, keyrings, layers, python, rfc9111, threat_model};
+use crate::{Failure, httpbin, keyrings, layers, package, python, rfc9111, threat_model};
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,7 +24,7 @@ impl Missing {
     }
 
     /// What was started for a step; `None`: it could not be, which is said.
-    fn or_report<T>(self, what: &str, started: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    pub(crate) fn or_report<T>(self, what: &str, started: Result<T, Failure>) -> Result<Option<T>, Failure> {
         match started {
             Ok(started) => Ok(Some(started)),
             Err(failure) => self.report(&format!("{what}: {failure}")).map(|()| None),
@@ -32,7 +32,7 @@ impl Missing {
     }
 
     /// Says that a step cannot run as it should, and goes on where that is allowed.
-    fn report(self, what: &str) -> Result<(), Failure> {
+    pub(crate) fn report(self, what: &str) -> Result<(), Failure> {
         match self {
             Self::Fail => Err(what.into()),
             Self::Skip => {
@@ -61,7 +61,7 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     step("documentation", || {
         run(cargo(root, "doc --workspace --lib --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    step("python", || in_python(root, missing))?;
+    step("python", || package::test(root, missing))?;
     step("licences", || licences(root, missing))?;
     println!("\nall steps passed in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
@@ -103,45 +103,6 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
         None => {}
     }
     run(&mut tests)
-}
-
-/// The Python package, built into an environment of its own: its tests, then requests-cache's own against it.
-fn in_python(root: &Path, missing: Missing) -> Result<(), Failure> {
-    let Some(environment) =
-        missing.or_report("the tests of the Python package", python::environment(root, "python"))?
-    else {
-        return Ok(());
-    };
-    let package = root.join("python");
-    let python = environment.join("bin/python");
-    let built = Command::new(environment.join("bin/maturin"))
-        .args(["develop", "--quiet"])
-        .env("VIRTUAL_ENV", &environment)
-        .current_dir(&package)
-        .status()?;
-    if !built.success() {
-        return Err("maturin did not build the Python package".into());
-    }
-    for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
-        run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;
-    }
-    if let Some(python) =
-        missing.or_report("the tests with niquests", python::interpreter(root, "niquests"))?
-    {
-        run(Command::new(python)
-            .args(["-m", "pytest", "--quiet", "tests/test_drivers.py", "tests/test_clients_of_lacre.py"])
-            .current_dir(&package))?;
-    }
-    if run(Command::new("redis-server").arg("--version").stdout(Stdio::null())).is_err() {
-        return missing.report("the tests of requests-cache; install redis-server");
-    }
-    let Some(origin) = missing.or_report("the tests of requests-cache", httpbin::start(root))? else {
-        return Ok(());
-    };
-    run(Command::new(python)
-        .args(["tests/suite/run.py", "--tb=short"])
-        .env("LACRE_HTTPBIN", origin.url())
-        .current_dir(package))
 }
 
 /// One part of what lacre must withstand for long, as fast as it can be built.

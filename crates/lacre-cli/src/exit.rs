@@ -8,22 +8,40 @@ use std::process::ExitCode;
 
 /// How a command ends. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
+    /// All went well, or whoever read the output had read enough.
     Ok = 0,
+    /// Otherwise than well; of `audit`, that something was found.
     Failed = 1,
+    /// The command line, or a setting, means nothing.
     Usage = 2,
+    /// Only what is stored was asked for, and it is not.
     NotCached = 3,
+    /// `get --fail`: the origin answered 4xx.
     ClientError = 4,
+    /// `get --fail`: the origin answered 5xx.
     ServerError = 5,
+    /// Nobody answered.
     Unreachable = 6,
+    /// A seal did not hold.
     Integrity = 10,
+    /// There is no key.
     KeyUnavailable = 11,
+    /// The store is locked, corrupt or too new.
     Store = 12,
+    /// Somebody must consent, and nobody can be asked.
     NeedsYes = 13,
+    /// The user ended it.
     Interrupted = 130,
 }
 
 impl Exit {
+    /// The exit code of the process.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
     /// The `code` of an error in JSON.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -45,7 +63,7 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Rust half of the Python package `lacre`: what requests-cache stored is read and written here, and requests get their names. Never
-//! does it run what it reads, open a socket or ask for the time: those are Python's.
+//! does it run what it reads, open a socket or ask for the time: those are Python's. The command line, which does, is lacre-cli's.
 
+mod command_line;
 mod error;
 mod key;
 mod native;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _lacre {
+    #[pymodule_export]
+    use crate::command_line::run_command_line;
     #[pymodule_export]
     use crate::error::{BadSignature, BrokenData, ConfigError, LacreError};
     #[pymodule_export]

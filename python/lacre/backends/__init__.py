@@ -67,7 +67,9 @@ logger = getLogger(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    """A class, from its module; where that misses its library, one that says so when it is used."""
+    """A class, from its module, or such a module; where a class misses its library, one that says so in use."""
+    if name in _MODULES.values():
+        return import_module(f".{name}", __name__)
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

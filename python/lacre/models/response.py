@@ -87,6 +87,9 @@ class CachedResponse(RichMixin, BaseResponse):
         fields: what a response has, and `content`, `decoded_content` and `next`
     """
 
+    #: The adapter that received a response, which is asked for its proxies: there is none.
+    connection: Any = None
+
     def __init__(self, **fields: Any) -> None:
         # Not that of requests: it sets what is set here.
         for name, default in _FIELDS.items():

@@ -1,7 +1,8 @@
 """A pytest plugin around requests-cache's suite: what it imports, whom it talks to, what is expected of it.
 
-* `requests_cache` and every module below it are those of `$LACRE_SUITE_PACKAGE`: the same module objects,
-  so that what a test patches in the one is patched in the other.
+* `requests_cache` and every module below it are those of lacre, which stands in for it, unless
+  `$LACRE_SUITE_PACKAGE` is the released one: the same module objects, so that what a test patches in the one
+  is patched in the other.
 * The fixed ports of its servers lead to those of this run (`$LACRE_SUITE_PORTS`); MongoDB is in memory.
 * What is listed in `expected.txt` is expected to fail, strictly: a test that passes nevertheless fails
   the run, until its line is removed. In a run of everything (`$LACRE_SUITE_GATE`) a line that fits no
@@ -10,15 +11,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
-import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import mongodb
@@ -29,30 +24,6 @@ PACKAGE = os.environ["LACRE_SUITE_PACKAGE"]
 EXPECTED = Path(__file__).with_name("expected.txt")
 #: Which lines count for the package that is under test.
 KINDS = {"both", "theirs"} if PACKAGE == PUBLIC_NAME else {"both", "differs", "internal", "pending"}
-
-
-class Alias(MetaPathFinder, Loader):
-    """Imports one package under the name of another."""
-
-    def __init__(self) -> None:
-        self.specs: dict[str, ModuleSpec | None] = {}
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name == PUBLIC_NAME or name.startswith(f"{PUBLIC_NAME}."):
-            return ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(PACKAGE + spec.name.removeprefix(PUBLIC_NAME))
-        self.specs[spec.name] = module.__spec__
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        # The import system has written the alias's spec over the module's own, which relative imports need.
-        assert module.__spec__ is not None
-        module.__spec__ = self.specs.pop(module.__spec__.name)
 
 
 class Expected(NamedTuple):
@@ -93,7 +64,9 @@ def lead_ports_to(ports: dict[int, int]) -> None:
 
 
 if PACKAGE != PUBLIC_NAME:
-    sys.meta_path.insert(0, Alias())
+    import lacre.requests_cache
+
+    lacre.requests_cache.stand_in()
 mongodb.install()
 pairs = [pair.split("=") for pair in os.environ["LACRE_SUITE_PORTS"].split()]
 lead_ports_to({int(fixed): int(ours) for fixed, ours in pairs})

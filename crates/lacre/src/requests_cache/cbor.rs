@@ -9,7 +9,7 @@ use std::convert::Infallible;
 /// The value in `bytes`, all of them.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, Malformed> {
     let mut decoder = Decoder::new(bytes);
-    let mut assembly = Assembly::default();
+    let mut assembly = Assembly::strict();
     // How many members each open list or dict still needs.
     let mut missing: Vec<u64> = Vec::new();
     loop {

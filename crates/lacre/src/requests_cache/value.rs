@@ -51,6 +51,8 @@ pub(super) struct Assembly {
     whole: Option<Value>,
     items: usize,
     bytes: usize,
+    /// Whether a dict may have a key twice.
+    once: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,11 @@ pub(super) enum Kind {
 }
 
 impl Assembly {
+    /// One that refuses a dict with a key twice.
+    pub(super) fn strict() -> Self {
+        Self { once: true, ..Self::default() }
+    }
+
     /// Takes in a value that holds no others.
     pub(super) fn scalar(&mut self, value: Value) -> Result<(), Malformed> {
         self.items += 1;
@@ -91,7 +98,7 @@ impl Assembly {
         let (kind, members) = self.open.pop().ok_or(Malformed::new("ends more lists than it begins"))?;
         let value = match kind {
             Kind::List => Value::List(members),
-            Kind::Dict => dict(members)?,
+            Kind::Dict => dict(members, self.once)?,
         };
         self.place(value)
     }
@@ -118,8 +125,8 @@ impl Assembly {
     }
 }
 
-/// As Python does it: a key that comes again keeps its place and gets the later value.
-fn dict(members: Vec<Value>) -> Result<Value, Malformed> {
+/// As Python does it: a key that comes again keeps its place and gets the later value, unless it must come `once`.
+fn dict(members: Vec<Value>, once: bool) -> Result<Value, Malformed> {
     let mut entries: Vec<(String, Value)> = Vec::with_capacity(members.len() / 2);
     let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len() / 2);
     let mut members = members.into_iter();
@@ -127,6 +134,7 @@ fn dict(members: Vec<Value>) -> Result<Value, Malformed> {
         let Value::Str(key) = key else { return Err(Malformed::new("has a key that is not text")) };
         let value = members.next().ok_or(Malformed::new("has a key without a value"))?;
         match places.get(&key) {
+            Some(_) if once => return Err(Malformed::new("has a key twice")),
             Some(place) => entries[*place].1 = value,
             None => {
                 places.insert(key.clone(), entries.len());
@@ -171,10 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_again_keeps_its_place() {
+    fn a_key_that_comes_again_keeps_its_place_or_is_refused() {
         let text = |text: &str| Value::Str(text.into());
         let members = vec![text("a"), text("1"), text("b"), text("2"), text("a"), text("3")];
         let expected = vec![("a".to_owned(), text("3")), ("b".to_owned(), text("2"))];
-        assert_eq!(dict(members), Ok(Value::Dict(expected)));
+        assert_eq!(dict(members.clone(), false), Ok(Value::Dict(expected)));
+        assert!(dict(members, true).is_err());
     }
 }

@@ -5,6 +5,7 @@ mod hostile;
 mod import;
 mod keys;
 mod samples;
+mod values;
 mod written;
 
 use lacre::Timestamp;

@@ -1,0 +1,1 @@
+from lacre.cache_keys import *

@@ -1,0 +1,1 @@
+from lacre.models.base import *

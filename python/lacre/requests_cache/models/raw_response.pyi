@@ -1,0 +1,1 @@
+from lacre.models.raw_response import *

@@ -1,0 +1,1 @@
+from lacre.policy.actions import *

@@ -1,0 +1,139 @@
+"""Every name and every module that requests-cache has for its users is here, under both of lacre's names."""
+
+from __future__ import annotations
+
+import collections.abc
+import pkgutil
+import subprocess
+import sys
+import typing
+from importlib import import_module
+from types import FunctionType, ModuleType
+
+import pytest
+import requests_cache
+
+import lacre
+import lacre.requests_cache
+
+#: What requests-cache's own modules do with each other, and no user with them.
+INTERNAL = {"_utils"}
+#: Names that no user takes from anywhere: helpers of requests-cache, and what it imports from others.
+HELPERS = {
+    "CACHE_NAME_KWARGS",
+    "DATETIME_FORMAT",
+    "KVList",
+    "RegexPattern",
+    "RequestContent",
+    "VT",
+    "ceil",
+    "format_datetime",
+    "get_504_response",
+    "get_placeholder_class",
+    "get_valid_kwargs",
+    "init_converter",
+    "logger",
+    "make_decimal_timedelta_converter",
+    "make_stage",
+    "sqlite_template",
+    "time_ns",
+    "try_int",
+    "warn",
+}
+#: Aliases for types, in modules that only use them: they are at the top, and where they are defined.
+ELSEWHERE = {
+    ".backends.base": {"AnyRequest"},
+    ".patcher": {"BackendSpecifier", "StrOrPath"},
+    ".policy": {"RichMixin"},
+    ".policy.actions": {"KeyCallback"},
+    ".serializers.cattrs": {"DecodedContent"},
+    ".session": {
+        "AnyResponse",
+        "BackendSpecifier",
+        "ExpirationPatterns",
+        "ExpirationTime",
+        "FilterCallback",
+        "KeyCallback",
+        "SerializerType",
+        "StrOrPath",
+    },
+}
+
+
+def modules() -> list[str]:
+    """Those of the released package, without its name."""
+    found = pkgutil.walk_packages(requests_cache.__path__, "requests_cache.")
+    names = [""] + [module.name.removeprefix("requests_cache") for module in found]
+    return [name for name in names if name.lstrip(".") not in INTERNAL]
+
+
+def public(module: ModuleType) -> set[str]:
+    """The names that `module` has for its users: what it defines, and what a package shows."""
+    package = hasattr(module, "__path__")
+
+    def is_theirs(name: str, value: object) -> bool:
+        if isinstance(value, ModuleType):
+            return package and value.__name__.startswith("requests_cache")
+        if isinstance(value, type | FunctionType):
+            here = value.__module__
+            return here.startswith("requests_cache") if package else here == module.__name__
+        # A constant, or an alias for a type: unless it is one of Python's.
+        return value not in (getattr(typing, name, None), getattr(collections.abc, name, None))
+
+    named = vars(module).items()
+    return {name for name, value in named if not name.startswith("_") and is_theirs(name, value)}
+
+
+@pytest.mark.parametrize("name", modules(), ids=lambda name: name or "top")
+def test_every_public_name_is_here(name: str) -> None:
+    theirs, ours = import_module(f"requests_cache{name}"), import_module(f"lacre.requests_cache{name}")
+    missing = {each for each in public(theirs) if not hasattr(ours, each)}
+    assert missing - HELPERS == ELSEWHERE.get(name, set())
+    assert all(hasattr(lacre.requests_cache, each) for each in missing - HELPERS)
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if name])
+def test_a_module_is_the_same_under_both_names(name: str) -> None:
+    assert import_module(f"lacre.requests_cache{name}") is import_module(f"lacre{name}")
+    stub = f"{lacre.requests_cache.__path__[0]}{name.replace('.', '/')}"
+    module = import_module(f"lacre{name}")
+    path = f"{stub}/__init__.pyi" if hasattr(module, "__path__") else f"{stub}.pyi"
+    with open(path) as text:
+        assert text.read() == f"from lacre{name} import *\n"
+
+
+def test_what_is_public_is_what_the_modules_have() -> None:
+    for name in lacre.__all__:
+        assert getattr(lacre, name) is getattr(lacre.requests_cache, name)
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        lacre.requests_cache.no_such_name
+    assert set(lacre.__all__) <= set(dir(lacre))
+
+
+PROGRAM = """
+import sys
+import lacre.requests_cache
+lacre.requests_cache.stand_in()
+lacre.requests_cache.stand_in()
+import requests_cache
+from requests_cache import CachedSession, session
+from requests_cache.backends.sqlite import SQLiteCache
+import lacre
+assert requests_cache is lacre.requests_cache
+assert CachedSession is lacre.CachedSession is requests_cache.session.CachedSession
+assert SQLiteCache is lacre.SQLiteCache
+assert requests_cache.backends.sqlite.SQLiteDict is lacre.SQLiteDict
+assert session.__spec__.name == "lacre.session", session.__spec__
+files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+assert not any("site-packages/requests_cache" in file for file in files)
+"""
+
+
+def test_lacre_stands_in_where_requests_cache_is_imported() -> None:
+    subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM], check=True)
+
+
+def test_lacre_does_not_stand_in_where_requests_cache_is_in_use() -> None:
+    with pytest.raises(ImportError, match="imported already"):
+        lacre.requests_cache.stand_in()
+    assert "lacre" not in (sys.modules["requests_cache"].__file__ or "")

@@ -1,0 +1,78 @@
+"""The snippets of requests-cache's security page, run as they stand there, but for what they import from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import shared
+from origin import Origin, answer
+
+from lacre import CachedSession
+
+
+def snippets() -> list[str]:
+    """The programs of the page, a statement on each line that begins with a prompt."""
+    return re.findall(r"```python (.*?)```", shared("seed/requests-cache-security.txt").read_text())
+
+
+def statements(snippet: str) -> list[str]:
+    """What is typed at each prompt, and at the last one what is said to come of it, if anything is."""
+    return [typed.strip() for typed in snippet.split(">>> ")[1:]]
+
+
+@pytest.fixture(params=["environment", "keyring"])
+def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A secret where the page has one: in the environment, or in the user's keyring."""
+    secret = "the secret of whoever reads the page"
+    if request.param == "environment":
+        monkeypatch.setenv("SECRET_KEY", secret)
+        return "import os"
+    import keyring
+    from keyring.backend import KeyringBackend
+
+    class InMemory(KeyringBackend):
+        priority = 1  # type: ignore[assignment]
+
+        def get_password(self, service: str, username: str) -> str | None:
+            return secret if (service, username) == ("requests-cache-example", "secret_key") else None
+
+        def set_password(self, service: str, username: str, password: str) -> None:
+            raise NotImplementedError
+
+        def delete_password(self, service: str, username: str) -> None:
+            raise NotImplementedError
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(InMemory())
+    request.addfinalizer(lambda: keyring.set_keyring(before))
+    return "import keyring"
+
+
+def test_the_page_ends_in_a_bad_signature(
+    secret_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = snippets()
+    assert len(page) == 5
+    # The page offers two ways to the secret.
+    ways = [snippet for snippet in page if "secret_key = " in snippet]
+    chosen = [snippet for snippet in page if snippet not in ways or secret_key in snippet]
+    typed = [line for snippet in chosen for line in statements(snippet)]
+    assert len(typed) == 2 + 4 + 4 + 1
+    last, expected = typed.pop().split(" BadSignature: ")
+
+    origin = Origin(answer("what the origin says"))
+    monkeypatch.setattr(CachedSession, "get_adapter", lambda *_, **__: origin)
+    monkeypatch.chdir(tmp_path)
+    world: dict[str, Any] = {}
+    for line in typed:
+        exec(line.replace("from requests_cache import", "from lacre import"), world)
+    assert len(origin.requests) == 1
+    # As requests-cache says it, whatever the signature.
+    pattern = re.escape(re.sub(r"b'.*'", "SIGNATURE", expected)).replace("SIGNATURE", "b'.*'")
+    with pytest.raises(Exception, match=f"^{pattern}$") as refused:
+        exec(last, world)
+    assert type(refused.value).__name__ == "BadSignature"
+    assert len(origin.requests) == 1

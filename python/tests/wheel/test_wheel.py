@@ -1,0 +1,132 @@
+"""The wheel, as people get it: installed into environments that have nothing else.
+
+`$LACRE_WHEELS` is where it is, and the source distribution; `cargo xtask test` builds both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+WHEELS = Path(os.environ["LACRE_WHEELS"])
+PINNED = HERE.parents[2] / "xtask" / "python-requirements.txt"
+
+
+def interpreters() -> list[str]:
+    """This one, and each other one on the path that the package is for."""
+    found = {sys.version_info[:2]: sys.executable}
+    for minor in range(10, 15):
+        path = shutil.which(f"python3.{minor}")
+        # What is there may still be a name only.
+        if path and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+            found.setdefault((3, minor), path)
+    return [found[version] for version in sorted(found)]
+
+
+@pytest.fixture(scope="session", params=interpreters(), ids=lambda path: Path(path).name)
+def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel and what it needs."""
+    environment = tmp_path_factory.mktemp("environment")
+    subprocess.run([request.param, "-m", "venv", "--without-pip", environment], check=True)
+    python = environment / "bin" / "python"
+    (wheel,) = WHEELS.glob("*.whl")
+    install = ["install", "--quiet", "--disable-pip-version-check", "--constraint", PINNED, wheel]
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True)
+    return python
+
+
+def environment(home: Path) -> dict[str, str]:
+    """That of a user who has nothing yet."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_CACHE_HOME": str(home / "cache")}
+    return kept | own | {"HOME": str(home)}
+
+
+def ran(home: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=home, env=environment(home), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_session_answers_from_a_sealed_cache(python: Path, tmp_path: Path) -> None:
+    done = ran(tmp_path, python, HERE / "user.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(python.parent.parent) in done.stdout
+
+
+def test_the_command_line_comes_with_it(python: Path, tmp_path: Path) -> None:
+    lacre = python.parent / "lacre"
+    (wheel,) = WHEELS.glob("*.whl")
+    for command in ([lacre], [python, "-m", "lacre"]):
+        done = ran(tmp_path, *command, "--version")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"lacre {wheel.name.split('-')[1]}\n"
+        nothing = ran(tmp_path, *command, "ls")
+        assert (nothing.returncode, nothing.stdout) == (12, "")
+        assert "hint: `lacre get URL` makes one" in nothing.stderr
+        wrong = ran(tmp_path, *command, "--json", "no-such-command")
+        assert (wrong.returncode, wrong.stdout) == (2, "")
+        assert '"code":"usage"' in wrong.stderr
+        assert "Usage: lacre" in ran(tmp_path, *command, "--help").stdout
+
+
+def test_a_closed_pipe_is_quiet(python: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [python, "-m", "lacre", "completions", "bash"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@contextmanager
+def silence() -> Iterator[tuple[str, socket.socket]]:
+    """An origin that takes connections, and never answers: its URL, and where connections come in."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(30)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/", listening
+
+
+@pytest.mark.parametrize("module", [False, True])
+def test_an_interrupt_ends_a_command(python: Path, tmp_path: Path, module: bool) -> None:
+    command = [python, "-m", "lacre"] if module else [python.parent / "lacre"]
+    with silence() as (url, listening):
+        asking = subprocess.Popen(
+            [*command, "get", url, "--store", "memory:"], stderr=subprocess.PIPE, env=environment(tmp_path)
+        )
+        connection, _ = listening.accept()
+        connection.recv(1)
+        asking.send_signal(signal.SIGINT)
+        _, said = asking.communicate(timeout=30)
+        connection.close()
+    assert asking.returncode == 130
+    assert b"Traceback" not in said
+
+
+def test_a_typed_program_is_checked_against_it(python: Path, tmp_path: Path) -> None:
+    program = tmp_path / "typed.py"
+    shutil.copy(HERE / "typed.py", program)
+    check = [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, program]
+    done = ran(tmp_path, *check)
+    wrong = {int(line) for line in re.findall(r"typed\.py:(\d+): error", done.stdout)}
+    expected = {
+        number for number, line in enumerate(program.read_text().splitlines(), 1) if line.endswith("# wrong")
+    }
+    assert wrong == expected, done.stdout

@@ -1,0 +1,94 @@
+//! The Python package: how it is tested, packed, and tried with what others have published. It publishes nothing.
+
+use crate::steps::{Missing, run};
+use crate::{Failure, httpbin, python};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Builds the package into an environment of its own, and runs its tests, those of what is packed, then requests-cache's own against it.
+///
+/// # Errors
+/// The first that failed.
+pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
+    let Some(environment) =
+        missing.or_report("the tests of the Python package", python::environment(root, "python"))?
+    else {
+        return Ok(());
+    };
+    let package = root.join("python");
+    let python = environment.join("bin/python");
+    develop(root, &environment)?;
+    for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
+        run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;
+    }
+    if let Some(python) =
+        missing.or_report("the tests with niquests", python::interpreter(root, "niquests"))?
+    {
+        run(Command::new(python)
+            .args(["-m", "pytest", "--quiet", "tests/test_drivers.py", "tests/test_clients_of_lacre.py"])
+            .current_dir(&package))?;
+    }
+    let packed = root.join("target/wheels/dev");
+    if packed.exists() {
+        fs::remove_dir_all(&packed)?;
+    }
+    // What is built already, and kept as large as it is: packing it well would take longer than all that follows.
+    for what in ["build --compression-method stored", "sdist"] {
+        run(maturin(root, &environment, what).arg("--out").arg(&packed))?;
+    }
+    run(Command::new(&python)
+        .args(["-m", "pytest", "--quiet", "tests/wheel"])
+        .env("LACRE_WHEELS", &packed)
+        .current_dir(&package))?;
+    if run(Command::new("redis-server").arg("--version").stdout(Stdio::null())).is_err() {
+        return missing.report("the tests of requests-cache; install redis-server");
+    }
+    let Some(origin) = missing.or_report("the tests of requests-cache", httpbin::start(root))? else {
+        return Ok(());
+    };
+    run(Command::new(python)
+        .args(["tests/suite/run.py", "--tb=short"])
+        .env("LACRE_HTTPBIN", origin.url())
+        .current_dir(package))
+}
+
+/// Packs what is published: a source distribution, and a wheel for this machine that is built from nothing else.
+///
+/// # Errors
+/// It could not be built.
+pub(crate) fn wheel(root: &Path) -> Result<(), Failure> {
+    let environment = python::environment(root, "python")?;
+    let packed = root.join("target/wheels/release");
+    run(maturin(root, &environment, "build --release --strip --sdist").arg("--out").arg(&packed))?;
+    for file in fs::read_dir(&packed)? {
+        let file = file?;
+        println!("{:>6} kB  {}", file.metadata()?.len() / 1000, file.path().display());
+    }
+    Ok(())
+}
+
+/// Runs published packages that use requests-cache or requests, with lacre in its place.
+///
+/// # Errors
+/// One of them did not do as it does with requests-cache.
+pub(crate) fn packages(root: &Path) -> Result<(), Failure> {
+    let environment = python::environment(root, "packages")?;
+    develop(root, &environment)?;
+    run(Command::new(environment.join("bin/python"))
+        // What others warn of is theirs.
+        .args(["-m", "pytest", "--quiet", "-W", "default", "tests/packages"])
+        .current_dir(root.join("python")))
+}
+
+/// Builds the package into a virtual environment, as it lies here.
+fn develop(root: &Path, environment: &Path) -> Result<(), Failure> {
+    run(maturin(root, environment, "develop").env("VIRTUAL_ENV", environment))
+}
+
+/// maturin, with arguments that contain no space.
+fn maturin(root: &Path, environment: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(environment.join("bin/maturin"));
+    command.args(arguments.split(' ')).current_dir(root.join("python"));
+    command
+}
