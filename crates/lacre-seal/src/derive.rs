@@ -10,20 +10,20 @@ use crate::{Context, Fault};
 /// The two halves of what one envelope derives: 32 bytes that key its segments, 32 that it shows as its commitment.
 pub(crate) struct EnvelopeKeys(Zeroizing<[[u8; 32]; 2]>);
 
+/// What an envelope's keys are bound to beside the salt: the header's fields and the context.
+pub(crate) fn info(fields: &[u8; 48], at: &Context<'_>) -> Result<Vec<u8>, Fault> {
+    let mut info = Vec::with_capacity(256);
+    info.extend_from_slice(b"lacre/v1/envelope");
+    info.extend_from_slice(fields);
+    at.feed(|piece| info.extend_from_slice(piece))?;
+    Ok(info)
+}
+
 impl EnvelopeKeys {
-    /// Binds the header's fields, the salt and the context.
-    pub(crate) fn derive(
-        master: &Secret,
-        salt: &[u8; 32],
-        fields: &[u8; 48],
-        at: &Context<'_>,
-    ) -> Result<Self, Fault> {
-        let mut info = Vec::with_capacity(256);
-        info.extend_from_slice(b"lacre/v1/envelope");
-        info.extend_from_slice(fields);
-        at.feed(|piece| info.extend_from_slice(piece))?;
+    /// Binds the salt and what [`info`] says.
+    pub(crate) fn derive(master: &Secret, salt: &[u8; 32], info: &[u8]) -> Result<Self, Fault> {
         let mut okm = Zeroizing::new([[0; 32]; 2]);
-        hkdf(&Salt::new(HKDF_SHA256, salt), master.as_bytes(), &info, okm.as_flattened_mut())?;
+        hkdf(&Salt::new(HKDF_SHA256, salt), master.as_bytes(), info, okm.as_flattened_mut())?;
         Ok(Self(okm))
     }
 

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use bytes::BytesMut;
 
-use crate::derive::EnvelopeKeys;
+use crate::derive::{self, EnvelopeKeys};
 use crate::header::{Header, Parts, SealInfo};
+use crate::kept::{Kept, KeptKeys};
 use crate::moment::{Lifetime, Moment};
 use crate::segment::{Part, SegmentKey};
-use crate::{Authentic, Context, Fault, FaultKind, Keyring, Suite, secret};
+use crate::{Authentic, Context, Fault, FaultKind, Keyring, Purpose, Suite, secret};
 
 /// The binary logarithm of the segment size that is written.
 const SEGMENT_LOG2: u8 = 16;
@@ -23,6 +23,7 @@ pub struct Sealer {
     suite: Suite,
     /// The suite, and what else was accepted.
     accepted: Vec<Suite>,
+    kept: Arc<KeptKeys>,
 }
 
 /// An opened envelope.
@@ -40,7 +41,7 @@ impl Sealer {
     /// A sealer that accepts its own suite and no other, so that nobody can pass off what is readable as what was encrypted.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, suite: Suite) -> Self {
-        Self { keyring, suite, accepted: vec![suite] }
+        Self { keyring, suite, accepted: vec![suite], kept: Arc::default() }
     }
 
     /// Opens envelopes of this suite, too: for a store that changes from one to another.
@@ -139,15 +140,29 @@ impl Sealer {
     fn unlock<'a>(&self, at: &Context<'_>, sealed: &'a [u8], now: Moment) -> Result<Unlocked<'a>, Fault> {
         let Parts { header, fields, salt, commitment, head, body } = Parts::of(sealed, &self.accepted)?;
         let SealInfo { key_id, suite, not_after, epoch, .. } = header.seal;
-        let keys = EnvelopeKeys::derive(self.keyring.master(key_id)?, salt, fields, at)?;
-        verify_slices_are_equal(keys.commitment(), commitment).map_err(|_| FaultKind::BadCommitment)?;
+        let master = self.keyring.master(key_id)?;
+        let info = derive::info(fields, at)?;
+        // Of a body, each chunk is opened once; it must not take the place of a slot, which is opened at each hit.
+        let kept = matches!(at.purpose, Purpose::Slot).then_some(&self.kept);
+        let keys = match kept.and_then(|kept| kept.get(salt, &info)) {
+            Some(keys) => keys.committing_to(commitment)?,
+            None => {
+                let derived = EnvelopeKeys::derive(master, salt, &info)?;
+                let key = SegmentKey::new(suite, derived.segment_key())?;
+                let keys = Kept::new(*salt, info, *derived.commitment(), key).committing_to(commitment)?;
+                if let Some(kept) = kept {
+                    kept.put(&keys);
+                }
+                keys
+            }
+        };
         if epoch < self.keyring.epoch() {
             return Err(FaultKind::Revoked(epoch).into());
         }
         if now > not_after {
             return Err(FaultKind::Expired(not_after).into());
         }
-        Ok(Unlocked { header, key: SegmentKey::new(suite, keys.segment_key())?, head, body })
+        Ok(Unlocked { header, keys, head, body })
     }
 
     /// The deterministic part of sealing. A salt must never serve two envelopes.
@@ -169,7 +184,8 @@ impl Sealer {
         };
         let header = Header { seal, head_len: head.len(), body_len: body.len(), segment_log2 };
         let fields = header.encode()?;
-        let keys = EnvelopeKeys::derive(self.keyring.master(seal.key_id)?, salt, &fields, at)?;
+        let info = derive::info(&fields, at)?;
+        let keys = EnvelopeKeys::derive(self.keyring.master(seal.key_id)?, salt, &info)?;
         let key = SegmentKey::new(self.suite, keys.segment_key())?;
 
         let mut sealed = Vec::with_capacity(header.envelope_len());
@@ -188,18 +204,18 @@ impl Sealer {
 /// An envelope whose commitment holds, whose epoch stands and whose time has not passed.
 struct Unlocked<'a> {
     header: Header,
-    key: SegmentKey,
+    keys: Kept,
     head: &'a [u8],
     body: &'a [u8],
 }
 
 impl Unlocked<'_> {
     fn open_head(&self, out: &mut [u8]) -> Result<(), Fault> {
-        self.header.cut().open(&self.key, Part::Head, self.head, out)
+        self.header.cut().open(self.keys.key(), Part::Head, self.head, out)
     }
 
     fn open_body(&self, out: &mut [u8]) -> Result<(), Fault> {
-        self.header.cut().open(&self.key, Part::Body, self.body, out)
+        self.header.cut().open(self.keys.key(), Part::Body, self.body, out)
     }
 }
 

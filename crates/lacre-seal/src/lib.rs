@@ -44,6 +44,7 @@ mod fault;
 mod header;
 mod hex;
 pub mod itsdangerous;
+mod kept;
 mod keyring;
 mod moment;
 #[cfg(feature = "passphrase")]

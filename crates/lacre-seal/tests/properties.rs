@@ -48,6 +48,25 @@ fn any_flipped_bit_is_refused() {
 }
 
 #[test]
+fn what_was_opened_before_is_held_to_everything_again() {
+    for sealer in sealers() {
+        let sealed = seal(&sealer, b"head", b"body");
+        for bit in 0..sealed.len() * 8 {
+            assert_eq!(sealer.open(&SLOT, &sealed, CREATED).unwrap().body.as_bytes(), b"body");
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(sealer.open(&SLOT, &flipped, CREATED).is_err(), "{:?}, bit {bit}", sealer.suite());
+        }
+        let elsewhere = [Context { namespace: "other", ..SLOT }, Context { key: &[3; 32], ..SLOT }];
+        for at in elsewhere {
+            assert_eq!(kind(&sealer, &at, &sealed, CREATED), FaultKind::BadCommitment);
+        }
+        let late = Moment::from_millis(2_001);
+        assert_eq!(kind(&sealer, &SLOT, &sealed, late), FaultKind::Expired(NOT_AFTER));
+    }
+}
+
+#[test]
 fn any_cut_and_any_extension_is_refused() {
     for sealer in sealers() {
         let sealed = seal(&sealer, b"head", b"body");

@@ -297,9 +297,12 @@ fn merged(mut said: RequestDirectives, options: &RequestOptions) -> RequestDirec
 
 /// Some servers take the method from these headers: what looks like GET may be anything.
 fn overrides_method(request: &request::Parts) -> bool {
-    ["x-http-method-override", "x-http-method", "x-method-override"]
-        .iter()
-        .any(|name| request.headers.contains_key(*name))
+    const OVERRIDES: [HeaderName; 3] = [
+        HeaderName::from_static("x-http-method-override"),
+        HeaderName::from_static("x-http-method"),
+        HeaderName::from_static("x-method-override"),
+    ];
+    OVERRIDES.iter().any(|name| request.headers.contains_key(name))
 }
 
 /// Conditions that only the origin can judge (RFC 9110 §13.1.1, §13.1.4).

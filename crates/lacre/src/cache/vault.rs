@@ -106,10 +106,13 @@ impl Vault {
                 Slot::Alias(key) => return Ok(Some(Loaded { slot: Slot::Alias(key), seal, mark })),
                 Slot::Entry(entry) => *entry,
             };
-            let source = match (entry.body.chunks, wanted(&entry)) {
-                (0, _) => Source::Whole(self.unstaged(&entry.body.stages, inline, entry.body.length)?),
-                (_, None) => Source::Chunks { first: None },
-                (_, Some(index)) => match self.chunk(key, &entry.body, index, now).await? {
+            let wanted = if entry.body.chunks > 0 { wanted(&entry) } else { None };
+            let source = match wanted {
+                None if entry.body.chunks == 0 => {
+                    Source::Whole(self.unstaged(&entry.body.stages, inline, entry.body.length)?)
+                }
+                None => Source::Chunks { first: None },
+                Some(index) => match self.chunk(key, &entry.body, index, now).await? {
                     Some((chunk, _)) => Source::Chunks { first: Some((index, chunk)) },
                     // Where the entry was replaced or removed while it was read, its chunks went with it: that is no harm.
                     None if missed.replace(entry.body.id) != Some(entry.body.id) => continue,

@@ -21,7 +21,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use schema::Identity;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 /// A [`Store`] in an SQLite file.
 pub struct Sqlite {
@@ -132,7 +132,20 @@ impl Sqlite {
         Options::default()
     }
 
+    /// Reads on the connection that writes, where it is idle: what it wrote itself it need not read again. A connection that only reads
+    /// forgets all it has in memory whenever somebody wrote.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let main = match self.main.try_lock() {
+            Ok(main) => main,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.read_beside(work),
+        };
+        open::accept_records_only(&main)?;
+        work(&main)
+    }
+
+    /// Reads on a connection of its own: for what takes long, so that no write waits for it.
+    fn read_beside<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle().pop();
         let connection = match kept {
@@ -152,7 +165,9 @@ impl Sqlite {
             return Err(read_only());
         }
         // A panic rolled its transaction back; the connection is as good as before.
-        work(&mut self.main.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut main = self.main.lock().unwrap_or_else(PoisonError::into_inner);
+        open::accept_everything(&main)?;
+        work(&mut main)
     }
 
     fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
@@ -322,7 +337,7 @@ impl Store for Sqlite {
         Box::pin(async move {
             let from = after.map_or(Some(i64::MIN), |key| rows::row_id(&key).checked_add(1));
             let Some(from) = from else { return Ok(None) };
-            self.read(|connection| statements::lend_rows(connection, from, limit, visit))
+            self.read_beside(|connection| statements::lend_rows(connection, from, limit, visit))
         })
     }
 
@@ -364,9 +379,9 @@ impl Store for Sqlite {
     }
 
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
-        Box::pin(
-            async move { self.read(|connection| statements::lend_chunk(connection, body, index, visit)) },
-        )
+        Box::pin(async move {
+            self.read_beside(|connection| statements::lend_chunk(connection, body, index, visit))
+        })
     }
 
     fn clear(&self) -> Fut<'_, ()> {
@@ -374,12 +389,12 @@ impl Store for Sqlite {
     }
 
     fn usage(&self) -> Fut<'_, Usage> {
-        Box::pin(async move { self.read(statements::usage) })
+        Box::pin(async move { self.read_beside(statements::usage) })
     }
 
     fn inspect(&self) -> Fut<'_, Vec<String>> {
         Box::pin(async move {
-            self.read(|connection| match schema::identify(connection)? {
+            self.read_beside(|connection| match schema::identify(connection)? {
                 Identity::Ours { foreign, .. } => Ok(foreign),
                 Identity::Fresh => Err(fault::unusable("the store was emptied of its tables")),
             })

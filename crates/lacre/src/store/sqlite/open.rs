@@ -104,8 +104,18 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
 /// A connection for reading records.
 pub(super) fn connect_reader(place: &Place, options: &Options) -> Result<Connection, Error> {
     let connection = connect(place, options)?;
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE).or_fail()?;
+    accept_records_only(&connection)?;
     Ok(connection)
+}
+
+/// From now on, what is longer than any record is an error.
+pub(super) fn accept_records_only(connection: &Connection) -> Result<(), Error> {
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE).map(drop).or_fail()
+}
+
+/// From now on, nothing is too long to be got rid of.
+pub(super) fn accept_everything(connection: &Connection) -> Result<(), Error> {
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::MAX).map(drop).or_fail()
 }
 
 /// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema.

@@ -1,0 +1,76 @@
+//! The segment keys of envelopes that were opened lately, so that a record that is read again and again is not derived for each time
+//! (docs/decisions/0009-the-keys-of-hot-records-are-kept.md).
+//!
+//! A key is given back only for the very bytes that it was derived from. It never stands in for a check: whoever asks compares the
+//! commitment, and the segments verify themselves.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
+use crate::FaultKind;
+use crate::segment::SegmentKey;
+
+/// How many keys are kept at most, about a kilobyte each.
+const MOST: usize = 2048;
+
+/// Each has one place, which its salt names; a later one takes it.
+pub(crate) struct KeptKeys(Box<[Mutex<Option<Kept>>]>);
+
+/// What an envelope derived. Wiped when it is dropped, like every [`SegmentKey`].
+#[derive(Clone)]
+pub(crate) struct Kept(Arc<Derived>);
+
+struct Derived {
+    salt: [u8; 32],
+    info: Vec<u8>,
+    commitment: [u8; 32],
+    key: SegmentKey,
+}
+
+impl Default for KeptKeys {
+    fn default() -> Self {
+        Self((0..MOST).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl KeptKeys {
+    /// What `info` and `salt` derived, if it is still here.
+    pub(crate) fn get(&self, salt: &[u8; 32], info: &[u8]) -> Option<Kept> {
+        self.place(salt).as_ref().filter(|kept| kept.0.salt == *salt && kept.0.info == info).cloned()
+    }
+
+    /// Keeps what was derived for an envelope whose commitment held.
+    pub(crate) fn put(&self, kept: &Kept) {
+        *self.place(&kept.0.salt) = Some(kept.clone());
+    }
+
+    fn place(&self, salt: &[u8; 32]) -> MutexGuard<'_, Option<Kept>> {
+        let place = usize::from(u16::from_be_bytes([salt[0], salt[1]])) % MOST;
+        // Nothing foreign runs under the lock.
+        self.0[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    pub(crate) fn new(salt: [u8; 32], info: Vec<u8>, commitment: [u8; 32], key: SegmentKey) -> Self {
+        Self(Arc::new(Derived { salt, info, commitment, key }))
+    }
+
+    /// The same, where the envelope shows the commitment that goes with it.
+    pub(crate) fn committing_to(self, commitment: &[u8; 32]) -> Result<Self, FaultKind> {
+        verify_slices_are_equal(&self.0.commitment, commitment).map_err(|_| FaultKind::BadCommitment)?;
+        Ok(self)
+    }
+
+    pub(crate) fn key(&self) -> &SegmentKey {
+        &self.0.key
+    }
+}
+
+impl fmt::Debug for KeptKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptKeys").finish_non_exhaustive()
+    }
+}
