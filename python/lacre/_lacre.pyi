@@ -15,6 +15,7 @@ __all__ = [
     "ConfigError",
     "Keyring",
     "LacreError",
+    "Plain",
     "Recording",
     "Reply",
     "SealedValues",
@@ -25,6 +26,7 @@ __all__ = [
     "normalize_url",
     "pickle_dumps",
     "pickle_loads",
+    "plain_key",
     "run_command_line",
 ]
 
@@ -116,7 +118,21 @@ class SealedValues:
         """What to store for a value under `key` in the table of a store; `now` in seconds since 1970."""
 
     def open(self, store: bytes, table: str, key: str, sealed: bytes, now: float) -> Any:
-        """The value that is stored so. Raises BadSignature for anything else."""
+        """The value that is stored so, a dict as `Plain`. Raises BadSignature for anything else."""
+
+@final
+class Plain:
+    """A response as a dict of plain values, which become objects of Python when they are asked for."""
+
+    def get(self, name: str) -> Any:
+        """The value of a field; `None` if there is none."""
+
+    def __contains__(self, key: str, /) -> bool: ...
+    def header(self, name: str) -> str | None:
+        """A header of the response; names are compared without case."""
+
+    def request_header(self, name: str) -> str | None:
+        """A header of the request that it answers."""
 
 def pickle_loads(data: bytes) -> Any:
     """The value of a pickle of plain data. Raises BrokenData for any other: nothing is ever run."""
@@ -334,3 +350,6 @@ class Recording:
 
     def abort(self) -> None:
         """The body broke off: nothing is stored."""
+
+def plain_key(url: str, ignored_parameters: Sequence[str], serializer: str) -> str | None:
+    """The key of a GET request for a URL that requests sends as it is written; `None` if it might not."""

@@ -57,3 +57,53 @@ pub(crate) fn cache_key(
 pub(crate) fn normalize_url(url: &str, ignored_parameters: Vec<String>) -> String {
     requests_cache::normalize_url(url, &ignored_parameters)
 }
+
+/// The key of a GET request without a body for a URL that requests would send as it is written; None if it might change it.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "Python's arguments are values")]
+pub(crate) fn plain_key(url: &str, ignored_parameters: Vec<String>, serializer: &str) -> Option<String> {
+    is_plain(url).then(|| {
+        let request = requests_cache::Request { method: "GET".into(), url: url.into(), ..Default::default() };
+        let settings =
+            KeySettings { ignored_parameters, serializer: serializer.to_owned(), ..KeySettings::default() };
+        requests_cache::cache_key(&request, &settings)
+    })
+}
+
+/// A lower-case host, a path, perhaps a port and a query, and of all characters only such as stand for themselves everywhere.
+fn is_plain(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
+        return false;
+    };
+    let Some((authority, rest)) = rest.split_once('/') else { return false };
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "1"));
+    let (path, query) = rest.split_once('?').unwrap_or((rest, "="));
+    is_plain_host(host)
+        && is_plain_port(port)
+        // Empty and dot segments.
+        && !path.starts_with(['/', '.'])
+        && !path.contains("//")
+        && !path.contains("/.")
+        && path.bytes().all(|byte| is_unreserved(byte) || byte == b'/')
+        && !query.is_empty()
+        && query.bytes().all(|byte| is_unreserved(byte) || b"=&,:;@/+".contains(&byte))
+}
+
+fn is_plain_host(host: &str) -> bool {
+    host.split('.').all(|label| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && !label.starts_with('-') && label.bytes().all(inner)
+    })
+}
+
+/// Without zeros before it, which would be taken away.
+fn is_plain_port(port: &str) -> bool {
+    port.len() <= 4
+        && !port.starts_with('0')
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && !port.is_empty()
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}

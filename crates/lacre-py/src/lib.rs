@@ -5,6 +5,7 @@ mod command_line;
 mod error;
 mod key;
 mod native;
+mod plain;
 mod response;
 mod sealed;
 mod serializer;
@@ -19,9 +20,11 @@ mod _lacre {
     #[pymodule_export]
     use crate::error::{BadSignature, BrokenData, ConfigError, LacreError};
     #[pymodule_export]
-    use crate::key::{cache_key, normalize_url};
+    use crate::key::{cache_key, normalize_url, plain_key};
     #[pymodule_export]
     use crate::native::{Cache, CacheInfo, Recording, Reply, Ticket};
+    #[pymodule_export]
+    use crate::plain::Plain;
     #[pymodule_export]
     use crate::sealed::{Keyring, SealedValues};
     #[pymodule_export]

@@ -1,12 +1,16 @@
 //! `Keyring` and `SealedValues`: values of the Python package, sealed to where they lie (docs/format.md §14).
 
 use crate::error::{BadSignature, raised};
-use crate::value::{MAX_DEPTH, from_python, to_python};
+use crate::plain::Plain;
+use crate::value::{MAX_DEPTH, from_python};
 use lacre::requests_cache::{self, Place, keyring_of_secret};
 use lacre::{ErrorKind, StoreId, Timestamp, keys};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::sync::Arc;
+
+/// Bytes from which on other threads of Python may run meanwhile: to let them costs about a microsecond.
+const WORTH_LETTING_GO: usize = 64 << 10;
 
 /// The keys that seal. It never shows them.
 #[pyclass(frozen, module = "lacre._lacre")]
@@ -75,7 +79,7 @@ impl SealedValues {
         Ok(PyBytes::new(py, &sealed))
     }
 
-    /// The value that is stored so. Raises BadSignature if it was not sealed there with one of the keys, or was changed since.
+    /// The value that is stored so, a dict as `Plain`. Raises BadSignature if it was not sealed there with one of the keys, or was changed since.
     fn open<'py>(
         &self,
         py: Python<'py>,
@@ -87,13 +91,18 @@ impl SealedValues {
     ) -> PyResult<Bound<'py, PyAny>> {
         let store = StoreId::from_bytes(store);
         let place = Place { store: &store, table, key };
-        let value = self.0.open(&place, sealed, moment(now)).map_err(|error| match error.kind() {
+        let opened = if sealed.len() < WORTH_LETTING_GO {
+            self.0.open(&place, sealed, moment(now))
+        } else {
+            py.detach(|| self.0.open(&place, sealed, moment(now)))
+        };
+        let value = opened.map_err(|error| match error.kind() {
             ErrorKind::KeyUnavailable => {
                 BadSignature::new_err("sealed with a key that is not here; name it in secret_key")
             }
             _ => raised(&error),
         })?;
-        to_python(py, value)
+        Plain::of(py, value)
     }
 }
 

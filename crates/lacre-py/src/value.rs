@@ -13,7 +13,7 @@ pub(crate) const MAX_DEPTH: usize = 128;
 #[pyfunction]
 pub(crate) fn pickle_loads<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let value = Value::from_pickle(data.to_vec()).map_err(|error| raised(&error))?;
-    to_python(py, value)
+    to_python(py, &value)
 }
 
 /// The pickle of plain data. Raises TypeError for anything else.
@@ -23,17 +23,17 @@ pub(crate) fn pickle_dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> P
 }
 
 /// It recurses as deep as the value, which its reader has bounded.
-pub(crate) fn to_python(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::None => py.None().into_bound(py),
-        Value::Bool(truth) => PyBool::new(py, truth).to_owned().into_any(),
+        Value::Bool(truth) => PyBool::new(py, *truth).to_owned().into_any(),
         Value::Int(number) => number.into_pyobject(py)?.into_any(),
-        Value::Float(number) => PyFloat::new(py, number).into_any(),
-        Value::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
-        Value::Str(text) => PyString::new(py, &text).into_any(),
+        Value::Float(number) => PyFloat::new(py, *number).into_any(),
+        Value::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
+        Value::Str(text) => PyString::new(py, text).into_any(),
         Value::List(members) => {
             let members: Vec<_> =
-                members.into_iter().map(|member| to_python(py, member)).collect::<PyResult<_>>()?;
+                members.iter().map(|member| to_python(py, member)).collect::<PyResult<_>>()?;
             PyList::new(py, members)?.into_any()
         }
         Value::Dict(entries) => {

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from logging import getLogger
 from os import unlink
 from os.path import getsize, isfile
@@ -46,7 +46,7 @@ class SQLiteCache(BaseCache):
         use_memory: in memory
         busy_timeout: milliseconds that a statement waits for a lock
         fast_save: do not wait for the disk; a crash of the machine may lose the file
-        wal: let reading go on while somebody writes
+        wal: let reading go on while somebody writes; by default, where what is stored is sealed
         kwargs: what `sqlite3.connect` takes
     """
 
@@ -59,7 +59,7 @@ class SQLiteCache(BaseCache):
         super().__init__(cache_name=str(db_path), **kwargs)
         chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         self.responses = SQLiteDict(db_path, table_name="responses", **chosen, **kwargs)
-        kwargs["lock"] = self.responses._lock
+        kwargs["lock"], kwargs["wal"] = self.responses._lock, self.responses.wal
         self.redirects = SQLiteDict(db_path, table_name="redirects", serializer=None, **kwargs)
 
     @property
@@ -173,7 +173,7 @@ class SQLiteDict(BaseStorage[str, Any]):
         use_cache_dir: bool = False,
         use_memory: bool = False,
         use_temp: bool = False,
-        wal: bool = False,
+        wal: bool | None = None,
         **kwargs: Any,
     ) -> None:
         # First of all: it is closed even if the rest fails.
@@ -192,7 +192,8 @@ class SQLiteDict(BaseStorage[str, Any]):
         self.busy_timeout = busy_timeout
         self.fast_save = fast_save
         self.table_name = table_name
-        self.wal = wal
+        # requests-cache does not; but what is sealed is not for it to read.
+        self.wal = isinstance(self.serializer, SealedSerializer) if wal is None else wal
         _alive[id(self)] = self
         self.init_db()
 
@@ -225,18 +226,24 @@ class SQLiteDict(BaseStorage[str, Any]):
     def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
         """The connection, for this thread alone meanwhile; in a transaction, if `commit`."""
         with self._lock:
-            forked = self._process != os.getpid() and isinstance(self.db_path, Path)
-            if self._connection is not None and forked:
-                # It is the parent's, and must not even be closed here.
-                _abandoned.append(self._connection)
-                self._connection, self._active_transaction = None, False
-            if self._connection is None:
-                self._connection = self._connect()
+            connection = self._own_connection()
             if commit and not self._active_transaction:
                 with self._acquire_sqlite_lock():
-                    yield self._connection
+                    yield connection
             else:
-                yield self._connection
+                yield connection
+
+    def _own_connection(self) -> sqlite3.Connection:
+        """The connection of this process, opened if need be. Whoever asks has the lock."""
+        if self._connection is not None and self._process == os.getpid():
+            return self._connection
+        if self._connection is not None and isinstance(self.db_path, Path):
+            # It is the parent's, and must not even be closed here.
+            _abandoned.append(self._connection)
+            self._connection, self._active_transaction = None, False
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
     def _connect(self) -> sqlite3.Connection:
         self._process = os.getpid()
@@ -246,7 +253,9 @@ class SQLiteDict(BaseStorage[str, Any]):
         if self.busy_timeout is not None:
             connection.execute(f"PRAGMA busy_timeout={int(self.busy_timeout)}")
         if self.wal:
-            connection.execute("PRAGMA journal_mode=WAL")
+            # Where it cannot be, in a directory that is read only or while others are about it, it goes without.
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode=WAL")
         if self.fast_save:
             connection.execute("PRAGMA synchronous=OFF")
         elif self.wal:
@@ -295,10 +304,12 @@ class SQLiteDict(BaseStorage[str, Any]):
             self.close()
 
     def __getitem__(self, key: str) -> Any:
-        rows = self._rows(f"SELECT value FROM {self.table_name} WHERE key=?", key)
-        if not rows:
+        statement = f"SELECT value FROM {self.table_name} WHERE key=?"
+        with self._lock:
+            row = self._own_connection().execute(statement, (key,)).fetchone()
+        if row is None:
             raise KeyError(key)
-        return self.deserialize(key, rows[0][0])
+        return self.deserialize(key, row[0])
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._write(key, value)

@@ -98,10 +98,10 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
 
 def _copy_body(response: Response) -> bytes | None:
-    """The body, as it came; the response is left as if nobody had read it."""
+    """The body, as it came, or decoded if it has been read; the response is left as if nobody had."""
     raw = response.raw
     if not getattr(raw, "_fp", None) or is_fp_closed(raw._fp):
-        return None
+        return response._content or None
     if getattr(raw, "_has_decoded_content", False):
         body = response.content
     else:

@@ -26,7 +26,7 @@ class BaseResponse(Response):
     """What both kinds of responses have besides what `requests.Response` has."""
 
     created_at: datetime
-    expires: datetime | None = None
+    expires: datetime | None
     #: Where it is stored.
     cache_key: str | None = ""
     #: Whether the origin has just said that it still holds.
@@ -45,6 +45,8 @@ class BaseResponse(Response):
 
 class OriginalResponse(BaseResponse):
     """A response that the origin has just sent."""
+
+    expires = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +101,40 @@ class CachedResponse(RichMixin, BaseResponse):
             raise TypeError(f"CachedResponse has no field {next(iter(fields))!r}")
         self.expires = add_tzinfo(self.expires)
         self._raw: CachedHTTPResponse | None = None
+
+    @classmethod
+    def lazily(cls, plain: Any, read: Callable[[Any, str], Any]) -> CachedResponse:
+        """One whose fields are read from `plain` when they are asked for.
+
+        Args:
+            read: reads the field of a name
+        """
+        response = cls.__new__(cls)
+        response.__dict__.update(_plain=plain, _read=read, _raw=None)
+        return response
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked for what it does not have: perhaps for a field that nobody has asked for yet.
+        own = self.__dict__
+        if name not in _FIELDS or "_plain" not in own:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = own["_read"](own["_plain"], name)
+        own[name] = value = _FIELDS[name]() if value is None else value
+        return value
+
+    def stored_header(self, name: str) -> str | None:
+        """One of its headers, which are not built for that."""
+        if "headers" in self.__dict__:
+            return self.headers.get(name)
+        found: str | None = self._plain.header(name)
+        return found
+
+    def requested_with(self, name: str) -> str | bytes | None:
+        """A header of the request that it answers, which is not built for that."""
+        if "request" in self.__dict__:
+            return self.request.headers.get(name)
+        found: str | None = self._plain.request_header(name)
+        return found
 
     @classmethod
     def from_response(cls, response: Response, **fields: Any) -> CachedResponse:
@@ -194,7 +230,8 @@ class CachedResponse(RichMixin, BaseResponse):
     __hash__ = None  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_raw": None}
+        state = {**{name: getattr(self, name) for name in _FIELDS}, **self.__dict__, "_raw": None}
+        return {name: value for name, value in state.items() if name not in ("_plain", "_read")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -33,4 +33,5 @@ from .directives import (
     HeaderDict as HeaderDict,
     set_request_headers as set_request_headers,
 )
+from .actions import METHOD_OVERRIDE_HEADERS as METHOD_OVERRIDE_HEADERS
 from .actions import CacheActions as CacheActions

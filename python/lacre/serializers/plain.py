@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict
 from requests.structures import CaseInsensitiveDict
@@ -85,30 +85,49 @@ def to_plain(response: CachedResponse, notation: Notation, decode_content: bool)
     return shown | (decoded or {})
 
 
-def from_plain(plain: Mapping[str, Any], notation: Notation) -> CachedResponse:
+class Readable(Protocol):
+    """What fields are read from: a dict, or something like it."""
+
+    def get(self, name: str, /) -> Any: ...
+    def __contains__(self, name: Any, /) -> bool: ...
+
+
+#: How each field of a response is read.
+_READERS: dict[str, Callable[[Any, Notation], Any]] = {
+    "_content": lambda value, notation: notation.bytes_in(value or b""),
+    "_next": lambda value, notation: _request_from_plain(value, notation) if value else None,
+    "cookies": lambda value, _: _jar(value),
+    "created_at": lambda value, _: _moment(value),
+    "elapsed": lambda value, _: _duration(value or 0),
+    "encoding": lambda value, _: value,
+    "expires": lambda value, _: _moment(value),
+    "headers": lambda value, _: CaseInsensitiveDict(value or {}),
+    "history": lambda value, notation: [from_plain(hop, notation) for hop in value or []],
+    "reason": lambda value, _: value,
+    "request": lambda value, notation: _request_from_plain(value or {}, notation),
+    "status_code": lambda value, _: int(value or 0),
+    "url": lambda value, _: value,
+}
+
+
+def read_field(plain: Readable, name: str, notation: Notation = PLAIN) -> Any:
+    """A field of the response that `to_plain` wrote; `None` if it says nothing of it."""
+    # No bytes are not the same as no such field.
+    if name not in _READERS or (name == "_content" and name not in plain):
+        return None
+    return _READERS[name](plain.get(name), notation)
+
+
+def from_plain(plain: Readable, notation: Notation) -> CachedResponse:
     """The response that `to_plain` wrote, or requests-cache.
 
     Raises:
         ValueError, TypeError, AttributeError: it is none
     """
-    content = plain.get("_content")
-    upcoming = plain.get("_next")
     response = CachedResponse(
-        # Nothing, there, is not the same as no such field.
-        content=notation.bytes_in(content or b"") if "_content" in plain else None,
-        next=_request_from_plain(upcoming, notation) if upcoming else None,
-        cookies=_jar(plain.get("cookies")),
-        created_at=_moment(plain.get("created_at")),
-        elapsed=_duration(plain.get("elapsed") or 0),
-        encoding=plain.get("encoding"),
-        expires=_moment(plain.get("expires")),
-        headers=CaseInsensitiveDict(plain.get("headers") or {}),
-        history=[from_plain(hop, notation) for hop in plain.get("history") or []],
-        reason=plain.get("reason"),
-        request=_request_from_plain(plain.get("request") or {}, notation),
-        status_code=int(plain.get("status_code") or 0),
-        url=plain.get("url"),
+        **{name.removeprefix("_"): read_field(plain, name, notation) for name in _READERS}
     )
+    content = plain.get("_content")
     value = plain.get("_decoded_content")
     if value is not None and (content is None or _decoded(response) != {"_decoded_content": value}):
         # There are no bytes, or somebody has edited the value.

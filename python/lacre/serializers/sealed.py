@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._lacre import BadSignature, ConfigError, Keyring, SealedValues
+from .._lacre import BadSignature, ConfigError, Keyring, Plain, SealedValues
 from .._utils import encode
+from ..models import CachedResponse
 from ..policy.expiration import utcnow
 from .cattrs import CattrStage
 from .pipeline import SerializerPipeline
+from .plain import PLAIN, from_plain, read_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +87,11 @@ class SealedSerializer(SerializerPipeline):
             BadSignature: not sealed there, not with one of the keys, or changed since
         """
         place, key, stored = _placed(value)
-        return super().loads(self._values.open(*place, key, encode(stored), utcnow().timestamp()))
+        found = self._values.open(*place, key, encode(stored), utcnow().timestamp())
+        if not isinstance(found, Plain):
+            return found
+        # What is sealed was written by this package, so that no field can turn out to be unreadable later.
+        return from_plain(found, PLAIN) if "_decoded_content" in found else CachedResponse.lazily(found, read_field)
 
 
 def _placed(value: Any) -> Placed:

@@ -2,18 +2,19 @@
 
 use super::fault::{self, Malformed};
 use super::value::{Assembly, Kind, Value};
+use bytes::Bytes;
 use minicbor::data::{Int, Type};
 use minicbor::{Decoder, Encoder};
 use std::convert::Infallible;
 
-/// The value in `bytes`, all of them.
-pub(super) fn read(bytes: &[u8]) -> Result<Value, Malformed> {
+/// The value in `bytes`, all of them; what is bytes in it shares them.
+pub(super) fn read(bytes: &Bytes) -> Result<Value, Malformed> {
     let mut decoder = Decoder::new(bytes);
     let mut assembly = Assembly::strict();
     // How many members each open list or dict still needs.
     let mut missing: Vec<u64> = Vec::new();
     loop {
-        item(&mut decoder, &mut assembly, &mut missing)?;
+        item(bytes, &mut decoder, &mut assembly, &mut missing)?;
         while missing.last() == Some(&0) {
             missing.pop();
             assembly.close()?;
@@ -27,7 +28,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, Malformed> {
 }
 
 /// Takes in what begins next: a value without members, or the beginning of one that has some.
-fn item(decoder: &mut Decoder<'_>, assembly: &mut Assembly, missing: &mut Vec<u64>) -> Result<(), Malformed> {
+fn item(
+    whole: &Bytes,
+    decoder: &mut Decoder<'_>,
+    assembly: &mut Assembly,
+    missing: &mut Vec<u64>,
+) -> Result<(), Malformed> {
     let value = match decoder.datatype().map_err(unreadable)? {
         Type::Array => {
             assembly.open(Kind::List)?;
@@ -43,7 +49,7 @@ fn item(decoder: &mut Decoder<'_>, assembly: &mut Assembly, missing: &mut Vec<u6
         Type::Null => decoder.null().map(|()| Value::None),
         Type::Bool => decoder.bool().map(Value::Bool),
         Type::F64 => decoder.f64().map(Value::Float),
-        Type::Bytes => decoder.bytes().map(|bytes| Value::Bytes(bytes.to_vec().into())),
+        Type::Bytes => decoder.bytes().map(|bytes| Value::Bytes(whole.slice_ref(bytes))),
         Type::String => decoder.str().map(|text| Value::Str(text.to_owned())),
         _ => decoder.int().map(|number| Value::Int(number.into())),
     };
@@ -114,20 +120,21 @@ mod tests {
         ];
         let entries = [("b", Value::List(scalars.to_vec())), ("a", Value::List(vec![Value::List(vec![])]))];
         let value = Value::Dict(entries.map(|(name, value)| (name.to_owned(), value)).to_vec());
-        assert_eq!(read(&write(&value).unwrap()), Ok(value));
+        assert_eq!(read(&write(&value).unwrap().into()), Ok(value));
     }
 
     #[test]
     fn what_is_cut_or_goes_on_is_refused() {
-        let bytes = write(&Value::List(vec![Value::Str("text".into()), Value::Int(300)])).unwrap();
+        let bytes: Bytes =
+            write(&Value::List(vec![Value::Str("text".into()), Value::Int(300)])).unwrap().into();
         for end in 0..bytes.len() {
-            assert!(read(&bytes[..end]).is_err());
+            assert!(read(&bytes.slice(..end)).is_err());
         }
-        assert!(read(&[&bytes[..], &[0]].concat()).is_err());
+        assert!(read(&[&bytes[..], &[0]].concat().into()).is_err());
         for indefinite in [&[0x9F, 0xFF][..], &[0xBF, 0xFF], &[0x5F, 0xFF]] {
-            assert!(read(indefinite).is_err());
+            assert!(read(&Bytes::from_static(indefinite)).is_err());
         }
-        assert!(read(&[0xBB, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]).is_err());
+        assert!(read(&Bytes::from_static(&[0xBB, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])).is_err());
     }
 
     #[test]

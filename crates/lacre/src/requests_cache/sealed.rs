@@ -8,6 +8,7 @@ use blake2b_simd::Params;
 use lacre_seal::{
     BodyId, Context, Keyring, Lifetime, MasterKey, Moment, Position, Purpose, Sealer, StoreId, Suite,
 };
+use std::mem;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -81,7 +82,7 @@ impl SealedValues {
     pub fn open(&self, place: &Place<'_>, sealed: &[u8], now: Timestamp) -> Result<Value, Error> {
         let (id, mut rest) = sealed.split_first_chunk().ok_or_else(unsealed)?;
         let id = BodyId::from_bytes(*id);
-        let mut plain = Zeroizing::new(Vec::with_capacity(rest.len()));
+        let mut pieces = Vec::new();
         for index in 0.. {
             let (length, behind) = rest.split_first_chunk().ok_or_else(unsealed)?;
             let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -96,12 +97,13 @@ impl SealedValues {
                     opened = open(sealer);
                 }
             }
-            plain.extend_from_slice(opened.map_err(refused)?.body.as_bytes());
+            pieces.push(opened.map_err(refused)?.body.into_bytes());
             rest = behind;
             if rest.is_empty() {
                 break;
             }
         }
+        let plain = if let [only] = &mut pieces[..] { mem::take(only) } else { pieces.concat().into() };
         cbor::read(&plain).map_err(|malformed| malformed.into_error("value"))
     }
 }

@@ -125,22 +125,33 @@ impl Assembly {
     }
 }
 
+/// How many entries a dict may have to be searched without an index.
+const SHORT: usize = 32;
+
 /// As Python does it: a key that comes again keeps its place and gets the later value, unless it must come `once`.
 fn dict(members: Vec<Value>, once: bool) -> Result<Value, Malformed> {
     let mut entries: Vec<(String, Value)> = Vec::with_capacity(members.len() / 2);
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len() / 2);
+    // Most dicts are so short that looking through them is faster.
+    let mut places: Option<HashMap<String, usize>> = (members.len() / 2 > SHORT).then(HashMap::new);
     let mut members = members.into_iter();
     while let Some(key) = members.next() {
         let Value::Str(key) = key else { return Err(Malformed::new("has a key that is not text")) };
         let value = members.next().ok_or(Malformed::new("has a key without a value"))?;
-        match places.get(&key) {
-            Some(_) if once => return Err(Malformed::new("has a key twice")),
-            Some(place) => entries[*place].1 = value,
-            None => {
-                places.insert(key.clone(), entries.len());
-                entries.push((key, value));
+        let place = match &places {
+            Some(places) => places.get(&key).copied(),
+            None => entries.iter().position(|(there, _)| *there == key),
+        };
+        if let Some(place) = place {
+            if once {
+                return Err(Malformed::new("has a key twice"));
             }
+            entries[place].1 = value;
+            continue;
         }
+        if let Some(places) = &mut places {
+            places.insert(key.clone(), entries.len());
+        }
+        entries.push((key, value));
     }
     Ok(Value::Dict(entries))
 }
@@ -181,9 +192,14 @@ mod tests {
     #[test]
     fn a_key_that_comes_again_keeps_its_place_or_is_refused() {
         let text = |text: &str| Value::Str(text.into());
-        let members = vec![text("a"), text("1"), text("b"), text("2"), text("a"), text("3")];
-        let expected = vec![("a".to_owned(), text("3")), ("b".to_owned(), text("2"))];
-        assert_eq!(dict(members.clone(), false), Ok(Value::Dict(expected)));
-        assert!(dict(members, true).is_err());
+        for others in [1, 2 * SHORT] {
+            let mut members = vec![text("a"), text("1")];
+            members.extend((0..others).flat_map(|other| [text(&other.to_string()), text("2")]));
+            members.extend([text("a"), text("3")]);
+            let mut expected = vec![("a".to_owned(), text("3"))];
+            expected.extend((0..others).map(|other| (other.to_string(), text("2"))));
+            assert_eq!(dict(members.clone(), false), Ok(Value::Dict(expected)));
+            assert!(dict(members, true).is_err());
+        }
     }
 }
