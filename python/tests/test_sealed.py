@@ -12,6 +12,7 @@ from origin import Origin, answer
 
 from lacre import (
     BadSignature,
+    Cache,
     CachedSession,
     ConfigError,
     Keyring,
@@ -182,3 +183,24 @@ def test_a_sealed_value_needs_a_place() -> None:
         serializer.dumps("value")
     with pytest.raises(TypeError, match="place"):
         serializer.loads(b"value")
+
+
+def test_a_sealed_file_is_written_ahead_unless_that_is_not_wanted(tmp_path: Path) -> None:
+    def mode(session: CachedSession) -> str:
+        session.get(URL)
+        with session.cache.responses.connection() as connection:
+            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    assert mode(CachedSession(tmp_path / "sealed")) == "wal"
+    assert mode(CachedSession(tmp_path / "asked", wal=False)) == "delete"
+    assert mode(CachedSession(tmp_path / "theirs", serializer="pickle")) == "delete"
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("sealed*")} == {0o600}
+
+
+def test_a_store_of_the_rust_engine_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "native" / "lacre.sqlite"
+    Cache(path, key=Keyring.of_secret(SECRET.encode())).close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="give this session a file of its own"):
+        CachedSession(path)
+    assert path.read_bytes() == before

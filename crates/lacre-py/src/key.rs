@@ -60,7 +60,6 @@ pub(crate) fn normalize_url(url: &str, ignored_parameters: Vec<String>) -> Strin
 
 /// The key of a GET request without a body for a URL that requests would send as it is written; None if it might change it.
 #[pyfunction]
-#[expect(clippy::needless_pass_by_value, reason = "Python's arguments are values")]
 pub(crate) fn plain_key(url: &str, ignored_parameters: Vec<String>, serializer: &str) -> Option<String> {
     is_plain(url).then(|| {
         let request = requests_cache::Request { method: "GET".into(), url: url.into(), ..Default::default() };

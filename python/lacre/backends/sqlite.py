@@ -15,6 +15,7 @@ from time import monotonic, sleep, time
 from typing import Any
 from weakref import WeakValueDictionary
 
+from .._lacre import ConfigError
 from .._utils import chunkify, get_valid_kwargs
 from ..models import CachedResponse
 from ..policy import ExpirationTime
@@ -28,6 +29,9 @@ MEMORY_URI = "file::memory:?cache=shared"
 SQLITE_MAX_VARIABLE_NUMBER = 999
 #: Seconds that a write waits for others, in other processes too, until it gives up.
 LOCK_PATIENCE = 60.0
+
+#: What marks a file of the Rust engine (docs/format.md §8), in which nothing of this package may lie.
+_NATIVE_STORE = 0x4C414352
 
 _SORT_KEYS = {"expires": "expires", "size": "LENGTH(value)", "key": "key"}
 _UNEXPIRED = "WHERE expires IS NULL OR expires > ?"
@@ -203,6 +207,8 @@ class SQLiteDict(BaseStorage[str, Any]):
         if isinstance(self.db_path, Path):
             create_private(self.db_path)
         with self.connection(commit=True) as connection:
+            if connection.execute("PRAGMA application_id").fetchone() == (_NATIVE_STORE,):
+                raise ConfigError(f"{self.db_path} is a store of lacre.Cache; give this session a file of its own")
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {self.table_name} "
                 "(key TEXT PRIMARY KEY, value BLOB, expires INTEGER)"

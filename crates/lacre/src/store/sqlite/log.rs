@@ -21,8 +21,14 @@ const WORTH: u32 = 1000;
 /// With how many pages the log is so long that writers wait: 16 MiB.
 const LONG: u32 = 4 * WORTH;
 
-/// How long a thread waits for other processes to let go of what it needs. Writers of all processes may wait for it meanwhile.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a thread waits for other processes to let go of what it needs, and between two tries. Writers of all processes may wait for it
+/// meanwhile.
+const TRY: Duration = Duration::from_millis(5);
+
+/// How often it tries to begin the log anew, and how many times as often where the log is longer yet: a reader that never ends keeps a
+/// writer waiting so long.
+const TRIES: u32 = 5;
+const MOST: u32 = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -98,12 +104,20 @@ impl Work {
 /// Where the disk fails, the next write says so.
 fn bring(place: &Place, options: &Options, pages: u32) -> Result<(), Error> {
     let mut connection = open::connect(place, options)?;
-    open::wait_for_locks(&mut connection, PATIENCE)?;
+    open::wait_for_locks(&mut connection, TRY)?;
     let checkpoint = |mode| connection.wal_checkpoint_v2(None::<&str>, mode);
     // Fails where another process is at it: then it need not be done twice.
     let left = checkpoint(CheckpointMode::PASSIVE).map_or(pages, |(pages, _)| pages.unsigned_abs());
-    if left > LONG / 2 {
-        checkpoint(CheckpointMode::RESTART).or_fail()?;
+    if left <= LONG / 2 {
+        return Ok(());
+    }
+    // One that finds another at it waits, and so do the writers of its process: that other needs the lock that they keep taking.
+    let tries = TRIES * (left / LONG).clamp(1, MOST);
+    for _ in 0..tries {
+        if checkpoint(CheckpointMode::RESTART).is_ok() {
+            break;
+        }
+        thread::sleep(TRY);
     }
     Ok(())
 }
