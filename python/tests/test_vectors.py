@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lacre import BadSignature, BrokenData, ConfigError, Keyring
-from lacre._lacre import SealedValues
+from lacre._lacre import Plain, SealedValues
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "values.json").read_text())["tests"]
 
@@ -40,7 +40,10 @@ def opened(vector: dict[str, Any]) -> Any:
 def test_every_vector_is_read_as_it_says(vector: dict[str, Any]) -> None:
     secret = vector.get("secret_hex")
     if vector["result"] == "ok" and secret is None:
-        assert repr(opened(vector)) == repr(value(vector["value"]))
+        found, expected = opened(vector), value(vector["value"])
+        if isinstance(found, Plain):
+            found = {name: found.get(name) for name in expected}
+        assert repr(found) == repr(expected)
     elif vector["result"] == "ok":
         short = vector["primary_id_hex"][:4]
         assert short in repr(Keyring.of_secret(bytes.fromhex(secret)))
