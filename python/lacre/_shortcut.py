@@ -31,8 +31,8 @@ _TELLING = frozenset(
 )
 #: What `Vary` may name and requests adds to a request late, or that never matches.
 _LATE = frozenset({"*", "authorization", "cookie"})
-#: How many keys are remembered, and of URLs how long at most.
-_MOST_KEYS, _LONGEST_URL = 10_000, 2_000
+#: How many keys are remembered, and how long a URL may be for that, with its parameters.
+_MOST_KEYS, _LONGEST_NAME = 10_000, 2_000
 
 #: What is neither over when it is read again, nor one of the constants, in seconds too.
 _SOME_TIME, _AGES = timedelta(seconds=1), 10**9
@@ -90,7 +90,7 @@ class Shortcut:
         key = keys.get(name)
         if key is None:
             key = _make_key(cache, url, params, ignored)
-            if key is not None and len(url) <= _LONGEST_URL:
+            if key is not None and len(repr(name)) <= _LONGEST_NAME:
                 if len(keys) >= _MOST_KEYS:
                     keys.clear()
                 keys[name] = key

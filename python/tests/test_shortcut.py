@@ -293,7 +293,8 @@ def test_the_keys_that_are_remembered_are_bounded(origin: Origin, monkeypatch: p
         assert shortcut.find(session, f"{URL}{number}", None, {}) is None
         assert len(shortcut._known[1]) <= 3
     assert shortcut.find(session, URL + "a" * 3000, None, {}) is None
-    assert all(len(url) < 3000 for url in shortcut._known[1])
+    assert shortcut.find(session, URL, None, {"params": {"a": "a" * 3000}}) is None
+    assert all(len(repr(name)) < 3000 for name in shortcut._known[1])
 
 
 def test_a_url_is_plain_only_if_requests_leaves_it_as_it_is() -> None:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from logging import getLogger
 from os import unlink
 from os.path import getsize, isfile
@@ -258,13 +258,10 @@ class SQLiteDict(BaseStorage[str, Any]):
         )
         if self.busy_timeout is not None:
             connection.execute(f"PRAGMA busy_timeout={int(self.busy_timeout)}")
-        if self.wal:
-            # Where it cannot be, in a directory that is read only or while others are about it, it goes without.
-            with suppress(sqlite3.OperationalError):
-                connection.execute("PRAGMA journal_mode=WAL")
+        ahead = self.wal and _write_ahead(connection)
         if self.fast_save:
             connection.execute("PRAGMA synchronous=OFF")
-        elif self.wal:
+        elif ahead:
             connection.execute("PRAGMA synchronous=NORMAL")
         return connection
 
@@ -427,6 +424,17 @@ def _database(db_path: StrOrPath, use_cache_dir: bool, use_temp: bool, use_memor
     if ":memory:" in name or "mode=memory" in name:
         return name
     return get_cache_path(name if Path(name).suffix else f"{name}.sqlite", use_cache_dir, use_temp)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> bool:
+    """Whether the file could be made to be written ahead. Only then is it safe to wait less for the disk."""
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        # In a directory that is read only, or while others are about it, it goes without.
+        logger.warning("the file is not written ahead: %s", error)
+        return False
+    return True
 
 
 def _connect_template(
