@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-
 use crate::derive::{self, EnvelopeKeys};
 use crate::header::{Header, Parts, SealInfo};
 use crate::kept::{Kept, KeptKeys};
 use crate::moment::{Lifetime, Moment};
+use crate::rooms::Rooms;
 use crate::segment::{Part, SegmentKey};
 use crate::{Authentic, Context, Fault, FaultKind, Keyring, Purpose, Suite, secret};
 
@@ -24,6 +23,7 @@ pub struct Sealer {
     /// The suite, and what else was accepted.
     accepted: Vec<Suite>,
     kept: Arc<KeptKeys>,
+    rooms: Arc<Rooms>,
 }
 
 /// An opened envelope.
@@ -41,7 +41,7 @@ impl Sealer {
     /// A sealer that accepts its own suite and no other, so that nobody can pass off what is readable as what was encrypted.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, suite: Suite) -> Self {
-        Self { keyring, suite, accepted: vec![suite], kept: Arc::default() }
+        Self { keyring, suite, accepted: vec![suite], kept: Arc::default(), rooms: Arc::default() }
     }
 
     /// Opens envelopes of this suite, too: for a store that changes from one to another.
@@ -79,40 +79,10 @@ impl Sealer {
     /// # Errors
     /// The first rule of docs/format.md §2 that fails, see [`FaultKind`].
     pub fn open(&self, at: &Context<'_>, sealed: &[u8], now: Moment) -> Result<Opened, Fault> {
-        self.open_in(at, sealed, now, BytesMut::zeroed)
-    }
-
-    /// The same in the memory of `room`, where it is enough: for whoever opens one envelope after another and is done with each.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_into(
-        &self,
-        at: &Context<'_>,
-        sealed: &[u8],
-        now: Moment,
-        mut room: BytesMut,
-    ) -> Result<Opened, Fault> {
-        self.open_in(at, sealed, now, |length| {
-            if room.capacity() < length {
-                return BytesMut::zeroed(length);
-            }
-            room.resize(length, 0);
-            room
-        })
-    }
-
-    fn open_in(
-        &self,
-        at: &Context<'_>,
-        sealed: &[u8],
-        now: Moment,
-        room: impl FnOnce(usize) -> BytesMut,
-    ) -> Result<Opened, Fault> {
         let envelope = self.unlock(at, sealed, now)?;
         let Header { seal, head_len, body_len, .. } = envelope.header;
-        let mut plain = room(head_len + body_len);
-        let (head, body) = plain.split_at_mut(head_len);
+        let mut plain = self.rooms.room(head_len + body_len);
+        let (head, body) = plain.bytes().split_at_mut(head_len);
         envelope.open_head(head)?;
         envelope.open_body(body)?;
         let mut head = plain.freeze();

@@ -49,6 +49,7 @@ mod keyring;
 mod moment;
 #[cfg(feature = "passphrase")]
 mod passphrase;
+mod rooms;
 mod secret;
 mod segment;
 mod suite;

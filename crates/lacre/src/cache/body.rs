@@ -58,8 +58,7 @@ impl Body {
             }
             Source::UnderWay(under_way) => Content::UnderWay(under_way.reader()),
             Source::Chunks { first } => {
-                let (cache, last) = (cache.clone(), Bytes::new());
-                let reading = Reading { cache, key, head, ready: first, last, at: from, to };
+                let reading = Reading { cache: cache.clone(), key, head, ready: first, at: from, to };
                 let pieces = Mutex::new(Box::pin(stream::unfold(reading, Reading::step)) as Pieces);
                 Content::Chunks { left: to - from, pieces }
             }
@@ -144,9 +143,6 @@ struct Reading {
     head: crate::codec::BodyHead,
     /// A chunk that was read already, with its index.
     ready: Option<(u32, Bytes)>,
-    /// The chunk that was handed out last. Where nobody has it any more, its memory serves for the next: to ask the system for so much at a
-    /// time takes longer than to read it.
-    last: Bytes,
     at: u64,
     to: u64,
 }
@@ -159,21 +155,17 @@ impl Reading {
         let (index, within) = place(self.at);
         let chunk = match self.ready.take().filter(|(ready, _)| *ready == index) {
             Some((_, chunk)) => chunk,
-            None => {
-                let room = std::mem::take(&mut self.last).try_into_mut().unwrap_or_default();
-                match self.cache.chunk(&self.key, &self.head, index, room).await {
-                    Ok(chunk) => chunk,
-                    Err(error) => {
-                        self.at = self.to;
-                        return Some((Err(error), self));
-                    }
+            None => match self.cache.chunk(&self.key, &self.head, index).await {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    self.at = self.to;
+                    return Some((Err(error), self));
                 }
-            }
+            },
         };
         let end = usize::try_from(self.to - self.at).unwrap_or(usize::MAX).saturating_add(within);
         let piece = chunk.slice(within..end.min(chunk.len()));
         self.at += piece.len() as u64;
-        self.last = chunk;
         Some((Ok(piece), self))
     }
 }

@@ -38,7 +38,7 @@ pub use selection::{Selected, Selection};
 
 use crate::codec::BodyHead;
 use crate::{Clock, Error, ErrorKind, Event, Observer};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request, response};
 use lacre_core::{
     CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending, RequestBody, Settled, Slot,
@@ -396,9 +396,9 @@ impl Cache {
     }
 
     /// One chunk of a body that is being read. The observer is told why it cannot be had, and what cannot be trusted goes.
-    async fn chunk(&self, key: &Key, head: &BodyHead, index: u32, room: BytesMut) -> Result<Bytes, Error> {
+    async fn chunk(&self, key: &Key, head: &BodyHead, index: u32) -> Result<Bytes, Error> {
         let now = self.clock.now();
-        let found = match self.vault.chunk_into(key, head, index, room, now).await {
+        let found = match self.vault.chunk(key, head, index, now).await {
             Ok(Some((chunk, _))) => return Ok(chunk),
             Ok(None) => self.vault.names(key, head.id, now).await,
             Err(error) => Err(error),

@@ -10,7 +10,6 @@ use super::vault::{Vault, chunk_place, missing_chunk, moment, secrecy_of, timest
 use crate::codec::BodyHead;
 use crate::store::{Record, Row, StoreExt};
 use crate::{Error, ErrorKind};
-use bytes::BytesMut;
 use lacre_core::{Key, Slot, Timestamp};
 use lacre_seal::{Context, Fault, Lifetime, Opened, Purpose, SealInfo};
 
@@ -188,7 +187,7 @@ impl Vault {
         let mut count = 0;
         let Some(body) = body else { return Ok(Some(count)) };
         for index in 0..body.chunks {
-            let Some(chunk) = self.open_chunk(key, body, index, BytesMut::new(), now).await? else {
+            let Some(chunk) = self.open_chunk(key, body, index, now).await? else {
                 return if self.names(key, body.id, now).await? { Err(missing_chunk()) } else { Ok(None) };
             };
             if self.is_current(&chunk.seal) {

@@ -298,7 +298,7 @@ impl Reader {
         Box::pin(async move {
             let stages = transfer.cache.vault.stages.ids();
             let head = BodyHead { id: body, length: u64::MAX, stages, chunks: u32::MAX };
-            transfer.cache.chunk(&transfer.keep.key, &head, index, BytesMut::new()).await
+            transfer.cache.chunk(&transfer.keep.key, &head, index).await
         })
     }
 }

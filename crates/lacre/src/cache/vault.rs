@@ -9,7 +9,7 @@ use crate::codec::{BodyHead, Formats};
 use crate::stage::{StageId, Stages};
 use crate::store::{Record, Store};
 use crate::{Error, ErrorKind};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use lacre_core::{Entry, Key, Pointer, Secrecy, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
     Authentic, BodyId, Context, Lifetime, Moment, Opened, Position, Purpose, SealInfo, Sealer, StoreId,
@@ -132,19 +132,7 @@ impl Vault {
         index: u32,
         now: Timestamp,
     ) -> Result<Option<(Bytes, SealInfo)>, Error> {
-        self.chunk_into(key, head, index, BytesMut::new(), now).await
-    }
-
-    /// The same in the memory of `room`, where it is enough.
-    pub(super) async fn chunk_into(
-        &self,
-        key: &Key,
-        head: &BodyHead,
-        index: u32,
-        room: BytesMut,
-        now: Timestamp,
-    ) -> Result<Option<(Bytes, SealInfo)>, Error> {
-        let Some(Opened { body, seal, .. }) = self.open_chunk(key, head, index, room, now).await? else {
+        let Some(Opened { body, seal, .. }) = self.open_chunk(key, head, index, now).await? else {
             return Ok(None);
         };
         let left = head.length.saturating_sub(u64::from(index) * CHUNK as u64);
@@ -157,14 +145,11 @@ impl Vault {
         key: &Key,
         head: &BodyHead,
         index: u32,
-        mut room: BytesMut,
         now: Timestamp,
     ) -> Result<Option<Opened>, Error> {
         let at = self.place(key, chunk_place(head, index));
         let mut opened = None;
-        let mut open = |sealed: &[u8]| {
-            opened = Some(self.sealer.open_into(&at, sealed, moment(now), std::mem::take(&mut room)));
-        };
+        let mut open = |sealed: &[u8]| opened = Some(self.sealer.open(&at, sealed, moment(now)));
         self.store.chunk(head.id, index, &mut open).await?;
         Ok(opened.transpose()?)
     }

@@ -1,0 +1,141 @@
+//! Memory that opened bodies lay in, used again for the next ones. To have as much anew for each costs more than to decrypt into it: an
+//! allocator gives it back to the system between two hits, which hands it out page by page, emptied, and it is filled with zeros once more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// How many bytes wait for their next use at most.
+const MOST: usize = 4 << 20;
+/// What is smaller comes from the allocator at once.
+const SMALLEST: usize = 32 << 10;
+
+/// Rooms that wait for their next use, the one that was left last at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms(Mutex<Vec<Vec<u8>>>);
+
+/// Memory of a certain length, with anything in it. Whoever fills it shows it by [`freeze`](Self::freeze); otherwise nobody sees what is in it.
+pub(crate) struct Room {
+    /// All of it initialized, and at times more than is used.
+    bytes: Vec<u8>,
+    length: usize,
+    rooms: Option<Arc<Rooms>>,
+}
+
+impl Rooms {
+    pub(crate) fn room(self: &Arc<Self>, length: usize) -> Room {
+        let rooms = (SMALLEST..=MOST).contains(&length).then(|| Arc::clone(self));
+        let bytes = rooms.as_ref().and_then(|rooms| rooms.take(length)).unwrap_or_else(|| vec![0; length]);
+        Room { bytes, length, rooms }
+    }
+
+    /// The one that was left last of those that hold `length` bytes and hardly more: what is shown may be kept for long, and is then
+    /// counted by its length.
+    fn take(&self, length: usize) -> Option<Vec<u8>> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |room: &Vec<u8>| (length..=length + length / 8).contains(&room.len());
+        waiting.iter().rposition(fits).map(|place| waiting.remove(place))
+    }
+
+    fn leave(&self, room: Vec<u8>) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(room);
+        let mut bytes: usize = waiting.iter().map(Vec::len).sum();
+        let gone = waiting.iter().take_while(|room| {
+            let too_many = bytes > MOST;
+            bytes -= room.len();
+            too_many
+        });
+        let gone = gone.count();
+        waiting.drain(..gone);
+    }
+}
+
+impl Room {
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+
+    /// What is in it now, for as long as anybody holds it.
+    pub(crate) fn freeze(self) -> Bytes {
+        if self.rooms.is_some() { Bytes::from_owner(self) } else { self.into_vec().into() }
+    }
+
+    fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl AsRef<[u8]> for Room {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(rooms) = &self.rooms {
+            rooms.leave(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(rooms: &Rooms) -> Vec<usize> {
+        rooms.0.lock().unwrap().iter().map(Vec::len).collect()
+    }
+
+    fn filled(rooms: &Arc<Rooms>, length: usize, byte: u8) -> Bytes {
+        let mut room = rooms.room(length);
+        room.bytes().fill(byte);
+        room.freeze()
+    }
+
+    #[test]
+    fn a_room_is_used_again_once_nobody_holds_what_was_in_it() {
+        let rooms = Arc::new(Rooms::default());
+        let first = filled(&rooms, 100_000, 1);
+        let part = first.slice(10..20);
+        let place = first.as_ptr();
+        drop(first);
+        assert!(waiting(&rooms).is_empty(), "a part is still held");
+        assert_eq!(part, vec![1; 10]);
+        drop(part);
+        let second = filled(&rooms, 99_000, 2);
+        assert_eq!((second.as_ptr(), second.len()), (place, 99_000));
+        assert!(second.iter().all(|byte| *byte == 2));
+    }
+
+    #[test]
+    fn a_room_that_was_not_shown_is_left_too() {
+        let rooms = Arc::new(Rooms::default());
+        drop(rooms.room(100_000));
+        assert_eq!(waiting(&rooms), [100_000]);
+    }
+
+    #[test]
+    fn a_room_much_larger_than_what_it_would_hold_is_not_taken() {
+        let rooms = Arc::new(Rooms::default());
+        drop(rooms.room(200_000));
+        let small = filled(&rooms, 100_000, 1);
+        assert_eq!((small.len(), waiting(&rooms)), (100_000, vec![200_000]));
+    }
+
+    #[test]
+    fn what_is_small_or_too_large_is_not_kept() {
+        let rooms = Arc::new(Rooms::default());
+        drop((filled(&rooms, SMALLEST - 1, 1), filled(&rooms, MOST + 1, 1), filled(&rooms, 0, 1)));
+        assert!(waiting(&rooms).is_empty());
+    }
+
+    #[test]
+    fn those_that_were_left_first_go_first_when_there_are_too_many() {
+        let rooms = Arc::new(Rooms::default());
+        let all: Vec<_> = (0..6).map(|n| filled(&rooms, (1 << 20) - n, 1)).collect();
+        drop(all);
+        assert_eq!(waiting(&rooms), (2..6).map(|n| (1 << 20) - n).collect::<Vec<_>>());
+    }
+}
