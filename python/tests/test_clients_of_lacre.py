@@ -67,6 +67,79 @@ def test_a_streamed_request_body_is_sent_once_and_not_looked_up(origin: Origin) 
     assert [got.body for got in origin.got] == [b"ab", b"ab"]
 
 
+def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_steps(origin: Origin) -> None:
+    pytest.importorskip("httpx")
+    from lacre.httpx import CachedClient
+
+    headers = {**FRESH, "Content-Type": "text/plain", "Set-Cookie": "a=1", "Content-Encoding": "gzip"}
+    url = origin.says("/", Say(gzip.compress("\xe4".encode("latin-1")), headers=headers))
+
+    def seen(hook: bool) -> list[Any]:
+        hooked: list[str] = []
+        hooks = {"response": [lambda response: hooked.append(str(response.url))]} if hook else {}
+        with CachedClient(cache, default_encoding="latin-1", event_hooks=hooks) as client:
+            response = client.get(url)
+            assert hooked == [url] * hook
+            assert response.extensions["lacre"].hit and response.elapsed.total_seconds() > 0
+            assert response.is_closed and response.is_stream_consumed
+            of = response.headers.raw, response.text, response.content, response.http_version, response.history
+            return [*of, response.url, response.request.method, dict(client.cookies)]
+
+    cache = Cache(":memory:")
+    with CachedClient(cache) as client:
+        client.get(url)
+    assert seen(hook=False) == seen(hook=True)
+    assert seen(hook=False)[1] == "\xe4" and seen(hook=False)[-1] == {"a": "1"}
+    assert len(origin.got) == 1
+
+
+def test_a_client_of_httpx_follows_a_stored_redirect_and_sends_what_it_would_add(origin: Origin) -> None:
+    pytest.importorskip("httpx")
+    from lacre.httpx import CachedClient
+
+    there = origin.says("/there", Say(b"there", headers=FRESH))
+    url = origin.says("/", Say(status=301, headers={**FRESH, "Location": there}))
+    with CachedClient(Cache(":memory:"), follow_redirects=True) as client:
+        for _ in range(2):
+            response = client.get(url)
+            assert response.content == b"there" and [hop.status_code for hop in response.history] == [301]
+        assert len(origin.got) == 2
+        client.get(there, auth=("me", "secret"))
+        client.get(there.replace("://", "://me:secret@"))
+    assert [("authorization" in got.headers) for got in origin.got[2:]] == [True, True]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_client_of_httpx_asks_the_cache_once_for_each_request(
+    asynchronous: bool, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("httpx")
+    from lacre import _drive
+    from lacre.httpx import AsyncCachedClient, CachedClient
+
+    url = origin.says("/", Say(headers=FRESH))
+    asked: list[str] = []
+    of = _drive.Asked.of
+
+    def counted(self: _drive.Asked, cache: Cache) -> Any:
+        asked.append(self.url)
+        return of(self, cache)
+
+    async def get(times: int) -> None:
+        async with AsyncCachedClient(Cache(":memory:")) as client:
+            for _ in range(times):
+                assert "lacre.found" not in (await client.get(url)).request.extensions
+
+    monkeypatch.setattr(_drive.Asked, "of", counted)
+    if asynchronous:
+        asyncio.run(get(3))
+    else:
+        with CachedClient(Cache(":memory:")) as client:
+            for _ in range(3):
+                assert "lacre.found" not in client.get(url).request.extensions
+    assert (len(asked), len(origin.got)) == (3, 1)
+
+
 def test_under_trio_what_is_stale_is_refreshed_before_it_is_used(origin: Origin) -> None:
     pytest.importorskip("httpx")
     trio = pytest.importorskip("trio")
