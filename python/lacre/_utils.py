@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from logging import getLogger
 from threading import Lock
 from typing import Any, NoReturn
@@ -57,12 +58,18 @@ def split_kwargs(
     func: Callable[..., Any], kwargs: Mapping[str, Any], extras: Iterable[str] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arguments that `func` names (or `extras` do), and the others."""
-    from inspect import signature
-
-    known = {*signature(func).parameters, *(extras or ())}
+    # Not by a method, which would keep its object alive.
+    known = _parameters(getattr(func, "__func__", func)).union(extras or ())
     valid = {name: value for name, value in kwargs.items() if name in known}
     invalid = {name: value for name, value in kwargs.items() if name not in known}
     return valid, invalid
+
+
+@lru_cache(maxsize=64)
+def _parameters(func: Callable[..., Any]) -> frozenset[str]:
+    from inspect import signature
+
+    return frozenset(signature(func).parameters)
 
 
 def get_valid_kwargs(

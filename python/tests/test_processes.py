@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from origin import Origin
 from requests import PreparedRequest, Response
 
 from lacre import CachedSession
+from lacre.backends import sqlite
 
 PROCESSES, THREADS, ROUNDS, PAGES = 4, 8, 25, 10
 #: Long enough for the slowest machine; a deadlock is longer.
@@ -102,3 +105,22 @@ def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(tmp_path: Pat
         busy.join()
         assert wrong.empty(), wrong.get()
         assert not hangs and child.exitcode == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"serializer": "pickle"}], ids=["sealed", "as requests-cache"])
+def test_a_session_on_a_file_that_is_there_does_not_wait_for_who_writes(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_PATIENCE", 0.1)
+    file, origin = tmp_path / "http_cache.sqlite", Origin(echo)
+
+    def get() -> Any:
+        with CachedSession(file, **settings) as session:
+            session.mount("http://", origin)
+            return session.get("http://example.test/1")
+
+    get()
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert get().from_cache
+    assert len(origin.requests) == 1

@@ -1,9 +1,11 @@
 //! Pickles of plain data, for the pipelines of serializers that users build.
 
 use crate::error::raised;
+use bytes::Bytes;
 use lacre::requests_cache::Value;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 /// How deep lists and dicts may lie in each other: as deep as they are read.
@@ -62,7 +64,7 @@ pub(crate) fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Va
         return Ok(Value::Float(number.value()));
     }
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(Value::Bytes(bytes.as_bytes().to_vec().into()));
+        return Ok(Value::Bytes(Bytes::from_owner(PyBackedBytes::from(bytes.clone()))));
     }
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(Value::Str(text.to_str()?.to_owned()));

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from logging import getLogger
 from os import unlink
 from os.path import getsize, isfile
@@ -33,6 +33,11 @@ LOCK_PATIENCE = 60.0
 #: What marks a file of the Rust engine (docs/format.md §8), in which nothing of this package may lie.
 _NATIVE_STORE = 0x4C414352
 
+#: Whether there is a table as it is made today. Only then need nobody wait until they may write.
+_IS_THERE = (
+    "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?) WHERE name = 'expires') "
+    "AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'expires_idx')"
+)
 _SORT_KEYS = {"expires": "expires", "size": "LENGTH(value)", "key": "key"}
 _UNEXPIRED = "WHERE expires IS NULL OR expires > ?"
 
@@ -206,9 +211,24 @@ class SQLiteDict(BaseStorage[str, Any]):
         self.close()
         if isinstance(self.db_path, Path):
             create_private(self.db_path)
+        with self.connection() as connection:
+            try:
+                self._prepare(connection)
+            except sqlite3.OperationalError:
+                # Perhaps it is locked, and whoever wants to write waits longer.
+                with self.connection(commit=True):
+                    self._prepare(connection)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("PRAGMA application_id").fetchone() == (_NATIVE_STORE,):
+            raise ConfigError(f"{self.db_path} is a store of lacre.Cache; give this session a file of its own")
+        if not connection.execute(_IS_THERE, (self.table_name,)).fetchone()[0]:
+            self._make_table()
+        if isinstance(self.serializer, SealedSerializer):
+            self._sealed_at = Place.of(self._store_id(connection), self.table_name)
+
+    def _make_table(self) -> None:
         with self.connection(commit=True) as connection:
-            if connection.execute("PRAGMA application_id").fetchone() == (_NATIVE_STORE,):
-                raise ConfigError(f"{self.db_path} is a store of lacre.Cache; give this session a file of its own")
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {self.table_name} "
                 "(key TEXT PRIMARY KEY, value BLOB, expires INTEGER)"
@@ -217,13 +237,16 @@ class SQLiteDict(BaseStorage[str, Any]):
             if "expires" not in columns:
                 connection.execute(f"ALTER TABLE {self.table_name} ADD COLUMN expires INTEGER")
             connection.execute(f"CREATE INDEX IF NOT EXISTS expires_idx ON {self.table_name}(expires)")
-            if isinstance(self.serializer, SealedSerializer):
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)"
-                )
-                connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
-                (store,) = connection.execute("SELECT id FROM lacre_store").fetchone()
-                self._sealed_at = Place.of(store, self.table_name)
+
+    def _store_id(self, connection: sqlite3.Connection) -> Any:
+        """What the store keeps as its id; given to it, if it has none."""
+        with suppress(sqlite3.OperationalError):
+            if (found := connection.execute("SELECT id FROM lacre_store").fetchone()) is not None:
+                return found[0]
+        with self.connection(commit=True):
+            connection.execute("CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)")
+            connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
+            return connection.execute("SELECT id FROM lacre_store").fetchone()[0]
 
     def _place(self) -> Place:
         return self._sealed_at

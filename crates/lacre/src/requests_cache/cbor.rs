@@ -66,9 +66,21 @@ fn unreadable(_: minicbor::decode::Error) -> Malformed {
 /// # Errors
 /// It has a number that is longer than CBOR's.
 pub(super) fn write(value: &Value) -> Result<Vec<u8>, Malformed> {
-    let mut encoder = Encoder::new(Vec::with_capacity(1 << 10));
+    let mut encoder = Encoder::new(Vec::with_capacity(most(value)));
     put(&mut encoder, value).map_err(|_| Malformed::new("would have a number of more than 64 bits"))?;
     Ok(encoder.into_writer())
+}
+
+/// How many bytes a value takes at most: a long one is not to be moved while it is written.
+fn most(value: &Value) -> usize {
+    const HEAD: usize = 9;
+    HEAD + match value {
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Str(text) => text.len(),
+        Value::List(members) => members.iter().map(most).sum(),
+        Value::Dict(entries) => entries.iter().map(|(name, value)| HEAD + name.len() + most(value)).sum(),
+    }
 }
 
 /// It recurses as deep as the value, which is bounded where it was made.

@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 /// How much of a value lies in one envelope.
 const PIECE: usize = 4 << 20;
+/// What an envelope takes beside what is in it and the tags of that, and more: for its header, commitment and length.
+const OVERHEAD: usize = 256;
 /// The shortest secret that a key is made of, in bytes.
 const MIN_SECRET: usize = 32;
 /// How many different bytes it must have.
@@ -61,8 +63,9 @@ impl SealedValues {
         let plain = Zeroizing::new(cbor::write(value).map_err(malformed)?);
         let id = BodyId::generate()?;
         let life = Lifetime::unbounded(moment(now));
-        let mut sealed = id.as_bytes().to_vec();
         let count = plain.len().div_ceil(PIECE);
+        let mut sealed = Vec::with_capacity(plain.len() + plain.len() / 1024 + (count + 1) * OVERHEAD);
+        sealed.extend_from_slice(id.as_bytes());
         for (index, piece) in plain.chunks(PIECE).enumerate() {
             let position = if index + 1 == count { Position::Last } else { Position::Inner };
             let envelope =
