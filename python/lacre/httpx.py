@@ -74,7 +74,7 @@ class CacheTransport(httpx.BaseTransport):
         return self._driver.cache
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        asked, found = request.extensions.pop(_FOUND, None) or self._ask(request)
+        asked, found = request.extensions.pop(_FOUND, None) or _ask(self, request)
         if isinstance(found, Reply):
             if found.refresh is not None:
                 self._refresh(request, asked, found.refresh)
@@ -83,10 +83,6 @@ class CacheTransport(httpx.BaseTransport):
             return self._transport.handle_request(request)
         owner = threading.get_ident()
         return self._answer(request, self._driver.exchange(asked, found, owner=owner, blind=self._blind))
-
-    def _ask(self, request: httpx.Request) -> _Found:
-        asked = _asked(request, self._options)
-        return asked, asked.of(self._driver.cache)
 
     def close(self) -> None:
         """Waits for what is refreshed in the background, and closes the transport."""
@@ -159,7 +155,7 @@ class AsyncCacheTransport(httpx.AsyncBaseTransport):
         return self._driver.cache
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        asked, found = request.extensions.pop(_FOUND, None) or self._ask(request)
+        asked, found = request.extensions.pop(_FOUND, None) or _ask(self, request)
         if isinstance(found, Reply):
             if found.refresh is None or self._refresh(request, asked, found.refresh):
                 return _stored(found, _AsyncPieces(found))
@@ -170,10 +166,6 @@ class AsyncCacheTransport(httpx.AsyncBaseTransport):
         return await self._answer(
             request, self._driver.exchange(asked, found, owner=owner, blind=self._blind)
         )
-
-    def _ask(self, request: httpx.Request) -> _Found:
-        asked = _asked(request, self._options)
-        return asked, asked.of(self._driver.cache)
 
     async def aclose(self) -> None:
         """Gives up what is refreshed in the background, and closes the transport."""
@@ -285,7 +277,7 @@ def _at_once(client: CachedClient | AsyncCachedClient, request: httpx.Request, a
     transport = client._transport_for_url(request.url)
     if not isinstance(transport, CacheTransport | AsyncCacheTransport):
         return None
-    asked, found = transport._ask(request)
+    asked, found = _ask(transport, request)
     if isinstance(found, Reply) and found.refresh is None and not httpx.codes.is_redirect(found.status):
         return found
     request.extensions = {**request.extensions, _FOUND: (asked, found)}
@@ -304,6 +296,11 @@ def _ended(
     status = response.http_version, response.status_code, response.reason_phrase
     _LOG.info('HTTP Request: %s %s "%s %d %s"', request.method, request.url, *status)
     return response
+
+
+def _ask(transport: CacheTransport | AsyncCacheTransport, request: httpx.Request) -> _Found:
+    asked = _asked(request, transport._options)
+    return asked, asked.of(transport.cache)
 
 
 def _asked(request: httpx.Request, options: RequestOptions | None) -> Asked:

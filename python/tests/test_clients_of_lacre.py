@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,9 @@ def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_s
             of = response.headers.raw, response.text, response.content, response.http_version, response.history
             return [*of, response.url, response.request.method, dict(client.cookies)]
 
-    cache = Cache(":memory:")
+    # So that Age is the same in all of them.
+    now = time.time()
+    cache = Cache(":memory:", clock=lambda: now)
     with CachedClient(cache) as client:
         client.get(url)
     assert seen(hook=False) == seen(hook=True)

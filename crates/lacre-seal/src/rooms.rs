@@ -57,12 +57,8 @@ impl Room {
     }
 
     /// What is in it now, for as long as anybody holds it.
-    pub(crate) fn freeze(self) -> Bytes {
-        if self.rooms.is_some() { Bytes::from_owner(self) } else { self.into_vec().into() }
-    }
-
-    fn into_vec(mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
+    pub(crate) fn freeze(mut self) -> Bytes {
+        if self.rooms.is_some() { Bytes::from_owner(self) } else { std::mem::take(&mut self.bytes).into() }
     }
 }
 
