@@ -51,13 +51,18 @@ impl Clock for ManualClock {
     }
 }
 
-/// A moment that this process waits for.
+/// A moment of this process, whatever the cache's own clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(Instant);
 
 impl Moment {
     /// Longer than any process, and within what every system can count.
     const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+    /// The present one.
+    pub(crate) fn now() -> Self {
+        Self(Instant::now())
+    }
 
     /// After `time`.
     pub(crate) fn after(time: Duration) -> Self {

@@ -4,13 +4,14 @@
 //! This is no rule of caching, and it knows no runtime: a driver joins before it sends, and awaits where it is told to follow.
 
 use crate::cache::{Glimpse, Held, UnderWay};
+use crate::clock::Moment;
 use crate::{CacheInfo, Reply, Ticket};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use http::{Method, header};
 use lacre_core::{Collapsed, Forward, Key};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,18 @@ use std::task::{Context, Poll, ready};
 
 /// The requests under way, by the row that their answers go to. Cheap to clone; clones are the same herd.
 #[derive(Clone, Default)]
-pub(crate) struct Herd(Arc<Mutex<Leaders>>);
+pub(crate) struct Herd(Arc<Mutex<Rows>>);
+
+#[derive(Default)]
+struct Rows {
+    led: HashMap<Key, Shared<oneshot::Receiver<News>>>,
+    /// The leads that ended last, and when.
+    ended: VecDeque<(Key, Moment)>,
+}
+
+/// How many leads that ended are remembered: enough for those that end in the time of one lookup. Where it is not, a request is sent that
+/// need not have been.
+const REMEMBERED: usize = 64;
 
 /// A request's place among those for the same row.
 #[derive(Debug)]
@@ -35,6 +47,7 @@ pub(crate) enum Place {
 pub(crate) struct Lead {
     herd: Herd,
     key: Key,
+    late: bool,
     news: Mutex<Option<oneshot::Sender<News>>>,
     /// Ends with it.
     lease: Option<Arc<Held>>,
@@ -65,38 +78,42 @@ impl Herd {
     /// Where a request stands.
     pub(crate) fn join(&self, ticket: &Ticket) -> Place {
         let Some(key) = ticket.shared_key() else { return Place::Alone };
-        let mut leaders = self.leaders();
-        match leaders.get(&key) {
+        let mut rows = self.rows();
+        match rows.led.get(&key) {
             Some(leader) => Place::Follow(Follow(leader.clone())),
-            None => Place::Lead(self.first(&mut leaders, key)),
+            None => Place::Lead(self.first(&mut rows, key, ticket.since())),
         }
     }
 
     /// The lead for a request that would not follow, such as a refresh in the background; `None`: another one has it.
     pub(crate) fn lead(&self, ticket: &Ticket) -> Option<Lead> {
         let key = *ticket.key()?;
-        let mut leaders = self.leaders();
-        (!leaders.contains_key(&key)).then(|| self.first(&mut leaders, key))
+        let mut rows = self.rows();
+        (!rows.led.contains_key(&key)).then(|| self.first(&mut rows, key, ticket.since()))
     }
 
-    fn first(&self, leaders: &mut Leaders, key: Key) -> Lead {
+    fn first(&self, rows: &mut Rows, key: Key, since: Moment) -> Lead {
         let (news, wait) = oneshot::channel();
-        leaders.insert(key, wait.shared());
-        Lead { herd: self.clone(), key, news: Mutex::new(Some(news)), lease: None }
+        rows.led.insert(key, wait.shared());
+        let late = rows.ended.iter().any(|&(other, end)| other == key && end >= since);
+        Lead { herd: self.clone(), key, late, news: Mutex::new(Some(news)), lease: None }
     }
 
-    fn leaders(&self) -> MutexGuard<'_, Leaders> {
-        // No holder can leave the map half changed.
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        // No holder can leave them half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-type Leaders = HashMap<Key, Shared<oneshot::Receiver<News>>>;
 
 impl Lead {
     /// The row.
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// Whether another lead ended after the cache was asked for this request, so that there may be an answer by now: ask again.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late
     }
 
     /// The request is sent for other processes, too.
@@ -134,7 +151,10 @@ pub(crate) fn done(lead: Option<Lead>) {
 impl Drop for Lead {
     fn drop(&mut self) {
         // Before the followers wake, so that one of them can take the place.
-        self.herd.leaders().remove(&self.key);
+        let mut rows = self.herd.rows();
+        rows.led.remove(&self.key);
+        rows.ended.truncate(REMEMBERED - 1);
+        rows.ended.push_front((self.key, Moment::now()));
     }
 }
 
@@ -176,7 +196,7 @@ impl Reply {
 
 impl fmt::Debug for Herd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Herd").field("leaders", &self.leaders().len()).finish()
+        f.debug_struct("Herd").field("leaders", &self.rows().led.len()).finish()
     }
 }
 
@@ -254,6 +274,30 @@ mod tests {
         assert!((&mut stays).now_or_never().is_none());
         lead.done();
         assert!(matches!(wait(stays), Passed::Done));
+    }
+
+    #[test]
+    fn whoever_asked_before_another_was_done_is_late() {
+        let (asker, herd) = (Asker::new(), Herd::default());
+        let before = [asker.page(), asker.page()];
+        let Place::Lead(lead) = herd.join(&asker.page()) else { panic!() };
+        assert!(!lead.is_late());
+        lead.done();
+        for ticket in before {
+            let Place::Lead(lead) = herd.join(&ticket) else { panic!() };
+            assert!(lead.is_late());
+        }
+        let Place::Lead(after) = herd.join(&asker.page()) else { panic!() };
+        assert!(!after.is_late());
+    }
+
+    #[test]
+    fn no_more_ends_are_remembered_than_matter() {
+        let (asker, herd) = (Asker::new(), Herd::default());
+        for index in 0..3 * REMEMBERED {
+            drop(herd.lead(&asker.ticket(Request::get(format!("http://a.test/{index}")))));
+        }
+        assert_eq!(herd.rows().ended.len(), REMEMBERED);
     }
 
     #[test]

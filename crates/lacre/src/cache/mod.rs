@@ -36,6 +36,7 @@ pub use recording::Recording;
 pub use reseal::{Pass, Resealed, Resealing};
 pub use selection::{Selected, Selection};
 
+use crate::clock::Moment;
 use crate::codec::BodyHead;
 use crate::{Clock, Error, ErrorKind, Event, Observer};
 use bytes::Bytes;
@@ -136,6 +137,8 @@ pub struct Ticket {
     pending: Pending<Handle>,
     /// What the lookup ran into, for the status.
     trouble: Option<Detail>,
+    /// When the lookup began: what was stored since then, it may not have seen.
+    since: Moment,
 }
 
 impl Ticket {
@@ -147,6 +150,11 @@ impl Ticket {
     /// The caller's request as it came, to ask with it again.
     pub(crate) fn asked(&self) -> request::Parts {
         self.pending.asked()
+    }
+
+    /// When the cache was asked. It may not know of what was stored since.
+    pub(crate) fn since(&self) -> Moment {
+        self.since
     }
 
     /// The row the answer would go to. Requests with the same key may share one way to the origin; `None`: this one may not.
@@ -242,7 +250,7 @@ impl Cache {
         body: RequestBody<'_>,
         under_way: Option<&UnderWay>,
     ) -> Result<Answer, Error> {
-        let now = self.clock.now();
+        let (since, now) = (Moment::now(), self.clock.now());
         let mut decision = self.engine.begin(request, body, now);
         let mut trouble = None;
         loop {
@@ -261,14 +269,15 @@ impl Cache {
                 },
                 Decision::Serve(hit) => return Ok(Answer::Hit(self.reply(hit, trouble))),
                 Decision::Refresh(hit, pending) => {
-                    return Ok(Answer::Refresh(self.reply(hit, trouble), Ticket { pending, trouble }));
+                    let ticket = Ticket { pending, trouble, since };
+                    return Ok(Answer::Refresh(self.reply(hit, trouble), ticket));
                 }
                 Decision::Send(pending) => {
                     if let Some(key) = pending.key() {
                         let reason = pending.status().forward.map_or("", lacre_core::Forward::as_str);
                         self.observer.notice(Event::Miss { key, reason });
                     }
-                    return Ok(Answer::Send(Ticket { pending, trouble }));
+                    return Ok(Answer::Send(Ticket { pending, trouble, since }));
                 }
                 Decision::Refuse(status) => return Ok(Answer::Refuse(refusal(status))),
             };
@@ -281,7 +290,7 @@ impl Cache {
     /// A store that fails, where that is set to be an error.
     pub async fn settle(&self, ticket: Ticket, outcome: Outcome<'_>) -> Result<Settlement, Error> {
         let now = self.clock.now();
-        let Ticket { pending, trouble } = ticket;
+        let Ticket { pending, trouble, since } = ticket;
         let key = pending.key().copied();
         match pending.settle(outcome, now) {
             Settled::Network { keep, touch, forget, status } => {
@@ -298,7 +307,7 @@ impl Cache {
                 self.write_back(touch, now).await?;
                 Ok(Settlement::Stored(self.reply(hit, trouble)))
             }
-            Settled::Resend(pending) => Ok(Settlement::Resend(Ticket { pending, trouble })),
+            Settled::Resend(pending) => Ok(Settlement::Resend(Ticket { pending, trouble, since })),
             Settled::Failed(status) => {
                 Ok(Settlement::Failed(CacheInfo { status, key, stored_at: None }.with(trouble)))
             }

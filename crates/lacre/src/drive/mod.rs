@@ -18,13 +18,16 @@ pub use threads::Threads;
 
 use crate::cache::Lease;
 use crate::herd::{Herd, Lead, Passed, Place, done};
-use crate::{Answer, Body, Cache, Error, Outcome, Recorded, Reply, RequestBody, Settlement, Ticket};
+use crate::{
+    Answer, Body, Cache, CacheInfo, Error, Outcome, Recorded, Reply, RequestBody, Settlement, Ticket,
+};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
 use leases::Leases;
 use std::error::Error as StdError;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -190,6 +193,15 @@ impl Driver {
                 Place::Lead(lead) if self.sharing == Sharing::AcrossProcesses => {
                     return self.share_across(ticket, lead, network, runtime).await;
                 }
+                Place::Lead(lead) if lead.is_late() => {
+                    return match self.ask_again(&ticket, network.body(), would_be).await? {
+                        ControlFlow::Break(reply) => {
+                            lead.done();
+                            Ok(stored(reply))
+                        }
+                        ControlFlow::Continue(again) => self.exchange(again, network, Some(lead)).await,
+                    };
+                }
                 Place::Lead(lead) => return self.exchange(ticket, network, Some(lead)).await,
                 Place::Alone => return self.exchange(ticket, network, None).await,
                 Place::Follow(follow) => follow,
@@ -211,12 +223,9 @@ impl Driver {
                     _ => {}
                 }
             }
-            match self.ask_again(&ticket, network.body()).await? {
-                Answer::Hit(reply) | Answer::Refresh(reply, _) => {
-                    return Ok(stored(reply.collapsed(would_be)));
-                }
-                Answer::Refuse(reply) => return Ok(stored(reply)),
-                Answer::Send(again) => ticket = again,
+            match self.ask_again(&ticket, network.body(), would_be).await? {
+                ControlFlow::Break(reply) => return Ok(stored(reply)),
+                ControlFlow::Continue(again) => ticket = again,
             }
             if !matches!(passed, Passed::Abandoned) {
                 return self.exchange(ticket, network, None).await;
@@ -238,13 +247,12 @@ impl Driver {
         loop {
             let lease = self.cache.lease(lead.key()).await;
             // After the lease was asked for, since whoever had it may be done.
-            match self.ask_again(&ticket, network.body()).await? {
-                Answer::Hit(reply) | Answer::Refresh(reply, _) => {
+            match self.ask_again(&ticket, network.body(), would_be).await? {
+                ControlFlow::Break(reply) => {
                     lead.done();
-                    return Ok(stored(reply.collapsed(would_be)));
+                    return Ok(stored(reply));
                 }
-                Answer::Refuse(reply) => return Ok(stored(reply)),
-                Answer::Send(again) => ticket = again,
+                ControlFlow::Continue(again) => ticket = again,
             }
             match lease {
                 Lease::Elsewhere => {
@@ -266,8 +274,19 @@ impl Driver {
         self.exchange(ticket, network, Some(lead)).await
     }
 
-    async fn ask_again(&self, ticket: &Ticket, body: Option<Bytes>) -> Result<Answer, Error> {
-        self.cache.ask(ticket.asked(), RequestBody::of(body.as_deref())).await
+    /// What the cache answers by now, to a request that need not be sent for it; or what is still to be sent.
+    async fn ask_again(
+        &self,
+        ticket: &Ticket,
+        body: Option<Bytes>,
+        would_be: CacheInfo,
+    ) -> Result<ControlFlow<Reply, Ticket>, Error> {
+        let answer = self.cache.ask(ticket.asked(), RequestBody::of(body.as_deref())).await?;
+        Ok(match answer {
+            Answer::Hit(reply) | Answer::Refresh(reply, _) => ControlFlow::Break(reply.collapsed(would_be)),
+            Answer::Refuse(reply) => ControlFlow::Break(reply),
+            Answer::Send(again) => ControlFlow::Continue(again),
+        })
     }
 
     /// Sends what the ticket says, and settles what comes back.
@@ -335,6 +354,15 @@ impl Driver {
         runtime.spawn(async move {
             // Whether it comes to anything is between the cache and its observer; the caller has an answer.
             let refreshed = pin!(async {
+                let mut ticket = ticket;
+                if lead.is_late() {
+                    let body = network.body();
+                    match driver.cache.ask(ticket.asked(), RequestBody::of(body.as_deref())).await {
+                        Ok(Answer::Refresh(_, again) | Answer::Send(again)) => ticket = again,
+                        // Another request for it refreshed it.
+                        _ => return lead.done(),
+                    }
+                }
                 let response = driver.exchange(ticket, &mut network, Some(lead)).await;
                 if let Ok(Content::Recorded(recorded)) = response.map(Response::into_body) {
                     recorded.read_to_store().await;
@@ -414,3 +442,6 @@ impl<E: StdError> StdError for Failure<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
