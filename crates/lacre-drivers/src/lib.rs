@@ -9,7 +9,7 @@ mod origin;
 pub use origin::{Body, Origin, Seen, fresh, pieces, respond};
 
 use lacre::store::Memory;
-use lacre::{Cache, ManualClock, Policy, Timestamp};
+use lacre::{Builder, Cache, ManualClock, Policy, Timestamp};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,9 +17,16 @@ use std::time::{Duration, Instant};
 /// A cache in memory whose clock stands still until it is moved.
 #[must_use]
 pub fn cache(policy: Policy) -> (Cache, Arc<ManualClock>) {
+    let (builder, clock) = builder();
+    (builder.policy(policy).build().unwrap(), clock)
+}
+
+/// The settings of such a cache.
+#[must_use]
+pub fn builder() -> (Builder, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
-    let builder = Cache::builder().store(Memory::new().unwrap()).danger_ephemeral_key().policy(policy);
-    (builder.clock(Arc::clone(&clock) as _).build().unwrap(), clock)
+    let builder = Cache::builder().store(Memory::new().unwrap()).danger_ephemeral_key();
+    (builder.clock(Arc::clone(&clock) as _), clock)
 }
 
 /// Waits until `done`, but not for ever.

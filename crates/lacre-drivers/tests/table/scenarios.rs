@@ -3,8 +3,8 @@
 use crate::clients::{Client, Make, Told};
 use bytes::Bytes;
 use http::{Method, Request};
-use lacre::{Driver, ManualClock, Mode, Policy, RequestOptions};
-use lacre_drivers::{Origin, cache, fresh, pieces, respond, until};
+use lacre::{Driver, Event, ManualClock, Mode, Observer, Policy, RequestOptions};
+use lacre_drivers::{Origin, builder, cache, fresh, pieces, respond, until};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +19,31 @@ fn client(make: Make) -> (Box<dyn Client>, Arc<ManualClock>) {
 fn client_with(make: Make, policy: Policy) -> (Box<dyn Client>, Arc<ManualClock>) {
     let (cache, clock) = cache(policy);
     (make(Driver::new(cache)), clock)
+}
+
+/// A client with a cache of its own, and what the cache did not have so far.
+fn client_with_misses(make: Make) -> (Box<dyn Client>, Arc<Misses>) {
+    let misses = Arc::new(Misses::default());
+    let (builder, _) = builder();
+    (make(Driver::new(builder.observer(Arc::clone(&misses) as _).build().unwrap())), misses)
+}
+
+/// How many requests found nothing. From then on, each either follows another one or learns that another one was answered.
+#[derive(Debug, Default)]
+struct Misses(AtomicUsize);
+
+impl Misses {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Observer for Misses {
+    fn notice(&self, event: Event<'_>) {
+        if matches!(event, Event::Miss { .. }) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> Request<Bytes> {
@@ -331,13 +356,11 @@ pub(crate) fn an_empty_body_is_stored(make: Make) {
 
 pub(crate) fn requests_at_the_same_time_are_sent_once(make: Make) {
     let origin = Origin::start(|_| fresh("body"));
-    let (client, _) = client(make);
+    let (client, misses) = client_with_misses(make);
     origin.hold();
     let collapsed = thread::scope(|scope| {
         let asking: Vec<_> = (0..50).map(|_| scope.spawn(|| get(&*client, &origin.url("/")))).collect();
-        until(|| origin.count() > 0);
-        // Time for the others to come, so that they find the first one at it.
-        thread::sleep(Duration::from_millis(100));
+        until(|| misses.count() == 50);
         origin.release();
         let told = asking.into_iter().map(|asking| asking.join().unwrap());
         told.inspect(|told| assert_eq!(told.body, "body"))
@@ -349,13 +372,13 @@ pub(crate) fn requests_at_the_same_time_are_sent_once(make: Make) {
 
 pub(crate) fn those_who_wait_go_on_when_the_first_goes_away(make: Make) {
     let origin = Origin::start(|_| in_pieces(200));
-    let (client, _) = client(make);
+    let (client, misses) = client_with_misses(make);
     origin.hold();
     thread::scope(|scope| {
         let first = scope.spawn(|| client.look(request(Method::GET, &origin.url("/"), &[])).unwrap());
         until(|| origin.count() > 0);
         let others: Vec<_> = (0..4).map(|_| scope.spawn(|| get(&*client, &origin.url("/")))).collect();
-        thread::sleep(Duration::from_millis(50));
+        until(|| misses.count() == 5);
         origin.release();
         first.join().unwrap();
         for other in others {
