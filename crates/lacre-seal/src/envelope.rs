@@ -8,7 +8,7 @@ use crate::derive::{self, EnvelopeKeys};
 use crate::header::{Header, Parts, SealInfo};
 use crate::kept::{Kept, KeptKeys};
 use crate::moment::{Lifetime, Moment};
-use crate::rooms::Rooms;
+use crate::rooms::{Joined, Rooms};
 use crate::segment::{Part, SegmentKey};
 use crate::{Authentic, Context, Fault, FaultKind, Keyring, Purpose, Suite, secret};
 
@@ -88,6 +88,32 @@ impl Sealer {
         let mut head = plain.freeze();
         let body = Authentic::opened(head.split_off(head_len));
         Ok(Opened { head: Authentic::opened(head), body, seal })
+    }
+
+    /// Room for `length` bytes out of several envelopes.
+    #[must_use]
+    pub fn join(&self, length: usize) -> Joined {
+        Joined::new(self.rooms.room(length))
+    }
+
+    /// Opens an envelope that was found at `at`, as [`open`](Self::open) does, and puts its body behind what is joined; it is no longer
+    /// marked as authentic.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a body for which there is no room is [`Malformed`](FaultKind::Malformed). What was joined before stays.
+    pub fn open_behind(
+        &self,
+        at: &Context<'_>,
+        sealed: &[u8],
+        now: Moment,
+        joined: &mut Joined,
+    ) -> Result<SealInfo, Fault> {
+        let envelope = self.unlock(at, sealed, now)?;
+        let Header { seal, head_len, body_len, .. } = envelope.header;
+        envelope.open_head(&mut vec![0; head_len])?;
+        envelope.open_body(joined.rest(body_len).ok_or(FaultKind::Malformed("length"))?)?;
+        joined.take(body_len);
+        Ok(seal)
     }
 
     /// Opens the head alone. The body is neither read nor verified.

@@ -67,4 +67,5 @@ pub use keyring::{KeyId, Keyring, MasterKey};
 pub use moment::{Lifetime, Moment};
 #[cfg(feature = "passphrase")]
 pub use passphrase::Passphrase;
+pub use rooms::Joined;
 pub use suite::Suite;

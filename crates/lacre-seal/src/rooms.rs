@@ -1,12 +1,13 @@
 //! Memory that opened bodies lay in, used again for the next ones. To have as much anew for each costs more than to decrypt into it: an
 //! allocator gives it back to the system between two hits, which hands it out page by page, emptied, and it is filled with zeros once more.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 /// How many bytes wait for their next use at most.
-const MOST: usize = 4 << 20;
+const MOST: usize = 16 << 20;
 /// What is smaller comes from the allocator at once.
 const SMALLEST: usize = 32 << 10;
 
@@ -62,6 +63,62 @@ impl Room {
     }
 }
 
+/// The content of several envelopes, in one piece of memory.
+pub struct Joined {
+    room: Room,
+    filled: usize,
+}
+
+impl Joined {
+    pub(crate) fn new(room: Room) -> Self {
+        Self { room, filled: 0 }
+    }
+
+    /// The next `length` bytes, to be filled and [taken](Self::take); `None`: there is no room for them.
+    pub(crate) fn rest(&mut self, length: usize) -> Option<&mut [u8]> {
+        self.room.bytes()[self.filled..].get_mut(..length)
+    }
+
+    /// The next `length` bytes were filled.
+    pub(crate) fn take(&mut self, length: usize) {
+        self.filled += length;
+    }
+
+    /// Puts `bytes` behind what is there, as far as there is room; says whether there was.
+    #[must_use]
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
+        let Some(rest) = self.rest(bytes.len()) else { return false };
+        rest.copy_from_slice(bytes);
+        self.take(bytes.len());
+        true
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.room.freeze().split_to(self.filled)
+    }
+}
+
+/// Shows the length only: contents stay out of logs.
+impl fmt::Debug for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Joined({} bytes)", self.filled)
+    }
+}
+
 impl AsRef<[u8]> for Room {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.length]
@@ -106,6 +163,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_joined_is_what_was_pushed_and_no_more() {
+        let rooms = Arc::new(Rooms::default());
+        drop(filled(&rooms, 100_000, 9));
+        let mut joined = Joined::new(rooms.room(100_000));
+        assert!(joined.push(b"ab") && joined.push(b"") && joined.push(b"c"));
+        assert!(!joined.push(&[1; 100_000]), "there is no room for it");
+        assert_eq!((joined.len(), joined.is_empty()), (3, false));
+        assert_eq!(joined.into_bytes(), "abc");
+    }
+
+    #[test]
     fn a_room_that_was_not_shown_is_left_too() {
         let rooms = Arc::new(Rooms::default());
         drop(rooms.room(100_000));
@@ -130,8 +198,8 @@ mod tests {
     #[test]
     fn those_that_were_left_first_go_first_when_there_are_too_many() {
         let rooms = Arc::new(Rooms::default());
-        let all: Vec<_> = (0..6).map(|n| filled(&rooms, (1 << 20) - n, 1)).collect();
+        let all: Vec<_> = (0..6).map(|n| filled(&rooms, MOST / 4 - n, 1)).collect();
         drop(all);
-        assert_eq!(waiting(&rooms), (2..6).map(|n| (1 << 20) - n).collect::<Vec<_>>());
+        assert_eq!(waiting(&rooms), (2..6).map(|n| MOST / 4 - n).collect::<Vec<_>>());
     }
 }

@@ -230,6 +230,24 @@ fn a_commitment_is_where_the_format_says_and_never_the_same() {
 }
 
 #[test]
+fn bodies_are_joined_as_they_are_opened_and_nothing_else_is() {
+    for sealer in sealers() {
+        let (one, two) = (seal(&sealer, b"head", b"one, "), seal(&sealer, b"", b"two"));
+        let mut joined = sealer.join(8);
+        let mut behind = |sealed: &[u8]| sealer.open_behind(&SLOT, sealed, CREATED, &mut joined);
+        assert_eq!(behind(&one).unwrap(), sealer.open(&SLOT, &one, CREATED).unwrap().seal);
+        for bit in 0..two.len() * 8 {
+            let mut flipped = two.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(behind(&flipped).is_err(), "{:?}, bit {bit}", sealer.suite());
+        }
+        behind(&two).unwrap();
+        assert!(matches!(behind(&two).unwrap_err().kind(), FaultKind::Malformed(_)), "it is full");
+        assert_eq!(joined.into_bytes(), "one, two");
+    }
+}
+
+#[test]
 fn lengths_are_capped_on_both_sides() {
     let sealer = &sealers()[0];
     let (head, body) = (vec![1; 1 << 20], vec![2; 8 << 20]);

@@ -257,7 +257,7 @@ fn read_on(body: &mut lacre::Body) -> (Vec<u8>, Option<Error>) {
 #[test]
 fn a_bad_chunk_in_the_middle_breaks_the_body_off_and_the_next_request_fetches_it_again() {
     for on_tamper in [OnTamper::Refetch, OnTamper::Raise] {
-        let world = World::new(|builder| builder.on_tamper(on_tamper));
+        let world = World::new(|builder| builder.on_tamper(on_tamper).read_whole(0));
         let (whole, id) = store_chunked(&world);
         flip_chunk(&world, id, 1);
         let mut body = world.store("/", b"").response.into_body();
@@ -274,7 +274,7 @@ fn a_bad_chunk_in_the_middle_breaks_the_body_off_and_the_next_request_fetches_it
 
 #[test]
 fn a_chunk_that_was_taken_away_while_its_entry_stands_breaks_the_body_off() {
-    let world = World::new(|builder| builder);
+    let world = World::new(|builder| builder.read_whole(0));
     let (_, id) = store_chunked(&world);
     let mut body = world.store("/", b"").response.into_body();
     wait(world.store.unstage(id, 3)).unwrap();
@@ -291,13 +291,51 @@ fn a_body_that_is_replaced_or_removed_while_it_is_read_breaks_off_without_an_ala
     };
     let remove = |world: &World| assert!(wait(world.cache.remove(&world.rows()[0].0)).unwrap());
     for change in [replace as fn(&World), remove] {
-        let world = World::new(|builder| builder);
+        let world = World::new(|builder| builder.read_whole(0));
         store_chunked(&world);
         let mut body = world.store("/", b"").response.into_body();
         change(&world);
         let (read, error) = read_on(&mut body);
         assert_eq!((read.len(), error.unwrap().kind()), (256 << 10, ErrorKind::Gone));
         assert!(!world.told("refused"));
+    }
+}
+
+#[test]
+fn a_body_that_is_read_whole_is_verified_before_anything_of_it_is_served() {
+    let plain = |builder| builder;
+    let compressed = |builder: lacre::Builder| builder.stage(stage::Zstd);
+    for adjust in [plain as fn(lacre::Builder) -> lacre::Builder, compressed] {
+        let world = World::new(adjust);
+        let (whole, id) = store_chunked(&world);
+        let reply = world.store("/", b"");
+        assert_eq!(reply.response.body().in_memory().unwrap(), &whole);
+        flip_chunk(&world, id, 2);
+        assert!(!is_hit(&world.store("/", b"new")), "it is fetched again");
+        assert!(world.told("refused"));
+
+        let world = World::new(|builder| adjust(builder).on_tamper(OnTamper::Raise));
+        let (_, id) = store_chunked(&world);
+        flip_chunk(&world, id, 2);
+        assert_eq!(world.fetch("/", &[], b"").unwrap_err().kind(), ErrorKind::Tampered);
+    }
+}
+
+#[test]
+fn what_is_longer_than_is_read_whole_is_read_in_pieces() {
+    for (most, in_memory) in [(700_000, true), (699_999, false)] {
+        let world = World::new(|builder| builder.read_whole(most));
+        let (whole, _) = store_chunked(&world);
+        let mut body = world.store("/", b"").response.into_body();
+        assert_eq!(body.in_memory().is_some(), in_memory);
+        let mut longest = 0;
+        let mut read = Vec::new();
+        while let Some(piece) = wait(body.next()) {
+            let piece = piece.unwrap();
+            longest = longest.max(piece.len());
+            read.extend_from_slice(&piece);
+        }
+        assert_eq!((read, longest), (whole, if in_memory { 700_000 } else { 256 << 10 }));
     }
 }
 

@@ -35,6 +35,9 @@ use std::time::Duration;
 use target::Route;
 use tokio::net::TcpListener;
 
+/// The longest body that is verified whole before the first of it is sent: each connection may hold as much.
+const READ_WHOLE: usize = 1 << 20;
+
 /// Serve as a caching reverse proxy, or as a forward proxy for plain HTTP
 ///
 /// Requests are answered from the cache where they may be. By default it is a shared cache (RFC 9111): it stores nothing that the origin calls private, and answers to requests with
@@ -133,7 +136,8 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     let metrics = Arc::new(Metrics::default());
     let observer = metrics::Watch { output, metrics: Arc::clone(&metrics) };
     let builder = open::cache(global, Missing::Make, output)?.observer(Arc::new(observer));
-    let builder = args.writing.apply(builder).policy(policy(args)).memory_tier(args.memory);
+    let builder =
+        args.writing.apply(builder).policy(policy(args)).memory_tier(args.memory).read_whole(READ_WHOLE);
     let cache = builder.build()?;
     let log = if args.no_access_log { log::AccessLog::Off } else { log::AccessLog::To(output) };
     runtime(args.workers)?.block_on(async {

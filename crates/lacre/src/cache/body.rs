@@ -3,7 +3,7 @@
 
 use super::Cache;
 use super::transfer::{Piece, Reader, broken_off};
-use super::vault::{CHUNK, Handle, Source};
+use super::vault::{CHUNK, Handle, Source, Wanted};
 use crate::Error;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 /// The body of a [`Reply`](super::Reply). It is an [`http_body::Body`], and can be read without a runtime by [`next`](Self::next) and
 /// [`bytes`](Self::bytes).
 ///
-/// A large body is read from the store while it is handed out. The seal of its first chunk held before there was a reply; where that of a
+/// A body longer than [`Builder::read_whole`](super::Builder::read_whole) is read from the store while it is handed out. The seal of its first chunk held before there was a reply; where that of a
 /// later one does not, the reader gets the error and must not take what came before for the whole. It is the same where the stored response
 /// is replaced or removed meanwhile ([`ErrorKind::Gone`](crate::ErrorKind::Gone)). A body is never silently short.
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl Body {
                 Content::Whole(bytes.slice(place(from)..place(to)))
             }
             Source::UnderWay(under_way) => Content::UnderWay(under_way.reader()),
-            Source::Chunks { first } => {
+            Source::Chunks { first, .. } => {
                 let reading = Reading { cache: cache.clone(), key, head, ready: first, at: from, to };
                 let pieces = Mutex::new(Box::pin(stream::unfold(reading, Reading::step)) as Pieces);
                 Content::Chunks { left: to - from, pieces }
@@ -177,12 +177,12 @@ pub(super) fn place(offset: u64) -> (u32, usize) {
     (u32::try_from(offset / size).unwrap_or(u32::MAX), (offset % size) as usize)
 }
 
-/// The chunk that a portion of a body begins with.
-pub(super) fn first_chunk(portion: Answer) -> Option<u32> {
+/// What of a body such an answer is made of.
+pub(super) fn wanted(portion: Answer) -> Wanted {
     match portion {
-        Answer::Full => Some(0),
-        Answer::Slice { first, .. } => Some(place(first).0),
-        Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => None,
+        Answer::Full => Wanted::All,
+        Answer::Slice { first, .. } => Wanted::From(place(first).0),
+        Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => Wanted::Nothing,
     }
 }
 

@@ -36,6 +36,9 @@ pub enum OnStoreFailure {
     Raise,
 }
 
+/// The longest body that is read whole, unless said otherwise.
+const READ_WHOLE: usize = 16 << 20;
+
 /// Settings of a [`Cache`]. A store and a key are needed; all else has defaults: sealed and encrypted, a private cache by RFC 9111.
 #[derive(Debug)]
 pub struct Builder {
@@ -53,6 +56,7 @@ pub struct Builder {
     on_store_failure: OnStoreFailure,
     reseal_on_read: bool,
     memory_tier: usize,
+    read_whole: usize,
 }
 
 impl Default for Builder {
@@ -72,6 +76,7 @@ impl Default for Builder {
             on_store_failure: OnStoreFailure::default(),
             reseal_on_read: false,
             memory_tier: 0,
+            read_whole: READ_WHOLE,
         }
     }
 }
@@ -218,6 +223,15 @@ impl Builder {
         self
     }
 
+    /// Reads bodies of up to `bytes` (16 MiB) whole before a request is answered with them: all of such a body is verified before anybody
+    /// sees the first of it, and it is handed out in one piece, which a client that collects it need not copy. A longer one is read while it
+    /// is handed out, 256 KiB at a time, as it is where many clients read slowly and memory counts: then say less.
+    #[must_use]
+    pub fn read_whole(mut self, bytes: usize) -> Self {
+        self.read_whole = bytes;
+        self
+    }
+
     /// The cache.
     ///
     /// # Errors
@@ -245,6 +259,7 @@ impl Builder {
                 stages: self.stages,
                 newest: Newest::default(),
                 tier: (self.memory_tier > 0).then(|| Tier::new(self.memory_tier)),
+                read_whole: self.read_whole,
             }),
             clock: self.clock,
             observer: self.observer,

@@ -1,6 +1,6 @@
 //! Looking at every row, and opening all of one: in bounded memory, whatever the size of the store and of its bodies.
 
-use super::vault::{Loaded, Vault, missing_chunk};
+use super::vault::{Loaded, Vault, Wanted, missing_chunk};
 use crate::Error;
 use crate::store::{Record, Row};
 use lacre_core::{Key, Slot, Timestamp};
@@ -45,7 +45,7 @@ impl Vault {
     /// Opens everything that lies under `key`, chunk by chunk. What was replaced meanwhile is opened anew.
     pub(super) async fn check(&self, key: &Key, now: Timestamp) -> Result<Option<Checked>, Error> {
         'anew: loop {
-            let Some(Loaded { slot, seal, .. }) = self.load(key, |_| None, now).await? else {
+            let Some(Loaded { slot, seal, .. }) = self.load(key, |_| Wanted::Nothing, now).await? else {
                 return Ok(None);
             };
             let mut chunk_keys = Vec::new();

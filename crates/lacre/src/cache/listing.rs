@@ -1,7 +1,7 @@
 //! Looking at what is stored, and after it.
 
 use super::check::Checked;
-use super::vault::{Loaded, Vault};
+use super::vault::{Loaded, Vault, Wanted};
 use super::{Body, Cache, OnTamper};
 use crate::codec::BodyHead;
 use crate::store::{Row, StoreExt, Usage};
@@ -58,7 +58,7 @@ impl Cache {
     pub async fn stored(&self, key: &Key) -> Result<Option<Stored>, Error> {
         let now = self.clock.now();
         let Some(Loaded { slot: Slot::Entry(entry), seal, .. }) =
-            self.vault.load(key, |_| Some(0), now).await?
+            self.vault.load(key, |_| Wanted::From(0), now).await?
         else {
             return Ok(None);
         };

@@ -22,6 +22,7 @@ mod transfer;
 mod vault;
 #[cfg(test)]
 mod vectors;
+mod whole;
 
 pub use anchor::{Anchored, Change, Finding};
 pub use audit::Audited;
@@ -325,7 +326,7 @@ impl Cache {
             return Ok(Found::Slot(slot));
         }
         // A large body that cannot be trusted is best found out before anything of it is handed out.
-        let wanted = |entry: &_| body::first_chunk(lookup.portion(entry, now));
+        let wanted = |entry: &_| body::wanted(lookup.portion(entry, now));
         let error = match self.vault.find(key, wanted, now).await {
             Ok(Some(Loaded { slot, seal, .. })) => {
                 self.reseal_if_wished(key, &slot, &seal, now).await?;

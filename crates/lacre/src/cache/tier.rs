@@ -6,12 +6,11 @@
 //! and not before.
 
 use super::rollback::Mark;
-use super::vault::{Handle, Loaded, Source, Vault, moment};
+use super::vault::{Handle, Loaded, Source, Vault, Wanted, moment};
 use crate::Error;
 use crate::clock::Interval;
 use crate::codec::BodyHead;
 use crate::store::Store;
-use bytes::BytesMut;
 use hashlink::LruCache;
 use http::HeaderMap;
 use lacre_core::{Entry, Key, Slot, Timestamp};
@@ -146,14 +145,15 @@ impl Drop for Outdating<'_> {
 }
 
 impl Vault {
-    /// Like [`load`](Self::load), from memory where it lies there. A body in chunks that fits there is read whole.
+    /// Like [`load`](Self::load), from memory where it lies there. A body in chunks that fits there is read whole, and so is one that is
+    /// wanted whole and no longer than is read whole.
     pub(super) async fn find(
         &self,
         key: &Key,
-        wanted: impl Fn(&Entry<BodyHead>) -> Option<u32>,
+        wanted: impl Fn(&Entry<BodyHead>) -> Wanted,
         now: Timestamp,
     ) -> Result<Option<Loaded>, Error> {
-        let Some(tier) = &self.tier else { return self.load(key, wanted, now).await };
+        let Some(tier) = &self.tier else { return self.load_whole(key, wanted, 0, now).await };
         let generation = tier.generation(&*self.store);
         let (item, forgotten) = {
             let mut shard = tier.shard(key);
@@ -170,10 +170,7 @@ impl Vault {
                 return Ok(Some(item.loaded.clone()));
             }
         }
-        let Some(mut loaded) = self.load(key, wanted, now).await? else { return Ok(None) };
-        if let Slot::Entry(entry) = &mut loaded.slot {
-            self.complete(key, &mut entry.body, tier.room, now).await?;
-        }
+        let Some(loaded) = self.load_whole(key, wanted, tier.room, now).await? else { return Ok(None) };
         if let Some(generation) = generation {
             tier.keep(key, &loaded, generation, forgotten);
         }
@@ -191,25 +188,6 @@ impl Vault {
             self.newest.found(key, known, mark)?;
         }
         Ok(same)
-    }
-
-    /// Reads the rest of a body of which the first chunk was read, where it is no longer than `most`.
-    async fn complete(&self, key: &Key, body: &mut Handle, most: usize, now: Timestamp) -> Result<(), Error> {
-        let Handle { head, source: Source::Chunks { first: Some((0, first)) }, .. } = body else {
-            return Ok(());
-        };
-        let Some(length) = usize::try_from(head.length).ok().filter(|length| *length <= most) else {
-            return Ok(());
-        };
-        let mut whole = BytesMut::with_capacity(length);
-        whole.extend_from_slice(first);
-        for index in 1..head.chunks {
-            // Whoever reads it finds out why it is not there.
-            let Some((chunk, _)) = self.chunk(key, head, index, now).await? else { return Ok(()) };
-            whole.extend_from_slice(&chunk);
-        }
-        body.source = Source::Whole(whole.freeze());
-        Ok(())
     }
 
     /// Says that what lies under `key` is being written or removed, until what this returns is dropped.

@@ -32,6 +32,8 @@ pub(crate) struct Vault {
     pub(crate) stages: Stages,
     pub(super) newest: Newest,
     pub(super) tier: Option<Tier>,
+    /// The longest body that is read whole, for a request that is answered with all of it.
+    pub(super) read_whole: usize,
 }
 
 /// What was found under a key.
@@ -66,10 +68,19 @@ impl fmt::Debug for Handle {
 pub(crate) enum Source {
     /// It lies in memory, as the network sent it.
     Whole(Bytes),
-    /// It lies in chunks, of which one may have been read already.
-    Chunks { first: Option<(u32, Bytes)> },
+    /// It lies in chunks, of which one may have been read already, for a request that is answered with `all` of it or with a part.
+    Chunks { first: Option<(u32, Bytes)>, all: bool },
     /// It comes from the network.
     UnderWay(UnderWay),
+}
+
+/// What of a stored body answers a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted {
+    Nothing,
+    /// What begins in this chunk.
+    From(u32),
+    All,
 }
 
 /// A chunk of a body.
@@ -87,11 +98,11 @@ impl StoredBody for Handle {
 }
 
 impl Vault {
-    /// What lies under `key`, with what its seal says. Of a body in chunks, `wanted` says which chunk is read with it; the others are not.
+    /// What lies under `key`, with what its seal says. Of a body in chunks, the first that is `wanted` is read with it.
     pub(crate) async fn load(
         &self,
         key: &Key,
-        wanted: impl Fn(&Entry<BodyHead>) -> Option<u32>,
+        wanted: impl Fn(&Entry<BodyHead>) -> Wanted,
         now: Timestamp,
     ) -> Result<Option<Loaded>, Error> {
         let mut missed = None;
@@ -106,14 +117,19 @@ impl Vault {
                 Slot::Alias(key) => return Ok(Some(Loaded { slot: Slot::Alias(key), seal, mark })),
                 Slot::Entry(entry) => *entry,
             };
-            let wanted = if entry.body.chunks > 0 { wanted(&entry) } else { None };
-            let source = match wanted {
+            let first = match wanted(&entry) {
+                _ if entry.body.chunks == 0 => None,
+                Wanted::Nothing => None,
+                Wanted::From(index) => Some((index, false)),
+                Wanted::All => Some((0, true)),
+            };
+            let source = match first {
                 None if entry.body.chunks == 0 => {
                     Source::Whole(self.unstaged(&entry.body.stages, inline, entry.body.length)?)
                 }
-                None => Source::Chunks { first: None },
-                Some(index) => match self.chunk(key, &entry.body, index, now).await? {
-                    Some((chunk, _)) => Source::Chunks { first: Some((index, chunk)) },
+                None => Source::Chunks { first: None, all: false },
+                Some((index, all)) => match self.chunk(key, &entry.body, index, now).await? {
+                    Some((chunk, _)) => Source::Chunks { first: Some((index, chunk)), all },
                     // Where the entry was replaced or removed while it was read, its chunks went with it: that is no harm.
                     None if missed.replace(entry.body.id) != Some(entry.body.id) => continue,
                     None => return Err(missing_chunk()),
@@ -358,7 +374,7 @@ pub(crate) fn missing_chunk() -> Error {
     Error::new(ErrorKind::Broken, "a chunk of the stored body is missing; fetch the response again")
 }
 
-fn wrong_length() -> Error {
+pub(super) fn wrong_length() -> Error {
     Error::new(ErrorKind::Broken, "the stored body is not as long as its head says; fetch the response again")
 }
 
