@@ -124,3 +124,36 @@ def test_a_session_on_a_file_that_is_there_does_not_wait_for_who_writes(
         writer.execute("BEGIN IMMEDIATE")
         assert get().from_cache
     assert len(origin.requests) == 1
+
+
+def test_who_reads_does_not_wait_for_a_thread_that_writes(tmp_path: Path) -> None:
+    with CachedSession(tmp_path / "cache") as session, ThreadPoolExecutor(1) as pool:
+        session.mount("http://", Origin(echo))
+        stored = session.get("http://example.test/1")
+        responses = session.cache.responses
+        with responses.bulk_commit():
+            responses["other"] = responses[stored.cache_key]
+            assert responses["other"].content == stored.content, "it sees what it wrote"
+            assert pool.submit(session.get, "http://example.test/1").result(PATIENCE).from_cache
+            assert not pool.submit(responses.__contains__, "other").result(PATIENCE)
+        assert pool.submit(responses.__contains__, "other").result(PATIENCE)
+
+
+def test_a_cache_is_cleared_and_closed_while_others_read(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def read(session: CachedSession) -> int:
+        read = 0
+        while not over.is_set() or read == 0:
+            assert session.get("http://example.test/1").content == b"/1" * 500
+            read += 1
+        return read
+
+    with CachedSession(tmp_path / "cache") as session, ThreadPoolExecutor(THREADS) as pool:
+        session.mount("http://", Origin(echo))
+        reading = [pool.submit(read, session) for _ in range(THREADS)]
+        for _ in range(20):
+            session.cache.clear()
+            session.cache.close()
+        over.set()
+        assert all(each.result(PATIENCE) for each in reading)

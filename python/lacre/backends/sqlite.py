@@ -143,6 +143,9 @@ class SQLiteCache(BaseCache):
         return self.responses.sorted(key, reversed, limit, expired)
 
 
+#: How many connections of a mapping wait for somebody who reads.
+_MOST_READERS = 8
+
 #: Every mapping that is alive: a lock that another thread holds is held for ever in the child of a fork.
 _alive: WeakValueDictionary[int, SQLiteDict] = WeakValueDictionary()
 
@@ -153,6 +156,9 @@ def _after_fork() -> None:
     for mapping in list(_alive.values()):
         if isinstance(mapping._lock, _RLock):
             mapping._lock = renewed.setdefault(id(mapping._lock), threading.RLock())
+        # They are the parent's, and must not even be closed here.
+        _abandoned.extend(mapping._readers)
+        mapping._readers = []
 
 
 _RLock = type(threading.RLock())
@@ -187,8 +193,13 @@ class SQLiteDict(BaseStorage[str, Any]):
     ) -> None:
         # First of all: it is closed even if the rest fails.
         self._connection: sqlite3.Connection | None = None
+        self._readers: list[sqlite3.Connection] = []
         self._lock = kwargs.pop("lock", None) or threading.RLock()
         self._active_transaction = False
+        #: The thread that is in a transaction.
+        self._writer: int | None = None
+        #: Whether who reads need not wait for others: the file is written ahead.
+        self._ahead = False
         self._process = os.getpid()
         super().__init__(serializer=serializer, **kwargs)
         if kwargs.pop("isolation_level", None):
@@ -282,6 +293,8 @@ class SQLiteDict(BaseStorage[str, Any]):
         if self.busy_timeout is not None:
             connection.execute(f"PRAGMA busy_timeout={int(self.busy_timeout)}")
         ahead = self.wal and _write_ahead(connection)
+        # Connections that are bound to a thread are not handed from one to another.
+        self._ahead = ahead and not self.connection_kwargs["check_same_thread"]
         if self.fast_save:
             connection.execute("PRAGMA synchronous=OFF")
         elif ahead:
@@ -303,7 +316,7 @@ class SQLiteDict(BaseStorage[str, Any]):
                     if monotonic() > deadline:
                         raise
                     sleep(0.0005)
-            self._active_transaction = True
+            self._active_transaction, self._writer = True, threading.get_ident()
             try:
                 yield
                 connection.commit()
@@ -311,7 +324,7 @@ class SQLiteDict(BaseStorage[str, Any]):
                 connection.rollback()
                 raise
             finally:
-                self._active_transaction = False
+                self._active_transaction, self._writer = False, None
 
     @contextmanager
     def bulk_commit(self) -> Iterator[None]:
@@ -324,6 +337,9 @@ class SQLiteDict(BaseStorage[str, Any]):
             if self._connection is not None and self._process == os.getpid():
                 self._connection.close()
             self._connection = None
+            readers, self._readers = self._readers, []
+            for connection in readers:
+                connection.close()
 
     def __del__(self) -> None:
         if self._connection is not None:
@@ -331,11 +347,39 @@ class SQLiteDict(BaseStorage[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         statement = f"SELECT value FROM {self.table_name} WHERE key=?"
-        with self._lock:
-            row = self._own_connection().execute(statement, (key,)).fetchone()
+        row = self._row(statement, key)
         if row is None:
             raise KeyError(key)
         return self.deserialize(key, row[0])
+
+    def _row(self, statement: str, parameter: Any) -> Any:
+        """The first row of what is asked for."""
+        shares = self.connection_kwargs["check_same_thread"]
+        # In a transaction, a thread sees what it wrote itself.
+        if self._ahead and self._writer != threading.get_ident():
+            try:
+                return self._row_beside_others(statement, parameter)
+            except sqlite3.OperationalError:
+                # It is being made anew at this moment, say; that is waited for.
+                pass
+        with self._lock:
+            return self._own_connection().execute(statement, (parameter,)).fetchone()
+
+    def _row_beside_others(self, statement: str, parameter: Any) -> Any:
+        """The same, on a connection for this thread alone: threads that took turns at one would wait more than they read."""
+        readers = self._readers
+        try:
+            connection = readers.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            return connection.execute(statement, (parameter,)).fetchone()
+        finally:
+            # Whoever closed the mapping meanwhile closed the others.
+            if readers is self._readers and len(readers) < _MOST_READERS:
+                readers.append(connection)
+            else:
+                connection.close()
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._write(key, value)
