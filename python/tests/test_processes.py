@@ -157,3 +157,14 @@ def test_a_cache_is_cleared_and_closed_while_others_read(tmp_path: Path) -> None
             session.cache.close()
         over.set()
         assert all(each.result(PATIENCE) for each in reading)
+
+
+def test_redirects_are_stored_within_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_PATIENCE", 0.1)
+    with CachedSession(tmp_path / "cache") as session:
+        cache = session.cache
+        with pytest.raises(KeyError), cache.responses.bulk_commit():
+            cache.redirects["from"] = "to"
+            assert cache.redirects["from"] == "to"
+            raise KeyError
+        assert "from" not in cache.redirects, "it was undone with the rest"

@@ -68,8 +68,7 @@ class SQLiteCache(BaseCache):
         super().__init__(cache_name=str(db_path), **kwargs)
         chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         self.responses = SQLiteDict(db_path, table_name="responses", **chosen, **kwargs)
-        kwargs["lock"], kwargs["wal"] = self.responses._lock, self.responses.wal
-        self.redirects = SQLiteDict(db_path, table_name="redirects", serializer=None, **kwargs)
+        self.redirects = _TableBeside(self.responses, db_path, table_name="redirects", serializer=None, **kwargs)
 
     @property
     def db_path(self) -> str | Path:
@@ -151,17 +150,13 @@ _alive: WeakValueDictionary[int, SQLiteDict] = WeakValueDictionary()
 
 
 def _after_fork() -> None:
-    # Two mappings may share a lock, and must share the new one.
-    renewed: dict[int, Any] = {}
     for mapping in list(_alive.values()):
-        if isinstance(mapping._lock, _RLock):
-            mapping._lock = renewed.setdefault(id(mapping._lock), threading.RLock())
+        mapping._lock = threading.RLock()
         # They are the parent's, and must not even be closed here.
         _abandoned.extend(mapping._readers)
         mapping._readers = []
 
 
-_RLock = type(threading.RLock())
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
@@ -174,7 +169,6 @@ class SQLiteDict(BaseStorage[str, Any]):
     Args:
         db_path: the file
         table_name: the table in it
-        lock: what threads wait for, where mappings share a file
         kwargs: what `SQLiteCache` takes
     """
 
@@ -194,7 +188,7 @@ class SQLiteDict(BaseStorage[str, Any]):
         # First of all: it is closed even if the rest fails.
         self._connection: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
-        self._lock = kwargs.pop("lock", None) or threading.RLock()
+        self._lock = threading.RLock()
         self._active_transaction = False
         #: The thread that is in a transaction.
         self._writer: int | None = None
@@ -424,7 +418,7 @@ class SQLiteDict(BaseStorage[str, Any]):
             connection.execute(f"DELETE FROM {self.table_name} WHERE expires <= ?", (round(time()),))
 
     def clear(self) -> None:
-        with self._lock:
+        with self.connection():
             with self.connection(commit=True) as connection:
                 connection.execute(f"DROP TABLE IF EXISTS {self.table_name}")
             self.init_db()
@@ -477,6 +471,28 @@ class SQLiteDict(BaseStorage[str, Any]):
                     self._connection.commit()
                     self._active_transaction = False
                 self._connection.execute("VACUUM")
+
+
+class _TableBeside(SQLiteDict):
+    """A mapping that is another table in the file of one that is open: on its connection, and in its transactions."""
+
+    def __init__(self, other: SQLiteDict, *args: Any, **kwargs: Any) -> None:
+        self._other = other
+        super().__init__(*args, **kwargs)
+
+    @contextmanager
+    def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
+        with self._other.connection(commit) as connection:
+            yield connection
+
+    def _row(self, statement: str, parameter: Any) -> Any:
+        return self._other._row(statement, parameter)
+
+    def vacuum(self) -> None:
+        self._other.vacuum()
+
+    def close(self) -> None:
+        """Does nothing: the connection is the other one's."""
 
 
 #: Connections of the process that this one was forked from.
