@@ -1,45 +1,50 @@
-"""niquests with a cache: an adapter around those that send, and a session whose adapters are all behind one.
+"""niquests with a cache: adapters around those that send, and sessions whose adapters are all behind one.
 
 An adapter sees every hop of a redirect with the session's headers, cookies and credentials, and bodies as they came,
 before they are decoded. It does not see client certificates, unless they are given with the request or the session.
-Requests that may share a connection (`multiplexed`) are sent one by one. There is nothing for `AsyncSession`.
+Requests that may share a connection (`multiplexed`) are sent one by one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from email.message import Message
 from http import HTTPStatus
-from io import BytesIO
-from types import SimpleNamespace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import niquests
-from niquests.adapters import BaseAdapter, HTTPAdapter
-from niquests.models import PreparedRequest, Response
-from niquests.packages.urllib3 import HTTPHeaderDict, HTTPResponse
-from niquests.structures import CaseInsensitiveDict
+from niquests.adapters import AsyncBaseAdapter, AsyncHTTPAdapter, BaseAdapter, HTTPAdapter
+from niquests.models import AsyncResponse, PreparedRequest, Response
+from niquests.packages.urllib3 import AsyncHTTPResponse, HTTPHeaderDict, HTTPResponse
+from niquests.packages.urllib3.backend._async import AsyncLowLevelResponse
 
 from . import _drive
-from ._drive import Asked, Driver, Exchange, Head, Headers, Passing, options_within, request_options
+from ._drive import Asked, Driver, Exchange, Head, Headers, Passing, request_options
 from ._lacre import Cache, CacheInfo, Reply, Ticket
+from ._niquests import FAILURES, INFOS, Around, Cached, Reader, Way, head, is_http, passed, stored
 from ._options import RequestOptions
 
-__all__ = ["CacheAdapter", "CachedSession", "cache_info", "request_options"]
+__all__ = [
+    "AsyncCacheAdapter",
+    "AsyncCachedSession",
+    "CacheAdapter",
+    "CachedSession",
+    "cache_info",
+    "request_options",
+]
 
-_FAILURES = (niquests.ConnectionError, niquests.Timeout)
-_INFOS: WeakKeyDictionary[Response, CacheInfo] = WeakKeyDictionary()
+_build = HTTPAdapter().build_response
+_build_async = AsyncHTTPAdapter().build_response
 
 
 def cache_info(response: Response) -> CacheInfo | None:
     """What the cache did; None where it was not asked."""
-    return _INFOS.get(response)
+    return INFOS.get(response)
 
 
-class CacheAdapter(BaseAdapter):
+class CacheAdapter(Around, BaseAdapter):
     """Answers from a cache, and sends through `adapter` what it cannot answer.
 
     `options` are those of every request that is made outside `request_options`. What is sent with a client certificate
@@ -53,29 +58,16 @@ class CacheAdapter(BaseAdapter):
         *,
         options: RequestOptions | None = None,
     ) -> None:
-        super().__init__()
-        self._driver = cache if isinstance(cache, Driver) else Driver(cache or Cache(), _FAILURES)
-        self._adapter = HTTPAdapter() if adapter is None else adapter
-        self._blind = type(self._adapter) is not HTTPAdapter
-        self._options = options
-
-    @property
-    def cache(self) -> Cache:
-        """The cache."""
-        return self._driver.cache
+        super().__init__(cache, HTTPAdapter() if adapter is None else adapter, HTTPAdapter, options)
 
     def send(self, request: PreparedRequest, *arguments: Any, **settings: Any) -> Response:  # type: ignore[override]
-        options = options_within() or self._options
-        settings["multiplexed"] = False
-        way = _Way(self._adapter, request, arguments, settings)
-        asked = None if _hides(settings, options) else _asked(request, options)
-        found = None if asked is None else asked.of(self._driver.cache)
+        way, asked, found = self._ask(request, arguments, settings)
         if asked is None or found is None:
-            return way.send(None)
+            return way.end(way.begin(None))
         if isinstance(found, Reply):
             if found.refresh is not None:
                 self._refresh(way, asked, found.refresh)
-            return _stored(request, found)
+            return stored(request, found, HTTPResponse, _build)
         owner = threading.get_ident()
         return self._answer(way, self._driver.exchange(asked, found, owner=owner, blind=self._blind))
 
@@ -85,26 +77,25 @@ class CacheAdapter(BaseAdapter):
     def gather(self, *responses: Response, max_fetch: int | None = None) -> None:
         self._adapter.gather(*responses, max_fetch=max_fetch)
 
-    def _answer(self, way: _Way, exchange: Exchange) -> Response:
+    def _answer(self, way: Way, exchange: Exchange) -> Response:
         sent: list[Response] = []
 
         def send(headers: Headers | None) -> Head:
             while sent:
-                sent.pop().close()
-            sent.append(way.send(headers))
-            raw: Any = sent[0].raw
-            return Head(raw.status, [(_bytes(name), _bytes(value)) for name, value in raw.headers.items()])
+                _close(sent.pop())
+            sent.append(way.end(way.begin(headers)))
+            return head(sent[0])
 
         try:
-            answer = _drive.carry_out(exchange, _FAILURES, send)
+            answer = _drive.carry_out(exchange, FAILURES, send)
             if isinstance(answer, Passing):
-                return _passed(sent.pop(), answer)
-            return _stored(way.request, answer)
+                return passed(sent.pop(), answer, HTTPResponse, _Recorded)
+            return stored(way.request, answer, HTTPResponse, _build)
         finally:
             while sent:
-                sent.pop().close()
+                _close(sent.pop())
 
-    def _refresh(self, way: _Way, asked: Asked, ticket: Ticket) -> None:
+    def _refresh(self, way: Way, asked: Asked, ticket: Ticket) -> None:
         exchange = self._driver.refresh(asked, ticket, blind=self._blind)
         if exchange is None:
             return
@@ -121,139 +112,120 @@ class CacheAdapter(BaseAdapter):
         threading.Thread(target=refresh, name="lacre-refresh", daemon=True).start()
 
 
-class CachedSession(niquests.Session):
+class AsyncCacheAdapter(Around, AsyncBaseAdapter):
+    """The same for asynchronous code. Hits are answered in place; what may wait for a lock is done in a thread."""
+
+    def __init__(
+        self,
+        cache: Cache | Driver | None = None,
+        adapter: AsyncBaseAdapter | None = None,
+        *,
+        options: RequestOptions | None = None,
+    ) -> None:
+        super().__init__(cache, AsyncHTTPAdapter() if adapter is None else adapter, AsyncHTTPAdapter, options)
+        self._refreshes = _drive.Tasks()
+
+    async def send(  # type: ignore[override]
+        self, request: PreparedRequest, *arguments: Any, **settings: Any
+    ) -> AsyncResponse:
+        way, asked, found = self._ask(request, arguments, settings)
+        if asked is None or found is None:
+            return way.end(await way.begin(None))
+        if isinstance(found, Reply):
+            if found.refresh is not None:
+                self._refresh(way, asked, found.refresh)
+            return stored(request, found, AsyncHTTPResponse, _build_async)
+        owner = asyncio.current_task()
+        return await self._answer(way, self._driver.exchange(asked, found, owner=owner, blind=self._blind))
+
+    async def close(self) -> None:
+        """Gives up what is refreshed in the background, and closes the adapter."""
+        await self._refreshes.cancel()
+        await self._adapter.close()
+
+    async def gather(self, *responses: Response, max_fetch: int | None = None) -> None:
+        await self._adapter.gather(*responses, max_fetch=max_fetch)
+
+    async def _answer(self, way: Way, exchange: Exchange) -> AsyncResponse:
+        sent: list[AsyncResponse] = []
+
+        async def send(headers: Headers | None) -> Head:
+            while sent:
+                await _aclose(sent.pop())
+            sent.append(way.end(await way.begin(headers)))
+            return head(sent[0])
+
+        try:
+            answer = await _drive.carry_out_async(exchange, FAILURES, send)
+            if isinstance(answer, Passing):
+                return passed(sent.pop(), answer, _AsyncRaw, _AsyncRecorded)
+            return stored(way.request, answer, AsyncHTTPResponse, _build_async)
+        finally:
+            while sent:
+                await _aclose(sent.pop())
+
+    def _refresh(self, way: Way, asked: Asked, ticket: Ticket) -> None:
+        exchange = self._driver.refresh(asked, ticket, blind=self._blind)
+        if exchange is None:
+            return
+
+        async def refresh() -> None:
+            # The caller has an answer, whatever comes of this.
+            with suppress(niquests.RequestException):
+                async with await self._answer(way, exchange) as response:
+                    async for _ in await response.iter_raw():
+                        pass
+
+        self._refreshes.start(refresh(), self._driver.refreshed)
+
+
+class CachedSession(Cached, niquests.Session):
     """A session whose requests go through a cache, whatever is mounted. It takes what `niquests.Session` takes."""
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        adapter = super().get_adapter(url)
+        return CacheAdapter(self._driver, adapter, options=self._options) if is_http(url) else adapter
+
+
+class AsyncCachedSession(Cached, niquests.AsyncSession):
+    """The same for asynchronous code. It takes what `niquests.AsyncSession` takes."""
 
     def __init__(
         self, cache: Cache | None = None, *, options: RequestOptions | None = None, **settings: Any
     ) -> None:
-        super().__init__(**settings)
-        self.cache = cache = Cache() if cache is None else cache
-        self._driver = Driver(cache, _FAILURES)
-        self._options = options
+        super().__init__(cache, options=options, **settings)
+        self._refreshes = _drive.Tasks()
 
-    def get_adapter(self, url: str) -> BaseAdapter:
+    def get_adapter(self, url: str) -> AsyncBaseAdapter:  # type: ignore[override]
         adapter = super().get_adapter(url)
-        if not url.lower().startswith(("http://", "https://")):
+        if not is_http(url):
             return adapter
-        return CacheAdapter(self._driver, adapter, options=self._options)
+        around = AsyncCacheAdapter(self._driver, adapter, options=self._options)
+        around._refreshes = self._refreshes
+        return around
+
+    async def close(self) -> None:  # type: ignore[override]
+        """Gives up what is refreshed in the background, and closes the adapters."""
+        await self._refreshes.cancel()
+        await super().close()
 
 
-class _Way:
-    """The way of one request to the network."""
-
-    def __init__(
-        self, adapter: BaseAdapter, request: PreparedRequest, arguments: tuple[Any, ...], settings: dict[str, Any]
-    ) -> None:
-        self.request = request
-        self._adapter, self._arguments, self._settings = adapter, arguments, settings
-
-    def send(self, headers: Headers | None) -> Response:
-        request = self.request
-        if headers is not None:
-            request = request.copy()
-            request.headers = CaseInsensitiveDict(
-                {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-            )
-        response = self._adapter.send(request, *self._arguments, **self._settings)
-        response.request = self.request
-        return response
+def _close(response: Response) -> None:
+    """Done with a response that nobody gets. The connection of a 304, which has no body, can be used again."""
+    with suppress(niquests.RequestException):
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            _ = response.content
+        response.close()
 
 
-def _hides(settings: dict[str, Any], options: RequestOptions | None) -> bool:
-    """Whether a request shows who makes it in what the cache does not see."""
-    return settings.get("cert") is not None and "partition" not in (options or {})
+async def _aclose(response: AsyncResponse) -> None:
+    with suppress(niquests.RequestException):
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            await response.content
+        await response.close()
 
 
-def _bytes(text: str | bytes) -> bytes:
-    if isinstance(text, bytes):
-        return text
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode()
-
-
-def _asked(request: PreparedRequest, options: RequestOptions | None) -> Asked:
-    sent = request.body
-    body: bytes | None = None
-    if sent is None or isinstance(sent, (str, bytes)):
-        body = sent.encode() if isinstance(sent, str) else sent or b""
-    headers = [(_bytes(name), _bytes(value)) for name, value in (request.headers or {}).items()]
-    return Asked(request.method or "GET", request.url or "", headers, body, options)
-
-
-def _stored(request: PreparedRequest, reply: Reply) -> Response:
-    headers, message = HTTPHeaderDict(), Message()
-    for name, value in reply.headers:
-        headers.add(name.decode("latin-1"), value.decode("latin-1"))
-        message[name.decode("latin-1")] = value.decode("latin-1")
-    reason = None
-    with suppress(ValueError):
-        reason = HTTPStatus(reply.status).phrase
-    body = reply.body
-    raw = HTTPResponse(
-        body=BytesIO(body) if body is not None else _Reader(iter(reply.next, None)),  # type: ignore[arg-type]
-        headers=headers,
-        status=reply.status,
-        reason=reason,
-        version=11,
-        preload_content=False,
-        # Where niquests finds cookies.
-        original_response=SimpleNamespace(msg=message, isclosed=lambda: True, close=lambda: None),  # type: ignore[arg-type]
-        request_method=request.method,
-    )
-    response = _BUILDER.build_response(request, raw)
-    _INFOS[response] = reply.info
-    return response
-
-
-def _passed(response: Response, passing: Passing) -> Response:
-    _INFOS[response] = passing.info
-    if passing.active:
-        raw: Any = response.raw
-        response.raw = HTTPResponse(
-            body=_Recorded(raw, passing),  # type: ignore[arg-type]
-            headers=raw.headers,
-            status=raw.status,
-            reason=raw.reason,
-            version=raw.version,
-            preload_content=False,
-            original_response=raw._original_response,
-            request_method=response.request.method if response.request else None,
-        )
-    return response
-
-
-#: For what it makes of a response.
-_BUILDER = HTTPAdapter()
-
-
-class _Reader:
-    """Pieces of a body, as a file that urllib3 reads."""
-
-    closed = False
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, amount: int | None = None) -> bytes:
-        """So many bytes or fewer; all of them; or, where `amount` is negative, what comes next."""
-        if amount is None:
-            rest, self._rest = self._rest, b""
-            return rest + b"".join(self._pieces)
-        piece = self._rest or next(self._pieces, b"")
-        if amount < 0:
-            amount = len(piece)
-        self._rest = piece[amount:]
-        return piece[:amount]
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class _Recorded(_Reader):
+class _Recorded(Reader):
     """The network's body, stored as it passes."""
 
     def __init__(self, raw: Any, passing: Passing) -> None:
@@ -270,3 +242,51 @@ class _Recorded(_Reader):
         super().close()
         self._passing.abort()
         self._raw.close()
+
+
+class _AsyncRecorded(AsyncLowLevelResponse):
+    """The same for asynchronous code, as that from which urllib3 awaits what it reads."""
+
+    def __init__(self, raw: Any, passing: Passing) -> None:
+        super().__init__("GET", raw.status, raw.version, raw.reason, HTTPHeaderDict(), None)
+        self.closed = False
+        self._raw, self._passing = raw, passing
+
+    async def read(self, amount: int | None = None) -> bytes:
+        return await self._record(self._raw.read, amount)
+
+    async def read1(self, amount: int | None = None) -> bytes:
+        return await self._record(self._raw.read1, amount)
+
+    async def _record(self, read: Any, amount: int | None) -> bytes:
+        try:
+            piece: bytes = await read(amount, decode_content=False)
+            if self._passing.writes(len(piece)):
+                await _drive.in_thread(self._passing.write, piece)
+            else:
+                self._passing.write(piece)
+            self.data_in_count += len(piece)
+            self.closed = self._raw.closed
+            if self.closed and self._passing.active:
+                await _drive.in_thread(self._passing.finish)
+        except BaseException:
+            # Who was interrupted has lost what came meanwhile.
+            self._passing.abort()
+            raise
+        return piece
+
+    def close(self) -> None:
+        super().close()
+        self._passing.abort()
+
+    async def aclose(self) -> None:
+        self.close()
+        await self._raw.close()
+
+
+class _AsyncRaw(AsyncHTTPResponse):
+    """What is closed together with the network's."""
+
+    async def close(self) -> None:
+        await self._fp.aclose()
+        await super().close()

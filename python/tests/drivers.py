@@ -251,9 +251,36 @@ class NiquestsDriver(Driver):
         self.session.close()
 
 
+class AsyncNiquestsDriver(AsyncDriver):
+    def __init__(self, cache: Cache) -> None:
+        self.niquests = pytest.importorskip("niquests")
+        self.module = pytest.importorskip("lacre.niquests")
+        super().__init__()
+        self.failure = self.niquests.RequestException
+        self.session = self.module.AsyncCachedSession(cache)
+
+    async def send(
+        self, method: str, url: str, headers: dict[str, str] | None, body: bytes | None, options: Any
+    ) -> Answer:
+        with self.module.request_options(options):
+            response = await self.session.request(method, url, headers=headers, data=body)
+        found = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, response.content, found, self.module.cache_info(response))
+
+    async def first(self, url: str) -> bytes:
+        async with await self.session.get(url, stream=True) as response:
+            async for piece in await response.iter_content(1 << 14):
+                return bytes(piece)
+        raise AssertionError("an empty body")
+
+    async def aclose(self) -> None:
+        await self.session.close()
+
+
 DRIVERS: dict[str, Callable[[Cache], Driver]] = {
     "httpx": HttpxDriver,
     "httpx-async": AsyncHttpxDriver,
     "aiohttp": AiohttpDriver,
     "niquests": NiquestsDriver,
+    "niquests-async": AsyncNiquestsDriver,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from stored import flip_last_bytes
 from lacre import Cache
 
 FRESH = {"Cache-Control": "max-age=60"}
+REFRESHED = {"Cache-Control": "max-age=1, stale-while-revalidate=100"}
 STALE = {"Cache-Control": "max-age=1", "ETag": '"1"'}
 
 
@@ -94,6 +97,24 @@ def test_a_stale_answer_is_validated(driver: Driver, origin: Origin, clock: Cloc
     assert driver.get(url).status_line == "lacre; hit; ttl=9"
 
 
+def test_validations_share_a_connection(
+    driver: Driver, origin: Origin, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections: list[Any] = []
+    setup = loopback.Handler.setup
+
+    def counted(self: loopback.Handler) -> None:
+        connections.append(self.client_address)
+        setup(self)
+
+    monkeypatch.setattr(loopback.Handler, "setup", counted)
+    url = origin.says("/", Say(headers=STALE), Say(status=304, headers={"ETag": '"1"'}))
+    for _ in range(4):
+        assert driver.get(url).body == b"hello"
+        clock.now += 10
+    assert (len(origin.got), len(connections)) == (4, 1)
+
+
 def test_a_changed_answer_replaces_a_stale_one(driver: Driver, origin: Origin, clock: Clock) -> None:
     url = origin.says("/", Say(headers=STALE), Say(b"changed", headers={**FRESH, "ETag": '"2"'}))
     driver.get(url)
@@ -113,8 +134,7 @@ def test_variants_are_kept_side_by_side(driver: Driver, origin: Origin) -> None:
 
 
 def test_a_stale_answer_is_used_while_it_is_refreshed(driver: Driver, origin: Origin, clock: Clock) -> None:
-    headers = {"Cache-Control": "max-age=1, stale-while-revalidate=100"}
-    url = origin.says("/", Say(b"old", headers=headers), Say(b"new", headers=headers))
+    url = origin.says("/", Say(b"old", headers=REFRESHED), Say(b"new", headers=REFRESHED))
     driver.get(url)
     clock.now += 10
     stale = driver.get(url)
@@ -315,3 +335,145 @@ def test_answers_that_cannot_be_shared_are_fetched_by_each(driver: Driver, origi
     url = origin.says("/", Say(headers={"Cache-Control": "no-store"}))
     assert [answer.body for answer in driver.together(url, 4)] == [b"hello"] * 4
     assert len(origin.got) == 4
+
+
+# What only the asynchronous client of niquests has.
+
+
+@pytest.mark.parametrize("size", [1 << 18, 20 << 20])
+def test_asynchronous_niquests_streams_what_it_stores_and_what_is_stored(
+    origin: Origin, cache: Cache, size: int
+) -> None:
+    niquests = pytest.importorskip("niquests")
+    from lacre.niquests import AsyncCachedSession, cache_info
+
+    body = bytes(range(256)) * (size >> 8)
+    packed = gzip.compress(body, compresslevel=0)
+    url = origin.says("/", Say(packed, headers={**FRESH, "Content-Encoding": "gzip"}))
+
+    async def read(session: Any, as_sent: bool) -> list[bytes]:
+        async with await session.get(url, stream=True) as response:
+            assert isinstance(response, niquests.AsyncResponse)
+            told.append(cache_info(response))
+            read = response.iter_raw if as_sent else response.iter_content
+            pieces = [piece async for piece in await read(1 << 16)]
+            if not told[-1].from_cache:
+                assert response.download_progress.total == len(packed)
+            return pieces
+
+    async def main(as_sent: bool) -> None:
+        async with AsyncCachedSession(cache, options={"partition": str(as_sent)}) as session:
+            for _ in range(2):
+                pieces = await read(session, as_sent)
+                assert b"".join(pieces) == (packed if as_sent else body)
+                assert max(map(len, pieces)) <= 1 << 16
+
+    told: list[Any] = []
+    for as_sent in (True, False):
+        asyncio.run(main(as_sent))
+    assert [info.from_cache for info in told] == [False, True] * 2
+
+
+def test_asynchronous_niquests_stores_nothing_of_a_body_whose_reader_was_cancelled(
+    origin: Origin, cache: Cache
+) -> None:
+    pytest.importorskip("niquests")
+    from lacre.niquests import AsyncCachedSession, cache_info
+
+    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+
+    async def main() -> None:
+        async with AsyncCachedSession(cache) as session, await session.get(url, stream=True) as response:
+            pieces = await response.iter_content(1 << 20)
+            assert await anext(pieces)
+            reader = asyncio.create_task(anext(pieces))
+            await asyncio.sleep(0)
+            reader.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reader
+            # In less time than one waits for an equal request: this one is over.
+            again = await asyncio.wait_for(asyncio.create_task(session.get(url)), 4)
+            assert (cache_info(again).forward, len(again.content)) == ("uri-miss", 20 << 20)
+            assert cache_info(await session.get(url)).hit
+
+    asyncio.run(main())
+    assert len(origin.got) == 2
+
+
+def test_an_asynchronous_adapter_of_ones_own_may_add_credentials_that_the_cache_does_not_see(
+    origin: Origin, cache: Cache
+) -> None:
+    niquests = pytest.importorskip("niquests")
+    from lacre.niquests import AsyncCacheAdapter, cache_info
+
+    class Signing(niquests.adapters.AsyncHTTPAdapter):  # type: ignore[misc, name-defined]
+        async def send(self, request: Any, *arguments: Any, **settings: Any) -> Any:
+            request.headers["Cookie"] = "who=me"
+            return await super().send(request, *arguments, **settings)
+
+    url = origin.says("/", Say(headers={**FRESH, "Vary": "Cookie"}))
+    plain = origin.says("/plain", Say(headers=FRESH))
+
+    async def main() -> None:
+        async with niquests.AsyncSession() as session:
+            session.mount("http://", AsyncCacheAdapter(cache, Signing()))
+            for _ in range(2):
+                assert cache_info(await session.get(url)).detail == "vary"
+            assert [cache_info(await session.get(plain)).hit for _ in range(2)] == [False, True]
+
+    asyncio.run(main())
+    assert all(got.headers["cookie"] == "who=me" for got in origin.got)
+    assert [got.path for got in origin.got] == ["/", "/", "/plain"]
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_asynchronous_niquests_gives_up_what_it_refreshes_when_it_is_closed(
+    origin: Origin, cache: Cache, clock: Clock, mounted: bool
+) -> None:
+    niquests = pytest.importorskip("niquests")
+    from lacre.niquests import AsyncCacheAdapter, AsyncCachedSession
+
+    closed = threading.Event()
+
+    def answer(_: Any) -> Say:
+        if len(origin.got) == 1:
+            return Say(b"old", headers=REFRESHED)
+        assert closed.wait(10)
+        return Say(b"new", headers=REFRESHED)
+
+    origin.answers["/"] = answer
+    url = origin.url + "/"
+
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        session = niquests.AsyncSession() if mounted else AsyncCachedSession(cache)
+        if mounted:
+            session.mount("http://", AsyncCacheAdapter(cache))
+        async with session:
+            await session.get(url)
+            clock.now += 10
+            assert (await session.get(url)).content == b"old"
+            while len(origin.got) < 2:
+                await asyncio.sleep(0.001)
+        assert asyncio.all_tasks() == before
+        closed.set()
+        async with AsyncCachedSession(cache, options={"only_if_cached": True}) as session:
+            assert (await session.get(url)).content == b"old"
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_asynchronous_niquests_sends_what_might_share_a_connection_one_by_one(origin: Origin, cache: Cache) -> None:
+    pytest.importorskip("niquests")
+    from lacre.niquests import AsyncCachedSession, cache_info
+
+    url = origin.says("/", Say(headers=FRESH))
+
+    async def main() -> None:
+        async with AsyncCachedSession(cache, multiplexed=True) as session:
+            answers = [await session.get(url) for _ in range(2)]
+            await session.gather()
+            assert [(answer.lazy, answer.content) for answer in answers] == [(False, b"hello")] * 2
+            assert [cache_info(answer).hit for answer in answers] == [False, True]
+
+    asyncio.run(main())
