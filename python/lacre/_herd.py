@@ -19,6 +19,8 @@ class Herd:
         self._lock = Lock()
         self._leaders: dict[str, Event] = {}
         self._thread = local()
+        #: How many requests have ended. What was looked up before may be stored since.
+        self.ended = 0
 
     @contextmanager
     def turn(self, key: str, timeout: float | None) -> Iterator[bool]:
@@ -47,4 +49,5 @@ class Herd:
             self._thread.depth = depth
             with self._lock:
                 self._leaders.pop(key, None)
+                self.ended += 1
             own.set()

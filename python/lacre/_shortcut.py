@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests import PreparedRequest, RequestException, Session
 from requests.structures import CaseInsensitiveDict
@@ -43,6 +43,14 @@ _prepare_request = Session.prepare_request
 _merge_environment_settings = Session.merge_environment_settings
 
 
+class Missed(NamedTuple):
+    """That nothing is stored for a request, which is to be sent: what need not be found out once more."""
+
+    key: str
+    #: How many requests had ended by then, in the cache's `Herd`.
+    ended: int
+
+
 class Shortcut:
     """The way of one session; it remembers the keys of URLs."""
 
@@ -51,8 +59,8 @@ class Shortcut:
 
     def find(
         self, session: CacheMixin, url: Any, headers: Mapping[str, Any] | None, options: dict[str, Any]
-    ) -> CachedResponse | None:
-        """The response to a GET request, if it is stored, fresh, and the one for these headers.
+    ) -> CachedResponse | Missed | None:
+        """The response to a GET request, if it is stored, fresh, and the one for these headers. None: that takes more to tell.
 
         Args:
             options: what `requests.Session.request` takes besides
@@ -70,8 +78,13 @@ class Shortcut:
         if session.params:
             params = _merged(session.params, params)
         key = self._key(cache, url, params)
-        response = None if key is None else cache.get_response(key)
-        if response is None or response.is_expired:
+        if key is None:
+            return None
+        ended = cache._herd.ended
+        response = cache.get_response(key)
+        if response is None:
+            return Missed(key, ended)
+        if response.is_expired:
             return None
         return response if _fits(response, settings, session.headers, headers) else None
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from requests import Session as OriginalSession
 from requests.hooks import dispatch_hook
 
-from ._herd import Herd
-from ._shortcut import Shortcut, is_no_wish
+from ._shortcut import Missed, Shortcut, is_no_wish
 from ._utils import get_valid_kwargs, patch_form_boundary
 from .backends import init_backend
 from .models import CachedResponse, OriginalResponse
@@ -186,11 +185,16 @@ class CacheMixin(_Session):
         plain = method == "GET" and not (args or refresh or force_refresh) and type(self).send is _send
         if plain and is_no_wish(expire_after):
             found = self._shortcut.find(self, url, headers, kwargs)
-            if found is not None:
+            if isinstance(found, Missed):
+                self._sending.missed = found
+            elif found is not None:
                 return found
         headers = set_request_headers(headers, expire_after, only_if_cached, refresh, force_refresh)
-        with patch_form_boundary() if kwargs.get("files") else nullcontext():
-            return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value, misc]
+        try:
+            with patch_form_boundary() if kwargs.get("files") else nullcontext():
+                return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value, misc]
+        finally:
+            self._sending.missed = None
 
     def send(
         self,
@@ -207,9 +211,12 @@ class CacheMixin(_Session):
         )
         if getattr(self._sending, "bypasses", False):
             request.headers[BYPASS_HEADER] = "true"
-        key = self.cache.create_key(request, **kwargs)
+        # It is of the first request that is sent, not of those that it leads to.
+        missed, self._sending.missed = getattr(self._sending, "missed", None), None
+        key = self.cache.create_key(request, **kwargs) if missed is None else missed.key
         actions = CacheActions.from_request(key, request, self.settings)
-        actions, cached_response = self._look_up(actions, **kwargs)
+        missing = missed is not None and missed.ended == self.cache._herd.ended
+        actions, cached_response = self._look_up(actions, missing, **kwargs)
         response = self._answer(request, actions, cached_response, **kwargs)
 
         if self.settings.filter_fn is not None and not self.settings.filter_fn(response):
@@ -221,10 +228,16 @@ class CacheMixin(_Session):
             return dispatch_hook("response", request.hooks, response, **kwargs)  # type: ignore[return-value]
         return response
 
-    def _look_up(self, actions: CacheActions, **kwargs: Any) -> tuple[CacheActions, CachedResponse | None]:
-        """What is stored for the request, in the variant for its headers; the actions follow from it."""
+    def _look_up(
+        self, actions: CacheActions, missing: bool = False, /, **kwargs: Any
+    ) -> tuple[CacheActions, CachedResponse | None]:
+        """What is stored for the request, in the variant for its headers; the actions follow from it.
+
+        Args:
+            missing: nothing is, as is known
+        """
         cached_response = None
-        if not actions.skip_read:
+        if not (actions.skip_read or missing):
             cached_response = self.cache.get_response(actions.cache_key)
         actions.update_from_cached_response(cached_response, self.cache.create_key, **kwargs)
         variant = actions.vary_cache_key
@@ -258,8 +271,7 @@ class CacheMixin(_Session):
         """Sends for what is not stored. Of equal requests at the same time one is sent, and serves all."""
         if actions.skip_read or actions.skip_write or request.method not in _SAFE_METHODS:
             return self._send_and_cache(request, actions, **kwargs)
-        herd = self.cache.__dict__.setdefault("_herd", Herd())
-        with herd.turn(actions.cache_key, _seconds(kwargs.get("timeout"))) as mine:
+        with self.cache._herd.turn(actions.cache_key or "", _seconds(kwargs.get("timeout"))) as mine:
             if mine:
                 return self._send_and_cache(request, actions, **kwargs)
         again = CacheActions.from_request(actions.cache_key, request, self.settings)

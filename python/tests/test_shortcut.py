@@ -18,7 +18,7 @@ from requests import PreparedRequest
 from requests.auth import HTTPDigestAuth
 
 from lacre import DO_NOT_CACHE, CachedResponse, CachedSession, _lacre
-from lacre._shortcut import Shortcut
+from lacre._shortcut import Missed, Shortcut
 from lacre.policy import utcnow
 
 URL = "http://example.test/"
@@ -36,9 +36,9 @@ def long_ways(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     urls: list[str] = []
     original = CachedSession._look_up
 
-    def look_up(self: CachedSession, actions: Any, **kwargs: Any) -> Any:
+    def look_up(self: CachedSession, actions: Any, *args: Any, **kwargs: Any) -> Any:
         urls.append(actions.request.url)
-        return original(self, actions, **kwargs)
+        return original(self, actions, *args, **kwargs)
 
     monkeypatch.setattr(CachedSession, "_look_up", look_up)
     yield urls
@@ -290,10 +290,10 @@ def test_the_keys_that_are_remembered_are_bounded(origin: Origin, monkeypatch: p
     shortcut = Shortcut()
     session = CachedSession(backend="memory")
     for number in range(10):
-        assert shortcut.find(session, f"{URL}{number}", None, {}) is None
+        assert isinstance(shortcut.find(session, f"{URL}{number}", None, {}), Missed)
         assert len(shortcut._known[1]) <= 3
-    assert shortcut.find(session, URL + "a" * 3000, None, {}) is None
-    assert shortcut.find(session, URL, None, {"params": {"a": "a" * 3000}}) is None
+    assert isinstance(shortcut.find(session, URL + "a" * 3000, None, {}), Missed)
+    assert isinstance(shortcut.find(session, URL, None, {"params": {"a": "a" * 3000}}), Missed)
     assert all(len(repr(name)) < 3000 for name in shortcut._known[1])
 
 
@@ -318,3 +318,46 @@ def test_a_url_is_plain_only_if_requests_leaves_it_as_it_is() -> None:
         session.settings.ignored_parameters = ["a"]
         assert session.cache.create_key(prepared) == key
     assert plain > 300
+
+
+def test_what_is_missing_is_looked_up_once(session: CachedSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = type(session.cache.responses)
+    looked_up: list[Any] = []
+    original = storage.__getitem__
+
+    def get(self: Any, key: str) -> Any:
+        if self is session.cache.responses:
+            looked_up.append(key)
+        return original(self, key)
+
+    monkeypatch.setattr(storage, "__getitem__", get)
+    response = session.get(URL)
+    assert not response.from_cache
+    assert looked_up.count(response.cache_key) == 1
+
+
+def test_what_was_missing_and_is_stored_meanwhile_is_found(
+    session: CachedSession, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Shortcut.find
+    between: list[str] = []
+
+    def find(self: Shortcut, *args: Any) -> Any:
+        found = original(self, *args)
+        if not between:
+            between.append("once")
+            assert not session.get(URL).from_cache
+        return found
+
+    monkeypatch.setattr(Shortcut, "find", find)
+    assert session.get(URL).from_cache
+    assert len(origin.requests) == 1
+
+
+def test_what_was_missing_for_one_request_says_nothing_of_the_next(session: CachedSession, origin: Origin) -> None:
+    session.get(URL)
+    prepared = session.prepare_request(requests.Request("GET", URL))
+    with pytest.raises(requests.exceptions.InvalidHeader):
+        session.get(f"{URL}other", headers={"X": "two\nlines"})
+    assert session.send(prepared).from_cache
+    assert len(origin.requests) == 1

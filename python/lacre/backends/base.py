@@ -17,6 +17,7 @@ from warnings import warn
 from requests import Request, Response
 
 from .. import _lacre
+from .._herd import Herd
 from ..cache_keys import create_key, redact_response
 from ..models import CachedResponse
 from ..policy import DEFAULT_CACHE_NAME, CacheSettings, ExpirationTime
@@ -57,6 +58,7 @@ class BaseCache:
         self.responses: Any = DictStorage()
         self.redirects: Any = DictStorage()
         self._settings = CacheSettings()
+        self._herd = Herd()
 
     @property
     def db_path(self) -> str | Path:
