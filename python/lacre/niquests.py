@@ -172,9 +172,12 @@ class AsyncCacheAdapter(Around, AsyncBaseAdapter):
         async def refresh() -> None:
             # The caller has an answer, whatever comes of this.
             with suppress(niquests.RequestException):
-                async with await self._answer(way, exchange) as response:
+                response = await self._answer(way, exchange)
+                try:
                     async for _ in await response.iter_raw():
                         pass
+                finally:
+                    await response.close()
 
         self._refreshes.start(refresh(), self._driver.refreshed)
 
@@ -250,13 +253,13 @@ class _AsyncRecorded(AsyncLowLevelResponse):
     def __init__(self, raw: Any, passing: Passing) -> None:
         super().__init__("GET", raw.status, raw.version, raw.reason, HTTPHeaderDict(), None)
         self.closed = False
-        self._raw, self._passing = raw, passing
+        self.raw, self._passing = raw, passing
 
     async def read(self, amount: int | None = None) -> bytes:
-        return await self._record(self._raw.read, amount)
+        return await self._record(self.raw.read, amount)
 
     async def read1(self, amount: int | None = None) -> bytes:
-        return await self._record(self._raw.read1, amount)
+        return await self._record(self.raw.read1, amount)
 
     async def _record(self, read: Any, amount: int | None) -> bytes:
         try:
@@ -266,7 +269,7 @@ class _AsyncRecorded(AsyncLowLevelResponse):
             else:
                 self._passing.write(piece)
             self.data_in_count += len(piece)
-            self.closed = self._raw.closed
+            self.closed = self.raw.closed
             if self.closed and self._passing.active:
                 await _drive.in_thread(self._passing.finish)
         except BaseException:
@@ -279,14 +282,10 @@ class _AsyncRecorded(AsyncLowLevelResponse):
         super().close()
         self._passing.abort()
 
-    async def aclose(self) -> None:
-        self.close()
-        await self._raw.close()
-
 
 class _AsyncRaw(AsyncHTTPResponse):
     """What is closed together with the network's."""
 
     async def close(self) -> None:
-        await self._fp.aclose()
         await super().close()
+        await self._fp.raw.close()

@@ -400,7 +400,7 @@ def test_asynchronous_niquests_stores_nothing_of_a_body_whose_reader_was_cancell
     assert len(origin.got) == 2
 
 
-def test_an_asynchronous_adapter_of_ones_own_may_add_credentials_that_the_cache_does_not_see(
+def test_an_adapter_of_asynchronous_niquests_may_add_credentials_that_the_cache_does_not_see(
     origin: Origin, cache: Cache
 ) -> None:
     niquests = pytest.importorskip("niquests")
@@ -464,16 +464,47 @@ def test_asynchronous_niquests_gives_up_what_it_refreshes_when_it_is_closed(
 
 
 def test_asynchronous_niquests_sends_what_might_share_a_connection_one_by_one(origin: Origin, cache: Cache) -> None:
-    pytest.importorskip("niquests")
+    niquests = pytest.importorskip("niquests")
     from lacre.niquests import AsyncCachedSession, cache_info
 
     url = origin.says("/", Say(headers=FRESH))
+    told: list[bool] = []
+
+    class Listening(niquests.adapters.AsyncHTTPAdapter):  # type: ignore[misc, name-defined]
+        async def send(self, request: Any, *arguments: Any, multiplexed: bool, **settings: Any) -> Any:
+            told.append(multiplexed)
+            return await super().send(request, *arguments, multiplexed=multiplexed, **settings)
 
     async def main() -> None:
         async with AsyncCachedSession(cache, multiplexed=True) as session:
+            session.mount("http://", Listening())
             answers = [await session.get(url) for _ in range(2)]
             await session.gather()
             assert [(answer.lazy, answer.content) for answer in answers] == [(False, b"hello")] * 2
             assert [cache_info(answer).hit for answer in answers] == [False, True]
+
+    asyncio.run(main())
+    assert told == [False]
+
+
+def test_asynchronous_niquests_lets_go_of_connection_and_waiters_when_a_response_is_closed(
+    origin: Origin, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("niquests")
+    from lacre.niquests import AsyncCachedSession, cache_info
+
+    ended = threading.Event()
+    monkeypatch.setattr(loopback.Handler, "finish", lambda _: ended.set())
+    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+
+    async def main() -> None:
+        async with AsyncCachedSession(cache) as session:
+            response = await session.get(url, stream=True)
+            assert await anext(await response.iter_content(1 << 14))
+            assert not ended.is_set()
+            await response.close()
+            assert await asyncio.get_running_loop().run_in_executor(None, ended.wait, 5)
+            again = await asyncio.wait_for(asyncio.create_task(session.get(url)), 4)
+            assert cache_info(again).forward == "uri-miss"
 
     asyncio.run(main())
