@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 #: Seconds that a request waits for another one that wants the same, before it is sent itself.
 PATIENCE = 5.0
+#: How many leads that ended are remembered: enough for those that end in the time of one lookup.
+_REMEMBERED = 64
 #: How many stale answers are refreshed in the background at once. Those beyond are skipped.
 REFRESHES = 16
 
@@ -98,11 +100,14 @@ Failures = tuple[type[Exception], ...]
 
 
 class Lead:
-    """The first of equal requests. The others wait for it until it is done, or was given up."""
+    """The first of equal requests. The others wait for it until it is done, or was given up.
 
-    def __init__(self, leads: Leads, key: bytes, owner: object) -> None:
+    `late` says that another one ended after the cache was asked: it is to be asked again, since there may be an answer by now.
+    """
+
+    def __init__(self, leads: Leads, key: bytes, owner: object, late: bool) -> None:
         self.future: Future[bool] = Future()
-        self.owner = owner
+        self.owner, self.late = owner, late
         self._leads, self._key = leads, key
 
     def end(self, answered: bool) -> None:
@@ -128,9 +133,10 @@ class Leads:
         self._lock = threading.RLock()
         # Who forgets to end it is as good as one who gives it up.
         self._leads: WeakValueDictionary[bytes, Lead] = WeakValueDictionary()
+        self._ended: dict[bytes, float] = {}
 
-    def join(self, key: bytes, owner: object) -> tuple[Lead, bool]:
-        """The lead for a key, and whether it is the caller's own."""
+    def join(self, key: bytes, owner: object, age: float) -> tuple[Lead, bool]:
+        """The lead for a key, and whether it is the caller's own, who asked the cache `age` seconds ago."""
         if self._process != os.getpid():
             # After a fork those who lead are in the other process.
             self._start()
@@ -138,13 +144,18 @@ class Leads:
             lead = self._leads.get(key)
             if lead is not None:
                 return lead, False
-            self._leads[key] = lead = Lead(self, key, owner)
+            late = self._ended.get(key, 0.0) >= time.monotonic() - age
+            self._leads[key] = lead = Lead(self, key, owner, late)
             return lead, True
 
     def remove(self, key: bytes, lead: Lead) -> None:
         with self._lock:
             if self._leads.get(key) in (lead, None):
                 self._leads.pop(key, None)
+                self._ended.pop(key, None)
+                while len(self._ended) >= _REMEMBERED:
+                    del self._ended[next(iter(self._ended))]
+                self._ended[key] = time.monotonic()
 
 
 class Passing:
@@ -208,8 +219,13 @@ class Driver:
         first, until = ticket, time.monotonic() + PATIENCE
         lead: Lead | None = None
         while (key := ticket.shared_key) is not None:
-            lead, mine = self._leads.join(key, owner)
+            lead, mine = self._leads.join(key, owner, ticket.age)
             if mine:
+                found = asked.of(self.cache) if lead.late else ticket
+                if not isinstance(found, Ticket):
+                    lead.end(True)
+                    return cast("Reply", found).collapsed(first)
+                ticket = found
                 break
             ahead, lead = lead, None
             # Who reads one answer and asks for the same meanwhile would wait for itself.
@@ -230,9 +246,16 @@ class Driver:
         with self._lock:
             if key is None or self._refreshing >= REFRESHES:
                 return None
-            lead, mine = self._leads.join(key, None)
+            lead, mine = self._leads.join(key, None, ticket.age)
             if not mine:
                 return None
+            if lead.late:
+                found = asked.of(self.cache)
+                again = found.refresh if isinstance(found, Reply) else found
+                if again is None:
+                    lead.end(True)
+                    return None
+                ticket = again
             self._refreshing += 1
         return self._send(asked, ticket, lead, blind)
 

@@ -306,6 +306,10 @@ class Ticket:
         """What requests have in common that can share an answer under way; None: this one can not."""
 
     @property
+    def age(self) -> float:
+        """Seconds since the cache was asked. What was stored meanwhile, it may not know of."""
+
+    @property
     def writes(self) -> bool:
         """Whether settling it may write to the store, which may wait for a lock."""
 

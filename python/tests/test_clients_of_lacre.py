@@ -14,7 +14,8 @@ import loopback
 import pytest
 from loopback import Origin, Say
 
-from lacre import Cache
+from lacre import Cache, _drive
+from lacre._lacre import Reply
 
 FRESH = {"Cache-Control": "max-age=60"}
 STALE = {"Cache-Control": "max-age=0, stale-while-revalidate=100"}
@@ -117,7 +118,6 @@ def test_a_client_of_httpx_asks_the_cache_once_for_each_request(
     asynchronous: bool, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("httpx")
-    from lacre import _drive
     from lacre.httpx import AsyncCachedClient, CachedClient
 
     url = origin.says("/", Say(headers=FRESH))
@@ -234,3 +234,44 @@ def test_who_reads_an_answer_and_asks_for_it_again_does_not_wait_for_himself(ori
         assert first.status_code == 200
         assert len(client.get(url).content) == 20 << 20
     assert len(origin.got) == 2
+
+
+class Sent:
+    """A network that answers at once, and counts."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.count = 0
+        self.driver = _drive.Driver(cache, (OSError,))
+
+    def __call__(self, headers: Any) -> _drive.Head:
+        self.count += 1
+        return _drive.Head(200, [(b"cache-control", b"max-age=10, stale-while-revalidate=60")])
+
+    def carry_out(self, exchange: _drive.Exchange) -> _drive.Answer:
+        answer = _drive.carry_out(exchange, (OSError,), self)
+        if isinstance(answer, _drive.Passing):
+            answer.write(b"body")
+            answer.finish()
+        return answer
+
+
+def test_what_was_looked_up_before_another_was_answered_is_not_sent() -> None:
+    now = 1_800_000_000.0
+    cache = Cache(":memory:", clock=lambda: now)
+    sent = Sent(cache)
+    asked = _drive.Asked("GET", "http://a.test/", [], b"", None)
+    tickets: list[Any] = [asked.of(cache), asked.of(cache)]
+    for ticket in tickets:
+        answer = sent.carry_out(sent.driver.exchange(asked, ticket, owner=object(), blind=False))
+    assert isinstance(answer, Reply) and sent.count == 1
+    assert answer.info.cache_status == "lacre; fwd=uri-miss; ttl=10; collapsed"
+
+    now += 20
+    stale: list[Any] = [asked.of(cache), asked.of(cache)]
+    first, second = (reply.refresh for reply in stale)
+    refresh = sent.driver.refresh(asked, first, blind=False)
+    assert refresh is not None
+    sent.carry_out(refresh)
+    sent.driver.refreshed()
+    assert sent.driver.refresh(asked, second, blind=False) is None
+    assert sent.count == 2

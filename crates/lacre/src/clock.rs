@@ -69,6 +69,11 @@ impl Moment {
         Self(Instant::now() + time.min(Self::FAR))
     }
 
+    /// How long ago it was.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+
     /// How long it is until then.
     pub(crate) fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

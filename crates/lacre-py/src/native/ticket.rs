@@ -42,6 +42,12 @@ impl Ticket {
         self.with(|ticket| ticket.shared_key().map(|key| PyBytes::new(py, key.as_bytes())))
     }
 
+    /// Seconds since the cache was asked. What was stored meanwhile, it may not know of.
+    #[getter]
+    fn age(&self) -> PyResult<f64> {
+        self.with(|ticket| ticket.age().as_secs_f64())
+    }
+
     /// Whether settling it may write to the store, which may wait for a lock: not on a thread that runs an event loop.
     #[getter]
     fn writes(&self) -> PyResult<bool> {

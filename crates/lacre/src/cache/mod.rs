@@ -49,6 +49,7 @@ use lacre_core::{
 use lacre_seal::{KeyId, SealInfo};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use vault::{Handle, Loaded, Vault, missing_chunk};
 
 /// An HTTP cache that seals what it stores. Cheap to clone; clones are the same cache.
@@ -156,6 +157,11 @@ impl Ticket {
     /// When the cache was asked. It may not know of what was stored since.
     pub(crate) fn since(&self) -> Moment {
         self.since
+    }
+
+    /// How long ago the cache was asked. Whoever waited meanwhile may find an answer when it is asked again.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// The row the answer would go to. Requests with the same key may share one way to the origin; `None`: this one may not.
