@@ -15,6 +15,7 @@ __all__ = [
     "ConfigError",
     "Keyring",
     "LacreError",
+    "Pieces",
     "Plain",
     "Recording",
     "Reply",
@@ -117,8 +118,18 @@ class SealedValues:
     def seal(self, store: bytes, table: str, key: str, value: object, now: float) -> bytes:
         """What to store for a value under `key` in the table of a store; `now` in seconds since 1970."""
 
-    def open(self, store: bytes, table: str, key: str, sealed: bytes, now: float) -> Any:
+    def pieces(self, length: int) -> Pieces:
+        """Room for stored bytes that come in pieces, `length` of them together."""
+
+    def open(self, store: bytes, table: str, key: str, sealed: bytes | Pieces, now: float) -> Any:
         """The value that is stored so, a dict as `Plain`. Raises BadSignature for anything else."""
+
+@final
+class Pieces:
+    """Stored bytes that come in pieces, for `SealedValues.open`, which takes them."""
+
+    def push(self, piece: bytes) -> None:
+        """Puts a piece behind those that are there. Raises ValueError where there is no room for it."""
 
 @final
 class Plain:

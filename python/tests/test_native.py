@@ -355,9 +355,18 @@ def test_a_fork_while_threads_write_does_not_hang_the_child(path: Path) -> None:
             thread.join()
 
 
-def test_a_piece_that_was_changed_is_an_error_and_no_end(path: Path) -> None:
+def test_a_body_of_moderate_length_is_verified_before_it_is_an_answer(path: Path) -> None:
     cache = Cache(path)
     store(cache, body=bytes(1 << 20))
+    assert hit(cache).body == bytes(1 << 20)
+    cache.close()
+    run_sql(path, "UPDATE chunk SET sealed = flip(sealed) WHERE n = 3")
+    assert isinstance(ask(cache), Ticket)
+
+
+def test_a_piece_that_was_changed_is_an_error_and_no_end(path: Path) -> None:
+    cache = Cache(path)
+    store(cache, body=bytes(17 << 20))
     cache.close()
     run_sql(path, "UPDATE chunk SET sealed = flip(sealed) WHERE n = 3")
     reply = hit(cache)

@@ -20,6 +20,7 @@ from lacre import (
     SQLiteCache,
     safe_pickle_serializer,
 )
+from lacre.backends import SQLiteDict
 from lacre.serializers.sealed import _SCHEMES
 
 SECRET = "0123456789abcdef0123456789abcdef-a"
@@ -204,3 +205,76 @@ def test_a_store_of_the_rust_engine_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="give this session a file of its own"):
         CachedSession(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("length", [1000, 131_000, 3_000_000])
+@pytest.mark.parametrize("in_pieces", [True, False])
+def test_a_value_of_any_length_is_read_and_held_to_its_seal(
+    length: int, in_pieces: bool, tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_pieces:
+        # As before Python 3.11.
+        monkeypatch.setattr(SQLiteDict, "_in_pieces", property(lambda _: False, lambda *_: None), raising=False)
+    body = bytes(range(250)) * (length // 250)
+    origin.default = answer(body)
+    with CachedSession(tmp_path / "cache", secret_key=SECRET) as session:
+        key = session.get(URL).cache_key
+        assert session.get(URL).from_cache and session.get(URL).content == body
+        with session.cache.responses.bulk_commit():
+            assert session.get(URL).content == body, "in a transaction"
+        path = tmp_path / "cache.sqlite"
+        [(value,)] = rows(path, "SELECT value FROM responses WHERE key=?", key)
+        middle = len(value) // 2
+        for forged in (
+            value[:middle] + bytes([value[middle] ^ 1]) + value[middle + 1 :],
+            value[:-1],
+            value + b"more",
+            value.decode("latin-1"),
+        ):
+            rows(path, "UPDATE responses SET value=?", forged)
+            with pytest.raises(BadSignature):
+                session.get(URL)
+        rows(path, "UPDATE responses SET value=?", value)
+        assert session.get(URL).content == body
+
+
+@pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
+def test_a_long_value_is_read_in_pieces(tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    original = SQLiteDict._pieces
+
+    def pieces(self: SQLiteDict, connection: sqlite3.Connection, key: str) -> Any:
+        read.append(key)
+        return original(self, connection, key)
+
+    monkeypatch.setattr(SQLiteDict, "_pieces", pieces)
+    with CachedSession(tmp_path / "cache", secret_key=SECRET) as session:
+        session.get(URL)
+        assert session.get(URL).from_cache and not read
+        origin.default = answer(bytes(300_000))
+        key = session.get(URL + "/long").cache_key
+        assert session.get(URL + "/long").content == bytes(300_000)
+        assert read == [key]
+
+
+@pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
+def test_a_long_value_whose_row_is_taken_by_another_while_it_is_read_is_read_to_its_end(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.default = answer(bytes(300_000))
+    with CachedSession(tmp_path / "cache", secret_key=SECRET) as session:
+        responses = session.cache.responses
+        key = session.get(URL).cache_key
+        stored = responses[key]
+        original = SealedSerializer.pieces
+
+        def pieces(self: SealedSerializer, length: int) -> Any:
+            # Its row has been found, and nothing of it has been read.
+            del responses[key]
+            responses["other"] = stored
+            return original(self, length)
+
+        monkeypatch.setattr(SealedSerializer, "pieces", pieces)
+        assert responses[key].content == bytes(300_000)
+        monkeypatch.undo()
+        assert key not in responses

@@ -26,7 +26,7 @@ mod _lacre {
     #[pymodule_export]
     use crate::plain::Plain;
     #[pymodule_export]
-    use crate::sealed::{Keyring, SealedValues};
+    use crate::sealed::{Keyring, Pieces, SealedValues};
     #[pymodule_export]
     use crate::serializer::Serializer;
     #[pymodule_export]

@@ -3,11 +3,13 @@
 use crate::error::{BadSignature, raised};
 use crate::plain::Plain;
 use crate::value::{MAX_DEPTH, from_python};
-use lacre::requests_cache::{self, Place, keyring_of_secret};
+use bytes::Bytes;
+use lacre::requests_cache::{self, Joined, Place, keyring_of_secret};
 use lacre::{ErrorKind, StoreId, Timestamp, keys};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes from which on other threads of Python may run meanwhile: to let them costs about a microsecond.
 const WORTH_LETTING_GO: usize = 64 << 10;
@@ -79,6 +81,11 @@ impl SealedValues {
         Ok(PyBytes::new(py, &sealed))
     }
 
+    /// Room for stored bytes that come in pieces, `length` of them together.
+    fn pieces(&self, length: usize) -> Pieces {
+        Pieces(Mutex::new(self.0.room(length)))
+    }
+
     /// The value that is stored so, a dict as `Plain`. Raises BadSignature if it was not sealed there with one of the keys, or was changed since.
     fn open<'py>(
         &self,
@@ -86,9 +93,14 @@ impl SealedValues {
         store: [u8; 16],
         table: &str,
         key: &str,
-        sealed: &[u8],
+        sealed: &Bound<'py, PyAny>,
         now: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let pieces = sealed.cast::<Pieces>().ok().map(|pieces| pieces.get().take());
+        let sealed: &[u8] = match &pieces {
+            Some(bytes) => bytes,
+            None => sealed.extract()?,
+        };
         let store = StoreId::from_bytes(store);
         let place = Place { store: &store, table, key };
         let opened = if sealed.len() < WORTH_LETTING_GO {
@@ -103,6 +115,27 @@ impl SealedValues {
             _ => raised(&error),
         })?;
         Plain::of(py, value)
+    }
+}
+
+/// Stored bytes that come in pieces, for `SealedValues.open`, which takes them: in memory that earlier ones lay in, since to have it anew
+/// costs more than to read them.
+#[pyclass(frozen, module = "lacre._lacre")]
+pub(crate) struct Pieces(Mutex<Joined>);
+
+#[pymethods]
+impl Pieces {
+    /// Puts a piece behind those that are there. Raises ValueError where there is no room for it.
+    fn push(&self, piece: &[u8]) -> PyResult<()> {
+        let mut joined = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if joined.push(piece) { Ok(()) } else { Err(PyValueError::new_err("more than was said")) }
+    }
+}
+
+impl Pieces {
+    fn take(&self) -> Bytes {
+        let mut joined = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *joined).into_bytes()
     }
 }
 

@@ -16,6 +16,7 @@ const SMALLEST: usize = 32 << 10;
 pub(crate) struct Rooms(Mutex<Vec<Vec<u8>>>);
 
 /// Memory of a certain length, with anything in it. Whoever fills it shows it by [`freeze`](Self::freeze); otherwise nobody sees what is in it.
+#[derive(Default)]
 pub(crate) struct Room {
     /// All of it initialized, and at times more than is used.
     bytes: Vec<u8>,
@@ -63,7 +64,8 @@ impl Room {
     }
 }
 
-/// The content of several envelopes, in one piece of memory.
+/// The content of several envelopes, in one piece of memory. The default has room for nothing.
+#[derive(Default)]
 pub struct Joined {
     room: Room,
     filled: usize,

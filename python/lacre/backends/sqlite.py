@@ -15,7 +15,7 @@ from time import monotonic, sleep, time
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .._lacre import ConfigError
+from .._lacre import ConfigError, Pieces
 from .._utils import chunkify, get_valid_kwargs
 from ..models import CachedResponse
 from ..policy import ExpirationTime
@@ -142,6 +142,10 @@ class SQLiteCache(BaseCache):
         return self.responses.sorted(key, reversed, limit, expired)
 
 
+#: Bytes beyond which what is sealed is read piece by piece, and how long a piece is: SQLite and Python would each have memory for all of it
+#: anew, which takes longer than to read it.
+_LONG, _PIECE = 128 << 10, 64 << 10
+
 #: How many connections of a mapping wait for somebody who reads.
 _MOST_READERS = 8
 
@@ -208,6 +212,7 @@ class SQLiteDict(BaseStorage[str, Any]):
         self.table_name = table_name
         # requests-cache does not; but what is sealed is not for it to read.
         self.wal = isinstance(self.serializer, SealedSerializer) if wal is None else wal
+        self._in_pieces = isinstance(self.serializer, SealedSerializer) and hasattr(sqlite3.Connection, "blobopen")
         _alive[id(self)] = self
         self.init_db()
 
@@ -340,40 +345,81 @@ class SQLiteDict(BaseStorage[str, Any]):
             self.close()
 
     def __getitem__(self, key: str) -> Any:
-        statement = f"SELECT value FROM {self.table_name} WHERE key=?"
-        row = self._row(statement, key)
+        short = f"CASE WHEN length(value) <= {_LONG} THEN value END" if self._in_pieces else "value"
+        row = self._row(f"SELECT {short} FROM {self.table_name} WHERE key=?", key)
         if row is None:
             raise KeyError(key)
-        return self.deserialize(key, row[0])
+        value = row[0]
+        return self.deserialize(key, self._long_value(key) if value is None else value)
+
+    def _long_value(self, key: str) -> Any:
+        """The value under a key, in pieces if it can be."""
+        if self._reads_beside():
+            readers = self._readers
+            with suppress(sqlite3.Error):
+                connection = self._borrow(readers)
+                try:
+                    connection.execute("BEGIN")
+                    pieces = self._pieces(connection, key)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.close()
+                    raise
+                self._give_back(readers, connection)
+                return pieces
+        with self.connection() as connection:
+            row = connection.execute(f"SELECT value FROM {self.table_name} WHERE key=?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        return row[0]
+
+    def _pieces(self, connection: sqlite3.Connection, key: str) -> Pieces:
+        statement = f"SELECT rowid, length(value) FROM {self.table_name} WHERE key=?"
+        row = connection.execute(statement, (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        rowid, length = row
+        assert isinstance(self.serializer, SealedSerializer)
+        pieces = self.serializer.pieces(length)
+        with connection.blobopen(self.table_name, "value", rowid, readonly=True) as blob:
+            while piece := blob.read(_PIECE):
+                pieces.push(piece)
+        return pieces
 
     def _row(self, statement: str, parameter: Any) -> Any:
         """The first row of what is asked for."""
         shares = self.connection_kwargs["check_same_thread"]
-        # In a transaction, a thread sees what it wrote itself.
-        if self._ahead and self._writer != threading.get_ident():
+        if self._reads_beside():
             try:
-                return self._row_beside_others(statement, parameter)
+                readers = self._readers
+                connection = self._borrow(readers)
+                try:
+                    return connection.execute(statement, (parameter,)).fetchone()
+                finally:
+                    self._give_back(readers, connection)
             except sqlite3.OperationalError:
                 # It is being made anew at this moment, say; that is waited for.
                 pass
         with self._lock:
             return self._own_connection().execute(statement, (parameter,)).fetchone()
 
-    def _row_beside_others(self, statement: str, parameter: Any) -> Any:
-        """The same, on a connection for this thread alone: threads that took turns at one would wait more than they read."""
-        readers = self._readers
+    def _reads_beside(self) -> bool:
+        """Whether to read on a connection of one's own. In a transaction, a thread is to see what it wrote itself."""
+        return self._ahead and self._writer != threading.get_ident()
+
+    def _borrow(self, readers: list[sqlite3.Connection]) -> sqlite3.Connection:
+        """A connection for this thread alone: threads that took turns at one would wait more than they read."""
         try:
-            connection = readers.pop()
+            return readers.pop()
         except IndexError:
-            connection = self._connect()
-        try:
-            return connection.execute(statement, (parameter,)).fetchone()
-        finally:
-            # Whoever closed the mapping meanwhile closed the others.
-            if readers is self._readers and len(readers) < _MOST_READERS:
-                readers.append(connection)
-            else:
-                connection.close()
+            return self._connect()
+
+    def _give_back(self, readers: list[sqlite3.Connection], connection: sqlite3.Connection) -> None:
+        # Whoever closed the mapping meanwhile closed the others.
+        if readers is self._readers and len(readers) < _MOST_READERS:
+            readers.append(connection)
+        else:
+            connection.close()
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._write(key, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._lacre import BadSignature, ConfigError, Keyring, Plain, SealedValues
+from .._lacre import BadSignature, ConfigError, Keyring, Pieces, Plain, SealedValues
 from .._utils import encode
 from ..models import CachedResponse
 from ..policy.expiration import utcnow
@@ -75,6 +75,10 @@ class SealedSerializer(SerializerPipeline):
     def set_decode_content(self, decode_content: bool) -> None:
         """Nobody reads what is encrypted, so that bodies stay as they are."""
 
+    def pieces(self, length: int) -> Pieces:
+        """Room for what is stored, `length` bytes of it, for `loads` in place of bytes: filled piece by piece."""
+        return self._values.pieces(length)
+
     def dumps(self, value: Placed) -> bytes:
         """What is stored for a value in its place."""
         place, key, plain = _placed(value)
@@ -87,7 +91,8 @@ class SealedSerializer(SerializerPipeline):
             BadSignature: not sealed there, not with one of the keys, or changed since
         """
         place, key, stored = _placed(value)
-        found = self._values.open(*place, key, encode(stored), utcnow().timestamp())
+        sealed = stored if isinstance(stored, Pieces) else encode(stored)
+        found = self._values.open(*place, key, sealed, utcnow().timestamp())
         if not isinstance(found, Plain):
             return found
         # What is sealed was written by this package, so that no field can turn out to be unreadable later.

@@ -6,9 +6,8 @@ use super::{Value, cbor};
 use crate::{Error, ErrorKind, Timestamp};
 use blake2b_simd::Params;
 use lacre_seal::{
-    BodyId, Context, Keyring, Lifetime, MasterKey, Moment, Position, Purpose, Sealer, StoreId, Suite,
+    BodyId, Context, Joined, Keyring, Lifetime, MasterKey, Moment, Position, Purpose, Sealer, StoreId, Suite,
 };
-use std::mem;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -77,6 +76,12 @@ impl SealedValues {
         Ok(sealed)
     }
 
+    /// Room for what was stored, where it comes in pieces: memory that is used again.
+    #[must_use]
+    pub fn room(&self, length: usize) -> Joined {
+        self.sealers[0].join(length)
+    }
+
     /// The value that was stored as `sealed`.
     ///
     /// # Errors
@@ -85,14 +90,16 @@ impl SealedValues {
     pub fn open(&self, place: &Place<'_>, sealed: &[u8], now: Timestamp) -> Result<Value, Error> {
         let (id, mut rest) = sealed.split_first_chunk().ok_or_else(unsealed)?;
         let id = BodyId::from_bytes(*id);
-        let mut pieces = Vec::new();
+        // What is opened is shorter than what is sealed.
+        let mut plain = self.room(rest.len());
         for index in 0.. {
             let (length, behind) = rest.split_first_chunk().ok_or_else(unsealed)?;
             let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
             let (envelope, behind) = behind.split_at_checked(length).ok_or_else(unsealed)?;
             let position = if behind.is_empty() { Position::Last } else { Position::Inner };
-            let open = |sealer: &Sealer| {
-                place.with(id, index, position, |at| sealer.open(at, envelope, moment(now)))
+            let mut open = |sealer: &Sealer| {
+                place
+                    .with(id, index, position, |at| sealer.open_behind(at, envelope, moment(now), &mut plain))
             };
             let mut opened = open(&self.sealers[0]);
             for sealer in &self.sealers[1..] {
@@ -100,14 +107,13 @@ impl SealedValues {
                     opened = open(sealer);
                 }
             }
-            pieces.push(opened.map_err(refused)?.body.into_bytes());
+            opened.map_err(refused)?;
             rest = behind;
             if rest.is_empty() {
                 break;
             }
         }
-        let plain = if let [only] = &mut pieces[..] { mem::take(only) } else { pieces.concat().into() };
-        cbor::read(&plain).map_err(|malformed| malformed.into_error("value"))
+        cbor::read(&plain.into_bytes()).map_err(|malformed| malformed.into_error("value"))
     }
 }
 
