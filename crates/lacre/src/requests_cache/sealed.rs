@@ -6,7 +6,8 @@ use super::{Value, cbor};
 use crate::{Error, ErrorKind, Timestamp};
 use blake2b_simd::Params;
 use lacre_seal::{
-    BodyId, Context, Joined, Keyring, Lifetime, MasterKey, Moment, Position, Purpose, Sealer, StoreId, Suite,
+    BodyId, Context, Fault, Joined, Keyring, Lifetime, MasterKey, Moment, Position, Purpose, Sealer, StoreId,
+    Suite,
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -88,33 +89,52 @@ impl SealedValues {
     /// [`ErrorKind::Tampered`]: it is not sealed, not for this place, or was changed. [`ErrorKind::KeyUnavailable`]: it was sealed with
     /// a key that is not here. [`ErrorKind::Lapsed`]: it was revoked.
     pub fn open(&self, place: &Place<'_>, sealed: &[u8], now: Timestamp) -> Result<Value, Error> {
-        let (id, mut rest) = sealed.split_first_chunk().ok_or_else(unsealed)?;
+        let (id, rest) = sealed.split_first_chunk().ok_or_else(unsealed)?;
         let id = BodyId::from_bytes(*id);
-        // What is opened is shorter than what is sealed.
-        let mut plain = self.room(rest.len());
-        for index in 0.. {
-            let (length, behind) = rest.split_first_chunk().ok_or_else(unsealed)?;
-            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-            let (envelope, behind) = behind.split_at_checked(length).ok_or_else(unsealed)?;
-            let position = if behind.is_empty() { Position::Last } else { Position::Inner };
-            let mut open = |sealer: &Sealer| {
-                place
-                    .with(id, index, position, |at| sealer.open_behind(at, envelope, moment(now), &mut plain))
-            };
-            let mut opened = open(&self.sealers[0]);
-            for sealer in &self.sealers[1..] {
-                if opened.as_ref().is_err_and(lacre_seal::Fault::is_key_missing) {
-                    opened = open(sealer);
+        let (envelope, mut rest) = split_piece(rest)?;
+        let position = |rest: &[u8]| if rest.is_empty() { Position::Last } else { Position::Inner };
+        let first = self.with_its_key(|sealer| {
+            place.with(id, 0, position(rest), |at| sealer.open(at, envelope, moment(now)))
+        })?;
+        let mut plain = first.body.into_bytes();
+        if !rest.is_empty() {
+            // Now that somebody vouches for it. What is opened is shorter than what is sealed.
+            let mut joined = self.room(plain.len() + rest.len());
+            joined.push(&plain).then_some(()).ok_or_else(unsealed)?;
+            for index in 1.. {
+                let (envelope, behind) = split_piece(rest)?;
+                self.with_its_key(|sealer| {
+                    place.with(id, index, position(behind), |at| {
+                        sealer.open_behind(at, envelope, moment(now), &mut joined)
+                    })
+                })?;
+                rest = behind;
+                if rest.is_empty() {
+                    break;
                 }
             }
-            opened.map_err(refused)?;
-            rest = behind;
-            if rest.is_empty() {
-                break;
+            plain = joined.into_bytes();
+        }
+        cbor::read(&plain).map_err(|malformed| malformed.into_error("value"))
+    }
+
+    /// Opens with the key that seals now, or with one from before where it needs that.
+    fn with_its_key<T>(&self, mut open: impl FnMut(&Sealer) -> Result<T, Fault>) -> Result<T, Error> {
+        let mut opened = open(&self.sealers[0]);
+        for sealer in &self.sealers[1..] {
+            if opened.as_ref().is_err_and(Fault::is_key_missing) {
+                opened = open(sealer);
             }
         }
-        cbor::read(&plain.into_bytes()).map_err(|malformed| malformed.into_error("value"))
+        opened.map_err(refused)
     }
+}
+
+/// The first of several envelopes, each behind its length, and the others.
+fn split_piece(sealed: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (length, behind) = sealed.split_first_chunk().ok_or_else(unsealed)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    behind.split_at_checked(length).ok_or_else(unsealed)
 }
 
 impl Place<'_> {
@@ -172,7 +192,7 @@ fn moment(time: Timestamp) -> Moment {
 }
 
 /// Nothing is read from a sealed store that is not sealed, whatever is wrong with it.
-fn refused(fault: lacre_seal::Fault) -> Error {
+fn refused(fault: Fault) -> Error {
     if fault.is_broken() {
         return unsealed().with_source(fault);
     }
