@@ -230,6 +230,7 @@ def test_a_value_of_any_length_is_read_and_held_to_its_seal(
             value[:-1],
             value + b"more",
             value.decode("latin-1"),
+            value.decode("latin-1").replace("\0", "0"),
         ):
             rows(path, "UPDATE responses SET value=?", forged)
             with pytest.raises(BadSignature):
@@ -259,22 +260,27 @@ def test_a_long_value_is_read_in_pieces(tmp_path: Path, origin: Origin, monkeypa
 
 @pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
 def test_a_long_value_whose_row_is_taken_by_another_while_it_is_read_is_read_to_its_end(
-    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, origin: Origin
 ) -> None:
+    before: list[Any] = []
+
+    class Connection(sqlite3.Connection):
+        def blobopen(self, *args: Any, **kwargs: Any) -> Any:
+            # The row has been found, and nothing of it has been read.
+            before.pop()()
+            return super().blobopen(*args, **kwargs)
+
     origin.default = answer(bytes(300_000))
-    with CachedSession(tmp_path / "cache", secret_key=SECRET) as session:
+    with CachedSession(tmp_path / "cache", secret_key=SECRET, factory=Connection) as session:
         responses = session.cache.responses
         key = session.get(URL).cache_key
+        before.append(lambda: None)
         stored = responses[key]
-        original = SealedSerializer.pieces
 
-        def pieces(self: SealedSerializer, length: int) -> Any:
-            # Its row has been found, and nothing of it has been read.
+        def take() -> None:
             del responses[key]
             responses["other"] = stored
-            return original(self, length)
 
-        monkeypatch.setattr(SealedSerializer, "pieces", pieces)
+        before.append(take)
         assert responses[key].content == bytes(300_000)
-        monkeypatch.undo()
-        assert key not in responses
+        assert not before and key not in responses

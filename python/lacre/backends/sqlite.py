@@ -374,21 +374,19 @@ class SQLiteDict(BaseStorage[str, Any]):
         return row[0]
 
     def _pieces(self, connection: sqlite3.Connection, key: str) -> Pieces:
-        statement = f"SELECT rowid, length(value) FROM {self.table_name} WHERE key=?"
+        statement = f"SELECT rowid FROM {self.table_name} WHERE key=?"
         row = connection.execute(statement, (key,)).fetchone()
         if row is None:
             raise KeyError(key)
-        rowid, length = row
         assert isinstance(self.serializer, SealedSerializer)
-        pieces = self.serializer.pieces(length)
-        with connection.blobopen(self.table_name, "value", rowid, readonly=True) as blob:
+        with connection.blobopen(self.table_name, "value", row[0], readonly=True) as blob:
+            pieces = self.serializer.pieces(len(blob))
             while piece := blob.read(_PIECE):
                 pieces.push(piece)
         return pieces
 
     def _row(self, statement: str, parameter: Any) -> Any:
         """The first row of what is asked for."""
-        shares = self.connection_kwargs["check_same_thread"]
         if self._reads_beside():
             try:
                 readers = self._readers
