@@ -138,8 +138,9 @@ impl Sealer {
         let SealInfo { key_id, suite, not_after, epoch, .. } = header.seal;
         let master = self.keyring.master(key_id)?;
         let info = derive::info(fields, at)?;
-        // Of a body, each chunk is opened once; it must not take the place of a slot, which is opened at each hit.
-        let kept = matches!(at.purpose, Purpose::Slot).then_some(&self.kept);
+        // Of a large body, each piece is opened once; it must not take the place of what is opened at each hit.
+        let is_first = matches!(at.purpose, Purpose::Slot | Purpose::Value { index: 0, .. });
+        let kept = is_first.then_some(&self.kept);
         let keys = match kept.and_then(|kept| kept.get(salt, &info)) {
             Some(keys) => keys.committing_to(commitment)?,
             None => {

@@ -49,20 +49,24 @@ fn any_flipped_bit_is_refused() {
 
 #[test]
 fn what_was_opened_before_is_held_to_everything_again() {
-    for sealer in sealers() {
-        let sealed = seal(&sealer, b"head", b"body");
+    let value = Purpose::Value { value: BodyId::from_bytes([4; 16]), index: 0, position: Position::Last };
+    for (sealer, purpose) in
+        sealers().into_iter().flat_map(|sealer| [(sealer.clone(), Purpose::Slot), (sealer, value)])
+    {
+        let here = Context { purpose, ..SLOT };
+        let sealed = sealer.seal(&here, LIFE, b"head", b"body").unwrap();
         for bit in 0..sealed.len() * 8 {
-            assert_eq!(sealer.open(&SLOT, &sealed, CREATED).unwrap().body.as_bytes(), b"body");
+            assert_eq!(sealer.open(&here, &sealed, CREATED).unwrap().body.as_bytes(), b"body");
             let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(sealer.open(&SLOT, &flipped, CREATED).is_err(), "{:?}, bit {bit}", sealer.suite());
+            assert!(sealer.open(&here, &flipped, CREATED).is_err(), "{:?}, bit {bit}", sealer.suite());
         }
-        let elsewhere = [Context { namespace: "other", ..SLOT }, Context { key: &[3; 32], ..SLOT }];
+        let elsewhere = [Context { namespace: "other", ..here }, Context { key: &[3; 32], ..here }];
         for at in elsewhere {
             assert_eq!(kind(&sealer, &at, &sealed, CREATED), FaultKind::BadCommitment);
         }
         let late = Moment::from_millis(2_001);
-        assert_eq!(kind(&sealer, &SLOT, &sealed, late), FaultKind::Expired(NOT_AFTER));
+        assert_eq!(kind(&sealer, &here, &sealed, late), FaultKind::Expired(NOT_AFTER));
     }
 }
 
