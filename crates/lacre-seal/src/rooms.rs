@@ -86,7 +86,7 @@ impl Joined {
         self.filled += length;
     }
 
-    /// Puts `bytes` behind what is there, as far as there is room; says whether there was.
+    /// Puts `bytes` behind what is there. `false`: there is no room for them, and nothing was put there.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         let Some(rest) = self.rest(bytes.len()) else { return false };

@@ -314,6 +314,13 @@ fn a_body_that_is_read_whole_is_verified_before_anything_of_it_is_served() {
         assert!(!is_hit(&world.store("/", b"new")), "it is fetched again");
         assert!(world.told("refused"));
 
+        let world = World::new(adjust);
+        let (_, id) = store_chunked(&world);
+        let first = wait(world.store.fetch_chunk(id, 0)).unwrap().unwrap();
+        wait(world.store.unstage(id, 3)).unwrap();
+        wait(world.store.stage(id, 0, &first, START)).unwrap();
+        assert!(!is_hit(&world.store("/", b"new")), "lost chunks are found out, too");
+
         let world = World::new(|builder| adjust(builder).on_tamper(OnTamper::Raise));
         let (_, id) = store_chunked(&world);
         flip_chunk(&world, id, 2);

@@ -1,6 +1,8 @@
 //! Bodies that are read to their end before anybody sees the first of them: into one piece of memory, all verified.
 
-use super::vault::{CHUNK, Handle, Loaded, Source, Vault, Wanted, chunk_place, moment, wrong_length};
+use super::vault::{
+    CHUNK, Handle, Loaded, Source, Vault, Wanted, chunk_place, missing_chunk, moment, wrong_length,
+};
 use crate::Error;
 use crate::codec::BodyHead;
 use bytes::Bytes;
@@ -18,21 +20,28 @@ impl Vault {
         tier: usize,
         now: Timestamp,
     ) -> Result<Option<Loaded>, Error> {
-        let mut loaded = self.load(key, &wanted, now).await?;
-        let Some(Loaded { slot: Slot::Entry(entry), .. }) = &mut loaded else { return Ok(loaded) };
-        let Handle { head, source: Source::Chunks { first: Some((0, first)), all }, .. } = &entry.body else {
-            return Ok(loaded);
-        };
-        let most = if *all { tier.max(self.read_whole) } else { tier };
-        if head.length > most as u64 {
-            return Ok(loaded);
+        let mut missed = None;
+        loop {
+            let mut loaded = self.load(key, &wanted, now).await?;
+            let Some(Loaded { slot: Slot::Entry(entry), .. }) = &mut loaded else { return Ok(loaded) };
+            let Handle { head, source: Source::Chunks { first: Some((0, first)), all }, .. } = &entry.body
+            else {
+                return Ok(loaded);
+            };
+            let most = if *all { tier.max(self.read_whole) } else { tier };
+            if head.length > most as u64 {
+                return Ok(loaded);
+            }
+            match self.whole(key, head, first, now).await? {
+                Some(whole) => {
+                    entry.body.source = Source::Whole(whole);
+                    return Ok(loaded);
+                }
+                // As in `load`: what was replaced meanwhile is no harm, and what replaced it is read.
+                None if missed.replace(head.id) != Some(head.id) => {}
+                None => return Err(missing_chunk()),
+            }
         }
-        match self.whole(key, head, first, now).await? {
-            Some(whole) => entry.body.source = Source::Whole(whole),
-            // Replaced meanwhile, or it is not all there: whoever reads what is there now finds out.
-            None => return self.load(key, wanted, now).await,
-        }
-        Ok(loaded)
     }
 
     /// A body in one piece of which the `first` chunk was read; `None`: one of the others is not there.
