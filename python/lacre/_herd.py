@@ -17,7 +17,8 @@ class Herd:
     def _start(self) -> None:
         self._process = os.getpid()
         self._lock = Lock()
-        self._leaders: dict[str, Event] = {}
+        #: An event is there as soon as somebody waits.
+        self._leaders: dict[str, Event | None] = {}
         self._thread = local()
         #: How many requests have ended. What was looked up before may be stored since.
         self.ended = 0
@@ -34,9 +35,10 @@ class Herd:
             self._start()
         depth = getattr(self._thread, "depth", 0)
         with self._lock:
-            leader = self._leaders.get(key)
-            if leader is None:
-                self._leaders[key] = own = Event()
+            mine = key not in self._leaders
+            leader = self._leaders.setdefault(key, None)
+            if leader is None and not mine:
+                self._leaders[key] = leader = Event()
         if leader is not None:
             if depth == 0:
                 leader.wait(timeout)
@@ -48,6 +50,7 @@ class Herd:
         finally:
             self._thread.depth = depth
             with self._lock:
-                self._leaders.pop(key, None)
+                followed = self._leaders.pop(key, None)
                 self.ended += 1
-            own.set()
+            if followed is not None:
+                followed.set()

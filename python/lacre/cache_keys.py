@@ -204,6 +204,8 @@ def filter_sort_list(data: Iterable[Any], ignored_parameters: ParamList = None) 
 
 def filter_url(url: str, ignored_parameters: ParamList) -> str:
     """A URL with its query in order, and without the values of what is ignored."""
+    if "?" not in url and "#" not in url:
+        return url
     parts = urlsplit(url)
     return urlunsplit(parts._replace(query=normalize_params(parts.query, ignored_parameters)))
 
@@ -220,10 +222,10 @@ def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> 
     response.request.url = filter_url(response.request.url or "", _spelled(response.request.url, ignored))
     for each in (response, *response.history):
         each.url = _redacted_url(each.url or "", ignored)
-        each.headers = _redacted_headers(each.headers, ignored)
+        _redact_headers(each.headers, ignored)
         request = each.request
         request.url = _redacted_url(request.url or "", ignored)
-        request.headers = _redacted_headers(request.headers, ignored)  # type: ignore[assignment]
+        _redact_headers(request.headers, ignored)
         request.body = _redacted_body(request, ignored)
     return response
 
@@ -236,17 +238,18 @@ def _redacted_url(url: str, ignored: set[str]) -> str:
 
 def _spelled(url: str | None, ignored: set[str]) -> set[str]:
     """What of a URL's query is ignored, as it is written there."""
-    return {name for name, _ in parse_qsl(urlsplit(url or "").query) if name.lower() in ignored}
+    if not url or "?" not in url:
+        return set()
+    return {name for name, _ in parse_qsl(urlsplit(url).query) if name.lower() in ignored}
 
 
-def _redacted_headers(headers: Mapping[str, Any], ignored: set[str]) -> CaseInsensitiveDict[str]:
-    redacted = {
-        name: REDACTED if name.lower() in ignored else value for name, value in sorted(headers.items())
-    }
-    if "Location" in headers and "location" not in ignored:
-        name = next(name for name in redacted if name.lower() == "location")
-        redacted[name] = _redacted_url(decode(redacted[name]), ignored)
-    return CaseInsensitiveDict(redacted)
+def _redact_headers(headers: CaseInsensitiveDict[Any], ignored: set[str]) -> None:
+    for name in headers:
+        lower = name.lower()
+        if lower in ignored:
+            headers[name] = REDACTED
+        elif lower == "location":
+            headers[name] = _redacted_url(decode(headers[name]), ignored)
 
 
 def _redacted_body(request: Any, ignored: set[str]) -> bytes:

@@ -189,7 +189,8 @@ class CacheMixin(_Session):
                 self._sending.missed = found
             elif found is not None:
                 return found
-        headers = set_request_headers(headers, expire_after, only_if_cached, refresh, force_refresh)
+        if headers is not None or expire_after is not None or only_if_cached or refresh or force_refresh:
+            headers = set_request_headers(headers, expire_after, only_if_cached, refresh, force_refresh)
         try:
             with patch_form_boundary() if kwargs.get("files") else nullcontext():
                 return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value, misc]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -44,6 +45,24 @@ def test_a_second_request_is_answered_from_the_cache(origin: Origin) -> None:
 
 def test_get_takes_parameters_by_position(origin: Origin) -> None:
     assert session(origin).get(URL, {"a": 1}).url == f"{URL}?a=1"
+
+
+@pytest.mark.parametrize("backend", ["memory", "sqlite"])
+def test_headers_are_stored_as_they_came_whatever_is_done_with_the_answer(
+    origin: Origin, backend: str, tmp_path: Path
+) -> None:
+    origin.answers["/"] = answer(**{"X-Api-Key": "secret", "B": "1", "A": "2"})
+    cached = CachedSession(tmp_path / "cache", backend, secret_key="of at least 32 random bytes, as it must be")
+    cached.mount("http://", origin)
+    first = cached.get(URL, headers={"Authorization": "secret"})
+    assert first.headers["X-Api-Key"] == "secret" == first.request.headers["Authorization"]
+    names = list(first.headers)
+    first.headers["A"] = first.request.headers["Accept"] = "changed"
+    stored = cached.get(URL)
+    assert stored.from_cache
+    assert (list(stored.headers), stored.headers["A"]) == (names, "2")
+    assert stored.headers["X-Api-Key"] == "REDACTED" == stored.request.headers["Authorization"]
+    assert stored.request.headers["Accept"] == "*/*"
 
 
 def test_the_bypass_stays_in_the_house_and_holds_for_redirects(origin: Origin) -> None:

@@ -344,7 +344,6 @@ class DictStorage(UserDict, BaseStorage):  # type: ignore[type-arg]
     def __getitem__(self, key: Any) -> Any:
         item = super().__getitem__(key)
         if isinstance(item, CachedResponse):
-            # Its body has been read, when it was stored or by whoever had it last.
-            item.raw.reset()
+            item.rewind()
             item.cache_key = key
         return item

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
@@ -36,10 +37,15 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     @classmethod
     def from_response(cls, response: Response) -> CachedHTTPResponse:
         """That of a response, whose body is read if it was not, and can still be read by others."""
+        return cls.later(response)()
+
+    @classmethod
+    def later(cls, response: Response) -> Callable[[], CachedHTTPResponse]:
+        """The same for when it is asked for, which it rarely is. The body is read now."""
         raw = response.raw
         kwargs = {name: getattr(raw, name, None) for name in _FIELDS}
         kwargs["request_url"] = getattr(raw, "_request_url", None)
-        return cls(body=_copy_body(response), **kwargs)
+        return partial(cls, body=_copy_body(response), **kwargs)
 
     @classmethod
     def from_cached_response(cls, response: CachedResponse) -> CachedHTTPResponse:

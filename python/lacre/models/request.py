@@ -11,7 +11,7 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .._repr import RichMixin
-from .._utils import encode
+from .._utils import copy_headers, encode
 
 
 @dataclass(repr=False)
@@ -34,7 +34,7 @@ class CachedRequest(RichMixin):
         return cls(
             body=getattr(original_request, "body", None),
             cookies=RequestsCookieJar() if cookies is None else cookies.copy(),
-            headers=CaseInsensitiveDict(original_request.headers or {}),
+            headers=copy_headers(original_request.headers),
             method=original_request.method,
             url=original_request.url,
         )

@@ -11,12 +11,27 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .._repr import RichMixin
+from .._utils import copy_headers
 from ..policy.expiration import ExpirationTime, add_tzinfo, get_expiration_datetime, utcnow
 from .raw_response import CachedHTTPResponse
 from .request import CachedRequest
 
 if TYPE_CHECKING:
     from ..policy.actions import CacheActions
+
+#: What a response of requests has, and a stored one has as well.
+_TAKEN = (
+    "content",
+    "cookies",
+    "elapsed",
+    "encoding",
+    "headers",
+    "history",
+    "reason",
+    "request",
+    "status_code",
+    "url",
+)
 
 #: A body of JSON or text, as a value.
 DecodedContent = dict[str, Any] | list[Any] | str | bool | int | float | None
@@ -101,6 +116,7 @@ class CachedResponse(RichMixin, BaseResponse):
             raise TypeError(f"CachedResponse has no field {next(iter(fields))!r}")
         self.expires = add_tzinfo(self.expires)
         self._raw: CachedHTTPResponse | None = None
+        self._make_raw: Callable[[], CachedHTTPResponse] | None = None
 
     @classmethod
     def lazily(cls, plain: Any, read: Callable[[Any, str], Any]) -> CachedResponse:
@@ -110,7 +126,7 @@ class CachedResponse(RichMixin, BaseResponse):
             read: reads the field of a name
         """
         response = cls.__new__(cls)
-        response.__dict__.update(_plain=plain, _read=read, _raw=None)
+        response.__dict__.update(_plain=plain, _read=read, _raw=None, _make_raw=None)
         return response
 
     def __getattr__(self, name: str) -> Any:
@@ -144,22 +160,15 @@ class CachedResponse(RichMixin, BaseResponse):
             copy = cls(**{**own, **fields})
             copy.revalidated, copy.cache_key = response.revalidated, response.cache_key
         else:
-            copy = cls(**fields)
-            copy.raw = CachedHTTPResponse.from_response(response)
-            copy._content = response.content
-            for name in (
-                "status_code",
-                "url",
-                "headers",
-                "history",
-                "encoding",
-                "reason",
-                "cookies",
-                "elapsed",
-            ):
-                setattr(copy, name, getattr(response, name))
-            copy.request = CachedRequest.from_request(response.request)  # type: ignore[assignment]
-            copy._next = CachedRequest.from_request(response.next) if response.next else None  # type: ignore[assignment]
+            make_raw = CachedHTTPResponse.later(response)
+            own = {name: getattr(response, name) for name in _TAKEN}
+            following = response.next
+            own["next"] = CachedRequest.from_request(following) if following else None
+            copy = cls(**own, **fields)
+            copy._make_raw = make_raw
+        # What is redacted in the copy stays as it is elsewhere.
+        copy.headers = copy_headers(copy.headers)
+        copy.request = CachedRequest.from_request(copy.request)  # type: ignore[assignment]
         # Not the hops of hops.
         copy.history = [] if copy.is_redirect else [cls.from_response(hop) for hop in copy.history]
         return copy
@@ -168,12 +177,18 @@ class CachedResponse(RichMixin, BaseResponse):
     def raw(self) -> CachedHTTPResponse:
         """Its body as a file."""
         if self._raw is None:
-            self._raw = CachedHTTPResponse.from_cached_response(self)
+            make = self._make_raw
+            self._raw = make() if make else CachedHTTPResponse.from_cached_response(self)
         return self._raw
 
     @raw.setter
     def raw(self, value: CachedHTTPResponse | None) -> None:
         self._raw = value
+
+    def rewind(self) -> None:
+        """Lets its body be read from the beginning again, by whoever has it next."""
+        if self._raw is not None:
+            self._raw.reset()
 
     @property
     def _content_consumed(self) -> bool:
@@ -230,7 +245,7 @@ class CachedResponse(RichMixin, BaseResponse):
     __hash__ = None  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**{name: getattr(self, name) for name in _FIELDS}, **self.__dict__, "_raw": None}
+        state = {**{name: getattr(self, name) for name in _FIELDS}, **self.__dict__, "_raw": None, "_make_raw": None}
         return {name: value for name, value in state.items() if name not in ("_plain", "_read")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -8,10 +8,8 @@ from datetime import datetime, timedelta
 from logging import DEBUG, getLogger
 from typing import TYPE_CHECKING, Any
 
-from requests.structures import CaseInsensitiveDict
-
 from .._repr import RichMixin
-from .._utils import coalesce, decode, try_int
+from .._utils import coalesce, decode, get_header, try_int
 from .directives import CacheDirectives
 from .expiration import (
     DO_NOT_CACHE,
@@ -190,7 +188,8 @@ class CacheActions(RichMixin):
 
     def update_request(self, request: PreparedRequest) -> PreparedRequest:
         """Makes the request conditional, if there is a stored response to be validated."""
-        request.headers.update(self._validation_headers)
+        if self._validation_headers:
+            request.headers.update(self._validation_headers)
         return request
 
     def update_revalidated_response(
@@ -300,14 +299,15 @@ class CacheActions(RichMixin):
 
 def _is_method_allowed(request: AnyRequest, settings: CacheSettings) -> bool:
     """By the request's method, or the one that a header says it is."""
-    headers: Mapping[str, Any] = request.headers or CaseInsensitiveDict()
-    methods = [request.method, *(headers.get(name) for name in METHOD_OVERRIDE_HEADERS)]
+    if request.method is not None and request.method in settings.allowable_methods:
+        return True
+    methods = [get_header(request.headers, name.lower()) for name in METHOD_OVERRIDE_HEADERS]
     return any(method is not None and method in settings.allowable_methods for method in methods)
 
 
 def _asks_for_a_part(request: AnyRequest, settings: CacheSettings) -> bool:
     """Whether it has a `Range` that is no part of its key, so that a part would be stored as the whole."""
-    if "Range" not in (request.headers or {}) or settings.key_fn is not None:
+    if get_header(request.headers, "range") is None or settings.key_fn is not None:
         return False
     matched = settings.match_headers
     return not matched if isinstance(matched, bool) else "range" not in {name.lower() for name in matched}

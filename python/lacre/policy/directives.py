@@ -6,17 +6,20 @@ import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
-
-from requests.structures import CaseInsensitiveDict
+from typing import TYPE_CHECKING
 
 from .._repr import RichMixin
-from .._utils import decode, try_int
+from .._utils import copy_headers, decode, get_header, try_int
 from .expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, get_expiration_seconds
+
+if TYPE_CHECKING:
+    from requests.structures import CaseInsensitiveDict
 
 HeaderDict = MutableMapping[str, str]
 
 #: How `DO_NOT_CACHE` gets from a session's `request()` to its `send()`.
 BYPASS_HEADER = "X-ACTUAL-NO-CACHE"
+_BYPASS = BYPASS_HEADER.lower()
 #: What `max-stale` without a value accepts: everything.
 _ANY_STALENESS = timedelta(days=36_500)
 
@@ -51,15 +54,17 @@ class CacheDirectives(RichMixin):
         The first of several equal directives counts. A `max-age` that cannot be read is 0: what is malformed
         makes nothing fresh (RFC 9111 §4.2.1).
         """
-        found = headers if isinstance(headers, CaseInsensitiveDict) else CaseInsensitiveDict(headers or {})
         directives = cls(
-            expires=_text(found.get("Expires")),
-            actual_no_cache=BYPASS_HEADER in found,
-            etag=_text(found.get("ETag")),
-            last_modified=_text(found.get("Last-Modified")),
+            expires=_text(get_header(headers, "expires")),
+            actual_no_cache=get_header(headers, _BYPASS) is not None,
+            etag=_text(get_header(headers, "etag")),
+            last_modified=_text(get_header(headers, "last-modified")),
         )
+        said = get_header(headers, "cache-control")
+        if not said:
+            return directives
         seen = set()
-        for match in _DIRECTIVE.finditer(decode(found.get("Cache-Control"))):
+        for match in _DIRECTIVE.finditer(decode(said)):
             name = match[1].lower()
             if name not in seen:
                 seen.add(name)
@@ -100,7 +105,9 @@ def set_request_headers(
     force_refresh: bool,
 ) -> CaseInsensitiveDict[str]:
     """The headers with the options of one request added; an `expire_after` replaces their `max-age`."""
-    result: CaseInsensitiveDict[str] = CaseInsensitiveDict(headers or {})  # type: ignore[arg-type]
+    result: CaseInsensitiveDict[str] = copy_headers(headers)
+    if expire_after is None and not (only_if_cached or refresh or force_refresh):
+        return result
     options = {"only-if-cached": only_if_cached, "must-revalidate": refresh, "no-cache": force_refresh}
     added = {name for name, wanted in options.items() if wanted}
     stated = {match[0].strip() for match in _DIRECTIVE.finditer(decode(result.get("Cache-Control")))}
