@@ -109,5 +109,5 @@ def init_backend(cache_name: StrOrPath, backend: BackendSpecifier | None = None,
         )
     found = BACKEND_CLASSES[alias]
     if isinstance(found, str):
-        found = __getattr__(found)
+        found = globals().get(found) or __getattr__(found)
     return found(cache_name, **kwargs)  # type: ignore[no-any-return]

@@ -68,7 +68,7 @@ class SQLiteCache(BaseCache):
         super().__init__(cache_name=str(db_path), **kwargs)
         chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         self.responses = SQLiteDict(db_path, table_name="responses", **chosen, **kwargs)
-        self.redirects = _TableBeside(self.responses, db_path, table_name="redirects", serializer=None, **kwargs)
+        self.redirects = _TableBeside(self.responses, "redirects")
 
     @property
     def db_path(self) -> str | Path:
@@ -232,10 +232,13 @@ class SQLiteDict(BaseStorage[str, Any]):
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if connection.execute("PRAGMA application_id").fetchone() == (_NATIVE_STORE,):
             raise ConfigError(f"{self.db_path} is a store of lacre.Cache; give this session a file of its own")
-        if not connection.execute(_IS_THERE, (self.table_name,)).fetchone()[0]:
-            self._make_table()
+        self._prepare_table(connection)
         if isinstance(self.serializer, SealedSerializer):
             self._sealed_at = Place.of(self._store_id(connection), self.table_name)
+
+    def _prepare_table(self, connection: sqlite3.Connection) -> None:
+        if not connection.execute(_IS_THERE, (self.table_name,)).fetchone()[0]:
+            self._make_table()
 
     def _make_table(self) -> None:
         with self.connection(commit=True) as connection:
@@ -387,7 +390,8 @@ class SQLiteDict(BaseStorage[str, Any]):
 
     def _row(self, statement: str, parameter: Any) -> Any:
         """The first row of what is asked for."""
-        if self._reads_beside():
+        # The connection that writes knows the pages that it wrote; another has to read them again.
+        if not self._lock.acquire(blocking=not self._ahead):
             try:
                 readers = self._readers
                 connection = self._borrow(readers)
@@ -397,9 +401,11 @@ class SQLiteDict(BaseStorage[str, Any]):
                     self._give_back(readers, connection)
             except sqlite3.OperationalError:
                 # It is being made anew at this moment, say; that is waited for.
-                pass
-        with self._lock:
+                self._lock.acquire()
+        try:
             return self._own_connection().execute(statement, (parameter,)).fetchone()
+        finally:
+            self._lock.release()
 
     def _reads_beside(self) -> bool:
         """Whether to read on a connection of one's own. In a transaction, a thread is to see what it wrote itself."""
@@ -520,9 +526,15 @@ class SQLiteDict(BaseStorage[str, Any]):
 class _TableBeside(SQLiteDict):
     """A mapping that is another table in the file of one that is open: on its connection, and in its transactions."""
 
-    def __init__(self, other: SQLiteDict, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, other: SQLiteDict, table_name: str) -> None:
+        # Whatever it has of a connection of its own stays unused: a copy of what the other had when it was made.
+        self.__dict__.update(other.__dict__, table_name=table_name, _connection=None, _readers=[])
         self._other = other
-        super().__init__(*args, **kwargs)
+        BaseStorage.__init__(self)
+        self.init_db()
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        self._prepare_table(connection)
 
     @contextmanager
     def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:

@@ -60,7 +60,7 @@ impl SealedValues {
     /// [`ErrorKind::Config`]: it has a number of more than 64 bits. [`ErrorKind::Broken`]: no random bytes can be had.
     pub fn seal(&self, place: &Place<'_>, value: &Value, now: Timestamp) -> Result<Vec<u8>, Error> {
         let malformed = |malformed: Malformed| malformed.into_error("value");
-        let plain = Zeroizing::new(cbor::write(value).map_err(malformed)?);
+        let plain = cbor::write(value).map_err(malformed)?;
         let id = BodyId::generate()?;
         let life = Lifetime::unbounded(moment(now));
         let count = plain.len().div_ceil(PIECE);
