@@ -149,16 +149,13 @@ _LONG, _PIECE = 128 << 10, 64 << 10
 #: How many connections of a mapping wait for somebody who reads.
 _MOST_READERS = 8
 
-#: Every mapping that is alive: a lock that another thread holds is held for ever in the child of a fork.
+#: Every mapping that is alive, and has to know of a fork.
 _alive: WeakValueDictionary[int, SQLiteDict] = WeakValueDictionary()
 
 
 def _after_fork() -> None:
     for mapping in list(_alive.values()):
-        mapping._lock = threading.RLock()
-        # They are the parent's, and must not even be closed here.
-        _abandoned.extend(mapping._readers)
-        mapping._readers = []
+        mapping._abandon()
 
 
 if hasattr(os, "register_at_fork"):
@@ -198,7 +195,6 @@ class SQLiteDict(BaseStorage[str, Any]):
         self._writer: int | None = None
         #: Whether who reads need not wait for others: the file is written ahead.
         self._ahead = False
-        self._process = os.getpid()
         super().__init__(serializer=serializer, **kwargs)
         if kwargs.pop("isolation_level", None):
             logger.warning("isolation_level is ignored: every write is a transaction of its own")
@@ -212,7 +208,8 @@ class SQLiteDict(BaseStorage[str, Any]):
         self.table_name = table_name
         # requests-cache does not; but what is sealed is not for it to read.
         self.wal = isinstance(self.serializer, SealedSerializer) if wal is None else wal
-        self._in_pieces = isinstance(self.serializer, SealedSerializer) and hasattr(sqlite3.Connection, "blobopen")
+        in_pieces = isinstance(self.serializer, SealedSerializer) and hasattr(sqlite3.Connection, "blobopen")
+        self._select = _select(f"CASE WHEN length(value) <= {_LONG} THEN value END" if in_pieces else "value", table_name)
         _alive[id(self)] = self
         self.init_db()
 
@@ -276,19 +273,22 @@ class SQLiteDict(BaseStorage[str, Any]):
                 yield connection
 
     def _own_connection(self) -> sqlite3.Connection:
-        """The connection of this process, opened if need be. Whoever asks has the lock."""
-        if self._connection is not None and self._process == os.getpid():
-            return self._connection
-        if self._connection is not None and isinstance(self.db_path, Path):
-            # It is the parent's, and must not even be closed here.
-            _abandoned.append(self._connection)
-            self._connection, self._active_transaction = None, False
+        """The connection, opened if need be. Whoever asks has the lock."""
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
 
+    def _abandon(self) -> None:
+        """In the child of a fork: what is the parent's is neither used nor even closed here."""
+        # Another thread may have had it, and is not here to let it go.
+        self._lock = threading.RLock()
+        _abandoned.extend(self._readers)
+        self._readers = []
+        if self._connection is not None and isinstance(self.db_path, Path):
+            _abandoned.append(self._connection)
+            self._connection, self._active_transaction, self._writer = None, False, None
+
     def _connect(self) -> sqlite3.Connection:
-        self._process = os.getpid()
         connection: sqlite3.Connection = sqlite3.connect(
             self.db_path, isolation_level=None, **self.connection_kwargs
         )
@@ -336,7 +336,7 @@ class SQLiteDict(BaseStorage[str, Any]):
 
     def close(self) -> None:
         with self._lock:
-            if self._connection is not None and self._process == os.getpid():
+            if self._connection is not None:
                 self._connection.close()
             self._connection = None
             readers, self._readers = self._readers, []
@@ -348,8 +348,7 @@ class SQLiteDict(BaseStorage[str, Any]):
             self.close()
 
     def __getitem__(self, key: str) -> Any:
-        short = f"CASE WHEN length(value) <= {_LONG} THEN value END" if self._in_pieces else "value"
-        row = self._row(f"SELECT {short} FROM {self.table_name} WHERE key=?", key)
+        row = self._row(self._select, key)
         if row is None:
             raise KeyError(key)
         value = row[0]
@@ -371,14 +370,13 @@ class SQLiteDict(BaseStorage[str, Any]):
                 self._give_back(readers, connection)
                 return pieces
         with self.connection() as connection:
-            row = connection.execute(f"SELECT value FROM {self.table_name} WHERE key=?", (key,)).fetchone()
+            row = connection.execute(_select("value", self.table_name), (key,)).fetchone()
         if row is None:
             raise KeyError(key)
         return row[0]
 
     def _pieces(self, connection: sqlite3.Connection, key: str) -> Pieces:
-        statement = f"SELECT rowid FROM {self.table_name} WHERE key=?"
-        row = connection.execute(statement, (key,)).fetchone()
+        row = connection.execute(_select("rowid", self.table_name), (key,)).fetchone()
         if row is None:
             raise KeyError(key)
         assert isinstance(self.serializer, SealedSerializer)
@@ -529,7 +527,7 @@ class _TableBeside(SQLiteDict):
     def __init__(self, other: SQLiteDict, table_name: str) -> None:
         # Whatever it has of a connection of its own stays unused: a copy of what the other had when it was made.
         self.__dict__.update(other.__dict__, table_name=table_name, _connection=None, _readers=[])
-        self._other = other
+        self._other, self._select = other, _select("value", table_name)
         BaseStorage.__init__(self)
         self.init_db()
 
@@ -553,6 +551,10 @@ class _TableBeside(SQLiteDict):
 
 #: Connections of the process that this one was forked from.
 _abandoned: list[sqlite3.Connection] = []
+
+
+def _select(column: str, table_name: str) -> str:
+    return f"SELECT {column} FROM {table_name} WHERE key=?"
 
 
 def _database(db_path: StrOrPath, use_cache_dir: bool, use_temp: bool, use_memory: bool) -> str | Path:

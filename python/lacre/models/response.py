@@ -104,6 +104,10 @@ class CachedResponse(RichMixin, BaseResponse):
         fields: what a response has, and `content`, `decoded_content` and `next`
     """
 
+    #: What fields are read from that were not set yet; see `lazily`.
+    _plain: Any
+    _read: Callable[[Any, str], Any]
+
     #: The adapter that received a response, which is asked for its proxies: there is none.
     connection: Any = None
 
@@ -128,15 +132,6 @@ class CachedResponse(RichMixin, BaseResponse):
         response = cls.__new__(cls)
         response.__dict__.update(_plain=plain, _read=read, _raw=None, _make_raw=None)
         return response
-
-    def __getattr__(self, name: str) -> Any:
-        # Asked for what it does not have: perhaps for a field that nobody has asked for yet.
-        own = self.__dict__
-        if name not in _FIELDS or "_plain" not in own:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = own["_read"](own["_plain"], name)
-        own[name] = value = _FIELDS[name]() if value is None else value
-        return value
 
     def stored_header(self, name: str) -> str | None:
         """One of its headers, which are not built for that."""
@@ -265,6 +260,27 @@ class CachedResponse(RichMixin, BaseResponse):
             f"expires: {_local(self.expires)} ({state}), size: {format_file_size(self.size)}, "
             f"request: {self.request}>"
         )
+
+
+class _Field:
+    """A field that was not set: it is read, if it can be, when it is asked for, and set by that."""
+
+    def __init__(self, name: str, default: Callable[[], Any]) -> None:
+        self.name, self.default = name, default
+
+    def __get__(self, response: CachedResponse | None, owner: type) -> Any:
+        if response is None:
+            return self
+        own = response.__dict__
+        if "_plain" not in own:
+            raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}")
+        value = own["_read"](own["_plain"], self.name)
+        own[self.name] = value = self.default() if value is None else value
+        return value
+
+
+for _name, _default in _FIELDS.items():
+    setattr(CachedResponse, _name, _Field(_name, _default))
 
 
 def _local(moment: datetime | None) -> str:

@@ -34,7 +34,7 @@ def _duration(value: Any) -> timedelta:
 
 def _bytes(value: Any) -> bytes:
     # DynamoDB has a class of its own for them.
-    return bytes(getattr(value, "value", value))
+    return value if type(value) is bytes else bytes(getattr(value, "value", value))
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class SealedSerializer(SerializerPipeline):
             BadSignature: not sealed there, not with one of the keys, or changed since
         """
         place, key, stored = _placed(value)
-        sealed = stored if isinstance(stored, Pieces) else encode(stored)
+        sealed = stored if type(stored) in (bytes, Pieces) else encode(stored)
         found = self._values.open(*place, key, sealed, utcnow().timestamp())
         if not isinstance(found, Plain):
             return found
