@@ -65,14 +65,18 @@ class Shortcut:
         Args:
             options: what `requests.Session.request` takes besides
         """
-        if type(url) is not str or not _is_neutral(session, options):
-            return None
         cache = session.cache
         settings = cache._settings
-        if not (_has_own_ways_only(cache) and _is_simple(settings)):
+        if not (
+            type(url) is str
+            and _is_neutral(session, options)
+            and _has_own_ways_only(cache)
+            and _is_simple(settings)
+            and _says_nothing(session.headers)
+        ):
             return None
-        headers = CaseInsensitiveDict(headers) if headers else None
-        if not (_says_nothing(session.headers) and (headers is None or _says_nothing(headers))):
+        own = CaseInsensitiveDict(headers) if headers else None
+        if own is not None and not _says_nothing(own):
             return None
         params = options.get("params")
         if session.params:
@@ -86,7 +90,7 @@ class Shortcut:
             return Missed(key, ended)
         if response.is_expired:
             return None
-        return response if _fits(response, settings, session.headers, headers) else None
+        return response if _fits(response, settings, session.headers, own) else None
 
     def _key(self, cache: BaseCache, url: str, params: Any) -> str | None:
         """The key of a GET request; `None` if it takes more to make it."""
@@ -111,10 +115,10 @@ class Shortcut:
 
 
 def is_no_wish(expire_after: ExpirationTime) -> bool:
-    """Whether it says only for how long a response is to be stored, not that a stored one will not do."""
+    """Whether what is given says only for how long a response is to be stored, not that a stored one will not do."""
     if isinstance(expire_after, timedelta):
         return expire_after >= _SOME_TIME
-    return expire_after is None or (type(expire_after) is int and 0 < expire_after < _AGES)
+    return type(expire_after) is int and 0 < expire_after < _AGES
 
 
 def _is_neutral(session: CacheMixin, options: dict[str, Any]) -> bool:

@@ -183,7 +183,7 @@ class CacheMixin(_Session):
             force_refresh: send in any case, and store what comes back
         """
         plain = method == "GET" and not (args or refresh or force_refresh) and type(self).send is _send
-        if plain and is_no_wish(expire_after):
+        if plain and (expire_after is None or is_no_wish(expire_after)):
             found = self._shortcut.find(self, url, headers, kwargs)
             if isinstance(found, Missed):
                 self._sending.missed = found

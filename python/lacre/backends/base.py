@@ -72,10 +72,9 @@ class BaseCache:
     def get_response(self, key: str | None, default: Any = None) -> CachedResponse | None:
         """The response stored under `key`, or redirected to from there; `default` if there is none."""
         try:
-            response = self.responses.get(key)
+            found: CachedResponse | None = self.responses.get(key)
             # A response is false if its status is that of an error.
-            if response is not None:
-                found: CachedResponse = response
+            if found is not None:
                 return found
             target: CachedResponse = self.responses[self.redirects[key]]
             return target if self._was_reached_by(key, target) else default
@@ -319,7 +318,10 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         if not self.serializer:
             return value
         try:
-            found = self.serializer.loads(self._placed(key, value))
+            if type(self.serializer) is SealedSerializer:
+                found = self.serializer.open(self._place(), str(key), value)
+            else:
+                found = self.serializer.loads(self._placed(key, value))
         except Exception as error:
             if is_tampering(error):
                 raise

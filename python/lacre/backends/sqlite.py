@@ -389,7 +389,7 @@ class SQLiteDict(BaseStorage[str, Any]):
     def _row(self, statement: str, parameter: Any) -> Any:
         """The first row of what is asked for."""
         # The connection that writes knows the pages that it wrote; another has to read them again.
-        if not self._lock.acquire(blocking=not self._ahead):
+        if not self._lock.acquire(not self._ahead):
             try:
                 readers = self._readers
                 connection = self._borrow(readers)
@@ -401,7 +401,8 @@ class SQLiteDict(BaseStorage[str, Any]):
                 # It is being made anew at this moment, say; that is waited for.
                 self._lock.acquire()
         try:
-            return self._own_connection().execute(statement, (parameter,)).fetchone()
+            connection = self._connection or self._own_connection()
+            return connection.execute(statement, (parameter,)).fetchone()
         finally:
             self._lock.release()
 

@@ -105,8 +105,10 @@ class CachedResponse(RichMixin, BaseResponse):
     """
 
     #: What fields are read from that were not set yet; see `lazily`.
-    _plain: Any
+    _plain: Any = None
     _read: Callable[[Any, str], Any]
+    _raw: CachedHTTPResponse | None = None
+    _make_raw: Callable[[], CachedHTTPResponse] | None = None
 
     #: The adapter that received a response, which is asked for its proxies: there is none.
     connection: Any = None
@@ -119,8 +121,6 @@ class CachedResponse(RichMixin, BaseResponse):
         if fields:
             raise TypeError(f"CachedResponse has no field {next(iter(fields))!r}")
         self.expires = add_tzinfo(self.expires)
-        self._raw: CachedHTTPResponse | None = None
-        self._make_raw: Callable[[], CachedHTTPResponse] | None = None
 
     @classmethod
     def lazily(cls, plain: Any, read: Callable[[Any, str], Any]) -> CachedResponse:
@@ -130,7 +130,8 @@ class CachedResponse(RichMixin, BaseResponse):
             read: reads the field of a name
         """
         response = cls.__new__(cls)
-        response.__dict__.update(_plain=plain, _read=read, _raw=None, _make_raw=None)
+        own = response.__dict__
+        own["_plain"], own["_read"] = plain, read
         return response
 
     def stored_header(self, name: str) -> str | None:
@@ -199,7 +200,9 @@ class CachedResponse(RichMixin, BaseResponse):
 
     @property
     def is_expired(self) -> bool:
-        expires = add_tzinfo(self.expires)
+        expires = self.expires
+        if expires is not None and expires.tzinfo is None:
+            expires = add_tzinfo(expires)
         return expires is not None and utcnow() >= expires
 
     @property
@@ -272,7 +275,7 @@ class _Field:
         if response is None:
             return self
         own = response.__dict__
-        if "_plain" not in own:
+        if response._plain is None:
             raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}")
         value = own["_read"](own["_plain"], self.name)
         own[self.name] = value = self.default() if value is None else value

@@ -90,7 +90,10 @@ class SealedSerializer(SerializerPipeline):
         Raises:
             BadSignature: not sealed there, not with one of the keys, or changed since
         """
-        place, key, stored = _placed(value)
+        return self.open(*_placed(value))
+
+    def open(self, place: Place, key: str, stored: Any) -> Any:
+        """As `loads`, of its parts."""
         sealed = stored if type(stored) in (bytes, Pieces) else encode(stored)
         found = self._values.open(*place, key, sealed, utcnow().timestamp())
         if not isinstance(found, Plain):

@@ -36,14 +36,16 @@ fn item(
 ) -> Result<(), Malformed> {
     let value = match decoder.datatype().map_err(unreadable)? {
         Type::Array => {
-            assembly.open(Kind::List)?;
-            missing.push(decoder.array().map_err(unreadable)?.ok_or_else(fault::cut_off)?);
+            let members = decoder.array().map_err(unreadable)?.ok_or_else(fault::cut_off)?;
+            assembly.open_for(Kind::List, members)?;
+            missing.push(members);
             return Ok(());
         }
         Type::Map => {
-            assembly.open(Kind::Dict)?;
             let pairs = decoder.map().map_err(unreadable)?.ok_or_else(fault::cut_off)?;
-            missing.push(pairs.checked_mul(2).ok_or_else(fault::too_many)?);
+            let members = pairs.checked_mul(2).ok_or_else(fault::too_many)?;
+            assembly.open_for(Kind::Dict, members)?;
+            missing.push(members);
             return Ok(());
         }
         Type::Null => decoder.null().map(|()| Value::None),

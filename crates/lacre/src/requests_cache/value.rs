@@ -81,7 +81,14 @@ impl Assembly {
         self.place(value)
     }
 
+    /// Begins a list or dict.
     pub(super) fn open(&mut self, kind: Kind) -> Result<(), Malformed> {
+        self.open_for(kind, 0)
+    }
+
+    /// Begins one that says how many members it has, which is believed only so far.
+    pub(super) fn open_for(&mut self, kind: Kind, members: u64) -> Result<(), Malformed> {
+        const BELIEVED: u64 = 64;
         self.items += 1;
         if self.open.len() == MAX_DEPTH {
             return Err(fault::too_deep());
@@ -89,7 +96,7 @@ impl Assembly {
         if self.items > MAX_ITEMS {
             return Err(fault::too_many());
         }
-        self.open.push((kind, Vec::new()));
+        self.open.push((kind, Vec::with_capacity(members.min(BELIEVED) as usize)));
         Ok(())
     }
 
