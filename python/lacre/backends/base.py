@@ -318,10 +318,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         if not self.serializer:
             return value
         try:
-            if type(self.serializer) is SealedSerializer:
-                found = self.serializer.open(self._place(), str(key), value)
-            else:
-                found = self.serializer.loads(self._placed(key, value))
+            found = self.serializer.loads(self._placed(key, value))
         except Exception as error:
             if is_tampering(error):
                 raise

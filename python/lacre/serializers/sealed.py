@@ -90,10 +90,7 @@ class SealedSerializer(SerializerPipeline):
         Raises:
             BadSignature: not sealed there, not with one of the keys, or changed since
         """
-        return self.open(*_placed(value))
-
-    def open(self, place: Place, key: str, stored: Any) -> Any:
-        """As `loads`, of its parts."""
+        place, key, stored = _placed(value)
         sealed = stored if type(stored) in (bytes, Pieces) else encode(stored)
         found = self._values.open(*place, key, sealed, utcnow().timestamp())
         if not isinstance(found, Plain):
