@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from logging import getLogger
 from os import unlink
 from os.path import getsize, isfile
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import time
 from typing import Any
-from weakref import WeakValueDictionary
 
 from .._lacre import ConfigError, Pieces
 from .._utils import chunkify, get_valid_kwargs
@@ -21,14 +19,13 @@ from ..models import CachedResponse
 from ..policy import ExpirationTime
 from ..serializers import SealedSerializer, SerializerType, pickle_serializer
 from ..serializers.sealed import Place
+from ._connections import Connections
 from ._paths import StrOrPath, create_private, get_cache_path
 from .base import BaseCache, BaseStorage, is_tampering
 
 MEMORY_URI = "file::memory:?cache=shared"
 #: How many parameters a statement may have in the oldest versions of SQLite.
 SQLITE_MAX_VARIABLE_NUMBER = 999
-#: Seconds that a write waits for others, in other processes too, until it gives up.
-LOCK_PATIENCE = 60.0
 
 #: What marks a file of the Rust engine (docs/format.md §8), in which nothing of this package may lie.
 _NATIVE_STORE = 0x4C414352
@@ -146,23 +143,8 @@ class SQLiteCache(BaseCache):
 #: anew, which takes longer than to read it.
 _LONG, _PIECE = 128 << 10, 64 << 10
 
-#: How many connections of a mapping wait for somebody who reads.
-_MOST_READERS = 8
 
-#: Every mapping that is alive, and has to know of a fork.
-_alive: WeakValueDictionary[int, SQLiteDict] = WeakValueDictionary()
-
-
-def _after_fork() -> None:
-    for mapping in list(_alive.values()):
-        mapping._abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-class SQLiteDict(BaseStorage[str, Any]):
+class SQLiteDict(Connections, BaseStorage[str, Any]):
     """A mapping that is a table of SQLite: `key`, `value`, and `expires` in seconds since 1970.
 
     It may be used by many threads, and in the children of a fork.
@@ -186,15 +168,7 @@ class SQLiteDict(BaseStorage[str, Any]):
         wal: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        # First of all: it is closed even if the rest fails.
-        self._connection: sqlite3.Connection | None = None
-        self._readers: list[sqlite3.Connection] = []
-        self._lock = threading.RLock()
-        self._active_transaction = False
-        #: The thread that is in a transaction.
-        self._writer: int | None = None
-        #: Whether who reads need not wait for others: the file is written ahead.
-        self._ahead = False
+        self._start()
         super().__init__(serializer=serializer, **kwargs)
         if kwargs.pop("isolation_level", None):
             logger.warning("isolation_level is ignored: every write is a transaction of its own")
@@ -210,7 +184,6 @@ class SQLiteDict(BaseStorage[str, Any]):
         self.wal = isinstance(self.serializer, SealedSerializer) if wal is None else wal
         in_pieces = isinstance(self.serializer, SealedSerializer) and hasattr(sqlite3.Connection, "blobopen")
         self._select = _select(f"CASE WHEN length(value) <= {_LONG} THEN value END" if in_pieces else "value", table_name)
-        _alive[id(self)] = self
         self.init_db()
 
     def init_db(self) -> None:
@@ -261,33 +234,6 @@ class SQLiteDict(BaseStorage[str, Any]):
     def _place(self) -> Place:
         return self._sealed_at
 
-    @contextmanager
-    def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone meanwhile; in a transaction, if `commit`."""
-        with self._lock:
-            connection = self._own_connection()
-            if commit and not self._active_transaction:
-                with self._acquire_sqlite_lock():
-                    yield connection
-            else:
-                yield connection
-
-    def _own_connection(self) -> sqlite3.Connection:
-        """The connection, opened if need be. Whoever asks has the lock."""
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
-
-    def _abandon(self) -> None:
-        """In the child of a fork: what is the parent's is neither used nor even closed here."""
-        # Another thread may have had it, and is not here to let it go.
-        self._lock = threading.RLock()
-        _abandoned.extend(self._readers)
-        self._readers = []
-        if self._connection is not None and isinstance(self.db_path, Path):
-            _abandoned.append(self._connection)
-            self._connection, self._active_transaction, self._writer = None, False, None
-
     def _connect(self) -> sqlite3.Connection:
         connection: sqlite3.Connection = sqlite3.connect(
             self.db_path, isolation_level=None, **self.connection_kwargs
@@ -302,50 +248,6 @@ class SQLiteDict(BaseStorage[str, Any]):
         elif ahead:
             connection.execute("PRAGMA synchronous=NORMAL")
         return connection
-
-    @contextmanager
-    def _acquire_sqlite_lock(self) -> Iterator[None]:
-        """A transaction. Others that write are waited for, but not for ever."""
-        with self._lock:
-            connection = self._connection
-            assert connection is not None
-            deadline = monotonic() + LOCK_PATIENCE
-            while True:
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                    break
-                except sqlite3.OperationalError:
-                    if monotonic() > deadline:
-                        raise
-                    sleep(0.0005)
-            self._active_transaction, self._writer = True, threading.get_ident()
-            try:
-                yield
-                connection.commit()
-            except BaseException:
-                connection.rollback()
-                raise
-            finally:
-                self._active_transaction, self._writer = False, None
-
-    @contextmanager
-    def bulk_commit(self) -> Iterator[None]:
-        """Makes one transaction of all that is written meanwhile: many times faster for many writes."""
-        with self.connection(commit=True):
-            yield
-
-    def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
-            readers, self._readers = self._readers, []
-            for connection in readers:
-                connection.close()
-
-    def __del__(self) -> None:
-        if self._connection is not None:
-            self.close()
 
     def __getitem__(self, key: str) -> Any:
         row = self._row(self._select, key)
@@ -385,44 +287,6 @@ class SQLiteDict(BaseStorage[str, Any]):
             while piece := blob.read(_PIECE):
                 pieces.push(piece)
         return pieces
-
-    def _row(self, statement: str, parameter: Any) -> Any:
-        """The first row of what is asked for."""
-        # The connection that writes knows the pages that it wrote; another has to read them again.
-        if not self._lock.acquire(not self._ahead):
-            try:
-                readers = self._readers
-                connection = self._borrow(readers)
-                try:
-                    return connection.execute(statement, (parameter,)).fetchone()
-                finally:
-                    self._give_back(readers, connection)
-            except sqlite3.OperationalError:
-                # It is being made anew at this moment, say; that is waited for.
-                self._lock.acquire()
-        try:
-            connection = self._connection or self._own_connection()
-            return connection.execute(statement, (parameter,)).fetchone()
-        finally:
-            self._lock.release()
-
-    def _reads_beside(self) -> bool:
-        """Whether to read on a connection of one's own. In a transaction, a thread is to see what it wrote itself."""
-        return self._ahead and self._writer != threading.get_ident()
-
-    def _borrow(self, readers: list[sqlite3.Connection]) -> sqlite3.Connection:
-        """A connection for this thread alone: threads that took turns at one would wait more than they read."""
-        try:
-            return readers.pop()
-        except IndexError:
-            return self._connect()
-
-    def _give_back(self, readers: list[sqlite3.Connection], connection: sqlite3.Connection) -> None:
-        # Whoever closed the mapping meanwhile closed the others.
-        if readers is self._readers and len(readers) < _MOST_READERS:
-            readers.append(connection)
-        else:
-            connection.close()
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._write(key, value)
@@ -548,10 +412,6 @@ class _TableBeside(SQLiteDict):
 
     def close(self) -> None:
         """Does nothing: the connection is the other one's."""
-
-
-#: Connections of the process that this one was forked from.
-_abandoned: list[sqlite3.Connection] = []
 
 
 def _select(column: str, table_name: str) -> str:
