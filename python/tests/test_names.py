@@ -8,7 +8,7 @@ import subprocess
 import sys
 import typing
 from importlib import import_module
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
 import pytest
 import requests_cache
@@ -74,7 +74,7 @@ def public(module: ModuleType) -> set[str]:
     def is_theirs(name: str, value: object) -> bool:
         if isinstance(value, ModuleType):
             return package and value.__name__.startswith("requests_cache")
-        if isinstance(value, type | FunctionType):
+        if isinstance(value, type | FunctionType | BuiltinFunctionType):
             here = value.__module__
             return here.startswith("requests_cache") if package else here == module.__name__
         # A constant, or an alias for a type: unless it is one of Python's.

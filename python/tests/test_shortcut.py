@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 from collections.abc import Callable, Iterator
 from copy import copy
 from datetime import timedelta
@@ -193,7 +194,8 @@ def test_what_somebody_changed_is_asked(origin: Origin, change: str, long_ways: 
         {"headers": {"range": "bytes=0-1"}},
         {"headers": {"x-method-override": "PUT"}},
     ],
-    ids=str,
+    # Without where something lies in memory: each process of a run is to have the same names.
+    ids=lambda options: re.sub(r" at 0x\w+", "", str(options)),
 )
 def test_what_a_request_asks_for_is_heard(origin: Origin, options: Any, long_ways: list[str]) -> None:
     session = CachedSession(backend="memory")
