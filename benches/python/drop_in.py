@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from email.utils import formatdate
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -47,7 +48,7 @@ class Origin(BaseAdapter):
         self.headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(size),
-            "Date": "Fri, 27 Nov 2026 12:00:00 GMT",
+            "Date": formatdate(usegmt=True),
             "ETag": '"0123456789abcdef"',
             "Cache-Control": "max-age=86400",
             "Server": "origin",
