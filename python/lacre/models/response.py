@@ -156,11 +156,12 @@ class CachedResponse(RichMixin, BaseResponse):
             copy = cls(**{**own, **fields})
             copy.revalidated, copy.cache_key = response.revalidated, response.cache_key
         else:
+            # First, for it reads the body where nobody did.
             make_raw = CachedHTTPResponse.later(response)
             own = {name: getattr(response, name) for name in _TAKEN}
             following = response.next
             own["next"] = CachedRequest.from_request(following) if following else None
-            copy = cls(**own, **fields)
+            copy = cls(**{**own, **fields})
             copy._make_raw = make_raw
         # What is redacted in the copy stays as it is elsewhere.
         copy.headers = copy_headers(copy.headers)
