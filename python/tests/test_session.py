@@ -65,6 +65,15 @@ def test_headers_are_stored_as_they_came_whatever_is_done_with_the_answer(
     assert stored.request.headers["Accept"] == "*/*"
 
 
+def test_what_is_done_with_an_answer_does_not_reach_the_cache_where_nothing_is_ignored(origin: Origin) -> None:
+    cached = session(origin, ignored_parameters=None)
+    first = cached.get(URL)
+    first.headers["A"] = first.request.headers["A"] = "added"
+    stored = cached.get(URL)
+    assert stored.from_cache
+    assert "A" not in stored.headers and "A" not in stored.request.headers
+
+
 def test_the_bypass_stays_in_the_house_and_holds_for_redirects(origin: Origin) -> None:
     origin.answers["/old"] = answer(status=302, Location="/")
     cached = session(origin)
