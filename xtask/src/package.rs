@@ -19,8 +19,7 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     let package = root.join("python");
     let python = environment.join("bin/python");
     develop(root, &environment)?;
-    let tests = "pytest --quiet --numprocesses=2 --dist=worksteal";
-    for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", tests] {
+    for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
         run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;
     }
     if let Some(python) =

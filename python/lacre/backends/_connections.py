@@ -128,8 +128,10 @@ class Connections:
 
     def _row(self, statement: str, parameter: Any) -> Any:
         """The first row of what is asked for."""
-        # The connection that writes knows the pages that it wrote; another has to read them again.
-        if not self._lock.acquire(not self._ahead):
+        # The connection that writes knows the pages that it wrote; another has to read them again. But where several threads read, each
+        # soon has one of its own.
+        several = bool(self._readers) and self._reads_beside()
+        if several or not self._lock.acquire(not self._ahead):
             try:
                 readers = self._readers
                 connection = self._borrow(readers)
