@@ -3,6 +3,7 @@
 //! Reading fails closed: what cannot be understood never makes a response live longer or a request accept more.
 //! It never decides anything; the rules do.
 
+use crate::time;
 use http::header::{AGE, CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName};
 use std::time::Duration;
@@ -149,7 +150,7 @@ impl RequestDirectives {
                 b"only-if-cached" => said.only_if_cached = true,
                 b"max-age" => shorten(&mut said.max_age, argument),
                 b"min-fresh" => {
-                    let asked = argument.and_then(parse_delta_seconds).unwrap_or(LONGEST_DELTA);
+                    let asked = argument.and_then(parse_delta_seconds).unwrap_or(time::LONGEST);
                     said.min_fresh = said.min_fresh.max(Some(asked));
                 }
                 b"max-stale" => {
@@ -177,9 +178,6 @@ pub(crate) fn age(headers: &HeaderMap) -> Option<Duration> {
     parse_delta_seconds(line.split(|byte| *byte == b',').next()?.trim_ascii())
 }
 
-/// The longest time that delta-seconds express: a greater number counts as this one (RFC 9111 §1.2.2).
-const LONGEST_DELTA: Duration = Duration::from_secs(1 << 31);
-
 /// Reads delta-seconds (RFC 9111 §1.2.2): digits and nothing else. A number over 2³¹ counts as 2³¹.
 fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
@@ -193,7 +191,7 @@ fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
 
 /// So many seconds, or 2³¹ where they are more.
 pub(crate) fn saturated(seconds: u64) -> Duration {
-    Duration::from_secs(seconds).min(LONGEST_DELTA)
+    Duration::from_secs(seconds).min(time::LONGEST)
 }
 
 /// Lowers `limit` to what `argument` says; a missing or malformed argument is zero.

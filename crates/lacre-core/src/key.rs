@@ -2,7 +2,7 @@
 //!
 //! Secrets may be part of an identity, since only its keyed digest leaves this module. The digest is the caller's: no key lives here.
 
-use crate::policy::{MatchHeaders, Partition, Policy, QueryOrder, Scope};
+use crate::policy::{CookieKeys, MatchHeaders, Partition, Policy, QueryOrder, Scope};
 use crate::redact::REDACTED;
 use crate::{RequestOptions, vary};
 use http::{HeaderMap, HeaderName, Method, Uri, header, request};
@@ -109,6 +109,29 @@ mod tag {
     pub(super) const LANGUAGE: u8 = 0x0C;
 }
 
+/// Whether the `Cookie` of a request is part of its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cookie {
+    Counts,
+    LeftOut,
+}
+
+impl Cookie {
+    /// Whether answers to this request may lie under a key without its cookie, too: in a private cache, where the user does not match by it.
+    pub(crate) fn may_be_left_out(policy: &Policy, headers: &HeaderMap) -> bool {
+        let matched = match &policy.match_headers {
+            MatchHeaders::None => false,
+            MatchHeaders::All => true,
+            MatchHeaders::Only(names) => names.contains(&header::COOKIE),
+        };
+        policy.scope == Scope::Private
+            && policy.partition == Partition::Credentials
+            && policy.cookie_keys == CookieKeys::WithoutLifetime
+            && headers.contains_key(header::COOKIE)
+            && !matched
+    }
+}
+
 /// The key of a request: what is asked (`method`, which for HEAD may be GET, `uri`, body, matched headers) and on whose behalf.
 pub(crate) fn request_key(
     policy: &Policy,
@@ -118,6 +141,7 @@ pub(crate) fn request_key(
     request: &request::Parts,
     body: &[u8],
     options: &RequestOptions,
+    cookie: Cookie,
 ) -> Key {
     let mut identity = Identity::new(b"lacre/v1/request");
     if let Some(key_fn) = &policy.key_fn {
@@ -129,7 +153,7 @@ pub(crate) fn request_key(
         identity.matched_headers(policy, &request.headers);
     }
     if policy.partition == Partition::Credentials {
-        identity.credentials(policy, uri, &request.headers);
+        identity.credentials(policy, uri, &request.headers, cookie);
         if policy.key_fn.is_some() {
             identity.secret_parameters(policy, uri, &request.headers, body);
         }
@@ -251,11 +275,13 @@ impl Identity {
         }
     }
 
-    fn credentials(&mut self, policy: &Policy, uri: &Uri, headers: &HeaderMap) {
+    fn credentials(&mut self, policy: &Policy, uri: &Uri, headers: &HeaderMap, cookie: Cookie) {
         if let Some(userinfo) = userinfo(uri) {
             self.header(tag::CREDENTIAL, ":userinfo", userinfo.as_bytes());
         }
-        let mut names: Vec<&HeaderName> = headers.keys().filter(|name| is_credential(policy, name)).collect();
+        let counts = |name: &HeaderName| cookie == Cookie::Counts || name != header::COOKIE;
+        let mut names: Vec<&HeaderName> =
+            headers.keys().filter(|name| is_credential(policy, name) && counts(name)).collect();
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         for name in names {
             if let Some(value) = vary::normalised(headers, name) {
@@ -349,6 +375,7 @@ mod tests {
             &parts,
             body.as_bytes(),
             &RequestOptions::new(),
+            Cookie::Counts,
         )
     }
 

@@ -58,6 +58,15 @@ pub(crate) enum Partition {
     Shared,
 }
 
+/// When a private cache tells requests apart by their `Cookie` (docs/decisions/0014).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CookieKeys {
+    /// Where nobody said how long the answer may be reused: neither its origin nor the user.
+    WithoutLifetime,
+    /// Always.
+    Always,
+}
+
 /// Whether two URLs that differ in the order of their query parameters are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryOrder {
@@ -103,6 +112,7 @@ pub struct Policy {
     pub(crate) ignored: Redactor,
     pub(crate) redactor: Redactor,
     pub(crate) partition: Partition,
+    pub(crate) cookie_keys: CookieKeys,
     pub(crate) stale_if_error: Staleness,
     pub(crate) stale_while_revalidate: Staleness,
     pub(crate) validation: Validation,
@@ -171,6 +181,7 @@ impl Policy {
             ignored: Redactor::sparing_the_usual(),
             redactor: Redactor::default(),
             partition: Partition::Credentials,
+            cookie_keys: CookieKeys::WithoutLifetime,
             stale_if_error: Staleness::AsResponseSays,
             stale_while_revalidate: Staleness::AsResponseSays,
             validation: Validation::WhenStale,
@@ -207,7 +218,8 @@ impl Policy {
         self
     }
 
-    /// Acts for one user (the default).
+    /// Acts for one user (the default). A cookie does not tell requests apart where the answer has a lifetime, of the origin's or of the
+    /// user's, and `Vary` does not name it; [`partition_by_cookies`](Self::partition_by_cookies) changes that.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.scope = Scope::Private;
@@ -228,7 +240,7 @@ impl Policy {
         self
     }
 
-    /// Only responses with these statuses are stored.
+    /// Only responses with these statuses are stored. A lifetime of the user's own applies to all of them, errors included.
     #[must_use]
     pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.statuses = Some(statuses.into_iter().collect());
@@ -236,6 +248,10 @@ impl Policy {
     }
 
     /// The lifetime of responses that no URL rule and no request speaks about.
+    ///
+    /// Like every lifetime of the user's own, it is for the statuses 200, 203, 204, 206, 300, 301 and 308, and for those that
+    /// [`statuses`](Self::statuses) names. An error is not kept for it: other statuses are as fresh as their origin says, or for this long
+    /// if that is less.
     #[must_use]
     pub fn expire_after(mut self, expire: impl Into<Expire>) -> Self {
         self.expire_after = Some(expire.into());
@@ -296,6 +312,14 @@ impl Policy {
     pub fn danger_share_across_credentials(mut self) -> Self {
         self.partition = Partition::Shared;
         self.ignored.spare_none();
+        self
+    }
+
+    /// Tells requests apart by their `Cookie` in a private cache, too, whatever the origin says about the answer. For a program that acts for
+    /// several users who differ in nothing but their cookies. A shared cache always does.
+    #[must_use]
+    pub fn partition_by_cookies(mut self) -> Self {
+        self.cookie_keys = CookieKeys::Always;
         self
     }
 

@@ -4,6 +4,7 @@
 use crate::directives::{self, RequestDirectives, ResponseDirectives};
 use crate::policy::{Origin, Policy, Scope, Staleness, Writes};
 use crate::range::{self, Part};
+use crate::time::LONGEST;
 use crate::vary::{Varies, varies};
 use crate::{Detail, Entry, Expire, Timestamp, Ttl, date, targeted, validate};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request, response};
@@ -13,8 +14,47 @@ use std::time::Duration;
 /// Statuses whose responses may be kept fresh by guessing (RFC 9110 §15.1).
 const HEURISTIC: [u16; 12] = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501];
 
+/// Those of them that are no error: how long they stay fresh may be for the user to say.
+const LASTING: [u16; 7] = [200, 203, 204, 206, 300, 301, 308];
+
 /// Final statuses whose meaning for caches we know, which is what `must-understand` asks for (§5.2.2.3).
 const UNDERSTOOD: [u16; 15] = [200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501];
+
+/// Fields that are meant for everybody who gets the message. A `Connection` that names one is in error (RFC 9110 §7.6.1) and is not
+/// obeyed: what it hides from us would be decided without it, and what it hides from the next cache would be kept by that. With
+/// [`CONTENT`] they are those that say how long a message may be reused, for whom, and what its content is.
+const END_TO_END: [HeaderName; 27] = [
+    header::AGE,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    HeaderName::from_static("cache-groups"),
+    HeaderName::from_static("cdn-cache-control"),
+    header::COOKIE,
+    header::DATE,
+    header::ETAG,
+    header::EXPIRES,
+    header::HOST,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::LAST_MODIFIED,
+    header::LOCATION,
+    HeaderName::from_static("no-vary-search"),
+    header::PRAGMA,
+    header::RANGE,
+    header::RETRY_AFTER,
+    header::SET_COOKIE,
+    HeaderName::from_static("surrogate-control"),
+    header::VARY,
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+];
+
+/// What the fields about the content begin with: type, coding, language, length, range, location.
+const CONTENT: &str = "content-";
 
 /// Fields about one connection, which end with it even where `Connection` does not name them (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 7] = [
@@ -44,6 +84,7 @@ pub(crate) fn storable(
     said: &RequestDirectives,
     response: &response::Parts,
     wish: Option<Expire>,
+    sent: Timestamp,
     now: Timestamp,
 ) -> Result<Storable, Detail> {
     if policy.writes == Writes::Never {
@@ -69,17 +110,15 @@ pub(crate) fn storable(
     if exceeds_limits(policy, &request.method, &response.headers) {
         return Err(Detail::TooLarge);
     }
-    let ttl = user_ttl(policy, &response.headers, wish, now)?;
-    let useful = match ttl {
-        Some(Ttl::Forever) => true,
-        Some(Ttl::For(lifetime)) if !lifetime.is_zero() => true,
-        Some(_) => validate::has_validator(&response.headers),
-        None => {
-            let (lifetime, _) = origin_lifetime(policy, response.status, &response.headers, &origin, now);
-            !lifetime.is_zero() || validate::has_validator(&response.headers)
-        }
+    let ttl = user_ttl(policy, response.status, &response.headers, wish, sent, now)?;
+    if ttl.is_none() && !allows_reuse(policy, response.status, &response.headers, &origin, now) {
+        return Err(Detail::Status);
+    }
+    let fresh = match ttl {
+        Some(ttl) => ttl.is_some_time(),
+        None => !origin_lifetime(policy, response.status, &response.headers, &origin, now).0.is_zero(),
     };
-    if !useful {
+    if !fresh && !validate::has_validator(&response.headers) {
         return Err(Detail::NoUse);
     }
     match &policy.filter {
@@ -137,12 +176,37 @@ fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// The lifetime the user wants for a response received `now`, if the user's word counts here. The more specific word comes first:
-/// `wish` is what was said about this request or its URL.
+/// §3, last item: whether anything allows to store a response without a lifetime of the user's own. That is its status, where it is one
+/// that may be kept fresh by guessing or that the user names, or a word of the origin's.
+fn allows_reuse(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    origin: &Word,
+    now: Timestamp,
+) -> bool {
+    HEURISTIC.contains(&status.as_u16())
+        || is_named(policy, status)
+        || origin.said.public
+        || (origin.said.private && policy.scope == Scope::Private)
+        || explicit_lifetime(policy.scope, origin, headers, now).is_some()
+}
+
+fn is_named(policy: &Policy, status: StatusCode) -> bool {
+    policy.statuses.as_ref().is_some_and(|statuses| statuses.contains(&status))
+}
+
+/// The lifetime the user wants for a response to a request of `sent`, received `now`, if the user's word counts here. The more specific
+/// word comes first: `wish` is what was said about this request or its URL.
+///
+/// An error is not kept for it, unless the user names its status: nobody who wants pages to be fresh for an hour wants that of a 503. It
+/// may only end the lifetime that an error has otherwise.
 pub(crate) fn user_ttl(
     policy: &Policy,
+    status: StatusCode,
     headers: &HeaderMap,
     wish: Option<Expire>,
+    sent: Timestamp,
     now: Timestamp,
 ) -> Result<Option<Ttl>, Detail> {
     let origin = Word::of(policy, headers);
@@ -152,13 +216,39 @@ pub(crate) fn user_ttl(
         Origin::Obeyed if explicit => wish,
         Origin::Ignored | Origin::First | Origin::Obeyed => wish.or(policy.expire_after),
     };
-    expire.map(|expire| expire.ttl(now).ok_or(Detail::DoNotStore)).transpose()
+    let Some(expire) = expire else { return Ok(None) };
+    let ttl = expire.ttl(now).ok_or(Detail::DoNotStore)?;
+    if LASTING.contains(&status.as_u16()) || is_named(policy, status) {
+        return Ok(Some(ttl));
+    }
+    let (lifetime, _) = origin_lifetime(policy, status, headers, &origin, now);
+    let otherwise = lifetime.saturating_sub(current_age(headers, sent, now, now));
+    let shorter = match ttl {
+        Ttl::Forever => false,
+        Ttl::For(lifetime) => lifetime < otherwise,
+        Ttl::StaleBy(_) => !otherwise.is_zero(),
+    };
+    Ok(Some(ttl).filter(|_| shorter && !origin.said.no_cache))
 }
 
 /// Whether the origin itself gave a response some time to be used in (§4.2.1).
 pub(crate) fn is_explicitly_fresh(policy: &Policy, headers: &HeaderMap, now: Timestamp) -> bool {
     let origin = Word::of(policy, headers);
     explicit_lifetime(policy.scope, &origin, headers, now).is_some_and(|(lifetime, _)| !lifetime.is_zero())
+}
+
+/// Whether a response was said to be fresh for some time, by its origin or by the user. What is only guessed to be, or has to be validated
+/// at every use, was not.
+pub(crate) fn has_lifetime<B>(policy: &Policy, entry: &Entry<B>) -> bool {
+    match entry.ttl {
+        Some(ttl) => ttl.is_some_time(),
+        None => is_explicitly_fresh(policy, &entry.headers, entry.received),
+    }
+}
+
+/// Whether a stored response may stand in for an origin that fails: not an error of the passing kind, which is no better than the failure.
+pub(crate) fn may_stand_in(status: StatusCode) -> bool {
+    !(status.is_client_error() || status.is_server_error()) || HEURISTIC.contains(&status.as_u16())
 }
 
 /// §3.1: the fields of a response as they are stored.
@@ -170,12 +260,16 @@ pub(crate) fn stored_headers(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// Takes away what is for this connection only: what `Connection` names, and the fields that never go further (RFC 9110 §7.6.1).
+///
+/// What is meant for every recipient stays even where `Connection` names it: the fields that decide whether, for how long and for whom a
+/// message may be reused, and those about its content.
 pub fn end_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !END_TO_END.contains(name) && !name.as_str().starts_with(CONTENT))
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -212,19 +306,21 @@ pub enum Source {
 
 impl Freshness {
     fn new<B>(policy: &Policy, entry: &Entry<B>, origin: &Word, now: Timestamp) -> Self {
-        let resident = now.since(entry.received);
+        let resident = now.since(entry.received).min(LONGEST);
         match entry.ttl {
             Some(Ttl::Forever) => Self { lifetime: None, age: resident, source: Source::User },
             Some(Ttl::For(lifetime)) => {
-                Self { lifetime: Some(lifetime), age: resident, source: Source::User }
+                Self { lifetime: Some(lifetime.min(LONGEST)), age: resident, source: Source::User }
             }
             Some(Ttl::StaleBy(staleness)) => {
-                Self { lifetime: Some(Duration::ZERO), age: resident + staleness, source: Source::User }
+                let age = resident.saturating_add(staleness).min(LONGEST);
+                Self { lifetime: Some(Duration::ZERO), age, source: Source::User }
             }
             None => {
                 let (lifetime, source) =
                     origin_lifetime(policy, entry.status, &entry.headers, origin, entry.received);
-                Self { lifetime: Some(lifetime), age: current_age(entry, now), source }
+                let age = current_age(&entry.headers, entry.requested, entry.received, now);
+                Self { lifetime: Some(lifetime), age, source }
             }
         }
     }
@@ -234,9 +330,9 @@ impl Freshness {
         self.lifetime.is_none_or(|lifetime| lifetime > self.age)
     }
 
-    /// How much freshness is left; zero when stale.
+    /// How much freshness is left; zero when stale, 2³¹ seconds where it has no end.
     pub fn remaining(&self) -> Duration {
-        self.lifetime.map_or(Duration::MAX, |lifetime| lifetime.saturating_sub(self.age))
+        self.lifetime.map_or(LONGEST, |lifetime| lifetime.saturating_sub(self.age))
     }
 
     /// How long it has been stale; zero when fresh.
@@ -306,7 +402,7 @@ fn explicit_lifetime(
     // §5.3: what is no date, or several of them, is in the past.
     let expires = if lines.next().is_some() { None } else { date::parse_http_date(first, received) };
     let lifetime = expires.map_or(Duration::ZERO, |expires| expires.since(date_value(headers, received)));
-    Some((lifetime, Source::Expires))
+    Some((lifetime.min(LONGEST), Source::Expires))
 }
 
 fn heuristic_lifetime(
@@ -322,7 +418,7 @@ fn heuristic_lifetime(
     }
     let modified = date::parse_http_date(headers.get(header::LAST_MODIFIED)?, received)?;
     let unchanged = date_value(headers, received).since(modified);
-    Some(((unchanged * guess.percent / 100).min(guess.at_most), Source::Heuristic))
+    Some(((unchanged.min(LONGEST) * guess.percent / 100).min(guess.at_most), Source::Heuristic))
 }
 
 /// Date, or when the response arrived where it has none (RFC 9110 §6.6.1).
@@ -331,11 +427,11 @@ fn date_value(headers: &HeaderMap, received: Timestamp) -> Timestamp {
 }
 
 /// §4.2.3
-fn current_age<B>(entry: &Entry<B>, now: Timestamp) -> Duration {
-    let apparent = entry.received.since(date_value(&entry.headers, entry.received));
-    let delay = entry.received.since(entry.requested);
-    let corrected = directives::age(&entry.headers).unwrap_or_default() + delay;
-    apparent.max(corrected) + now.since(entry.received)
+fn current_age(headers: &HeaderMap, requested: Timestamp, received: Timestamp, now: Timestamp) -> Duration {
+    let apparent = received.since(date_value(headers, received));
+    let delay = received.since(requested);
+    let corrected = directives::age(headers).unwrap_or_default().saturating_add(delay);
+    apparent.max(corrected).saturating_add(now.since(received)).min(LONGEST)
 }
 
 /// A stored response as it stands now: what its origin says, as far as it is heard, and how fresh it is.

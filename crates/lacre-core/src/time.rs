@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The longest span that a cache counts with: 2³¹ seconds, 68 years. A longer one counts as this (RFC 9111 §1.2.2), so that no sum of
+/// times, here or at a caller's, overflows.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 31);
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, saturating at both ends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);

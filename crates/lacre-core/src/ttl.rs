@@ -1,6 +1,7 @@
 //! Expire-after: how long the user wants responses to count as fresh, in all the forms a user may say it.
 
 use crate::date::parse_date_text;
+use crate::time::LONGEST;
 use crate::{Error, Timestamp};
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// What the user says about lifetimes.
 ///
 /// From text (`"never"`, `"immediately"`, `"do-not-store"`, `"90"` seconds, `"1h30m"`, an HTTP-date), from a [`Duration`], or from a
-/// point in time.
+/// point in time. A time of more than 2³¹ seconds (68 years) counts as 2³¹ seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expire {
     /// Fresh for ever.
@@ -32,9 +33,9 @@ impl Expire {
             Self::DoNotStore => None,
             Self::Never => Some(Ttl::Forever),
             Self::Immediately => Some(Ttl::For(Duration::ZERO)),
-            Self::After(duration) => Some(Ttl::For(duration)),
-            Self::At(moment) if moment >= received => Some(Ttl::For(moment.since(received))),
-            Self::At(moment) => Some(Ttl::StaleBy(received.since(moment))),
+            Self::After(duration) => Some(Ttl::For(duration.min(LONGEST))),
+            Self::At(moment) if moment >= received => Some(Ttl::For(moment.since(received).min(LONGEST))),
+            Self::At(moment) => Some(Ttl::StaleBy(received.since(moment).min(LONGEST))),
         }
     }
 }
@@ -67,10 +68,10 @@ impl FromStr for Expire {
     }
 }
 
-/// `90` (seconds) or a run of numbers with units: `1h30m`, `2d`, `1w`, `500ms`.
+/// `90` (seconds) or a run of numbers with units: `1h30m`, `2d`, `1w`, `500ms`. What is longer than [`LONGEST`] counts as that.
 fn parse_duration(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if let Some(seconds) = parse_number(text) {
+        return Some(Duration::from_secs(seconds).min(LONGEST));
     }
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -88,11 +89,19 @@ fn parse_duration(text: &str) -> Option<Duration> {
             "w" => 604_800_000,
             _ => return None,
         };
-        let number: u64 = number.parse().ok()?;
-        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
+        let number = Duration::from_millis(parse_number(number)?.saturating_mul(millis));
+        total = total.saturating_add(number).min(LONGEST);
         rest = tail;
     }
     (!text.is_empty()).then_some(total)
+}
+
+/// The number that digits write, saturating.
+fn parse_number(digits: &str) -> Option<u64> {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse().unwrap_or(u64::MAX))
 }
 
 /// A stored response's own lifetime, decided when it was stored, counted from when it was received.
@@ -104,6 +113,17 @@ pub enum Ttl {
     StaleBy(Duration),
     /// Fresh for ever.
     Forever,
+}
+
+impl Ttl {
+    /// Whether it is fresh for any time at all.
+    pub(crate) fn is_some_time(self) -> bool {
+        match self {
+            Self::For(lifetime) => !lifetime.is_zero(),
+            Self::StaleBy(_) => false,
+            Self::Forever => true,
+        }
+    }
 }
 
 /// Which URLs a rule is for.
@@ -182,9 +202,31 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Expire>().unwrap(), expected, "{text}");
         }
-        for text in ["", "-5", "1 h", "h", "10y", "99999999999999999999h", "soon"] {
+        for text in ["", "-5", "+5", "1 h", "h", "10y", "1.5", "soon"] {
             assert!(text.parse::<Expire>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_lifetime_longer_than_caches_count_is_the_longest_they_do() {
+        let longest = Some(Ttl::For(LONGEST));
+        for text in [
+            "2147483648",
+            "2147483649",
+            "18446744073709551615",
+            "99999999999999999999999",
+            "99999999999999999999h",
+            "18446744073709551615ms1ms",
+            "9999w9999w",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ] {
+            let expire: Expire = text.parse().unwrap();
+            assert_eq!(expire.ttl(Timestamp::default()), longest, "{text}");
+        }
+        assert_eq!(Expire::from(Duration::MAX).ttl(Timestamp::MAX), longest);
+        assert_eq!(Expire::At(Timestamp::MAX).ttl(Timestamp::from_millis(i64::MIN)), longest);
+        let stale = Expire::At(Timestamp::from_millis(i64::MIN)).ttl(Timestamp::MAX);
+        assert_eq!(stale, Some(Ttl::StaleBy(LONGEST)));
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl<'a> Vector<'a> {
         let preset = if method == Method::HEAD { Policy::requests_cache() } else { Policy::rfc9111() };
         let matched = self.headers("06").into_iter().map(|(name, _)| name.parse().unwrap()).collect();
         let policy = preset.methods([method.clone()]).match_headers(MatchHeaders::Only(matched));
+        let policy = policy.partition_by_cookies();
         let policy =
             if self.fields("07").is_empty() { policy.danger_share_across_credentials() } else { policy };
         match self.text("09").map(str::to_owned) {
@@ -142,6 +143,31 @@ fn identities_are_the_bytes_of_the_format() {
         checked += 1;
     }
     assert!(checked >= 20, "{checked} vectors were checked");
+}
+
+/// docs/format.md §5: without the cookie first, and then with it.
+#[test]
+fn a_request_with_a_cookie_to_a_private_cache_has_two_identities() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    let digest = move |identity: &[u8]| {
+        note.lock().unwrap().push(identity.to_vec());
+        *blake3::hash(identity).as_bytes()
+    };
+    let with_cookie = b"\x07\0\0\0\x13\0\0\0\x06cookie\0\0\0\x05sid=1";
+    let request =
+        || Request::get("https://example.org/").header("cookie", "sid=1").body(()).unwrap().into_parts().0;
+    let now = Timestamp::from_seconds(1_700_000_000);
+    let engine = Arc::new(Engine::new(Policy::rfc9111(), digest));
+    let first = expect_lookup(engine.begin(request(), RequestBody::Seen(b""), now));
+    let first_key = *first.key();
+    let second_key = *expect_lookup(first.found::<Bytes>(None, now)).key();
+    let identities = seen.lock().unwrap();
+    let of = |key: &lacre_core::Key| {
+        identities.iter().find(|identity| blake3::hash(identity).as_bytes() == key.as_bytes())
+    };
+    assert!(of(&first_key).is_some_and(|identity| identity.ends_with(b"\x03\0\0\0\x01/")));
+    assert!(of(&second_key).is_some_and(|identity| identity.ends_with(with_cookie)));
 }
 
 /// A 206 goes where a later request for the same range looks.

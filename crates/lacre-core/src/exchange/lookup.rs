@@ -5,7 +5,7 @@ use crate::directives::MaxStale;
 use crate::hit::Hit;
 use crate::key::Facet;
 use crate::policy::Validation;
-use crate::rules::{Freshness, Standing};
+use crate::rules::{self, Freshness, Standing};
 use crate::validate::{self, Conditions};
 use crate::{
     Answer, CacheStatus, Detail, Entry, Forward, Key, Mode, Slot, StoredBody, Timestamp, range, vary,
@@ -72,8 +72,8 @@ impl Lookup {
                 exchange.at = key;
                 Decision::Lookup(Self(exchange))
             }
-            Some(Slot::Vary(signpost)) if exchange.signpost.is_none() => {
-                exchange.signpost = Some(signpost);
+            Some(Slot::Vary(signpost)) if exchange.rows.current().signpost.is_none() => {
+                exchange.rows.found(signpost);
                 exchange.look_further()
             }
             Some(Slot::Entry(entry)) if exchange.is_selected(&entry) => exchange.judge(entry, now),
@@ -91,15 +91,20 @@ impl Exchange {
                 return Decision::Lookup(Lookup(self));
             }
         }
+        if let Some(key) = self.rows.advance() {
+            (self.at, self.place, self.aliases) = (key, Place::Own, 0);
+            return Decision::Lookup(Lookup(self));
+        }
         self.miss()
     }
 
     /// Where to look in a place; `None` where nothing can be there for this request.
     fn key_of(&self, place: Place) -> Option<Key> {
-        let names = &self.signpost.as_ref()?.names;
-        let key = |facet| self.variant(names, facet);
+        let row = self.rows.current();
+        let names = &row.signpost.as_ref()?.names;
+        let key = |facet| self.variant(&row.key, names, facet);
         match place {
-            Place::Own => Some(self.asked),
+            Place::Own => Some(row.key),
             // A whole response that varies by nothing lies in its own place.
             Place::Variant => (!names.is_empty()).then(|| key(Facet::Whole)),
             Place::Part => self.range().map(|range| key(Facet::Part(range.as_bytes()))),
@@ -119,7 +124,9 @@ impl Exchange {
     /// Whether what was found is an answer to this request at all, fresh or not.
     fn is_selected<B: StoredBody>(&self, entry: &Entry<B>) -> bool {
         // A variant older than its signpost belongs to an earlier one that was invalidated.
-        let current = self.signpost.as_ref().is_none_or(|signpost| entry.received >= signpost.since);
+        let signpost = self.rows.current().signpost.as_ref();
+        let current = signpost.is_none_or(|signpost| entry.received >= signpost.since);
+        let cookie_fits = !self.rows.are_for_any_cookie() || rules::has_lifetime(self.policy(), entry);
         let fits = match (self.place, entry.status) {
             (_, StatusCode::PARTIAL_CONTENT) => {
                 Conditions::of(&self.request).lie_within(entry, entry.body.length())
@@ -130,20 +137,21 @@ impl Exchange {
             }
             _ => true,
         };
-        current && fits
+        current && cookie_fits && fits
     }
 
     fn miss<B>(mut self: Box<Self>) -> Decision<B> {
-        let names = self.signpost.as_ref().map(|signpost| &*signpost.names);
+        let row = self.rows.likeliest();
+        let names = row.signpost.as_ref().map(|signpost| &*signpost.names);
         let forward = match names {
             None => Forward::UriMiss,
             Some([]) => Forward::Partial,
             Some(_) => Forward::VaryMiss,
         };
         self.at = match (self.range(), names.unwrap_or_default()) {
-            (Some(range), names) => self.variant(names, Facet::Part(range.as_bytes())),
-            (None, []) => self.asked,
-            (None, names) => self.variant(names, Facet::Whole),
+            (Some(range), names) => self.variant(&row.key, names, Facet::Part(range.as_bytes())),
+            (None, []) => row.key,
+            (None, names) => self.variant(&row.key, names, Facet::Whole),
         };
         let status = CacheStatus::forwarded(forward);
         if self.said.only_if_cached {
@@ -157,7 +165,8 @@ impl Exchange {
         let policy = self.policy();
         if self.options.mode == Mode::ForceRefresh {
             let status = CacheStatus::forwarded(Forward::Request);
-            return Decision::Send(Pending::fetch(self, status));
+            let outdated = Some(self.at);
+            return Decision::Send(Pending::fetch_instead(self, status, outdated));
         }
         let standing = Standing::of(policy, &entry, now);
         let freshness = standing.freshness;
@@ -209,7 +218,7 @@ impl Exchange {
     ) -> Hit<B> {
         let freshness = standing.freshness;
         let status = CacheStatus { ttl: freshness.ttl(), detail, ..CacheStatus::default() };
-        let withheld = standing.withheld(&entry.headers);
+        let withheld = self.withheld(standing, &entry.headers);
         Hit { withheld, ..self.hit(entry, &Conditions::of(&self.request), status, freshness, now) }
     }
 

@@ -7,6 +7,7 @@
 
 mod lookup;
 mod pending;
+mod rows;
 mod storing;
 
 pub use lookup::Lookup;
@@ -21,11 +22,12 @@ use crate::rules::{Freshness, Standing};
 use crate::secrecy::{Secrecy, ShownRequest, ShownResponse};
 use crate::validate::Conditions;
 use crate::{
-    Answer, CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, Signpost, StoredBody,
-    Timestamp,
+    Answer, CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, StoredBody,
+    Timestamp, Varies, vary,
 };
-use http::{HeaderName, Method, header, request, response};
+use http::{HeaderMap, HeaderName, Method, header, request, response};
 use lookup::Place;
+use rows::Rows;
 use std::fmt;
 use std::sync::Arc;
 
@@ -167,12 +169,11 @@ struct Exchange {
     said: RequestDirectives,
     /// Of the request's body, which is not kept.
     body: Secrecy,
-    /// The key of the request itself.
-    asked: Key,
+    /// The rows of the request itself.
+    rows: Rows,
     /// Where to look next, and where the answer would be stored.
     at: Key,
     place: Place,
-    signpost: Option<Signpost>,
     aliases: u8,
     /// When it is sent, as far as we know (`request_time` of §4.2.3).
     sent: Timestamp,
@@ -221,7 +222,7 @@ impl Engine {
     ) -> Decision<B> {
         let options = request.extensions.get::<RequestOptions>().cloned().unwrap_or_default();
         let said = merged(RequestDirectives::parse(&request.headers), &options);
-        let key = self.looked_up(&request, body, &said, &options);
+        let rows = self.looked_up(&request, body, &said, &options);
         let secrecy = match body {
             RequestBody::Seen(body) => Secrecy::of_body(&self.policy, &request.headers, body),
             RequestBody::Unseen => Secrecy::Secret,
@@ -232,16 +233,16 @@ impl Engine {
             options,
             said,
             body: secrecy,
-            asked: Key::from_bytes([0; 32]),
+            rows: Rows::none(),
             at: Key::from_bytes([0; 32]),
             place: Place::Own,
-            signpost: None,
             aliases: 0,
             sent: now,
         });
-        match key {
-            Ok(key) => {
-                (exchange.asked, exchange.at) = (key, key);
+        match rows {
+            Ok(rows) => {
+                exchange.at = rows.current().key;
+                exchange.rows = rows;
                 Decision::Lookup(Lookup::new(exchange))
             }
             Err(status) if said.only_if_cached => Decision::Refuse(status),
@@ -249,14 +250,14 @@ impl Engine {
         }
     }
 
-    /// The key under which an answer may be stored, or why the request is sent whatever is stored.
+    /// The rows under which an answer may be stored, or why the request is sent whatever is stored.
     fn looked_up(
         &self,
         request: &request::Parts,
         body: RequestBody<'_>,
         said: &RequestDirectives,
         options: &RequestOptions,
-    ) -> Result<Key, CacheStatus> {
+    ) -> Result<Rows, CacheStatus> {
         let bypass = CacheStatus::forwarded(Forward::Bypass);
         if options.mode == Mode::Bypass || overrides_method(request) || has_strong_conditions(request) {
             return Err(bypass);
@@ -272,7 +273,7 @@ impl Engine {
             return Err(bypass.with(Detail::BodyUnseen));
         };
         let method = self.stored_method(&request.method);
-        Ok(key::request_key(&self.policy, &*self.digest, &method, &request.uri, request, seen, options))
+        Ok(self.rows(&method, &request.uri, request, seen, options))
     }
 
     /// The method under whose key answers to `method` are found.
@@ -293,6 +294,13 @@ fn merged(mut said: RequestDirectives, options: &RequestOptions) -> RequestDirec
     }
     said.max_stale = said.max_stale.max(options.max_stale.map(MaxStale::For));
     said
+}
+
+/// Whether a response sets a cookie that, were it stored without regard to the request's, would reach requests with another.
+fn sets_cookies_of_others(headers: &HeaderMap) -> bool {
+    let varies_by_cookie =
+        || matches!(vary::varies(headers), Varies::By(names) if names.contains(&header::COOKIE));
+    headers.contains_key(header::SET_COOKIE) && !varies_by_cookie()
 }
 
 /// Some servers take the method from these headers: what looks like GET may be anything.
@@ -316,8 +324,19 @@ impl Exchange {
         &self.engine.policy
     }
 
-    fn variant(&self, names: &[HeaderName], facet: Facet<'_>) -> Key {
-        key::variant_key(&*self.engine.digest, &self.asked, names, &self.request.headers, facet)
+    /// The key of the variant of what lies under `row` that this request selects.
+    fn variant(&self, row: &Key, names: &[HeaderName], facet: Facet<'_>) -> Key {
+        key::variant_key(&*self.engine.digest, row, names, &self.request.headers, facet)
+    }
+
+    /// What is not to be used of a stored response that was not validated (§5.2.2.4), nor of one that was an answer to another cookie: a
+    /// cookie that was set for that would end the session of this one.
+    fn withheld(&self, standing: &Standing, headers: &HeaderMap) -> Vec<HeaderName> {
+        let mut withheld = standing.withheld(headers);
+        if self.rows.are_for_any_cookie() && sets_cookies_of_others(headers) {
+            withheld.push(header::SET_COOKIE);
+        }
+        withheld
     }
 
     /// A stored response that its origin has just confirmed, or of which nothing is withheld.

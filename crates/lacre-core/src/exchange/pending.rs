@@ -2,7 +2,7 @@
 
 use super::{Exchange, Outcome, Settled};
 use crate::hit::Hit;
-use crate::rules::{Failure, Freshness, Standing};
+use crate::rules::{self, Failure, Freshness, Standing};
 use crate::validate::{self, Conditions};
 use crate::{CacheStatus, Detail, Entry, Key, Stored, StoredBody, Timestamp};
 use http::{Method, StatusCode, request, response};
@@ -22,8 +22,8 @@ pub struct Pending<B> {
 enum Role<B> {
     /// The caller only.
     PassThrough,
-    /// To be stored.
-    Fetch,
+    /// To be stored, in the place of what lies under this key, if anything does.
+    Fetch(Option<Key>),
     /// To tell whether this still holds, or to replace it.
     Validate(Box<Entry<B>>),
 }
@@ -36,7 +36,12 @@ impl<B> Pending<B> {
 
     /// A request whose answer may be stored.
     pub(super) fn fetch(exchange: Box<Exchange>, status: CacheStatus) -> Self {
-        Self { exchange, role: Role::Fetch, status, conditions: None }
+        Self::fetch_instead(exchange, status, None)
+    }
+
+    /// The same where something is stored, under the key `outdated`, that is not to be used whatever it is.
+    pub(super) fn fetch_instead(exchange: Box<Exchange>, status: CacheStatus, outdated: Option<Key>) -> Self {
+        Self { exchange, role: Role::Fetch(outdated), status, conditions: None }
     }
 
     /// A request whose answer tells whether `entry` still holds, or replaces it.
@@ -74,7 +79,7 @@ impl<B: StoredBody> Pending<B> {
     pub fn stored(&self) -> Option<&Entry<B>> {
         match &self.role {
             Role::Validate(entry) => Some(entry),
-            Role::PassThrough | Role::Fetch => None,
+            Role::PassThrough | Role::Fetch(_) => None,
         }
     }
 
@@ -83,7 +88,7 @@ impl<B: StoredBody> Pending<B> {
     pub fn key(&self) -> Option<&Key> {
         match &self.role {
             Role::PassThrough => None,
-            Role::Fetch | Role::Validate(_) => Some(&self.exchange.at),
+            Role::Fetch(_) | Role::Validate(_) => Some(&self.exchange.at),
         }
     }
 
@@ -96,7 +101,10 @@ impl<B: StoredBody> Pending<B> {
             }
             (_, Outcome::Failed) => Settled::Failed(status),
             (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status, now),
-            (Role::Fetch, Outcome::Response(response)) => exchange.keep(response, status, Vec::new(), now),
+            (Role::Fetch(outdated), Outcome::Response(response)) => {
+                let outdated = outdated.filter(|_| replaces(response.status)).into_iter().collect();
+                exchange.keep(response, status, outdated, now)
+            }
         }
     }
 }
@@ -123,8 +131,7 @@ impl<B: StoredBody> Validating<B> {
             }
             return self.resend();
         }
-        // An old failure is no better than a new one.
-        let failed = Failure::of(response.status).filter(|_| Failure::of(self.entry.status).is_none());
+        let failed = Failure::of(response.status);
         if failed.is_some_and(|failure| self.may_stand_in(failure, now)) {
             return self.stand_in(Some(response.status), now);
         }
@@ -147,19 +154,22 @@ impl<B: StoredBody> Validating<B> {
     fn may_stand_in(&self, failure: Failure, now: Timestamp) -> bool {
         let Exchange { said, .. } = &*self.exchange;
         let policy = self.exchange.policy();
-        !said.no_cache && Standing::of(policy, &self.entry, now).stale_if_error(policy, said, failure)
+        !said.no_cache
+            && rules::may_stand_in(self.entry.status)
+            && Standing::of(policy, &self.entry, now).stale_if_error(policy, said, failure)
     }
 
     fn stand_in(self, answered: Option<StatusCode>, now: Timestamp) -> Settled<B> {
         let status = CacheStatus { forward_status: answered, ..self.status.with(Detail::StaleIfError) };
-        let withheld = Standing::of(self.exchange.policy(), &self.entry, now).withheld(&self.entry.headers);
+        let standing = Standing::of(self.exchange.policy(), &self.entry, now);
+        let withheld = self.exchange.withheld(&standing, &self.entry.headers);
         Settled::Stored { hit: Hit { withheld, ..self.into_hit(status, now) }, touch: None }
     }
 
     /// §4.3.4
     fn confirmed(mut self, response: &response::Parts, now: Timestamp) -> Settled<B> {
-        self.exchange.freshen(&mut self.entry, &response.headers, now);
-        let touch = self.exchange.touch(self.entry.clone());
+        let cookies = self.exchange.freshen(&mut self.entry, &response.headers, now);
+        let touch = self.exchange.touch(self.entry.clone(), cookies);
         let status = CacheStatus {
             forward_status: Some(response.status),
             ttl: self.freshness(now).ttl(),
@@ -187,7 +197,8 @@ impl<B: StoredBody> Validating<B> {
     fn resend(self) -> Settled<B> {
         let Self { mut exchange, status, .. } = self;
         validate::make_unconditional(&mut exchange.request.headers);
-        Settled::Resend(Pending::fetch(exchange, status))
+        let outdated = Some(exchange.at);
+        Settled::Resend(Pending::fetch_instead(exchange, status, outdated))
     }
 
     fn into_hit(self, status: CacheStatus, now: Timestamp) -> Hit<B> {

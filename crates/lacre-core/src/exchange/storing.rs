@@ -1,6 +1,7 @@
 //! What becomes of the store: what is kept (RFC 9111 §3), freshened (§4.3.4) and invalidated (§4.4).
 
-use super::{Exchange, Keep, Settled, Touch};
+use super::rows::{Row, Rows};
+use super::{Exchange, Keep, Settled, Touch, sets_cookies_of_others};
 use crate::key::{self, Facet};
 use crate::policy::{Head, Writes};
 use crate::secrecy::{self, Secrecy};
@@ -8,7 +9,7 @@ use crate::{
     CacheStatus, Detail, Entry, Forward, Key, Pointer, Signpost, Stored, Timestamp, range, rules, validate,
     vary,
 };
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, response};
 
 impl Exchange {
     /// The answer to a request that nothing stored could answer: it may outdate what is stored, or be what a later GET is to get.
@@ -23,7 +24,7 @@ impl Exchange {
             !self.policy().methods.contains(method) && rules::invalidates(method, response.status);
         let outdated = if invalidates { self.invalidated(response) } else { Vec::new() };
         if status.forward == Some(Forward::Method) && self.answers_later_get(response, now) {
-            self.asked = self.key_of_get(&self.request.uri);
+            self.rows = self.rows_of_get(&self.request.uri);
             return self.keep(response, status, outdated, now);
         }
         Settled::Network {
@@ -63,7 +64,7 @@ impl Exchange {
                 return Settled::Network { keep: None, touch: None, forget: self.forget(outdated), status };
             }
         };
-        let entry = Entry {
+        let mut entry = Entry {
             method: self.request.method.clone(),
             url: policy.redacted(&self.request.uri.to_string()),
             request_headers: policy.kept_request_headers(&self.request.headers),
@@ -76,7 +77,12 @@ impl Exchange {
             tags: self.options.tags.clone(),
             body: (),
         };
-        let Way { key, pointers, displaced } = self.way_to(&entry, storable.varies, now);
+        let has_lifetime = rules::has_lifetime(policy, &entry);
+        if self.rows.leave_cookie_out(has_lifetime) && sets_cookies_of_others(&entry.headers) {
+            entry.headers.remove(header::SET_COOKIE);
+        }
+        let row = self.rows.of_answer(has_lifetime);
+        let Way { key, pointers, displaced } = self.way_to(row, &entry, storable.varies, now);
         let ttl = self.engine.freshness(&entry, now).ttl();
         let useful_until = rules::useful_until(policy, &entry);
         let secrecy = self.secrecy(&entry.headers);
@@ -96,7 +102,7 @@ impl Exchange {
         if response.headers.contains_key(header::SET_COOKIE) && self.shares_cookies() {
             return Err(Detail::SetCookie);
         }
-        rules::storable(self.policy(), &self.request, &self.said, response, self.wish(), now)
+        rules::storable(self.policy(), &self.request, &self.said, response, self.wish(), self.sent, now)
     }
 
     /// Whether the answer may be left readable. A body may repeat the request in any form, so a secret in the request decides.
@@ -113,15 +119,15 @@ impl Exchange {
         secrecy::cookies_would_cross(policy) && key::is_anonymous(policy, &self.request, &self.options)
     }
 
-    /// Where a response that varies by these headers is stored.
-    fn way_to(&self, entry: &Entry<()>, varies: Vec<HeaderName>, now: Timestamp) -> Way {
+    /// Where below `row` a response that varies by these headers is stored.
+    fn way_to(&self, row: &Row, entry: &Entry<()>, varies: Vec<HeaderName>, now: Timestamp) -> Way {
         let part = range::asked(&self.request).filter(|_| entry.status == StatusCode::PARTIAL_CONTENT);
         if varies.is_empty() && part.is_none() {
-            let displaced = self.signpost.as_ref().map(|known| known.variants.clone()).unwrap_or_default();
-            return Way { key: self.asked, pointers: Vec::new(), displaced };
+            let displaced = row.signpost.as_ref().map(|known| known.variants.clone()).unwrap_or_default();
+            return Way { key: row.key, pointers: Vec::new(), displaced };
         }
-        let (mut signpost, mut displaced) = self.signpost_for(varies, now);
-        let place = |facet| self.variant(&signpost.names, facet);
+        let (mut signpost, mut displaced) = self.signpost_for(row, varies, now);
+        let place = |facet| self.variant(&row.key, &signpost.names, facet);
         let (key, alias) = match part {
             Some(range) => (place(Facet::Part(range.as_bytes())), Some(place(Facet::LatestPart))),
             None => {
@@ -137,14 +143,14 @@ impl Exchange {
         displaced.extend(signpost.variants.drain(..surplus));
         signpost.variants.extend(newest.into_iter().flatten());
         let alias = alias.map(|at| (at, Pointer::Alias(key)));
-        let pointers = std::iter::once((self.asked, Pointer::Vary(signpost))).chain(alias).collect();
+        let pointers = std::iter::once((row.key, Pointer::Vary(signpost))).chain(alias).collect();
         Way { key, pointers, displaced }
     }
 
     /// §4.1: the signpost of a response that varies, by what earlier ones varied by, too, so that all of them stay in reach; and what lies
     /// behind the one that is there and does not stay in reach.
-    fn signpost_for(&self, names: Vec<HeaderName>, now: Timestamp) -> (Signpost, Vec<Key>) {
-        let Some(known) = &self.signpost else {
+    fn signpost_for(&self, row: &Row, names: Vec<HeaderName>, now: Timestamp) -> (Signpost, Vec<Key>) {
+        let Some(known) = &row.signpost else {
             let (names, since, variants) = (sorted(names), now, Vec::new());
             return (Signpost { names, since, variants }, Vec::new());
         };
@@ -157,24 +163,44 @@ impl Exchange {
         (Signpost { names, since, variants: Vec::new() }, known.variants.clone())
     }
 
-    /// §4.3.4, §4.3.5: takes news about a stored response in.
-    pub(super) fn freshen<B>(&self, entry: &mut Entry<B>, news: &HeaderMap, now: Timestamp) {
+    /// §4.3.4, §4.3.5: takes news about a stored response in. Returns the cookies that it set for others, which this caller does not get.
+    pub(super) fn freshen<B>(
+        &self,
+        entry: &mut Entry<B>,
+        news: &HeaderMap,
+        now: Timestamp,
+    ) -> Vec<HeaderValue> {
+        let mut cookies = Vec::new();
+        if self.rows.are_for_any_cookie() && sets_cookies_of_others(&entry.headers) {
+            cookies.extend(entry.headers.get_all(header::SET_COOKIE).iter().cloned());
+            entry.headers.remove(header::SET_COOKIE);
+        }
         validate::update(&mut entry.headers, news);
         entry.requested = self.sent;
         entry.received = now;
-        if let Ok(ttl) = rules::user_ttl(self.policy(), &entry.headers, self.wish(), now) {
+        let (policy, status) = (self.policy(), entry.status);
+        if let Ok(ttl) = rules::user_ttl(policy, status, &entry.headers, self.wish(), self.sent, now) {
             entry.ttl = ttl;
         }
+        cookies
     }
 
-    /// What writes an entry back, if anything may be written: the news may be that nothing may.
-    pub(super) fn touch<B>(&self, mut entry: Box<Entry<B>>) -> Option<Touch<B>> {
+    /// What writes an entry back, if anything may be written: the news may be that nothing may, or not where the entry lies. `cookies` are
+    /// those that it set for others.
+    pub(super) fn touch<B>(&self, mut entry: Box<Entry<B>>, cookies: Vec<HeaderValue>) -> Option<Touch<B>> {
         let policy = self.policy();
         if policy.writes == Writes::Never || rules::forbids_storing(policy, &entry) {
             return None;
         }
-        if self.shares_cookies() {
+        let for_any_cookie = self.rows.are_for_any_cookie();
+        if for_any_cookie && !rules::has_lifetime(policy, &entry) {
+            return None;
+        }
+        if self.shares_cookies() || (for_any_cookie && sets_cookies_of_others(&entry.headers)) {
             entry.headers.remove(header::SET_COOKIE);
+        }
+        for cookie in cookies {
+            entry.headers.append(header::SET_COOKIE, cookie);
         }
         Some(Touch {
             key: self.at,
@@ -189,10 +215,9 @@ impl Exchange {
         if self.policy().writes == Writes::Allowed { keys } else { Vec::new() }
     }
 
-    /// The key under which GET for `uri` finds what this request, with an unsafe method, may have changed.
-    fn key_of_get(&self, uri: &Uri) -> Key {
-        let (policy, digest) = (self.policy(), &*self.engine.digest);
-        key::request_key(policy, digest, &Method::GET, uri, &self.request, &[], &self.options)
+    /// The rows in which GET for `uri` finds what this request, with an unsafe method, may have changed.
+    fn rows_of_get(&self, uri: &Uri) -> Rows {
+        self.engine.rows(&Method::GET, uri, &self.request, &[], &self.options)
     }
 
     /// §4.4: the target, and what Location and Content-Location name on the same origin.
@@ -202,8 +227,8 @@ impl Exchange {
             .iter()
             .filter_map(|name| named(target, &answer.headers, name))
             .filter(|uri| key::origin(uri) == key::origin(target));
-        let mut keys = vec![self.key_of_get(target)];
-        keys.extend(named.map(|uri| self.key_of_get(&uri)));
+        let mut keys: Vec<Key> = self.rows_of_get(target).keys().collect();
+        named.for_each(|uri| keys.extend(self.rows_of_get(&uri).keys()));
         keys
     }
 }

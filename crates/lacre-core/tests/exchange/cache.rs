@@ -6,6 +6,7 @@ use lacre_core::{
     Answer, CacheStatus, Decision, Engine, Hit, Key, Outcome, Pending, Policy, RequestBody, RequestOptions,
     Secrecy, Settled, Slot, Timestamp, Touch,
 };
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ type Origin<'a> = &'a mut dyn FnMut(&request::Parts) -> Option<Response<&'static
 pub(crate) struct Cache {
     engine: Arc<Engine>,
     pub(crate) rows: HashMap<Key, Slot<Bytes>>,
+    /// How many rows were looked for.
+    pub(crate) read: Cell<usize>,
     now: Timestamp,
     /// Seconds that the origin takes to answer.
     pub(crate) delay: u64,
@@ -39,6 +42,7 @@ impl Cache {
         Self {
             engine: Arc::new(Engine::new(policy, digest)),
             rows: HashMap::new(),
+            read: Cell::new(0),
             now: START,
             delay: 0,
             kept: None,
@@ -57,6 +61,7 @@ impl Cache {
             decision = match decision {
                 Decision::Lookup(lookup) => {
                     let slot = self.rows.get(lookup.key()).cloned();
+                    self.read.update(|read| read + 1);
                     lookup.found(slot, self.now)
                 }
                 Decision::Serve(hit) => return Some(served(hit)),

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
 mod cache;
+mod cookies;
 mod freshness;
 mod invalidation;
+mod lifetimes;
 mod policy;
 mod principals;
 mod ranges;

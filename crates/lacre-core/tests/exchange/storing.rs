@@ -2,8 +2,8 @@
 
 use crate::cache::{Cache, DATE, START, plain, respond, url, with};
 use bytes::Bytes;
-use http::{Method, Request};
-use lacre_core::{Decision, Detail, Engine, Policy, RequestBody, Stored};
+use http::{HeaderMap, HeaderName, Method, Request};
+use lacre_core::{Decision, Detail, Engine, Policy, RequestBody, Stored, end_hop};
 use std::sync::Arc;
 
 #[test]
@@ -96,6 +96,116 @@ fn headers_are_stored_but_for_those_of_the_connection() {
     assert_eq!((&got["date"], &got["age"], &got["set-cookie"]), (&plain(DATE), &plain("7"), &plain("a=1")));
     for gone in ["connection", "x-hop", "transfer-encoding", "proxy-authenticate"] {
         assert!(!got.contains_key(gone), "{gone}");
+    }
+}
+
+#[test]
+fn connection_hides_no_field_that_decides_about_storing() {
+    let etag = ("etag", "\"1\"");
+    let modified = ("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT");
+    // What `Connection` names, response headers, and for how many seconds the response is fresh; `None`: it is not stored.
+    for (named, headers, fresh) in [
+        ("Cache-Control", &[("cache-control", "no-store"), modified][..], None),
+        ("cache-control, close", &[("cache-control", "max-age=5"), modified], Some(5)),
+        ("Expires, Date", &[("expires", "Tue, 14 Nov 2023 22:13:25 GMT"), ("date", DATE), modified], Some(5)),
+        ("Date", &[("expires", "Tue, 14 Nov 2023 22:13:25 GMT"), ("date", DATE)], Some(5)),
+        ("Age", &[("cache-control", "max-age=60"), ("age", "55")], Some(5)),
+        ("Last-Modified", &[modified, ("date", DATE)], Some(60)),
+        ("Pragma", &[("cache-control", "max-age=5"), ("pragma", "no-cache")], Some(5)),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        cache.get(url("/"), &[&[("connection", named)], headers].concat(), "");
+        let Some(fresh) = fresh else {
+            assert!(cache.rows.is_empty(), "{named}");
+            continue;
+        };
+        cache.after(fresh - 1);
+        cache.hit(url("/"));
+        cache.after(1);
+        assert!(cache.asks(url("/")), "{named}");
+    }
+    // Vary, and the validators.
+    let mut cache = Cache::new(Policy::rfc9111());
+    let headers = [
+        ("cache-control", "max-age=5"),
+        ("vary", "a"),
+        ("connection", "Vary, ETag, Last-Modified"),
+        etag,
+        modified,
+    ];
+    cache.get(with("/", &[("a", "1")]), &headers, "one");
+    assert!(cache.asks(with("/", &[("a", "2")])));
+    cache.after(5);
+    cache.exchange(with("/", &[("a", "1")]), &mut |request| {
+        assert_eq!(
+            (&request.headers["if-none-match"], &request.headers["if-modified-since"]),
+            (&plain("\"1\""), &plain(modified.1))
+        );
+        Some(respond(304, &[("connection", "Cache-Control"), ("cache-control", "no-store")], ""))
+    });
+    assert!(cache.asks(with("/", &[("a", "1")])), "a 304 that forbids storing makes nothing fresh");
+    // The content can be read as it was sent.
+    let mut cache = Cache::new(Policy::rfc9111());
+    let coded =
+        [("cache-control", "max-age=5"), ("content-encoding", "gzip"), ("connection", "Content-Encoding")];
+    cache.get(url("/"), &coded, "");
+    assert_eq!(cache.hit(url("/")).parts.headers["content-encoding"], plain("gzip"));
+    // A shared cache: what is set or asked for one.
+    let shared = |request, headers: &[(&str, &str)]| {
+        let mut cache = Cache::new(Policy::rfc9111().shared());
+        cache.get(request, headers, "").status.stored
+    };
+    let fresh = ("cache-control", "max-age=60");
+    assert_eq!(shared(url("/"), &[fresh, ("set-cookie", "a=1"), ("connection", "Set-Cookie")]), Stored::No);
+    assert_eq!(
+        shared(
+            url("/"),
+            &[
+                ("cache-control", "max-age=60"),
+                ("cdn-cache-control", "private"),
+                ("connection", "CDN-Cache-Control")
+            ]
+        ),
+        Stored::No
+    );
+    assert_eq!(
+        shared(with("/", &[("authorization", "a"), ("connection", "Authorization")]), &[fresh]),
+        Stored::No
+    );
+}
+
+#[test]
+fn connection_takes_away_only_what_is_of_the_connection() {
+    let mut headers = HeaderMap::new();
+    let all = [
+        "cache-control",
+        "Vary",
+        "AGE",
+        "expires",
+        "date",
+        "etag",
+        "last-modified",
+        "pragma",
+        "authorization",
+        "cookie",
+        "set-cookie",
+        "range",
+        "if-none-match",
+        "content-type",
+        "content-encoding",
+        "x-hop",
+        "keep-alive",
+        "te",
+    ];
+    for name in all {
+        headers.append("connection", name.parse().unwrap());
+        headers.append(name.to_ascii_lowercase().parse::<HeaderName>().unwrap(), plain("1"));
+    }
+    end_hop(&mut headers);
+    let left = all.iter().filter(|name| headers.contains_key(**name)).count();
+    assert_eq!((left, headers.len()), (all.len() - 3, all.len() - 3));
+    for gone in ["x-hop", "keep-alive", "te", "connection"] {
+        assert!(!headers.contains_key(gone), "{gone}");
     }
 }
 

@@ -1,0 +1,178 @@
+//! A lifetime of the user's own fills the silence of responses that are no errors (RFC 9111 §3, §4.2.2; docs/decisions/0013).
+
+use crate::cache::{Cache, START, respond, url, wishing};
+use http::StatusCode;
+use lacre_core::{Detail, Expire, Freshness, Origin, Policy, RequestOptions, Source, Staleness, UrlPattern};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Every way to give responses a lifetime of an hour or more.
+fn policies() -> Vec<(&'static str, Policy)> {
+    let everything = || UrlPattern::glob("*").unwrap();
+    vec![
+        ("default", Policy::rfc9111().expire_after(HOUR)),
+        ("never", Policy::rfc9111().expire_after(Expire::Never)),
+        ("date", Policy::rfc9111().expire_after(START.plus(HOUR))),
+        ("by URL", Policy::rfc9111().expire_url_after(everything(), HOUR)),
+        ("origin first", Policy::rfc9111().expire_after(HOUR).origin(Origin::First)),
+        ("origin ignored", Policy::rfc9111().expire_after(HOUR).origin(Origin::Ignored)),
+        ("shared", Policy::rfc9111().expire_after(HOUR).shared()),
+        ("stale if error", Policy::rfc9111().expire_after(HOUR).stale_if_error(Staleness::Any)),
+        ("without heuristics", Policy::rfc9111().expire_after(HOUR).without_heuristics()),
+    ]
+}
+
+#[test]
+fn a_lifetime_of_the_users_own_keeps_no_error() {
+    let nonce = [("www-authenticate", "Digest realm=\"r\", nonce=\"spent\"")];
+    let later = [("retry-after", "0")];
+    let validated = [("etag", "\"1\""), ("date", "Tue, 14 Nov 2023 22:13:20 GMT")];
+    for (name, policy) in policies() {
+        for status in (400..600).chain([201, 202, 205, 226, 302, 303, 305, 307]) {
+            for headers in [&[][..], &nonce, &later] {
+                let mut cache = Cache::new(policy.clone());
+                cache.exchange(url("/"), &mut |_| Some(respond(status, headers, "once")));
+                assert!(cache.rows.is_empty(), "{name}: {status}");
+                // Nor where it could be validated: what is no lasting answer is not kept at all.
+                if ![404, 405, 410, 414, 501].contains(&status) {
+                    cache.exchange(url("/"), &mut |_| Some(respond(status, &validated, "once")));
+                    assert!(cache.rows.is_empty(), "{name}: {status}");
+                }
+            }
+        }
+        for status in [200, 203, 204, 300, 301, 308] {
+            let mut cache = Cache::new(policy.clone());
+            cache.exchange(url("/"), &mut |_| Some(respond(status, &[], "kept")));
+            cache.after(3599);
+            assert_eq!(cache.hit(url("/")).parts.status, status, "{name}: {status}");
+        }
+    }
+    for status in [401, 404, 429, 500, 503] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        let wish = || wishing("/", RequestOptions::new().ttl(HOUR));
+        let got = cache.exchange(wish(), &mut |_| Some(respond(status, &[], "once"))).unwrap();
+        assert!(cache.asks(wish()), "{status}");
+        let detail = if status == 404 { Detail::NoUse } else { Detail::Status };
+        assert_eq!(got.status.detail, Some(detail), "{status}");
+    }
+}
+
+#[test]
+fn a_lifetime_of_the_users_own_is_for_every_status_that_the_user_names() {
+    let named = [404, 410, 401, 503].map(|code| StatusCode::from_u16(code).unwrap());
+    for (name, policy) in policies() {
+        for status in named {
+            let mut cache = Cache::new(policy.clone().statuses(named));
+            cache.exchange(url("/"), &mut |_| Some(respond(status.as_u16(), &[], "named")));
+            cache.after(3599);
+            assert_eq!(cache.hit(url("/")).body, "named", "{name}: {status}");
+        }
+    }
+}
+
+#[test]
+fn an_error_lives_as_long_as_its_origin_says_or_less_if_the_user_says_so() {
+    let minute = ("cache-control", "max-age=60");
+    // The user's lifetime in seconds, response headers, for how long it is fresh.
+    for (user, status, headers, lifetime) in [
+        (3600, 503, &[minute][..], 60),
+        (10, 503, &[minute], 10),
+        (10, 404, &[minute], 10),
+        (30, 429, &[minute, ("age", "50")], 10),
+        (3600, 404, &[("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT")], 60),
+        (10, 404, &[("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT")], 10),
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111());
+        let wish = || wishing("/", RequestOptions::new().ttl(Duration::from_secs(user)));
+        cache.exchange(wish(), &mut |_| Some(respond(status, headers, "error")));
+        cache.after(lifetime - 1);
+        assert_eq!(cache.hit(wish()).body, "error", "{user} {status} {headers:?}");
+        cache.after(1);
+        assert!(cache.asks(wish()), "{user} {status} {headers:?}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_lifetime_is_kept_to_be_validated_only_where_its_status_lasts_or_its_origin_allows_it()
+{
+    let etag = ("etag", "\"1\"");
+    // RFC 9111 §3, last item.
+    for (policy, status, headers, stored) in [
+        (Policy::rfc9111(), 200, &[etag][..], true),
+        (Policy::rfc9111(), 404, &[etag], true),
+        (Policy::rfc9111(), 401, &[etag], false),
+        (Policy::rfc9111(), 302, &[etag], false),
+        (Policy::rfc9111(), 302, &[etag, ("cache-control", "public")], true),
+        (Policy::rfc9111(), 302, &[etag, ("cache-control", "private")], true),
+        (Policy::rfc9111(), 302, &[etag, ("cache-control", "max-age=0")], true),
+        (Policy::rfc9111(), 302, &[etag, ("expires", "0")], true),
+        (Policy::rfc9111(), 302, &[etag, ("cache-control", "no-cache")], false),
+        (Policy::rfc9111(), 302, &[etag, ("cache-control", "s-maxage=60")], false),
+        (Policy::rfc9111().shared(), 302, &[etag, ("cache-control", "s-maxage=60")], true),
+        (Policy::rfc9111().statuses([StatusCode::UNAUTHORIZED]), 401, &[etag], true),
+    ] {
+        let mut cache = Cache::new(policy);
+        cache.exchange(url("/"), &mut |_| Some(respond(status, headers, "")));
+        assert_eq!(!cache.rows.is_empty(), stored, "{status} {headers:?}");
+    }
+}
+
+#[test]
+fn a_passing_error_stands_in_for_nothing() {
+    let fresh = [("cache-control", "max-age=60, stale-if-error=1000")];
+    for (status, stands_in) in
+        [(200, true), (302, true), (404, true), (401, false), (429, false), (503, false)]
+    {
+        for failure in [None, Some(500), Some(503)] {
+            let mut cache = Cache::new(Policy::rfc9111().stale_if_error(Staleness::Any));
+            cache.exchange(url("/"), &mut |_| Some(respond(status, &fresh, "stored")));
+            cache.after(61);
+            let got = cache.exchange(url("/"), &mut |_| failure.map(|code| respond(code, &[], "failed")));
+            let served = got.is_some_and(|got| got.body == "stored");
+            assert_eq!(served, stands_in, "{status} {failure:?}");
+        }
+    }
+}
+
+#[test]
+fn no_time_from_outside_is_longer_than_callers_can_count() {
+    const LONGEST: u64 = 1 << 31;
+    let huge = "99999999999999999999999999";
+    let old = ("date", "Mon, 01 Jan 0001 00:00:00 GMT");
+    let far = ("expires", "Fri, 31 Dec 9999 23:59:59 GMT");
+    let everything = format!("max-age={huge}, stale-while-revalidate={huge}, stale-if-error={huge}");
+    for (policy, headers) in [
+        (Policy::rfc9111(), &[("cache-control", &*everything)][..]),
+        (Policy::rfc9111(), &[("cache-control", &*everything), ("age", huge), old]),
+        (Policy::rfc9111(), &[far, old]),
+        (Policy::rfc9111(), &[far, ("date", "Tue, 14 Nov 2023 22:13:20 GMT")]),
+        (Policy::rfc9111(), &[("last-modified", "Mon, 01 Jan 0001 00:00:00 GMT")]),
+        (Policy::rfc9111().expire_after(Duration::MAX), &[]),
+        (Policy::rfc9111().expire_after(Expire::Never), &[]),
+        (Policy::rfc9111().expire_after(lacre_core::Timestamp::MAX), &[]),
+        (Policy::rfc9111().expire_after(lacre_core::Timestamp::from_millis(i64::MIN)), &[("etag", "\"1\"")]),
+        (
+            Policy::rfc9111()
+                .retention(Duration::MAX)
+                .stale_if_error(Staleness::For(Duration::MAX))
+                .stale_while_revalidate(Staleness::For(Duration::MAX)),
+            &[("cache-control", "max-age=1")],
+        ),
+    ] {
+        for later in [0, 10, LONGEST, 1 << 53] {
+            let mut cache = Cache::new(policy.clone());
+            cache.get(url("/"), headers, "body");
+            cache.after(later);
+            let asked = wishing("/", RequestOptions::new().max_stale(Duration::MAX));
+            let got = cache.exchange(asked, &mut |_| Some(respond(304, &[], ""))).unwrap();
+            // What others read of us fits into 31 bits and one.
+            assert!(got.status.ttl.is_none_or(|ttl| ttl.unsigned_abs() <= LONGEST), "{:?}", got.status);
+            let age = got.parts.headers.get("age").map(|age| age.to_str().unwrap().parse::<u64>().unwrap());
+            assert!(age.is_none_or(|age| age <= LONGEST), "{age:?}");
+        }
+    }
+    let longest = Duration::from_secs(LONGEST);
+    let endless = Freshness { lifetime: None, age: Duration::ZERO, source: Source::User };
+    assert_eq!(endless.remaining(), longest);
+}
