@@ -198,6 +198,7 @@ class Cache:
         always_revalidate: bool = False,
         read_only: bool = False,
         shared: bool = False,
+        partition_by_cookies: bool = False,
         origin: str | None = None,
         max_body: int | None = None,
         max_bytes: int | None = None,

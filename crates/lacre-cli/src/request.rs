@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use lacre::{Expire, Mode, RequestOptions};
+use lacre::{Expire, Mode, Policy, RequestOptions};
 use reqwest::{Request, Url};
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::{Map, Value};
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Ask the origin whether what is stored still holds
     #[arg(long)]
     refresh: bool,
-    /// How long the answer is fresh, whatever the origin says: `90`, `1h30m`, `never`, `immediately`, a date
+    /// How long the answer is fresh, whatever the origin says: `90`, `1h30m`, `never`, `immediately`, a date. Not for errors
     #[arg(long, value_name = "EXPIRE", value_parser = expire)]
     ttl: Option<Expire>,
     /// Accept an answer that has been stale for no longer than this: `90`, `1h30m`
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Do not store the answer
     #[arg(long, conflicts_with = "ttl")]
     no_store: bool,
+    /// Never take an answer that was fetched with another `Cookie`, not even one that has a lifetime and no `Vary: Cookie`
+    #[arg(long)]
+    partition_by_cookies: bool,
 }
 
 impl Args {
@@ -79,6 +82,12 @@ impl Args {
         }
         let request = request.build().map_err(|error| Failure::usage(error.without_url().to_string()))?;
         Ok((request, self.wishes()))
+    }
+
+    /// What is wished for the cache that this request goes through.
+    pub(crate) fn policy(&self) -> Policy {
+        let policy = Policy::rfc9111();
+        if self.partition_by_cookies { policy.partition_by_cookies() } else { policy }
     }
 
     pub(crate) fn is_offline(&self) -> bool {

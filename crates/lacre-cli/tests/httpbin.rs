@@ -119,14 +119,14 @@ fn credentials_partition_the_cache() {
 }
 
 #[test]
-fn cookies_partition_the_cache() {
+fn cookies_partition_the_cache_where_the_user_says_so() {
     let Some(base) = httpbin() else { return };
     let home = tempfile::tempdir().unwrap();
     let url = format!("{base}/cookies");
     for (cookie, word) in
         [("Cookie:a=1", "MISS"), ("Cookie:a=2", "MISS"), ("Cookie:a=1", "HIT"), ("Cookie:a=2", "HIT")]
     {
-        let ran = get(home.path(), &["--ttl", "60", &url, cookie]);
+        let ran = get(home.path(), &["--partition-by-cookies", "--ttl", "60", &url, cookie]);
         let expected = format!("\"a\": \"{}\"", &cookie["Cookie:a=".len()..]);
         assert_eq!(ran.word, word);
         assert!(String::from_utf8(ran.out).unwrap().contains(&expected));

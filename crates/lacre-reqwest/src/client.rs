@@ -76,7 +76,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Keeps cookies, above the cache: what is asked with cookies is stored for these cookies only.
+    /// Keeps cookies, above the cache. What varies by `Cookie`, or has no lifetime, is stored for these cookies only
+    /// ([`Policy::partition_by_cookies`](lacre::Policy::partition_by_cookies): everything is).
     pub fn cookies(self, cookies: Cookies) -> Self {
         self.with(KeepsCookies(cookies))
     }

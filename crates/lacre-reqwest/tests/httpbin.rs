@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body_util::BodyExt;
 use lacre::store::Sqlite;
-use lacre::{Cache, CacheInfo, RequestOptions};
+use lacre::{Cache, CacheInfo, Policy, RequestOptions};
 use lacre_reqwest::ClientBuilder;
 use reqwest_middleware::{ClientWithMiddleware, RequestBuilder};
 use std::time::Duration;
@@ -27,7 +27,8 @@ impl Client {
         };
         let directory = tempfile::tempdir().unwrap();
         let store = Sqlite::open(directory.path().join("cache/cache.sqlite")).unwrap();
-        let cache = Cache::builder().store(store).danger_ephemeral_key().build().unwrap();
+        let policy = Policy::rfc9111().partition_by_cookies();
+        let cache = Cache::builder().store(store).danger_ephemeral_key().policy(policy).build().unwrap();
         Some(Self { client: ClientBuilder::new(cache).build().unwrap(), origin, _directory: directory })
     }
 

@@ -83,7 +83,8 @@ impl AgentBuilder {
         self
     }
 
-    /// Keeps cookies, above the cache: what is asked with cookies is stored for these cookies only.
+    /// Keeps cookies, above the cache. What varies by `Cookie`, or has no lifetime, is stored for these cookies only
+    /// ([`Policy::partition_by_cookies`](lacre::Policy::partition_by_cookies): everything is).
     pub fn cookies(self, cookies: Cookies) -> Self {
         self.with(move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
             keeping_cookies(&cookies, request, next)

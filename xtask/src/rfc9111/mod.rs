@@ -56,12 +56,17 @@ fn document(root: &Path) -> Result<String, Failure> {
 /// What the public suite says.
 fn suite(scores: &Value) -> Result<String, Failure> {
     let mut text = format!(
-        "## The public suite\n\nhttp-tests/cache-tests, {} tests, played in process with a clock of its own. The counts are a gate: \
-         they only go up.\n\n{COUNTED}",
+        "## The public suite\n\nhttp-tests/cache-tests, {} tests, played in process with a clock of its own, with the defaults unless \
+         an option is named. The counts are a gate: they only go up.\n\n{COUNTED}",
         scores["tests"].as_u64().ok_or_else(wrong)?
     );
-    for edition in ["private", "shared"] {
-        text.push_str(&counts(edition, &scores[edition], &scores[format!("{edition}_of")])?);
+    for (edition, count) in [
+        ("private", "private"),
+        ("shared", "shared"),
+        ("shared, --danger-share-across-credentials", "shared_across_credentials"),
+    ] {
+        let scope = edition.split(',').next().unwrap_or(edition);
+        text.push_str(&counts(edition, &scores[count], &scores[format!("{scope}_of")])?);
     }
     let sockets = ids(&scores["needs_sockets"])?;
     write!(
@@ -73,7 +78,15 @@ fn suite(scores: &Value) -> Result<String, Failure> {
         let scope = edition.split(',').next().unwrap_or(edition);
         text.push_str(&counts(edition, served, &scores[format!("{scope}_of")])?);
     }
-    writeln!(text, "\n{SERVED}\n\nNot passed:\n")?;
+    writeln!(
+        text,
+        "\n{SERVED}\n\nNot passed with the defaults of a shared cache, and passed with an option:\n"
+    )?;
+    for lost in scores["lost_to_a_default"].as_array().ok_or_else(wrong)? {
+        let (ids, option) = (ids(&lost["ids"])?, lost["option"].as_str().ok_or_else(wrong)?);
+        writeln!(text, "- {ids}: {} The option is {option}.", lost["why"].as_str().ok_or_else(wrong)?)?;
+    }
+    writeln!(text, "\nNot passed:\n")?;
     for reason in scores["not_passed"].as_array().ok_or_else(wrong)? {
         writeln!(text, "- {}: {}", ids(&reason["ids"])?, reason["why"].as_str().ok_or_else(wrong)?)?;
     }

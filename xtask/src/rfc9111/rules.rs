@@ -20,14 +20,31 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §3",
-        "Stored is what has explicit freshness, may be guessed about or can be validated, and nothing that forbids it.",
-        &["what_may_not_be_stored_is_not", "any_final_status_is_stored_where_the_origin_says_for_how_long"],
+        "Stored is what has explicit freshness, may be guessed about or can be validated, and nothing that forbids it. Without a word of the \
+         origin or the user, the status must be one that may be kept fresh by guessing.",
+        &[
+            "what_may_not_be_stored_is_not",
+            "any_final_status_is_stored_where_the_origin_says_for_how_long",
+            "an_answer_without_a_lifetime_is_kept_to_be_validated_only_where_its_status_lasts_or_its_origin_allows_it",
+        ],
+    ),
+    rule(
+        "RFC 9111 §3, §4.2.2",
+        "A lifetime of the user's own is for the statuses 200, 203, 204, 206, 300, 301, 308 and those that the user names. It ends the \
+         lifetime of an error, and never extends it.",
+        &[
+            "a_lifetime_of_the_users_own_keeps_no_error",
+            "a_lifetime_of_the_users_own_is_for_every_status_that_the_user_names",
+            "an_error_lives_as_long_as_its_origin_says_or_less_if_the_user_says_so",
+        ],
     ),
     rule(
         "RFC 9111 §3.1",
-        "All fields are stored but those of the connection; repeated ones stay repeated, Date stays as it is.",
+        "All fields are stored but those of the connection; repeated ones stay repeated, Date stays as it is. Connection is not obeyed \
+         where it names a field that is meant for all (RFC 9110 §7.6.1): Cache-Control, Vary, Age, Expires, Date, the validators and others.",
         &[
             "headers_are_stored_but_for_those_of_the_connection",
+            "connection_hides_no_field_that_decides_about_storing",
             "repeated_fields_stay_repeated",
             "the_date_of_a_hit_is_the_origins",
         ],
@@ -270,9 +287,9 @@ pub(super) const SERVED: &str = "The four tests that are not played in process p
 
 /// What the specifications allow or describe, and we do not do; and where we go beyond their letter.
 pub(super) const NOT_DONE: &[&str] = &[
-    "Requests with different credentials share no answer, which is stricter than RFC 9111 §3.5. The scores above are those of a cache \
-     that was told to share (`danger_share_across_credentials`); without that, `other-cookie` is not passed, nor, in a shared cache, \
-     `other-authorization-public`, `other-authorization-must-revalidate` and `other-authorization-smaxage`, all optional.",
+    "Requests with different credentials share no answer, which is stricter than RFC 9111 §3.5. In a private cache, a Cookie is no \
+     credential where the answer has a lifetime of the origin's or the user's; `partition_by_cookies` makes it one, and costs `other-cookie`.",
+    "A stored Set-Cookie goes to no request with another cookie than the one that it answered.",
     "Parts are not combined, and an incomplete body is not completed (RFC 9111 §3.3, §3.4: both optional).",
     "Of the parts of a response, the latest answers the ranges within it; an earlier one answers only its own Range again.",
     "Several ranges in one request are answered in full from a stored whole, and otherwise passed on (RFC 9110 §14.2).",

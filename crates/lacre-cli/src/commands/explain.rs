@@ -12,7 +12,7 @@ use reqwest::Request;
 use serde_json::{Value, json};
 
 pub(crate) fn run(args: &request::Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    let cache = open::cache(global, Missing::Fail, output)?.policy(args.policy()).build()?;
     let client = get::client(cache.clone())?;
     let (request, wishes) = args.build(&client)?;
     let explanation = lacre::wait(Explanation::of(&cache, &request, &wishes))?;

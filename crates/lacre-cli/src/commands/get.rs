@@ -10,7 +10,7 @@ use crate::writing::Writing;
 use crate::{pretty, request};
 use clap::ValueEnum;
 use http::{Extensions, StatusCode};
-use lacre::{Cache, CacheInfo, Detail, Forward, OnTamper, Policy};
+use lacre::{Cache, CacheInfo, Detail, Forward, OnTamper};
 use lacre_reqwest::{ClientBuilder, TooManyRedirects};
 use reqwest::{Response, Url};
 use reqwest_middleware::ClientWithMiddleware;
@@ -69,7 +69,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LAST_WORK: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let policy = Policy::rfc9111();
+    let policy = args.request.policy();
     let policy = match args.max_body {
         Some(bytes) => policy.max_body(bytes),
         None => policy,

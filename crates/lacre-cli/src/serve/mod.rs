@@ -62,9 +62,13 @@ pub(crate) struct Args {
     /// Be a cache for many users (the default)
     #[arg(long, conflicts_with = "private")]
     shared: bool,
-    /// Be one user's own cache
+    /// Be one user's own cache. Cookies do not tell requests apart where the origin calls the answer reusable (`max-age`, `Expires`)
+    /// without `Vary: Cookie`
     #[arg(long)]
     private: bool,
+    /// Never let requests with different cookies share an answer, not even one that the origin calls reusable. A shared cache never does
+    #[arg(long, requires = "private")]
+    partition_by_cookies: bool,
     /// Let requests with different credentials share an answer where RFC 9111 allows it. An origin that forgets `Vary: Cookie` or
     /// `Cache-Control: private` then shows one user's page to another
     #[arg(long)]
@@ -179,6 +183,7 @@ fn route(args: &Args) -> Result<Route, Failure> {
 fn policy(args: &Args) -> Policy {
     let policy = Policy::rfc9111().max_body(args.limits.max_stored);
     let policy = if args.private { policy.private() } else { policy.shared() };
+    let policy = if args.partition_by_cookies { policy.partition_by_cookies() } else { policy };
     if args.danger_share_across_credentials { policy.danger_share_across_credentials() } else { policy }
 }
 

@@ -31,6 +31,7 @@ macro_rules! table {
             variants_are_kept_apart
             credentials_are_kept_apart
             an_error_of_the_origin_is_stored_as_long_as_it_says
+            a_lifetime_of_the_users_own_keeps_no_error
             only_if_cached_never_asks_the_network
             what_is_dropped_half_read_is_not_stored
             what_breaks_off_is_not_stored
@@ -47,15 +48,17 @@ table! { reqwest reqwest_session tower ureq ureq_session }
 
 /// What only a session does.
 macro_rules! sessions {
-    ($($name:ident: $client:ident,)*) => {
+    ($($name:ident: $scenario:ident $client:ident,)*) => {
         $(#[test]
         fn $name() {
-            crate::scenarios::cookies_are_kept_and_told_apart(crate::clients::$client);
+            crate::scenarios::$scenario(crate::clients::$client);
         })*
     };
 }
 
 sessions! {
-    cookies_are_kept_and_told_apart_by_reqwest: reqwest_session,
-    cookies_are_kept_and_told_apart_by_ureq: ureq_session,
+    cookies_are_kept_and_told_apart_by_reqwest: cookies_are_kept_and_told_apart reqwest_session,
+    cookies_are_kept_and_told_apart_by_ureq: cookies_are_kept_and_told_apart ureq_session,
+    a_cookie_that_the_origin_rotates_costs_reqwest_no_hit: a_cookie_that_the_origin_rotates_costs_no_hit reqwest_session,
+    a_cookie_that_the_origin_rotates_costs_ureq_no_hit: a_cookie_that_the_origin_rotates_costs_no_hit ureq_session,
 }

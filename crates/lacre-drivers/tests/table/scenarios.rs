@@ -395,7 +395,10 @@ pub(crate) fn cookies_are_kept_and_told_apart(make: Make) {
             respond(302, &headers, "")
         }
         "/log-out" => respond(200, &[("set-cookie", "user=; Max-Age=0"), ("cache-control", "no-store")], ""),
-        _ => fresh(request.header("cookie").unwrap_or("nobody").to_owned()),
+        _ => {
+            let headers = [("cache-control", "max-age=60"), ("vary", "Cookie")];
+            respond(200, &headers, request.header("cookie").unwrap_or("nobody").to_owned())
+        }
     });
     let (client, _) = client(make);
     for _ in 0..2 {
@@ -406,4 +409,53 @@ pub(crate) fn cookies_are_kept_and_told_apart(make: Make) {
     }
     let pages = origin.seen().into_iter().filter(|seen| seen.path == "/").count();
     assert_eq!(pages, 2, "once as nobody, once as the user");
+}
+
+pub(crate) fn a_cookie_that_the_origin_rotates_costs_no_hit(make: Make) {
+    let turn = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| {
+        let cookie = format!("__cf_bm={}; Path=/", turn.fetch_add(1, Ordering::SeqCst));
+        respond(200, &[("cache-control", "max-age=60"), ("set-cookie", &cookie)], "page")
+    });
+    let (client, _) = client(make);
+    for path in ["/one", "/two"] {
+        assert_eq!(
+            get(&*client, &origin.url(path)).did(),
+            "lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored"
+        );
+    }
+    for path in ["/one", "/two", "/one"] {
+        assert_eq!(get(&*client, &origin.url(path)).did(), "lacre; hit; ttl=60");
+    }
+    // The cookie that came last, whatever was answered from the cache since.
+    get(&*client, &origin.url("/three"));
+    let sent: Vec<_> = origin.seen().iter().map(|seen| seen.header("cookie").map(str::to_owned)).collect();
+    assert_eq!(sent, [None, Some("__cf_bm=0".into()), Some("__cf_bm=1".into())]);
+}
+
+pub(crate) fn a_lifetime_of_the_users_own_keeps_no_error(make: Make) {
+    let origin = Origin::start(|request| match request.header("x-turn") {
+        Some("first") => respond(request.path[1..].parse().unwrap(), &[("retry-after", "0")], "error"),
+        _ => respond(200, &[], "well"),
+    });
+    let hour = Duration::from_secs(3600);
+    for policy in [
+        Policy::rfc9111().expire_after(hour),
+        Policy::rfc9111().expire_after(hour).origin(lacre::Origin::Ignored),
+        Policy::rfc9111().expire_url_after(lacre::UrlPattern::glob("*").unwrap(), hour),
+        Policy::rfc9111(),
+    ] {
+        let (client, _) = client_with(make, policy);
+        let ask = |url: &str, turn| {
+            let mut request = request(Method::GET, url, &[("x-turn", turn)]);
+            request.extensions_mut().insert(RequestOptions::new().ttl(hour));
+            client.ask(request).unwrap()
+        };
+        for status in [400, 401, 403, 404, 408, 410, 429, 500, 502, 503, 504] {
+            let url = origin.url(&format!("/{status}"));
+            assert_eq!(ask(&url, "first").status, status);
+            assert_eq!(ask(&url, "second").body, "well", "{status}");
+            assert_eq!(ask(&url, "third").did(), "lacre; hit; ttl=3600", "{status}");
+        }
+    }
 }

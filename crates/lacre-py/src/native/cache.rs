@@ -48,8 +48,8 @@ impl Cache {
     #[new]
     #[pyo3(signature = (path=None, *, key=None, namespace=String::new(), expire_after=None, urls_expire_after=None, allowable_codes=None,
         allowable_methods=None, match_headers=Matched::Every(false), ignored_parameters=Vec::new(), stale_if_error=None,
-        stale_while_revalidate=None, always_revalidate=false, read_only=false, shared=false, origin=None, max_body=None, max_bytes=None,
-        memory=0, on_tamper="refetch", clock=None, on_event=None))]
+        stale_while_revalidate=None, always_revalidate=false, read_only=false, shared=false, partition_by_cookies=false, origin=None,
+        max_body=None, max_bytes=None, memory=0, on_tamper="refetch", clock=None, on_event=None))]
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn new(
         py: Python<'_>,
@@ -67,6 +67,7 @@ impl Cache {
         always_revalidate: bool,
         read_only: bool,
         shared: bool,
+        partition_by_cookies: bool,
         origin: Option<String>,
         max_body: Option<u64>,
         max_bytes: Option<u64>,
@@ -87,6 +88,7 @@ impl Cache {
             always_revalidate,
             read_only,
             shared,
+            partition_by_cookies,
             origin,
             max_body,
         };

@@ -1,10 +1,10 @@
 //! Lifetimes, and what is wished for a single request, as Python says them.
 
-use lacre::{Expire, Mode, RequestOptions};
+use lacre::{Expire, Mode, RequestOptions, Timestamp};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
-use std::time::{Duration, SystemTime};
+use pyo3::types::{PyDict, PyInt, PyString};
+use std::time::Duration;
 
 /// Numbers that requests-cache and the drop-in have a name for.
 const NEVER_EXPIRE: f64 = -1.0;
@@ -21,23 +21,47 @@ impl<'py> FromPyObject<'_, 'py> for Lifetime {
             let text = text.to_str()?;
             return text.parse().map(Self).map_err(|error| PyValueError::new_err(format!("{error}")));
         }
-        if let Ok(seconds) = value.extract::<f64>() {
+        if let Some(seconds) = number(&value)? {
             return of_seconds(seconds).map(Self);
         }
         if let Ok(duration) = value.extract::<Duration>() {
             return Ok(Self(duration.into()));
         }
-        match value.extract::<SystemTime>() {
-            Ok(moment) => Ok(Self(Expire::At(moment.into()))),
-            Err(_) => Err(PyTypeError::new_err(
+        match moment(&value) {
+            Some(moment) => Ok(Self(Expire::At(moment))),
+            None => Err(PyTypeError::new_err(
                 "a lifetime is seconds, a timedelta that is not negative, an aware datetime or a text",
             )),
         }
     }
 }
 
+/// A number of any size; `None` for what is none.
+fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    match value.extract::<f64>() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) if value.cast::<PyInt>().is_ok() => {
+            Ok(Some(if value.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY }))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn seconds(value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    number(value)?.ok_or_else(|| PyTypeError::new_err("a time in seconds is a number"))
+}
+
+/// A moment in any year that a datetime can have; `None` for what is none, or in no time zone.
+fn moment(value: &Bound<'_, PyAny>) -> Option<Timestamp> {
+    if value.getattr("tzinfo").ok()?.is_none() {
+        return None;
+    }
+    let seconds: f64 = value.call_method0("timestamp").ok()?.extract().ok()?;
+    Some(Timestamp::from_millis((seconds * 1000.0).round() as i64))
+}
+
 fn of_seconds(seconds: f64) -> PyResult<Expire> {
-    if seconds == NEVER_EXPIRE {
+    if seconds == NEVER_EXPIRE || seconds == f64::INFINITY {
         return Ok(Expire::Never);
     }
     if seconds == DO_NOT_CACHE {
@@ -46,9 +70,12 @@ fn of_seconds(seconds: f64) -> PyResult<Expire> {
     Ok(span(seconds)?.into())
 }
 
+/// Seconds that are too many to count are as many as can be counted.
 pub(super) fn span(seconds: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| PyValueError::new_err("a time in seconds is not negative and not endless"))
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(PyValueError::new_err(format!("{seconds} is no time in seconds; it is 0 or more")));
+    }
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 /// What a dict wishes for one request. A name that means nothing is an error: it may have meant that nothing is stored.
@@ -69,7 +96,7 @@ pub(super) fn read(wishes: &Bound<'_, PyDict>) -> PyResult<RequestOptions> {
             "only_if_cached" => wish(Mode::OnlyIfCached)?,
             "no_store" => wish(Mode::Bypass)?,
             "expire_after" => options = options.ttl(value.extract::<Lifetime>()?.0),
-            "max_stale" => options = options.max_stale(span(value.extract()?)?),
+            "max_stale" => options = options.max_stale(span(seconds(&value)?)?),
             "partition" => options = options.partition(value.extract::<String>()?),
             "tags" => {
                 for tag in value.try_iter()? {

@@ -100,6 +100,7 @@ pub(super) struct PolicyGiven<'py> {
     pub(super) always_revalidate: bool,
     pub(super) read_only: bool,
     pub(super) shared: bool,
+    pub(super) partition_by_cookies: bool,
     pub(super) origin: Option<String>,
     pub(super) max_body: Option<u64>,
 }
@@ -139,6 +140,7 @@ impl PolicyGiven<'_> {
             (self.always_revalidate, Policy::always_revalidate as fn(Policy) -> Policy),
             (self.read_only, Policy::read_only),
             (self.shared, Policy::shared),
+            (self.partition_by_cookies, Policy::partition_by_cookies),
         ];
         Ok(set.into_iter().filter(|(wished, _)| *wished).fold(policy, |policy, (_, set)| set(policy)))
     }

@@ -19,7 +19,7 @@ async fn mirror() -> Origin {
 #[tokio::test]
 async fn clients_with_different_default_credentials_never_share_an_answer() {
     let origin = mirror().await;
-    let (cache, _) = cache(Policy::rfc9111());
+    let (cache, _) = cache(Policy::rfc9111().partition_by_cookies());
     for name in ["authorization", "cookie", "x-api-key"] {
         for secret in ["first", "second"] {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(secret))]);
