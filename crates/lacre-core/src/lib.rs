@@ -29,7 +29,7 @@
 //! ```
 //!
 //! Where to find a rule: what the user wishes is in `policy`, `options` and `ttl`; what a message says in `directives`, `targeted`,
-//! `date`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
+//! `date`, `framing`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
 //! `key`; what is never stored, or never readable, in `redact` and `secrecy`.
 
 mod audit;
@@ -37,6 +37,7 @@ mod date;
 mod directives;
 mod error;
 mod exchange;
+mod framing;
 mod hit;
 mod key;
 mod options;
@@ -58,6 +59,7 @@ pub use date::parse_http_date;
 pub use directives::{MaxStale, RequestDirectives, ResponseDirectives};
 pub use error::Error;
 pub use exchange::{Decision, Engine, Keep, Lookup, Outcome, Pending, RequestBody, Settled, Touch};
+pub use framing::{Misframed, content_length, is_chunked, settle_length};
 pub use hit::Hit;
 pub use key::{Digest, Key};
 pub use options::{Mode, RequestOptions};

@@ -1,6 +1,7 @@
 //! One range of bytes of a response (RFC 9110 §14), asked for or stored. Several at once, and other units, are not read: such a request
 //! is answered in full, and such a response is not stored.
 
+use crate::framing;
 use http::{HeaderMap, HeaderValue, Method, header, request};
 
 /// The `Range` of a request that asks for one part of what it would otherwise get whole (§14.2: only GET does).
@@ -103,7 +104,7 @@ impl Part {
         let (range, length) = range.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let length = if length == "*" { None } else { Some(position(length)?) };
-        let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| position(value.to_str().ok()?));
+        let declared = framing::content_length(headers).ok().flatten();
         let part = Self { first: position(first)?, last: position(last)?, length, declared };
         let valid = unit.eq_ignore_ascii_case("bytes")
             && lines.next().is_none()

@@ -6,7 +6,7 @@ use crate::policy::{Origin, Policy, Scope, Staleness, Writes};
 use crate::range::{self, Part};
 use crate::time::LONGEST;
 use crate::vary::{Varies, varies};
-use crate::{Detail, Entry, Expire, Timestamp, Ttl, date, targeted, validate};
+use crate::{Detail, Entry, Expire, Timestamp, Ttl, date, framing, targeted, validate};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request, response};
 use std::fmt;
 use std::time::Duration;
@@ -57,8 +57,9 @@ const END_TO_END: [HeaderName; 27] = [
 const CONTENT: &str = "content-";
 
 /// Fields about one connection, which end with it even where `Connection` does not name them (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHORIZATION,
@@ -107,7 +108,12 @@ pub(crate) fn storable(
     if varies.len() > policy.limits.vary_names {
         return Err(Detail::Vary);
     }
-    if exceeds_limits(policy, &request.method, &response.headers) {
+    let length = if framing::has_no_content(response.status) {
+        None
+    } else {
+        framing::content_length(&response.headers).map_err(|_| Detail::Framing)?
+    };
+    if exceeds_limits(policy, &request.method, &response.headers, length) {
         return Err(Detail::TooLarge);
     }
     let ttl = user_ttl(policy, response.status, &response.headers, wish, sent, now)?;
@@ -165,9 +171,7 @@ fn shared_allows(request: &request::Parts, origin: &ResponseDirectives) -> Resul
 }
 
 /// A body that does not say how long it is is measured as it passes. An answer to HEAD says the length of a body that it does not have.
-fn exceeds_limits(policy: &Policy, method: &Method, headers: &HeaderMap) -> bool {
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+fn exceeds_limits(policy: &Policy, method: &Method, headers: &HeaderMap, declared: Option<u64>) -> bool {
     header_bytes(headers) > policy.limits.header_bytes
         || (method != Method::HEAD && declared.is_some_and(|length| length > policy.limits.body))
 }
@@ -251,10 +255,14 @@ pub(crate) fn may_stand_in(status: StatusCode) -> bool {
     !(status.is_client_error() || status.is_server_error()) || HEURISTIC.contains(&status.as_u16())
 }
 
-/// §3.1: the fields of a response as they are stored.
-pub(crate) fn stored_headers(headers: &HeaderMap) -> HeaderMap {
+/// §3.1: the fields of a response as they are stored. Content-Length is what the body has, and `Trailer` goes with the trailer section,
+/// which is not stored (RFC 9110 §6.5.1).
+pub(crate) fn stored_headers(status: StatusCode, headers: &HeaderMap) -> HeaderMap {
     let mut stored = headers.clone();
+    // Where it says nothing that holds, nothing is stored.
+    let _ = framing::settle_length(status, &mut stored);
     end_hop(&mut stored);
+    stored.remove(header::TRAILER);
     OF_PROXIES.iter().for_each(|name| drop(stored.remove(name)));
     stored
 }

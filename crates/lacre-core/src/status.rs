@@ -88,6 +88,8 @@ pub enum Detail {
     ReadOnly,
     /// Header section or body over the limit.
     TooLarge,
+    /// The body is not what Content-Length and Transfer-Encoding say, or these contradict themselves.
+    Framing,
     /// The request's body could not be seen whole.
     BodyUnseen,
     /// Served stale, as the request allows.
@@ -160,6 +162,7 @@ impl Detail {
             Self::Filtered => "filtered",
             Self::ReadOnly => "read-only",
             Self::TooLarge => "too-large",
+            Self::Framing => "framing",
             Self::BodyUnseen => "body-unseen",
             Self::MaxStale => "max-stale",
             Self::StaleWhileRevalidate => "stale-while-revalidate",

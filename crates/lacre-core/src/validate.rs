@@ -40,7 +40,7 @@ pub(crate) fn confirms<B>(entry: &Entry<B>, not_modified: &HeaderMap) -> bool {
 
 /// §3.2: the stored fields, with those of a 304 (or of an answer to HEAD) in their place. What describes the stored body stays.
 pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
-    let news = crate::rules::stored_headers(news);
+    let news = crate::rules::stored_headers(StatusCode::NOT_MODIFIED, news);
     for name in news.keys() {
         if name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING || name == header::CONTENT_RANGE
         {

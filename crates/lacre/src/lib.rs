@@ -58,9 +58,9 @@ pub use wait::wait;
 
 pub use lacre_core::{
     Audit, CacheStatus, Collapsed, Detail, Entry, Expire, Fingerprint, Forward, Freshness, Key, Looked,
-    MatchHeaders, Mode, Origin, Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope,
-    Shape, Signpost, Slot, Source, Spot, Staleness, StoredBody, Suspicion, Telltale, Timestamp, Ttl,
-    UrlPattern, Varies, end_hop, varies,
+    MatchHeaders, Misframed, Mode, Origin, Outcome, Policy, QueryOrder, Redactor, RequestBody,
+    RequestOptions, Scope, Shape, Signpost, Slot, Source, Spot, Staleness, StoredBody, Suspicion, Telltale,
+    Timestamp, Ttl, UrlPattern, Varies, content_length, end_hop, is_chunked, settle_length, varies,
 };
 pub use lacre_seal::{
     Authentic, BodyId, Fault, FaultKind, KeyId, Keyring, MasterKey, SealInfo, StoreId, Suite, itsdangerous,

@@ -70,7 +70,7 @@ impl Exchange {
             request_headers: policy.kept_request_headers(&self.request.headers),
             status: response.status,
             version: response.version,
-            headers: rules::stored_headers(&response.headers),
+            headers: rules::stored_headers(response.status, &response.headers),
             requested: self.sent,
             received: now,
             ttl: storable.ttl,

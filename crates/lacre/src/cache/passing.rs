@@ -8,7 +8,6 @@ use crate::drive::Failure;
 use crate::herd::{Lead, done};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use http::header;
 use http_body::{Frame, SizeHint};
 use lacre_core::{Keep, Key, Slot};
 use lacre_seal::BodyId;
@@ -77,7 +76,7 @@ impl fmt::Debug for UnderWay {
 
 impl<E: Send + 'static> Recorded<E> {
     /// `body`, to be recorded; `lead` is told what others can share, and ends when it is stored or cannot be. `Err`: there is nothing to
-    /// record, or it is too long.
+    /// record.
     pub(crate) async fn new<B>(body: B, recording: Recording, lead: Option<Lead>) -> Result<Self, B>
     where
         B: http_body::Body<Data = Bytes, Error = E> + Send + 'static,
@@ -87,14 +86,8 @@ impl<E: Send + 'static> Recorded<E> {
             tape.finish().await;
             return Err(body);
         }
-        if body.size_hint().lower() > tape.recording.limit() {
-            tape.over();
-            return Err(body);
-        }
         let keep = tape.recording.keep();
-        let declared = keep.entry.headers.get(header::CONTENT_LENGTH);
-        let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
-        let length = body.size_hint().exact().or(declared);
+        let length = body.size_hint().exact().or(tape.recording.declared());
         let transfer = Arc::new(Transfer::new(tape.recording.cache().clone(), keep.clone(), length));
         // What may turn out too long to be stored is not begun by several: they wait for its end.
         if let Some(lead) = tape.lead.as_ref().filter(|_| length.is_some()) {
@@ -168,10 +161,6 @@ impl Tape {
 
     async fn finish(self) {
         self.recording.finish().await;
-        done(self.lead);
-    }
-
-    fn over(self) {
         done(self.lead);
     }
 

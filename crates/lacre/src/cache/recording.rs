@@ -5,8 +5,9 @@ use super::vault::{CHUNK, Chunk};
 use crate::codec::BodyHead;
 use crate::{Error, Event};
 use bytes::{Buf, Bytes, BytesMut};
-use http::header;
-use lacre_core::{Keep, Timestamp};
+use http::Method;
+use http_body::SizeHint;
+use lacre_core::{Detail, Keep, Timestamp, content_length};
 use lacre_seal::{BodyId, Position};
 use std::fmt;
 
@@ -62,7 +63,7 @@ impl Recording {
     /// How long the body is by its Content-Length, where it has one.
     #[must_use]
     pub fn declared(&self) -> Option<u64> {
-        self.keep.entry.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        content_length(&self.keep.entry.headers).ok().flatten()
     }
 
     /// Takes in the next bytes of the body. Where they cannot be stored, the observer is told and the rest is ignored.
@@ -92,10 +93,23 @@ impl Recording {
     }
 
     fn is_complete(&self) -> bool {
-        let declared = self.keep.entry.headers.get(header::CONTENT_LENGTH);
-        // A response to HEAD declares the length of a body that it does not have.
-        self.keep.entry.method == http::Method::HEAD
-            || declared.is_none_or(|length| length.to_str().is_ok_and(|text| text.parse() == Ok(self.length)))
+        self.can_be(self.length)
+    }
+
+    /// Whether the body may be `length` bytes long by its Content-Length. A response to HEAD declares the length of a body that it
+    /// does not have.
+    fn can_be(&self, length: u64) -> bool {
+        let Keep { entry, .. } = &*self.keep;
+        entry.method == Method::HEAD
+            || content_length(&entry.headers).is_ok_and(|declared| declared.is_none_or(|said| said == length))
+    }
+
+    /// Why a body of this size is not going to be stored, where that is known before it comes.
+    pub(crate) fn refuses(&self, size: &SizeHint) -> Option<Detail> {
+        if size.lower() > self.limit() {
+            return Some(Detail::TooLarge);
+        }
+        size.exact().is_some_and(|length| !self.can_be(length)).then_some(Detail::Framing)
     }
 
     /// The last chunk is sealed as such, so one is always held back.

@@ -24,6 +24,7 @@ use crate::{
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::Response;
+use http_body::SizeHint;
 use leases::Leases;
 use std::error::Error as StdError;
 use std::fmt;
@@ -327,7 +328,8 @@ impl Driver {
                 // A streamed body is gone; the cache validates nothing for such a request, so this is not reached.
                 Settlement::Resend(next) => (None, next.info()),
             };
-            let (keep, info) = match blind {
+            let refused = || keep.as_ref().and_then(|recording| recording.refuses(&size(&body)));
+            let (keep, info) = match blind.or_else(refused) {
                 Some(detail) => (None, info.unstored(detail)),
                 None => (keep, info),
             };
@@ -372,6 +374,11 @@ impl Driver {
             drop(claim);
         });
     }
+}
+
+/// How long a body is, as far as it says so itself.
+fn size(body: &impl http_body::Body) -> SizeHint {
+    if body.is_end_stream() { SizeHint::with_exact(0) } else { body.size_hint() }
 }
 
 /// One of the refreshes that may run at once.

@@ -1,0 +1,168 @@
+//! How a message says where its body ends (RFC 9112 §6). What is stored or passed on must agree with its body, whatever the sender wrote.
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Why a message's header does not say what its body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misframed {
+    /// Content-Length is not a number, or several different ones (RFC 9112 §6.3).
+    Length,
+    /// Transfer-Encoding is not `chunked` alone, so that the body may still be coded (RFC 9112 §6.1).
+    TransferCoding,
+}
+
+/// The length of the body by the message's header. `None`: the header does not say it, or the body is chunked, which overrides a
+/// Content-Length (RFC 9112 §6.3).
+///
+/// # Errors
+/// The header contradicts itself, or names a transfer coding other than `chunked`.
+pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Misframed> {
+    if is_chunked(headers)? {
+        return Ok(None);
+    }
+    let lines = headers.get_all(header::CONTENT_LENGTH);
+    let mut numbers = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(number);
+    let Some(first) = numbers.next() else { return Ok(None) };
+    let first = first.ok_or(Misframed::Length)?;
+    // §6.3: the same number several times counts once.
+    if numbers.all(|number| number == Some(first)) { Ok(Some(first)) } else { Err(Misframed::Length) }
+}
+
+/// Whether the body is chunked.
+///
+/// # Errors
+/// It has another transfer coding, or `chunked` twice.
+pub fn is_chunked(headers: &HeaderMap) -> Result<bool, Misframed> {
+    let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(false),
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(true),
+        _ => Err(Misframed::TransferCoding),
+    }
+}
+
+/// Leaves a response with a Content-Length that its body has: none beside Transfer-Encoding, none where the status has no content
+/// (RFC 9110 §8.6), and one line where the same number was repeated. Transfer-Encoding stays.
+///
+/// # Errors
+/// As for [`content_length`]; the headers are unchanged then.
+pub fn settle_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Misframed> {
+    let length = if has_no_content(status) { None } else { content_length(headers)? };
+    match length {
+        Some(length) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length))),
+        None => drop(headers.remove(header::CONTENT_LENGTH)),
+    }
+    Ok(())
+}
+
+/// RFC 9112 §6.3, rule 1: these responses end with their header section.
+pub(crate) fn has_no_content(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// RFC 9110 §8.6: digits and nothing else.
+fn number(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii();
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    if digits { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
+}
+
+impl fmt::Display for Misframed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Length => "Content-Length is not one number",
+            Self::TransferCoding => "Transfer-Encoding is not chunked alone",
+        })
+    }
+}
+
+impl StdError for Misframed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderName;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    const LENGTH: &str = "content-length";
+    const CODING: &str = "transfer-encoding";
+
+    #[test]
+    fn a_length_is_one_number_of_digits() {
+        for (values, length) in [
+            (&[][..], Ok(None)),
+            (&["0"], Ok(Some(0))),
+            (&[" 5\t"], Ok(Some(5))),
+            (&["05"], Ok(Some(5))),
+            (&["18446744073709551615"], Ok(Some(u64::MAX))),
+            (&["5", "5"], Ok(Some(5))),
+            (&["5, 5"], Ok(Some(5))),
+            (&["5", "6"], Err(Misframed::Length)),
+            (&["5, 6"], Err(Misframed::Length)),
+            (&["5,"], Err(Misframed::Length)),
+            (&[""], Err(Misframed::Length)),
+            (&["+5"], Err(Misframed::Length)),
+            (&["-5"], Err(Misframed::Length)),
+            (&["0x5"], Err(Misframed::Length)),
+            (&["5 5"], Err(Misframed::Length)),
+            (&["5.0"], Err(Misframed::Length)),
+            (&["five"], Err(Misframed::Length)),
+            (&["18446744073709551616"], Err(Misframed::Length)),
+        ] {
+            let fields: Vec<_> = values.iter().map(|value| (LENGTH, *value)).collect();
+            assert_eq!(content_length(&headers(&fields)), length, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn no_transfer_coding_but_chunked_is_understood() {
+        for (values, chunked) in [
+            (&[][..], Ok(false)),
+            (&["chunked"], Ok(true)),
+            (&["Chunked "], Ok(true)),
+            (&["gzip"], Err(Misframed::TransferCoding)),
+            (&["gzip, chunked"], Err(Misframed::TransferCoding)),
+            (&["gzip", "chunked"], Err(Misframed::TransferCoding)),
+            (&["chunked", "chunked"], Err(Misframed::TransferCoding)),
+            (&["chunked, chunked"], Err(Misframed::TransferCoding)),
+            (&["chunked, gzip"], Err(Misframed::TransferCoding)),
+            (&["identity"], Err(Misframed::TransferCoding)),
+            (&["chunked;q=1"], Err(Misframed::TransferCoding)),
+            (&["xchunked"], Err(Misframed::TransferCoding)),
+            (&[""], Err(Misframed::TransferCoding)),
+        ] {
+            let fields: Vec<_> = values.iter().map(|value| (CODING, *value)).collect();
+            assert_eq!(is_chunked(&headers(&fields)), chunked, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_length_is_what_the_body_has() {
+        for (status, fields, left) in [
+            (200, &[(LENGTH, "5")][..], &["5"][..]),
+            (200, &[(LENGTH, "5"), (LENGTH, "5")], &["5"]),
+            (200, &[(LENGTH, "5, 5")], &["5"]),
+            (200, &[(LENGTH, "3"), (CODING, "chunked")], &[]),
+            (200, &[(LENGTH, "three"), (CODING, "chunked")], &[]),
+            (204, &[(LENGTH, "5")], &[]),
+            (304, &[(LENGTH, "5"), (LENGTH, "6")], &[]),
+        ] {
+            let mut headers = headers(fields);
+            settle_length(StatusCode::from_u16(status).unwrap(), &mut headers).unwrap();
+            assert_eq!(headers.get_all(LENGTH).iter().collect::<Vec<_>>(), left, "{status} {fields:?}");
+        }
+        let mut contradiction = headers(&[(LENGTH, "5"), (LENGTH, "6")]);
+        assert_eq!(settle_length(StatusCode::OK, &mut contradiction), Err(Misframed::Length));
+        assert_eq!(contradiction.get_all(LENGTH).iter().count(), 2);
+    }
+}
