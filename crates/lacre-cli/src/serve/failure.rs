@@ -1,9 +1,11 @@
 //! What goes wrong with a request, and how the client hears of it: a status, one line of text, and for the origin's faults a
 //! `Proxy-Status` (RFC 9209). Never a URL, a header or an address.
 
+use crate::serve::hops::ALLOWED;
 use crate::serve::pace::Stalled;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::LengthLimitError;
+use lacre::Misframed;
 use std::error::Error as StdError;
 use std::{fmt, io};
 
@@ -18,6 +20,18 @@ pub(crate) enum Fault {
     NoTunnels,
     /// The header section is longer than allowed.
     LongHeader,
+    /// The header section has more lines than allowed.
+    ManyLines,
+    /// The request's URL is longer than any may be.
+    LongTarget,
+    /// The request's body is not what its header says, or breaks off.
+    BadBody,
+    /// The request's body has a transfer coding that is not undone here.
+    UnknownCoding,
+    /// The request expects what this proxy cannot promise.
+    Expectation,
+    /// The request has been here before.
+    Loop,
     /// The body is longer than allowed.
     TooLarge,
     /// The client stopped sending.
@@ -34,6 +48,12 @@ pub(crate) enum Fault {
     AnswerTimeout,
     /// The origin hung up, or sent what is not HTTP.
     BadAnswer,
+    /// The origin's header section is longer than allowed, or has more lines.
+    LongAnswer,
+    /// The origin's header contradicts itself about the length of the body.
+    AnswerLength,
+    /// The origin's body has a transfer coding that is not undone here.
+    AnswerCoding,
     /// The cache failed, where that is an error.
     Cache,
 }
@@ -50,8 +70,30 @@ impl Fault {
             Self::NoTunnels => (StatusCode::METHOD_NOT_ALLOWED, "this proxy makes no tunnels", None),
             Self::LongHeader => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "the header is longer than this proxy allows",
+                "the header has more bytes or lines than this proxy allows (--max-header, --max-header-lines)",
                 None,
+            ),
+            Self::ManyLines => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the header has more lines than this proxy allows (--max-header-lines)",
+                None,
+            ),
+            Self::LongTarget => (StatusCode::URI_TOO_LONG, "the URL is longer than this proxy allows", None),
+            Self::BadBody => (
+                StatusCode::BAD_REQUEST,
+                "the request's body ended early, or is not framed as its header says",
+                None,
+            ),
+            Self::UnknownCoding => {
+                (StatusCode::NOT_IMPLEMENTED, "this proxy undoes no transfer coding but chunked", None)
+            }
+            Self::Expectation => {
+                (StatusCode::EXPECTATION_FAILED, "this proxy meets no expectation but 100-continue", None)
+            }
+            Self::Loop => (
+                StatusCode::LOOP_DETECTED,
+                "the request came back to this proxy: its way to the origin is a loop",
+                Some("proxy_loop_detected"),
             ),
             Self::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than this proxy allows", None)
@@ -79,6 +121,21 @@ impl Fault {
             Self::BadAnswer => {
                 (StatusCode::BAD_GATEWAY, "the origin did not answer properly", Some("connection_terminated"))
             }
+            Self::LongAnswer => (
+                StatusCode::BAD_GATEWAY,
+                "the origin's header is longer than this proxy allows (--max-header, --max-header-lines)",
+                Some("http_response_header_section_size"),
+            ),
+            Self::AnswerLength => (
+                StatusCode::BAD_GATEWAY,
+                "the origin's Content-Length is not one number",
+                Some("http_protocol_error"),
+            ),
+            Self::AnswerCoding => (
+                StatusCode::BAD_GATEWAY,
+                "the origin's body has a transfer coding that this proxy does not undo",
+                Some("http_response_transfer_coding"),
+            ),
             Self::Cache => (StatusCode::INTERNAL_SERVER_ERROR, "the cache failed", None),
         }
     }
@@ -98,10 +155,7 @@ impl Fault {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self == Self::NoTunnels {
             // RFC 9110 §15.5.6
-            headers.insert(
-                header::ALLOW,
-                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-            );
+            headers.insert(header::ALLOW, ALLOWED);
         }
         let proxy_status = proxy_status.map(|error| HeaderValue::try_from(format!("lacre; error={error}")));
         if let Some(Ok(value)) = proxy_status {
@@ -115,6 +169,8 @@ impl Fault {
         find(error, |cause| {
             if cause.is::<LengthLimitError>() {
                 Some(Self::TooLarge)
+            } else if cause.is::<BrokenUpload>() {
+                Some(Self::BadBody)
             } else {
                 cause.is::<Stalled>().then_some(Self::SlowClient)
             }
@@ -127,7 +183,10 @@ impl Fault {
             return fault;
         }
         if !error.is_connect() {
-            return Self::BadAnswer;
+            let too_long = |cause: &(dyn StdError + 'static)| {
+                cause.downcast_ref::<hyper::Error>()?.is_parse_too_large().then_some(Self::LongAnswer)
+            };
+            return find(error, too_long).unwrap_or(Self::BadAnswer);
         }
         let found = find(error, |cause| match cause.downcast_ref::<io::Error>()?.kind() {
             io::ErrorKind::ConnectionRefused => Some(Self::Refused),
@@ -154,6 +213,38 @@ fn find<T>(
         next = wrapped.map(|wrapped| wrapped as _).or_else(|| cause.source());
     }
     None
+}
+
+impl From<Misframed> for Fault {
+    /// The fault of an origin.
+    fn from(misframed: Misframed) -> Self {
+        match misframed {
+            Misframed::TransferCoding => Self::AnswerCoding,
+            _ => Self::AnswerLength,
+        }
+    }
+}
+
+/// A client's body that did not come as its header said. It marks the error of a body as the client's fault, not the origin's.
+#[derive(Debug)]
+pub(crate) struct BrokenUpload(hyper::Error);
+
+impl BrokenUpload {
+    pub(crate) fn new(error: hyper::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for BrokenUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client's body broke off")
+    }
+}
+
+impl StdError for BrokenUpload {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
 }
 
 impl fmt::Display for Fault {

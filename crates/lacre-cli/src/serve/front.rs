@@ -2,18 +2,19 @@
 
 use crate::exit::Failure;
 use crate::serve::Limits;
-use crate::serve::failure::Fault;
+use crate::serve::failure::{BrokenUpload, Fault};
 use crate::serve::headers;
+use crate::serve::hops::{Forwards, Via};
 use crate::serve::log::{AccessLog, Line};
 use crate::serve::metrics::{Metrics, Outcome};
 use crate::serve::pace::{Paced, Pulse};
-use crate::serve::target::Route;
-use crate::serve::upstream::{Download, Upload, Upstream};
+use crate::serve::target::{self, Route};
+use crate::serve::upstream::{Download, TakesTrailers, Upload, Upstream};
 use crate::serve::wire::Relays;
 use bytes::Bytes;
-use http::{Request, Response, Version, header};
+use http::{Request, Response, Version, header, request};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Either, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use lacre::{Cache, CacheInfo};
 use lacre_tower::{CacheLayer, CacheService, Error, LookupTime, ServedBody};
@@ -30,6 +31,7 @@ use tower_service::Service;
 pub(crate) struct Front {
     route: Route,
     service: CacheService<Upstream>,
+    via: Via,
     limits: Limits,
     log: AccessLog,
     metrics: Arc<Metrics>,
@@ -49,7 +51,8 @@ impl Front {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
         let upstream = Upstream::new(limits)?;
-        Ok(Self { route, service: CacheLayer::new(cache).layer(upstream), limits, log, metrics })
+        let (service, via) = (CacheLayer::new(cache).layer(upstream), Via::new());
+        Ok(Self { route, service, via, limits, log, metrics })
     }
 
     /// Answers a request. It never fails: what goes wrong is an answer, too.
@@ -80,11 +83,24 @@ impl Front {
     ) -> Result<(Response<Content>, Outcome), Fault> {
         let (mut head, body) = request.into_parts();
         let target = self.route.target(&head)?;
-        if headers::length(&head.headers) > self.limits.header() {
-            return Err(Fault::LongHeader);
+        self.check(&head, body.size_hint().lower())?;
+        if let Forwards::Here(response) = Forwards::of(&mut head)? {
+            return Ok((response.map(|echo| Either::Right(Full::new(echo))), Outcome::Bypass));
         }
-        if body.size_hint().lower() > self.limits.max_upload {
-            return Err(Fault::TooLarge);
+        if self.via.is_in(&head.headers) {
+            return Err(Fault::Loop);
+        }
+        let trailers = Trailers::of(&head);
+        if trailers.wanted_by_te {
+            head.extensions.insert(TakesTrailers);
+        }
+        if let Ok(Some(length)) = lacre::content_length(&head.headers) {
+            // However it was written: `05`, say, or several times.
+            head.headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        if body.size_hint().exact().is_some() {
+            // Only chunked bodies have a trailer section.
+            head.headers.remove(header::TRAILER);
         }
         // Only HTTP/1.1 has them between its responses; who speaks HTTP/1.0 does not know them (RFC 9110 §15.2).
         let turn = (head.version == Version::HTTP_11).then(|| {
@@ -92,13 +108,14 @@ impl Front {
             head.extensions.insert(relay);
             turn
         });
+        let host = target::take_host(&mut head);
         head.uri = target;
-        let host = head.headers.remove(header::HOST);
         headers::end_hop(&mut head.headers);
         // hyper has answered it by the time that the body is read.
         head.headers.remove(header::EXPECT);
-        headers::add_via(&mut head.headers, head.version);
+        self.via.add(&mut head.headers, head.version);
         self.route.introduce(&mut head.headers, host, peer);
+        let body = body.map_err(BrokenUpload::new as fn(hyper::Error) -> BrokenUpload);
         let mut body = Paced::new(body, self.limits.idle_timeout);
         if !body.is_end_stream() {
             let pulse = Pulse::default();
@@ -113,8 +130,11 @@ impl Front {
         if let Some(LookupTime(time)) = head.extensions.get() {
             self.metrics.looked_up(*time);
         }
-        headers::add_via(&mut head.headers, head.version);
+        self.via.add(&mut head.headers, head.version);
         head.version = Version::HTTP_11;
+        if !trailers.reach_the_client || body.size_hint().exact().is_some() {
+            head.headers.remove(header::TRAILER);
+        }
         let status = head.extensions.get().map(|info: &CacheInfo| info.status);
         if let Some(status) = status {
             headers::add_cache_status(&mut head.headers, status);
@@ -123,8 +143,44 @@ impl Front {
         Ok((Response::from_parts(head, Either::Left(body)), outcome))
     }
 
+    /// What no request may be, whatever it is for.
+    fn check(&self, head: &request::Parts, body: u64) -> Result<(), Fault> {
+        if headers::length(&head.headers) > self.limits.header() {
+            return Err(Fault::LongHeader);
+        }
+        if head.headers.len() > self.limits.max_header_lines() {
+            return Err(Fault::ManyLines);
+        }
+        if lacre::is_chunked(&head.headers).is_err() {
+            return Err(Fault::UnknownCoding);
+        }
+        if !headers::is_continue_at_most(head) {
+            return Err(Fault::Expectation);
+        }
+        if body > self.limits.max_upload { Err(Fault::TooLarge) } else { Ok(()) }
+    }
+
     fn max_upload(&self) -> usize {
         usize::try_from(self.limits.max_upload).unwrap_or(usize::MAX)
+    }
+}
+
+/// Who takes trailer fields.
+struct Trailers {
+    wanted_by_te: bool,
+    /// hyper sends them in HTTP/1.1 to whoever asked for them, and always in HTTP/2.
+    reach_the_client: bool,
+}
+
+impl Trailers {
+    fn of(head: &request::Parts) -> Self {
+        let wanted_by_te = headers::takes_trailers(&head.headers);
+        let reach_the_client = match head.version {
+            Version::HTTP_2 => true,
+            Version::HTTP_11 => wanted_by_te,
+            _ => false,
+        };
+        Self { wanted_by_te, reach_the_client }
     }
 }
 

@@ -72,7 +72,8 @@ fn server(limits: Limits) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout)
-        .max_buf_size(limits.header());
+        .max_buf_size(limits.header())
+        .max_headers(limits.parsed_lines());
     server
         .http2()
         .timer(TokioTimer::new())

@@ -8,10 +8,12 @@ mod admin;
 mod failure;
 mod front;
 mod headers;
+mod hops;
 mod listen;
 mod log;
 mod metrics;
 mod pace;
+mod refusal;
 mod target;
 mod upstream;
 mod wire;
@@ -54,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, group = "route")]
     forward: bool,
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9111")]
     listen: SocketAddr,
     /// Where to show metrics for Prometheus, at /metrics
     #[arg(long, value_name = "ADDR")]
@@ -101,6 +103,9 @@ pub(crate) struct Limits {
     /// Bytes of a header section; more is answered with 431, or with 502 where the origin sent it
     #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = clap::value_parser!(u32).range(8192..=16_777_216))]
     max_header: u32,
+    /// Lines of a header section; more are answered with 431, or with 502 where the origin sent them
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = clap::value_parser!(u16).range(16..=16384))]
+    max_header_lines: u16,
     /// Bytes of a request's body; more is answered with 413
     #[arg(long, value_name = "BYTES", default_value = "1073741824")]
     max_upload: u64,
@@ -125,6 +130,15 @@ impl Limits {
     fn header(&self) -> usize {
         self.max_header as usize
     }
+
+    fn max_header_lines(&self) -> usize {
+        self.max_header_lines.into()
+    }
+
+    /// How many lines are read of a header section: some more than allowed, so that it can be said what is wrong.
+    fn parsed_lines(&self) -> usize {
+        self.max_header_lines() + 100
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -137,6 +151,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Serves until a signal.
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
     let route = route(args)?;
+    if route.leads_to(args.listen) {
+        return Err(Failure::usage(format!("--upstream {route} is where this proxy listens itself"))
+            .with_hint("choose another address with --listen, such as 127.0.0.1:0 for a free port"));
+    }
     let metrics = Arc::new(Metrics::default());
     let observer = metrics::Watch { output, metrics: Arc::clone(&metrics) };
     let builder = open::cache(global, Missing::Make, output)?.observer(Arc::new(observer));

@@ -1,5 +1,6 @@
-//! Bodies that must not stall.
+//! Bodies on their way between two connections: they must not stall, and their trailer sections change nothing that was said before.
 
+use crate::serve::headers;
 use http_body::{Body, Frame, SizeHint};
 use std::error::Error as StdError;
 use std::fmt;
@@ -88,7 +89,7 @@ impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for Pac
             if let Some(pulse) = &self.pulse {
                 pulse.beat();
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            return Poll::Ready(frame.map(|frame| frame.map(clean).map_err(Into::into)));
         }
         let limit = self.limit;
         ready!(self.sleep.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(context));
@@ -101,6 +102,16 @@ impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for Pac
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+fn clean<D>(frame: Frame<D>) -> Frame<D> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            headers::clean_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::serve::failure::Fault;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -24,11 +24,29 @@ impl Route {
         (plain && known).then(|| Self::Reverse(scheme.clone(), authority.clone()))
     }
 
+    /// Whether the origin is whoever listens on `address`, so that a proxy there would ask itself.
+    pub(crate) fn leads_to(&self, address: SocketAddr) -> bool {
+        let Self::Reverse(scheme, authority) = self else { return false };
+        let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+        let port = authority.port_u16().unwrap_or(default);
+        if port != address.port() {
+            return false;
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        // A name that is not known now may be later: then Via shows a loop.
+        let origins = (host, port).to_socket_addrs().into_iter().flatten();
+        origins.into_iter().any(|origin| reaches(origin.ip().to_canonical(), address.ip().to_canonical()))
+    }
+
     /// The URL that a request is for.
     pub(crate) fn target(&self, head: &request::Parts) -> Result<Uri, Fault> {
         let host = named_host(head)?;
         if head.method == Method::CONNECT {
             return Err(Fault::NoTunnels);
+        }
+        // RFC 9112 §3.2.4
+        if head.uri.path() == "*" && head.method != Method::OPTIONS {
+            return Err(Fault::BadRequest);
         }
         let (scheme, authority) = match self {
             Self::Reverse(scheme, authority) => (scheme.clone(), authority.clone()),
@@ -70,15 +88,42 @@ impl fmt::Display for Route {
     }
 }
 
+/// Whether a connection to `origin` ends at whoever listens on `listening`, on this machine.
+fn reaches(origin: IpAddr, listening: IpAddr) -> bool {
+    let everywhere = listening.is_unspecified() && (listening.is_ipv6() || origin.is_ipv4());
+    if origin.is_unspecified() {
+        return everywhere || listening.is_loopback();
+    }
+    // Only an address of this machine can be listened on.
+    origin == listening || (everywhere && UdpSocket::bind((origin, 0)).is_ok())
+}
+
+/// Takes the host that a request is for out of its headers: that of its URL comes before a Host field (RFC 9112 §3.2.2).
+pub(crate) fn take_host(head: &mut request::Parts) -> Option<HeaderValue> {
+    let field = head.headers.remove(header::HOST);
+    let Some(authority) = head.uri.authority() else { return field };
+    let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
+    HeaderValue::try_from(host).ok()
+}
+
 /// The host that a request names: in its URL, or else in its one Host field (RFC 9112 §3.2).
 fn named_host(head: &request::Parts) -> Result<Option<Authority>, Fault> {
     let mut fields = head.headers.get_all(header::HOST).iter();
     let field = match (fields.next(), fields.next()) {
-        (Some(host), None) => Some(Authority::try_from(host.as_bytes()).map_err(|_| Fault::BadRequest)?),
+        // §7.2 of RFC 9110: a host and a port, without a user.
+        (Some(host), None) if !host.as_bytes().contains(&b'@') => {
+            Some(Authority::try_from(host.as_bytes()).map_err(|_| Fault::BadRequest)?)
+        }
         (None, None) if head.version != Version::HTTP_11 => None,
         _ => return Err(Fault::BadRequest),
     };
-    Ok(head.uri.authority().cloned().or(field))
+    match (head.uri.authority(), field) {
+        // RFC 9113 §8.3.1: in HTTP/2, two names are an error; in HTTP/1.1, that of the URL counts.
+        (Some(authority), Some(field)) if head.version == Version::HTTP_2 && *authority != field => {
+            Err(Fault::BadRequest)
+        }
+        (authority, field) => Ok(authority.cloned().or(field)),
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +154,29 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_that_is_the_proxy_itself_is_known() {
+        for (upstream, listen, same) in [
+            ("http://127.0.0.1:9111", "127.0.0.1:9111", true),
+            ("http://localhost:9111", "127.0.0.1:9111", true),
+            ("http://127.0.0.1:9111", "0.0.0.0:9111", true),
+            ("http://127.0.0.1:9111", "[::]:9111", true),
+            ("http://[::1]:9111", "[::1]:9111", true),
+            ("http://[::ffff:127.0.0.1]:9111", "127.0.0.1:9111", true),
+            ("http://0.0.0.0:9111", "127.0.0.1:9111", true),
+            ("http://127.0.0.1", "127.0.0.1:80", true),
+            ("https://127.0.0.1", "127.0.0.1:443", true),
+            ("http://127.0.0.1:9112", "127.0.0.1:9111", false),
+            ("http://127.0.0.2:9111", "127.0.0.1:9111", false),
+            ("http://192.0.2.1:9111", "0.0.0.0:9111", false),
+            ("http://127.0.0.1:9111", "127.0.0.1:0", false),
+        ] {
+            let route = Route::to(&Uri::from_static(upstream)).unwrap();
+            assert_eq!(route.leads_to(listen.parse().unwrap()), same, "{upstream} {listen}");
+        }
+        assert!(!Route::Forward.leads_to("127.0.0.1:9111".parse().unwrap()));
+    }
+
+    #[test]
     fn a_reverse_proxy_sends_everything_to_its_origin() {
         for target in ["/p?q=1", "http://elsewhere.test/p?q=1"] {
             let request = head(Request::get(target).header("host", "front.test"));
@@ -128,11 +196,29 @@ mod tests {
 
     #[test]
     fn a_request_without_exactly_one_host_is_refused() {
-        for hosts in [&[][..], &["a.test", "b.test"], &["a test"]] {
+        for hosts in [&[][..], &["a.test", "b.test"], &["a test"], &["user@a.test"], &[""], &["a.test/p"]] {
             let request = hosts.iter().fold(Request::get("/"), |request, host| request.header("host", *host));
             assert!(matches!(reverse().target(&head(request)), Err(Fault::BadRequest)), "{hosts:?}");
         }
         assert!(reverse().target(&head(Request::get("/").version(Version::HTTP_10))).is_ok());
+    }
+
+    #[test]
+    fn the_host_of_the_url_comes_before_that_of_the_field() {
+        for (url, version, host) in [
+            ("/p", Version::HTTP_11, Some("field.test")),
+            ("http://url.test:81/p", Version::HTTP_11, Some("url.test:81")),
+            ("http://user:secret@url.test/p", Version::HTTP_11, Some("url.test")),
+            ("http://FIELD.test/p", Version::HTTP_2, Some("FIELD.test")),
+            ("http://url.test/p", Version::HTTP_2, None),
+        ] {
+            let mut head = head(Request::get(url).version(version).header("host", "field.test"));
+            assert_eq!(reverse().target(&head).is_ok(), host.is_some(), "{url} {version:?}");
+            if let Some(host) = host {
+                assert_eq!(take_host(&mut head).unwrap(), host, "{url}");
+                assert!(!head.headers.contains_key("host"));
+            }
+        }
     }
 
     #[test]

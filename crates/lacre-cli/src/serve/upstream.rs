@@ -3,12 +3,14 @@
 
 use crate::exit::{Exit, Failure};
 use crate::serve::Limits;
-use crate::serve::failure::Fault;
+use crate::serve::failure::{BrokenUpload, Fault};
 use crate::serve::headers;
 use crate::serve::pace::{Paced, Pulse};
 use crate::serve::wire::Relay;
-use http::{Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Body;
 use http_body_util::Limited;
+use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -25,10 +27,14 @@ use tower_service::Service;
 const KEPT: Duration = Duration::from_secs(4);
 
 /// A request's body as it comes from the client.
-pub(crate) type Upload = Limited<Paced<Incoming>>;
+pub(crate) type Upload = Limited<Paced<MapErr<Incoming, fn(hyper::Error) -> BrokenUpload>>>;
 
 /// A response's body as it comes from the origin.
 pub(crate) type Download = Paced<Incoming>;
+
+/// Among a request's extensions: its client takes trailer fields, so that the origin may send some (RFC 9110 §6.5.1).
+#[derive(Clone, Copy)]
+pub(crate) struct TakesTrailers;
 
 /// The service beneath the cache.
 #[derive(Clone)]
@@ -55,6 +61,7 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)
             .http1_max_buf_size(limits.header())
+            .http1_max_headers(limits.parsed_lines())
             .http2_max_header_list_size(limits.max_header)
             .build(connector);
         Ok(Self { client: Arc::new(client), limits })
@@ -67,18 +74,37 @@ impl Upstream {
             });
         }
         *request.version_mut() = Version::HTTP_11;
+        frame(&mut request);
         let Limits { answer_timeout, idle_timeout, .. } = self.limits;
         let pulse = request.extensions().get::<Pulse>().cloned().unwrap_or_default();
         pulse.beat();
         let answer = pulse.keeps(self.client.request(request), answer_timeout).await;
         let answer = answer.map_err(|_| Fault::AnswerTimeout)?;
         let mut response = answer.map_err(|error| Fault::of_exchange(&error))?;
-        let too_long = headers::length(response.headers()) > self.limits.header();
-        if too_long || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (status, fields) = (response.status(), response.headers_mut());
+        if headers::length(fields) > self.limits.header() || fields.len() > self.limits.max_header_lines() {
+            return Err(Fault::LongAnswer);
+        }
+        if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Fault::BadAnswer);
         }
-        headers::end_hop(response.headers_mut());
+        lacre::settle_length(status, fields)?;
+        headers::end_hop(fields);
+        headers::add_date(fields);
         Ok(response.map(|body| Paced::new(body, idle_timeout)))
+    }
+}
+
+/// What the header says about the body as hyper will send it, and about trailer fields in the answer.
+fn frame(request: &mut Request<SentBody<Upload>>) {
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        // By itself, hyper sends no body of unknown length with a GET.
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if request.extensions().get::<TakesTrailers>().is_some() {
+        // RFC 9110 §10.1.4: TE is for one connection, and Connection says so.
+        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("TE"));
     }
 }
 

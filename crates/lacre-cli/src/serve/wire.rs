@@ -4,9 +4,9 @@
 //! An interim response may only stand between two final ones. hyper flushes when it has written all it has, so whatever comes before the
 //! next write stands there; what comes at any other time is dropped, for nobody may need it.
 
-use crate::serve::headers;
+use crate::serve::{headers, refusal};
 use bytes::{Buf, BufMut, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,11 +15,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+/// Bytes of interim responses that wait to be written; those beyond are dropped, for an origin may send any number of them.
+const MOST_WAITING: usize = 64 << 10;
+
 /// A connection that does not stall.
 pub(crate) struct Wire<T> {
     io: T,
     relays: Relays,
-    /// What of interim responses is still to be written.
+    /// What of interim responses, or of a refusal in other words than hyper's, is still to be written.
     interim: BytesMut,
     place: Place,
     limit: Duration,
@@ -115,6 +118,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(context))?;
+        if self.place == Place::Between
+            && let Some(answer) = refusal::instead_of(slices)
+        {
+            self.interim.extend_from_slice(&answer);
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         self.place = Place::Within;
         let polled = Pin::new(&mut self.io).poll_write_vectored(context, slices);
         self.paced(polled, context)
@@ -188,7 +197,13 @@ impl Relay {
             return;
         }
         let mut fields = fields.clone();
+        // RFC 9110 §8.6: it has no body, so no length.
+        fields.remove(header::CONTENT_LENGTH);
+        fields.remove(header::TRAILER);
         headers::end_hop(&mut fields);
+        if waiting.bytes.len() + headers::length(&fields) > MOST_WAITING {
+            return;
+        }
         let reason = status.canonical_reason().unwrap_or_default();
         let bytes = &mut waiting.bytes;
         bytes.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).as_bytes());
@@ -207,7 +222,6 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::header;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     const HINT: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";

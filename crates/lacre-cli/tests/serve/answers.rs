@@ -15,11 +15,11 @@ fn a_hit_says_so_and_the_origin_is_asked_once() {
     let miss = proxy.get("/page", "");
     assert!(miss.starts_with("HTTP/1.1 200 OK\r\n") && miss.ends_with("\r\n\r\nhello"), "{miss}");
     assert_eq!(header(&miss, "cache-status"), Some("lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored"));
-    assert_eq!(header(&miss, "via"), Some("1.1 lacre"));
+    assert!(header(&miss, "via").unwrap().starts_with("1.1 lacre-"));
     let hit = proxy.get("/page", "");
     assert!(hit.ends_with("\r\n\r\nhello"), "{hit}");
     assert!(header(&hit, "cache-status").unwrap().starts_with("lacre; hit; ttl="));
-    assert!(header(&hit, "age").is_some() && header(&hit, "via") == Some("1.1 lacre"), "{hit}");
+    assert!(header(&hit, "age").is_some() && header(&hit, "via") == header(&miss, "via"), "{hit}");
     assert_eq!(origin.seen().len(), 1);
 }
 
@@ -41,7 +41,8 @@ fn what_is_for_one_connection_does_not_go_further() {
     let origin =
         Origin::always("cache-control: max-age=60\r\nconnection: x-hop\r\nx-hop: 1\r\nx-end: 1\r\n", "");
     let proxy = Proxy::to(&origin.url(), &[]);
-    let flags = "connection: x-mine\r\nx-mine: 1\r\nx-yours: 1\r\nproxy-authorization: Basic eDp5\r\nte: trailers\r\n";
+    let flags =
+        "connection: x-mine\r\nx-mine: 1\r\nx-yours: 1\r\nproxy-authorization: Basic eDp5\r\nte: gzip\r\n";
     for response in [proxy.get("/", flags), proxy.get("/", flags)] {
         assert!(header(&response, "x-hop").is_none() && header(&response, "x-end").is_some(), "{response}");
     }
@@ -49,7 +50,7 @@ fn what_is_for_one_connection_does_not_go_further() {
     for gone in ["x-mine", "proxy-authorization", "te:", "front.test\r\nconnection"] {
         assert!(!sent.contains(gone), "{gone} in {sent}");
     }
-    assert!(sent.contains("x-yours: 1\r\n") && sent.contains("via: 1.1 lacre\r\n"), "{sent}");
+    assert!(sent.contains("x-yours: 1\r\n") && sent.contains("via: 1.1 lacre-"), "{sent}");
     assert!(
         sent.contains("x-forwarded-host: front.test\r\n") && sent.contains("x-forwarded-for: 127.0.0.1\r\n")
     );

@@ -3,7 +3,11 @@
 
 mod answers;
 mod ends;
+mod framing_of_requests;
+mod framing_of_responses;
 mod limits;
+mod loops;
 mod origin;
 mod proxy;
+mod strict;
 mod survives;

@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -31,9 +31,14 @@ impl Proxy {
 
     /// A proxy with these flags, in JSON, on a free port.
     pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", flags)
+    }
+
+    /// The same, listening on this address.
+    pub(crate) fn start_at(listen: &str, flags: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacre"))
-            .args(["serve", "--json", "--store", "memory:", "--listen", "127.0.0.1:0", "--workers", "2"])
+            .args(["serve", "--json", "--store", "memory:", "--listen", listen, "--workers", "2"])
             .args(flags)
             .env_clear()
             .env("HOME", home.path())
@@ -75,6 +80,21 @@ impl Proxy {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
         rest(&mut stream)
+    }
+
+    /// What comes back for these bytes, after which nothing more is sent.
+    pub(crate) fn send_bytes(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = self.connect();
+        stream.write_all(request).unwrap();
+        rest_of(&mut stream)
+    }
+
+    /// The same, where the client says that nothing more will come.
+    pub(crate) fn send_and_end(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = self.connect();
+        stream.write_all(request).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        rest_of(&mut stream)
     }
 
     /// What comes back for a GET with these header lines.
@@ -138,6 +158,11 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 /// Everything until the connection ends, well or not; waiting for longer than the patience is a failure.
 pub(crate) fn rest(stream: &mut TcpStream) -> String {
+    String::from_utf8(rest_of(stream)).unwrap()
+}
+
+/// The same as bytes.
+pub(crate) fn rest_of(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -150,7 +175,7 @@ pub(crate) fn rest(stream: &mut TcpStream) -> String {
             }
         }
     }
-    String::from_utf8(bytes).unwrap()
+    bytes
 }
 
 /// The value of a header in a response, as text.
