@@ -107,6 +107,19 @@ class Keyring:
     def of_secret(secret: bytes) -> Keyring:
         """Of a secret: at least 32 random bytes in any form. Raises ConfigError for a weaker one."""
 
+    @staticmethod
+    def of_text(text: str) -> Keyring:
+        """Of a reference, if the text begins with a word and a colon; else of the secret that it is.
+
+        Raises ConfigError for a misspelt reference, so that none becomes a secret.
+        """
+
+    def original(self, store: bytes, path: StrPath) -> Path | None:
+        """The path of the store that the one at `path` is a copy of: it has the same id, and is still there.
+
+        None: it is no copy; its place is noted beside the keyring.
+        """
+
 @final
 class SealedValues:
     """Seals values of plain data, and opens them where they were sealed and nowhere else.

@@ -86,6 +86,39 @@ def test_the_file_and_the_keyring_are_those_of_the_command_line(
     assert (tmp_path / "config" / "lacre" / "keyring").exists()
 
 
+def test_the_variables_say_where_the_store_and_the_key_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    monkeypatch.setenv("LACRE_KEY", "env:A_KEY")
+    for place in (f"sqlite:{tmp_path / 's' / 'c.sqlite'}", f"dir:{tmp_path / 'd'}"):
+        monkeypatch.setenv("LACRE_STORE", place)
+        store(Cache())
+        assert hit(Cache(place, key="env:A_KEY")).body == b"hello"
+    for variable in ("LACRE_KEY", "LACRE_STORE"):
+        monkeypatch.setenv(variable, "nonsense:x")
+        with pytest.raises(ConfigError, match=variable):
+            Cache()
+        monkeypatch.delenv(variable)
+
+
+def test_a_misspelt_place_is_no_file_and_a_tilde_is_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for wrong in ("redis://localhost", "sqlit:c.sqlite", "Dir:x", "~nobody/c"):
+        with pytest.raises(ConfigError):
+            Cache(wrong)
+    assert list(tmp_path.iterdir()) == []
+    for path in ("~/a/c.sqlite", "sqlite:~/b/c.sqlite", Path("~/d/c.sqlite")):
+        store(Cache(path))
+    assert [path.parent.name for path in sorted((tmp_path / "home").rglob("c.sqlite"))] == ["a", "b", "d"]
+    assert not (tmp_path / "~").exists()
+    store(Cache("./odd:name"))
+    assert (tmp_path / "odd:name").exists()
+
+
 def test_another_key_opens_nothing_and_names_its_own_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LACRE_TEST_KEY", KEY)
     store(Cache(path, key="env:LACRE_TEST_KEY"))

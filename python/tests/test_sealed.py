@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,12 @@ from lacre import (
     CachedSession,
     ConfigError,
     Keyring,
+    LacreError,
     SealedSerializer,
     SQLiteCache,
     safe_pickle_serializer,
 )
 from lacre.backends import SQLiteDict
-from lacre.serializers.sealed import _SCHEMES
 
 SECRET = "0123456789abcdef0123456789abcdef-a"
 OTHER = "fedcba9876543210fedcba9876543210-b"
@@ -172,10 +174,54 @@ def test_a_store_with_a_damaged_id_says_what_to_do(tmp_path: Path) -> None:
         CachedSession(tmp_path / "files", backend="filesystem")
 
 
-def test_every_form_of_reference_is_taken_for_one() -> None:
+def test_a_misspelt_reference_never_becomes_the_secret(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         Keyring.load("nothing")
-    assert set(re.findall(r"([a-z]+):[A-Z]", str(refused.value))) == _SCHEMES
+    schemes = set(re.findall(r"([a-z]+):[A-Z]", str(refused.value)))
+    assert len(schemes) == 8
+    long = "x" * 40
+    for wrong in ("File:/", " file:/", "keyrng:", "vault:", *(scheme.upper() + ":" for scheme in schemes)):
+        for taken in (Keyring.of_text, Keyring.load, lambda text: CachedSession(tmp_path / "c", secret_key=text)):
+            with pytest.raises(ConfigError) as refused:
+                taken(wrong + long)
+            assert all(f"{scheme}:" in str(refused.value) for scheme in schemes)
+            assert long not in str(refused.value)
+    for secret in (SECRET, f"{long[:8]} {SECRET}: a text", (wrong + SECRET).encode()):
+        CachedSession(tmp_path / "c", secret_key=secret).close()
+    assert not (tmp_path / "File:").exists()
+
+
+def test_the_variable_names_the_key_of_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "6b" * 16 + "0123456789abcdef" * 2)
+    monkeypatch.setenv("LACRE_KEY", "env:A_KEY")
+    CachedSession(tmp_path / "cache").get(URL)
+    assert CachedSession(tmp_path / "cache", secret_key="env:A_KEY").get(URL).from_cache
+    monkeypatch.setenv("LACRE_KEY", "env:ANOTHER_KEY")
+    with pytest.raises(LacreError, match="ANOTHER_KEY"):
+        CachedSession(tmp_path / "cache")
+
+
+def test_a_copy_of_a_store_serves_nothing_of_it_and_becomes_one_of_its_own(
+    tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fetched(name: str) -> bool:
+        with CachedSession(tmp_path / name, backend=backend) as session:
+            from_cache = session.get(URL).from_cache
+            session.cache.close()
+        return bool(from_cache)
+
+    suffix = ".sqlite" if backend == "sqlite" else ""
+    a, b, c = (tmp_path / f"{name}{suffix}" for name in "abc")
+    assert not fetched("a")
+    (shutil.copy2 if backend == "sqlite" else shutil.copytree)(a, b)
+    with caplog.at_level(logging.WARNING, logger="lacre"):
+        assert not fetched("b")
+    assert str(a) in caplog.text
+    caplog.clear()
+    assert fetched("a") and fetched("b")
+    a.rename(c)
+    assert fetched("c")
+    assert not caplog.text
 
 
 def test_a_sealed_value_needs_a_place() -> None:

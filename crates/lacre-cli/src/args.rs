@@ -24,12 +24,13 @@ Exit codes: 0 ok · 1 failed · 2 usage · 3 not cached · 4/5 the origin answer
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
-    /// Where entries are kept: `sqlite:PATH`, `dir:PATH` (a file for each entry) or `memory:` [default: cache.sqlite in your cache directory]
-    #[arg(long, global = true, env = "LACRE_STORE", hide_env_values = true)]
+    /// Where entries are kept: `sqlite:PATH`, `dir:PATH` (a file for each entry) or `memory:` [env: LACRE_STORE] [default: cache.sqlite in
+    /// your cache directory]
+    #[arg(long, global = true)]
     pub(crate) store: Option<String>,
-    /// Where the key is kept, never the key itself: `file:PATH`, `env:NAME` … (`lacre key list` shows every form) [default: one of
-    /// your own, made on first use]
-    #[arg(long, global = true, env = "LACRE_KEY", hide_env_values = true)]
+    /// Where the key is kept, never the key itself: `file:PATH`, `env:NAME` … (`lacre key list` shows every form) [env: LACRE_KEY]
+    /// [default: one of your own, made on first use]
+    #[arg(long, global = true)]
     pub(crate) key: Option<String>,
     /// The name of this application, bound into every seal; give each a store of its own
     #[arg(long, global = true, value_name = "NAME", default_value = "", hide_default_value = true)]

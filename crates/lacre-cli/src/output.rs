@@ -143,6 +143,11 @@ impl Observer for Output {
                 format!("set the old store aside, at {}: {}", to.display(), chain(error))
             }
             Event::Foreign { finding } => format!("the store holds what lacre did not make: {finding}"),
+            Event::Copied { at, of } => format!(
+                "{} has the id of {}, which is still there: one is a copy of the other, and nothing of the copy is served",
+                at.display(),
+                of.display()
+            ),
             Event::KeyMade { at } => {
                 return self.aside("note", TITLE, format_args!("made a key for you, at {}", at.display()));
             }

@@ -345,11 +345,17 @@ impl Policy {
         self
     }
 
-    /// Reads only: nothing is stored, refreshed or invalidated.
+    /// Reads only: nothing is stored, refreshed, invalidated or put into quarantine.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.writes = Writes::Never;
         self
+    }
+
+    /// Whether [`read_only`](Self::read_only) was said.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.writes == Writes::Never
     }
 
     /// How long a response is kept past its freshness, to be validated or to stand in for a failing origin. Its seal ends then.

@@ -1,14 +1,15 @@
 //! `Keyring` and `SealedValues`: values of the Python package, sealed to where they lie (docs/format.md §14).
 
-use crate::error::{BadSignature, raised};
+use crate::error::{BadSignature, ConfigError, raised};
 use crate::plain::Plain;
 use crate::value::{MAX_DEPTH, from_python};
 use bytes::Bytes;
 use lacre::requests_cache::{self, Joined, Place, keyring_of_secret};
-use lacre::{ErrorKind, StoreId, Timestamp, keys};
+use lacre::{ErrorKind, Places, StoreId, Timestamp, config, keys};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes from which on other threads of Python may run meanwhile: to let them costs about a microsecond.
@@ -16,15 +17,19 @@ const WORTH_LETTING_GO: usize = 64 << 10;
 
 /// The keys that seal. It never shows them.
 #[pyclass(frozen, module = "lacre._lacre")]
-pub(crate) struct Keyring(pub(crate) Arc<lacre::Keyring>);
+pub(crate) struct Keyring {
+    pub(crate) keys: Arc<lacre::Keyring>,
+    /// Where stores are noted that are sealed with it.
+    pub(crate) places: Option<Places>,
+}
 
 #[pymethods]
 impl Keyring {
     /// That of the user who runs this program, the same as that of the command line; made if there is none.
     #[staticmethod]
     fn user() -> PyResult<Self> {
-        let file = keys::user(&lacre::Tracing).map_err(|error| raised(&error))?;
-        Self::loaded(&file)
+        let keys = keys::user(&lacre::Tracing).map_err(|error| raised(&error))?;
+        Self::loaded(&keys)
     }
 
     /// What a reference names: `keyring:SERVICE/USER`, `env:NAME`, `file:PATH` and so on.
@@ -36,17 +41,41 @@ impl Keyring {
     /// Of a secret: at least 32 random bytes in any form.
     #[staticmethod]
     fn of_secret(secret: &[u8]) -> PyResult<Self> {
-        Ok(Self(Arc::new(keyring_of_secret(secret).map_err(|error| raised(&error))?)))
+        let keys = Arc::new(keyring_of_secret(secret).map_err(|error| raised(&error))?);
+        Ok(Self { keys, places: Places::user() })
+    }
+
+    /// Of a reference, or else of the secret that the text is. What looks like a reference is never taken for a secret.
+    #[staticmethod]
+    fn of_text(text: &str) -> PyResult<Self> {
+        if config::looks_like_reference(text) {
+            return Self::load(text).map_err(|error| hinted(text, error));
+        }
+        Self::of_secret(text.as_bytes())
+    }
+
+    /// The path of the store that the one at `path`, of this id, is a copy of; where it is none, its place is noted.
+    fn original(&self, store: [u8; 16], path: PathBuf) -> Option<PathBuf> {
+        self.places.as_ref()?.original(StoreId::from_bytes(store), &path, true)
     }
 
     fn __repr__(&self) -> String {
-        format!("<Keyring {}>", self.0.primary().short())
+        format!("<Keyring {}>", self.keys.primary().short())
     }
+}
+
+/// A text that no reference begins like may be a secret all the same.
+fn hinted(text: &str, error: PyErr) -> PyErr {
+    if keys::parse(text).is_ok() {
+        return error;
+    }
+    ConfigError::new_err(format!("{error}; a secret that begins with a word and a colon is given as bytes"))
 }
 
 impl Keyring {
     fn loaded(source: &dyn keys::KeySource) -> PyResult<Self> {
-        Ok(Self(Arc::new(source.load().map_err(|error| raised(&error))?)))
+        let keys = Arc::new(source.load().map_err(|error| raised(&error))?);
+        Ok(Self { keys, places: Places::of(source) })
     }
 }
 
@@ -60,7 +89,7 @@ impl SealedValues {
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "Python's arguments are values")]
     fn new(keyrings: Vec<PyRef<'_, Keyring>>) -> PyResult<Self> {
-        let keyrings = keyrings.iter().map(|keyring| Arc::clone(&keyring.0));
+        let keyrings = keyrings.iter().map(|keyring| Arc::clone(&keyring.keys));
         Ok(Self(requests_cache::SealedValues::new(keyrings).map_err(|error| raised(&error))?))
     }
 

@@ -7,6 +7,78 @@ use std::env;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// The variable that says where the store is: see [`store::Location`](crate::store::Location).
+pub const STORE: &str = "LACRE_STORE";
+/// The variable that says where the key is kept: see [`keys::parse`](crate::keys::parse).
+pub const KEY: &str = "LACRE_KEY";
+
+/// What [`STORE`] says; `None`: it is not set, or empty.
+///
+/// # Errors
+/// [`ErrorKind::Config`] when it is not Unicode.
+pub fn store_reference() -> Result<Option<String>, Error> {
+    text_of(STORE)
+}
+
+/// What [`KEY`] says; `None`: it is not set, or empty.
+///
+/// # Errors
+/// [`ErrorKind::Config`] when it is not Unicode.
+pub fn key_reference() -> Result<Option<String>, Error> {
+    text_of(KEY)
+}
+
+fn text_of(variable: &'static str) -> Result<Option<String>, Error> {
+    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
+    // The value is not repeated: it may be what belongs behind a reference.
+    value.into_string().map(Some).map_err(|_| {
+        Error::new(ErrorKind::Config, format!("{variable} is not Unicode"))
+            .with_hint("write the path in UTF-8, or give the store and the key to the program itself")
+    })
+}
+
+/// The path that `path` means, with the user's home directory for a `~` at its start. A directory of that name is written `./~`.
+///
+/// # Errors
+/// [`ErrorKind::Config`] for `~NAME`, which only a shell knows, and when the user has no home directory.
+pub fn expand_home(path: &Path) -> Result<PathBuf, Error> {
+    let Ok(rest) = path.strip_prefix("~") else {
+        let first = path.components().next().map(|first| first.as_os_str().to_string_lossy());
+        return match first {
+            Some(first) if first.starts_with('~') && !path.exists() => Err(Error::new(
+                ErrorKind::Config,
+                format!("{} begins with the home of another user", path.display()),
+            )
+            .with_hint("write the whole path; a file of this name is written with ./ before it")),
+            _ => Ok(path.to_owned()),
+        };
+    };
+    let home = etcetera::home_dir().map_err(|error| {
+        Error::new(ErrorKind::Config, "this user has no home directory, which ~ stands for")
+            .with_hint("set HOME, or write the whole path")
+            .with_source(error)
+    })?;
+    Ok(home.join(rest))
+}
+
+/// The path in a reference, after its scheme: [`expand_home`], and no host where a URL has one.
+pub(crate) fn path_in_reference(text: &str) -> Result<PathBuf, Error> {
+    if text.strip_prefix("//").is_some_and(|rest| !rest.starts_with('/')) {
+        return Err(Error::new(ErrorKind::Config, "a path in a reference has no host")
+            .with_hint("write one slash, as in file:/path or sqlite:/path, or three"));
+    }
+    expand_home(Path::new(text))
+}
+
+/// Whether `text` has the form of a reference: one word of at least two characters (one is the drive of a path on Windows), and a colon. What
+/// has this form is never taken for a path or a secret, so that a misspelt reference is an error.
+#[must_use]
+pub fn looks_like_reference(text: &str) -> bool {
+    let Some((word, _)) = text.split_once(':') else { return false };
+    let word = word.trim();
+    word.chars().count() > 1 && word.chars().all(|char| char.is_alphanumeric() || "+-._".contains(char))
+}
+
 /// The default store: `cache.sqlite` in `$LACRE_CACHE_DIR`, or else in `lacre` in the user's cache directory.
 ///
 /// # Errors

@@ -14,6 +14,8 @@ struct Inner {
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Whether observers know of it.
+    repeated: bool,
 }
 
 /// The families of [`Error`], by who must act.
@@ -52,6 +54,10 @@ pub enum Trouble {
     Full,
     /// It can be read, not written.
     ReadOnly,
+    /// Nothing is at its place yet, and it was opened for reading only.
+    Missing,
+    /// This user may not read what is at its place.
+    Denied,
     /// What lies at its place is not one of our stores, or is not safe to use.
     Unusable,
     /// It failed in some other way.
@@ -63,7 +69,7 @@ impl Error {
     /// URL, header value, body or secret.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, repeated: false }))
     }
 
     pub(crate) fn store(trouble: Trouble, message: impl Into<Cow<'static, str>>) -> Self {
@@ -89,10 +95,21 @@ impl Error {
         self.about(path.display())
     }
 
-    /// The same, with what it is about.
-    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+    /// The same, with what it is about before the message.
+    #[must_use]
+    pub fn about(mut self, what: impl fmt::Display) -> Self {
         self.0.message = format!("{what}: {}", self.0.message).into();
         self
+    }
+
+    /// The same, which goes on since it was told last: no observer is told again.
+    pub(crate) fn repeated(mut self) -> Self {
+        self.0.repeated = true;
+        self
+    }
+
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.0.repeated
     }
 
     /// Who must act.
@@ -122,7 +139,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, hint, source } = &*self.0;
+        let Inner { kind, message, hint, source, repeated: _ } = &*self.0;
         let mut debug = f.debug_struct("Error");
         debug.field("kind", kind).field("message", message);
         if let Some(hint) = hint {

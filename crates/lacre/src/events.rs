@@ -64,6 +64,14 @@ pub enum Event<'a> {
         /// What, as one line.
         finding: &'a str,
     },
+    /// A store is a copy of another that is still there: they have the same id. Nothing of it is served; where it can be written, it was
+    /// emptied and got an id of its own.
+    Copied {
+        /// The copy.
+        at: &'a Path,
+        /// The other.
+        of: &'a Path,
+    },
     /// A key was made on first use.
     KeyMade {
         /// The keyring's file.
@@ -104,6 +112,9 @@ impl Observer for Tracing {
             }
             Event::Foreign { finding } => {
                 tracing::warn!(target: "lacre::store", finding, "not made by lacre");
+            }
+            Event::Copied { at, of } => {
+                tracing::warn!(target: "lacre::store", at = %at.display(), of = %of.display(), "a copy of another store");
             }
             Event::KeyMade { at } => tracing::info!(target: "lacre::seal", at = %at.display(), "made a key"),
         }

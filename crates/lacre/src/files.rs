@@ -1,7 +1,7 @@
 //! Which files and directories are safe to keep secrets and stores in: ours, closed to others, and reached by no foreign link.
 //! Nothing here follows a link at the end of a path. Where there is no Unix owner or mode, only links are checked.
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Trouble};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,38 @@ pub(crate) struct Refusal {
     message: String,
     hint: String,
     source: Option<io::Error>,
+    /// Whether it is the directory that is not safe, and another one may be.
+    of_directory: bool,
 }
 
 impl Refusal {
     fn new(path: &Path, what: &str, hint: String) -> Self {
-        Self { message: format!("{} {what}", path.display()), hint, source: None }
+        Self { message: format!("{} {what}", path.display()), hint, source: None, of_directory: false }
+    }
+
+    fn of_directory(mut self) -> Self {
+        self.of_directory = true;
+        self
     }
 
     fn io(path: &Path, what: &str, source: io::Error) -> Self {
         let hint = match source.kind() {
-            io::ErrorKind::PermissionDenied => "run as the user it belongs to, or choose another place",
+            io::ErrorKind::PermissionDenied => {
+                return Self {
+                    message: format!("permission denied: {what} {}", path.display()),
+                    hint: "run as the user it belongs to, or choose another place".into(),
+                    source: Some(source),
+                    of_directory: false,
+                };
+            }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free some space, or choose another place"
             }
             io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only; choose another place",
             _ => "check the path, or choose another place",
         };
-        Self { message: format!("{what} {}", path.display()), hint: hint.into(), source: Some(source) }
+        let message = format!("{what} {}", path.display());
+        Self { message, hint: hint.into(), source: Some(source), of_directory: false }
     }
 
     fn symlink(path: &Path) -> Self {
@@ -40,37 +55,59 @@ impl Refusal {
         self.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
     }
 
+    fn is_denial(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     pub(crate) fn into_error(self, kind: ErrorKind) -> Error {
+        let denied = self.is_denial();
         let error = Error::new(kind, self.message).with_hint(self.hint);
         match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
+            // The message says it already.
+            Some(source) if !denied => error.with_source(source),
+            _ => error,
         }
+    }
+
+    /// As an error of a store.
+    pub(crate) fn into_store_error(mut self) -> Error {
+        let trouble = if self.is_denial() { Trouble::Denied } else { Trouble::Unusable };
+        if self.of_directory {
+            self.hint.push_str("; or keep the store in a directory under TMPDIR, or in memory");
+        }
+        self.into_error(ErrorKind::Store(trouble))
     }
 }
 
 /// Makes the directory `path` and what is missing above it, closed to others, or checks the one that is there.
 /// Returns its path free of links, and whether it was made.
 pub(crate) fn private_directory(path: &Path) -> Result<(PathBuf, Made), Refusal> {
+    if let Some(real) = existing_directory(path)? {
+        return Ok((real, Made::Earlier));
+    }
+    make_directory(path).map_err(|error| Refusal::io(path, "cannot make the directory", error))?;
+    Ok((checked_directory(path)?, Made::Now))
+}
+
+/// Checks the directory that is at `path` as [`private_directory`] does; `None`: nothing is there, and nothing is made.
+pub(crate) fn existing_directory(path: &Path) -> Result<Option<PathBuf>, Refusal> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let made = match fs::symlink_metadata(path) {
-        Ok(found) => {
-            check_link(path, &found)?;
-            Made::Earlier
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_directory(path).map_err(|error| Refusal::io(path, "cannot make the directory", error))?;
-            Made::Now
-        }
+    match fs::symlink_metadata(path) {
+        Ok(found) => check_link(path, &found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Refusal::io(path, "cannot look at", error)),
-    };
+    }
+    checked_directory(path).map(Some)
+}
+
+fn checked_directory(path: &Path) -> Result<PathBuf, Refusal> {
     let real = fs::canonicalize(path).map_err(|error| Refusal::io(path, "cannot look at", error))?;
     let found = fs::metadata(&real).map_err(|error| Refusal::io(&real, "cannot look at", error))?;
     if !found.is_dir() {
         return Err(Refusal::new(path, "is not a directory", "choose another place, or move it away".into()));
     }
-    check_directory(&real, &found)?;
-    Ok((real, made))
+    check_directory(&real, &found).map_err(Refusal::of_directory)?;
+    Ok(real)
 }
 
 /// Whether a directory was made just now.
@@ -106,10 +143,41 @@ fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What lies at `path`, as [`private_file`], to be written in place: it must have no other name, or what has that name would be written, too.
+pub(crate) fn private_file_to_write(path: &Path) -> Result<Option<Metadata>, Refusal> {
+    let found = private_file(path)?;
+    if found.as_ref().is_some_and(has_other_names) {
+        let remedy = format!("put a copy in its place: cp {0} {0}.copy && mv {0}.copy {0}", path.display());
+        return Err(Refusal::new(
+            path,
+            "has another name (a hard link), under which it would be changed, too",
+            remedy,
+        ));
+    }
+    Ok(found)
+}
+
+/// Whether a file has more than one name.
+pub(crate) fn has_other_names(found: &Metadata) -> bool {
+    platform::names(found) > 1
+}
+
 /// Whether a file belongs to us, and nobody else can write it.
 #[cfg(unix)]
 pub(crate) fn is_ours_alone_to_write(found: &Metadata) -> bool {
     platform::is_ours(found) && mode(found) & 0o022 == 0
+}
+
+/// What somebody wants to do with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Read,
+    ReadAndWrite,
+}
+
+/// Whether this user may do that with the file `path`. It is not opened: to close it again would end the locks that this process has on it.
+pub(crate) fn may(path: &Path, wish: Wish) -> io::Result<()> {
+    platform::may(path, wish)
 }
 
 /// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
@@ -155,6 +223,11 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Makes a file that was made just now ours alone (0600): a umask may have taken our own rights away.
+pub(crate) fn close_to_others(file: &File) -> io::Result<()> {
+    platform::close_to_others(file)
+}
+
 /// One level after the other, since a umask may close each to ourselves.
 fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
@@ -183,7 +256,8 @@ fn check_directory(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     let mode = mode(found);
     // In a sticky directory such as /tmp, others cannot rename or remove our files.
     if mode & 0o022 != 0 && mode & 0o1000 == 0 {
-        let remedy = format!("chmod go-w {}", path.display());
+        let remedy =
+            format!("chmod go-w {}, or name a folder below it, which is made for you alone", path.display());
         return Err(Refusal::new(path, "can be written by others", remedy));
     }
     Ok(())
@@ -193,8 +267,12 @@ fn check_owner(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     if platform::is_ours(found) {
         Ok(())
     } else {
-        let remedy = "choose a place of your own, or run as its owner".into();
-        Err(Refusal::new(path, "belongs to another user", remedy))
+        let below = if found.is_dir() {
+            "a folder below it, which is made for you alone"
+        } else {
+            "a place of your own"
+        };
+        Err(Refusal::new(path, "belongs to another user", format!("name {below}, or run as its owner")))
     }
 }
 
@@ -212,6 +290,19 @@ mod platform {
 
     pub(super) fn is_ours(found: &Metadata) -> bool {
         found.uid() == rustix::process::geteuid().as_raw() || found.uid() == 0
+    }
+
+    pub(super) fn names(found: &Metadata) -> u64 {
+        found.nlink()
+    }
+
+    pub(super) fn may(path: &Path, wish: Wish) -> io::Result<()> {
+        use rustix::fs::{Access, AtFlags, CWD, accessat};
+        let access = match wish {
+            Wish::Read => Access::READ_OK,
+            Wish::ReadAndWrite => Access::READ_OK | Access::WRITE_OK,
+        };
+        Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
     }
 
     pub(super) fn private(options: &mut OpenOptions) {
@@ -248,6 +339,14 @@ mod platform {
 
     pub(super) fn is_ours(_: &Metadata) -> bool {
         true
+    }
+
+    pub(super) fn names(_: &Metadata) -> u64 {
+        1
+    }
+
+    pub(super) fn may(path: &Path, wish: Wish) -> io::Result<()> {
+        OpenOptions::new().read(true).write(wish == Wish::ReadAndWrite).open(path).map(drop)
     }
 
     pub(super) fn private(_: &mut OpenOptions) {}

@@ -12,7 +12,7 @@
 //! # let path = directory.path().join("cache.sqlite");
 //! let cache = Cache::builder()
 //!     .store(Sqlite::open(&path)?)
-//!     .danger_ephemeral_key() // A program keeps its key: `.keys(&*lacre::keys::parse("env:LACRE_KEY")?)`
+//!     .danger_ephemeral_key() // A program keeps its key: `.keys(&lacre::keys::user(&lacre::Tracing)?)`
 //!     .policy(Policy::rfc9111().expire_after(Duration::from_secs(3600)))
 //!     .build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -30,6 +30,7 @@ mod error;
 mod events;
 mod files;
 mod herd;
+mod places;
 mod wait;
 
 pub mod codec;
@@ -54,6 +55,7 @@ pub use drive::{
 };
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};
+pub use places::Places;
 pub use wait::wait;
 
 pub use lacre_core::{

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 use lacre::keys::{self, KeySource};
-use lacre::{Event, Observer, config};
+use lacre::store::Location;
+use lacre::{Event, Keyring, Observer, config};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,6 +14,8 @@ use std::process::{Child, Command, Output, Stdio};
 const ROLE: &str = "LACRE_TEST_ROLE";
 const FIRST_USE: &str = "first-use";
 const FIRST_USE_UMASK_000: &str = "first-use-umask-000";
+const VARIABLES: &str = "variables";
+const FIRST_USE_UMASK_777: &str = "first-use-umask-777";
 
 #[derive(Debug)]
 struct Announce;
@@ -29,8 +32,22 @@ impl Observer for Announce {
 #[test]
 fn role() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    if role == FIRST_USE_UMASK_000 {
-        rustix::process::umask(rustix::fs::Mode::empty());
+    if role == VARIABLES {
+        match keys::user_place() {
+            Ok(keys) => {
+                println!("key {} {:?}", keys.describe(), keys.load().map(|ring| ring.primary().to_string()))
+            }
+            Err(error) => println!("key {error}"),
+        }
+        match Location::user() {
+            Ok(location) => println!("store {location}"),
+            Err(error) => println!("store {error}"),
+        }
+        return;
+    }
+    if role != FIRST_USE {
+        let umask = if role == FIRST_USE_UMASK_000 { 0 } else { 0o777 };
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
         config::make_cache_directory(config::store_path().unwrap().parent().unwrap()).unwrap();
     }
     let ring = keys::user(&Announce).unwrap().load().unwrap();
@@ -38,14 +55,18 @@ fn role() {
 }
 
 fn start(role: &str, home: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    command(role, home).spawn().unwrap()
+}
+
+fn command(role: &str, home: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "role", "--nocapture", "--test-threads", "1"])
         .env_clear()
         .env(ROLE, role)
         .env("HOME", home)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::piped());
+    command
 }
 
 fn said(output: &Output) -> String {
@@ -72,11 +93,33 @@ fn processes_that_race_for_the_first_key_get_the_same_one() {
 
 #[test]
 fn p20_files_and_directories_of_keys_are_private_under_any_umask() {
+    for role in [FIRST_USE_UMASK_000, FIRST_USE_UMASK_777] {
+        let home = tempfile::tempdir().unwrap();
+        said(&start(role, home.path()).wait_with_output().unwrap());
+        let mode = |path: &str| fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(".config"), 0o700);
+        assert_eq!(mode(".config/lacre"), 0o700);
+        assert_eq!(mode(".config/lacre/keyring"), 0o600);
+        assert_eq!(mode(".cache/lacre"), 0o700);
+    }
+}
+
+#[test]
+fn what_the_variables_say_counts_for_a_program_too() {
     let home = tempfile::tempdir().unwrap();
-    said(&start(FIRST_USE_UMASK_000, home.path()).wait_with_output().unwrap());
-    let mode = |path: &str| fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(".config"), 0o700);
-    assert_eq!(mode(".config/lacre"), 0o700);
-    assert_eq!(mode(".config/lacre/keyring"), 0o600);
-    assert_eq!(mode(".cache/lacre"), 0o700);
+    let text = Keyring::generate().unwrap().to_text();
+    let primary = Keyring::parse(&text).unwrap().primary().to_string();
+    let with = |key: &str, store: &str| {
+        let mut command = command(VARIABLES, home.path());
+        let output =
+            command.env("LACRE_KEY", key).env("LACRE_STORE", store).env("A_KEY", &*text).output().unwrap();
+        said(&output)
+    };
+    let text = with("env:A_KEY", "memory:");
+    assert!(text.contains(&primary) && text.contains("store memory:"), "{text}");
+    let text = with("", "");
+    assert!(text.contains("file:") && text.contains("cache.sqlite"), "an empty one says nothing: {text}");
+    let text = with("Env:A_KEY", "sqlit:x");
+    assert!(text.contains("LACRE_KEY: ") && text.contains("LACRE_STORE: "), "{text}");
+    assert!(!home.path().join(".config").exists(), "nothing was made");
 }

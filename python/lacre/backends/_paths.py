@@ -46,4 +46,8 @@ def user_cache_dir() -> Path:
 def create_private(path: StrOrPath) -> None:
     """Makes an empty file that nobody else can read, if there is none."""
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        # A umask may have taken our own rights away.
+        if hasattr(os, "fchmod"):
+            os.fchmod(made, 0o600)
+        os.close(made)

@@ -18,6 +18,8 @@ from ._paths import StrOrPath, get_cache_path
 from .base import BaseCache, BaseStorage
 from .sqlite import SQLiteDict
 
+#: The file that holds the id of a folder.
+_STORE_ID = "lacre-store-id"
 _EXTENSIONS = {"safe_pickle": "pkl", "pickle": "pkl", "orjson": "json", "ujson": "json"}
 
 logger = getLogger(__name__)
@@ -105,7 +107,25 @@ class FileDict(BaseStorage[str, Any]):
         self._lock = RLock() if lock is None else lock
         self.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if isinstance(self.serializer, SealedSerializer):
-            self._sealed_at = Place.of(_store_id(self.cache_dir), "responses")
+            self._sealed_at = Place.of(self._own_id(self.serializer), "responses")
+
+    def _own_id(self, serializer: SealedSerializer) -> bytes:
+        """The id of the folder; a new one, and no files, where it is a copy of another that is still there."""
+        found = _store_id(self.cache_dir)
+        if len(found) != 16 or (original := serializer.original(found, self.cache_dir)) is None:
+            return found
+        logger.warning(
+            "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
+            "this one is emptied and gets an id of its own",
+            self.cache_dir,
+            original,
+        )
+        (self.cache_dir / _STORE_ID).unlink(missing_ok=True)
+        for path in list(self.cache_dir.glob(f"*{self.extension}")):
+            path.unlink(missing_ok=True)
+        found = _store_id(self.cache_dir)
+        serializer.original(found, self.cache_dir)
+        return found
 
     def _place(self) -> Place:
         return self._sealed_at
@@ -270,7 +290,7 @@ class LRUFileDict(FileDict):
 
 def _store_id(directory: Path) -> bytes:
     """The id that a folder keeps; made, if it has none, by whoever comes first."""
-    path = directory / "lacre-store-id"
+    path = directory / _STORE_ID
     if not path.exists():
         with (
             NamedTemporaryFile(dir=directory, prefix="lacre-", suffix=".tmp") as made,

@@ -35,6 +35,11 @@ _IS_THERE = (
     "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?) WHERE name = 'expires') "
     "AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'expires_idx')"
 )
+#: The tables that are mappings of this package. Whose name is no plain word is none.
+_MAPPINGS = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '*[^A-Za-z0-9_]*' "
+    "AND 2 = (SELECT count(*) FROM pragma_table_info(sqlite_master.name) AS c WHERE c.name IN ('key', 'value'))"
+)
 _SORT_KEYS = {"expires": "expires", "size": "LENGTH(value)", "key": "key"}
 _UNEXPIRED = "WHERE expires IS NULL OR expires > ?"
 
@@ -204,7 +209,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             raise ConfigError(f"{self.db_path} is a store of lacre.Cache; give this session a file of its own")
         self._prepare_table(connection)
         if isinstance(self.serializer, SealedSerializer):
-            self._sealed_at = Place.of(self._store_id(connection), self.table_name)
+            self._sealed_at = Place.of(self._own_id(connection), self.table_name)
 
     def _prepare_table(self, connection: sqlite3.Connection) -> None:
         if not connection.execute(_IS_THERE, (self.table_name,)).fetchone()[0]:
@@ -230,6 +235,29 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             connection.execute("CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)")
             connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
             return connection.execute("SELECT id FROM lacre_store").fetchone()[0]
+
+    def _own_id(self, connection: sqlite3.Connection) -> Any:
+        """The id of the store; a new one, and nothing else in it, where it is a copy of another that is still there."""
+        found = self._store_id(connection)
+        if not isinstance(self.db_path, Path) or not isinstance(found, bytes) or len(found) != 16:
+            return found
+        assert isinstance(self.serializer, SealedSerializer)
+        original = self.serializer.original(found, self.db_path)
+        if original is None:
+            return found
+        logger.warning(
+            "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
+            "this one is emptied and gets an id of its own",
+            self.db_path,
+            original,
+        )
+        with self.connection(commit=True):
+            for (table,) in connection.execute(_MAPPINGS).fetchall():
+                connection.execute(f'DELETE FROM "{table}"')
+            connection.execute("UPDATE lacre_store SET id = ?", (os.urandom(16),))
+        found = self._store_id(connection)
+        self.serializer.original(found, self.db_path)
+        return found
 
     def _place(self) -> Place:
         return self._sealed_at

@@ -14,14 +14,13 @@ from .plain import PLAIN, from_plain, read_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     #: A secret, a reference to one, a keyring, or several of them, the oldest first.
     SecretKey = str | bytes | Keyring | Sequence[str | bytes | Keyring]
 
 #: The backends that are sealed if nothing else is said. What is in memory leaves the process nowhere.
 _SEALED_BACKENDS = {"sqlite", "filesystem", "redis"}
-#: What a reference to a key begins with, as `Keyring.load` reads them.
-_SCHEMES = {"file", "env", "keyring", "keyutils", "passphrase", "kdbx", "cmd", "systemd"}
 
 
 class Place(NamedTuple):
@@ -56,17 +55,24 @@ class SealedSerializer(SerializerPipeline):
 
     Args:
         secret_key: at least 32 random bytes in any form; a reference (`keyring:SERVICE/USER`, `env:NAME`,
-            `file:PATH`); a `Keyring`; or a list of those: the last seals, all open. By default the keyring of
-            the user who runs the program, which the command line uses, too
+            `file:PATH`); a `Keyring`; or a list of those: the last seals, all open. By default the keyring that
+            `LACRE_KEY` names, or else that of the user who runs the program, as on the command line. A text that
+            begins with a word and a colon is taken for a reference: give such a secret as bytes
 
     Raises:
-        ConfigError: a secret is too weak
+        ConfigError: a secret is too weak, or a reference is misspelt
         LacreError: a key cannot be had
     """
 
     def __init__(self, secret_key: SecretKey | None = None) -> None:
         super().__init__([CattrStage()], name="sealed", is_binary=True)
-        self._values = SealedValues(_keyrings(secret_key))
+        keyrings = _keyrings(secret_key)
+        self._keyring = keyrings[-1] if keyrings else None
+        self._values = SealedValues(keyrings)
+
+    def original(self, store: bytes, path: Path) -> Path | None:
+        """The path of the store that the one at `path` is a copy of: it has the same id, and is still there."""
+        return None if self._keyring is None else self._keyring.original(store, path)
 
     def copy(self) -> SealedSerializer:
         # It has nothing that belongs to one storage.
@@ -136,6 +142,4 @@ def _keyrings(secret_key: SecretKey | None) -> list[Keyring]:
 def _keyring(secret: str | bytes | Keyring) -> Keyring:
     if isinstance(secret, Keyring):
         return secret
-    if isinstance(secret, str) and ":" in secret and secret.split(":")[0] in _SCHEMES:
-        return Keyring.load(secret)
-    return Keyring.of_secret(encode(secret))
+    return Keyring.of_text(secret) if isinstance(secret, str) else Keyring.of_secret(secret)

@@ -27,6 +27,9 @@ pub(crate) fn run(command: &Command, global: &Global, output: Output) -> Result<
     let unwritable = |error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", file.display()));
     // Beside the old one, which stays until the new one is whole; readable by this user alone.
     let new = NamedTempFile::new_in(directory_of(file)).map_err(unwritable)?;
+    // A umask may have taken our own rights away.
+    #[cfg(unix)]
+    new.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(unwritable)?;
     let rows = lacre::wait(cache.write_anchor(&mut BufWriter::new(&new)))?;
     new.as_file().sync_all().map_err(unwritable)?;
     new.persist(file).map_err(|error| unwritable(error.error))?;

@@ -128,6 +128,43 @@ fn stores_that_are_none() {
 }
 
 #[test]
+fn misspelt_references_list_the_forms_and_repeat_nothing() {
+    let (world, _origin, url) = filled();
+    for key in ["File:/hunter2", " file:/hunter2", "keyrng:lacre/hunter2", "/hunter2", "vault:hunter2"] {
+        let by_flag = world.run(&["get", "--key", key, &url]);
+        let by_variable = Ran::from(world.command(&["get", &url]).env("LACRE_KEY", key).output().unwrap());
+        for (ran, by) in [(by_flag, "--key"), (by_variable, "LACRE_KEY")] {
+            refused(&ran, 2, by);
+            assert!(ran.err.contains("file:PATH, env:NAME") && !ran.err.contains("hunter2"), "{}", ran.err);
+        }
+    }
+    for store in ["sqlit:/hunter2", "SQLITE:/hunter2", "redis://:hunter2@localhost"] {
+        let ran = Ran::from(world.command(&["get", &url]).env("LACRE_STORE", store).output().unwrap());
+        refused(&ran, 2, "LACRE_STORE");
+        assert!(ran.err.contains("sqlite:PATH") && !ran.err.contains("hunter2"), "{}", ran.err);
+    }
+    let empty = [("LACRE_KEY", ""), ("LACRE_STORE", "")];
+    let ran = Ran::from(world.command(&["get", &url]).envs(empty).output().unwrap());
+    assert_eq!(ran.code, 0, "an empty variable says nothing: {}", ran.err);
+}
+
+#[test]
+fn a_tilde_is_the_home_directory() {
+    let (world, _origin, url) = filled();
+    let home = world.path("");
+    for store in ["sqlite:~/tilde/c.sqlite", "dir:~/tilde/d"] {
+        let key = "file:~/keys/ring";
+        let ran =
+            Ran::from(world.command(&["get", "--store", store, &url]).env("HOME", &home).output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let ran =
+            Ran::from(world.command(&["key", "show", "--key", key]).env("HOME", &home).output().unwrap());
+        refused(&ran, 11, "keys/ring does not exist");
+    }
+    assert!(world.path("tilde/c.sqlite").exists() && world.path("tilde/d/lacre-store").exists());
+}
+
+#[test]
 fn stores_that_have_no_name() {
     let (world, _origin, url) = filled();
     for store in ["cache.sqlite", "sqlite:", "dir:", "redis://:hunter2@localhost", ""] {

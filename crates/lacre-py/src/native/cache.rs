@@ -6,6 +6,7 @@ use super::fork::{self, detached};
 use super::heads;
 use super::here::Here;
 use super::options::{self, Lifetime};
+use super::place::{self, PlaceGiven};
 use super::reply::Reply;
 use super::settings::{self, KeyGiven, PolicyGiven, Settings, StaleGiven};
 use super::ticket::Ticket;
@@ -14,8 +15,9 @@ use crate::key::Matched;
 use lacre::{Answer, RequestBody, wait};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// A private cache by RFC 9111, sealed: `path` is a file of its own, by default that of the command line; `:memory:` is none.
 #[pyclass(frozen, module = "lacre._lacre")]
@@ -53,7 +55,7 @@ impl Cache {
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn new(
         py: Python<'_>,
-        path: Option<PathBuf>,
+        path: Option<PlaceGiven>,
         key: Option<KeyGiven<'_>>,
         namespace: String,
         expire_after: Option<Lifetime>,
@@ -96,9 +98,10 @@ impl Cache {
         fork::register(py)?;
         let on_tamper = settings::on_tamper(on_tamper)?;
         let events = Arc::<Events>::default();
-        let place = settings::place(path).map_err(|error| raised(&error))?;
-        let keyring = settings::keyring(key, &place, &events).map_err(|error| raised(&error))?;
-        let settings = Settings { place, keyring, namespace, policy, on_tamper, max_bytes, memory, events };
+        let location = place::location(path).map_err(|error| raised(&error))?;
+        let (keyring, places) = settings::keys(key, &location, &events).map_err(|error| raised(&error))?;
+        let settings =
+            Settings { location, keyring, places, namespace, policy, on_tamper, max_bytes, memory, events };
         let opened = detached(py, || settings.open()).map_err(|error| raised(&error))?;
         let opened = Mutex::new(Arc::new(Here::new(opened)));
         let shared = Shared { settings, opened, clock, listener: on_event };
@@ -126,7 +129,7 @@ impl Cache {
         }
         let opened = self.0.opened(py)?;
         let cache = opened.get().ok_or_else(elsewhere)?;
-        let answer = self.0.now(py, || wait(cache.ask(request, RequestBody::of(body))))?;
+        let answer = self.0.now_or_later(py, pin!(cache.ask(request, RequestBody::of(body))))?;
         let answer = answer.map_err(|error| raised(&error));
         self.0.tell(py);
         Ok(match answer? {
@@ -156,9 +159,9 @@ impl Cache {
     }
 
     fn __repr__(&self) -> String {
-        match &self.0.settings.place {
-            super::place::Place::Memory => "<Cache in memory>".into(),
-            super::place::Place::File(path) => format!("<Cache {}>", path.display()),
+        match self.0.settings.location.path() {
+            None => "<Cache in memory>".into(),
+            Some(path) => format!("<Cache {}>", path.display()),
         }
     }
 }
@@ -187,8 +190,18 @@ impl Shared {
         Ok(done)
     }
 
-    fn now<T>(&self, py: Python<'_>, work: impl FnOnce() -> T) -> PyResult<T> {
-        Ok(clock::at(clock::ask(py, self.clock.as_ref())?, work))
+    /// What answers at once, as a lookup does; and where it has to wait, for the lock of another process, that happens without the GIL.
+    fn now_or_later<T: Send>(
+        &self,
+        py: Python<'_>,
+        mut work: Pin<&mut (impl Future<Output = T> + Send)>,
+    ) -> PyResult<T> {
+        let now = clock::ask(py, self.clock.as_ref())?;
+        let first = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        match clock::at(now, first) {
+            Poll::Ready(done) => Ok(done),
+            Poll::Pending => Ok(detached(py, || clock::at(now, || wait(work)))),
+        }
     }
 
     fn tell(&self, py: Python<'_>) {

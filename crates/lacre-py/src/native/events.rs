@@ -52,6 +52,10 @@ impl Observer for Events {
                 ("set-aside", STORE, WARNING, None, message)
             }
             Event::Foreign { finding } => ("foreign", STORE, WARNING, None, finding.to_owned()),
+            Event::Copied { at, of } => {
+                let message = format!("{} is a copy of {}, which is still there", at.display(), of.display());
+                ("copied", STORE, WARNING, None, message)
+            }
             Event::KeyMade { at } => ("key-made", SEAL, INFO, None, format!("made {}", at.display())),
             _ => return,
         };

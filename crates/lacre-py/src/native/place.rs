@@ -1,36 +1,52 @@
 //! Where a store lies, and who else has it open.
 
-use lacre::store::{Memory, Sqlite, Store};
-use lacre::{Error, ErrorKind, Observer};
+use lacre::store::{Location, OpenOptions, Store};
+use lacre::{Error, ErrorKind, Observer, config};
+use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) enum Place {
-    Memory,
-    File(PathBuf),
+/// Where a cache is said to be: a text, which may be a reference, or a path, which is none.
+#[derive(FromPyObject)]
+pub(super) enum PlaceGiven {
+    Text(String),
+    Path(PathBuf),
 }
 
-impl Place {
-    pub(super) fn open(
-        &self,
-        max_bytes: Option<u64>,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Arc<dyn Store>, Error> {
-        let Self::File(path) = self else {
-            return Ok(match max_bytes {
-                Some(bytes) => Arc::new(Memory::with_capacity(usize::try_from(bytes).unwrap_or(usize::MAX))?),
-                None => Arc::new(Memory::new()?),
+/// The location that is meant; by default where `LACRE_STORE` says, or else the user's own store.
+pub(super) fn location(given: Option<PlaceGiven>) -> Result<Location, Error> {
+    let path = match given {
+        None => return Location::user(),
+        Some(PlaceGiven::Text(text)) if text == ":memory:" => return Ok(Location::Memory),
+        Some(PlaceGiven::Text(text)) if config::looks_like_reference(&text) => {
+            return text.parse().map_err(|error: Error| {
+                let hint = error.hint().unwrap_or_default().to_owned();
+                error.with_hint(format!("{hint}, or ./ before the name of a file"))
             });
-        };
-        platform::ensure_only_ours(path)?;
-        let mut options = Sqlite::options().observer(observer);
-        if let Some(bytes) = max_bytes {
-            options = options.max_bytes(bytes);
         }
-        let store = options.open(path)?;
-        platform::is_ours(path);
-        Ok(Arc::new(store))
-    }
+        Some(PlaceGiven::Text(text)) => text.into(),
+        Some(PlaceGiven::Path(path)) if path.as_os_str() == ":memory:" => return Ok(Location::Memory),
+        Some(PlaceGiven::Path(path)) => path,
+    };
+    config::expand_home(&path).map(Location::Sqlite)
+}
+
+/// Opens the store there.
+pub(super) fn open(
+    location: &Location,
+    max_bytes: Option<u64>,
+    observer: Arc<dyn Observer>,
+) -> Result<Arc<dyn Store>, Error> {
+    let options = OpenOptions::new().observer(observer);
+    let options = match max_bytes {
+        Some(bytes) => options.max_bytes(bytes),
+        None => options,
+    };
+    let Location::Sqlite(path) = location else { return location.open_with(&options) };
+    platform::ensure_only_ours(path)?;
+    let store = location.open_with(&options)?;
+    platform::is_ours(path);
+    Ok(store)
 }
 
 #[cfg(unix)]

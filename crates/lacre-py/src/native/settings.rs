@@ -3,21 +3,23 @@
 use super::clock::PythonClock;
 use super::events::Events;
 use super::options::{Lifetime, span};
-use super::place::Place;
+use super::place;
 use crate::key::Matched;
 use crate::sealed::Keyring;
 use http::{Method, StatusCode};
 use lacre::keys::{self, KeySource};
-use lacre::{Error, Expire, OnTamper, Origin, Policy, Staleness, UrlPattern, config};
+use lacre::store::Location;
+use lacre::{Error, Expire, OnTamper, Origin, Places, Policy, Staleness, UrlPattern};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) struct Settings {
-    pub(super) place: Place,
+    pub(super) location: Location,
     /// `None`: a fresh one, for memory.
     pub(super) keyring: Option<lacre::Keyring>,
+    /// Where stores are noted that are sealed with it.
+    pub(super) places: Option<Places>,
     pub(super) namespace: String,
     pub(super) policy: Policy,
     pub(super) on_tamper: OnTamper,
@@ -29,10 +31,15 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn open(&self) -> Result<lacre::Cache, Error> {
         let events = || Arc::clone(&self.events);
-        let builder = lacre::Cache::builder().store(self.place.open(self.max_bytes, events())?);
+        let store = place::open(&self.location, self.max_bytes, events())?;
+        let builder = lacre::Cache::builder().store(store);
         let builder = match &self.keyring {
             Some(keyring) => builder.keyring(keyring.clone()),
             None => builder.danger_ephemeral_key(),
+        };
+        let builder = match &self.places {
+            Some(places) => builder.places(places.clone()),
+            None => builder,
         };
         builder
             .namespace(&self.namespace)
@@ -60,31 +67,22 @@ pub(super) enum StaleGiven {
     Span(std::time::Duration),
 }
 
-/// Which place is meant. `:memory:` is none on disk.
-pub(super) fn place(path: Option<PathBuf>) -> Result<Place, Error> {
-    match path {
-        Some(path) if path.as_os_str() == ":memory:" => Ok(Place::Memory),
-        Some(path) => Ok(Place::File(path)),
-        None => config::store_path().map(Place::File),
-    }
-}
+/// A keyring, and where stores are noted that are sealed with it.
+type Keys = (Option<lacre::Keyring>, Option<Places>);
 
-/// The keys, which must not lie beside the store. Without a word of the caller, they are the user's own, or, in memory, nobody's.
-pub(super) fn keyring(
-    given: Option<KeyGiven<'_>>,
-    place: &Place,
-    events: &Events,
-) -> Result<Option<lacre::Keyring>, Error> {
-    let source: Box<dyn KeySource> = match (given, place) {
-        (Some(KeyGiven::Ring(ring)), _) => return Ok(Some((*ring.0).clone())),
+/// The keys, which must not lie beside the store. Without a word of the caller, they are where `LACRE_KEY` says, or the user's own; in
+/// memory, nobody's.
+pub(super) fn keys(given: Option<KeyGiven<'_>>, location: &Location, events: &Events) -> Result<Keys, Error> {
+    let source: Box<dyn KeySource> = match (given, location) {
+        (Some(KeyGiven::Ring(ring)), _) => return Ok((Some((*ring.keys).clone()), ring.places.clone())),
         (Some(KeyGiven::Reference(reference)), _) => keys::parse(&reference)?,
-        (None, Place::Memory) => return Ok(None),
-        (None, Place::File(_)) => Box::new(keys::user(events)?),
+        (None, Location::Memory) => return Ok((None, None)),
+        (None, _) => Box::new(keys::user(events)?),
     };
-    if let (Some(keyring), Place::File(store)) = (source.file(), place) {
-        keys::ensure_apart(keyring, store)?;
+    if let (Some(keyring), Some(store)) = (source.file(), location.file()) {
+        keys::ensure_apart(keyring, &store)?;
     }
-    source.load().map(Some)
+    Ok((Some(source.load()?), Places::of(&*source)))
 }
 
 /// The policy of a cache, each setting as Python says it.

@@ -1,11 +1,13 @@
 //! Settings of a cache.
 
 use super::Cache;
+use super::owed::Owed;
 use super::rollback::Newest;
 use super::tier::Tier;
 use super::vault::Vault;
 use crate::codec::{Cbor, Format, Formats};
 use crate::keys::KeySource;
+use crate::places::{Copies, Places};
 use crate::stage::{Stage, Stages};
 use crate::store::Store;
 use crate::{Clock, Error, ErrorKind, Observer, SystemClock, Tracing};
@@ -57,6 +59,8 @@ pub struct Builder {
     reseal_on_read: bool,
     memory_tier: usize,
     read_whole: usize,
+    places: Option<Places>,
+    copies: Copies,
 }
 
 impl Default for Builder {
@@ -77,6 +81,8 @@ impl Default for Builder {
             reseal_on_read: false,
             memory_tier: 0,
             read_whole: READ_WHOLE,
+            places: None,
+            copies: Copies::Renewed,
         }
     }
 }
@@ -89,10 +95,27 @@ impl Builder {
         self
     }
 
-    /// Where the keys come from. They are read when the cache is built.
+    /// Where the keys come from. They are read when the cache is built. A store that is a copy of another one is told from it by what is
+    /// noted [beside them](Places).
     #[must_use]
     pub fn keys(mut self, source: &dyn KeySource) -> Self {
         self.keyring = Some(source.load());
+        self.places = Places::of(source);
+        self
+    }
+
+    /// Where stores are noted, so that a copy of one is told from it: for keys that do not come from a [source](Self::keys).
+    #[must_use]
+    pub fn places(mut self, places: Places) -> Self {
+        self.places = Some(places);
+        self
+    }
+
+    /// Uses a store that is a copy of another one as it is, with an [event](crate::Event::Copied). Whoever can read one store and write
+    /// another decides then which of both answers: for looking at a backup.
+    #[must_use]
+    pub fn danger_accept_copies(mut self) -> Self {
+        self.copies = Copies::Accepted;
         self
     }
 
@@ -183,12 +206,6 @@ impl Builder {
         self
     }
 
-    /// Who would be told so far.
-    #[cfg(feature = "requests-cache")]
-    pub(crate) fn told(&self) -> Arc<dyn Observer> {
-        Arc::clone(&self.observer)
-    }
-
     /// What happens when a stored response's seal does not hold.
     #[must_use]
     pub fn on_tamper(mut self, on_tamper: OnTamper) -> Self {
@@ -235,13 +252,18 @@ impl Builder {
     /// The cache.
     ///
     /// # Errors
-    /// There is no store, or no usable key; or two formats or two stages have the same id.
+    /// There is no store, or no usable key; or two formats or two stages have the same id. The store is a copy of another one and cannot be
+    /// written, or fails to be emptied.
     pub fn build(self) -> Result<Cache, Error> {
         let store = self.store.ok_or_else(|| missing("store", "Builder::store(Sqlite::open(path)?)"))?;
         let keyring =
             Arc::new(self.keyring.ok_or_else(|| missing("key", "Builder::keys(&keys::user(&Tracing)?)"))??);
         unique("formats", self.formats.own().map(Format::id))?;
         unique("stages", self.stages.own().map(Stage::id))?;
+        let store_id = match &self.places {
+            Some(places) => places.admit(&*store, self.copies, &*self.observer)?,
+            None => store.id(),
+        };
         let secret_suite = if self.suite.is_encrypted() { self.suite } else { Suite::default() };
         let secret_sealer = Sealer::new(Arc::clone(&keyring), secret_suite);
         let sealer = Sealer::new(Arc::clone(&keyring), self.suite).also_accept(secret_suite);
@@ -250,7 +272,7 @@ impl Builder {
         Ok(Cache {
             engine: Arc::new(Engine::new(self.policy, digest)),
             vault: Arc::new(Vault {
-                store_id: store.id(),
+                store_id,
                 store,
                 sealer,
                 secret_sealer,
@@ -258,6 +280,7 @@ impl Builder {
                 formats: self.formats,
                 stages: self.stages,
                 newest: Newest::default(),
+                owed: Owed::default(),
                 tier: (self.memory_tier > 0).then(|| Tier::new(self.memory_tier)),
                 read_whole: self.read_whole,
             }),

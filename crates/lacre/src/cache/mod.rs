@@ -10,6 +10,7 @@ mod builder;
 mod check;
 mod lease;
 mod listing;
+mod owed;
 mod passing;
 mod quarantine;
 mod recording;
@@ -39,7 +40,7 @@ pub use selection::{Selected, Selection};
 
 use crate::clock::Moment;
 use crate::codec::BodyHead;
-use crate::{Clock, Error, ErrorKind, Event, Observer};
+use crate::{Clock, Error, ErrorKind, Event, Observer, Trouble};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request, response};
 use lacre_core::{
@@ -356,7 +357,7 @@ impl Cache {
                 self.observer.notice(Event::Refused { key, error: &error });
                 match self.on_tamper {
                     OnTamper::Raise => return Err(self.vault.name(key, error).await),
-                    OnTamper::Refetch => self.forgive(self.quarantine(key).await.map(drop))?,
+                    OnTamper::Refetch => self.forgive(self.quarantine_if_writable(key).await)?,
                     OnTamper::FailClosed => {}
                 }
                 Ok(Found::Nothing(Some(Detail::Tampered)))
@@ -377,24 +378,50 @@ impl Cache {
         now: Timestamp,
     ) -> Result<(), Error> {
         let in_chunks = matches!(slot, Slot::Entry(entry) if entry.body.head.chunks > 0);
-        if !self.reseal_on_read || in_chunks || self.vault.is_current(seal) {
+        if !self.reseal_on_read || self.reads_only() || in_chunks || self.vault.is_current(seal) {
             return Ok(());
         }
         self.forgive(Box::pin(self.vault.reseal(key, Pass::Real, now)).await.map(drop))
     }
 
+    /// Where nothing is ever written, what cannot be trusted stays as it is.
+    async fn quarantine_if_writable(&self, key: &Key) -> Result<(), Error> {
+        if self.reads_only() {
+            return Ok(());
+        }
+        match self.quarantine(key).await {
+            Err(error) if error.kind() == ErrorKind::Store(Trouble::ReadOnly) => Ok(()),
+            quarantined => quarantined.map(drop),
+        }
+    }
+
+    fn reads_only(&self) -> bool {
+        self.engine.policy().is_read_only()
+    }
+
     /// A failing store is told to the observer, and to the caller only where that is wished.
     fn forgive(&self, result: Result<(), Error>) -> Result<(), Error> {
         let Err(error) = result else { return Ok(()) };
-        self.observer.notice(Event::StoreFailed { error: &error });
+        self.store_failed(&error);
         if self.on_store_failure == OnStoreFailure::Raise { Err(error) } else { Ok(()) }
     }
 
-    async fn forget(&self, keys: &[Key], now: Timestamp) -> Result<(), Error> {
-        for key in keys {
-            self.vault.remove(key, now).await?;
+    /// Tells the observer, once for what goes on.
+    fn store_failed(&self, error: &Error) {
+        if !error.is_repeated() {
+            self.observer.notice(Event::StoreFailed { error });
         }
-        Ok(())
+    }
+
+    async fn forget(&self, keys: &[Key], now: Timestamp) -> Result<(), Error> {
+        let mut forgotten = Ok(());
+        for key in keys {
+            if let Err(error) = self.vault.remove(key, now).await {
+                self.vault.owed.add(key);
+                forgotten = forgotten.and(Err(error));
+            }
+        }
+        forgotten
     }
 
     async fn write_back(&self, touch: Option<Touch<Handle>>, now: Timestamp) -> Result<(), Error> {
@@ -425,13 +452,13 @@ impl Cache {
             Err(error) => error,
         };
         match error.kind() {
-            ErrorKind::Store(_) => self.observer.notice(Event::StoreFailed { error: &error }),
+            ErrorKind::Store(_) => self.store_failed(&error),
             _ => self.observer.notice(Event::Refused { key, error: &error }),
         }
         let untrusted = matches!(error.kind(), ErrorKind::Tampered | ErrorKind::Broken);
         if untrusted && self.on_tamper == OnTamper::Refetch {
             // So that the next request fetches it again.
-            self.forgive(self.quarantine(key).await.map(drop))?;
+            self.forgive(self.quarantine_if_writable(key).await)?;
         }
         Err(error)
     }

@@ -21,6 +21,8 @@ pub struct Recording {
     length: u64,
     staged: Option<Staged>,
     state: State,
+    /// Why it could not be stored.
+    failure: Option<Error>,
 }
 
 /// Chunks that were staged, and that no slot names yet.
@@ -46,7 +48,15 @@ enum State {
 
 impl Recording {
     pub(super) fn new(cache: Cache, keep: Box<Keep>) -> Self {
-        Self { cache, keep, rest: BytesMut::new(), length: 0, staged: None, state: State::Running }
+        Self {
+            cache,
+            keep,
+            rest: BytesMut::new(),
+            length: 0,
+            staged: None,
+            state: State::Running,
+            failure: None,
+        }
     }
 
     /// The longest body that is stored, in bytes.
@@ -77,19 +87,26 @@ impl Recording {
         }
         self.rest.extend_from_slice(bytes);
         if let Err(error) = self.stage_full_chunks().await {
-            self.fail(&error);
+            self.fail(error);
         }
     }
 
     /// Commits the body: from now on it can be served. Does nothing where the body is not as long as its Content-Length says
     /// (RFC 9111 §3.3), or could not be stored.
-    pub async fn finish(mut self) {
-        if self.is_over() || !self.is_complete() {
-            return;
+    pub async fn finish(self) {
+        // The observer was told.
+        let _ = self.conclude().await;
+    }
+
+    /// The same, for whoever wants to know how the store failed.
+    pub(crate) async fn conclude(mut self) -> Result<(), Error> {
+        if !self.is_over()
+            && self.is_complete()
+            && let Err(error) = self.commit().await
+        {
+            self.fail(error);
         }
-        if let Err(error) = self.commit().await {
-            self.fail(&error);
-        }
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     fn is_complete(&self) -> bool {
@@ -164,8 +181,9 @@ impl Recording {
         self.cache.clock.now()
     }
 
-    fn fail(&mut self, error: &Error) {
-        self.cache.observer.notice(Event::StoreFailed { error });
+    fn fail(&mut self, error: Error) {
+        self.cache.store_failed(&error);
+        self.failure = Some(error);
         self.give_up();
     }
 

@@ -153,6 +153,10 @@ impl Vault {
         wanted: impl Fn(&Entry<BodyHead>) -> Wanted,
         now: Timestamp,
     ) -> Result<Option<Loaded>, Error> {
+        if self.owed.has(key) {
+            // What was made invalid is not served, be it there or not.
+            return self.remove(key, now).await.map(|_| None).or(Ok(None));
+        }
         let Some(tier) = &self.tier else { return self.load_whole(key, wanted, 0, now).await };
         let generation = tier.generation(&*self.store);
         let (item, forgotten) = {

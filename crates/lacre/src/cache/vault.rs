@@ -2,6 +2,7 @@
 //!
 //! What a store says beside the sealed bytes is never believed: the head inside the seal names the body and its chunks.
 
+use super::owed::Owed;
 use super::passing::UnderWay;
 use super::rollback::{Known, Mark, Newest};
 use super::tier::Tier;
@@ -31,6 +32,7 @@ pub(crate) struct Vault {
     pub(crate) formats: Formats,
     pub(crate) stages: Stages,
     pub(super) newest: Newest,
+    pub(super) owed: Owed,
     pub(super) tier: Option<Tier>,
     /// The longest body that is read whole, for a request that is answered with all of it.
     pub(super) read_whole: usize,
@@ -326,6 +328,11 @@ impl Vault {
         let known = self.newest.known(key);
         self.store.put(key, record).await?;
         self.newest.wrote(key, known, Mark::of(record.sealed, moment(record.written)));
+        self.owed.settle(key);
+        // The store can be written again.
+        for owed in self.owed.some() {
+            let _ = self.remove(&owed, timestamp(moment(record.written))).await;
+        }
         Ok(())
     }
 
@@ -350,6 +357,7 @@ impl Vault {
         let known = self.newest.known(key);
         let removed = self.store.remove(key).await?;
         self.newest.removed(key, known, moment(now));
+        self.owed.settle(key);
         Ok(removed)
     }
 

@@ -1,6 +1,7 @@
 //! A keyring in a KeePass database (KDBX 3 or 4), such as KeePassXC keeps: in the password of an entry, or in its notes where the
 //! password is empty. It is only read: a password manager's file is not ours to write.
 
+use super::kdbx_cost::{self, Price};
 use super::secret_file::read_opened;
 use super::unlock::Unlock;
 use super::{Asked, KeySource, Prompt};
@@ -31,11 +32,9 @@ impl KdbxEntry {
         Self { path: path.into(), entry: entry.into(), unlock: Unlock::by(prompt) }
     }
 
-    /// `None`: it is not PATH#ENTRY.
-    pub(super) fn parse(name: &str, prompt: Arc<dyn Prompt>) -> Option<Self> {
-        let (path, entry) = name.rsplit_once('#')?;
-        let complete = !path.is_empty() && !entry.is_empty();
-        complete.then(|| Self::at(path, entry, prompt))
+    /// The path and the entry of PATH#ENTRY; `None`: it is not that.
+    pub(super) fn split(name: &str) -> Option<(&str, &str)> {
+        name.rsplit_once('#').filter(|(path, entry)| !path.is_empty() && !entry.is_empty())
     }
 
     fn open(&self) -> Result<Database, Error> {
@@ -45,6 +44,15 @@ impl KdbxEntry {
         let bytes = read_opened(file, length, MOST)
             .map_err(|error| self.refused("cannot be read").with_source(error))?
             .ok_or_else(|| self.refused("is longer than a database of passwords can be"))?;
+        match kdbx_cost::of(&bytes) {
+            Some(Price::Fair) => {}
+            Some(Price::TooDear) => {
+                return Err(self.refused("asks for more time or memory than any password manager does").with_hint(
+                    "restore it from a backup, or lower the rounds and the memory of its key derivation in your password manager",
+                ));
+            }
+            None => return Err(self.refused("is no KeePass database (KDBX 3 or 4), or is damaged")),
+        }
         let password = self.unlock.ask(&self.path.display(), Asked::ToOpen)?;
         Database::parse(&bytes, DatabaseKey::new().with_password(&password)).map_err(|error| match error {
             DatabaseOpenError::Key(DatabaseKeyError::IncorrectKey) => self
@@ -166,6 +174,24 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
             assert!(error.to_string().contains(why), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn a_database_that_is_too_dear_is_refused_before_anybody_is_asked() {
+        #[derive(Debug)]
+        struct NeverAsked;
+        impl Prompt for NeverAsked {
+            fn ask(&self, _: &str, _: Asked) -> std::io::Result<Option<Zeroizing<String>>> {
+                panic!("asked")
+            }
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("dear.kdbx");
+        let parameters = [(5_u8, &b"R"[..], &(1_u64 << 40).to_le_bytes()[..])];
+        std::fs::write(&path, kdbx_cost::tests::version_4(&parameters)).unwrap();
+        let error = KdbxEntry::at(&path, "lacre", Arc::new(NeverAsked)).read().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert!(error.to_string().contains("more time or memory") && error.hint().is_some());
     }
 
     #[test]

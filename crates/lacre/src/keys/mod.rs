@@ -9,6 +9,8 @@ mod env;
 mod file;
 #[cfg(feature = "keys-kdbx")]
 mod kdbx;
+#[cfg(feature = "keys-kdbx")]
+mod kdbx_cost;
 #[cfg(feature = "keys-os")]
 mod os;
 #[cfg(feature = "keys-passphrase")]
@@ -61,16 +63,25 @@ pub trait KeySource: Debug + Send + Sync {
         None
     }
 
+    /// How long what is kept there lasts, where that is not for good.
+    fn caveat(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Reads the keyring anew.
     ///
     /// # Errors
     /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): nothing usable is there.
     fn load(&self) -> Result<Keyring, Error> {
-        Keyring::parse(&self.read()?).map_err(|fault| {
+        let text = self.read()?;
+        Keyring::parse(&text).map_err(|fault| {
             let message = format!("the keyring {} is unusable: {fault}", self.describe());
-            Error::new(ErrorKind::KeyUnavailable, message)
-                .with_hint("name what holds the text of a keyring, or 64 hexadecimal digits; or restore it from a backup")
-                .with_source(fault)
+            let hint = if parse(text.trim()).is_ok() {
+                "what it holds is itself a reference: name that in its place"
+            } else {
+                "name what holds the text of a keyring, or 64 hexadecimal digits; or restore it from a backup"
+            };
+            Error::new(ErrorKind::KeyUnavailable, message).with_hint(hint).with_source(fault)
         })
     }
 }
@@ -146,15 +157,71 @@ impl Turn {
     }
 }
 
-/// The keyring of the user who runs this program, at [`config::keyring_path`]. It is made on first use, whoever else tries to
-/// make it at the same time; `observer` is told.
+/// The keyring of the user who runs this program: where `LACRE_KEY` says, or else at [`config::keyring_path`], where it is made on first
+/// use, whoever else tries to make it at the same time; `observer` is told.
 ///
 /// # Errors
-/// [`Config`](ErrorKind::Config): there is no home directory. [`Io`](ErrorKind::Io): the keyring could not be made.
-pub fn user(observer: &dyn Observer) -> Result<KeyFile, Error> {
-    let file = KeyFile::at(config::keyring_path()?);
-    file.ensure(observer)?;
-    Ok(file)
+/// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_KEY` is no reference. [`Io`](ErrorKind::Io): the keyring could not
+/// be made.
+pub fn user(observer: &dyn Observer) -> Result<UserKeys, Error> {
+    let keys = user_place()?;
+    if let UserKeys(Place::Own(file)) = &keys {
+        file.ensure(observer)?;
+    }
+    Ok(keys)
+}
+
+/// Where the keyring of the user who runs this program is, or would be. Unlike [`user`], this makes none: for programs that only read.
+///
+/// # Errors
+/// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_KEY` is no reference.
+pub fn user_place() -> Result<UserKeys, Error> {
+    Ok(UserKeys(match config::key_reference()? {
+        Some(reference) => Place::Said(parse(&reference).map_err(|error| error.about(config::KEY))?),
+        None => Place::Own(KeyFile::at(config::keyring_path()?)),
+    }))
+}
+
+/// The keyring of a user, wherever that is: see [`user`].
+#[derive(Debug)]
+pub struct UserKeys(Place);
+
+#[derive(Debug)]
+enum Place {
+    /// Where `LACRE_KEY` says.
+    Said(Box<dyn KeySource>),
+    Own(KeyFile),
+}
+
+impl UserKeys {
+    fn source(&self) -> &dyn KeySource {
+        match &self.0 {
+            Place::Said(source) => &**source,
+            Place::Own(file) => file,
+        }
+    }
+}
+
+impl KeySource for UserKeys {
+    fn read(&self) -> Result<Zeroizing<String>, Error> {
+        self.source().read()
+    }
+
+    fn describe(&self) -> String {
+        self.source().describe()
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.source().file()
+    }
+
+    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+        self.source().keeper()
+    }
+
+    fn caveat(&self) -> Option<&'static str> {
+        self.source().caveat()
+    }
 }
 
 /// Takes the bytes for the text that they are, without a copy.

@@ -48,10 +48,7 @@ impl KeyEntry {
     }
 
     fn entry(&self) -> Result<Entry, Error> {
-        self.vault
-            .open()
-            .and_then(|vault| vault.build(&self.service, &self.user, None))
-            .map_err(|refusal| self.refused(refusal))
+        self.vault.entry(&self.service, &self.user).map_err(|refusal| self.refused(refusal))
     }
 
     fn refused(&self, refusal: Refusal) -> Error {
@@ -91,6 +88,10 @@ impl KeySource for KeyEntry {
 
     fn keeper(&self) -> Option<&dyn KeyKeeper> {
         Some(self)
+    }
+
+    fn caveat(&self) -> Option<&'static str> {
+        self.vault.caveat()
     }
 }
 
@@ -148,7 +149,7 @@ impl Vault {
 
     /// Whether it answers here and now.
     pub(super) fn reach(self) -> Result<(), Error> {
-        let entry = self.open().and_then(|vault| vault.build("lacre", "probe", None));
+        let entry = self.entry("lacre", "probe");
         let refusal = match entry.and_then(|entry| entry.get_credential()) {
             Ok(_) | Err(Refusal::NoEntry | Refusal::Ambiguous(_)) => return Ok(()),
             Err(refusal) => refusal,
@@ -158,6 +159,28 @@ impl Vault {
             Refusal::PlatformFailure(cause) | Refusal::NoStorageAccess(cause) => error.with_source(cause),
             _ => error,
         })
+    }
+
+    fn entry(self, service: &str, user: &str) -> Result<Entry, Refusal> {
+        let vault = self.open()?;
+        if self == Self::Kernel {
+            // The first look links the user's persistent keyring to the session of this process, which may be made by that; only the next
+            // one searches there.
+            vault.build(service, user, None)?;
+        }
+        vault.build(service, user, None)
+    }
+
+    /// How long an entry lasts, where that is not for good.
+    fn caveat(self) -> Option<&'static str> {
+        const EXPIRY: &str = "/proc/sys/kernel/keys/persistent_keyring_expiry";
+        match self {
+            Self::Desktop => None,
+            Self::Kernel if std::path::Path::new(EXPIRY).exists() => Some(
+                "it is gone when the machine is switched off, or when nobody used it for some days: keep a copy elsewhere",
+            ),
+            Self::Kernel => Some("it is gone when this login session ends: keep a copy elsewhere"),
+        }
     }
 
     fn open(self) -> Opened {

@@ -7,7 +7,7 @@ use super::os::{KeyEntry, Vault};
 #[cfg(feature = "keys-passphrase")]
 use super::passphrase::LockedFile;
 use super::{KeyCommand, KeyCredential, KeyEnv, KeyFile, KeySource, Nobody, Prompt, env};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, config};
 use std::sync::Arc;
 
 /// The forms that [`parse`] understands, for messages and help.
@@ -33,10 +33,28 @@ pub fn parse_asking(reference: &str, prompt: Arc<dyn Prompt>) -> Result<Box<dyn 
         Some(("kdbx", name)) => database_entry(name, prompt)?,
         _ => parse_plain(reference)?,
     };
-    source.ok_or_else(|| {
-        Error::new(ErrorKind::Config, "this does not say where a key is kept")
-            .with_hint(format!("write {FORMS}, never the key itself"))
-    })
+    source.ok_or_else(|| no_reference(reference))
+}
+
+/// Nothing of `text` is repeated: people paste keys where references belong.
+fn no_reference(text: &str) -> Error {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
+    let meant = schemes().find(|known| scheme.as_deref() == Some(*known));
+    let is_path =
+        text.starts_with(['/', '.', '~', '\\']) || scheme.as_ref().is_some_and(|scheme| scheme.len() == 1);
+    let message = match meant {
+        Some(known) => format!(
+            "this does not say where a key is kept: {known}: is written like this, and something follows it"
+        ),
+        None if is_path => "this does not say where a key is kept: a path is written file:PATH".to_owned(),
+        None => "this does not say where a key is kept".to_owned(),
+    };
+    Error::new(ErrorKind::Config, message).with_hint(format!("write {FORMS}, never the key itself"))
+}
+
+/// The words before the colons of [`FORMS`].
+fn schemes() -> impl Iterator<Item = &'static str> {
+    FORMS.split([',', ' ']).filter_map(|form| form.split_once(':')).map(|(scheme, _)| scheme)
 }
 
 /// `None`: it is no reference of that form.
@@ -45,7 +63,7 @@ type Parsed = Result<Option<Box<dyn KeySource>>, Error>;
 /// The sources that need no passphrase.
 pub(super) fn parse_plain(reference: &str) -> Parsed {
     match split(reference) {
-        Some(("file", path)) => found(Some(KeyFile::at(path))),
+        Some(("file", path)) => found(Some(KeyFile::at(config::path_in_reference(path)?))),
         Some(("env", name)) => found(Some(KeyEnv::named(name))),
         Some(("cmd", line)) => found(KeyCommand::parse(line)),
         Some(("systemd", name)) => found(KeyCredential::parse(name)),
@@ -69,12 +87,13 @@ fn os_entry(scheme: &str, name: &str) -> Parsed {
 
 #[cfg(feature = "keys-passphrase")]
 fn locked_file(path: &str, prompt: Arc<dyn Prompt>) -> Parsed {
-    found(Some(LockedFile::at(path, prompt)))
+    found(Some(LockedFile::at(config::path_in_reference(path)?, prompt)))
 }
 
 #[cfg(feature = "keys-kdbx")]
 fn database_entry(name: &str, prompt: Arc<dyn Prompt>) -> Parsed {
-    found(KdbxEntry::parse(name, prompt))
+    let Some((path, entry)) = KdbxEntry::split(name) else { return Ok(None) };
+    found(Some(KdbxEntry::at(config::path_in_reference(path)?, entry, prompt)))
 }
 
 #[cfg(not(feature = "keys-os"))]
@@ -187,6 +206,40 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.hint().unwrap().contains(FORMS));
             assert!(text.len() < 10 || !format!("{error} {error:?}").contains(text));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_reference_is_an_error_that_lists_the_forms() {
+        for (text, says) in [
+            ("File:/etc/lacre/key", "file: is written like this"),
+            (" file:/etc/lacre/key", "file: is written like this"),
+            ("KEYRING:lacre/ana", "keyring: is written like this"),
+            ("keyrng:lacre/ana", "where a key is kept"),
+            ("~/keys/ring", "a path is written file:PATH"),
+            ("C:\\keys\\ring", "a path is written file:PATH"),
+            ("keyring:nobody", "keyring: is written like this"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.to_string().contains(says), "{text:?}: {error}");
+            assert!(error.hint().unwrap().contains(FORMS), "{text:?}");
+            assert!(text.starts_with(['~']) || config::looks_like_reference(text) || text.starts_with('C'));
+        }
+        for secret in ["0f1e2d3c4b5a69788796a5b4c3d2e1f0", "correct horse: battery", "C:\\x", ":x", "a%b:c"] {
+            assert!(!config::looks_like_reference(secret), "{secret:?}");
+        }
+    }
+
+    #[test]
+    fn a_tilde_in_a_reference_is_the_home_directory() {
+        let home = etcetera::home_dir().unwrap();
+        for (reference, path) in [("file:~/a b", "a b"), ("file:~", ""), ("file:~/~", "~")] {
+            assert_eq!(parse(reference).unwrap().file().unwrap(), home.join(path));
+        }
+        assert_eq!(parse("file:./~/x").unwrap().file().unwrap(), std::path::Path::new("./~/x"));
+        assert_eq!(parse("file:///etc/x").unwrap().file().unwrap(), std::path::Path::new("/etc/x"));
+        for wrong in ["file:~somebody/x", "file://host/x"] {
+            assert_eq!(parse(wrong).unwrap_err().kind(), ErrorKind::Config, "{wrong}");
         }
     }
 

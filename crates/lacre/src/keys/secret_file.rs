@@ -91,6 +91,7 @@ impl SecretFile {
     /// In a file of another name, which only its owner may read and which is gone unless it is renamed.
     fn write_aside(&self, text: &str) -> io::Result<NamedTempFile> {
         let mut file = NamedTempFile::with_prefix_in(".keyring-", self.directory())?;
+        files::close_to_others(file.as_file())?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         Ok(file)

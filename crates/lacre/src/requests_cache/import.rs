@@ -2,13 +2,12 @@
 
 use super::response::{Request, Response};
 use crate::{
-    Answer, Builder, Cache, Clock, Error, ErrorKind, Event, ManualClock, Mode, Observer, OnStoreFailure,
-    Outcome, Policy, RequestBody, RequestOptions, Settlement, Trouble,
+    Answer, Builder, Cache, Clock, Error, ErrorKind, ManualClock, Mode, OnStoreFailure, Outcome, Policy,
+    RequestBody, RequestOptions, Settlement,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request, response};
 use lacre_core::{Detail, Expire, Origin, Timestamp};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long past its freshness an imported response is kept, to be validated.
@@ -20,23 +19,6 @@ const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 pub struct Importer {
     cache: Cache,
     clock: Arc<ManualClock>,
-    witness: Arc<Witness>,
-}
-
-/// Remembers that the store failed, which a recording tells nobody else.
-#[derive(Debug)]
-struct Witness {
-    observer: Arc<dyn Observer>,
-    failed: AtomicBool,
-}
-
-impl Observer for Witness {
-    fn notice(&self, event: Event<'_>) {
-        if let Event::StoreFailed { .. } = event {
-            self.failed.store(true, Ordering::Relaxed);
-        }
-        self.observer.notice(event);
-    }
 }
 
 /// What became of a response.
@@ -71,14 +53,12 @@ impl Importer {
         ];
         let policy =
             policy.origin(Origin::Ignored).methods(methods).retention(RETENTION).keep_request_headers();
-        let witness = Arc::new(Witness { observer: builder.told(), failed: AtomicBool::new(false) });
         let cache = builder
-            .observer(Arc::clone(&witness) as Arc<dyn Observer>)
             .policy(policy)
             .clock(Arc::clone(&clock) as Arc<dyn Clock>)
             .on_store_failure(OnStoreFailure::Raise)
             .build()?;
-        Ok(Self { cache, clock, witness })
+        Ok(Self { cache, clock })
     }
 
     /// Stores a response, and each redirect that led to it, under its own request. What became of the response itself is returned.
@@ -119,16 +99,12 @@ impl Importer {
         match self.cache.settle(ticket, Outcome::Response(&answer)).await? {
             Settlement::Network { keep: Some(mut recording), .. } => {
                 recording.write(&response.body).await;
-                recording.finish().await;
+                recording.conclude().await?;
             }
             Settlement::Network { keep: None, info } => {
                 return Ok(Imported::Declined(info.status.detail.unwrap_or(Detail::Method)));
             }
             _ => return Ok(Imported::Declined(Detail::NoUse)),
-        }
-        if self.witness.failed.swap(false, Ordering::Relaxed) {
-            return Err(Error::store(Trouble::Failed, "the store did not take the response")
-                .with_hint("see the warning about it; what was sealed so far stays"));
         }
         let is_found = self.newest(request, response).await?.is_some();
         Ok(if is_found { Imported::Stored } else { Imported::Known })

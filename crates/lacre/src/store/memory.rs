@@ -1,7 +1,7 @@
 //! A store in this process's memory: bounded in bytes, the least recently used goes first, gone with the process.
 
 use super::{
-    Fut, Holder, ORPHAN_AGE, OnChunk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage,
+    Fut, Holder, ORPHAN_AGE, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage,
     lease_end, unstaged,
 };
 use crate::{Error, Trouble};
@@ -71,6 +71,15 @@ impl Memory {
 impl Store for Memory {
     fn id(&self) -> StoreId {
         self.id
+    }
+
+    fn on_disk(&self) -> Option<OnDisk<'_>> {
+        None
+    }
+
+    /// Nobody copies it.
+    fn renew(&self) -> Fut<'_, StoreId> {
+        Box::pin(async { Err(Error::store(Trouble::Failed, "a store in memory keeps its id")) })
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {

@@ -6,6 +6,8 @@
 
 #[cfg(unix)]
 pub mod fs;
+mod location;
+mod locks;
 mod memory;
 mod read_only;
 mod room;
@@ -17,6 +19,7 @@ mod tiered;
 
 #[cfg(unix)]
 pub use fs::Fs;
+pub use location::{Location, OpenOptions};
 pub use memory::Memory;
 pub use read_only::ReadOnly;
 pub use sqlite::Sqlite;
@@ -28,6 +31,7 @@ use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use std::fmt::{self, Debug};
 use std::ops::AddAssign;
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -176,6 +180,15 @@ impl AddAssign for Swept {
     }
 }
 
+/// Where a store is on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnDisk<'a> {
+    /// Its file or directory, free of links.
+    pub path: &'a Path,
+    /// Whether it can be written.
+    pub writable: bool,
+}
+
 /// How much a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -192,6 +205,13 @@ pub struct Usage {
 pub trait Store: Debug + Send + Sync + 'static {
     /// The id made with the store: it is bound into every seal, so a record copied to another store does not open there.
     fn id(&self) -> StoreId;
+
+    /// Where the store is on a disk, if it is: what tells a store that was moved from one that was copied.
+    fn on_disk(&self) -> Option<OnDisk<'_>>;
+
+    /// Takes everything away and gives the store another id, so that nothing opens that was sealed for it before. For a store that has a
+    /// [place on a disk](Self::on_disk); no cache may be using it.
+    fn renew(&self) -> Fut<'_, StoreId>;
 
     /// Lends what lies under `key` to `visit`. `false`: nothing does, and `visit` was not called.
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool>;
@@ -273,6 +293,12 @@ fn broken(what: &str) -> Error {
 fn read_only() -> Error {
     Error::store(Trouble::ReadOnly, "the store was opened for reading only")
         .with_hint("make it writable for this user, or choose another store")
+}
+
+/// Nothing was found where a store is to be read.
+fn missing() -> Error {
+    Error::store(Trouble::Missing, "there is no store here")
+        .with_hint("store a response first, or name another store")
 }
 
 fn no_room() -> Error {

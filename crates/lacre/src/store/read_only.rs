@@ -1,6 +1,6 @@
 //! A store that is only read: every write is refused, whatever the store beneath would allow.
 
-use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage, read_only};
+use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, read_only};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 
@@ -23,6 +23,14 @@ fn refused<'a, T: 'a>() -> Fut<'a, T> {
 impl<S: Store> Store for ReadOnly<S> {
     fn id(&self) -> StoreId {
         self.0.id()
+    }
+
+    fn on_disk(&self) -> Option<OnDisk<'_>> {
+        self.0.on_disk().map(|place| OnDisk { writable: false, ..place })
+    }
+
+    fn renew(&self) -> Fut<'_, StoreId> {
+        refused()
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {

@@ -1,6 +1,6 @@
 //! A store behind an `Arc` is that store: for several caches over one, and for a kind that is chosen at run time.
 
-use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage};
+use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use std::sync::Arc;
@@ -8,6 +8,14 @@ use std::sync::Arc;
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn id(&self) -> StoreId {
         (**self).id()
+    }
+
+    fn on_disk(&self) -> Option<OnDisk<'_>> {
+        (**self).on_disk()
+    }
+
+    fn renew(&self) -> Fut<'_, StoreId> {
+        (**self).renew()
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {

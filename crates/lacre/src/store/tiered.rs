@@ -4,7 +4,7 @@
 //! Three things make a copy old: another's write, which the back's generation tells; a write of ours, which takes the copy away first;
 //! and a copy made while such a write was under way, which is not kept.
 
-use super::{Fut, Holder, OnChunk, OnRecord, OnRow, OwnedRecord, Record, Store, Swept, Usage};
+use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Store, Swept, Usage};
 use crate::Error;
 use futures_util::lock::Mutex as AsyncMutex;
 use lacre_core::{Key, Timestamp};
@@ -143,6 +143,15 @@ impl<Front: Store, Back: Store> Store for Tiered<Front, Back> {
     /// The back's: it is what everything is sealed to.
     fn id(&self) -> StoreId {
         self.back.id()
+    }
+
+    /// The back's, too.
+    fn on_disk(&self) -> Option<OnDisk<'_>> {
+        self.back.on_disk()
+    }
+
+    fn renew(&self) -> Fut<'_, StoreId> {
+        Box::pin(self.write(None, self.back.renew()))
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
 mod anchor;
+#[cfg(unix)]
+mod copies;
+mod locked;
 mod quarantine;
 mod reseal;
 mod rollback;

@@ -1,8 +1,9 @@
 //! Quarantine: evidence is kept, bounded, and out of the way.
 
-use crate::world::{LARGE, START, World, is_hit};
-use lacre::store::{Record, Store};
-use lacre::{Key, Quarantined, Suite, wait};
+use crate::world::{LARGE, START, World, fetch, is_hit};
+use lacre::store::{ReadOnly, Record, Store};
+use lacre::{Key, Policy, Quarantined, Suite, wait};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn evidence(world: &World) -> Vec<Quarantined> {
@@ -59,6 +60,24 @@ fn what_opens_is_never_quarantined() {
         let without_key = world.another().build().unwrap();
         assert_eq!(wait(without_key.quarantine(&key)).unwrap(), None, "its key may be elsewhere");
         assert!(is_hit(&world.get("/", b"")));
+    }
+}
+
+#[test]
+fn a_cache_that_only_reads_moves_nothing_into_quarantine() {
+    for world in World::on_every_store() {
+        world.get("/", b"stored");
+        let key = world.row().0;
+        world.tamper(&key);
+        let before = world.rows();
+        let over_read_only = world.another().store(ReadOnly::new(Arc::clone(&world.store)));
+        let by_policy = world.another().policy(Policy::rfc9111().read_only()).reseal_on_read();
+        for cache in [over_read_only, by_policy] {
+            let got = fetch(&cache.build().unwrap(), "/", "no-store", b"from the origin").unwrap();
+            assert_eq!(got.response.body(), "from the origin");
+        }
+        assert_eq!((world.told("refused"), world.told("quarantined"), world.told("store failed")), (2, 0, 0));
+        assert_eq!(world.rows(), before);
     }
 }
 

@@ -216,7 +216,12 @@ pub(crate) fn replace(cache: &Cache, path: &str, body: &[u8]) {
     exchange(cache, request, "max-age=3600", body).unwrap();
 }
 
-fn exchange(cache: &Cache, request: http::request::Parts, control: &str, body: &[u8]) -> Result<Got, Error> {
+pub(crate) fn exchange(
+    cache: &Cache,
+    request: http::request::Parts,
+    control: &str,
+    body: &[u8],
+) -> Result<Got, Error> {
     wait(async {
         let ticket = match cache.ask(request, RequestBody::Seen(b"")).await? {
             Answer::Hit(reply) | Answer::Refuse(reply) | Answer::Refresh(reply, _) => {

@@ -7,6 +7,7 @@ use crate::open;
 use crate::output::{GOOD, Output};
 use lacre::Keyring;
 use std::io::{self, IsTerminal, Read, Write};
+use std::process::{Child, Command, Stdio};
 use zeroize::Zeroizing;
 
 #[derive(Debug, clap::Args)]
@@ -68,10 +69,41 @@ fn create(
     };
     let keeper = keeper(&*place)?;
     open::ensure_key_apart(global, &*place)?;
+    let reader = Reader::start(&place.describe());
     let ring = make()?;
     keeper.create(&ring)?;
-    let text = format!("{GOOD}{done}{GOOD:#} {}, which seals with {}", place.describe(), ring.primary());
+    if reader.is_some_and(|reader| !reader.finds()) {
+        let message = format!("{} is gone with this process: another one does not find it", place.describe());
+        return Err(Failure::new(Exit::KeyUnavailable, message).with_hint(
+            "keep the key elsewhere, such as file:PATH or systemd:NAME; there is no keyring here that lasts",
+        ));
+    }
+    let caveat = place.caveat().map(|caveat| format!("; {caveat}")).unwrap_or_default();
+    let text =
+        format!("{GOOD}{done}{GOOD:#} {}, which seals with {}{caveat}", place.describe(), ring.primary());
     say(output, text, &*place, &ring)
+}
+
+/// Another process that looks whether a key of the kernel's keyring is there. It begins before this one has looked at any keyring, since it
+/// would inherit what this one makes.
+struct Reader(Child);
+
+impl Reader {
+    /// `None`: the key lies elsewhere, or nobody can look.
+    fn start(reference: &str) -> Option<Self> {
+        const LOOK: &str = "read -r _; exec \"$0\" key show --key \"$1\"";
+        let this = std::env::current_exe().ok().filter(|this| this.file_stem() == Some("lacre".as_ref()))?;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", LOOK]).arg(this).arg(reference);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        reference.starts_with("keyutils:").then(|| command.spawn().ok().map(Self)).flatten()
+    }
+
+    /// Whether it is there.
+    fn finds(mut self) -> bool {
+        drop(self.0.stdin.take());
+        self.0.wait().is_ok_and(|status| status.success())
+    }
 }
 
 fn from_input() -> Result<Keyring, Failure> {

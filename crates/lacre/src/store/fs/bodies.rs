@@ -6,6 +6,7 @@ use super::records::{readable, whole};
 use super::state::{Change, room};
 use super::{Fs, line_of, text};
 use crate::Error;
+use crate::store::locks::Purpose;
 use crate::store::{ORPHAN_AGE, OnChunk, broken, unstaged};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
@@ -14,7 +15,7 @@ use lacre_seal::BodyId;
 pub(super) const OWNER: &str = "slot";
 
 impl Fs {
-    pub(super) fn stage_now(
+    pub(super) async fn stage_now(
         &self,
         body: BodyId,
         index: u32,
@@ -24,7 +25,7 @@ impl Fs {
         let line = text::chunk_line(now);
         readable(&line, sealed)?;
         let written = self.write(&[line.as_bytes(), sealed])?;
-        self.change(|change| {
+        self.change(Purpose::Write, |change| {
             self.make_room(written.length, None, now, change)?;
             let name = body.to_string();
             let shard = self.tree.bodies.make_folder(text::shard(&name)).or_fail()?;
@@ -35,6 +36,7 @@ impl Fs {
             change.take(old.unwrap_or(0));
             Ok(())
         })
+        .await
     }
 
     pub(super) fn chunk_now(&self, body: BodyId, index: u32, visit: OnChunk<'_>) -> Result<bool, Error> {

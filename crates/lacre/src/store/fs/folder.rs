@@ -59,9 +59,15 @@ impl Folder {
         self.open_file(name, OFlags::RDONLY)
     }
 
-    /// The file `name`, to be read and written.
+    /// The file `name`, to be written in place: one with another name is an error, too, since that would be written with it.
     pub(super) fn file_to_write(&self, name: &str) -> io::Result<Option<File>> {
-        self.open_file(name, OFlags::RDWR)
+        let file = self.open_file(name, OFlags::RDWR)?;
+        match &file {
+            Some(file) if files::has_other_names(&file.metadata()?) => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "it has another name (a hard link)"))
+            }
+            _ => Ok(file),
+        }
     }
 
     fn open_file(&self, name: &str, mode: OFlags) -> io::Result<Option<File>> {

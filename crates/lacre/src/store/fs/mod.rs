@@ -15,9 +15,11 @@ mod state;
 mod sweep;
 mod text;
 
+use super::locks::{Locks, Purpose};
 use super::room::{Recent, Searched};
 use super::{
-    Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage, lease_end, no_random, read_only,
+    Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, lease_end, no_random,
+    read_only,
 };
 use crate::Error;
 use crate::events::{Observer, Tracing};
@@ -29,11 +31,11 @@ use state::{Change, State};
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A [`Store`] in a directory, a file for each record. For up to about a million of them; [`Sqlite`](super::Sqlite) is faster and goes further.
 pub struct Fs {
-    id: StoreId,
+    id: Mutex<StoreId>,
     path: PathBuf,
     options: Options,
     access: Access,
@@ -41,6 +43,7 @@ pub struct Fs {
     state: State,
     recent: Recent,
     searched: Searched,
+    locks: Locks,
 }
 
 /// How to open an [`Fs`] store.
@@ -121,9 +124,24 @@ impl Fs {
         Options::default()
     }
 
-    fn change<T>(&self, work: impl FnOnce(&mut Change) -> Result<T, Error>) -> Result<T, Error> {
+    /// Runs `work` while nobody else writes.
+    async fn change<T>(
+        &self,
+        purpose: Purpose,
+        mut work: impl FnMut(&mut Change) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
         self.must_be_writable()?;
-        self.state.change(work)
+        self.locks.wait(purpose, || self.state.turns(), || self.state.change(&mut work)).await
+    }
+
+    /// The same for `work` that writes nothing that anybody keeps copies of.
+    async fn locked<T>(
+        &self,
+        purpose: Purpose,
+        mut work: impl FnMut() -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.must_be_writable()?;
+        self.locks.wait(purpose, || self.state.turns(), || self.state.locked(&mut work)).await
     }
 
     fn must_be_writable(&self) -> Result<(), Error> {
@@ -136,7 +154,13 @@ impl Fs {
         Written::new(&self.tree.temp, content)
     }
 
-    fn lease_now(&self, key: &Key, holder: Holder, until: Timestamp, now: Timestamp) -> Result<bool, Error> {
+    async fn lease_now(
+        &self,
+        key: &Key,
+        holder: Holder,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let name = key.to_string();
         let is_free = || -> Result<bool, Error> {
             let there = line_of(&self.tree.leases, &name)?;
@@ -151,13 +175,13 @@ impl Fs {
         }
         let line = text::lease_line(holder, lease_end(until, now));
         let written = self.write(&[line.as_bytes()])?;
-        self.state.locked(|| Ok(is_free()? && written.place(&self.tree.leases, &name).map(|()| true)?))
+        let take = || Ok(is_free()? && written.place(&self.tree.leases, &name).map(|()| true)?);
+        self.locked(Purpose::Lease, take).await
     }
 
-    fn release_now(&self, key: &Key, holder: Holder) -> Result<(), Error> {
+    async fn release_now(&self, key: &Key, holder: Holder) -> Result<(), Error> {
         let name = key.to_string();
-        self.must_be_writable()?;
-        self.state.locked(|| {
+        self.locked(Purpose::Lease, || {
             let there = line_of(&self.tree.leases, &name)?;
             if there.as_deref().and_then(text::parse_lease).is_some_and(|(has, _)| has == *holder.as_bytes())
             {
@@ -165,6 +189,7 @@ impl Fs {
             }
             Ok(())
         })
+        .await
     }
 }
 
@@ -212,7 +237,22 @@ impl Drop for Written<'_> {
 
 impl Store for Fs {
     fn id(&self) -> StoreId {
-        self.id
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_disk(&self) -> Option<OnDisk<'_>> {
+        Some(OnDisk { path: &self.path, writable: self.access == Access::ReadWrite })
+    }
+
+    fn renew(&self) -> Fut<'_, StoreId> {
+        Box::pin(async move {
+            let id = StoreId::generate()?;
+            // First of all: from now on, nothing opens that is there yet.
+            self.write(&[text::store_line(id).as_bytes()])?.place(&self.tree.top, open::IDENTITY)?;
+            *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+            self.clear_now().await?;
+            Ok(id)
+        })
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
@@ -220,17 +260,20 @@ impl Store for Fs {
     }
 
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()> {
-        Box::pin(async move { self.replace(key, record, |_| true).map(drop) })
+        Box::pin(async move { self.replace(key, record, |_| true).await.map(drop) })
     }
 
     fn touch<'a>(&'a self, key: &'a Key, body: Option<BodyId>, record: Record<'a>) -> Fut<'a, bool> {
-        Box::pin(
-            async move { self.replace(key, record, |there| there.is_some_and(|there| there.body == body)) },
-        )
+        Box::pin(async move {
+            self.replace(key, record, |there| there.is_some_and(|there| there.body == body)).await
+        })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool> {
-        Box::pin(async move { Ok(self.change(|change| self.delete(key, |_| true, change))?.is_some()) })
+        Box::pin(async move {
+            let delete = |change: &mut Change| self.delete(key, |_| true, change);
+            Ok(self.change(Purpose::Write, delete).await?.is_some())
+        })
     }
 
     fn scan<'a>(&'a self, after: Option<Key>, limit: usize, visit: OnRow<'a>) -> Fut<'a, Option<Key>> {
@@ -238,19 +281,19 @@ impl Store for Fs {
     }
 
     fn sweep(&self, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(async move { self.sweep_now(now) })
+        Box::pin(async move { self.sweep_now(now).await })
     }
 
     fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(async move { self.trim_now(most, now) })
+        Box::pin(async move { self.trim_now(most, now).await })
     }
 
     fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
-        Box::pin(async move { self.lease_now(key, holder, until, now) })
+        Box::pin(async move { self.lease_now(key, holder, until, now).await })
     }
 
     fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
-        Box::pin(async move { self.release_now(key, holder) })
+        Box::pin(async move { self.release_now(key, holder).await })
     }
 
     /// While a write is under way, there is no telling.
@@ -259,11 +302,14 @@ impl Store for Fs {
     }
 
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
-        Box::pin(async move { self.stage_now(body, index, sealed, now) })
+        Box::pin(async move { self.stage_now(body, index, sealed, now).await })
     }
 
     fn unstage(&self, body: BodyId, chunks: u32) -> Fut<'_, ()> {
-        Box::pin(async move { self.change(|change| self.delete_chunks(body, chunks, change).map(drop)) })
+        Box::pin(async move {
+            let delete = |change: &mut Change| self.delete_chunks(body, chunks, change).map(drop);
+            self.change(Purpose::Write, delete).await
+        })
     }
 
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
@@ -271,7 +317,7 @@ impl Store for Fs {
     }
 
     fn clear(&self) -> Fut<'_, ()> {
-        Box::pin(async move { self.clear_now() })
+        Box::pin(async move { self.clear_now().await })
     }
 
     fn usage(&self) -> Fut<'_, Usage> {
@@ -290,7 +336,7 @@ impl Store for Fs {
 
 impl fmt::Debug for Fs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fs").field("id", &self.id).field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Fs").field("id", &self.id()).field("path", &self.path).finish_non_exhaustive()
     }
 }
 

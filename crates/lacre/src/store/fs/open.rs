@@ -5,16 +5,19 @@ use super::folder::{Folder, Name};
 use super::inspect::{self, is_file, is_folder};
 use super::state::State;
 use super::{Access, Fs, Options, Tree, Written, line_of, text};
-use crate::files::{self, Made};
+use crate::files::{self, Made, Refusal};
+use crate::store::locks::Locks;
+use crate::store::missing;
 use crate::store::room::{Recent, Searched};
 use crate::{Error, ErrorKind, Event, Trouble, config};
 use lacre_seal::StoreId;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// The file that makes a directory a store and says which.
-const IDENTITY: &str = "lacre-store";
+pub(super) const IDENTITY: &str = "lacre-store";
 const FOLDERS: [&str; 4] = ["slot", "body", "lease", "temp"];
 
 /// Files that lacre, or a user, leaves in any directory that is a cache.
@@ -31,18 +34,22 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Fs, Error> {
 }
 
 fn start(path: &Path, options: Options) -> Result<Fs, Error> {
-    if options.access == Access::ReadOnly && !path.is_dir() {
-        return Err(fault::unusable("there is no store here"));
-    }
-    let (real, made) = files::private_directory(path)
-        .map_err(|refusal| refusal.into_error(ErrorKind::Store(Trouble::Unusable)))?;
-    if made == Made::Now {
-        config::mark_cache_directory(&real);
-    }
+    let real = match options.access {
+        Access::ReadOnly => {
+            files::existing_directory(path).map_err(Refusal::into_store_error)?.ok_or_else(missing)?
+        }
+        Access::ReadWrite => {
+            let (real, made) = files::private_directory(path).map_err(Refusal::into_store_error)?;
+            if made == Made::Now {
+                config::mark_cache_directory(&real);
+            }
+            real
+        }
+    };
     let top = Folder::open(&real).or_fail()?;
     let id = match identify(&top)? {
         Some(id) => id,
-        None if options.access == Access::ReadOnly => return Err(fault::unusable("there is no store here")),
+        None if options.access == Access::ReadOnly => return Err(missing()),
         None => create(&top)?,
     };
     for finding in inspect::topmost(&top)? {
@@ -56,7 +63,7 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
     let tree =
         Tree { slots: must(slots)?, bodies: must(bodies)?, leases: must(leases)?, temp: must(temp)?, top };
     Ok(Fs {
-        id,
+        id: Mutex::new(id),
         path: real,
         options,
         access,
@@ -64,6 +71,7 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
         state: State::of(state),
         recent: Recent::new(),
         searched: Searched::never(),
+        locks: Locks::default(),
     })
 }
 

@@ -6,6 +6,7 @@ use super::state::Change;
 use super::text::{self, Head};
 use super::{Fs, line_of};
 use crate::Error;
+use crate::store::locks::Purpose;
 use crate::store::{LONGEST, OnRecord, OnRow, Record, Row, broken, no_room};
 use lacre_core::Key;
 use rustix::fs::FileType;
@@ -33,16 +34,16 @@ impl Fs {
     }
 
     /// Puts `record` in place of what is there, where `wanted` says so of that.
-    pub(super) fn replace(
+    pub(super) async fn replace(
         &self,
         key: &Key,
         record: Record<'_>,
-        wanted: impl FnOnce(Option<&Head>) -> bool,
+        wanted: impl Fn(Option<&Head>) -> bool + Send + Sync,
     ) -> Result<bool, Error> {
         let line = Head::of(&record).line();
         readable(&line, record.sealed)?;
         let written = self.write(&[line.as_bytes(), record.sealed])?;
-        self.change(|change| {
+        self.change(Purpose::Write, |change| {
             let there = self.there(key)?;
             if !wanted(there.as_ref().and_then(|there| there.head.as_ref())) {
                 return Ok(false);
@@ -66,6 +67,7 @@ impl Fs {
             }
             Ok(true)
         })
+        .await
     }
 
     /// Takes the record under `key` away with its chunks, where `wanted` says so. Returns how many chunks; `None`: nothing was taken.

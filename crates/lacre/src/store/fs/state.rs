@@ -9,8 +9,6 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 pub(super) struct State(Mutex<Inner>);
 
@@ -24,9 +22,6 @@ struct Inner {
 pub(super) struct Change {
     bytes: u64,
 }
-
-/// How long to wait for the lock of another process.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much room a file of `length` bytes takes: file systems give it in blocks.
 pub(super) const fn room(length: u64) -> u64 {
@@ -61,7 +56,7 @@ impl State {
         Self(Mutex::new(Inner { file, own: 0 }))
     }
 
-    /// Runs `work` while nobody else writes.
+    /// Runs `work` while nobody else writes; [`Trouble::Locked`], and nothing is done, where somebody does.
     pub(super) fn change<T>(&self, work: impl FnOnce(&mut Change) -> Result<T, Error>) -> Result<T, Error> {
         self.alone(|inner| {
             let (writes, bytes) = inner.read()?;
@@ -76,9 +71,14 @@ impl State {
         })
     }
 
-    /// Runs `work`, which writes nothing that anybody keeps copies of, while nobody else writes.
+    /// The same for `work` that writes nothing that anybody keeps copies of.
     pub(super) fn locked<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         self.alone(|_| work())
+    }
+
+    /// How often anybody has written.
+    pub(super) fn turns(&self) -> Option<u64> {
+        Some(self.0.try_lock().ok()?.read().ok()?.0)
     }
 
     /// How often somebody else has written; `None`: a write is under way.
@@ -98,22 +98,14 @@ impl State {
     }
 
     fn alone<T>(&self, work: impl FnOnce(&mut Inner) -> Result<T, Error>) -> Result<T, Error> {
-        const PAUSE: Duration = Duration::from_micros(200);
         let mut inner = self.inner();
-        let mut waited = Duration::ZERO;
-        loop {
-            match inner.file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if waited < PATIENCE => {
-                    thread::sleep(PAUSE);
-                    waited += PAUSE;
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::store(Trouble::Locked, "another process holds the store's lock")
-                        .with_hint("wait for it to finish, or stop it"));
-                }
-                Err(TryLockError::Error(error)) => return Err(fault::store_error(error)),
+        match inner.file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::store(Trouble::Locked, "another process holds the store's lock")
+                    .with_hint("wait for it to finish, or stop it"));
             }
+            Err(TryLockError::Error(error)) => return Err(fault::store_error(error)),
         }
         let done = work(&mut inner);
         inner.file.unlock().or_fail()?;

@@ -7,6 +7,7 @@ use super::state::{Change, room};
 use super::text::{self, Head};
 use super::{Fs, line_of};
 use crate::Error;
+use crate::store::locks::Purpose;
 use crate::store::room::Old;
 use crate::store::{ORPHAN_AGE, Swept, lease_end, no_room};
 use lacre_core::{Key, Timestamp};
@@ -18,25 +19,27 @@ const BATCH: usize = 100;
 const SAMPLE: usize = 64;
 
 impl Fs {
-    pub(super) fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
+    pub(super) async fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
         self.must_be_writable()?;
         let mut swept = Swept::default();
         for shard in 0..=u8::MAX {
-            swept += self.sweep_records(shard, now)?;
-            swept.chunks += self.change(|change| self.drop_orphans(shard, now, change))?;
+            swept += self.sweep_records(shard, now).await?;
+            let drop_orphans = |change: &mut Change| self.drop_orphans(shard, now, change);
+            swept.chunks += self.change(Purpose::Upkeep, drop_orphans).await?;
         }
-        self.sweep_leases(now)?;
+        self.sweep_leases(now).await?;
         self.sweep_temp(now)?;
         let before = self.state.bytes()?;
         let counted = self.count_bytes()?;
-        self.change(|change| {
+        let recount = |change: &mut Change| {
             change.recount(before, counted);
             Ok(())
-        })?;
+        };
+        self.change(Purpose::Upkeep, recount).await?;
         Ok(swept)
     }
 
-    fn sweep_records(&self, shard: u8, now: Timestamp) -> Result<Swept, Error> {
+    async fn sweep_records(&self, shard: u8, now: Timestamp) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         let expired = |head: Option<&Head>| head.is_some_and(|head| head.expires < now);
         let keys: Vec<Key> = match self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? {
@@ -53,22 +56,23 @@ impl Fs {
             if due.is_empty() {
                 continue;
             }
-            swept += self.change(|change| {
+            let delete = |change: &mut Change| {
                 let mut swept = Swept::default();
-                for key in due {
+                for key in &due {
                     // It may have been replaced meanwhile.
                     if let Some(chunks) = self.delete(key, expired, change)? {
                         swept += Swept { records: 1, chunks };
                     }
                 }
                 Ok(swept)
-            })?;
+            };
+            swept += self.change(Purpose::Upkeep, delete).await?;
         }
         Ok(swept)
     }
 
-    fn sweep_leases(&self, now: Timestamp) -> Result<(), Error> {
-        self.state.locked(|| {
+    async fn sweep_leases(&self, now: Timestamp) -> Result<(), Error> {
+        self.locked(Purpose::Upkeep, || {
             for name in self.tree.leases.names().or_fail()? {
                 let name = name.or_fail()?.text;
                 let line = line_of(&self.tree.leases, &name).ok().flatten();
@@ -82,6 +86,7 @@ impl Fs {
             }
             Ok(())
         })
+        .await
     }
 
     /// Takes the files away that were never put into their place, since whoever wrote them was killed.
@@ -97,15 +102,16 @@ impl Fs {
         Ok(())
     }
 
-    pub(super) fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
+    pub(super) async fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
         let mut trimmed = Swept::default();
         loop {
-            let batch = self.change(|change| {
+            let make_room = |change: &mut Change| {
                 let orphans = self.drop_all_orphans(most, now, change)?;
                 let mut batch = self.evict(most, None, now, BATCH, change)?;
                 batch.chunks += orphans;
                 Ok(batch)
-            })?;
+            };
+            let batch = self.change(Purpose::Upkeep, make_room).await?;
             if batch == Swept::default() {
                 return Ok(trimmed);
             }
@@ -221,9 +227,9 @@ impl Fs {
         Ok(bytes)
     }
 
-    pub(super) fn clear_now(&self) -> Result<(), Error> {
+    pub(super) async fn clear_now(&self) -> Result<(), Error> {
         for shard in 0..=u8::MAX {
-            self.change(|change| {
+            let delete = |change: &mut Change| {
                 let name = format!("{shard:02x}");
                 if let Some(folder) = self.tree.slots.folder(&name).or_fail()? {
                     for key in keys(&folder, shard, None, usize::MAX)? {
@@ -231,9 +237,10 @@ impl Fs {
                     }
                 }
                 self.drop_orphans(shard, Timestamp::MAX, change).map(drop)
-            })?;
+            };
+            self.change(Purpose::Upkeep, delete).await?;
         }
-        self.sweep_leases(Timestamp::MAX)?;
+        self.sweep_leases(Timestamp::MAX).await?;
         self.sweep_temp(Timestamp::MAX)
     }
 }

@@ -152,6 +152,46 @@ fn p21_no_link_is_followed_and_what_it_points_to_is_untouched() {
 }
 
 #[test]
+fn p21_a_state_with_another_name_is_not_written_through_it() {
+    let (root, path, store) = stored(1);
+    drop(store);
+    let victim = root.path().join("victim");
+    fs::write(&victim, "precious, and longer than sixteen bytes").unwrap();
+    chmod(&victim, 0o600);
+    fs::remove_file(path.join("state")).unwrap();
+    fs::hard_link(&victim, path.join("state")).unwrap();
+    assert_eq!(refusal(&path).0, Trouble::Unusable);
+    assert_eq!(fs::read(&victim).unwrap(), b"precious, and longer than sixteen bytes");
+}
+
+#[test]
+fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
+    use std::task::{Context, Waker};
+    let (_root, path, store) = stored(1);
+    let other = fs::File::open(path.join("state")).unwrap();
+    other.lock().unwrap();
+    let (holder, until) = (Holder::generate().unwrap(), NOW.plus(Duration::from_secs(1)));
+    for mut waiting in [
+        store.put(&key(1), record(b"x")),
+        Box::pin(async { store.touch(&key(0), None, record(b"x")).await.map(drop) }),
+        Box::pin(async { store.remove(&key(0)).await.map(drop) }),
+        store.stage(BodyId::from_bytes([1; 16]), 0, b"x", NOW),
+        Box::pin(async { store.lease(&key(0), holder, until, NOW).await.map(drop) }),
+        Box::pin(async { store.sweep(NOW).await.map(drop) }),
+        store.clear(),
+    ] {
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(sealed(&store, 0).unwrap(), [0; 100], "reading goes on");
+    let first = wait(store.put(&key(1), record(b"x"))).unwrap_err();
+    assert!(first.kind() == ErrorKind::Store(Trouble::Locked) && !first.is_repeated());
+    assert!(wait(store.put(&key(1), record(b"x"))).unwrap_err().is_repeated());
+    other.unlock().unwrap();
+    put(&store, 1, record(b"written"));
+    assert_eq!(sealed(&store, 1).unwrap(), b"written");
+}
+
+#[test]
 fn p21_what_others_can_write_is_refused() {
     let (_root, path, store) = stored(2);
     chmod(&file_of(&path, 1), 0o622);
@@ -316,7 +356,7 @@ fn the_generation_changes_when_somebody_else_writes_and_only_then() {
     let until = NOW.plus(Duration::from_secs(1));
     wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap();
     assert_eq!(other.generation(), before, "a lease changes no record");
-    assert_eq!(store.change(|_| Ok(store.generation())).unwrap(), None);
+    assert_eq!(wait(store.change(Purpose::Write, |_| Ok(store.generation()))).unwrap(), None);
 }
 
 #[test]
@@ -342,7 +382,31 @@ fn a_store_opened_for_reading_reads_and_refuses_to_write() {
     let reading = Fs::options().read_only().open(&path).unwrap();
     suite::run_reading(&store, &reading);
     assert!(reading.generation().is_some());
-    let absent = root.path().join("absent");
-    assert!(Fs::options().read_only().open(&absent).is_err());
-    assert!(!absent.exists());
+    let empty = root.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for missing in [root.path().join("absent"), empty.clone()] {
+        let error = Fs::options().read_only().open(&missing).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store(Trouble::Missing));
+    }
+    assert!(!root.path().join("absent").exists());
+    assert_eq!(everything_below(&empty), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn reading_changes_no_file() {
+    let (_root, path, store) = stored(3);
+    drop(store);
+    let contents = || -> Vec<_> {
+        let files = everything_below(&path).into_iter().filter(|path| path.is_file());
+        files
+            .map(|file| (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap(), file))
+            .collect()
+    };
+    let before = contents();
+    let reading = Fs::options().read_only().open(&path).unwrap();
+    assert_eq!(sealed(&reading, 2).unwrap(), [2; 100]);
+    wait(reading.each(&mut |row| assert!(row.record.is_ok()))).unwrap();
+    assert_eq!(wait(reading.usage()).unwrap().records, 3);
+    assert_eq!(wait(reading.inspect()).unwrap(), Vec::<String>::new());
+    assert_eq!(contents(), before);
 }

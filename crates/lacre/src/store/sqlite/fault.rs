@@ -24,7 +24,7 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
     };
     let (trouble, message, hint) = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            (Trouble::Locked, "another process holds the store's lock", "wait for it to finish, or stop it")
+            return locked("another process holds the store's lock").with_source(error);
         }
         Some(ErrorCode::DatabaseCorrupt) => (
             Trouble::Corrupt,
@@ -58,6 +58,10 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
         None => return broken("is not of the shape that was stored").with_source(error),
     };
     Error::store(trouble, message).with_hint(hint).with_source(error)
+}
+
+pub(super) fn locked(message: &'static str) -> Error {
+    Error::store(Trouble::Locked, message).with_hint("wait for it to finish, or stop it")
 }
 
 pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Error {

@@ -55,16 +55,20 @@ impl Log {
         writer.wal_hook(Some(count)).or_fail()
     }
 
-    /// After a write: has the log brought into the file where it is worth the while.
-    pub(super) fn bring(&self, place: &Arc<Place>, options: &Options) {
+    /// After a write: has the log brought into the file where it is worth the while. `false`: the log is long, and the thread still at it;
+    /// to be called again in a moment.
+    pub(super) fn bring(&self, place: &Arc<Place>, options: &Options) -> bool {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < WORTH {
-            return;
+            return true;
         }
         let mut work = self.work();
         let more = pages.checked_sub(work.begun).is_none_or(|more| more >= WORTH);
-        if !more || pages < LONG && work.is_under_way() {
-            return;
+        if !more {
+            return true;
+        }
+        if work.is_under_way() {
+            return pages < LONG;
         }
         work.finish();
         let (place, options) = (Arc::clone(place), options.clone());
@@ -74,6 +78,12 @@ impl Log {
         };
         work.thread = thread::Builder::new().name("lacre-log".into()).spawn(bring).ok();
         work.begun = pages;
+        true
+    }
+
+    /// Whether the thread is at work.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.work().is_under_way()
     }
 
     /// Waits for the thread, if there is one.

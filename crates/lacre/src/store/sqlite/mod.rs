@@ -8,25 +8,30 @@ mod rows;
 mod schema;
 mod statements;
 
+use super::locks::{LONGEST as LONGEST_WAIT, Locks, Purpose};
 use super::room::{Recent, Searched};
-use super::{Fut, Holder, OnChunk, OnRecord, OnRow, Record, Store, Swept, Usage, no_room, read_only};
+use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, no_room, read_only};
+use crate::clock::Moment;
 use crate::events::{Observer, Tracing};
 use crate::{Error, Trouble};
 use fault::Faulty;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use log::Log;
-use open::{Access, Place};
+use open::{Access, Frozen, Place};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use schema::Identity;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// A [`Store`] in an SQLite file.
 pub struct Sqlite {
-    id: StoreId,
+    id: Mutex<StoreId>,
     place: Arc<Place>,
+    /// Of a store that is only read: what its file looked like when it was opened last, and how often it was opened anew.
+    frozen: Option<Mutex<(Frozen, u64)>>,
     options: Options,
     /// Before the connections, of which the last brings the rest of it into the file and removes it.
     log: Log,
@@ -35,6 +40,9 @@ pub struct Sqlite {
     recent: Recent,
     idle: Mutex<Vec<Connection>>,
     searched: Searched,
+    locks: Locks,
+    /// Whether `main` is at work that takes long.
+    busy: AtomicBool,
 }
 
 /// How to open a [`Sqlite`] store.
@@ -114,6 +122,9 @@ const POOL: usize = 16;
 /// How many rows one transaction of a sweep takes, so that other writers get their turn.
 const BATCH: usize = 500;
 
+/// Takes everything away.
+const CLEAR: &str = "DELETE FROM slot; DELETE FROM chunk; DELETE FROM lease";
+
 /// How many orphans make room at a time.
 const FEW: usize = 32;
 
@@ -134,18 +145,34 @@ impl Sqlite {
 
     /// Reads on the connection that writes, where it is idle: what it wrote itself it need not read again. A connection that only reads
     /// forgets all it has in memory whenever somebody wrote.
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+    async fn read<T>(
+        &self,
+        mut work: impl FnMut(&Connection) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.locks.wait(Purpose::Read, || None, || self.read_now(&mut work)).await
+    }
+
+    /// Reads on a connection of its own: for what takes long, so that no write waits for it.
+    async fn read_beside<T>(
+        &self,
+        mut work: impl FnMut(&Connection) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.locks.wait(Purpose::Read, || None, || self.read_beside_now(&mut work)).await
+    }
+
+    fn read_now<T>(&self, work: &mut impl FnMut(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        self.thaw()?;
         let main = match self.main.try_lock() {
             Ok(main) => main,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.read_beside(work),
+            Err(TryLockError::WouldBlock) => return self.read_beside_now(work),
         };
         open::accept_records_only(&main)?;
         work(&main)
     }
 
-    /// Reads on a connection of its own: for what takes long, so that no write waits for it.
-    fn read_beside<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+    fn read_beside_now<T>(&self, work: &mut impl FnMut(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        self.thaw()?;
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle().pop();
         let connection = match kept {
@@ -160,34 +187,80 @@ impl Sqlite {
         result
     }
 
+    /// Opens a file anew that was read as one that does not change, and that somebody has opened or written since. Returns how often that was.
+    fn thaw(&self) -> Result<u64, Error> {
+        let Some(frozen) = &self.frozen else { return Ok(0) };
+        let mut frozen = frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        if frozen.0.is_frozen() {
+            let now = Frozen::of(&self.place);
+            if frozen.0 != now {
+                let connection = open::connect(&self.place, &self.options)?;
+                *self.main.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                *frozen = (now, frozen.1 + 1);
+            }
+        }
+        Ok(frozen.1)
+    }
+
     fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
         if self.place.access != Access::ReadWrite {
             return Err(read_only());
         }
-        // A panic rolled its transaction back; the connection is as good as before.
-        let mut main = self.main.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut main = self.main()?;
         open::accept_everything(&main)?;
         work(&mut main)
     }
 
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let done = self.with_writer(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate).or_fail()?;
-            let done = work(&transaction)?;
-            transaction.commit().or_fail()?;
-            Ok(done)
-        })?;
-        self.log.bring(&self.place, &self.options);
+    /// The connection that writes. Others of this process are done with it in a moment, but for what takes long.
+    fn main(&self) -> Result<MutexGuard<'_, Connection>, Error> {
+        // A panic rolled its transaction back; the connection is as good as before.
+        if !self.busy.load(Ordering::Acquire) {
+            return Ok(self.main.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.main.try_lock() {
+            Ok(main) => Ok(main),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(fault::locked("the store is at other work")),
+        }
+    }
+
+    async fn write<T: Send>(
+        &self,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.write_for(Purpose::Write, work).await
+    }
+
+    async fn write_for<T: Send>(
+        &self,
+        purpose: Purpose,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        let attempt = || {
+            self.with_writer(|connection| {
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate).or_fail()?;
+                let done = work(&transaction)?;
+                transaction.commit().or_fail()?;
+                Ok(done)
+            })
+        };
+        let done = self.locks.wait(purpose, || self.place.activity(), attempt).await?;
+        let begun = Moment::now();
+        // Where the disk does not keep up, it is waited for.
+        while !self.log.bring(&self.place, &self.options) && begun.elapsed() < LONGEST_WAIT {
+            self.locks.nap().await;
+        }
         Ok(done)
     }
 
     /// A write that adds: afterwards, orphans and then old records make room for what is more than the store may hold. `kept` stays.
-    fn add<T>(
+    async fn add<T: Send>(
         &self,
         kept: Option<&Key>,
         now: Timestamp,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
         self.write(|transaction| {
             let done = work(transaction)?;
@@ -198,6 +271,7 @@ impl Sqlite {
             }
             Ok(done)
         })
+        .await
     }
 
     /// Takes orphans and then up to `limit` old records away until the file holds no more than `most` bytes. What lies under `kept` stays.
@@ -243,34 +317,48 @@ impl Sqlite {
     }
 
     /// Brings everything from the log into the file and empties the log: what was removed is then in neither.
-    fn checkpoint(&self) -> Result<(), Error> {
-        self.log.rest();
-        let busy = self.with_writer(|connection| {
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)).or_fail()
-        })?;
-        if busy {
-            return Err(Error::store(Trouble::Locked, "another process kept the store's log in use")
-                .with_hint("close the store again when the other process is done"));
+    async fn checkpoint(&self) -> Result<(), Error> {
+        while self.log.is_under_way() {
+            self.locks.nap().await;
         }
-        Ok(())
+        let attempt = || {
+            let _busy = Busy::begin(&self.busy);
+            let busy = self.with_writer(|connection| {
+                connection
+                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+                    .or_fail()
+            })?;
+            if busy {
+                return Err(Error::store(Trouble::Locked, "another process kept the store's log in use")
+                    .with_hint("close the store again when the other process is done"));
+            }
+            Ok(())
+        };
+        self.locks.wait(Purpose::Upkeep, || None, attempt).await
     }
 
-    fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
+    async fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
         let mut swept = Swept::default();
-        self.write(|transaction| statements::delete_leases(transaction, now, BATCH))?;
+        self.upkeep(|transaction| statements::delete_leases(transaction, now, BATCH)).await?;
         let mut from = Some(i64::MIN);
         while let Some(id) = from {
-            from = self.write(|transaction| {
-                let expired = statements::expired(transaction, id, now, BATCH)?;
-                for id in &expired {
-                    swept.chunks += statements::delete(transaction, *id)?.unwrap_or(0);
-                }
-                swept.records += expired.len() as u64;
-                Ok(expired.last().filter(|_| expired.len() == BATCH).and_then(|last| last.checked_add(1)))
-            })?;
+            let (next, batch) = self
+                .upkeep(|transaction| {
+                    let expired = statements::expired(transaction, id, now, BATCH)?;
+                    let mut batch = Swept { records: expired.len() as u64, chunks: 0 };
+                    for id in &expired {
+                        batch.chunks += statements::delete(transaction, *id)?.unwrap_or(0);
+                    }
+                    let last = expired.last().filter(|_| expired.len() == BATCH);
+                    Ok((last.and_then(|last| last.checked_add(1)), batch))
+                })
+                .await?;
+            swept += batch;
+            from = next;
         }
         loop {
-            let orphans = self.write(|transaction| statements::delete_orphans(transaction, now, BATCH))?;
+            let orphans =
+                self.upkeep(|transaction| statements::delete_orphans(transaction, now, BATCH)).await?;
             swept.chunks += orphans as u64;
             if orphans < BATCH {
                 return Ok(swept);
@@ -278,10 +366,18 @@ impl Sqlite {
         }
     }
 
-    fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
+    async fn upkeep<T: Send>(
+        &self,
+        work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.write_for(Purpose::Upkeep, work).await
+    }
+
+    async fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
         let mut trimmed = Swept::default();
-        while self.read(statements::used_bytes)? > most {
-            let batch = self.write(|transaction| self.make_room(transaction, most, None, now, BATCH))?;
+        while self.read(statements::used_bytes).await? > most {
+            let batch =
+                self.upkeep(|transaction| self.make_room(transaction, most, None, now, BATCH)).await?;
             if batch == Swept::default() {
                 break;
             }
@@ -290,22 +386,59 @@ impl Sqlite {
         Ok(trimmed)
     }
 
-    fn clear_now(&self) -> Result<(), Error> {
-        const CLEAR: &str = "DELETE FROM slot; DELETE FROM chunk; DELETE FROM lease";
-        self.write(|transaction| transaction.execute_batch(CLEAR).or_fail())?;
-        self.with_writer(|connection| connection.execute_batch("VACUUM").or_fail())?;
-        self.checkpoint()
+    async fn clear_now(&self) -> Result<(), Error> {
+        self.upkeep(|transaction| transaction.execute_batch(CLEAR).or_fail()).await?;
+        let vacuum = || {
+            let _busy = Busy::begin(&self.busy);
+            self.with_writer(|connection| connection.execute_batch("VACUUM").or_fail())
+        };
+        self.locks.wait(Purpose::Upkeep, || None, vacuum).await?;
+        self.checkpoint().await
+    }
+}
+
+/// Says that `main` is at work that takes long, until this is dropped.
+struct Busy<'a>(&'a AtomicBool);
+
+impl<'a> Busy<'a> {
+    fn begin(busy: &'a AtomicBool) -> Self {
+        busy.store(true, Ordering::Release);
+        Self(busy)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
 impl Store for Sqlite {
     fn id(&self) -> StoreId {
-        self.id
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_disk(&self) -> Option<OnDisk<'_>> {
+        let writable = self.place.access == Access::ReadWrite;
+        Some(OnDisk { path: &self.place.file, writable })
+    }
+
+    fn renew(&self) -> Fut<'_, StoreId> {
+        Box::pin(async move {
+            let id = StoreId::generate()?;
+            self.upkeep(|transaction| {
+                transaction.execute_batch(CLEAR).or_fail()?;
+                schema::set_store_id(transaction, id)
+            })
+            .await?;
+            *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+            Ok(id)
+        })
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
         Box::pin(async move {
-            let found = self.read(|connection| statements::lend_record(connection, key, visit))?;
+            let found = self.read(|connection| statements::lend_record(connection, key, &mut *visit)).await?;
             if found {
                 self.recent.mark(key);
             }
@@ -316,6 +449,7 @@ impl Store for Sqlite {
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()> {
         Box::pin(async move {
             self.add(Some(key), record.written, |transaction| statements::insert(transaction, key, record))
+                .await
         })
     }
 
@@ -324,12 +458,13 @@ impl Store for Sqlite {
             self.add(Some(key), record.written, |transaction| {
                 statements::update(transaction, key, body, record)
             })
+            .await
         })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool> {
         Box::pin(async move {
-            self.write(|transaction| Ok(statements::delete(transaction, rows::row_id(key))?.is_some()))
+            self.write(|transaction| Ok(statements::delete(transaction, rows::row_id(key))?.is_some())).await
         })
     }
 
@@ -337,59 +472,66 @@ impl Store for Sqlite {
         Box::pin(async move {
             let from = after.map_or(Some(i64::MIN), |key| rows::row_id(&key).checked_add(1));
             let Some(from) = from else { return Ok(None) };
-            self.read_beside(|connection| statements::lend_rows(connection, from, limit, visit))
+            self.read_beside(|connection| statements::lend_rows(connection, from, limit, &mut *visit)).await
         })
     }
 
     fn sweep(&self, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(async move { self.sweep_now(now) })
+        Box::pin(async move { self.sweep_now(now).await })
     }
 
     fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(async move { self.trim_now(most, now) })
+        Box::pin(async move { self.trim_now(most, now).await })
     }
 
     fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
         Box::pin(async move {
             // Those who wait for somebody else ask often, and take no lock for it.
-            let free = self.read(|connection| statements::may_lease(connection, key, holder, now))?;
-            Ok(free && self.write(|transaction| statements::lease(transaction, key, holder, until, now))?)
+            let free = self.read(|connection| statements::may_lease(connection, key, holder, now)).await?;
+            let lease =
+                |transaction: &Transaction<'_>| statements::lease(transaction, key, holder, until, now);
+            Ok(free && self.write_for(Purpose::Lease, lease).await?)
         })
     }
 
     fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
-        Box::pin(async move { self.write(|transaction| statements::release(transaction, key, holder)) })
+        Box::pin(async move {
+            let release = |transaction: &Transaction<'_>| statements::release(transaction, key, holder);
+            self.write_for(Purpose::Lease, release).await
+        })
     }
 
     /// While a write of this store is under way, there is no telling.
     fn generation(&self) -> Option<u64> {
-        statements::data_version(&*self.main.try_lock().ok()?).ok()
+        let opened = self.thaw().ok()?;
+        Some(opened << 32 | statements::data_version(&*self.main.try_lock().ok()?).ok()?)
     }
 
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()> {
         Box::pin(async move {
             self.add(None, now, |transaction| statements::insert_chunk(transaction, body, index, sealed, now))
+                .await
         })
     }
 
     fn unstage(&self, body: BodyId, chunks: u32) -> Fut<'_, ()> {
         Box::pin(async move {
-            self.write(|transaction| statements::delete_chunks(transaction, body, chunks).map(drop))
+            self.write(|transaction| statements::delete_chunks(transaction, body, chunks).map(drop)).await
         })
     }
 
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool> {
         Box::pin(async move {
-            self.read_beside(|connection| statements::lend_chunk(connection, body, index, visit))
+            self.read_beside(|connection| statements::lend_chunk(connection, body, index, &mut *visit)).await
         })
     }
 
     fn clear(&self) -> Fut<'_, ()> {
-        Box::pin(async move { self.clear_now() })
+        Box::pin(async move { self.clear_now().await })
     }
 
     fn usage(&self) -> Fut<'_, Usage> {
-        Box::pin(async move { self.read_beside(statements::usage) })
+        Box::pin(async move { self.read_beside(statements::usage).await })
     }
 
     fn inspect(&self) -> Fut<'_, Vec<String>> {
@@ -398,19 +540,20 @@ impl Store for Sqlite {
                 Identity::Ours { foreign, .. } => Ok(foreign),
                 Identity::Fresh => Err(fault::unusable("the store was emptied of its tables")),
             })
+            .await
         })
     }
 
     fn close(&self) -> Fut<'_, ()> {
-        Box::pin(
-            async move { if self.place.access == Access::ReadWrite { self.checkpoint() } else { Ok(()) } },
-        )
+        Box::pin(async move {
+            if self.place.access == Access::ReadWrite { self.checkpoint().await } else { Ok(()) }
+        })
     }
 }
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sqlite").field("id", &self.id).field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Sqlite").field("id", &self.id()).field("place", &self.place).finish_non_exhaustive()
     }
 }
 

@@ -5,23 +5,27 @@ use super::log::Log;
 use super::schema::{self, Identity};
 use super::{Options, Sqlite};
 use crate::clock::{Clock, SystemClock};
-use crate::files::{self, Made};
+use crate::files::{self, Made, Refusal, Wish};
+use crate::store::locks::Locks;
 use crate::store::room::{Recent, Searched};
-use crate::store::{LONGEST, read_only};
+use crate::store::{LONGEST, missing, read_only};
 use crate::{Error, ErrorKind, Event, Trouble, config};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-/// How long to wait for the lock of another process.
+/// How long opening waits for the lock of another process, on the thread that it is called on. What is done with a store later waits
+/// otherwise: see [`Locks`].
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long to sleep before the lock is tried again. SQLite itself would sleep up to 100 ms, in which it comes and goes many times: where
@@ -41,7 +45,7 @@ pub(crate) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
     let place = Place::prepare(path, &options)?;
     match start(&place, &options) {
-        Err(error) if options.sets_aside && is_about_content(&error) => {
+        Err(error) if options.sets_aside && !options.reads_only && is_about_content(&error) => {
             let to = place.set_aside()?;
             options.observer.notice(Event::SetAside { to: &to, error: &error });
             let place = Place::prepare(path, &options)?;
@@ -61,25 +65,31 @@ struct Started {
     first: Connection,
     log: Log,
     id: lacre_seal::StoreId,
+    frozen: Frozen,
 }
 
 impl Started {
     fn finish(self, place: Place, options: Options) -> Sqlite {
+        let frozen = (place.access == Access::ReadOnly).then(|| Mutex::new((self.frozen, 0)));
         Sqlite {
-            id: self.id,
+            id: Mutex::new(self.id),
             place: Arc::new(place),
+            frozen,
             options,
             log: self.log,
             main: Mutex::new(self.first),
             recent: Recent::new(),
             idle: Mutex::default(),
             searched: Searched::never(),
+            locks: Locks::default(),
+            busy: AtomicBool::new(false),
         }
     }
 }
 
 fn start(place: &Place, options: &Options) -> Result<Started, Error> {
-    let mut first = connect(place, options)?;
+    let frozen = Frozen::of(place);
+    let mut first = connect_waiting(place, options, PATIENCE)?;
     // Nothing may be written, and the journal mode be changed, before the file is known to be ours.
     let identity = schema::identify(&first)?;
     if place.access == Access::ReadWrite {
@@ -89,6 +99,7 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
         }
     }
     match schema::identify(&first)? {
+        Identity::Fresh if options.reads_only => Err(missing()),
         Identity::Fresh => Err(read_only()),
         Identity::Ours { foreign, .. } => {
             for finding in &foreign {
@@ -96,7 +107,8 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
             }
             let log = Log::default();
             log.follow(&mut first)?;
-            Ok(Started { id: schema::store_id(&first)?, first, log })
+            wait_for_locks(&mut first, Duration::ZERO)?;
+            Ok(Started { id: schema::store_id(&first)?, first, log, frozen })
         }
     }
 }
@@ -118,21 +130,30 @@ pub(super) fn accept_everything(connection: &Connection) -> Result<(), Error> {
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::MAX).map(drop).or_fail()
 }
 
-/// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema.
+/// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema. Nobody waits for a lock on the
+/// thread that uses it.
 pub(super) fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
+    connect_waiting(place, options, Duration::ZERO)
+}
+
+/// The same, on which one waits for the locks of other processes.
+fn connect_waiting(place: &Place, options: &Options, patience: Duration) -> Result<Connection, Error> {
     let base = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = match place.access {
         Access::ReadWrite => {
             Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_WRITE)
         }
-        Access::ReadOnly => Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_ONLY),
-        Access::Frozen => {
+        // Somebody has it open: what they keep beside it is used as it is.
+        Access::ReadOnly if place.has_log() => {
+            Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_ONLY)
+        }
+        Access::ReadOnly => {
             let flags = base | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             Connection::open_with_flags(immutable_uri(&place.file), flags)
         }
     }
     .or_fail()?;
-    wait_for_locks(&mut connection, PATIENCE)?;
+    wait_for_locks(&mut connection, patience)?;
     make_inert(&connection).or_fail()?;
     let mmap = i64::try_from(options.mapped).unwrap_or(i64::MAX);
     for (pragma, value) in [
@@ -149,6 +170,9 @@ pub(super) fn connect(place: &Place, options: &Options) -> Result<Connection, Er
 
 /// Waits for the locks of other processes, but no longer than `patience` each time.
 pub(super) fn wait_for_locks(connection: &mut Connection, patience: Duration) -> Result<(), Error> {
+    if patience.is_zero() {
+        return connection.busy_handler(None::<fn(i32) -> bool>).or_fail();
+    }
     let naps = patience.as_millis() / NAP.as_millis();
     let nap = move |before: i32| {
         thread::sleep(NAP);
@@ -194,9 +218,33 @@ fn use_write_ahead_log(connection: &Connection) -> Result<(), Error> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     ReadWrite,
+    /// Nothing is made beside it, either: see [`Frozen`].
     ReadOnly,
-    /// Read-only, and nobody can write: SQLite's lock files could not be made beside it.
-    Frozen,
+}
+
+/// What a file looked like when it was opened for reading while nobody had it open. Such a file is read as one that does not change, since
+/// SQLite would otherwise leave a log and a lock file beside it; when it looks otherwise, it is opened anew.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Frozen {
+    length: u64,
+    modified: Option<SystemTime>,
+    logged: bool,
+}
+
+impl Frozen {
+    pub(super) fn of(place: &Place) -> Self {
+        let found = fs::symlink_metadata(&place.file).ok();
+        Self {
+            length: found.as_ref().map_or(0, fs::Metadata::len),
+            modified: found.and_then(|found| found.modified().ok()),
+            logged: place.has_log(),
+        }
+    }
+
+    /// Whether the file was opened as one that does not change.
+    pub(super) fn is_frozen(&self) -> bool {
+        !self.logged
+    }
 }
 
 /// A file that is safe to open.
@@ -209,34 +257,54 @@ pub(super) struct Place {
 impl Place {
     /// Checks the directory and the file, and makes what is missing.
     fn prepare(path: &Path, options: &Options) -> Result<Self, Error> {
-        let refuse = |refusal: files::Refusal| refusal.into_error(ErrorKind::Store(Trouble::Unusable));
         let Some(name) = path.file_name() else {
-            return Err(fault::unusable("the store's path does not end in a file name").at(path));
+            return Err(fault::unusable("the store's path does not end in a file name"));
         };
-        let (directory, made) =
-            files::private_directory(path.parent().unwrap_or(Path::new(""))).map_err(refuse)?;
-        if made == Made::Now {
-            config::mark_cache_directory(&directory);
-        }
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let directory = if options.reads_only {
+            files::existing_directory(parent).map_err(Refusal::into_store_error)?.ok_or_else(missing)?
+        } else {
+            let (directory, made) = files::private_directory(parent).map_err(Refusal::into_store_error)?;
+            if made == Made::Now {
+                config::mark_cache_directory(&directory);
+            }
+            directory
+        };
         let file = directory.join(name);
+        let check = if options.reads_only { files::private_file } else { files::private_file_to_write };
         for companion in COMPANIONS {
-            files::private_file(&beside(&file, companion)).map_err(refuse)?;
+            check(&beside(&file, companion)).map_err(Refusal::into_store_error)?;
         }
-        if files::private_file(&file).map_err(refuse)?.is_none() {
+        if check(&file).map_err(Refusal::into_store_error)?.is_none() {
             if options.reads_only {
-                return Err(fault::unusable("there is no store here").at(path));
+                return Err(missing());
             }
             match files::create_private(&file) {
                 Ok(_) => {}
                 // Another process was faster; what it made must be as safe.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    files::private_file(&file).map_err(refuse)?;
+                    check(&file).map_err(Refusal::into_store_error)?;
                 }
-                Err(error) => return Err(cannot_create(error).at(path)),
+                Err(error) => return Err(cannot_create(error)),
             }
         }
         let access = access(&file, options)?;
         Ok(Self { file, access })
+    }
+
+    /// A number that changes while others write the file or its log, or bring the log into the file.
+    pub(super) fn activity(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        for path in [&self.file, &beside(&self.file, "-wal")] {
+            let found = fs::symlink_metadata(path).ok()?;
+            (found.len(), found.modified().ok()?).hash(&mut hasher);
+        }
+        Some(hasher.finish())
+    }
+
+    /// Whether a log lies beside the file: somebody has it open, or was killed while they had.
+    fn has_log(&self) -> bool {
+        beside(&self.file, "-wal").exists()
     }
 
     /// Renames the file and its companions; nothing is deleted.
@@ -257,36 +325,24 @@ impl Place {
 }
 
 fn access(file: &Path, options: &Options) -> Result<Access, Error> {
-    let writable = !options.reads_only
-        && match OpenOptions::new().read(true).write(true).open(file) {
-            Ok(_) => true,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                false
-            }
-            Err(error) => {
-                return Err(fault::unusable("the store's file cannot be opened").with_source(error).at(file));
-            }
-        };
-    Ok(match (writable, beside(file, "-wal").exists() || may_write_beside(file)) {
-        (true, _) => Access::ReadWrite,
-        (false, true) => Access::ReadOnly,
-        (false, false) => Access::Frozen,
-    })
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if !options.reads_only {
+        match files::may(file, Wish::ReadAndWrite) {
+            Ok(()) => return Ok(Access::ReadWrite),
+            Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {}
+            Err(error) => return Err(cannot_open(error)),
+        }
+    }
+    files::may(file, Wish::Read).map_err(cannot_open)?;
+    Ok(Access::ReadOnly)
 }
 
-#[cfg(unix)]
-fn may_write_beside(file: &Path) -> bool {
-    file.parent().is_some_and(|directory| rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok())
-}
-
-#[cfg(not(unix))]
-fn may_write_beside(_: &Path) -> bool {
-    true
+fn cannot_open(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Error::store(Trouble::Denied, "permission denied: this user may not read the store")
+            .with_hint("run as the user it belongs to, or choose another store");
+    }
+    fault::unusable("the store's file cannot be opened").with_source(error)
 }
 
 fn cannot_create(error: io::Error) -> Error {

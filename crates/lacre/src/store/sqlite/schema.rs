@@ -115,6 +115,14 @@ impl Identity {
     }
 }
 
+/// Gives the store another id.
+pub(super) fn set_store_id(connection: &Connection, id: StoreId) -> Result<(), Error> {
+    connection
+        .execute("UPDATE meta SET value = ?1 WHERE name = 'store_id'", [id.as_bytes()])
+        .or_fail()
+        .and_then(super::statements::must_be_one)
+}
+
 /// The id made with the store.
 pub(super) fn store_id(connection: &Connection) -> Result<StoreId, Error> {
     let id = connection

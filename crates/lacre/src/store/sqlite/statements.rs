@@ -32,6 +32,8 @@ pub(super) fn lend_rows(
     visit: OnRow<'_>,
 ) -> Result<Option<Key>, Error> {
     const PAGE: &str = "SELECT id FROM slot WHERE id >= ?1 ORDER BY id LIMIT ?2";
+    // One moment of the store. Nobody's lock is met halfway.
+    let _snapshot = connection.unchecked_transaction().or_fail()?;
     let ids = ids(connection, PAGE, params![from, count(limit)])?;
     for id in &ids {
         // Each row by itself, so that one that cannot be read does not end the page.
@@ -332,6 +334,6 @@ fn readable(sealed: &[u8]) -> Result<&[u8], Error> {
 }
 
 /// Whoever can edit the file could make a write come to nothing; that must not look like success.
-fn must_be_one(rows: usize) -> Result<(), Error> {
+pub(super) fn must_be_one(rows: usize) -> Result<(), Error> {
     if rows == 1 { Ok(()) } else { Err(fault::unusable("a write to the store had no effect")) }
 }

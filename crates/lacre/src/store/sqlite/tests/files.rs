@@ -37,6 +37,25 @@ fn p21_no_link_is_followed_to_the_file_or_its_companions() {
 }
 
 #[test]
+fn p21_a_file_with_another_name_is_not_written_through_it() {
+    let (root, file) = stored(1);
+    let (victim, companion) = (root.path().join("victim"), beside(&file, "-wal"));
+    fs::write(&victim, "precious").unwrap();
+    make_private(&victim);
+    fs::hard_link(&victim, &companion).unwrap();
+    assert!(refusal(&file).1.to_string().contains("hard link"));
+    fs::remove_file(&companion).unwrap();
+    let other = root.path().join("snapshot.sqlite");
+    fs::hard_link(&file, &other).unwrap();
+    let (trouble, error) = refusal(&file);
+    assert!(trouble == Trouble::Unusable && error.hint().unwrap().contains("copy"), "{error:?}");
+    assert_eq!(sealed(&Sqlite::options().read_only().open(&file).unwrap(), 0).unwrap(), [0; 100]);
+    fs::remove_file(&other).unwrap();
+    assert!(Sqlite::open(&file).is_ok());
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+}
+
+#[test]
 fn p21_files_and_directories_that_others_can_write_are_refused_with_their_remedy() {
     let (root, file) = stored(1);
     for mode in [0o660, 0o606, 0o666] {

@@ -6,7 +6,8 @@ mod room;
 mod sharing;
 
 use super::*;
-use crate::store::{ORPHAN_AGE, StoreExt, suite};
+use crate::clock::Moment;
+use crate::store::{ORPHAN_AGE, StoreExt, locks, suite};
 use crate::{ErrorKind, Event, wait};
 use rusqlite::params;
 use rusqlite::types::Value;

@@ -48,7 +48,7 @@ fn the_generation_changes_when_somebody_else_writes_and_only_then() {
     let after = generations();
     assert!(before[0] != after[0] && before[1] != after[1]);
     assert_eq!(generations(), after);
-    let during = store.write(|_| Ok(store.generation())).unwrap();
+    let during = wait(store.write(|_| Ok(store.generation()))).unwrap();
     assert_eq!(during, None);
 }
 
@@ -68,9 +68,141 @@ fn a_store_opened_for_reading_reads_and_refuses_to_write() {
     let (root, file) = stored(0);
     let reading = Sqlite::options().read_only().open(&file).unwrap();
     suite::run_reading(&Sqlite::open(&file).unwrap(), &reading);
-    let absent = root.path().join("absent.sqlite");
-    assert!(Sqlite::options().read_only().open(&absent).is_err());
-    assert!(!absent.exists());
+    for absent in ["absent.sqlite", "absent/cache.sqlite"].map(|name| root.path().join(name)) {
+        let error = Sqlite::options().read_only().set_aside_unusable().open(&absent).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store(Trouble::Missing));
+        assert!(!absent.exists() && !root.path().join("absent").exists());
+    }
+}
+
+#[test]
+fn reading_leaves_nothing_beside_the_file() {
+    let (root, file) = stored(3);
+    let before = contents(root.path());
+    {
+        let reading = Sqlite::options().read_only().open(&file).unwrap();
+        assert_eq!(sealed(&reading, 2).unwrap(), [2; 100]);
+        let mut rows = 0;
+        wait(reading.each(&mut |row| rows += u32::from(row.record.is_ok()))).unwrap();
+        assert_eq!((rows, wait(reading.usage()).unwrap().records), (3, 3));
+        assert_eq!(wait(reading.inspect()).unwrap(), Vec::<String>::new());
+        assert_eq!(contents(root.path()), before);
+    }
+    assert_eq!(contents(root.path()), before);
+    fs::write(&file, "").unwrap();
+    let error = Sqlite::options().read_only().open(&file).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Missing), "it is empty");
+    assert_eq!(fs::read(&file).unwrap(), b"");
+}
+
+/// Names and contents of what lies in a directory.
+fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut contents: Vec<_> = names.map(|name| (name.clone(), fs::read(name).unwrap())).collect();
+    contents.sort();
+    contents
+}
+
+#[test]
+fn what_is_written_after_a_store_was_opened_for_reading_is_read() {
+    let (_root, file) = stored(1);
+    let reading = Sqlite::options().read_only().open(&file).unwrap();
+    assert_eq!(sealed(&reading, 1), None);
+    let before = reading.generation().unwrap();
+    let store = Sqlite::open(&file).unwrap();
+    wait(store.put(&key(1), record(b"later"))).unwrap();
+    assert_eq!(sealed(&reading, 1).unwrap(), b"later");
+    assert_ne!(reading.generation().unwrap(), before);
+    wait(store.put(&key(1), record(b"latest"))).unwrap();
+    wait(store.close()).unwrap();
+    drop(store);
+    assert_eq!(sealed(&reading, 1).unwrap(), b"latest");
+}
+
+/// The lock to write, as a backup or a shell of another process would keep it.
+fn lock(file: &Path) -> Connection {
+    let other = Connection::open(file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+/// Polls once, as an executor would; what is not done then holds up nobody.
+fn once<T>(mut done: Fut<'_, T>) -> Option<Result<T, Error>> {
+    use std::task::{Context, Poll, Waker};
+    match done.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    let (holder, until) = (Holder::generate().unwrap(), NOW.plus(Duration::from_secs(1)));
+    assert!(wait(store.lease(&key(7), holder, until, NOW)).unwrap());
+    let other = lock(&file);
+    let begun = Moment::now();
+    assert!(once(store.put(&key(1), record(b"x"))).is_none());
+    assert!(once(store.touch(&key(0), None, record(b"x"))).is_none());
+    assert!(once(store.remove(&key(0))).is_none());
+    assert!(once(store.stage(BodyId::from_bytes([1; 16]), 0, b"x", NOW)).is_none());
+    assert!(once(store.unstage(BodyId::from_bytes([1; 16]), 1)).is_none());
+    assert!(once(store.lease(&key(7), holder, until, NOW)).is_none());
+    assert!(once(store.release(&key(7), holder)).is_none());
+    assert!(once(store.sweep(NOW)).is_none());
+    assert!(once(store.clear()).is_none());
+    assert_eq!(sealed(&store, 0).unwrap(), [0; 100], "reading goes on");
+    assert!(wait(store.usage()).is_ok() && store.generation().is_some());
+    assert!(begun.elapsed() < locks::STUCK, "somebody waited");
+    drop(other);
+    wait(store.put(&key(1), record(b"written"))).unwrap();
+    assert_eq!(sealed(&store, 1).unwrap(), b"written");
+}
+
+#[test]
+fn a_write_that_waits_is_done_when_the_lock_is_free() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    let other = lock(&file);
+    let waiting = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait(store.put(&key(1), record(b"written"))));
+        while once(store.put(&key(2), record(b"x"))).is_some() {}
+        drop(other);
+        waiting.join().unwrap()
+    });
+    waiting.unwrap();
+    assert_eq!(sealed(&store, 1).unwrap(), b"written");
+}
+
+#[test]
+fn a_lock_that_is_kept_is_waited_for_once_and_told_once() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    let other = lock(&file);
+    let first = wait(store.put(&key(1), record(b"x"))).unwrap_err();
+    assert_eq!(first.kind(), ErrorKind::Store(Trouble::Locked));
+    assert!(!first.is_repeated());
+    for _ in 0..3 {
+        let next = once(store.put(&key(1), record(b"x"))).expect("it waits again").unwrap_err();
+        assert!(next.is_repeated() && next.kind() == ErrorKind::Store(Trouble::Locked));
+    }
+    drop(other);
+    wait(store.put(&key(1), record(b"x"))).unwrap();
+}
+
+#[test]
+fn a_file_that_is_locked_for_reading_too_holds_up_no_thread() {
+    let (_root, file) = stored(1);
+    let store = Sqlite::open(&file).unwrap();
+    let log = open::beside(&file, "-shm");
+    drop(store);
+    let other = Connection::open(&file).unwrap();
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE slot SET written = written")
+        .unwrap();
+    let error = Sqlite::options().read_only().open(&file).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Locked), "{error:?} {}", log.exists());
 }
 
 fn write_megabytes(store: &Sqlite, body: u8, count: u32) {
