@@ -1,7 +1,8 @@
 //! What is in quarantine, as a listing.
 
 use crate::exit::Failure;
-use crate::output::{Output, TITLE, harmless};
+use crate::output::{Output, TITLE};
+use crate::printable::harmless;
 use crate::pretty;
 use lacre::{Cache, Quarantined};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! `lacre` on the command line: a sealed HTTP cache to fetch through, look into and check.
 //!
 //! `args` is what can be said · `open` finds the store and its key · `commands` does one thing each · `prompt` asks people, `output` speaks to
-//! them and to programs · `exit` is how it ends. No rule of caching lives here: those are lacre's. [`run`] is all of it, for the binary and
+//! them and to programs, `printable` makes what others wrote safe to show · `exit` is how it ends. No rule of caching lives here: those are lacre's. [`run`] is all of it, for the binary and
 //! for `python -m lacre`.
 
 mod args;
@@ -12,6 +12,7 @@ mod exit;
 mod open;
 mod output;
 mod pretty;
+mod printable;
 mod progress;
 mod prompt;
 mod request;

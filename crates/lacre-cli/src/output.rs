@@ -2,12 +2,12 @@
 //! reaches a terminal.
 
 use crate::exit::{Exit, Failure, chain};
+use crate::printable::{self, harmless};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use lacre::{Event, Observer};
 use serde::Serialize;
 use serde_json::json;
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -66,8 +66,8 @@ impl Output {
     ) -> Result<(), Failure> {
         let mut out = io::BufWriter::new(io::stdout().lock());
         for object in objects {
-            serde_json::to_writer(&mut out, &Object { schema, content: object }).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
+            let line = printable::json(&Object { schema, content: object }).map_err(io::Error::from)?;
+            writeln!(out, "{line}")?;
         }
         Ok(out.flush()?)
     }
@@ -83,8 +83,7 @@ impl Output {
         match self.format {
             Format::Human => writeln!(out, "{text}")?,
             Format::Json => {
-                let line =
-                    serde_json::to_string(&Object { schema, content: object }).map_err(io::Error::from)?;
+                let line = printable::json(&Object { schema, content: object }).map_err(io::Error::from)?;
                 writeln!(out, "{line}")?;
             }
         }
@@ -98,9 +97,10 @@ impl Output {
 
     /// Something that the user should know, though the command goes on.
     fn aside(self, what: &'static str, style: Style, message: impl Display) {
-        let text = format!("{style}{what}:{style:#} {message}");
+        let message = message.to_string();
+        let text = format!("{style}{what}:{style:#} {}", harmless(&message));
         // What nobody can read is no reason to fail.
-        let _ = self.remark("lacre/note/v1", text, json!({ what: { "message": message.to_string() } }));
+        let _ = self.remark("lacre/note/v1", text, json!({ what: { "message": message } }));
     }
 
     /// Says why a command failed, and how it ends.
@@ -110,13 +110,12 @@ impl Output {
         // Nobody listens where this cannot be written; the exit code says it still.
         let _ = match self.format {
             Format::Human => {
-                let hint =
-                    hint.iter().map(|hint| format!("{TITLE}hint:{TITLE:#} {hint}\n")).collect::<String>();
-                write!(out, "{BAD}error:{BAD:#} {message}\n{hint}")
+                let hint = hint.iter().map(|hint| format!("{TITLE}hint:{TITLE:#} {}\n", harmless(hint)));
+                write!(out, "{BAD}error:{BAD:#} {}\n{}", harmless(message), hint.collect::<String>())
             }
             Format::Json => {
                 let error = json!({ "error": { "code": exit.name(), "message": message, "hint": hint } });
-                writeln!(out, "{error}")
+                writeln!(out, "{}", printable::json(&error).unwrap_or_default())
             }
         };
         *exit
@@ -154,23 +153,5 @@ impl Observer for Output {
             _ => return,
         };
         self.warn(message);
-    }
-}
-
-/// `text` without what could make a terminal do something: control characters, and those that turn the direction of text.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let harmful = |c: char| c.is_control() || turns(c);
-    if text.contains(harmful) { Cow::Owned(text.replace(harmful, "\u{fffd}")) } else { Cow::Borrowed(text) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_origin_wrote_cannot_command_a_terminal() {
-        assert_eq!(harmless("a\x1b[31mb\u{202e}c\u{200f}\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}\u{fffd}");
-        assert!(matches!(harmless("plain é"), Cow::Borrowed("plain é")));
     }
 }

@@ -1,6 +1,6 @@
 //! Numbers, times and bodies as people like to read them.
 
-use crate::output::harmless;
+use crate::printable::harmless;
 use lacre::Timestamp;
 use serde::de::IgnoredAny;
 use std::time::Duration;

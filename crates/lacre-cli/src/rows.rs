@@ -1,7 +1,8 @@
 //! What is stored, row by row: which rows are meant, and how they are shown.
 
 use crate::exit::{Exit, Failure};
-use crate::output::{BAD, FAINT, TITLE, WARNING, harmless};
+use crate::output::{BAD, FAINT, TITLE, WARNING};
+use crate::printable::harmless;
 use crate::{pretty, request};
 use anstyle::Style;
 use lacre::codec::BodyHead;

@@ -81,7 +81,7 @@ impl Explanation {
             line("row", format!("{key:.16}"));
         }
         if let Some(vary) = self.vary() {
-            line("vary", crate::output::harmless(&vary).into_owned());
+            line("vary", crate::printable::harmless(&vary).into_owned());
         }
         match &self.stored {
             Some((_, stored)) => {
