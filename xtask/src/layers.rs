@@ -92,7 +92,8 @@ const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "lacre-soak",
-        house: &["lacre", "lacre-drivers", "lacre-reqwest", "lacre-tower", "lacre-ureq"],
+        // The command line, since it is the proxy.
+        house: &["lacre", "lacre-cli", "lacre-drivers", "lacre-reqwest", "lacre-tower", "lacre-ureq"],
         never: &[(CRYPTO, "what soaks lacre seals nothing itself")],
     },
     CrateRule {

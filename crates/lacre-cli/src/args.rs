@@ -21,7 +21,7 @@ const CODES: &str = "\
 Exit codes: 0 ok · 1 failed · 2 usage · 3 not cached · 4/5 the origin answered 4xx/5xx (get --fail) · 6 unreachable ·
 10 integrity · 11 key unavailable · 12 store locked, corrupt or too new · 13 needs --yes · 130 interrupted";
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// Where entries are kept: `sqlite:PATH`, `dir:PATH` (a file for each entry) or `memory:` [env: LACRE_STORE] [default: cache.sqlite in

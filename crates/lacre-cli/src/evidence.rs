@@ -2,8 +2,8 @@
 
 use crate::exit::Failure;
 use crate::output::{Output, TITLE};
-use crate::printable::harmless;
 use crate::pretty;
+use crate::printable::harmless;
 use lacre::{Cache, Quarantined};
 use serde_json::json;
 

@@ -4,8 +4,8 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::prompt::Terminal;
-use lacre::keys::{self, KeySource};
-use lacre::store::{Location, OpenOptions};
+use lacre::keys::{self, KeySource, Nobody, Prompt};
+use lacre::store::{Location, OpenOptions, Store};
 use lacre::{Builder, Cache, Error, config};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,19 +21,34 @@ pub(crate) enum Missing {
 
 /// The cache with every setting that is the same for all commands.
 pub(crate) fn cache(global: &Global, missing: Missing, output: Output) -> Result<Builder, Failure> {
+    let (store, key) = store_and_key(global, missing, output)?;
+    Ok(over(global, store, &*key, output))
+}
+
+/// The store and where its key is kept. The key is not read yet.
+pub(crate) fn store_and_key(
+    global: &Global,
+    missing: Missing,
+    output: Output,
+) -> Result<(Arc<dyn Store>, Box<dyn KeySource>), Failure> {
     let location = location(global)?;
     if missing == Missing::Fail {
         ensure_there(&location)?;
     }
     let key = key(global, output)?;
     ensure_apart(&location, &*key)?;
-    let builder = Cache::builder()
-        .store(location.open_with(&OpenOptions::new().observer(Arc::new(output)))?)
-        .keys(&*key)
+    let store = location.open_with(&OpenOptions::new().observer(Arc::new(output)))?;
+    Ok((store, key))
+}
+
+/// The cache over a store that is open.
+pub(crate) fn over(global: &Global, store: Arc<dyn Store>, key: &dyn KeySource, output: Output) -> Builder {
+    Cache::builder()
+        .store(store)
+        .keys(key)
         .namespace(&global.namespace)
         .suite(global.suite.into())
-        .observer(Arc::new(output));
-    Ok(builder)
+        .observer(Arc::new(output))
 }
 
 /// Where the key is kept; made on first use where that is not said.
@@ -63,13 +78,25 @@ pub(crate) fn key_place(global: &Global) -> Result<Box<dyn KeySource>, Failure> 
     }
 }
 
+/// The same, for a process that nobody sits at: a key that needs a passphrase from the terminal is unavailable.
+pub(crate) fn key_without_asking(global: &Global) -> Result<Box<dyn KeySource>, Failure> {
+    match said_to(global, Arc::new(Nobody))? {
+        Some(source) => Ok(source),
+        None => key_place(global),
+    }
+}
+
 /// Where `--key` says that the key is kept, or else `LACRE_KEY`.
 fn said(global: &Global) -> Result<Option<Box<dyn KeySource>>, Failure> {
+    said_to(global, Arc::new(Terminal))
+}
+
+fn said_to(global: &Global, prompt: Arc<dyn Prompt>) -> Result<Option<Box<dyn KeySource>>, Failure> {
     let (reference, by) = match &global.key {
         Some(reference) => (Some(reference.clone()), "--key"),
         None => (config::key_reference()?, config::KEY),
     };
-    let parse = |reference: String| keys::parse_asking(&reference, Arc::new(Terminal));
+    let parse = |reference: String| keys::parse_asking(&reference, prompt);
     Ok(reference.map(parse).transpose().map_err(|error| error.about(by))?)
 }
 

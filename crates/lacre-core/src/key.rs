@@ -78,6 +78,9 @@ const ROUTING_PREFIX: &str = "x-forwarded-";
 /// Between users, the addresses that a request came through say who asks, not what for: every client has its own.
 const ROUTE: &str = "x-forwarded-for";
 
+/// The same in the words of RFC 7239, whose `for` and `by` are such addresses.
+const FORWARDED: &str = "forwarded";
+
 /// Headers that say how a message travels or how caches treat it, not what is asked for; "match all headers" leaves them out.
 const NOT_MATCHED: [HeaderName; 12] = [
     header::CACHE_CONTROL,
@@ -265,7 +268,12 @@ impl Identity {
         matched.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         matched.dedup();
         for name in matched {
-            match vary::normalised(headers, name) {
+            let value = vary::normalised(headers, name);
+            let value = match name.as_str() {
+                FORWARDED if policy.scope == Scope::Shared => value.and_then(|value| without_nodes(&value)),
+                _ => value,
+            };
+            match value {
                 Some(_) if policy.ignored.matches(name.as_str()) => {
                     self.header(tag::HEADER, name.as_str(), REDACTED.as_bytes());
                 }
@@ -327,6 +335,20 @@ fn is_routing(policy: &Policy, name: &HeaderName) -> bool {
     let name = name.as_str();
     ROUTING.contains(&name)
         || (name.starts_with(ROUTING_PREFIX) && (name != ROUTE || policy.scope == Scope::Private))
+}
+
+/// What `Forwarded` says besides the addresses that a request came through; `None`: nothing.
+fn without_nodes(value: &[u8]) -> Option<Vec<u8>> {
+    let tells = |pair: &&[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        !pair.is_empty() && !name.eq_ignore_ascii_case(b"for") && !name.eq_ignore_ascii_case(b"by")
+    };
+    let elements = vary::split_outside_quotes(value, b',').map(|element| {
+        let pairs: Vec<_> = vary::split_outside_quotes(element, b';').filter(tells).collect();
+        pairs.join(&b';')
+    });
+    let elements: Vec<_> = elements.filter(|element| !element.is_empty()).collect();
+    (!elements.is_empty()).then(|| elements.join(&b", "[..]))
 }
 
 /// `scheme://host[:port]`, lower case, without userinfo and without the scheme's own port (RFC 9110 §4.2.3).
@@ -506,5 +528,15 @@ mod tests {
         let (private, shared) = (Policy::rfc9111(), Policy::rfc9111().shared());
         assert_ne!(of(&private, "127.0.0.1"), of(&private, "192.0.2.1"));
         assert_eq!(of(&shared, "127.0.0.1"), of(&shared, "192.0.2.1"));
+        let of = |value| key(&shared, with("http://h/", "forwarded", value));
+        assert_eq!(
+            of("for=192.0.2.1;proto=https;host=a"),
+            of("For=\"[2001:db8::1]\";proto=https;host=a, by=_x")
+        );
+        assert_eq!(of("for=192.0.2.1"), key(&shared, get("http://h/")));
+        for other in ["for=192.0.2.1;proto=http;host=a", "proto=https;host=b", "for=\"x;proto=https;host=a\""]
+        {
+            assert_ne!(of("proto=https;host=a"), of(other), "{other}");
+        }
     }
 }

@@ -185,10 +185,29 @@ impl Redactor {
         shapes(text).map(|(_, place)| place)
     }
 
-    /// Parameters of a path's segments: `/a;token=b`.
+    /// Parameters of a path's segments: `/a;token=b`. A segment in which a secret is percent-encoded goes as a whole.
     fn in_path(&self, path: &[u8]) -> Vec<Range<usize>> {
+        let mut secrets = self.in_path_parameters(path);
+        secrets.extend(pieces(path, b"/").filter(|segment| self.is_encoded(&path[segment.clone()])));
+        secrets
+    }
+
+    fn in_path_parameters(&self, path: &[u8]) -> Vec<Range<usize>> {
         let parameters = pieces(path, b"/;").filter(|piece| piece.start > 0 && path[piece.start - 1] == b';');
         parameters.filter_map(|piece| self.in_parameter(path, piece)).collect()
+    }
+
+    /// Whether a segment of a path holds a secret once it is decoded.
+    fn is_encoded(&self, segment: &[u8]) -> bool {
+        let mut segment = Cow::Borrowed(segment);
+        for _ in 0..MOST_WRAPPINGS {
+            let Cow::Owned(decoded) = Cow::from(percent_decode(&segment)) else { return false };
+            segment = Cow::Owned(decoded);
+            if !self.in_path_parameters(&segment).is_empty() || self.in_disguise(&segment).next().is_some() {
+                return true;
+            }
+        }
+        false
     }
 
     fn in_links(&self, links: &[u8]) -> Vec<Range<usize>> {

@@ -33,7 +33,7 @@ pub fn varies(response: &HeaderMap) -> Varies {
 pub(crate) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut members: Vec<&[u8]> = Vec::new();
     for line in headers.get_all(name) {
-        members.extend(split_outside_quotes(line.as_bytes()));
+        members.extend(split_outside_quotes(line.as_bytes(), b','));
     }
     if !headers.contains_key(name) {
         return None;
@@ -44,11 +44,11 @@ pub(crate) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u
     Some(members.join(&b", "[..]))
 }
 
-/// The members of a list, trimmed; commas inside quoted strings do not separate.
-fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The members of a list, trimmed; separators inside quoted strings do not separate.
+pub(crate) fn split_outside_quotes(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     line.split(move |byte| {
-        let separates = *byte == b',' && !quoted;
+        let separates = *byte == separator && !quoted;
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
@@ -63,7 +63,7 @@ fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The one language that a request prefers to all others, lower case; `None` where there is no such.
 pub(crate) fn preferred_language(request: &HeaderMap) -> Option<Vec<u8>> {
     let lines = request.get_all(header::ACCEPT_LANGUAGE).iter();
-    let members: Vec<&[u8]> = lines.flat_map(|line| split_outside_quotes(line.as_bytes())).collect();
+    let members: Vec<&[u8]> = lines.flat_map(|line| split_outside_quotes(line.as_bytes(), b',')).collect();
     let mut ranking = ranked(&members).into_iter();
     let (weight, language) = ranking.next()?;
     let alone = ranking.next().is_none_or(|(next, _)| next < weight);

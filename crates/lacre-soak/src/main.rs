@@ -9,6 +9,7 @@ mod herd;
 mod kills;
 mod pages;
 mod processes;
+mod serve;
 mod work;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ cargo xtask soak PART
   body       a body of 1 GB, stored and served by each client: peak memory over the base, speed beside no cache; killed in the middle
   herd       the same question from four processes times 25: one request; with the one that asks killed, all others are answered
   disk       a disk that is full, and one that may only be read: every request is answered
+  serve      `lacre serve` beside thousands of idle connections: how long a newcomer waits; killed 20 times under load: no wrong answer
   all        one after the other
 ";
 
@@ -57,11 +59,13 @@ fn main() -> ExitCode {
         "body" => body::run(length),
         "herd" => herd::run(),
         "disk" => disk::run(),
+        "serve" => serve::run(length),
         "all" => processes::run(length)
             .and_then(|()| kills::run(length))
             .and_then(|()| body::run(length))
             .and_then(|()| herd::run())
-            .and_then(|()| disk::run()),
+            .and_then(|()| disk::run())
+            .and_then(|()| serve::run(length)),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -76,6 +80,7 @@ fn worker(role: &str, arguments: &[&str]) -> Result<(), Failure> {
         "body" => body::work(arguments),
         "herd" => herd::work(arguments),
         "disk" => disk::work(arguments),
+        "serve" => serve::work(arguments),
         _ => Err(format!("no such worker: {role}").into()),
     }
 }

@@ -38,6 +38,11 @@ impl Worker {
         Ok(Self { process, output: BufReader::new(output) })
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The next line that it prints.
     pub(crate) fn line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();

@@ -59,8 +59,8 @@ impl<B: Body<Data = Bytes>> SentBody<B> {
         }
     }
 
-    /// The same once more; a stream can be sent only once.
-    pub(crate) fn again(&self) -> Option<Self> {
+    /// The same once more; `None`: it is a stream, which can be sent only once.
+    pub fn again(&self) -> Option<Self> {
         self.seen().map(Self::whole)
     }
 

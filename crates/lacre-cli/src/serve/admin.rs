@@ -1,13 +1,13 @@
 //! The address for operators: what is counted, for Prometheus.
 
-use crate::serve::metrics::Metrics;
+use crate::serve::current::Current;
+use crate::serve::front::Front;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lacre::Cache;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Answers `/metrics` for as long as it is polled, one connection at a time.
-pub(crate) async fn serve(listener: TcpListener, cache: Cache, metrics: Arc<Metrics>) {
+pub(crate) async fn serve(listener: TcpListener, current: Arc<Current>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = service_fn(|request| answer(request, &cache, &metrics));
+        let service = service_fn(|request| answer(request, current.front()));
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).keep_alive(false);
         // A scrape that breaks off is tried again by whoever scrapes.
@@ -35,11 +35,7 @@ pub(crate) async fn serve(listener: TcpListener, cache: Cache, metrics: Arc<Metr
     }
 }
 
-async fn answer<B>(
-    request: Request<B>,
-    cache: &Cache,
-    metrics: &Metrics,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer<B>(request: Request<B>, front: Arc<Front>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     if request.uri().path() != "/metrics" {
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -47,7 +43,7 @@ async fn answer<B>(
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
         // A store that does not answer is missing from the numbers, not a reason to show none.
-        match metrics.text(cache.usage().await.ok()) {
+        match front.metrics().text(front.cache().usage().await.ok()) {
             Ok(text) => {
                 response.headers_mut().insert(header::CONTENT_TYPE, OPENMETRICS);
                 *response.body_mut() = Full::from(text);

@@ -3,6 +3,7 @@
 
 use crate::serve::hops::ALLOWED;
 use crate::serve::pace::Stalled;
+use crate::serve::reach::Barred;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::LengthLimitError;
 use lacre::Misframed;
@@ -16,6 +17,10 @@ pub(crate) enum Fault {
     BadRequest,
     /// The request is not for an origin that this proxy answers for.
     NotForUs,
+    /// The request leads to where this proxy shows metrics.
+    OwnAddress,
+    /// The request leads to an address that a forward proxy does not connect to.
+    NotPublic,
     /// CONNECT, which a cache has no use for.
     NoTunnels,
     /// The header section is longer than allowed.
@@ -66,6 +71,17 @@ impl Fault {
                 StatusCode::BAD_REQUEST,
                 "this proxy takes requests with an http:// URL; https goes to the origin itself",
                 None,
+            ),
+            Self::OwnAddress => (
+                StatusCode::FORBIDDEN,
+                "this proxy does not connect to its own addresses",
+                Some("destination_ip_prohibited"),
+            ),
+            Self::NotPublic => (
+                StatusCode::FORBIDDEN,
+                "this proxy does not connect to this address, which is not public; \
+                 its operator can allow the network: --danger-allow-target CIDR",
+                Some("destination_ip_prohibited"),
             ),
             Self::NoTunnels => (StatusCode::METHOD_NOT_ALLOWED, "this proxy makes no tunnels", None),
             Self::LongHeader => (
@@ -188,6 +204,9 @@ impl Fault {
             };
             return find(error, too_long).unwrap_or(Self::BadAnswer);
         }
+        if let Some(barred) = find(error, |cause| cause.downcast_ref::<Barred>().copied()) {
+            return barred.into();
+        }
         let found = find(error, |cause| match cause.downcast_ref::<io::Error>()?.kind() {
             io::ErrorKind::ConnectionRefused => Some(Self::Refused),
             io::ErrorKind::TimedOut => Some(Self::ConnectTimeout),
@@ -196,6 +215,16 @@ impl Fault {
             _ => None,
         });
         found.unwrap_or(Self::Unreachable)
+    }
+}
+
+impl From<Barred> for Fault {
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::Loop => Self::Loop,
+            Barred::Admin => Self::OwnAddress,
+            Barred::NotPublic => Self::NotPublic,
+        }
     }
 }
 

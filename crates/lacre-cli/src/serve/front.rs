@@ -2,17 +2,22 @@
 
 use crate::exit::Failure;
 use crate::serve::Limits;
+use crate::serve::connections::Upload;
 use crate::serve::failure::{BrokenUpload, Fault};
+use crate::serve::forwarded::{Client, Trusted};
 use crate::serve::headers;
 use crate::serve::hops::{Forwards, Via};
 use crate::serve::log::{AccessLog, Line};
 use crate::serve::metrics::{Metrics, Outcome};
 use crate::serve::pace::{Paced, Pulse};
+use crate::serve::reach::Reach;
+use crate::serve::rewrite;
 use crate::serve::target::{self, Route};
-use crate::serve::upstream::{Download, TakesTrailers, Upload, Upstream};
+use crate::serve::upstream::{self, Download, TakesTrailers, Upstream};
 use crate::serve::wire::Relays;
 use bytes::Bytes;
-use http::{Request, Response, Version, header, request};
+use http::uri::Authority;
+use http::{HeaderValue, Request, Response, Version, header, request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
@@ -29,12 +34,23 @@ use tower_service::Service;
 
 /// What answers requests.
 pub(crate) struct Front {
-    route: Route,
+    settings: Arc<Settings>,
+    cache: Cache,
     service: CacheService<Upstream>,
-    via: Via,
-    limits: Limits,
     log: AccessLog,
     metrics: Arc<Metrics>,
+}
+
+/// What was set at the start.
+pub(crate) struct Settings {
+    pub(crate) route: Route,
+    pub(crate) reach: Reach,
+    pub(crate) trusted: Trusted,
+    /// Whether the origin gets the client's `Host`.
+    pub(crate) preserve_host: bool,
+    /// The name of this proxy.
+    pub(crate) via: Via,
+    pub(crate) limits: Limits,
 }
 
 /// What a client gets for a body: the cache's, the origin's, or a line about what went wrong.
@@ -44,15 +60,34 @@ impl Front {
     /// # Errors
     /// The platform's certificates cannot be used.
     pub(crate) fn new(
-        route: Route,
+        settings: Arc<Settings>,
         cache: Cache,
-        limits: Limits,
         log: AccessLog,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
-        let upstream = Upstream::new(limits)?;
-        let (service, via) = (CacheLayer::new(cache).layer(upstream), Via::new());
-        Ok(Self { route, service, via, limits, log, metrics })
+        let upstream = Upstream::new(settings.limits, settings.reach.clone(), settings.preserve_host)?;
+        let service = CacheLayer::new(cache.clone()).layer(upstream);
+        Ok(Self { settings, cache, service, log, metrics })
+    }
+
+    /// Where requests go.
+    pub(crate) fn route(&self) -> &Route {
+        &self.settings.route
+    }
+
+    /// Whether this is the address of a proxy that is trusted.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.settings.trusted.includes(peer)
+    }
+
+    /// What answers from the store.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Answers a request. It never fails: what goes wrong is an answer, too.
@@ -62,8 +97,11 @@ impl Front {
         peer: IpAddr,
         relays: Relays,
     ) -> Result<Response<Told<Content>>, Infallible> {
-        let mut line = self.log.line(&request, peer);
-        let (response, outcome) = match self.exchange(request, peer, &relays).await {
+        let host = target::asked_host(request.uri(), request.version(), request.headers());
+        let host = host.as_ref();
+        let client = Client::of(request.headers(), host, peer, &self.settings.trusted);
+        let mut line = self.log.line(&request, client.address);
+        let (response, outcome) = match self.exchange(request, peer, &client, host, &relays).await {
             Ok(answer) => answer,
             Err(fault) => {
                 line.failed(fault);
@@ -79,17 +117,21 @@ impl Front {
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
+        client: &Client,
+        host: Option<&Authority>,
         relays: &Relays,
     ) -> Result<(Response<Content>, Outcome), Fault> {
         let (mut head, body) = request.into_parts();
-        let target = self.route.target(&head)?;
+        let Settings { route, reach, trusted, preserve_host, via, limits } = &*self.settings;
+        let target = route.target(&head)?;
         self.check(&head, body.size_hint().lower())?;
         if let Forwards::Here(response) = Forwards::of(&mut head)? {
             return Ok((response.map(|echo| Either::Right(Full::new(echo))), Outcome::Bypass));
         }
-        if self.via.is_in(&head.headers) {
+        if via.is_in(&head.headers) {
             return Err(Fault::Loop);
         }
+        reach.check_target(&target).await?;
         let trailers = Trailers::of(&head);
         if trailers.wanted_by_te {
             head.extensions.insert(TakesTrailers);
@@ -108,21 +150,29 @@ impl Front {
             head.extensions.insert(relay);
             turn
         });
-        let host = target::take_host(&mut head);
         head.uri = target;
+        head.headers.remove(header::HOST);
         headers::end_hop(&mut head.headers);
         // hyper has answered it by the time that the body is read.
         head.headers.remove(header::EXPECT);
-        self.via.add(&mut head.headers, head.version);
-        self.route.introduce(&mut head.headers, host, peer);
+        via.add(&mut head.headers, head.version);
+        let upstream = route.upstream();
+        if upstream.is_some() {
+            client.introduce(&mut head.headers, peer, trusted);
+        }
+        let kept = host.filter(|_| *preserve_host).map(|host| HeaderValue::try_from(host.as_str()));
+        if let Some(Ok(host)) = kept {
+            head.headers.insert(header::HOST, host);
+        }
+        let upload = head.extensions.remove::<Arc<Upload>>();
         let body = body.map_err(BrokenUpload::new as fn(hyper::Error) -> BrokenUpload);
-        let mut body = Paced::new(body, self.limits.idle_timeout);
+        let mut body = Paced::new(body, limits.idle_timeout).with_upload(upload);
         if !body.is_end_stream() {
             let pulse = Pulse::default();
             head.extensions.insert(pulse.clone());
             body = body.with_pulse(pulse);
         }
-        let body: Upload = Limited::new(body, self.max_upload());
+        let body: upstream::Upload = Limited::new(body, self.max_upload());
 
         let response = self.service.clone().call(Request::from_parts(head, body)).await.map_err(fault)?;
         drop(turn);
@@ -130,10 +180,13 @@ impl Front {
         if let Some(LookupTime(time)) = head.extensions.get() {
             self.metrics.looked_up(*time);
         }
-        self.via.add(&mut head.headers, head.version);
+        via.add(&mut head.headers, head.version);
         head.version = Version::HTTP_11;
         if !trailers.reach_the_client || body.size_hint().exact().is_some() {
             head.headers.remove(header::TRAILER);
+        }
+        if let Some(upstream) = &upstream {
+            rewrite::to_client(&mut head.headers, upstream, client.origin.as_ref());
         }
         let status = head.extensions.get().map(|info: &CacheInfo| info.status);
         if let Some(status) = status {
@@ -145,10 +198,10 @@ impl Front {
 
     /// What no request may be, whatever it is for.
     fn check(&self, head: &request::Parts, body: u64) -> Result<(), Fault> {
-        if headers::length(&head.headers) > self.limits.header() {
+        if headers::length(&head.headers) > self.settings.limits.header() {
             return Err(Fault::LongHeader);
         }
-        if head.headers.len() > self.limits.max_header_lines() {
+        if head.headers.len() > self.settings.limits.max_header_lines() {
             return Err(Fault::ManyLines);
         }
         if lacre::is_chunked(&head.headers).is_err() {
@@ -157,11 +210,11 @@ impl Front {
         if !headers::is_continue_at_most(head) {
             return Err(Fault::Expectation);
         }
-        if body > self.limits.max_upload { Err(Fault::TooLarge) } else { Ok(()) }
+        if body > self.settings.limits.max_upload { Err(Fault::TooLarge) } else { Ok(()) }
     }
 
     fn max_upload(&self) -> usize {
-        usize::try_from(self.limits.max_upload).unwrap_or(usize::MAX)
+        usize::try_from(self.settings.limits.max_upload).unwrap_or(usize::MAX)
     }
 }
 

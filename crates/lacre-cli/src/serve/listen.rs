@@ -3,18 +3,24 @@
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::serve::Limits;
-use crate::serve::front::Front;
+use crate::serve::connections::{Admitted, Answering, Connections, Share, TooManyFromThere, Upload};
+use crate::serve::current::Current;
+use crate::serve::signals::Signals;
 use crate::serve::wire::Wire;
+use http::Request;
+use http_body::Body;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 /// How long a connection may be without any motion beyond the time in which the origin must have answered: only those that stall
@@ -27,44 +33,107 @@ const BREATH: Duration = Duration::from_millis(100);
 /// How many requests an HTTP/2 connection may have under way.
 const STREAMS: u32 = 128;
 
-/// Serves until SIGINT or SIGTERM, and then until all requests under way are answered; no longer than the grace, or a second signal.
+/// What a client gets whose address has all the connections that it may have.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\n\
+retry-after: 1\r\nconnection: close\r\ncontent-length: 41\r\n\r\ntoo many connections come from one address\n";
+
+/// Serves until SIGINT or SIGTERM, and then until all requests under way are answered; no longer than the drain timeout, or a second signal.
 pub(crate) async fn serve(
     listener: TcpListener,
-    front: Arc<Front>,
+    current: Arc<Current>,
     limits: Limits,
     output: Output,
 ) -> Result<(), Failure> {
-    let mut signals = Signals::new()?;
-    let server = Arc::new(server(limits));
-    let room = Arc::new(Semaphore::new(limits.max_connections.into()));
+    let mut signals = Signals::new(Arc::clone(&current))?;
+    let connections = limits.connections();
     let graceful = GracefulShutdown::new();
+    tokio::select! {
+        never = accept_all(&listener, &current, limits, &connections, &graceful, output) => match never {},
+        () = signals.end() => {}
+    }
+    drop(listener);
+    connections.close_waiting();
+    tokio::select! {
+        ended = timeout(limits.drain_timeout, graceful.shutdown()) => match ended {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Failure::new(Exit::Failed, "some requests did not end in time, and were cut off")
+                .with_hint("give them longer: --drain-timeout SECONDS")),
+        },
+        () = signals.end() => Err(Failure::quiet(Exit::Interrupted)),
+    }
+}
+
+/// Takes connections and lets them be served, for as long as it is polled.
+async fn accept_all(
+    listener: &TcpListener,
+    current: &Arc<Current>,
+    limits: Limits,
+    connections: &Arc<Connections>,
+    graceful: &GracefulShutdown,
+    output: Output,
+) -> Infallible {
+    let server = server(limits);
     loop {
-        let (stream, peer, permit) = tokio::select! {
-            accepted = accept(&listener, &room, output) => accepted,
-            () = signals.next() => break,
+        let (stream, peer) = accept(listener, connections, output).await;
+        let share = if current.front().trusts(peer.ip()) { Share::Unlimited } else { Share::Limited };
+        let admitted = match connections.admit(peer.ip(), share).await {
+            Ok(admitted) => admitted,
+            Err(TooManyFromThere) => {
+                // Whoever does not get it is refused all the same.
+                let _ = stream.try_write(TOO_MANY);
+                continue;
+            }
         };
-        let wire = Wire::new(stream, limits.answer_timeout.max(limits.idle_timeout) + SLACK);
-        let (front, relays) = (Arc::clone(&front), wire.relays());
-        let service =
-            service_fn(move |request| Arc::clone(&front).answer(request, peer.ip(), relays.clone()));
-        let connection = server.serve_connection(TokioIo::new(wire), service).into_owned();
-        let connection = graceful.watch(connection);
+        let connection = graceful.watch(serving(&server, stream, peer, &admitted, current, limits));
         tokio::spawn(async move {
             // A connection that breaks is the client's own affair.
             let _ = connection.await;
-            drop(permit);
+            drop(admitted);
         });
     }
-    drop(listener);
-    tokio::select! {
-        ended = timeout(limits.grace, graceful.shutdown()) => match ended {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Failure::new(Exit::Failed, "some requests did not end in time, and were cut off")
-                .with_hint("give them longer: --grace SECONDS")),
-        },
-        () = signals.next() => Err(Failure::quiet(Exit::Interrupted)),
+}
+
+/// A connection's requests, each answered by what is current when it comes in.
+fn serving(
+    server: &auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    admitted: &Admitted,
+    current: &Arc<Current>,
+    limits: Limits,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error: Send> + Send + 'static + use<> {
+    let connection = admitted.connection();
+    let wire = Wire::new(stream, limits.answer_timeout.max(limits.idle_timeout) + SLACK);
+    let wire = wire.among(Arc::clone(&connection));
+    let (current, relays) = (Arc::clone(current), wire.relays());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let upload = (!request.body().is_end_stream()).then(Arc::<Upload>::default);
+        let under_way = connection.begin(upload.clone());
+        if let Some(upload) = upload {
+            request.extensions_mut().insert(upload);
+        }
+        let (front, relays) = (current.front(), relays.clone());
+        async move {
+            let mut under_way = under_way.ok_or(Closing)?;
+            let Ok(response) = front.answer(request, peer.ip(), relays).await;
+            under_way.answered();
+            Ok::<_, Closing>(response.map(|body| Answering::new(body, under_way)))
+        }
+    });
+    server.serve_connection(TokioIo::new(wire), service).into_owned()
+}
+
+/// A request came in on a connection that is being closed, and is not answered.
+#[derive(Debug)]
+struct Closing;
+
+impl fmt::Display for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is being closed")
     }
 }
+
+impl std::error::Error for Closing {}
 
 fn server(limits: Limits) -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
@@ -84,21 +153,20 @@ fn server(limits: Limits) -> auto::Builder<TokioExecutor> {
 
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
+    connections: &Connections,
     output: Output,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there is always a permit in the end.
-    let permit = Arc::clone(room).acquire_owned().await.ok();
+) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // Without it, answers are only slower.
                 let _ = stream.set_nodelay(true);
-                return (stream, peer, permit);
+                return (stream, peer);
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 output.warn(format_args!("cannot accept connections for now: {error}"));
+                connections.make_room();
                 sleep(BREATH).await;
             }
         }
@@ -108,33 +176,4 @@ async fn accept(
 /// The connection was gone before it was taken.
 fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
-}
-
-/// SIGINT and, where there is one, SIGTERM.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-        })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        // Where the signal cannot be waited for, it ends the process itself.
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

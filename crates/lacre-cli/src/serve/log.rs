@@ -1,27 +1,47 @@
-//! One line on stderr for each request, when its answer has ended. Never the values of a query, nor any header.
+//! The access log: one line for each request, when its answer has ended. URLs are shown as `printable::url` does: without secrets. No line
+//! has a header.
 
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::printable;
 use crate::serve::failure::Fault;
 use crate::serve::metrics::Outcome;
 use http::{Method, Request, StatusCode, Uri, Version};
+use lacre::Policy;
 use serde_json::json;
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// Whether requests are written down.
-#[derive(Clone, Copy)]
-pub(crate) enum AccessLog {
-    To(Output),
-    Off,
+/// The longest method that is shown, in bytes.
+const MAX_METHOD: usize = 32;
+
+/// Where requests are written down, if they are. Clones are the same log.
+#[derive(Clone)]
+pub(crate) struct AccessLog(Option<Arc<Journal>>);
+
+struct Journal {
+    output: Output,
+    /// Knows what is secret in a URL.
+    policy: Policy,
+    to: To,
+}
+
+enum To {
+    Stderr,
+    File { path: PathBuf, file: Mutex<File> },
 }
 
 /// What is known of a request so far. It is written when it is dropped.
 pub(crate) struct Line(Option<Box<Record>>);
 
 struct Record {
-    output: Output,
+    journal: Arc<Journal>,
     begun: Instant,
     peer: IpAddr,
     method: Method,
@@ -35,11 +55,38 @@ struct Record {
 }
 
 impl AccessLog {
+    /// No log.
+    pub(crate) const OFF: Self = Self(None);
+
+    /// A log on stderr, or in the file at `path`, which is appended to.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(crate) fn new(output: Output, policy: Policy, path: Option<&Path>) -> Result<Self, Failure> {
+        let to = match path {
+            None => To::Stderr,
+            Some(path) => To::File { path: path.to_owned(), file: Mutex::new(open(path)?) },
+        };
+        Ok(Self(Some(Arc::new(Journal { output, policy, to }))))
+    }
+
+    /// Opens the file anew, for it may have been moved away. The old one stays in use where that fails.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(crate) fn reopen(&self) -> Result<(), Failure> {
+        if let Some(To::File { path, file }) = self.0.as_deref().map(|journal| &journal.to) {
+            let reopened = open(path)?;
+            *file.lock().unwrap_or_else(PoisonError::into_inner) = reopened;
+        }
+        Ok(())
+    }
+
     /// Begins the line of a request.
-    pub(crate) fn line<B>(self, request: &Request<B>, peer: IpAddr) -> Line {
-        let Self::To(output) = self else { return Line(None) };
+    pub(crate) fn line<B>(&self, request: &Request<B>, peer: IpAddr) -> Line {
+        let Some(journal) = &self.0 else { return Line(None) };
         Line(Some(Box::new(Record {
-            output,
+            journal: Arc::clone(journal),
             begun: Instant::now(),
             peer,
             method: request.method().clone(),
@@ -50,6 +97,27 @@ impl AccessLog {
             bytes: 0,
             fault: None,
         })))
+    }
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot open the access log {}: {error}", path.display()))
+            .with_hint("--access-log takes a file in a folder that exists and that lacre may write to")
+    })
+}
+
+impl Journal {
+    /// Writes a line in one piece, so that lines do not mix. A log that cannot be written is no reason to stop serving.
+    fn write(&self, line: &[u8]) {
+        let _ = match &self.to {
+            To::Stderr => io::stderr().lock().write_all(line),
+            To::File { file, .. } => file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line),
+        };
     }
 }
 
@@ -86,8 +154,7 @@ impl Drop for Line {
         if let Some(record) = self.0.take() {
             let mut line = record.text();
             line.push('\n');
-            // In one piece, so that lines do not mix; a log that nobody can read is no reason to stop serving.
-            let _ = io::stderr().lock().write_all(line.as_bytes());
+            record.journal.write(line.as_bytes());
         }
     }
 }
@@ -96,22 +163,23 @@ impl Record {
     fn text(&self) -> String {
         let now = jiff::Timestamp::now();
         let millis = self.begun.elapsed().as_secs_f64() * 1000.0;
-        let url = without_query_values(&self.url);
+        let url = printable::url(&self.journal.policy, &self.url.to_string());
+        let method = method(self.method.as_str());
         let status = self.status.map_or(0, |status| status.as_u16());
-        if self.output.is_json() {
-            return json!({
-                "schema": "lacre/access/v1", "time": now.to_string(), "peer": self.peer, "method": self.method.as_str(),
+        if self.journal.output.is_json() {
+            let line = json!({
+                "schema": "lacre/access/v1", "time": now.to_string(), "peer": self.peer, "method": method,
                 "url": url, "version": format!("{:?}", self.version), "status": status, "bytes": self.bytes,
                 "ms": millis, "cache": self.outcome, "fault": self.fault,
-            })
-            .to_string();
+            });
+            return printable::json(&line).unwrap_or_default();
         }
         let mut line = String::with_capacity(128);
         // Writing to a string does not fail.
         let _ = write!(
             line,
             "{now:.3} {} {} {url} {:?} {status} {}B {millis:.2}ms {}",
-            self.peer, self.method, self.version, self.bytes, self.outcome
+            self.peer, method, self.version, self.bytes, self.outcome
         );
         if let Some(fault) = self.fault {
             line.extend([": ", fault]);
@@ -120,42 +188,10 @@ impl Record {
     }
 }
 
-/// A URL with the names in its query only: values may be secrets.
-fn without_query_values(url: &Uri) -> String {
-    let mut text = match (url.scheme_str(), url.authority()) {
-        (Some(scheme), Some(authority)) => format!("{scheme}://{}", without_user(authority.as_str())),
-        _ => String::new(),
-    };
-    text.push_str(url.path());
-    let names = url.query().into_iter().flat_map(|query| query.split('&'));
-    for (index, parameter) in names.enumerate() {
-        text.push(if index == 0 { '?' } else { '&' });
-        match parameter.split_once('=') {
-            Some((name, _)) => text.extend([name, "="]),
-            // Without a name, it may be a value.
-            None => text.push('…'),
-        }
-    }
-    text
-}
-
-fn without_user(authority: &str) -> &str {
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_value_of_a_query_and_no_user_is_written_down() {
-        for (url, shown) in [
-            ("/p?token=secret&q=1", "/p?token=&q="),
-            ("/p?secret", "/p?…"),
-            ("http://user:secret@a.test/p", "http://a.test/p"),
-            ("/p", "/p"),
-        ] {
-            assert_eq!(without_query_values(&Uri::from_static(url)), shown);
-        }
+/// A method as far as it is shown: it is a token (RFC 9110 §5.6.2), so only its length can do harm.
+fn method(method: &str) -> Cow<'_, str> {
+    match method.get(..MAX_METHOD) {
+        Some(beginning) if method.len() > MAX_METHOD => format!("{beginning}…").into(),
+        _ => method.into(),
     }
 }

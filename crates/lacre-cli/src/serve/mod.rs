@@ -1,11 +1,16 @@
 //! `lacre serve`: a caching reverse proxy, or a caching forward proxy for plain HTTP.
 //!
-//! From the socket inwards: `listen` takes connections · `wire` keeps them from stalling and carries interim responses · `front` answers
-//! one request: `target` says what it is for, the cache of `lacre-tower` answers it or asks `upstream`, `headers` are put in order, and
-//! `failure` is what goes wrong. `admin` shows the `metrics`; `log` writes a line for each request. No rule of caching lives here.
+//! From the socket inwards: `listen` takes connections, as many as `connections` has room for · `wire` keeps them from stalling and carries interim responses · `front` answers
+//! one request: `target` says what it is for, the cache of `lacre-tower` answers it or asks `upstream`, over connections that are `tracked`
+//! and within `reach`; `headers` are put in order, `forwarded` tells the origin of the client, `rewrite` leads the client back, and `failure` is what goes wrong. `admin` shows the `metrics`; `log` writes a line for each request; `signals` end it, or
+//! replace what is `current`. No rule of caching lives here.
 
 mod admin;
+mod connections;
+mod current;
 mod failure;
+mod files;
+mod forwarded;
 mod front;
 mod headers;
 mod hops;
@@ -13,8 +18,12 @@ mod listen;
 mod log;
 mod metrics;
 mod pace;
+mod reach;
 mod refusal;
+mod rewrite;
+mod signals;
 mod target;
+mod tracked;
 mod upstream;
 mod wire;
 
@@ -24,13 +33,22 @@ use crate::open::{self, Missing};
 use crate::output::Output;
 use crate::writing::Writing;
 use clap::ArgGroup;
+use connections::Connections;
+use current::Current;
+use forwarded::Trusted;
 use front::Front;
 use http::Uri;
+use ipnet::IpNet;
+use lacre::keys::KeySource;
+use lacre::store::Store;
 use lacre::{Cache, Policy};
+use log::AccessLog;
 use metrics::Metrics;
+use reach::{Own, Reach, Who};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -46,7 +64,7 @@ const READ_WHOLE: usize = 1 << 20;
 /// `Authorization` only where the origin allows it (§3.5). Requests with different credentials (`Authorization`, `Cookie`, API keys) never
 /// share an answer, whatever the origin says; where visitors carry cookies of no meaning, this costs hits:
 /// --danger-share-across-credentials does what the RFC alone asks for.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(group(ArgGroup::new("route").required(true)))]
 pub(crate) struct Args {
     /// Answer for this origin, such as http://127.0.0.1:8000 or https://example.com
@@ -76,11 +94,28 @@ pub(crate) struct Args {
     #[arg(long)]
     danger_share_across_credentials: bool,
     /// Let everybody who reaches a --listen address beyond this machine use it as a forward proxy
-    #[arg(long, requires = "forward")]
+    #[arg(long, conflicts_with = "upstream")]
     danger_open_proxy: bool,
-    /// Write no line to stderr for each request
+    /// Let a forward proxy connect to this network, too, such as 10.0.0.0/8: one that listens beyond this machine connects to public addresses
+    /// only, and none to link-local addresses or to itself
+    #[arg(long, value_name = "CIDR", conflicts_with = "upstream", value_delimiter = ',', value_parser = forwarded::network)]
+    danger_allow_target: Vec<IpNet>,
+    /// Let everybody who reaches an --admin address beyond this machine read the metrics
+    #[arg(long, requires = "admin")]
+    danger_open_admin: bool,
+    /// Believe what requests from this network say of their clients in `X-Forwarded-*` and `Forwarded`, such as 10.0.0.0/8 for your load
+    /// balancer; from elsewhere, these fields are replaced. Its addresses have no limit of connections of their own
+    #[arg(long, value_name = "CIDR", conflicts_with = "forward", value_delimiter = ',', value_parser = forwarded::network)]
+    trust_forwarded: Vec<IpNet>,
+    /// Send the client's `Host` to the upstream, instead of the upstream's own
+    #[arg(long, conflicts_with = "forward")]
+    preserve_host: bool,
+    /// Write no line for each request
     #[arg(long)]
     no_access_log: bool,
+    /// Append the lines for requests to this file, instead of to stderr; SIGHUP and SIGUSR1 open it anew
+    #[arg(long, value_name = "PATH", conflicts_with = "no_access_log")]
+    access_log: Option<PathBuf>,
     /// Threads that answer requests [default: one for each core]
     #[arg(long, value_name = "COUNT")]
     workers: Option<NonZeroUsize>,
@@ -97,9 +132,14 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct Limits {
-    /// Connections at once; others wait to be accepted
-    #[arg(long, value_name = "COUNT", default_value = "1024")]
+    /// Connections at once. Where there are as many, the one that has waited longest for its client is closed for a new one; those that are
+    /// being answered stay
+    #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
+    /// Connections at once from one address, or from one IPv6 network of 64 bits; more are answered with 503 where all of them are being
+    /// answered [default: three quarters of --max-connections]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections_per_address: Option<u16>,
     /// Bytes of a header section; more is answered with 431, or with 502 where the origin sent it
     #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = clap::value_parser!(u32).range(8192..=16_777_216))]
     max_header: u32,
@@ -121,9 +161,9 @@ pub(crate) struct Limits {
     /// Seconds for which a client or the origin may be silent in the middle of a message, and a client between two requests
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle_timeout: Duration,
-    /// Seconds for requests under way to end after SIGINT or SIGTERM
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    grace: Duration,
+    /// Seconds for requests under way to end after SIGINT or SIGTERM; a second signal ends them at once
+    #[arg(long, alias = "grace", value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    drain_timeout: Duration,
 }
 
 impl Limits {
@@ -138,6 +178,12 @@ impl Limits {
     /// How many lines are read of a header section: some more than allowed, so that it can be said what is wrong.
     fn parsed_lines(&self) -> usize {
         self.max_header_lines() + 100
+    }
+
+    fn connections(&self) -> Arc<Connections> {
+        let most = usize::from(self.max_connections);
+        let per_address = self.max_connections_per_address.map_or((most * 3).div_ceil(4), usize::from);
+        Connections::new(most, per_address)
     }
 }
 
@@ -155,13 +201,15 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         return Err(Failure::usage(format!("--upstream {route} is where this proxy listens itself"))
             .with_hint("choose another address with --listen, such as 127.0.0.1:0 for a free port"));
     }
+    check_admin(args)?;
     let metrics = Arc::new(Metrics::default());
-    let observer = metrics::Watch { output, metrics: Arc::clone(&metrics) };
-    let builder = open::cache(global, Missing::Make, output)?.observer(Arc::new(observer));
-    let builder =
-        args.writing.apply(builder).policy(policy(args)).memory_tier(args.memory).read_whole(READ_WHOLE);
-    let cache = builder.build()?;
-    let log = if args.no_access_log { log::AccessLog::Off } else { log::AccessLog::To(output) };
+    let (store, key) = open::store_and_key(global, Missing::Make, output)?;
+    let first = cache(args, global, &store, &*key, output, &metrics)?;
+    let log = match args.no_access_log {
+        true => AccessLog::OFF,
+        false => AccessLog::new(output, policy(args), args.access_log.as_deref())?,
+    };
+    files::raise_limit(args.limits.max_connections, output);
     runtime(args.workers)?.block_on(async {
         let listener = bind(args.listen).await?;
         let admin = match args.admin {
@@ -170,23 +218,54 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         };
         let address = listener.local_addr()?;
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
-        announce(&route, address, admin_address, output)?;
+        let settings = front::Settings {
+            route,
+            reach: reach(args, Own { listen: address, admin: admin_address }),
+            trusted: Trusted::new(args.trust_forwarded.clone()),
+            preserve_host: args.preserve_host,
+            via: hops::Via::new(),
+            limits: args.limits,
+        };
+        let front = {
+            let (settings, log, metrics) = (Arc::new(settings), log.clone(), Arc::clone(&metrics));
+            move |cache| Front::new(Arc::clone(&settings), cache, log.clone(), Arc::clone(&metrics))
+        };
+        let first = front(first)?;
+        announce(first.route(), address, admin_address, output)?;
+        let again = {
+            let (args, global) = (args.clone(), global.clone());
+            move || {
+                let key = open::key_without_asking(&global)?;
+                front(cache(&args, &global, &store, &*key, output, &metrics)?)
+            }
+        };
+        let current = Arc::new(Current::new(first, Arc::new(again), log, output));
         if let Some(admin) = admin {
-            tokio::spawn(admin::serve(admin, cache.clone(), Arc::clone(&metrics)));
+            tokio::spawn(admin::serve(admin, Arc::clone(&current)));
         }
-        let front = Front::new(route, cache.clone(), args.limits, log, metrics)?;
-        listen::serve(listener, Arc::new(front), args.limits, output).await?;
-        end(&cache).await
+        listen::serve(listener, Arc::clone(&current), args.limits, output).await?;
+        Ok(current.front().cache().close().await?)
     })
 }
 
-async fn end(cache: &Cache) -> Result<(), Failure> {
-    Ok(cache.close().await?)
+/// The cache, with the keys of this moment.
+fn cache(
+    args: &Args,
+    global: &Global,
+    store: &Arc<dyn Store>,
+    key: &dyn KeySource,
+    output: Output,
+    metrics: &Arc<Metrics>,
+) -> Result<Cache, Failure> {
+    let observer = metrics::Watch { output, metrics: Arc::clone(metrics) };
+    let builder = open::over(global, Arc::clone(store), key, output).observer(Arc::new(observer));
+    let builder = args.writing.apply(builder).policy(policy(args));
+    Ok(builder.memory_tier(args.memory).read_whole(READ_WHOLE).build()?)
 }
 
 fn route(args: &Args) -> Result<Route, Failure> {
     let Some(upstream) = &args.upstream else {
-        if args.listen.ip().is_loopback() || args.danger_open_proxy {
+        if args.listen.ip().to_canonical().is_loopback() || args.danger_open_proxy {
             return Ok(Route::Forward);
         }
         return Err(Failure::usage(format!("everybody who reaches {} could use this proxy", args.listen))
@@ -196,6 +275,25 @@ fn route(args: &Args) -> Result<Route, Failure> {
         Failure::usage("--upstream is not an origin")
             .with_hint("write http://HOST:PORT or https://HOST, without a path")
     })
+}
+
+/// Metrics tell of a cache's users; they are for this machine unless the user says otherwise.
+fn check_admin(args: &Args) -> Result<(), Failure> {
+    match args.admin.filter(|admin| !admin.ip().to_canonical().is_loopback()) {
+        Some(admin) if !args.danger_open_admin => {
+            Err(Failure::usage(format!("everybody who reaches {admin} could read the metrics"))
+                .with_hint("show them on 127.0.0.1, or say --danger-open-admin"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn reach(args: &Args, own: Own) -> Reach {
+    if args.upstream.is_some() {
+        return Reach::everywhere();
+    }
+    let who = if args.listen.ip().to_canonical().is_loopback() { Who::ThisMachine } else { Who::Others };
+    Reach::of_forward_proxy(own, who, args.danger_allow_target.clone())
 }
 
 fn policy(args: &Args) -> Policy {

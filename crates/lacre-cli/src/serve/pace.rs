@@ -1,6 +1,8 @@
 //! Bodies on their way between two connections: they must not stall, and their trailer sections change nothing that was said before.
 
+use crate::serve::connections::Upload;
 use crate::serve::headers;
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 pub(crate) struct Paced<B> {
     limit: Duration,
     pulse: Option<Pulse>,
+    upload: Option<Arc<Upload>>,
     /// Made when there is something to wait for.
     sleep: Option<Pin<Box<Sleep>>>,
     body: B,
@@ -21,12 +24,17 @@ pub(crate) struct Paced<B> {
 
 impl<B> Paced<B> {
     pub(crate) fn new(body: B, limit: Duration) -> Self {
-        Self { limit, pulse: None, sleep: None, body }
+        Self { limit, pulse: None, upload: None, sleep: None, body }
     }
 
     /// The same, showing its progress in `pulse`.
     pub(crate) fn with_pulse(self, pulse: Pulse) -> Self {
         Self { pulse: Some(pulse), ..self }
+    }
+
+    /// The same, which ends early where its connection has to make room.
+    pub(crate) fn with_upload(self, upload: Option<Arc<Upload>>) -> Self {
+        Self { upload, ..self }
     }
 }
 
@@ -89,7 +97,15 @@ impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for Pac
             if let Some(pulse) = &self.pulse {
                 pulse.beat();
             }
+            if let Some(upload) = &self.upload {
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                upload.came(data.map_or(0, Buf::remaining));
+            }
             return Poll::Ready(frame.map(|frame| frame.map(clean).map_err(Into::into)));
+        }
+        let ended = self.upload.as_ref().is_some_and(|upload| upload.poll_ended(context).is_ready());
+        if ended {
+            return Poll::Ready(Some(Err(Box::new(Stalled))));
         }
         let limit = self.limit;
         ready!(self.sleep.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(context));

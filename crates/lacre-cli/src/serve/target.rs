@@ -1,8 +1,9 @@
 //! What a request is for: the URL that it is cached under and sent to.
 
 use crate::serve::failure::Fault;
+use crate::serve::rewrite::Origin;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
+use http::{HeaderMap, Method, Uri, Version, header, request};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
@@ -40,7 +41,7 @@ impl Route {
 
     /// The URL that a request is for.
     pub(crate) fn target(&self, head: &request::Parts) -> Result<Uri, Fault> {
-        let host = named_host(head)?;
+        let host = named_host(&head.uri, head.version, &head.headers)?;
         if head.method == Method::CONNECT {
             return Err(Fault::NoTunnels);
         }
@@ -60,21 +61,11 @@ impl Route {
         Uri::from_parts(parts).map_err(|_| Fault::BadRequest)
     }
 
-    /// Tells the origin whom a request is from and what it was for, as reverse proxies do. What clients say themselves about their host
-    /// and scheme is not believed; of addresses, each proxy adds one.
-    pub(crate) fn introduce(&self, headers: &mut HeaderMap, host: Option<HeaderValue>, peer: IpAddr) {
-        let Self::Reverse(..) = self else { return };
-        for name in
-            ["forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-scheme"]
-        {
-            headers.remove(name);
-        }
-        headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
-        if let Some(host) = host {
-            headers.insert("x-forwarded-host", host);
-        }
-        if let Ok(peer) = HeaderValue::try_from(peer.to_string()) {
-            headers.append("x-forwarded-for", peer);
+    /// The one origin that requests go to, of a reverse proxy.
+    pub(crate) fn upstream(&self) -> Option<Origin> {
+        match self {
+            Self::Reverse(scheme, authority) => Some((scheme.clone(), authority.clone())),
+            Self::Forward => None,
         }
     }
 }
@@ -98,28 +89,29 @@ fn reaches(origin: IpAddr, listening: IpAddr) -> bool {
     origin == listening || (everywhere && UdpSocket::bind((origin, 0)).is_ok())
 }
 
-/// Takes the host that a request is for out of its headers: that of its URL comes before a Host field (RFC 9112 §3.2.2).
-pub(crate) fn take_host(head: &mut request::Parts) -> Option<HeaderValue> {
-    let field = head.headers.remove(header::HOST);
-    let Some(authority) = head.uri.authority() else { return field };
-    let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
-    HeaderValue::try_from(host).ok()
+/// The host that a request is for, without a user; `None`: it names none, or makes no sense.
+pub(crate) fn asked_host(url: &Uri, version: Version, headers: &HeaderMap) -> Option<Authority> {
+    let named = named_host(url, version, headers).ok()??;
+    match named.as_str().rsplit_once('@') {
+        Some((_, host)) => host.parse().ok(),
+        None => Some(named),
+    }
 }
 
 /// The host that a request names: in its URL, or else in its one Host field (RFC 9112 §3.2).
-fn named_host(head: &request::Parts) -> Result<Option<Authority>, Fault> {
-    let mut fields = head.headers.get_all(header::HOST).iter();
+fn named_host(url: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, Fault> {
+    let mut fields = headers.get_all(header::HOST).iter();
     let field = match (fields.next(), fields.next()) {
         // §7.2 of RFC 9110: a host and a port, without a user.
         (Some(host), None) if !host.as_bytes().contains(&b'@') => {
             Some(Authority::try_from(host.as_bytes()).map_err(|_| Fault::BadRequest)?)
         }
-        (None, None) if head.version != Version::HTTP_11 => None,
+        (None, None) if version != Version::HTTP_11 => None,
         _ => return Err(Fault::BadRequest),
     };
-    match (head.uri.authority(), field) {
+    match (url.authority(), field) {
         // RFC 9113 §8.3.1: in HTTP/2, two names are an error; in HTTP/1.1, that of the URL counts.
-        (Some(authority), Some(field)) if head.version == Version::HTTP_2 && *authority != field => {
+        (Some(authority), Some(field)) if version == Version::HTTP_2 && *authority != field => {
             Err(Fault::BadRequest)
         }
         (authority, field) => Ok(authority.cloned().or(field)),
@@ -212,29 +204,11 @@ mod tests {
             ("http://FIELD.test/p", Version::HTTP_2, Some("FIELD.test")),
             ("http://url.test/p", Version::HTTP_2, None),
         ] {
-            let mut head = head(Request::get(url).version(version).header("host", "field.test"));
+            let head = head(Request::get(url).version(version).header("host", "field.test"));
             assert_eq!(reverse().target(&head).is_ok(), host.is_some(), "{url} {version:?}");
             if let Some(host) = host {
-                assert_eq!(take_host(&mut head).unwrap(), host, "{url}");
-                assert!(!head.headers.contains_key("host"));
+                assert_eq!(asked_host(&head.uri, version, &head.headers).unwrap(), host, "{url}");
             }
         }
-    }
-
-    #[test]
-    fn what_a_client_says_of_its_host_is_replaced() {
-        let mut headers = head(
-            Request::get("/")
-                .header("x-forwarded-host", "evil.test")
-                .header("forwarded", "host=evil.test")
-                .header("x-forwarded-for", "192.0.2.1"),
-        )
-        .headers;
-        let host = HeaderValue::from_static("front.test");
-        reverse().introduce(&mut headers, Some(host), IpAddr::from([127, 0, 0, 1]));
-        assert_eq!(headers["x-forwarded-host"], "front.test");
-        assert!(!headers.contains_key("forwarded"));
-        let addresses: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-        assert_eq!(addresses, ["192.0.2.1", "127.0.0.1"]);
     }
 }

@@ -1,11 +1,16 @@
-//! The way to the origin: one request, one answer, in time. Idle connections are closed before origins do that (many after 5 seconds),
-//! and a request is sent again only where the connection it waited for was gone before anything of it was written.
+//! The way to the origin: one request, one answer, in time. Idle connections are closed before origins do that (many after 5 seconds).
+//!
+//! An origin may close an idle connection while a request is on its way (RFC 9112 §9.3.1). Where nothing came back on a connection that had been
+//! used before, the request is sent once more, on a new one. An origin that hangs up on a new connection is not asked again. A request that must
+//! not be sent twice, for its method is not idempotent or its body is a stream, never goes on a connection that was used before.
 
 use crate::exit::{Exit, Failure};
 use crate::serve::Limits;
 use crate::serve::failure::{BrokenUpload, Fault};
 use crate::serve::headers;
 use crate::serve::pace::{Paced, Pulse};
+use crate::serve::reach::{Connector, Reach};
+use crate::serve::tracked::{Tracked, Used};
 use crate::serve::wire::Relay;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body;
@@ -13,10 +18,11 @@ use http_body_util::Limited;
 use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lacre_tower::SentBody;
+use std::error::Error as StdError;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,32 +45,41 @@ pub(crate) struct TakesTrailers;
 /// The service beneath the cache.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    client: Arc<Client<HttpsConnector<HttpConnector>, SentBody<Upload>>>,
+    client: Arc<Sender>,
+    /// Makes a connection for each request.
+    unpooled: Arc<Sender>,
     limits: Limits,
 }
+
+type Sender = Client<Tracked<HttpsConnector<Connector>>, SentBody<Upload>>;
 
 impl Upstream {
     /// # Errors
     /// The platform's certificates cannot be used.
-    pub(crate) fn new(limits: Limits) -> Result<Self, Failure> {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits.connect_timeout));
-        tcp.enforce_http(false);
+    pub(crate) fn new(limits: Limits, reach: Reach, preserve_host: bool) -> Result<Self, Failure> {
         let tls = HttpsConnectorBuilder::new().try_with_platform_verifier().map_err(|error| {
             Failure::new(Exit::Failed, format!("no certificates to trust origins by: {error}"))
                 .with_hint("install your system's certificates, such as the package ca-certificates")
         })?;
-        let connector = tls.https_or_http().enable_all_versions().wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEPT)
-            .http1_max_buf_size(limits.header())
-            .http1_max_headers(limits.parsed_lines())
-            .http2_max_header_list_size(limits.max_header)
-            .build(connector);
-        Ok(Self { client: Arc::new(client), limits })
+        let tcp = Connector::new(reach, limits.connect_timeout);
+        let tls = tls.https_or_http();
+        let connector = match preserve_host {
+            // In HTTP/2 the host is part of the URL, which leads to the upstream.
+            true => tls.enable_http1().wrap_connector(tcp),
+            false => tls.enable_all_versions().wrap_connector(tcp),
+        };
+        let client = |kept: usize| {
+            Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(KEPT)
+                .pool_max_idle_per_host(kept)
+                .http1_max_buf_size(limits.header())
+                .http1_max_headers(limits.parsed_lines())
+                .http2_max_header_list_size(limits.max_header)
+                .build(Tracked(connector.clone()))
+        };
+        Ok(Self { client: Arc::new(client(usize::MAX)), unpooled: Arc::new(client(0)), limits })
     }
 
     async fn exchange(self, mut request: Request<SentBody<Upload>>) -> Result<Response<Download>, Fault> {
@@ -78,7 +93,7 @@ impl Upstream {
         let Limits { answer_timeout, idle_timeout, .. } = self.limits;
         let pulse = request.extensions().get::<Pulse>().cloned().unwrap_or_default();
         pulse.beat();
-        let answer = pulse.keeps(self.client.request(request), answer_timeout).await;
+        let answer = pulse.keeps(self.send(request), answer_timeout).await;
         let answer = answer.map_err(|_| Fault::AnswerTimeout)?;
         let mut response = answer.map_err(|error| Fault::of_exchange(&error))?;
         let (status, fields) = (response.status(), response.headers_mut());
@@ -93,6 +108,66 @@ impl Upstream {
         headers::add_date(fields);
         Ok(response.map(|body| Paced::new(body, idle_timeout)))
     }
+
+    /// Sends a request, and once more where a kept connection turned out to be dead. One that cannot be sent twice gets a connection of its own.
+    async fn send(&self, request: Request<SentBody<Upload>>) -> Result<Response<Incoming>, legacy::Error> {
+        let Some(again) = repeatable(&request) else { return self.unpooled.request(request).await };
+        match self.client.request(request).await {
+            Ok(response) => {
+                if let Some(used) = response.extensions().get::<Used>() {
+                    used.answered();
+                }
+                Ok(response)
+            }
+            Err(error) if was_dead(&error) => self.unpooled.request(again).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The same request once more, where it may be sent twice (RFC 9110 §9.2.2).
+fn repeatable(request: &Request<SentBody<Upload>>) -> Option<Request<SentBody<Upload>>> {
+    let body = request.method().is_idempotent().then(|| request.body().again())??;
+    let mut again = Request::new(body);
+    again.method_mut().clone_from(request.method());
+    again.uri_mut().clone_from(request.uri());
+    *again.version_mut() = request.version();
+    again.headers_mut().clone_from(request.headers());
+    again.extensions_mut().clone_from(request.extensions());
+    Some(again)
+}
+
+/// Whether a connection that had answered before was closed without a byte of an answer.
+fn was_dead(error: &legacy::Error) -> bool {
+    let mut extras = http::Extensions::new();
+    if let Some(connected) = error.connect_info() {
+        connected.get_extras(&mut extras);
+    }
+    !error.is_connect() && extras.get::<Used>().is_some_and(Used::ended_in_silence) && is_closed(error)
+}
+
+/// Whether an error says that the connection was closed: not that what came was no HTTP, or that the request's own body broke off.
+fn is_closed(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_closed() || error.is_canceled())
+        {
+            return true;
+        }
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::NotConnected
+                    | io::ErrorKind::UnexpectedEof
+            );
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// What the header says about the body as hyper will send it, and about trailer fields in the answer.

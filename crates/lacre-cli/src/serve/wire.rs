@@ -4,6 +4,7 @@
 //! An interim response may only stand between two final ones. hyper flushes when it has written all it has, so whatever comes before the
 //! next write stands there; what comes at any other time is dropped, for nobody may need it.
 
+use crate::serve::connections::Connection;
 use crate::serve::{headers, refusal};
 use bytes::{Buf, BufMut, BytesMut};
 use http::{HeaderMap, StatusCode, header};
@@ -28,6 +29,8 @@ pub(crate) struct Wire<T> {
     limit: Duration,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
+    /// Its place among the others.
+    connection: Option<Arc<Connection>>,
 }
 
 /// Where in the stream of responses we are.
@@ -50,7 +53,13 @@ impl<T> Wire<T> {
             limit,
             moved: Instant::now(),
             alarm: Box::pin(sleep(limit)),
+            connection: None,
         }
+    }
+
+    /// The same, as one of the connections that may be closed to make room.
+    pub(crate) fn among(self, connection: Arc<Connection>) -> Self {
+        Self { connection: Some(connection), ..self }
     }
 
     /// The way for the interim responses of its requests.
@@ -102,8 +111,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.connection.as_ref().is_some_and(|connection| connection.is_closed()) {
+            return Poll::Ready(Ok(()));
+        }
         let polled = Pin::new(&mut self.io).poll_read(context, buffer);
-        self.paced(polled, context)
+        let polled = self.paced(polled, context);
+        let all_written = self.place == Place::Between && self.interim.is_empty();
+        match &self.connection {
+            // As if the client had closed it.
+            Some(connection) if polled.is_pending() => connection.poll_closed(all_written, context).map(Ok),
+            _ => polled,
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! How it ends.
 
 use crate::origin::{Origin, answer};
-use crate::proxy::{PATIENCE, Proxy, rest};
+use crate::proxy::{PATIENCE, Proxy, Signal, rest};
+use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -25,15 +27,24 @@ fn held() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
 
 #[test]
 fn a_signal_ends_it_when_all_that_is_under_way_is_answered() {
+    for signal in [Signal::TERM, Signal::INT] {
+        ends_by(signal);
+    }
+}
+
+fn ends_by(signal: Signal) {
     let (origin, was_asked, release) = held();
     let proxy = Proxy::to(&origin.url(), &[]);
     let mut idle = proxy.connect();
+    let mut half = proxy.connect();
+    half.write_all(b"GET / HTTP/1.1\r\nhost").unwrap();
     let mut client = proxy.connect();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     was_asked.recv_timeout(PATIENCE).unwrap();
-    proxy.terminate();
+    proxy.signal(signal);
     // Nobody new is let in, and who was only waiting is let go.
     assert_eq!(rest(&mut idle), "");
+    assert_eq!(rest(&mut half), "");
     let begun = Instant::now();
     while TcpStream::connect(proxy.address()).is_ok() {
         assert!(begun.elapsed() < PATIENCE);
@@ -45,9 +56,9 @@ fn a_signal_ends_it_when_all_that_is_under_way_is_answered() {
 }
 
 #[test]
-fn what_does_not_end_within_the_grace_is_cut_off() {
+fn what_does_not_end_within_the_drain_timeout_is_cut_off() {
     let (origin, was_asked, _release) = held();
-    let proxy = Proxy::to(&origin.url(), &["--grace", "0.3"]);
+    let proxy = Proxy::to(&origin.url(), &["--drain-timeout", "0.3"]);
     let mut client = proxy.connect();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     was_asked.recv_timeout(PATIENCE).unwrap();
@@ -72,4 +83,65 @@ fn a_second_signal_ends_it_at_once() {
     }
     proxy.terminate();
     assert_eq!(proxy.ended().0, Some(130));
+}
+
+#[test]
+fn a_hangup_reloads_and_neither_ends_it_nor_what_is_under_way() {
+    let (origin, was_asked, release) = held();
+    let proxy = Proxy::to(&origin.url(), &[]);
+    let mut client = proxy.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+    was_asked.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..2 {
+        proxy.signal(Signal::HUP);
+    }
+    proxy.logs(|line| line["schema"] == "lacre/reload/v1");
+    release.send(()).unwrap();
+    assert!(rest(&mut client).ends_with("\r\n\r\nhello"));
+    release.send(()).unwrap();
+    assert!(proxy.get("/", "").ends_with("\r\n\r\nhello"));
+    proxy.terminate();
+    assert_eq!(proxy.ended().0, Some(0));
+}
+
+#[test]
+fn a_hangup_brings_the_keys_of_that_moment_and_what_is_stored_stays() {
+    let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
+    let home = tempfile::tempdir().unwrap();
+    let (keyring, store) = (home.path().join("keyring"), home.path().join("store/cache.sqlite"));
+    std::fs::create_dir(store.parent().unwrap()).unwrap();
+    let (keyring, store) = (format!("file:{}", keyring.display()), format!("sqlite:{}", store.display()));
+    let lacre = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lacre"));
+        let ran = command
+            .args(arguments)
+            .args(["--key", &keyring, "--store", &store])
+            .env_clear()
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    lacre(&["key", "new", &keyring]);
+    let flags = ["--upstream", &origin.url(), "--key", &keyring, "--store", &store];
+    let proxy = Proxy::at_home(home, &flags);
+    proxy.get("/before", "");
+    lacre(&["key", "rotate"]);
+    proxy.signal(Signal::HUP);
+    proxy.logs(|line| line["schema"] == "lacre/reload/v1");
+    proxy.get("/after", "");
+    assert!(proxy.get("/before", "").contains("lacre; hit"), "what the old key sealed still opens");
+    let listed = lacre(&["ls", "--json"]);
+    let mut keys: Vec<_> =
+        listed.lines().map(|line| line.parse::<Value>().unwrap()["seal"]["key_id"].to_string()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 2, "{listed}");
+    // A keyring that is gone is no reason to stop.
+    std::fs::remove_file(proxy.home().join("keyring")).unwrap();
+    proxy.signal(Signal::HUP);
+    proxy.logs(|line| {
+        line["warning"]["message"].as_str().is_some_and(|text| text.contains("could not reload"))
+    });
+    assert!(proxy.get("/after", "").contains("lacre; hit"));
 }

@@ -1,6 +1,6 @@
 //! What a slow, hostile or broken client or origin gets.
 
-use crate::origin::{Origin, answer, read_head};
+use crate::origin::{Origin, answer};
 use crate::proxy::{Proxy, header, rest};
 use std::io::Write;
 use std::net::TcpListener;
@@ -144,23 +144,6 @@ fn a_client_that_does_not_finish_its_head_or_body_is_not_waited_for() {
 }
 
 #[test]
-fn more_connections_than_allowed_wait_for_their_turn() {
-    let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
-    let proxy = Proxy::to(&origin.url(), &["--max-connections", "1"]);
-    let mut first = proxy.connect();
-    first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-    read_head(&mut first).unwrap();
-    let mut second = proxy.connect();
-    second.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
-    second.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    let waited = std::io::Read::read(&mut second, &mut [0]).unwrap_err();
-    assert_eq!(waited.kind(), std::io::ErrorKind::WouldBlock);
-    drop(first);
-    second.set_read_timeout(Some(crate::proxy::PATIENCE)).unwrap();
-    assert_eq!(status(&rest(&mut second)), "200");
-}
-
-#[test]
 fn a_forward_proxy_makes_no_tunnel_and_takes_no_https() {
     let proxy = Proxy::start(&["--forward"]);
     assert_eq!(status(&proxy.get("https://a.test/", "")), "400");
@@ -172,6 +155,14 @@ fn settings_that_cannot_be_are_refused_with_a_remedy() {
     for (flags, remedy) in [
         (&["--upstream", "http://a.test/path"][..], "without a path"),
         (&["--forward", "--listen", "0.0.0.0:0"], "--danger-open-proxy"),
+        (&["--upstream", "http://a.test", "--admin", "0.0.0.0:0"], "--danger-open-admin"),
+        (&["--upstream", "http://a.test", "--admin", "[::]:0"], "--danger-open-admin"),
+        (&["--upstream", "http://a.test", "--trust-forwarded", "everybody"], "10.0.0.0/8"),
+        (&["--upstream", "http://a.test", "--danger-allow-target", "10.0.0.0/8"], "cannot be used with"),
+        (&["--forward", "--trust-forwarded", "10.0.0.0/8"], "cannot be used with"),
+        (&["--forward", "--preserve-host"], "cannot be used with"),
+        (&["--upstream", "http://a.test", "--max-connections", "0"], "1.."),
+        (&["--upstream", "http://a.test", "--access-log", "/missing/folder/log"], "--access-log"),
         (&["--forward", "--idle-timeout", "0"], "above 0"),
         (&[], "--upstream"),
     ] {

@@ -14,6 +14,16 @@ pub(crate) struct Origin {
 impl Origin {
     /// `serve` gets each request's head as text, and the connection to write to; there is one request to a connection.
     pub(crate) fn start(serve: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        Self::keeping(move |_, head, stream| {
+            serve(head, stream);
+            false
+        })
+    }
+
+    /// One that keeps connections for as long as `serve`, which also gets how many requests came before on the same one, returns `true`.
+    pub(crate) fn keeping(
+        serve: impl Fn(usize, &str, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -22,9 +32,13 @@ impl Origin {
             for stream in listener.incoming() {
                 let (mut stream, noted, serve) = (stream.unwrap(), Arc::clone(&noted), Arc::clone(&serve));
                 thread::spawn(move || {
-                    let Some(head) = read_head(&mut stream) else { return };
-                    noted.lock().unwrap().push(head.clone());
-                    serve(&head, &mut stream);
+                    for before in 0.. {
+                        let Some(head) = read_head(&mut stream) else { return };
+                        noted.lock().unwrap().push(head.clone());
+                        if !serve(before, &head, &mut stream) {
+                            return;
+                        }
+                    }
                 });
             }
         });

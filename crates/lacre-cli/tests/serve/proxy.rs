@@ -1,13 +1,15 @@
 //! The built program as a proxy, and a client in raw bytes.
 
-use rustix::process::{Pid, Signal, kill_process};
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take before the test fails.
@@ -20,7 +22,7 @@ pub(crate) struct Proxy {
     admin: Option<SocketAddr>,
     log: Arc<Mutex<Vec<String>>>,
     logging: Option<JoinHandle<()>>,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Proxy {
@@ -31,14 +33,21 @@ impl Proxy {
 
     /// A proxy with these flags, in JSON, on a free port.
     pub(crate) fn start(flags: &[&str]) -> Self {
-        Self::start_at("127.0.0.1:0", flags)
+        Self::at_home(tempfile::tempdir().unwrap(), flags)
     }
 
     /// The same, listening on this address.
     pub(crate) fn start_at(listen: &str, flags: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::start(&[&["--listen", listen], flags].concat())
+    }
+
+    /// The same with this folder as its home.
+    pub(crate) fn at_home(home: TempDir, flags: &[&str]) -> Self {
+        let usual = [("--store", "memory:"), ("--listen", "127.0.0.1:0"), ("--workers", "2")];
+        let usual = usual.iter().filter(|(name, _)| !flags.contains(name));
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacre"))
-            .args(["serve", "--json", "--store", "memory:", "--listen", listen, "--workers", "2"])
+            .args(["serve", "--json"])
+            .args(usual.flat_map(|(name, value)| [name, value]))
             .args(flags)
             .env_clear()
             .env("HOME", home.path())
@@ -63,7 +72,7 @@ impl Proxy {
             admin: address("admin"),
             log,
             logging: Some(logging),
-            _home: home,
+            home,
         }
     }
 
@@ -118,7 +127,32 @@ impl Proxy {
 
     /// Asks it to end.
     pub(crate) fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it has logged a line of which `holds` is true.
+    pub(crate) fn logs(&self, holds: impl Fn(&Value) -> bool) {
+        let begun = Instant::now();
+        let logged =
+            || self.log.lock().unwrap().iter().any(|line| holds(&serde_json::from_str(line).unwrap()));
+        while !logged() {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", self.log.lock().unwrap());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Where the metrics are.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.unwrap()
+    }
+
+    /// A folder that lasts as long as it.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// How it ended, and all that it logged.
