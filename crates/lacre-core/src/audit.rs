@@ -174,7 +174,9 @@ impl Auditor<'_> {
         seen.sort_by_key(|(place, _)| place.start);
         for (place, telltale) in seen {
             let secret = unquoted(&text[place.clone()]);
-            if !secret.is_empty() && secret != REDACTED.as_bytes() {
+            // A name alone makes no secret of a word that every origin may send.
+            let is_word = matches!(telltale, Telltale::Name(_)) && is_flag(secret);
+            if !secret.is_empty() && secret != REDACTED.as_bytes() && !is_word {
                 let spot = if let Spot::Body { .. } = spot {
                     Spot::Body { offset: place.start }
                 } else {
@@ -227,6 +229,30 @@ fn is_telling(value: &[u8]) -> bool {
         && !value.starts_with(b"{")
         && !value.starts_with(b"[")
         && value.iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether a value says yes, no or nothing: `Access-Control-Allow-Credentials: true`, `X-Auth-Token: none`.
+fn is_flag(value: &[u8]) -> bool {
+    const FLAGS: [&str; 17] = [
+        "*",
+        "0",
+        "1",
+        "absent",
+        "deleted",
+        "false",
+        "include",
+        "no",
+        "none",
+        "null",
+        "off",
+        "omit",
+        "on",
+        "same-origin",
+        "true",
+        "undefined",
+        "yes",
+    ];
+    FLAGS.iter().any(|flag| value.eq_ignore_ascii_case(flag.as_bytes()))
 }
 
 /// A value without white space and the quotes around it.
@@ -362,6 +388,25 @@ mod tests {
         ] {
             assert_eq!(in_body("application/json", harmless), [], "{harmless}");
         }
+    }
+
+    #[test]
+    fn a_name_alone_makes_no_secret_of_a_flag() {
+        for (name, value) in [
+            ("access-control-allow-credentials", "true"),
+            ("access-control-allow-headers", "authorization, x-api-key"),
+            ("access-control-expose-headers", "x-auth-token"),
+            ("x-auth-token", "none"),
+            ("x-xsrf-token", "\"null\""),
+            ("set-cookie", "session=deleted; Max-Age=0"),
+        ] {
+            assert_eq!(
+                of(&entry("http://h/?token=true&session=0", &[(name, value)]), b"").suspicions,
+                [],
+                "{name}"
+            );
+        }
+        assert_eq!(of(&entry("http://h/", &[("x-auth-token", "q9W8e7R6")]), b"").suspicions.len(), 1);
     }
 
     #[test]

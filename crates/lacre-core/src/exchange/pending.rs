@@ -103,24 +103,10 @@ impl<B: StoredBody> Pending<B> {
             (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status, now),
             (Role::Fetch(outdated), Outcome::Response(response)) => {
                 let outdated = outdated.filter(|_| replaces(response.status)).into_iter().collect();
-                let settled = exchange.keep(response, status, outdated, now);
-                judged(settled, conditions.as_ref(), response, now)
+                exchange.keep(response, status, outdated, now)
             }
         }
     }
-}
-
-/// The answer to a request whose own conditions the origin was not asked about: the cache judges them.
-fn judged<B>(
-    mut settled: Settled<B>,
-    conditions: Option<&Conditions>,
-    response: &response::Parts,
-    now: Timestamp,
-) -> Settled<B> {
-    if let Settled::Network { instead, .. } = &mut settled {
-        *instead = conditions.and_then(|conditions| conditions.not_modified(response, now)).map(Box::new);
-    }
-    settled
 }
 
 /// A validation under way.
@@ -152,12 +138,12 @@ impl<B: StoredBody> Validating<B> {
         if self.exchange.request.method == Method::HEAD && self.entry.method != Method::HEAD {
             return self.answered_to_head(response, now);
         }
-        let Self { mut exchange, status, conditions, .. } = self;
+        let Self { mut exchange, status, .. } = self;
         if asked {
             validate::make_unconditional(&mut exchange.request.headers);
         }
         let outdated = if replaces(response.status) { vec![exchange.at] } else { Vec::new() };
-        judged(exchange.keep(response, status, outdated, now), conditions.as_ref(), response, now)
+        exchange.keep(response, status, outdated, now)
     }
 
     fn freshness(&self, now: Timestamp) -> Freshness {
@@ -200,21 +186,19 @@ impl<B: StoredBody> Validating<B> {
             return self.confirmed(head, now);
         }
         let outdated = if succeeded { vec![self.exchange.at] } else { Vec::new() };
-        let settled = Settled::Network {
+        Settled::Network {
             keep: None,
             touch: None,
             forget: self.exchange.forget(outdated),
             status: CacheStatus { forward_status: Some(head.status), ..self.status },
-            instead: None,
-        };
-        judged(settled, self.conditions.as_ref(), head, now)
+        }
     }
 
     fn resend(self) -> Settled<B> {
-        let Self { mut exchange, status, conditions, .. } = self;
+        let Self { mut exchange, status, .. } = self;
         validate::make_unconditional(&mut exchange.request.headers);
         let outdated = Some(exchange.at);
-        Settled::Resend(Pending { conditions, ..Pending::fetch_instead(exchange, status, outdated) })
+        Settled::Resend(Pending::fetch_instead(exchange, status, outdated))
     }
 
     fn into_hit(self, status: CacheStatus, now: Timestamp) -> Hit<B> {

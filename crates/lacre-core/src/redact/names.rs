@@ -45,5 +45,7 @@ pub(super) const ENDINGS: [&str; 18] = [
     "password", "privatekey", "secret", "secretkey", "sessionid", "sessionkey", "signature", "subscriptionkey", "token",
 ];
 
-/// What ends like a secret and is none: where the next page of a list begins.
-pub(super) const HARMLESS: [&str; 4] = ["continuationtoken", "nexttoken", "pagetoken", "synctoken"];
+/// What ends like a secret and is none: where the next page of a list begins, and whether a page of another origin may send cookies
+/// (`Access-Control-Allow-Credentials`).
+pub(super) const HARMLESS: [&str; 5] =
+    ["allowcredentials", "continuationtoken", "nexttoken", "pagetoken", "synctoken"];
