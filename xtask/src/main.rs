@@ -1,13 +1,14 @@
 //! The house's own commands, run as `cargo xtask COMMAND`.
 //!
 //! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
-//! · `rfc9111` the document of rules and scores
+//! · `named_files` that the files which texts name exist · `rfc9111` the document of rules and scores
 //! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against, `keyrings` real
 //! keyrings, `python` the environments of what is written in Python, `package` the Python package. Nothing here is part of what is published.
 
 mod httpbin;
 mod keyrings;
 mod layers;
+mod named_files;
 mod package;
 mod paths;
 mod python;

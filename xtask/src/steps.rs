@@ -2,7 +2,7 @@
 //!
 //! The children share this process's terminal and group, so Ctrl-C ends them all.
 
-use crate::{Failure, httpbin, keyrings, layers, package, python, rfc9111, threat_model};
+use crate::{Failure, httpbin, keyrings, layers, named_files, package, python, rfc9111, threat_model};
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -51,6 +51,7 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     let start = Instant::now();
     step("layers", || layers::check(root))?;
     step("docs/rfc9111.md", || rfc9111::check(root))?;
+    step("named files", || named_files::check(root))?;
     step("docs/threat-model.md", || threat_model::check(root))?;
     step("format", || run(&mut cargo(root, "fmt --all --check")))?;
     step("lints", || run(&mut cargo(root, "clippy --workspace --all-targets --quiet -- -D warnings")))?;
