@@ -629,10 +629,6 @@ def row_keys():
     request("the caller's own key function, and a credential in the query", [own, secrets_field(":query", ["t0k3n"])])
     request("two credentials in the query", [own, secrets_field(":query", ["t0", "k3n"])])
     request("a credential in the query and one in the body", [own, *(secrets_field(n, ["t0k3n"]) for n in (":query", ":body"))])
-    parts = [b"\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\ntext", b"--\r\n"]
-    form = b"".join(b"\r\n--boundary" + part for part in parts)[2:]
-    digest = blake3(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
-    request("a form of several parts, whose boundary does not count", [*to("POST"), (0x0D, digest, {"body_hex": form.hex()})])
     keys = [test["row_key_hex"] for test in tests.tests]
     assert len(set(keys)) == len(keys)
     tests.write("row_keys.json")
@@ -905,6 +901,45 @@ def evidence():
     tests.write("evidence.json")
 
 
+def namespaces():
+    """Section 15, and the row keys of a namespace (section 5)."""
+    tests = Tests("namespaces", "ns")
+    store, key = fixed("store A", 16), row_key(RING.index, b"lacre/v1/namespaces")
+    common = {"keyring": RING.text(), "store_hex": store.hex(), "namespace": "", "key_hex": key.hex()}
+
+    def u16(number):
+        return number.to_bytes(2, "big")
+
+    def lists(names, purpose="namespaces", namespace="", at=key):
+        head = b"".join(u16(len(name.encode())) + name.encode() for name in names)
+        place = Place(purpose, store, namespace, at)
+        return sealing("aes-256-gcm", head, b"", place=place, not_after=UNBOUNDED, salt=f"namespaces {names}")
+
+    for comment, names in [
+        ("no name", []),
+        ("one name", ["app"]),
+        ("several, the oldest first", ["app", "caché 缓存", "a" * 256]),
+    ]:
+        made = lists(names)
+        assert open_envelope(made.sealed, RING, made.place, 1_700_000_001_000, [made.suite])
+        tests.keep(comment, ["list"], {"result": "ok"}, common | {"names": names, "sealed_hex": made.sealed.hex()})
+    for comment, made in [
+        ("a slot in its place", lists(["app"], purpose="slot")),
+        ("sealed in a namespace", lists(["app"], namespace="app")),
+        ("sealed for another row", lists(["app"], at=fixed("row A", 32))),
+    ]:
+        refused = {"result": "refused", "reason": "bad-commitment"}
+        tests.keep(comment, ["list", "moved"], refused, common | {"sealed_hex": made.sealed.hex()})
+    for namespace in ["", "app", "caché 缓存"]:
+        name = namespace.encode()
+        prefix = b"lacre/v1/namespace" + lp(name) if name else b""
+        identity = b"lacre/v1/request" + b"any fields"
+        made = {"namespace": namespace, "identity_hex": identity.hex(), "index_hex": RING.index.hex()}
+        made |= {"row_key_hex": row_key(RING.index, prefix + identity).hex()}
+        tests.keep(f"the row key of an identity in `{namespace}`", ["row-key"], {"result": "ok"}, {"keyring": RING.text()} | made)
+    tests.write("namespaces.json")
+
+
 def anchors():
     """Section 11."""
     tests = Tests("anchor", "anc")
@@ -1148,5 +1183,6 @@ if __name__ == "__main__":
     slots()
     stages()
     evidence()
+    namespaces()
     anchors()
     values()

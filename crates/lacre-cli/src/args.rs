@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 const CODES: &str = "\
 Exit codes: 0 ok · 1 failed · 2 usage · 3 not cached · 4/5 the origin answered 4xx/5xx (get --fail) · 6 unreachable ·
-10 integrity · 11 key unavailable · 12 store locked, corrupt or too new · 13 needs --yes · 130 interrupted";
+10 integrity · 11 key unavailable, or another suite or namespace · 12 store locked, corrupt or too new · 13 needs --yes · 130 interrupted";
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
@@ -35,9 +35,9 @@ pub(crate) struct Global {
     /// The name of this application, bound into every seal; give each a store of its own
     #[arg(long, global = true, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub(crate) namespace: String,
-    /// How entries are sealed; what is only signed is refused where entries are to be encrypted
-    #[arg(long, global = true, env = "LACRE_SUITE", default_value = "encrypted", hide_env = true)]
-    pub(crate) suite: Sealing,
+    /// How entries are sealed [default: encrypted]; what is sealed otherwise is not used, and is told from what was tampered with
+    #[arg(long, global = true, env = "LACRE_SUITE", hide_env = true)]
+    suite: Option<Sealing>,
     /// Speak JSON: lists as one object a line, errors too
     #[arg(long, global = true)]
     json: bool,
@@ -47,6 +47,16 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// How entries are sealed.
+    pub(crate) fn suite(&self) -> Suite {
+        self.suite.unwrap_or(Sealing::Encrypted).into()
+    }
+
+    /// The same, where somebody said.
+    pub(crate) fn suite_said(&self) -> Option<Suite> {
+        self.suite.map(Suite::from)
+    }
+
     pub(crate) const fn format(&self) -> Format {
         if self.json { Format::Json } else { Format::Human }
     }
@@ -56,9 +66,37 @@ impl Global {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Sealing {
     /// Nobody without the key can read or change them (AES-256-GCM)
+    #[value(alias = "aes-256-gcm")]
     Encrypted,
     /// Everybody can read them, nobody without the key can change them (BLAKE3); those that came of a secret or hold one are encrypted
+    #[value(alias = "blake3")]
     Signed,
+    /// Encrypted, for processors without AES instructions
+    #[value(name = "xchacha20-poly1305")]
+    XChaCha20Poly1305,
+    /// Signed, for readers that have nothing newer than HMAC
+    HmacSha256,
+}
+
+impl Sealing {
+    pub(crate) const fn of(suite: Suite) -> Self {
+        match suite {
+            Suite::Aes256Gcm => Self::Encrypted,
+            Suite::XChaCha20Poly1305 => Self::XChaCha20Poly1305,
+            Suite::Blake3 => Self::Signed,
+            Suite::HmacSha256 => Self::HmacSha256,
+        }
+    }
+
+    /// As `--suite` takes it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted",
+            Self::Signed => "signed",
+            Self::XChaCha20Poly1305 => "xchacha20-poly1305",
+            Self::HmacSha256 => "hmac-sha256",
+        }
+    }
 }
 
 impl From<Sealing> for Suite {
@@ -66,6 +104,8 @@ impl From<Sealing> for Suite {
         match sealing {
             Sealing::Encrypted => Self::Aes256Gcm,
             Sealing::Signed => Self::Blake3,
+            Sealing::XChaCha20Poly1305 => Self::XChaCha20Poly1305,
+            Sealing::HmacSha256 => Self::HmacSha256,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What is in quarantine, as a listing.
 
 use crate::exit::Failure;
-use crate::output::{Output, TITLE};
+use crate::output::Output;
 use crate::pretty;
 use crate::printable::harmless;
+use crate::table::{self, Column, Line};
+use anstyle::Style;
 use lacre::{Cache, Quarantined};
 use serde_json::json;
 
@@ -31,10 +33,22 @@ pub(crate) fn show(evidence: &[Quarantined], output: Output) -> Result<(), Failu
     if evidence.is_empty() {
         return Ok(());
     }
-    output.print(format_args!("{TITLE}FROM      FOUND                     SIZE    REASON{TITLE:#}"))?;
-    for Quarantined { from, at, reason, length, .. } in evidence {
-        let (at, size) = (pretty::moment(*at).unwrap_or_default(), pretty::size(*length));
-        output.print(format_args!("{from:.8}  {at:<24}  {size:<6}  {}", harmless(reason)))?;
-    }
-    Ok(())
+    let line = |Quarantined { from, at, reason, length, .. }: &Quarantined| Line {
+        style: Style::new(),
+        cells: vec![
+            format!("{from:.8}"),
+            pretty::moment(*at).unwrap_or_default(),
+            pretty::size(*length),
+            harmless(reason).into_owned(),
+        ],
+    };
+    let lines: Vec<Line> = evidence.iter().map(line).collect();
+    output.print(table::render(&COLUMNS, &lines, output.width()))
 }
+
+const COLUMNS: [Column; 4] = [
+    Column { title: "FROM", drop_order: 0 },
+    Column { title: "FOUND", drop_order: 2 },
+    Column { title: "SIZE", drop_order: 1 },
+    Column { title: "REASON", drop_order: 0 },
+];

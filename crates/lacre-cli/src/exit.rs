@@ -1,5 +1,6 @@
 //! How a command ends: its exit code, and for a failure one line of what happened and one of what helps.
 
+use crate::args::Sealing;
 use lacre::{Error, ErrorKind};
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -25,9 +26,9 @@ pub enum Exit {
     Unreachable = 6,
     /// A seal did not hold.
     Integrity = 10,
-    /// There is no key.
+    /// There is no key, or another one, another suite or another namespace is wanted.
     KeyUnavailable = 11,
-    /// The store is locked, corrupt or too new.
+    /// The store, or something in it, is locked, corrupt or too new.
     Store = 12,
     /// Somebody must consent, and nobody can be asked.
     NeedsYes = 13,
@@ -92,6 +93,15 @@ impl Failure {
         self
     }
 
+    /// The flag by which this command opens what it did not open, where that is a matter of settings.
+    pub(crate) fn flag_for(error: &Error) -> Option<String> {
+        match error.kind() {
+            ErrorKind::OtherSuite(suite) => Some(format!("pass --suite {}", Sealing::of(suite).name())),
+            ErrorKind::OtherNamespace => Some("name that namespace with --namespace".to_owned()),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn quiet(exit: Exit) -> Self {
         Self { exit, message: None, hint: None }
     }
@@ -101,13 +111,19 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::Tampered | ErrorKind::Broken => Exit::Integrity,
-            ErrorKind::KeyUnavailable => Exit::KeyUnavailable,
-            ErrorKind::Store(_) => Exit::Store,
+            ErrorKind::KeyUnavailable | ErrorKind::OtherSuite(_) | ErrorKind::OtherNamespace => {
+                Exit::KeyUnavailable
+            }
+            ErrorKind::Lapsed => Exit::NotCached,
+            ErrorKind::Store(_) | ErrorKind::Unsupported => Exit::Store,
             ErrorKind::Config => Exit::Usage,
             _ => Exit::Failed,
         };
         let failure = Self::new(exit, chain(&error));
         match error.hint() {
+            _ if Self::flag_for(&error).is_some() => {
+                failure.with_hint(Self::flag_for(&error).unwrap_or_default())
+            }
             Some(hint) => failure.with_hint(hint.to_owned()),
             None if exit == Exit::Integrity => failure.with_hint(Self::AFTER_TAMPERING),
             None => failure,

@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod evidence;
 mod exit;
+mod network;
 mod open;
 mod output;
 mod pretty;
@@ -18,14 +19,19 @@ mod prompt;
 mod request;
 mod rows;
 mod serve;
+mod table;
+mod tally;
+mod target;
 mod writing;
 
 use args::Args;
 use clap::Parser;
+use clap::error::ErrorKind;
 pub use exit::Exit;
 use exit::Failure;
 use output::Output;
 use std::ffi::OsString;
+use std::io::Write;
 
 /// Does what a command line asks for, the name of the program first.
 ///
@@ -45,13 +51,72 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// What clap could not read, or help and version, which it takes for errors, too.
 fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
-    if !error.use_stderr() || !arguments.iter().any(|argument| argument == "--json") {
+    if !error.use_stderr() {
         // Nowhere to say it is no reason to fail in another way.
         let _ = error.print();
-        return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+        return Exit::Ok;
     }
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let failure = Failure::usage(first.to_owned()).with_hint("lacre --help");
-    Output::new(output::Format::Json, output::Color::Never).failed(&failure)
+    let shown = target::without_queries(&text);
+    if arguments.iter().any(|argument| argument == "--json") {
+        return Output::new(output::Format::Json, output::Color::Never).failed(&usage(error.kind(), &shown));
+    }
+    // As clap shows it, in colour, unless it repeats what nobody should see.
+    let _ = if shown == text { error.print() } else { write!(anstream::stderr(), "{shown}") };
+    Exit::Usage
+}
+
+/// What clap says for people, in one line and one hint.
+fn usage(kind: ErrorKind, text: &str) -> Failure {
+    if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::usage("a command is missing").with_hint("lacre --help lists the commands");
+    }
+    // A first paragraph says what is wrong, in several lines where it lists names; tips follow, then how it is used.
+    let mut paragraphs = text.split("\n\n");
+    let in_one_line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = in_one_line(paragraphs.next().unwrap_or_default());
+    let hint = paragraphs.map(in_one_line).find_map(|paragraph| {
+        let tip = paragraph.strip_prefix("tip: ").map(str::to_owned);
+        tip.or_else(|| paragraph.strip_prefix("Usage: ").map(|usage| format!("write {usage}")))
+    });
+    Failure::usage(message.trim_start_matches("error: ").to_owned())
+        .with_hint(hint.unwrap_or_else(|| "lacre --help".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(arguments: &[&str]) -> Failure {
+        let error = Args::try_parse_from(arguments).unwrap_err();
+        usage(error.kind(), &target::without_queries(&error.to_string()))
+    }
+
+    #[test]
+    fn a_usage_error_names_the_argument_in_one_line() {
+        for (arguments, message, hint) in [
+            (
+                &["lacre", "get"][..],
+                "the following required arguments were not provided: <URL>",
+                "write lacre get",
+            ),
+            (&["lacre", "show"], "<KEY|URL>", "write lacre show"),
+            (&["lacre", "ls", "--stael"], "unexpected argument '--stael' found", "'--stale'"),
+            (&["lacre", "ls", "--sort", "x"], "invalid value 'x' for '--sort <SORT>'", "lacre"),
+            (&["lacre", "rm"], "required arguments were not provided", "write lacre rm"),
+            (&["lacre", "key"], "a command is missing", "lacre --help"),
+        ] {
+            let failure = said(arguments);
+            let (said, helps) = (failure.message.unwrap(), failure.hint.unwrap());
+            assert!(said.contains(message) && !said.contains('\n'), "{arguments:?}: {said}");
+            assert!(helps.contains(hint) && !helps.contains('\n'), "{arguments:?}: {helps}");
+        }
+    }
+
+    #[test]
+    fn a_usage_error_repeats_no_query() {
+        let failure = said(&["lacre", "ls", "a", "https://h/p?token=hunter2"]);
+        let message = failure.message.unwrap();
+        assert!(message.contains("https://h/p?…") && !message.contains("hunter2"), "{message}");
+    }
 }

@@ -1,4 +1,7 @@
 //! The store and its key, as the flags and the environment name them.
+//!
+//! What only looks opens them for [`reading`]: nothing is made, and nothing is written. What changes a store that is there opens it for
+//! [`changing`]. What stores responses opens them for [`storing`], which makes both on first use.
 
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
@@ -7,55 +10,97 @@ use crate::prompt::Terminal;
 use lacre::keys::{self, KeySource, Nobody, Prompt};
 use lacre::store::{Location, OpenOptions, Store};
 use lacre::{Builder, Cache, Error, config};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What happens when the store does not exist yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// It is made.
-    Make,
-    /// There is nothing to look at.
-    Fail,
+/// The cache, to be looked at: neither a key nor a store is made, and nothing is written. `None`: there is no store yet.
+pub(crate) fn reading(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
+    existing(global, options(output).read_only(), output)
 }
 
-/// The cache with every setting that is the same for all commands.
-pub(crate) fn cache(global: &Global, missing: Missing, output: Output) -> Result<Builder, Failure> {
-    let (store, key) = store_and_key(global, missing, output)?;
+/// The cache, to be changed. Neither a key nor a store is made. `None`: there is no store yet.
+pub(crate) fn changing(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
+    existing(global, options(output), output)
+}
+
+/// The cache, to be stored into. Its store is made on first use, and so is its key where none is named.
+pub(crate) fn storing(global: &Global, output: Output) -> Result<Builder, Failure> {
+    let (store, key) = store_and_key(global, output)?;
     Ok(over(global, store, &*key, output))
 }
 
-/// The store and where its key is kept. The key is not read yet.
+/// A store to be stored into, and where its key is kept, both made on first use. The key is not read yet.
 pub(crate) fn store_and_key(
     global: &Global,
-    missing: Missing,
     output: Output,
 ) -> Result<(Arc<dyn Store>, Box<dyn KeySource>), Failure> {
     let location = location(global)?;
-    if missing == Missing::Fail {
-        ensure_there(&location)?;
-    }
-    let key = key(global, output)?;
+    let key: Box<dyn KeySource> = match said(global)? {
+        Some(source) => source,
+        None => Box::new(keys::user(&output)?),
+    };
     ensure_apart(&location, &*key)?;
-    let store = location.open_with(&OpenOptions::new().observer(Arc::new(output)))?;
-    Ok((store, key))
+    Ok((location.open_with(&options(output))?, key))
 }
 
 /// The cache over a store that is open.
 pub(crate) fn over(global: &Global, store: Arc<dyn Store>, key: &dyn KeySource, output: Output) -> Builder {
+    builder(global, store, output).keys(key)
+}
+
+/// A cache in memory, with a key that ends with this process: for asking what would happen where nothing is stored.
+pub(crate) fn empty(global: &Global, output: Output) -> Result<Builder, Failure> {
+    Ok(builder(global, Location::Memory.open()?, output).danger_ephemeral_key())
+}
+
+/// The cache to remove everything from, which takes no key. `None`: there is no store yet.
+pub(crate) fn clearing(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
+    let location = location(global)?;
+    if !is_there(global, &location, output)? {
+        return Ok(None);
+    }
+    Ok(Some(builder(global, location.open_with(&options(output))?, output).danger_ephemeral_key()))
+}
+
+fn existing(global: &Global, options: OpenOptions, output: Output) -> Result<Option<Builder>, Failure> {
+    let location = location(global)?;
+    if !is_there(global, &location, output)? {
+        return Ok(None);
+    }
+    let key = key_place(global)?;
+    ensure_apart(&location, &*key)?;
+    ensure_key_there(global, &location)?;
+    Ok(Some(builder(global, location.open_with(&options)?, output).keys(&*key)))
+}
+
+fn options(output: Output) -> OpenOptions {
+    OpenOptions::new().observer(Arc::new(output))
+}
+
+/// With every setting that is the same for all commands, but for the key.
+fn builder(global: &Global, store: Arc<dyn Store>, output: Output) -> Builder {
     Cache::builder()
         .store(store)
-        .keys(key)
         .namespace(&global.namespace)
-        .suite(global.suite.into())
+        .suite(global.suite())
         .observer(Arc::new(output))
 }
 
-/// Where the key is kept; made on first use where that is not said.
-pub(crate) fn key(global: &Global, output: Output) -> Result<Box<dyn KeySource>, Failure> {
-    match said(global)? {
-        Some(source) => Ok(source),
-        None => Ok(Box::new(keys::user(&output)?)),
+/// Says what to do where the user's own keyring is gone and the store is not.
+fn ensure_key_there(global: &Global, store: &Location) -> Result<(), Failure> {
+    if said(global)?.is_some() {
+        return Ok(());
+    }
+    let keyring = config::keyring_path()?;
+    match keyring.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(
+            Exit::KeyUnavailable,
+            format!("the keyring {} does not exist, and {store} was sealed with it", keyring.display()),
+        )
+        .with_hint("put it back from a backup with `lacre key import`, or name another one with --key; `lacre rm --all` starts over")),
+        _ => Ok(()),
     }
 }
 
@@ -125,12 +170,36 @@ fn ensure_apart(location: &Location, key: &dyn KeySource) -> Result<(), Failure>
     }
 }
 
-fn ensure_there(location: &Location) -> Result<(), Failure> {
-    match location.path() {
-        Some(path) if path.symlink_metadata().is_err() => {
-            Err(Failure::new(Exit::Store, format!("there is no store at {}", path.display()))
-                .with_hint("`lacre get URL` makes one; --store names another"))
+/// Whether there is something to look at. What cannot be looked at is an error; what does not exist yet, or was only begun, is empty, and
+/// whoever named it hears of that.
+fn is_there(global: &Global, location: &Location, output: Output) -> Result<bool, Failure> {
+    let Some(path) = location.path() else { return Ok(false) };
+    let cannot = |error: &io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "run as the user it belongs to, or name another store with --store"
+            }
+            _ => "check the path; --store names another",
+        };
+        Failure::new(Exit::Store, format!("cannot read the store {}: {error}", path.display()))
+            .with_hint(hint)
+    };
+    let found = match path.symlink_metadata() {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if global.store.is_some() || config::store_reference()?.is_some() {
+                output.note(format_args!("nothing is stored yet: {} does not exist", path.display()));
+            }
+            return Ok(false);
         }
-        _ => Ok(()),
+        Err(error) => return Err(cannot(&error)),
+    };
+    if found.is_dir() {
+        let mut names = path.read_dir().map_err(|error| cannot(&error))?;
+        return Ok(!matches!(location, Location::Directory(_)) || names.next().is_some());
     }
+    if found.is_file() {
+        File::open(path).map_err(|error| cannot(&error))?;
+    }
+    Ok(!found.is_file() || found.len() > 0)
 }

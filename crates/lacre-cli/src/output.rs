@@ -53,6 +53,16 @@ impl Output {
         self.format == Format::Json
     }
 
+    /// How many columns there are to write in: what `COLUMNS` says, or else the terminal; `None`: as many as one likes.
+    pub(crate) fn width(self) -> Option<usize> {
+        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
+        let terminal = || {
+            let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(io::stdout())?;
+            Some(usize::from(width))
+        };
+        said.or_else(terminal).filter(|width| *width > 0)
+    }
+
     /// Text for people, on stdout.
     pub(crate) fn print(self, text: impl Display) -> Result<(), Failure> {
         Ok(writeln!(anstream::stdout(), "{text}")?)
@@ -90,9 +100,24 @@ impl Output {
         Ok(())
     }
 
+    /// How many were meant: beside the data for people, on stderr; for programs it is data.
+    pub(crate) fn count<T: Serialize>(
+        self,
+        schema: &'static str,
+        text: impl Display,
+        object: T,
+    ) -> Result<(), Failure> {
+        if self.is_json() { self.objects(schema, [object]) } else { self.remark(schema, text, object) }
+    }
+
     /// Something that is not as it should be, though the command goes on.
     pub(crate) fn warn(self, message: impl Display) {
         self.aside("warning", WARNING, message);
+    }
+
+    /// Something that is as it should be, and that the user may not expect.
+    pub(crate) fn note(self, message: impl Display) {
+        self.aside("note", TITLE, message);
     }
 
     /// Something that the user should know, though the command goes on.
@@ -114,7 +139,10 @@ impl Output {
                 write!(out, "{BAD}error:{BAD:#} {}\n{}", harmless(message), hint.collect::<String>())
             }
             Format::Json => {
-                let error = json!({ "error": { "code": exit.name(), "message": message, "hint": hint } });
+                let error = json!({
+                    "schema": "lacre/error/v1",
+                    "error": { "code": exit.name(), "message": message, "hint": hint },
+                });
                 writeln!(out, "{}", printable::json(&error).unwrap_or_default())
             }
         };
@@ -133,7 +161,10 @@ struct Object<T> {
 impl Observer for Output {
     fn notice(&self, event: Event<'_>) {
         let message = match event {
-            Event::Refused { key, error } => format!("{key:.8} was refused and is not used: {error}"),
+            Event::Refused { key, error } => {
+                let flag = Failure::flag_for(error).map(|flag| format!("; {flag}")).unwrap_or_default();
+                format!("{key:.8} is not used: {error}{flag}")
+            }
             Event::Corrected { key } => {
                 format!("what the store said beside {key:.8} was forged, and was corrected")
             }
@@ -148,7 +179,7 @@ impl Observer for Output {
                 of.display()
             ),
             Event::KeyMade { at } => {
-                return self.aside("note", TITLE, format_args!("made a key for you, at {}", at.display()));
+                return self.note(format_args!("made a key for you, at {}", at.display()));
             }
             _ => return,
         };

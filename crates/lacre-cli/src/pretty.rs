@@ -31,6 +31,11 @@ pub(crate) fn entries(count: usize) -> String {
     if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
+/// `1 record`, `2 records`.
+pub(crate) fn records(count: usize) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+}
+
 /// RFC 3339, in UTC; absent for a time that no calendar has.
 pub(crate) fn moment(time: Timestamp) -> Option<String> {
     jiff::Timestamp::from_millisecond(time.as_millis()).ok().map(|time| time.to_string())

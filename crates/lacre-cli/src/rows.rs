@@ -1,23 +1,23 @@
-//! What is stored, row by row: which rows are meant, and how they are shown.
+//! What is stored, row by row, and how it is shown.
 
-use crate::exit::{Exit, Failure};
-use crate::output::{BAD, FAINT, TITLE, WARNING};
+use crate::exit::Failure;
+use crate::output::{BAD, FAINT, WARNING};
+use crate::pretty;
 use crate::printable::harmless;
-use crate::{pretty, request};
+use crate::table::{self, Column, Line};
+use crate::tally::State;
 use anstyle::Style;
 use lacre::codec::BodyHead;
 use lacre::{
-    Cache, Entry, ErrorKind, Fault, FaultKind, Freshness, Key, KeyId, Listed, Redactor, Slot, Timestamp,
-    UrlPattern,
+    Cache, Entry, Fault, FaultKind, Freshness, Key, KeyId, Listed, RecordKind, SealInfo, Slot, Timestamp,
 };
 use serde_json::{Value, json};
-use std::fmt::Write;
 
-/// A stored response, or a row that does not open.
+/// A record: a stored response, what leads to one, or what does not open.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) listed: Listed,
-    /// Absent where the row does not open.
+    /// Absent where the record does not open, or is no entry.
     pub(crate) freshness: Option<Freshness>,
 }
 
@@ -28,14 +28,14 @@ pub(crate) enum Depth {
     Bodies,
 }
 
-/// Every row but those that only lead to others.
+/// Every entry.
 pub(crate) fn all(cache: &Cache, depth: Depth, now: Timestamp) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
-    each(cache, depth, now, &mut |row| rows.push(row))?;
+    each(cache, depth, now, &mut |row| rows.extend(Some(row).filter(Row::is_entry)))?;
     Ok(rows)
 }
 
-/// Shows each of them to `visit`.
+/// Shows each record to `visit`, index records, too.
 pub(crate) fn each(
     cache: &Cache,
     depth: Depth,
@@ -45,8 +45,7 @@ pub(crate) fn each(
     let mut take = |listed: Listed| {
         let freshness = match &listed.slot {
             Ok(Slot::Entry(entry)) => Some(cache.engine().freshness(entry, now)),
-            Ok(_) => return,
-            Err(_) => None,
+            Ok(_) | Err(_) => None,
         };
         visit(Row { listed, freshness });
     };
@@ -75,27 +74,44 @@ impl Row {
         self.freshness.is_some_and(|freshness| !freshness.is_fresh())
     }
 
-    pub(crate) fn seal(&self) -> Seal {
-        match &self.listed.slot {
-            Ok(_) => Seal::Good,
-            Err(error) => match error.kind() {
-                ErrorKind::KeyUnavailable => Seal::NoKey,
-                ErrorKind::Lapsed => Seal::Ended,
-                _ => Seal::Bad,
-            },
+    /// Whether it counts as an entry: what was tampered with does, whatever it was.
+    pub(crate) fn is_entry(&self) -> bool {
+        self.listed.kind == RecordKind::Entry || self.state() == State::Bad
+    }
+
+    /// Whether it opens.
+    pub(crate) fn state(&self) -> State {
+        self.listed.slot.as_ref().err().map_or(State::Good, State::of)
+    }
+
+    /// What it is sealed with: by its seal, or, where it is genuine and of other settings, by what it says of itself.
+    pub(crate) fn seal(&self) -> Option<SealInfo> {
+        match self.state() {
+            State::Good => self.listed.seal,
+            State::OtherSuite(_) | State::OtherNamespace | State::Unsupported => {
+                self.listed.claimed_unverified
+            }
+            _ => None,
         }
     }
 
     /// The keys without which the row would not open, as far as it was looked at.
     pub(crate) fn sealed_with(&self) -> impl Iterator<Item = KeyId> {
-        let head = self.listed.seal.filter(|_| self.seal() == Seal::Good).map(|seal| seal.key_id);
+        let head = self.seal().map(|seal| seal.key_id);
         let others = self.listed.chunk_keys.iter().copied().filter(move |key| Some(*key) != head);
         head.into_iter().chain(others)
     }
 
-    /// Why the row does not open.
+    /// Why the row does not open, and the flag that would open it where that is a setting.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.listed.slot.as_ref().err().map(ToString::to_string)
+        let error = self.listed.slot.as_ref().err()?;
+        Some(match (self.state(), Failure::flag_for(error)) {
+            (State::OtherSuite(suite), Some(flag)) => {
+                format!("sealed with `{}`; {flag}", crate::args::Sealing::of(suite).name())
+            }
+            (_, Some(flag)) => format!("{error}; {flag}"),
+            (_, None) => error.to_string(),
+        })
     }
 
     /// For programs.
@@ -106,7 +122,7 @@ impl Row {
         let mut object = json!({
             "key": self.key().to_string(),
             "sealed_bytes": self.listed.sealed_bytes,
-            "state": self.seal().name(),
+            "state": self.state().name(),
             "seal": seal,
         });
         if let (Some(entry), Some(freshness)) = (self.entry(), self.freshness) {
@@ -126,31 +142,8 @@ impl Row {
     }
 }
 
-/// Whether a row opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seal {
-    Good,
-    /// Changed, moved, replayed or not understood.
-    Bad,
-    /// Sealed with a key that is not in the keyring.
-    NoKey,
-    /// Its time is over.
-    Ended,
-}
-
-impl Seal {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Bad => "bad",
-            Self::NoKey => "no-key",
-            Self::Ended => "ended",
-        }
-    }
-}
-
-/// Whether what is stored belongs to this namespace: one row that does is enough. Where none does, and some are sealed for elsewhere, it is
-/// sooner the wrong namespace than an attack on all of them.
+/// Whether what is stored belongs to this namespace and this store: one row that does is enough. Where none does, and some are sealed for
+/// elsewhere, it is sooner a namespace that the store does not list, or a copy of another store, than an attack on all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Belonging {
     here: bool,
@@ -165,6 +158,9 @@ impl Belonging {
     }
 
     pub(crate) fn count(&mut self, row: &Row) {
+        if row.state() == State::OtherNamespace {
+            return;
+        }
         match row.listed.slot.as_ref().map_err(|error| error.fault().map(Fault::kind)) {
             // Those are found out after the place is.
             Ok(_) | Err(Some(FaultKind::BadSegment | FaultKind::Revoked(_) | FaultKind::Expired(_))) => {
@@ -180,54 +176,42 @@ impl Belonging {
     }
 }
 
-const COLUMNS: [&str; 6] = ["KEY", "ST", "SIZE", "AGE", "FRESH", "SEAL"];
+const COLUMNS: [Column; 7] = [
+    Column { title: "KEY", drop_order: 0 },
+    Column { title: "ST", drop_order: 2 },
+    Column { title: "SIZE", drop_order: 4 },
+    Column { title: "AGE", drop_order: 5 },
+    Column { title: "FRESH", drop_order: 1 },
+    Column { title: "SEAL", drop_order: 3 },
+    Column { title: "URL", drop_order: 0 },
+];
 
-/// Rows for people, under a title, every column as wide as it needs.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let cells: Vec<[String; 6]> = rows.iter().map(cells).collect();
-    let width = |column: usize| {
-        let widest = cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        widest.max(COLUMNS[column].len())
-    };
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let mut out = String::new();
-    let mut line = |style: Style, cells: [&str; 6], last: &str| {
-        let _ = write!(out, "{style}");
-        for (cell, width) in cells.into_iter().zip(widths) {
-            let _ = write!(out, "{cell:width$}  ");
-        }
-        let _ = writeln!(out, "{last}{style:#}");
-    };
-    line(TITLE, COLUMNS, "URL");
-    for (row, cells) in rows.iter().zip(&cells) {
-        let style = match row.seal() {
-            Seal::Bad => BAD,
-            Seal::NoKey => WARNING,
-            Seal::Ended => FAINT,
-            Seal::Good if row.is_stale() => FAINT,
-            Seal::Good => Style::new(),
-        };
-        let last = match row.entry() {
-            Some(entry) => format!("{} {}", entry.method, harmless(&entry.url)),
-            None => row.trouble().unwrap_or_default(),
-        };
-        line(style, cells.each_ref().map(String::as_str), &last);
-    }
-    out.truncate(out.trim_end().len());
-    out
+/// Entries for people, under a title, no wider than `width`.
+pub(crate) fn table(rows: &[Row], width: Option<usize>) -> String {
+    let lines: Vec<Line> = rows.iter().map(|row| Line { style: style(row), cells: cells(row) }).collect();
+    table::render(&COLUMNS, &lines, width)
 }
 
-fn cells(row: &Row) -> [String; 6] {
+fn style(row: &Row) -> Style {
+    match row.state() {
+        State::Bad => BAD,
+        State::NoKey | State::OtherSuite(_) | State::OtherNamespace | State::Unsupported => WARNING,
+        State::Expired | State::Revoked => FAINT,
+        State::Good if row.is_stale() => FAINT,
+        State::Good => Style::new(),
+    }
+}
+
+fn cells(row: &Row) -> Vec<String> {
     let key = format!("{:.8}", row.key());
-    let seal = match (row.seal(), row.listed.seal) {
-        (Seal::Good, Some(seal)) => seal.key_id.short(),
-        (Seal::NoKey, _) => "NO KEY".to_owned(),
-        (Seal::Ended, _) => "ENDED".to_owned(),
-        _ => "BAD".to_owned(),
+    let seal = match (row.state(), row.listed.seal) {
+        (State::Good, Some(seal)) => seal.key_id.short(),
+        (state, _) => state.mark().to_owned(),
     };
     let (Some(entry), Some(freshness)) = (row.entry(), row.freshness) else {
         let size = pretty::size(row.listed.sealed_bytes as u64);
-        return [key, "-".into(), size, "-".into(), "-".into(), seal];
+        let trouble = harmless(&row.trouble().unwrap_or_default()).into_owned();
+        return vec![key, "-".into(), size, "-".into(), "-".into(), seal, trouble];
     };
     let fresh = match freshness.lifetime {
         None => "for ever".to_owned(),
@@ -235,80 +219,6 @@ fn cells(row: &Row) -> [String; 6] {
         Some(_) => format!("stale {}", pretty::duration(freshness.staleness())),
     };
     let (status, size) = (entry.status.as_u16().to_string(), pretty::size(entry.body.length));
-    [key, status, size, pretty::duration(freshness.age), fresh, seal]
-}
-
-/// Which rows are meant.
-#[derive(Debug)]
-pub(crate) enum Target {
-    /// Those whose key begins like this.
-    Key(String),
-    /// Those of this URL, as it is stored: without secrets.
-    Url(String),
-    /// Those whose URL fits.
-    Pattern(UrlPattern),
-}
-
-impl Target {
-    /// At least four hexadecimal digits, a URL, or a glob.
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        if (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Ok(Self::Key(text.to_ascii_lowercase()));
-        }
-        if text.contains("://") && !text.contains(['*', '[', '{']) {
-            let mut url = request::parse_url(text)?;
-            url.set_fragment(None);
-            return Ok(Self::Url(Redactor::default().url(url.as_str())));
-        }
-        UrlPattern::glob(text).map(Self::Pattern).map_err(|error| {
-            Failure::usage(error.to_string())
-                .with_hint("name a key (four digits or more), a URL, or a glob such as example.com/api/*")
-        })
-    }
-
-    pub(crate) fn means(&self, row: &Row) -> bool {
-        match self {
-            Self::Key(prefix) => row.key().to_string().starts_with(prefix),
-            Self::Url(url) => row.entry().is_some_and(|entry| entry.url == *url),
-            Self::Pattern(pattern) => row.entry().is_some_and(|entry| pattern.matches(&entry.url)),
-        }
-    }
-}
-
-/// The one row that `text` means.
-pub(crate) fn only(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
-    let target = Target::parse(text)?;
-    let mut found: Vec<Row> = rows.into_iter().filter(|row| target.means(row)).collect();
-    match (found.pop(), found.as_slice()) {
-        (Some(row), []) => Ok(row),
-        (Some(last), others) => {
-            let keys: Vec<String> =
-                others.iter().chain([&last]).map(|row| format!("{:.8}", row.key())).collect();
-            Err(Failure::usage(format!("{} entries fit", keys.len()))
-                .with_hint(format!("name one of them by its key: {}", keys.join(" "))))
-        }
-        (None, _) => Err(nothing_fits()),
-    }
-}
-
-pub(crate) fn nothing_fits() -> Failure {
-    Failure::new(Exit::NotCached, "nothing that is stored fits").with_hint("`lacre ls` lists what is stored")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_a_key_a_url_or_a_glob() {
-        assert!(matches!(Target::parse("3FA1").unwrap(), Target::Key(prefix) if prefix == "3fa1"));
-        for text in ["3fa", "api.github.com", "*", "https://example.com/*"] {
-            assert!(matches!(Target::parse(text).unwrap(), Target::Pattern(_)), "{text}");
-        }
-        let Target::Url(url) = Target::parse("HTTPS://Example.com?token=hunter2#top").unwrap() else {
-            panic!()
-        };
-        assert_eq!(url, "https://example.com/?token=REDACTED");
-        assert_eq!(Target::parse("ftp://example.com/").unwrap_err().exit, Exit::Usage);
-    }
+    let url = format!("{} {}", entry.method, harmless(&entry.url));
+    vec![key, status, size, pretty::duration(freshness.age), fresh, seal, url]
 }

@@ -46,6 +46,8 @@ pub enum Purpose {
     },
     /// A keyring that a passphrase locks.
     Keyring,
+    /// The names of the namespaces that sealed something in a store.
+    Namespaces,
     /// A piece of a value of the Python package.
     Value {
         /// The value it belongs to.
@@ -84,6 +86,7 @@ impl Context<'_> {
                 (b"anchor", &detail)
             }
             Purpose::Keyring => (b"keyring", &[]),
+            Purpose::Namespaces => (b"namespaces", &[]),
             Purpose::Value { value, index, position } => {
                 detail = piece(&value.0, index, position);
                 (b"value", &detail)

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::derive::{self, EnvelopeKeys};
-use crate::header::{Header, Parts, SealInfo};
+use crate::header::{EnvelopeStart, Header, Parts, SealInfo};
 use crate::kept::{Kept, KeptKeys};
 use crate::moment::{Lifetime, Moment};
 use crate::rooms::{Joined, Rooms};
@@ -51,6 +51,12 @@ impl Sealer {
             self.accepted.push(suite);
         }
         self
+    }
+
+    /// The same keys and the same accepted suites, with `suite` as the one that seals.
+    #[must_use]
+    pub fn sealing_with(self, suite: Suite) -> Self {
+        Self { suite, ..self.also_accept(suite) }
     }
 
     /// The ring.
@@ -132,15 +138,42 @@ impl Sealer {
         Ok((Authentic::opened(head.into()), envelope.header.seal))
     }
 
+    /// The same of an envelope whose body is not at hand, for listings: the keys of it are not kept for later.
+    ///
+    /// # Errors
+    /// As [`open_head`](Self::open_head).
+    pub fn open_head_of_start(
+        &self,
+        at: &Context<'_>,
+        start: &EnvelopeStart,
+        now: Moment,
+    ) -> Result<(Authentic, SealInfo), Fault> {
+        let parts = Parts::of_start(&start.bytes, start.length, &self.accepted)?;
+        let envelope = self.unlock_parts(at, parts, None, now)?;
+        let mut head = vec![0; envelope.header.head_len];
+        envelope.open_head(&mut head)?;
+        Ok((Authentic::opened(head.into()), envelope.header.seal))
+    }
+
     /// Every step of §2 before the segments.
     fn unlock<'a>(&self, at: &Context<'_>, sealed: &'a [u8], now: Moment) -> Result<Unlocked<'a>, Fault> {
-        let Parts { header, fields, salt, commitment, head, body } = Parts::of(sealed, &self.accepted)?;
+        let parts = Parts::of(sealed, &self.accepted)?;
+        // Of a large body, each piece is opened once; it must not take the place of what is opened at each hit.
+        let is_first = matches!(at.purpose, Purpose::Slot | Purpose::Value { index: 0, .. });
+        self.unlock_parts(at, parts, is_first.then_some(&*self.kept), now)
+    }
+
+    fn unlock_parts<'a>(
+        &self,
+        at: &Context<'_>,
+        parts: Parts<'a>,
+        kept: Option<&KeptKeys>,
+        now: Moment,
+    ) -> Result<Unlocked<'a>, Fault> {
+        let Parts { header, fields, salt, commitment, head, body } = parts;
         let SealInfo { key_id, suite, not_after, epoch, .. } = header.seal;
         let master = self.keyring.master(key_id)?;
         let info = derive::info(fields, at)?;
-        // Of a large body, each piece is opened once; it must not take the place of what is opened at each hit.
-        let is_first = matches!(at.purpose, Purpose::Slot | Purpose::Value { index: 0, .. });
-        let kept = is_first.then_some(&self.kept);
         let keys = match kept.and_then(|kept| kept.get(salt, &info)) {
             Some(keys) => keys.committing_to(commitment)?,
             None => {

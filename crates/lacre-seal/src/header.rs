@@ -135,6 +135,11 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Checks everything that can be checked without a key, in the order of §2.
     pub(crate) fn of(sealed: &'a [u8], accepted: &[Suite]) -> Result<Self, FaultKind> {
+        Self::of_start(sealed, sealed.len(), accepted)
+    }
+
+    /// Of an envelope of `length` bytes, of which no more than the start may be at hand: all of its head, and perhaps nothing of its body.
+    pub(crate) fn of_start(sealed: &'a [u8], length: usize, accepted: &[Suite]) -> Result<Self, FaultKind> {
         const BAD_LENGTH: FaultKind = FaultKind::Malformed("length");
         if !sealed.starts_with(&MAGIC) {
             return Err(FaultKind::NotAnEnvelope);
@@ -148,12 +153,27 @@ impl<'a> Parts<'a> {
         let (salt, rest) = rest.split_first_chunk().ok_or(BAD_LENGTH)?;
         let (commitment, segments) = rest.split_first_chunk().ok_or(BAD_LENGTH)?;
         let header = Header::read(fields, accepted)?;
-        let (head, body) = header.sealed_lens();
-        if segments.len() != head + body {
+        if length != header.envelope_len() {
             return Err(BAD_LENGTH);
         }
-        let (head, body) = segments.split_at(head);
+        let (head, body) = segments.split_at_checked(header.sealed_lens().0).ok_or(BAD_LENGTH)?;
         Ok(Self { header, fields, salt, commitment, head, body })
+    }
+}
+
+/// The start of an envelope: what it takes to open its head. Nothing has been verified.
+#[derive(Clone, Debug)]
+pub struct EnvelopeStart {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) length: usize,
+}
+
+impl EnvelopeStart {
+    /// A copy of it; `None`: these bytes are no envelope.
+    #[must_use]
+    pub fn of(sealed: &[u8]) -> Option<Self> {
+        let head = Parts::of(sealed, &Suite::ALL).ok()?.header.sealed_lens().0;
+        Some(Self { bytes: sealed[..LEN + head].to_vec(), length: sealed.len() })
     }
 }
 

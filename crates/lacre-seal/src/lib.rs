@@ -62,7 +62,7 @@ pub use authentic::Authentic;
 pub use context::{AnchorId, BodyId, Context, Position, Purpose, StoreId};
 pub use envelope::{Opened, Sealer};
 pub use fault::{Fault, FaultKind};
-pub use header::{Header, SealInfo};
+pub use header::{EnvelopeStart, Header, SealInfo};
 pub use keyring::{KeyId, Keyring, MasterKey};
 pub use moment::{Lifetime, Moment};
 #[cfg(feature = "passphrase")]

@@ -1,6 +1,6 @@
 //! The one error of this crate, told apart by who must act. Its text never carries a URL, a header value, a body or a secret.
 
-use lacre_seal::Fault;
+use lacre_seal::{Fault, Suite};
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -28,6 +28,12 @@ pub enum ErrorKind {
     KeyUnavailable,
     /// The seal has ended: by its own time, or because everything of its epoch was revoked.
     Lapsed,
+    /// What was stored is genuine and of another suite than this cache accepts: a setting, no tampering.
+    OtherSuite(Suite),
+    /// What was stored is genuine and of another namespace than this cache has: a setting, no tampering.
+    OtherNamespace,
+    /// What was stored needs a newer release, or a format or a stage that this cache does not have.
+    Unsupported,
     /// What was stored cannot be understood, though nobody need have touched it.
     Broken,
     /// What was being read was replaced or removed meanwhile.

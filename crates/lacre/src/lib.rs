@@ -42,16 +42,16 @@ pub mod stage;
 pub mod store;
 
 pub use cache::{
-    Anchored, Answer, Audited, Body, Builder, Cache, CacheInfo, Change, Finding, Listed, OnStoreFailure,
-    OnTamper, Pass, Quarantined, Recorded, Recording, Reply, Resealed, Resealing, Selected, Selection,
-    Settlement, Stored, Ticket,
+    AnchorWritten, Anchored, Answer, Audited, Body, Builder, Cache, CacheInfo, Change, Finding, Listed,
+    OnStoreFailure, OnTamper, Pass, Quarantined, RecordKind, Recorded, Recording, Reply, Resealed,
+    ResealedRow, Resealing, Selected, Selection, Settlement, Stored, Ticket,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "cookies")]
 pub use drive::Cookies;
 pub use drive::{
-    Background, Coding, Content, DecodedLength, Driver, Failure, Hop, HopBody, Network, Pace, Runtime,
-    Threads, TooManyRedirects, varies_by_unseen,
+    Background, Content, Driver, Failure, Hop, HopBody, Network, Pace, Runtime, Threads, TooManyRedirects,
+    varies_by_unseen,
 };
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};

@@ -2,10 +2,11 @@
 
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::{GOOD, Output};
-use crate::pretty::entries;
+use crate::pretty::{entries, records};
 use clap::Subcommand;
+use lacre::AnchorWritten;
 use serde_json::json;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -23,21 +24,42 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, global: &Global, output: Output) -> Result<(), Failure> {
     let Command::Write { file } = command;
     open::ensure_anchor_apart(global, file)?;
-    let cache = open::cache(global, Missing::Fail, output)?.build()?;
-    let unwritable = |error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", file.display()));
+    let Some(builder) = open::reading(global, output)? else {
+        return Err(Failure::new(Exit::NotCached, "nothing is stored that an anchor could write down")
+            .with_hint("`lacre get URL` stores something; --store names another store"));
+    };
+    let cache = builder.build()?;
+    let unwritable = |error| {
+        Failure::new(Exit::Failed, format!("cannot write the anchor {}: {error}", file.display()))
+            .with_hint("name a file in a directory that exists and that you may write")
+    };
     // Beside the old one, which stays until the new one is whole; readable by this user alone.
     let new = NamedTempFile::new_in(directory_of(file)).map_err(unwritable)?;
     // A umask may have taken our own rights away.
     #[cfg(unix)]
     new.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(unwritable)?;
-    let rows = lacre::wait(cache.write_anchor(&mut BufWriter::new(&new)))?;
+    let written = lacre::wait(cache.write_anchor(&mut BufWriter::new(&new)))?;
+    if written.unopened > 0 && written.entries + written.index_records == 0 {
+        return Err(Failure::new(Exit::KeyUnavailable, "not one record opens, so nothing was written down")
+            .with_hint("`lacre verify` says which key or flag is missing"));
+    }
+    if written.unopened > 0 {
+        let left = records(usize::try_from(written.unopened).unwrap_or(usize::MAX));
+        output.warn(format_args!("{left} did not open and are not in the anchor; `lacre verify` says why"));
+    }
     new.as_file().sync_all().map_err(unwritable)?;
     new.persist(file).map_err(|error| unwritable(error.error))?;
     if output.is_json() {
-        return output.objects("lacre/anchor/v1", [json!({ "rows": rows })]);
+        let AnchorWritten { entries, index_records, unopened, .. } = written;
+        let summary = json!({ "entries": entries, "index_records": index_records, "unopened": unopened });
+        return output.objects("lacre/anchor/v1", [summary]);
     }
-    let count = entries(usize::try_from(rows).unwrap_or(usize::MAX));
-    output.print(format_args!("{GOOD}written down{GOOD:#}: {count}, signposts included"))
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let beside = match count(written.index_records) {
+        0 => String::new(),
+        some => format!(", and {} that lead to variants", records(some)),
+    };
+    output.print(format_args!("{GOOD}written down{GOOD:#}: {}{beside}", entries(count(written.entries))))
 }
 
 fn directory_of(file: &Path) -> &Path {

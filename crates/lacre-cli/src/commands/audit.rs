@@ -3,19 +3,22 @@
 use super::now;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
 use crate::pretty::entries;
 use crate::printable::harmless;
 use crate::progress::Progress;
-use crate::rows::{self, Depth, Row, Target};
+use crate::rows::{self, Depth, Row};
+use crate::table;
+use crate::tally::{State, Tally};
+use crate::target::{self, Target};
 use lacre::{Audited, Looked, Spot, Suspicion};
 use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these: the first digits of a key (four or more), a URL, or a glob such as `example.com/api/*`
-    #[arg(value_name = "KEY|URL|GLOB")]
+    /// Only these: the first digits of a key (four or more), a URL, a host, or a glob such as `example.com/api/*`
+    #[arg(value_name = "KEY|URL|HOST|GLOB")]
     targets: Vec<String>,
     /// Only what whoever has a copy of the store can read: entries that are signed and not encrypted
     #[arg(long)]
@@ -31,14 +34,23 @@ struct Summary {
     findings: usize,
     /// Bodies that were not looked at to their end.
     unread_bodies: usize,
-    /// Entries that do not open.
-    closed: usize,
+    /// Entries that do not open, by the reason.
+    closed: Tally,
 }
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let cache = open::cache(global, Missing::Fail, output)?.build()?;
     let targets = args.targets.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let Some(builder) = open::reading(global, output)? else {
+        return match args.targets.first() {
+            Some(text) => Err(target::nothing_fits(text)),
+            None => report(&[], &Summary::default(), output),
+        };
+    };
+    let cache = builder.build()?;
     let mut rows = rows::all(&cache, Depth::Heads, now())?;
+    if let Some(lost) = targets.iter().position(|target| !rows.iter().any(|row| target.means(row))) {
+        return Err(target::nothing_fits(&args.targets[lost]));
+    }
     rows.retain(|row| targets.is_empty() || targets.iter().any(|target| target.means(row)));
     rows.sort_by_key(|row| *row.key());
     let mut summary = Summary::default();
@@ -54,13 +66,19 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
             }
             // Removed meanwhile.
             Ok(None) => {}
-            Err(_) => summary.closed += 1,
+            Err(error) => summary.closed.count(row.listed.kind, State::of(&error)),
         }
     }
     drop(progress);
     report(&reports, &summary, output)?;
     if summary.findings == 0 {
-        return Ok(());
+        // What was not looked at is not free of secrets.
+        return match summary.closed.unopened() {
+            Some((exit, message, hint)) => {
+                Err(Failure::new(exit, format!("not looked at: {message}")).with_hint(hint))
+            }
+            None => Ok(()),
+        };
     }
     let found = format!(
         "{} in {} of {}",
@@ -73,7 +91,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         entries(summary.entries)
     );
     Err(Failure::new(Exit::Failed, found)
-        .with_hint("lacre rm KEY takes an entry away; docs/redaction.md says what keeps secrets out"))
+        .with_hint("`lacre rm KEY` takes an entry away; `lacre get --no-store` keeps one out"))
 }
 
 impl Summary {
@@ -91,7 +109,8 @@ impl Summary {
             "affected": self.affected,
             "findings": self.findings,
             "unread_bodies": self.unread_bodies,
-            "closed": self.closed,
+            "closed": self.closed.entries(),
+            "not_opened": self.closed.to_json(),
         })
     }
 }
@@ -108,28 +127,31 @@ fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Res
     }
     for (row, audited, finding) in findings() {
         let (style, seal) = if is_readable(audited) { (BAD, "readable") } else { (WARNING, "encrypted") };
+        let rest = format!("{}  #{}  {}", in_words(finding), finding.fingerprint, url(row));
+        let room = output.width().map(|width| width.saturating_sub(21));
+        let rest = harmless(&rest);
         output.print(format_args!(
-            "{:.8}  {style}{seal:<9}{style:#}  {}  {FAINT}#{}{FAINT:#}  {}",
+            "{:.8}  {style}{seal:<9}{style:#}  {}",
             row.key(),
-            harmless(&in_words(finding)),
-            finding.fingerprint,
-            harmless(url(row))
+            table::fit(&rest, room)
         ))?;
     }
     if summary.findings == 0 {
         output
             .print(format_args!("{GOOD}nothing looks like a secret{GOOD:#}: {}", entries(summary.entries)))?;
     }
-    for (count, what) in [
-        (
-            summary.unread_bodies,
-            "had a body that was not looked at to its end: compressed, no text, or over 1 MiB",
-        ),
-        (summary.closed, "did not open: lacre verify says why"),
-    ] {
-        if count > 0 {
-            output.print(format_args!("{FAINT}{} {what}{FAINT:#}", entries(count)))?;
-        }
+    if summary.unread_bodies > 0 {
+        output.print(format_args!(
+            "{FAINT}{} had a body that was not looked at to its end: compressed, no text, or over 1 MiB{FAINT:#}",
+            entries(summary.unread_bodies)
+        ))?;
+    }
+    if summary.closed.entries() > 0 {
+        output.print(format_args!(
+            "{FAINT}{} did not open ({}): lacre verify says why{FAINT:#}",
+            entries(summary.closed.entries()),
+            summary.closed.exceptions()
+        ))?;
     }
     Ok(())
 }

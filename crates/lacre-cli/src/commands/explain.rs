@@ -3,19 +3,30 @@
 use super::get;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::{FAINT, Output};
 use crate::{pretty, request};
-use http::{HeaderMap, header};
-use lacre::{Answer, Cache, CacheInfo, Key, Redactor, RequestBody, RequestOptions, Stored};
+use http::{HeaderMap, HeaderName, header};
+use lacre::{
+    Answer, Builder, Cache, CacheInfo, Detail, Key, OnTamper, Redactor, RequestBody, RequestOptions, Stored,
+};
 use reqwest::Request;
 use serde_json::{Value, json};
 
 pub(crate) fn run(args: &request::Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let cache = open::cache(global, Missing::Fail, output)?.policy(args.policy()).build()?;
+    // Nothing that is met is moved out of the way.
+    let look = |builder: Builder| builder.policy(args.policy()).on_tamper(OnTamper::FailClosed).build();
+    let (cache, is_there) = match open::reading(global, output)? {
+        Some(builder) => (look(builder)?, true),
+        None => (look(open::empty(global, output)?)?, false),
+    };
     let client = get::client(cache.clone())?;
     let (request, wishes) = args.build(&client)?;
-    let explanation = lacre::wait(Explanation::of(&cache, &request, &wishes))?;
+    let mut explanation = lacre::wait(Explanation::of(&cache, &request, &wishes))?;
+    if !is_there {
+        // Of a key that nobody has.
+        explanation.info.key = None;
+    }
     if output.is_json() {
         return output.objects("lacre/explain/v1", [explanation.to_json()]);
     }
@@ -37,6 +48,8 @@ struct Explanation {
     info: CacheInfo,
     /// Absent where nothing is stored for this request.
     stored: Option<(Key, Stored)>,
+    /// What other answers to this URL vary by, where none of them fits.
+    varies_by: Vec<HeaderName>,
     identity: Vec<String>,
 }
 
@@ -53,6 +66,7 @@ impl Explanation {
         head.headers = request.headers().clone();
         head.extensions.insert(wishes.clone());
         let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let row = cache.row_of(head.clone(), RequestBody::Seen(body));
         let info = match cache.ask(head, RequestBody::Seen(body)).await? {
             Answer::Hit(reply) | Answer::Refresh(reply, _) | Answer::Refuse(reply) => reply.info,
             Answer::Send(ticket) => ticket.info(),
@@ -61,10 +75,17 @@ impl Explanation {
             Some(key) => cache.stored(&key).await.ok().flatten().map(|stored| (key, stored)),
             None => None,
         };
-        Ok(Self { info, stored, identity: identity(request, body) })
+        let varies_by = match row {
+            Some(key) if stored.is_none() => cache.varies_by(&key).await.unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        Ok(Self { info, stored, varies_by, identity: identity(request, body) })
     }
 
     fn vary(&self) -> Option<String> {
+        if !self.varies_by.is_empty() {
+            return Some(self.varies_by.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", "));
+        }
         let (_, stored) = self.stored.as_ref()?;
         let names: Vec<_> = stored.entry.headers.get_all(header::VARY).iter().collect();
         (!names.is_empty()).then(|| {
@@ -81,13 +102,18 @@ impl Explanation {
             line("row", format!("{key:.16}"));
         }
         if let Some(vary) = self.vary() {
-            line("vary", crate::printable::harmless(&vary).into_owned());
+            let vary = crate::printable::harmless(&vary).into_owned();
+            let other = if self.varies_by.is_empty() { "" } else { " (stored for other values of these)" };
+            line("vary", format!("{vary}{other}"));
         }
         match &self.stored {
             Some((_, stored)) => {
                 let received = pretty::moment(stored.entry.received).unwrap_or_default();
                 line("stored", format!("{} {received}", stored.entry.status.as_u16()));
                 line("fresh", stored.freshness.to_string());
+            }
+            None if self.info.status.detail == Some(Detail::Tampered) => {
+                line("stored", "something that was tampered with; `lacre get` fetches it again".to_owned());
             }
             None => line("stored", "nothing that can be used".to_owned()),
         }
@@ -101,6 +127,7 @@ impl Explanation {
             "identity": self.identity,
             "key": self.info.key.map(|key| key.to_string()),
             "vary": self.vary(),
+            "vary_miss": !self.varies_by.is_empty(),
             "freshness": self.stored.as_ref().map(|(_, stored)| stored.freshness.to_string()),
             "received": self.stored.as_ref().and_then(|(_, stored)| pretty::moment(stored.entry.received)),
         })
@@ -121,6 +148,6 @@ fn identity(request: &Request, body: &[u8]) -> Vec<String> {
 }
 
 fn credentials(headers: &HeaderMap, secret: &Redactor) -> Vec<String> {
-    let names = headers.keys().map(http::HeaderName::as_str).filter(|name| secret.is_credential(name));
+    let names = headers.keys().map(HeaderName::as_str).filter(|name| secret.is_credential(name));
     names.map(|name| format!("{name} (who asks)")).collect()
 }

@@ -4,7 +4,8 @@ use super::explain;
 use super::interruptible;
 use crate::args::Global;
 use crate::exit::{Exit, Failure, chain, root_cause};
-use crate::open::{self, Missing};
+use crate::network::{self, Unanswered};
+use crate::open;
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
 use crate::printable::harmless;
 use crate::writing::Writing;
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         Some(bytes) => policy.max_body(bytes),
         None => policy,
     };
-    let builder = args.writing.apply(open::cache(global, Missing::Make, output)?);
+    let builder = args.writing.apply(open::storing(global, output)?);
     let cache = builder.policy(policy).on_tamper(args.on_tamper.into()).build()?;
     interruptible(async {
         let result = fetch(args, cache, output).await;
@@ -86,12 +87,11 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
 
 /// A client whose every header the cache sees.
 pub(crate) fn client(cache: Cache) -> Result<ClientWithMiddleware, Failure> {
-    // What is printed is what came.
     ClientBuilder::new(cache)
-        .no_compression()
         .connect_timeout(PATIENCE)
         .read_timeout(PATIENCE)
         .build()
+        .map(network::noting_failures)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot set up a client: {}", chain(&error))))
 }
 
@@ -110,6 +110,7 @@ async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure>
         .map_err(|error| unanswered(&url, error))?;
     let status = response.status();
     let info = response.extensions().get::<CacheInfo>().copied();
+    let stands_in = StandsIn::of(info, &extensions);
     refused(args, status, info)?;
     if args.headers {
         head(&response)?;
@@ -120,7 +121,10 @@ async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure>
     }
     out.flush()?;
     if let Some(info) = info {
-        report(status, info, output)?;
+        report(status, info, stands_in.as_ref(), output)?;
+    }
+    if let Some(stands_in) = stands_in.filter(|_| args.fail) {
+        return Err(stands_in.failure());
     }
     match status {
         status if args.fail && status.is_client_error() => Err(answered(Exit::ClientError, status)),
@@ -180,10 +184,48 @@ fn head(response: &Response) -> Result<(), Failure> {
     Ok(io::stdout().write_all(&head)?)
 }
 
-fn report(status: StatusCode, info: CacheInfo, output: Output) -> Result<(), Failure> {
+/// What a stale answer stands in for.
+enum StandsIn {
+    Unanswered(Unanswered),
+    Answered(StatusCode),
+}
+
+impl StandsIn {
+    fn of(info: Option<CacheInfo>, extensions: &Extensions) -> Option<Self> {
+        let info = info.filter(|info| info.status.detail == Some(Detail::StaleIfError))?;
+        match (extensions.get::<Unanswered>(), info.status.forward_status) {
+            (Some(unanswered), _) => Some(Self::Unanswered(unanswered.clone())),
+            (None, status) => status.map(Self::Answered),
+        }
+    }
+
+    /// What happened, and the word for it.
+    fn in_words(&self) -> (String, &'static str) {
+        match self {
+            Self::Unanswered(unanswered) => (unanswered.in_words(), unanswered.name()),
+            Self::Answered(status) => (format!("the origin answered {status}"), "status"),
+        }
+    }
+
+    fn failure(self) -> Failure {
+        match self {
+            Self::Unanswered(unanswered) => unanswered.failure(),
+            Self::Answered(status) => answered(Exit::ServerError, status),
+        }
+    }
+}
+
+fn report(
+    status: StatusCode,
+    info: CacheInfo,
+    stands_in: Option<&StandsIn>,
+    output: Output,
+) -> Result<(), Failure> {
+    let happened = stands_in.map(StandsIn::in_words);
     let (word, style) = word(&info);
     let key = info.key.map(|key| format!("  {FAINT}{key:.8}{FAINT:#}")).unwrap_or_default();
-    let text = format!("{style}{word}{style:#} {} {}{key}", status.as_u16(), info.status);
+    let why = happened.as_ref().map(|(why, _)| format!("  ({why})")).unwrap_or_default();
+    let text = format!("{style}{word}{style:#} {} {}{key}{why}", status.as_u16(), info.status);
     let object = json!({
         "result": word.to_ascii_lowercase(),
         "status": status.as_u16(),
@@ -191,6 +233,7 @@ fn report(status: StatusCode, info: CacheInfo, output: Output) -> Result<(), Fai
         "ttl_seconds": info.status.ttl,
         "key": info.key.map(|key| key.to_string()),
         "received": info.stored_at.and_then(pretty::moment),
+        "stands_in_for": happened.map(|(message, fault)| json!({ "fault": fault, "message": message })),
     });
     output.remark("lacre/get/v1", text, object)
 }
@@ -233,8 +276,5 @@ fn unanswered(url: &Url, error: reqwest_middleware::Error) -> Failure {
             };
         }
     };
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    Failure::new(Exit::Unreachable, format!("{host}{port} does not answer: {}", root_cause(&error)))
-        .with_hint("check the address and the network; --offline answers from what is stored, --max-stale accepts what is stale")
+    Unanswered::of(url, &error).failure()
 }

@@ -4,25 +4,26 @@ use super::now;
 use crate::args::Global;
 use crate::evidence;
 use crate::exit::Failure;
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::Output;
-use crate::request;
-use crate::rows::{self, Depth, Row, Seal, Target};
+use crate::rows::{self, Depth, Row};
+use crate::tally::State;
+use crate::target::Target;
 use clap::ValueEnum;
 use std::cmp::Reverse;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these: a glob such as `example.com/api/*`, a URL, or the first digits of a key
-    #[arg(value_name = "GLOB")]
+    /// Only these: a host, a URL, a glob such as `example.com/api/*`, or the first digits of a key
+    #[arg(value_name = "HOST|URL|GLOB|KEY")]
     target: Option<String>,
-    /// Only those of this host
-    #[arg(long)]
+    /// Only those of this host, and of its port where one is named
+    #[arg(long, value_name = "HOST[:PORT]")]
     host: Option<String>,
     /// Only those that are no longer fresh
     #[arg(long)]
     stale: bool,
-    /// Only those that do not open; looks at bodies, too
+    /// Only those that were tampered with or are damaged; looks at bodies, too
     #[arg(long)]
     bad: bool,
     /// What was put into quarantine, instead
@@ -46,18 +47,20 @@ enum Order {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    let target = args.target.as_deref().map(Target::parse).transpose()?;
+    let host = args.host.as_deref().map(Target::host).transpose()?;
+    let Some(builder) = open::reading(global, output)? else { return Ok(()) };
+    let cache = builder.build()?;
     if args.quarantined {
         return evidence::show(&evidence::all(&cache)?, output);
     }
-    let target = args.target.as_deref().map(Target::parse).transpose()?;
     let depth = if args.bad { Depth::Bodies } else { Depth::Heads };
     let mut rows = rows::all(&cache, depth, now())?;
     rows.retain(|row| {
         target.as_ref().is_none_or(|target| target.means(row))
-            && args.host.as_deref().is_none_or(|host| host_of(row).as_deref() == Some(host))
+            && host.as_ref().is_none_or(|host| host.means(row))
             && (!args.stale || row.is_stale())
-            && (!args.bad || row.seal() != Seal::Good)
+            && (!args.bad || row.state() == State::Bad)
     });
     args.sort.sort(&mut rows);
     if output.is_json() {
@@ -66,12 +69,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     if rows.is_empty() {
         return Ok(());
     }
-    output.print(rows::table(&rows))
-}
-
-fn host_of(row: &Row) -> Option<String> {
-    let url = request::parse_url(&row.entry()?.url).ok()?;
-    url.host_str().map(str::to_owned)
+    output.print(rows::table(&rows, output.width()))
 }
 
 impl Order {

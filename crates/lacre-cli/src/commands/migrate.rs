@@ -3,8 +3,8 @@
 use super::now;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
-use crate::output::{BAD, GOOD, Output};
+use crate::open;
+use crate::output::{BAD, GOOD, Output, WARNING};
 use crate::pretty::entries;
 use crate::printable::harmless;
 use crate::progress::Progress;
@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use lacre::requests_cache::{Format, Imported, Importer, Response, Serializer, Source, Stored};
 use lacre::{Error, ErrorKind, Policy};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -49,11 +50,9 @@ enum Written {
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
     let source = Source::open(&args.source)?;
     let serializer = args.serializer()?;
-    let importer = if args.dry_run {
-        None
-    } else {
-        Some(Importer::new(open::cache(global, Missing::Make, output)?, args.policy())?)
-    };
+    // A dry run goes through the same rules, into memory.
+    let builder = if args.dry_run { open::empty(global, output)? } else { open::storing(global, output)? };
+    let importer = Importer::new(builder, args.policy())?;
     let mut tally = Tally::default();
     let progress = Progress::through(source.len() as u64 * 2, output);
     let mut good = Vec::new();
@@ -69,16 +68,13 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     good.sort_unstable();
     for (_, index) in good {
         match read(&source, &serializer, index) {
-            Ok(response) => {
-                match importer.as_ref().map(|importer| lacre::wait(importer.import(&response, now()))) {
-                    None => tally.stored += 1,
-                    Some(Ok(imported)) => tally.count(imported),
-                    Some(Err(error)) if error.kind() == ErrorKind::Broken => {
-                        tally.refused.push((source.read(index).key, error));
-                    }
-                    Some(Err(error)) => return Err(error.into()),
+            Ok(response) => match lacre::wait(importer.import(&response, now())) {
+                Ok(imported) => tally.count(imported, || source.read(index).key),
+                Err(error) if error.kind() == ErrorKind::Broken => {
+                    tally.refused.push((source.read(index).key, error));
                 }
-            }
+                Err(error) => return Err(error.into()),
+            },
             Err(refused) => tally.refused.push(refused),
         }
         progress.step();
@@ -143,23 +139,35 @@ fn secret(reference: &str) -> Result<Vec<u8>, Failure> {
 struct Tally {
     stored: usize,
     known: usize,
-    ended: usize,
-    declined: usize,
+    /// Those that are of no more use, and those that the rules keep out: each with the reason.
+    left_out: Vec<(String, &'static str)>,
     refused: Vec<(String, Error)>,
 }
 
+/// The reason of what is of no more use.
+const STALE_TOO_LONG: &str = "stale-too-long";
+
 impl Tally {
-    fn count(&mut self, imported: Imported) {
+    fn count(&mut self, imported: Imported, key: impl FnOnce() -> String) {
         match imported {
             Imported::Stored => self.stored += 1,
             Imported::Known => self.known += 1,
-            Imported::Ended => self.ended += 1,
-            Imported::Declined(_) => self.declined += 1,
+            Imported::Ended => self.left_out.push((key(), STALE_TOO_LONG)),
+            Imported::Declined(why) => self.left_out.push((key(), why.as_str())),
         }
     }
 
     fn all(&self) -> usize {
-        self.stored + self.known + self.ended + self.declined + self.refused.len()
+        self.stored + self.known + self.left_out.len() + self.refused.len()
+    }
+
+    /// How many were left out for each reason.
+    fn reasons(&self) -> BTreeMap<&'static str, usize> {
+        let mut reasons = BTreeMap::new();
+        for (_, why) in &self.left_out {
+            *reasons.entry(*why).or_default() += 1;
+        }
+        reasons
     }
 
     fn report(&self, args: &Args, output: Output) -> Result<(), Failure> {
@@ -167,10 +175,15 @@ impl Tally {
             let refused =
                 self.refused.iter().map(|(key, error)| json!({ "key": key, "reason": error.to_string() }));
             output.objects("lacre/refused/v1", refused)?;
+            let left_out = self.left_out.iter().map(|(key, why)| json!({ "key": key, "reason": why }));
+            output.objects("lacre/not-stored/v1", left_out)?;
             output.objects("lacre/migrate/v1", [self.to_json(args)])?;
         } else {
             for (key, error) in &self.refused {
                 output.print(format_args!("{}  {BAD}refused{BAD:#}  {error}", harmless(key)))?;
+            }
+            for (key, why) in &self.left_out {
+                output.print(format_args!("{}  {WARNING}not stored{WARNING:#}  {why}", harmless(key)))?;
             }
             output.print(self.summary(args))?;
         }
@@ -193,8 +206,8 @@ impl Tally {
             "entries": self.all(),
             "sealed": self.stored,
             "known": self.known,
-            "ended": self.ended,
-            "declined": self.declined,
+            "not_stored": self.left_out.len(),
+            "reasons": self.reasons(),
             "refused": self.refused.len(),
             "dry_run": args.dry_run,
         })
@@ -203,14 +216,13 @@ impl Tally {
     fn summary(&self, args: &Args) -> String {
         let sealed = if args.dry_run { "would be sealed" } else { "sealed" };
         let mut summary = format!("{GOOD}{}{GOOD:#} {sealed}", entries(self.stored));
-        for (count, what) in [
-            (self.known, "there already, as old or newer"),
-            (self.ended, "stale for too long to be of use"),
-            (self.declined, "not stored, by the rules of this cache"),
-        ] {
-            if count > 0 {
-                summary = format!("{summary}; {count} {what}");
-            }
+        if self.known > 0 {
+            summary = format!("{summary}; {} there already, as old or newer", self.known);
+        }
+        if !self.left_out.is_empty() {
+            let reasons: Vec<_> =
+                self.reasons().iter().map(|(why, count)| format!("{count} {why}")).collect();
+            summary = format!("{summary}; {} not stored ({})", self.left_out.len(), reasons.join(", "));
         }
         summary
     }

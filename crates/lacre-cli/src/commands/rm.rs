@@ -4,25 +4,27 @@ use super::now;
 use crate::args::Global;
 use crate::evidence;
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::Output;
 use crate::pretty::entries;
 use crate::prompt::Consent;
-use crate::rows::{self, Belonging, Depth, Row, Seal, Target};
+use crate::rows::{self, Belonging, Depth, Row};
+use crate::tally::State;
+use crate::target::{self, Target};
 use clap::ArgGroup;
-use lacre::{Cache, ErrorKind, Trouble};
+use lacre::{Builder, Cache, ErrorKind, Trouble};
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true).args(["targets", "expired", "bad", "quarantined", "all"]))]
 pub(crate) struct Args {
-    /// Which: the first digits of a key (four or more), a URL, or a glob such as `example.com/api/*`
-    #[arg(value_name = "KEY|URL|GLOB")]
+    /// Which: the first digits of a key (four or more), a URL, a host, or a glob such as `example.com/api/*`
+    #[arg(value_name = "KEY|URL|HOST|GLOB")]
     targets: Vec<String>,
-    /// Those that are no longer fresh
+    /// Those that are no longer fresh, and those whose seal has expired or was revoked
     #[arg(long)]
     expired: bool,
-    /// Those whose seal does not hold; not those that only lack their key, which may be elsewhere
+    /// Those that were tampered with or are damaged; none that only wants another key, suite, namespace or program
     #[arg(long)]
     bad: bool,
     /// What is in quarantine
@@ -36,32 +38,43 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let cache = open::cache(global, Missing::Fail, output)?.build()?;
+    let targets = args.targets.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let Some(cache) = args.open(global, output)? else {
+        return match args.targets.first() {
+            Some(text) => Err(nothing_removed(text)),
+            None => args.tell(0, output),
+        };
+    };
     if args.quarantined {
         return remove_evidence(args, &cache, output);
     }
-    let targets = args.targets.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let mut rows = rows::all(&cache, if args.bad { Depth::Bodies } else { Depth::Heads }, now())?;
     if let Some(lost) = targets.iter().position(|target| !rows.iter().any(|row| target.means(row))) {
-        let mut failure = rows::nothing_fits();
-        failure.message =
-            Some(format!("nothing that is stored fits `{}`; nothing was removed", args.targets[lost]).into());
-        return Err(failure);
+        return Err(nothing_removed(&args.targets[lost]));
     }
     if args.bad && Belonging::of(&rows).is_elsewhere() {
         return Err(Failure::new(
             Exit::Integrity,
-            "not one entry belongs to this namespace; nothing was removed",
+            "not one entry belongs to this namespace and this store; nothing was removed",
         )
         .with_hint("name the right one with --namespace; --all removes everything, whosever it is"));
     }
     rows.retain(|row| args.all || args.means(row) || targets.iter().any(|target| target.means(row)));
-    if output.is_json() {
-        output.objects("lacre/entry/v1", rows.iter().map(Row::to_json))?;
-    } else if !rows.is_empty() {
-        output.print(rows::table(&rows))?;
-    }
+    show(&rows, output)?;
     args.finish(&cache, rows.len(), remove(&cache, args, &rows), output)
+}
+
+fn show(rows: &[Row], output: Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.objects("lacre/entry/v1", rows.iter().map(Row::to_json));
+    }
+    if rows.is_empty() { Ok(()) } else { output.print(rows::table(rows, output.width())) }
+}
+
+fn nothing_removed(text: &str) -> Failure {
+    let mut failure = target::nothing_fits(text);
+    failure.message = failure.message.map(|message| format!("{message}; nothing was removed").into());
+    failure
 }
 
 fn remove_evidence(args: &Args, cache: &Cache, output: Output) -> Result<(), Failure> {
@@ -111,8 +124,20 @@ fn is_locked(error: &lacre::Error) -> bool {
 
 impl Args {
     fn means(&self, row: &Row) -> bool {
-        (self.expired && (row.is_stale() || row.seal() == Seal::Ended))
-            || (self.bad && row.seal() == Seal::Bad)
+        let is_over = row.is_stale() || matches!(row.state(), State::Expired | State::Revoked);
+        (self.expired && is_over) || (self.bad && row.state() == State::Bad)
+    }
+
+    /// What goes whatever it is takes no key, so that a store whose key is lost can be emptied.
+    fn open(&self, global: &Global, output: Output) -> Result<Option<Cache>, Failure> {
+        let build = |builder: Builder| Ok::<_, Failure>(builder.build()?);
+        let opened = open::changing(global, output).and_then(|builder| builder.map(build).transpose());
+        match opened {
+            Err(failure) if self.all && failure.exit == Exit::KeyUnavailable => {
+                open::clearing(global, output)?.map(build).transpose()
+            }
+            opened => opened,
+        }
     }
 
     /// Removes what was shown, unless it was only to be shown.
@@ -128,13 +153,17 @@ impl Args {
             self.consent.obtain(&format!("remove {}", entries(count)))?;
             lacre::wait(removal)?;
         }
-        let done = if self.consent.dry_run { "would be removed" } else { "removed" };
-        let removed = if self.consent.dry_run { 0 } else { count };
-        output.remark(
+        self.tell(count, output)?;
+        if removes { leave_no_trace(cache) } else { Ok(()) }
+    }
+
+    fn tell(&self, count: usize, output: Output) -> Result<(), Failure> {
+        let dry = self.consent.dry_run;
+        let done = if dry { "would be removed" } else { "removed" };
+        output.count(
             "lacre/removed/v1",
             format_args!("{} {done}", entries(count)),
-            json!({ "removed": removed }),
-        )?;
-        if removes { leave_no_trace(cache) } else { Ok(()) }
+            json!({ "entries": count, "removed": if dry { 0 } else { count }, "dry_run": dry }),
+        )
     }
 }

@@ -3,21 +3,24 @@
 use super::now;
 use crate::args::Global;
 use crate::exit::Failure;
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::{FAINT, Output, TITLE};
 use crate::pretty;
 use crate::printable::harmless;
+use crate::request;
 use crate::rows::{self, Depth, Row};
+use crate::tally::State;
+use crate::target::{self, Target};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
-use lacre::Stored;
+use http::{HeaderMap, header};
+use lacre::{Cache, Key, RequestBody, Stored};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Which: the first digits of its key (four or more), or its URL
+    /// Which: the first digits of its key (four or more), its URL, or a host or glob that only it fits
     #[arg(value_name = "KEY|URL")]
     target: String,
     /// Only the status and the headers
@@ -32,14 +35,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let cache = open::cache(global, Missing::Fail, output)?.build()?;
-    let row = rows::only(rows::all(&cache, Depth::Heads, now())?, &args.target)?;
+    let Some(builder) = open::reading(global, output)? else {
+        Target::parse(&args.target)?;
+        return Err(target::nothing_fits(&args.target));
+    };
+    let cache = builder.build()?;
+    let row = args.row(&cache)?;
     let key = *row.key();
+    // What is bad can be removed; what only lacks its key or was asked for with another setting is not to be.
+    let bad = |error| {
+        let is_bad = State::of(&error) == State::Bad;
+        let failure = Failure::from(error);
+        if is_bad { failure.with_hint(format!("remove it: lacre rm {key:.8}")) } else { failure }
+    };
     if let Err(error) = row.listed.slot {
-        return Err(Failure::from(error).with_hint(format!("remove it: lacre rm {key:.8}")));
+        return Err(bad(error));
     }
-    let bad = |error| Failure::from(error).with_hint(format!("remove it: lacre rm {key:.8}"));
-    let stored = lacre::wait(cache.stored(&key)).map_err(bad)?.ok_or_else(rows::nothing_fits)?;
+    let stored =
+        lacre::wait(cache.stored(&key)).map_err(bad)?.ok_or_else(|| target::nothing_fits(&args.target))?;
     if output.is_json() && !args.raw {
         return output.objects("lacre/response/v1", [to_json(&row, stored).map_err(bad)?]);
     }
@@ -67,6 +80,30 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
             }
         }
     }
+}
+
+impl Args {
+    /// The row that is meant. Where no entry that opens is from this URL, one that does not may lie where it belongs.
+    fn row(&self, cache: &Cache) -> Result<Row, Failure> {
+        let mut rows = rows::all(cache, Depth::Heads, now())?;
+        let target = Target::parse(&self.target)?;
+        if matches!(target, Target::Url(_))
+            && !rows.iter().any(|row| target.means(row))
+            && let Some(at) =
+                row_of(cache, &self.target).and_then(|key| rows.iter().position(|row| *row.key() == key))
+        {
+            return Ok(rows.swap_remove(at));
+        }
+        target::only(rows, &self.target)
+    }
+}
+
+/// Where the answer to a plain request for a URL lies.
+fn row_of(cache: &Cache, url: &str) -> Option<Key> {
+    let mut url = request::parse_url(url).ok()?;
+    url.set_fragment(None);
+    let request = http::Request::get(url.as_str()).header(header::ACCEPT, "*/*").body(()).ok()?;
+    cache.row_of(request.into_parts().0, RequestBody::Seen(&[]))
 }
 
 fn head(row: &Row, stored: &Stored, output: Output) -> Result<(), Failure> {

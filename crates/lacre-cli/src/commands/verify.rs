@@ -3,11 +3,13 @@
 use super::now;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
-use crate::pretty::{self, entries};
+use crate::pretty::{self, entries, records};
 use crate::progress::Progress;
-use crate::rows::{self, Belonging, Depth, Row, Seal};
+use crate::rows::{self, Belonging, Depth, Row};
+use crate::table;
+use crate::tally::{State, Tally};
 use lacre::{Anchored, Cache, Change, Finding, Key};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Put what is bad out of the way: it is kept as evidence for 30 days (`lacre ls --quarantined`)
+    /// Put what was tampered with or is damaged out of the way: it is kept as evidence for 30 days (`lacre ls --quarantined`)
     #[arg(long)]
     quarantine: bool,
     /// Do so even where not one entry belongs to this namespace, so that all of them may be somebody else's
@@ -29,74 +31,90 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let cache = open::cache(global, Missing::Fail, output)?.build()?;
-    let mut tally = Tally::of(&cache, output)?;
-    if args.quarantine && (args.danger_quarantine_all || !tally.belonging.is_elsewhere()) {
-        for key in &tally.bad {
-            tally.quarantined += usize::from(lacre::wait(cache.quarantine(key))?.is_some());
+    let builder =
+        if args.quarantine { open::changing(global, output)? } else { open::reading(global, output)? };
+    let Some(builder) = builder else {
+        return match &args.anchor {
+            None => Findings::default().conclude(None, None, output),
+            Some(_) => {
+                Err(Failure::new(Exit::Integrity, "there is an anchor of a store that does not exist")
+                    .with_hint(
+                        "name the store with --store; if you removed it yourself, the anchor is of no use",
+                    ))
+            }
+        };
+    };
+    let cache = builder.build()?;
+    let mut findings = Findings::of(&cache, output)?;
+    if args.quarantine && (args.danger_quarantine_all || !findings.belonging.is_elsewhere()) {
+        for key in &findings.bad {
+            findings.quarantined += usize::from(lacre::wait(cache.quarantine(key))?.is_some());
         }
     }
     let anchored = args.anchor.as_deref().map(|file| compare(&cache, file, output)).transpose()?;
-    tally.conclude(&cache, anchored, output)
+    findings.conclude(Some(&cache), anchored, output)
 }
 
 /// What was found.
 #[derive(Default)]
-struct Tally {
-    all: usize,
+struct Findings {
+    tally: Tally,
     bad: Vec<Key>,
-    no_key: usize,
-    ended: usize,
     belonging: Belonging,
     quarantined: usize,
-    /// How many entries each key is needed for.
+    /// How many records each key is needed for.
     by_key: BTreeMap<String, usize>,
 }
 
-impl Tally {
-    /// Looks at every row, and tells of those that do not open.
+impl Findings {
+    /// Looks at every record, and tells of those that do not open.
     fn of(cache: &Cache, output: Output) -> Result<Self, Failure> {
-        let mut tally = Self::default();
+        let mut findings = Self::default();
         let mut told = Ok(());
         let progress = Progress::through(lacre::wait(cache.usage())?.records, output);
         rows::each(cache, Depth::Bodies, now(), &mut |row| {
             progress.step();
-            tally.count(&row);
-            if told.is_ok() && row.seal() != Seal::Good {
+            findings.count(&row);
+            if told.is_ok() && row.is_entry() && row.state() != State::Good {
                 told = progress.aside(|| tell(&row, output));
             }
         })?;
-        told.map(|()| tally)
+        told.map(|()| findings)
     }
 
     fn count(&mut self, row: &Row) {
-        self.all += 1;
+        let state = row.state();
+        self.tally.count(row.listed.kind, state);
         self.belonging.count(row);
-        match row.seal() {
-            Seal::Good => {}
-            Seal::Bad => self.bad.push(*row.key()),
-            Seal::NoKey => self.no_key += 1,
-            Seal::Ended => self.ended += 1,
+        if state == State::Bad {
+            self.bad.push(*row.key());
         }
         for key in row.sealed_with() {
             *self.by_key.entry(key.to_string()).or_default() += 1;
         }
     }
 
-    fn conclude(self, cache: &Cache, anchored: Option<Anchored>, output: Output) -> Result<(), Failure> {
-        let Self { all, no_key, ended, quarantined, .. } = self;
+    fn conclude(
+        self,
+        cache: Option<&Cache>,
+        anchored: Option<Anchored>,
+        output: Output,
+    ) -> Result<(), Failure> {
         let bad = self.bad.len();
+        let all = entries(self.tally.entries());
         if output.is_json() {
-            let summary = json!({
-                "entries": all, "good": all - bad - no_key - ended, "bad": bad, "no_key": no_key, "ended": ended,
-                "quarantined": quarantined, "keys": self.by_key, "anchor": anchored.map(|anchored| summary(&anchored)),
-            });
+            let mut summary = self.tally.to_json();
+            summary.insert("quarantined".to_owned(), self.quarantined.into());
+            summary.insert("keys".to_owned(), json!(self.by_key));
+            summary.insert("anchor".to_owned(), json!(anchored.as_ref().map(summary_of)));
             output.objects("lacre/verify/v1", [summary])?;
+        } else {
+            self.print(cache, anchored.as_ref(), output)?;
         }
         if bad > 0 {
-            let (now, hint) = match quarantined {
+            let (now, hint) = match self.quarantined {
                 0 if self.belonging.is_elsewhere() => (
-                    "not one belongs to this namespace, so all were left alone".to_owned(),
+                    "not one belongs to this namespace and this store, so all were left alone".to_owned(),
                     "name the right one with --namespace; or --quarantine with --danger-quarantine-all, if this is it",
                 ),
                 0 => (
@@ -105,41 +123,49 @@ impl Tally {
                 ),
                 some => (format!("{some} of these are in quarantine"), "lacre ls --quarantined"),
             };
-            let message = format!("{bad} of {} failed verification; {now}", entries(all));
+            let message = format!("{bad} of {all} failed verification; {now}");
             return Err(Failure::new(Exit::Integrity, message).with_hint(hint));
         }
         if let Some(Anchored { findings: findings @ 1.., .. }) = anchored {
             let findings =
                 if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") };
-            let message = format!("{findings} against the anchor, though every seal holds");
+            let message = format!("{findings} against the anchor, though no seal is bad");
             return Err(Failure::new(Exit::Integrity, message)
                 .with_hint("if you removed, invalidated or evicted these yourself, write a new anchor"));
         }
-        if no_key > 0 {
-            let message =
-                format!("{no_key} of {} sealed with keys that are not in the keyring", entries(all));
-            return Err(Failure::new(Exit::KeyUnavailable, message).with_hint(
-                "name the keyring that has them with --key, or remove them by their own keys with lacre rm",
-            ));
+        match self.tally.unopened() {
+            Some((exit, message, hint)) => Err(Failure::new(exit, message).with_hint(hint)),
+            None => Ok(()),
         }
-        if output.is_json() { Ok(()) } else { self.all_is_well(cache, anchored, output) }
     }
 
-    fn all_is_well(&self, cache: &Cache, anchored: Option<Anchored>, output: Output) -> Result<(), Failure> {
-        let ended =
-            if self.ended == 0 { String::new() } else { format!(", {} of them past their time", self.ended) };
-        output.print(format_args!("{GOOD}every seal holds{GOOD:#}: {}{ended}", entries(self.all)))?;
-        let primary = cache.key_ids().next().map(|id| id.to_string());
+    /// How many of which, by which keys, and how it compares with an anchor.
+    fn print(
+        &self,
+        cache: Option<&Cache>,
+        anchored: Option<&Anchored>,
+        output: Output,
+    ) -> Result<(), Failure> {
+        let all = entries(self.tally.entries());
+        let good = self.tally.of(State::Good);
+        match self.tally.exceptions() {
+            none if none.is_empty() => output.print(format_args!("{GOOD}every seal holds{GOOD:#}: {all}"))?,
+            exceptions => {
+                output.print(format_args!("{WARNING}{good} of {all} good{WARNING:#}: {exceptions}"))?;
+            }
+        }
+        let primary = cache.and_then(|cache| cache.key_ids().next()).map(|id| id.to_string());
         if self.by_key.keys().any(|key| Some(key) != primary.as_ref()) {
             for (key, count) in &self.by_key {
                 let role = if Some(key) == primary.as_ref() { "primary" } else { "lacre reseal frees it" };
-                output.print(format_args!("  {key}  {}  {FAINT}{role}{FAINT:#}", entries(*count)))?;
+                output.print(format_args!("  {key}  {}  {FAINT}{role}{FAINT:#}", records(*count)))?;
             }
         }
-        let Some(Anchored { at, same, newer, over, .. }) = anchored else { return Ok(()) };
-        let at = pretty::moment(at).unwrap_or_default();
+        let Some(Anchored { at, same, newer, over, findings }) = anchored else { return Ok(()) };
+        let at = pretty::moment(*at).unwrap_or_default();
+        let (style, verdict) = if *findings == 0 { (GOOD, "as anchored") } else { (BAD, "not as anchored") };
         output.print(format_args!(
-            "{GOOD}as anchored{GOOD:#} at {at}: {same} the same, {newer} newer, {over} past their time"
+            "{style}{verdict}{style:#} at {at}: {same} records the same, {newer} newer, {over} expired"
         ))
     }
 }
@@ -148,18 +174,25 @@ fn tell(row: &Row, output: Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.objects("lacre/entry/v1", [row.to_json()]);
     }
-    let (style, what) = match row.seal() {
-        Seal::Bad => (BAD, "bad seal"),
-        Seal::NoKey => (WARNING, "no key"),
-        Seal::Good | Seal::Ended => return Ok(()),
+    let (style, what) = match row.state() {
+        State::Bad => (BAD, "bad seal"),
+        State::NoKey => (WARNING, "no key"),
+        State::OtherSuite(_) => (WARNING, "other suite"),
+        State::OtherNamespace => (WARNING, "other namespace"),
+        State::Unsupported => (WARNING, "unsupported"),
+        State::Good | State::Expired | State::Revoked => return Ok(()),
     };
     let trouble = row.trouble().unwrap_or_default();
+    let room = output.width().map(|width| width.saturating_sub(what.len() + 12));
+    let trouble = table::fit(&trouble, room);
     output.print(format_args!("{:.8}  {style}{what}{style:#}  {trouble}", row.key()))
 }
 
 fn compare(cache: &Cache, file: &Path, output: Output) -> Result<Anchored, Failure> {
-    let opened = File::open(file)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot read {}: {error}", file.display())))?;
+    let opened = File::open(file).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot read the anchor {}: {error}", file.display()))
+            .with_hint("name the file that `lacre anchor write` wrote")
+    })?;
     let mut told = Ok(());
     let mut report = |finding: Finding| {
         if told.is_ok() {
@@ -183,6 +216,6 @@ fn tell_finding(Finding { key, change }: Finding, output: Output) -> Result<(), 
     output.print(format_args!("{key:.8}  {BAD}{name}{BAD:#}  {text}"))
 }
 
-fn summary(Anchored { at, same, newer, over, findings }: &Anchored) -> Value {
+fn summary_of(Anchored { at, same, newer, over, findings }: &Anchored) -> Value {
     json!({ "at": pretty::moment(*at), "same": same, "newer": newer, "over": over, "findings": findings })
 }

@@ -29,7 +29,7 @@ mod wire;
 
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::Output;
 use crate::writing::Writing;
 use clap::ArgGroup;
@@ -203,7 +203,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     }
     check_admin(args)?;
     let metrics = Arc::new(Metrics::default());
-    let (store, key) = open::store_and_key(global, Missing::Make, output)?;
+    let (store, key) = open::store_and_key(global, output)?;
     let first = cache(args, global, &store, &*key, output, &metrics)?;
     let log = match args.no_access_log {
         true => AccessLog::OFF,

@@ -44,7 +44,7 @@ fn secrets_are_found_and_never_shown() {
         assert!(audit.text().contains(line), "{line}: {}", audit.text());
     }
     assert!(
-        audit.err.starts_with("error: 5 likely secrets in 4 of 5 entries\nhint: lacre rm KEY "),
+        audit.err.starts_with("error: 5 likely secrets in 4 of 5 entries\nhint: `lacre rm KEY` "),
         "{}",
         audit.err
     );
@@ -102,6 +102,6 @@ fn what_does_not_open_stops_nothing_and_is_counted() {
     let audit = world.ok(&["audit"]);
     assert_eq!(
         audit.text(),
-        "nothing looks like a secret: 2 entries\n1 entry did not open: lacre verify says why\n"
+        "nothing looks like a secret: 2 entries\n1 entry did not open (1 bad): lacre verify says why\n"
     );
 }

@@ -68,6 +68,7 @@ fn another_key_reads_nothing_and_breaks_nothing() {
     assert_eq!(verify.code, 11, "{}", verify.err);
     assert!(verify.text().contains("no key"), "{}", verify.text());
     assert!(world.ok(&["ls", "--key", &other]).text().contains("NO KEY"));
+    assert!(verify.err.contains("--key"), "{}", verify.err);
     world.ok(&["rm", "--key", &other, "--bad", "--expired", "--yes"]);
     still_there(&world, &url);
 }
@@ -172,9 +173,12 @@ fn stores_that_have_no_name() {
         refused(&ran, 2, "does not name a store");
         assert!(!ran.err.contains("hunter2"), "{}", ran.err);
     }
+    // An empty cache is empty, and whoever named it hears that it is not there.
     for kind in ["sqlite", "dir"] {
-        let ran = world.run(&["ls", "--store", &format!("{kind}:{}", world.path("absent").display())]);
-        refused(&ran, 12, "there is no store at");
+        for command in ["ls", "verify", "audit"] {
+            let ran = world.ok(&[command, "--store", &format!("{kind}:{}", world.path("absent").display())]);
+            assert!(ran.err.starts_with("note: nothing is stored yet: /"), "{command}: {}", ran.err);
+        }
     }
     assert!(!world.path("absent").exists(), "looking makes nothing");
 }
@@ -240,7 +244,9 @@ fn origins_that_do_not_answer() {
         "http://lacre.invalid/".into(),
     ] {
         let ran = world.run(&["get", &url]);
-        refused(&ran, 6, "does not answer: ");
+        refused(&ran, 6, ": ");
+        let host = url.trim_start_matches("http://").split('/').next().unwrap();
+        assert!(ran.err.contains(host), "{}", ran.err);
         assert!(!ran.err.contains("hunter2"), "{}", ran.err);
     }
     still_there(&world, &url);
@@ -284,12 +290,18 @@ fn with_json_errors_are_objects() {
         (&["get", "--json", "--no-such-flag"], "usage"),
         (&["get", "--json", "--offline", "http://127.0.0.1/"], "not-cached"),
         (&["get", "--json", "--key", "env:NO_SUCH_KEY", &url], "key-unavailable"),
-        (&["ls", "--json", "--store", "sqlite:/nonexistent"], "store"),
+        (&["ls", "--json", "--store", "sqlite:/"], "store"),
         (&["rm", "--json", "--all"], "needs-yes"),
+        (&["get", "--json"], "usage"),
+        (&["--json"], "usage"),
     ] {
         let ran = world.run(args);
         let line: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
-        assert_eq!(line["error"]["code"], code, "{line}");
+        assert_eq!(
+            (&line["error"]["code"], &line["schema"]),
+            (&code.into(), &"lacre/error/v1".into()),
+            "{line}"
+        );
         assert!(line["error"]["message"].is_string() && line["error"]["hint"].is_string(), "{line}");
     }
 }

@@ -235,7 +235,10 @@ fn what_is_sealed_in_one_way_does_not_open_in_the_other() {
     let on_disk = std::fs::read(world.store()).unwrap();
     assert!(on_disk.windows(12).any(|bytes| bytes == b"plain to see"), "signed entries can be read");
     assert_eq!(world.ok(&["get", "--suite", "signed", &origin.url("/")]).word(), "HIT");
-    assert_eq!(world.run(&["get", "--on-tamper", "raise", &origin.url("/")]).code, 10);
+    // It is not served, and it is no tampering: a miss that names the suite.
+    let got = world.ok(&["get", "--on-tamper", "raise", &origin.url("/")]);
+    assert!(got.word() == "MISS" && got.err.contains("pass --suite signed"), "{}", got.err);
+    assert_eq!(origin.count(), 2);
 }
 
 #[test]

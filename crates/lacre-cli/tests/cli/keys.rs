@@ -152,6 +152,7 @@ fn what_reseal_says_to_retire_is_retired_at_once_and_costs_nothing() {
 #[test]
 fn revoking_ends_every_seal_so_far_even_that_of_a_backup() {
     let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
+    world.ok(&["key", "new"]);
     let no_store = world.ok(&["key", "revoke-all", "--dry-run"]);
     assert!(no_store.err.contains("no store is at hand"), "{}", no_store.err);
     world.ok(&["get", &origin.url("/")]);

@@ -84,7 +84,8 @@ fn a_bad_row_is_shown_as_such_and_stops_nothing() {
     assert!(verify.err.ends_with("hint: lacre verify --quarantine, or lacre rm --bad\n"), "{}", verify.err);
     let verify = world.run(&["verify", "--json"]);
     assert_eq!(verify.objects()[1]["bad"], 1);
-    assert!(verify.err.starts_with("{\"error\":{\"code\":\"integrity\""), "{}", verify.err);
+    let error: serde_json::Value = serde_json::from_str(&verify.err).unwrap();
+    assert_eq!((&error["schema"], &error["error"]["code"]), (&"lacre/error/v1".into(), &"integrity".into()));
 
     assert_eq!(world.run(&["show", key]).code, 10);
     world.ok(&["rm", "--bad", "--yes"]);
@@ -103,7 +104,10 @@ fn show_gives_exact_bytes_to_a_pipe() {
         assert_eq!(world.ok(&["show", flag, &origin.url("/a")]).text(), body);
     }
     let headers = world.ok(&["show", "--headers", &origin.url("/a")]);
-    assert_eq!(headers.text(), format!("{head}\n\n"));
+    // But for its age, which may have grown.
+    let without_age =
+        |text: &str| text.lines().filter(|line| !line.starts_with("key ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(without_age(headers.text()).trim_end(), without_age(head));
     let object = &world.ok(&["show", "--json", &origin.url("/a")]).objects()[0];
     assert_eq!((&object["body"], &object["status"]), (&body.into(), &200.into()));
 }
@@ -117,7 +121,8 @@ fn show_takes_the_start_of_a_key_and_refuses_to_guess() {
     let several = world.run(&["show", &origin.url("/a?token=hunter2")]);
     assert_eq!(several.code, 2);
     assert!(
-        several.err.starts_with("error: 2 entries fit\nhint: name one of them by its key: "),
+        several.err.starts_with("error: 2 entries fit ")
+            && several.err.contains("\nhint: name one of them by its key: "),
         "{}",
         several.err
     );

@@ -9,5 +9,7 @@ mod keys;
 mod look;
 mod maintain;
 mod migrate;
+mod newcomer;
 mod remove;
+mod surprises;
 mod world;

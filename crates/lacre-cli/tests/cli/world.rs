@@ -69,8 +69,17 @@ impl World {
         ran
     }
 
-    /// Changes one byte of each envelope in the store whose place `choose` says yes to, counted from 0.
+    /// Changes one byte of the sealed head of each envelope in the store whose place `choose` says yes to, counted from 0.
     pub(crate) fn tamper(&self, choose: impl Fn(usize) -> bool) {
+        self.change(112, choose);
+    }
+
+    /// The same in the commitment: nobody can tell any more which namespace or store it belonged to.
+    pub(crate) fn tamper_header(&self, choose: impl Fn(usize) -> bool) {
+        self.change(80, choose);
+    }
+
+    fn change(&self, offset: usize, choose: impl Fn(usize) -> bool) {
         let mut bytes = fs::read(self.store()).unwrap();
         let starts: Vec<usize> = bytes
             .windows(5)
@@ -80,8 +89,7 @@ impl World {
             .collect();
         assert!(!starts.is_empty(), "nothing is stored");
         for (_, start) in starts.iter().enumerate().filter(|(place, _)| choose(*place)) {
-            // Behind the header, in the sealed head.
-            bytes[start + 112] ^= 1;
+            bytes[start + offset] ^= 1;
         }
         fs::write(self.store(), bytes).unwrap();
     }

@@ -13,6 +13,4 @@ mod redirects;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]
-mod timeouts;
-#[cfg(test)]
 mod wishes;

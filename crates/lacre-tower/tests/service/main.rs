@@ -9,8 +9,6 @@ mod origin;
 #[cfg(test)]
 mod refreshing;
 #[cfg(test)]
-mod shapes;
-#[cfg(test)]
 mod sharing;
 #[cfg(test)]
 mod streaming;

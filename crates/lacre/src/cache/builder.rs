@@ -1,6 +1,7 @@
 //! Settings of a cache.
 
 use super::Cache;
+use super::namespaces::{Namespaces, row_key_prefix};
 use super::owed::Owed;
 use super::rollback::Newest;
 use super::tier::Tier;
@@ -134,7 +135,7 @@ impl Builder {
     }
 
     /// How records are sealed: encrypted with AES-256-GCM unless said otherwise. With a suite that leaves them readable, those that
-    /// came of a secret or hold one (docs/redaction.md) are encrypted with AES-256-GCM all the same.
+    /// came of a secret or hold one (docs/threat-model.md) are encrypted with AES-256-GCM all the same.
     #[must_use]
     pub fn suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
@@ -148,8 +149,9 @@ impl Builder {
         self
     }
 
-    /// The name of this application, bound into every seal: what is sealed in one namespace does not open in another. Give each a store of
-    /// its own. In a shared one, answers to the same request lie in the same row, and each application takes the other's for moved there.
+    /// The name of this application, bound into every seal and every row key: what is sealed in one namespace neither opens nor is found
+    /// in another. The names that are in use are listed in the store, sealed, so that what belongs to another namespace is not taken for
+    /// tampering.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
@@ -266,9 +268,14 @@ impl Builder {
         };
         let secret_suite = if self.suite.is_encrypted() { self.suite } else { Suite::default() };
         let secret_sealer = Sealer::new(Arc::clone(&keyring), secret_suite);
+        let any = Suite::ALL.into_iter().fold(secret_sealer.clone(), Sealer::also_accept);
         let sealer = Sealer::new(Arc::clone(&keyring), self.suite).also_accept(secret_suite);
         let sealer = self.accepted.into_iter().fold(sealer, Sealer::also_accept);
-        let digest = move |identity: &[u8]| keyring.row_key(identity);
+        let prefix = row_key_prefix(&self.namespace);
+        let digest = move |identity: &[u8]| match prefix.as_slice() {
+            [] => keyring.row_key(identity),
+            prefix => keyring.row_key(&[prefix, identity].concat()),
+        };
         Ok(Cache {
             engine: Arc::new(Engine::new(self.policy, digest)),
             vault: Arc::new(Vault {
@@ -276,7 +283,9 @@ impl Builder {
                 store,
                 sealer,
                 secret_sealer,
+                any,
                 namespace: self.namespace,
+                namespaces: Namespaces::default(),
                 formats: self.formats,
                 stages: self.stages,
                 newest: Newest::default(),

@@ -20,11 +20,20 @@ impl Walk<'_> {
     /// What `see` makes of each row of the next page; `None`: there are no more rows.
     pub(super) async fn page<T: Send>(
         &mut self,
+        see: impl FnMut(Row<'_>) -> T + Send,
+    ) -> Result<Option<Vec<T>>, Error> {
+        self.page_of(PAGE, see).await
+    }
+
+    /// The same, of up to `limit` rows.
+    pub(super) async fn page_of<T: Send>(
+        &mut self,
+        limit: usize,
         mut see: impl FnMut(Row<'_>) -> T + Send,
     ) -> Result<Option<Vec<T>>, Error> {
         let Some(after) = self.after else { return Ok(None) };
-        let mut page = Vec::with_capacity(PAGE);
-        let next = self.vault.store.scan(after, PAGE, &mut |row| page.push(see(row))).await?;
+        let mut page = Vec::with_capacity(limit);
+        let next = self.vault.store.scan(after, limit, &mut |row| page.push(see(row))).await?;
         self.after = next.map(Some);
         Ok(Some(page))
     }

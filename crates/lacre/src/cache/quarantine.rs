@@ -8,7 +8,7 @@ use crate::store::{Record, Row, StoreExt};
 use crate::{Error, ErrorKind, Event};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
-use lacre_seal::{Fault, FaultKind, Lifetime, Opened, Purpose};
+use lacre_seal::{Fault, Lifetime, Opened, Purpose};
 use std::fmt;
 use std::time::Duration;
 
@@ -61,6 +61,7 @@ impl Cache {
     /// The store fails.
     pub async fn quarantine(&self, key: &Key) -> Result<Option<Key>, Error> {
         let now = self.clock.now();
+        self.vault.learn_namespaces().await;
         let Some(reason) = self.vault.reason_for_quarantine(key, now).await? else { return Ok(None) };
         let evidence = self.vault.quarantine(key, &reason, now).await?;
         self.observer.notice(Event::Quarantined { key, evidence: &evidence });
@@ -73,12 +74,11 @@ impl Vault {
         match self.check(key, now).await {
             Ok(_) => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::Store(_)) => Err(error),
-            // Whoever looks with the wrong suite in mind must not lose the store by it.
-            Err(error) if is_of_another_suite(&error) => Ok(None),
+            // Whoever looks with the wrong settings in mind must not lose the store by it.
             Err(error) if matches!(error.kind(), ErrorKind::Tampered | ErrorKind::Broken) => {
                 let mut evidence = false;
                 self.store
-                    .get(key, &mut |record| evidence = self.seals_evidence(key, record.sealed, now))
+                    .get(key, &mut |record| evidence = self.is_beside_entries(key, record.sealed, now))
                     .await
                     .ok();
                 Ok((!evidence).then_some(error))
@@ -118,12 +118,15 @@ impl Vault {
     }
 
     pub(super) fn open_evidence(&self, key: &Key, sealed: &[u8], now: Timestamp) -> Result<Opened, Fault> {
-        self.sealer.open(&self.place(key, Purpose::Quarantine), sealed, moment(now))
+        self.any.open(&self.place(key, Purpose::Quarantine), sealed, moment(now))
     }
 
-    /// Whether `sealed` is evidence, be its time over or not.
-    pub(super) fn seals_evidence(&self, key: &Key, sealed: &[u8], now: Timestamp) -> bool {
+    /// Whether `sealed` is evidence, be its time over or not, of this namespace or another, or the list of namespaces.
+    pub(super) fn is_beside_entries(&self, key: &Key, sealed: &[u8], now: Timestamp) -> bool {
+        let at = self.place(key, Purpose::Quarantine);
         self.open_evidence(key, sealed, now).map_or_else(|fault| fault.is_lapsed(), |_| true)
+            || self.is_list_of_names(key, sealed)
+            || self.other_namespaces().iter().any(|name| self.opens_in(name, &at, sealed, now))
     }
 }
 
@@ -157,8 +160,4 @@ impl fmt::Debug for Quarantined {
         debug.field("key", key).field("from", from).field("at", at).field("reason", reason);
         debug.field("length", length).finish_non_exhaustive()
     }
-}
-
-fn is_of_another_suite(error: &Error) -> bool {
-    error.fault().is_some_and(|fault| fault.kind() == FaultKind::WrongSuite)
 }

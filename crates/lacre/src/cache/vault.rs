@@ -2,6 +2,7 @@
 //!
 //! What a store says beside the sealed bytes is never believed: the head inside the seal names the body and its chunks.
 
+use super::namespaces::Namespaces;
 use super::owed::Owed;
 use super::passing::UnderWay;
 use super::rollback::{Known, Mark, Newest};
@@ -13,7 +14,8 @@ use crate::{Error, ErrorKind};
 use bytes::Bytes;
 use lacre_core::{Entry, Key, Pointer, Secrecy, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
-    Authentic, BodyId, Context, Lifetime, Moment, Opened, Position, Purpose, SealInfo, Sealer, StoreId,
+    Authentic, BodyId, Context, Fault, FaultKind, Lifetime, Moment, Opened, Position, Purpose, SealInfo,
+    Sealer, StoreId, Suite,
 };
 use std::borrow::Cow;
 use std::fmt;
@@ -28,7 +30,10 @@ pub(crate) struct Vault {
     pub(crate) sealer: Sealer,
     /// Seals what must not be left readable.
     pub(crate) secret_sealer: Sealer,
+    /// Opens every suite: for what is not served, and to tell a setting from tampering.
+    pub(crate) any: Sealer,
     pub(crate) namespace: String,
+    pub(super) namespaces: Namespaces,
     pub(crate) formats: Formats,
     pub(crate) stages: Stages,
     pub(super) newest: Newest,
@@ -165,11 +170,25 @@ impl Vault {
         index: u32,
         now: Timestamp,
     ) -> Result<Option<Opened>, Error> {
+        self.open_chunk_by(&self.sealer, key, head, index, now).await
+    }
+
+    pub(super) async fn open_chunk_by(
+        &self,
+        sealer: &Sealer,
+        key: &Key,
+        head: &BodyHead,
+        index: u32,
+        now: Timestamp,
+    ) -> Result<Option<Opened>, Error> {
         let at = self.place(key, chunk_place(head, index));
         let mut opened = None;
-        let mut open = |sealed: &[u8]| opened = Some(self.sealer.open(&at, sealed, moment(now)));
+        let mut open = |sealed: &[u8]| {
+            let chunk = sealer.open(&at, sealed, moment(now));
+            opened = Some(chunk.map_err(|fault| self.refusal(&at, sealed, fault, now)));
+        };
         self.store.chunk(head.id, index, &mut open).await?;
-        Ok(opened.transpose()?)
+        opened.transpose()
     }
 
     /// Whether what lies under `key` still names `body`.
@@ -187,7 +206,11 @@ impl Vault {
         known: Option<Known>,
         now: Timestamp,
     ) -> Result<(Slot<BodyHead>, Authentic, SealInfo, Mark), Error> {
-        let opened = self.sealer.open(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
+        let at = self.place(key, Purpose::Slot);
+        let opened = self
+            .sealer
+            .open(&at, record.sealed, moment(now))
+            .map_err(|fault| self.refusal(&at, record.sealed, fault, now))?;
         let mark = Mark::of(record.sealed, opened.seal.created);
         self.newest.found(key, known, mark)?;
         Ok((self.formats.decode(&opened.head)?, opened.body, opened.seal, mark))
@@ -200,9 +223,34 @@ impl Vault {
         record: &Record<'_>,
         now: Timestamp,
     ) -> Result<(Slot<BodyHead>, SealInfo), Error> {
-        let (head, seal) =
-            self.sealer.open_head(&self.place(key, Purpose::Slot), record.sealed, moment(now))?;
+        let at = self.place(key, Purpose::Slot);
+        let (head, seal) = self
+            .sealer
+            .open_head(&at, record.sealed, moment(now))
+            .map_err(|fault| self.refusal(&at, record.sealed, fault, now))?;
         Ok((self.formats.decode(&head)?, seal))
+    }
+
+    /// Why an envelope does not open, with what is a setting told from tampering: one of a suite that is not accepted is opened by its own
+    /// suite, and one that does not belong here is looked for in the other namespaces of the store.
+    pub(super) fn refusal(&self, at: &Context<'_>, sealed: &[u8], fault: Fault, now: Timestamp) -> Error {
+        match fault.kind() {
+            FaultKind::UnknownVersion(_) => {
+                Error::new(ErrorKind::Unsupported, fault.to_string()).with_source(fault)
+            }
+            FaultKind::WrongSuite => match self.any.open(at, sealed, moment(now)) {
+                Ok(opened) => other_suite(opened.seal.suite).with_source(fault),
+                Err(own) if own.kind() == FaultKind::WrongSuite => {
+                    Error::new(ErrorKind::Unsupported, "the envelope's suite is unknown to this release")
+                        .with_hint("open it with a newer one, or remove the record")
+                        .with_source(own)
+                }
+                Err(own) if own.kind() == FaultKind::BadCommitment => self.misplaced(at, sealed, own, now),
+                Err(own) => own.into(),
+            },
+            FaultKind::BadCommitment => self.misplaced(at, sealed, fault, now),
+            _ => fault.into(),
+        }
     }
 
     /// Writes an entry with its whole body, which is no longer than [`CHUNK`]. Returns the size of the sealed record.
@@ -324,6 +372,9 @@ impl Vault {
 
     /// Puts a record that was just sealed.
     pub(super) async fn put(&self, key: &Key, record: Record<'_>) -> Result<(), Error> {
+        if !self.namespace.is_empty() {
+            Box::pin(self.list_namespace(record.written)).await;
+        }
         let _outdated = self.outdates(key);
         let known = self.newest.known(key);
         self.store.put(key, record).await?;
@@ -364,6 +415,11 @@ impl Vault {
     pub(super) fn place<'a>(&'a self, key: &'a Key, purpose: Purpose) -> Context<'a> {
         Context { purpose, store: &self.store_id, namespace: &self.namespace, key: key.as_bytes() }
     }
+}
+
+fn other_suite(suite: Suite) -> Error {
+    Error::new(ErrorKind::OtherSuite(suite), format!("sealed with {suite}, which this cache does not accept"))
+        .with_hint("name that suite with Builder::suite, or accept it with Builder::also_accept")
 }
 
 /// What was found encrypted stays so.

@@ -2,6 +2,7 @@
 
 use super::Cache;
 use super::anchor::{AnchorReader, Change};
+use super::namespaces::{decode, row_key_prefix};
 use super::vault::{Vault, moment};
 use crate::store::{Memory, Record, Store};
 use crate::{ManualClock, wait};
@@ -68,6 +69,38 @@ fn evidence_is_read_and_refused_as_the_format_says() {
         read += 1;
     }
     assert!(read >= 4);
+}
+
+#[test]
+fn lists_of_namespaces_and_their_row_keys_are_as_the_format_says() {
+    let (mut read, mut refused, mut keys) = (0, 0, 0);
+    for vector in vectors("namespaces.json") {
+        let id = &vector["id"];
+        if let Some(identity) = vector["identity_hex"].as_str().map(|_| bytes(&vector, "identity_hex")) {
+            let keyring = Keyring::parse(vector["keyring"].as_str().unwrap()).unwrap();
+            let prefix = row_key_prefix(vector["namespace"].as_str().unwrap());
+            let row = keyring.row_key(&[prefix, identity].concat());
+            assert_eq!(row[..], bytes(&vector, "row_key_hex")[..], "{id}");
+            keys += 1;
+            continue;
+        }
+        let (cache, _) = cache_of(&vector);
+        let (at, sealed) = (key(&vector, "key_hex"), bytes(&vector, "sealed_hex"));
+        assert_eq!(cache.vault.names_key(), at, "{id}");
+        match cache.vault.open_names(&at, &sealed) {
+            Ok(opened) => {
+                let names: Vec<&str> =
+                    vector["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+                assert_eq!(decode(&opened.head).unwrap(), names, "{id}");
+                read += 1;
+            }
+            Err(_) => {
+                assert_eq!(vector["result"], "refused", "{id}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(read >= 3 && refused >= 3 && keys >= 3);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which format writes a head, and which reads it: the user's own before ours.
 
 use super::{Format, FormatId, SlotHead, broken};
-use crate::Error;
+use crate::{Error, ErrorKind};
 use lacre_seal::Authentic;
 use std::sync::Arc;
 
@@ -43,7 +43,8 @@ impl Formats {
 /// The slot that `head` describes, in whichever of our formats it is.
 ///
 /// # Errors
-/// [`ErrorKind::Broken`](crate::ErrorKind::Broken) when none can read it.
+/// [`ErrorKind::Broken`](crate::ErrorKind::Broken) when none can read it; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
+/// when this build does not have its format.
 pub fn decode(head: &Authentic) -> Result<SlotHead, Error> {
     let (id, content) = split(head)?;
     ours(id)?.decode(&content)
@@ -63,13 +64,19 @@ fn ours(id: FormatId) -> Result<&'static dyn Format, Error> {
         FormatId::MessagePack => Ok(&super::MessagePack),
         #[cfg(feature = "bson")]
         FormatId::Bson => Ok(&super::Bson),
-        FormatId::Private(number) => {
-            Err(broken(&format!("is in the private format {number}, which this cache does not know")).with_hint(
-                "name that format with Builder::format or Builder::also_read; or remove the record, and the response is fetched again",
-            ))
-        }
+        FormatId::Private(number) => Err(unsupported(format!(
+            "is in the private format {number}, which this cache does not know"
+        ))
+        .with_hint(
+            "name that format with Builder::format or Builder::also_read, or use the program that wrote it",
+        )),
         #[cfg(not(all(feature = "yaml", feature = "msgpack", feature = "bson")))]
-        _ => Err(broken(&format!("is in a format that this build does not read: {id:?}"))
+        _ => Err(unsupported(format!("is in a format that this build does not read: {id:?}"))
             .with_hint("build lacre with the feature of that format: `yaml`, `msgpack` or `bson`")),
     }
+}
+
+/// A head that nothing is wrong with. `what` completes "the record's head …".
+fn unsupported(what: String) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("the record's head {what}"))
 }

@@ -30,14 +30,7 @@ impl Network for Origin {
 }
 
 impl Background for Origin {
-    fn can_detach(&self) -> bool {
-        true
-    }
-
-    fn detach(
-        self,
-        _: Option<Duration>,
-    ) -> Result<impl Network<Body = String, Error = Infallible> + 'static, Self> {
+    fn detach(self, _: Duration) -> Result<impl Network<Body = String, Error = Infallible> + 'static, Self> {
         Ok(self)
     }
 }

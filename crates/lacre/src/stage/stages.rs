@@ -66,7 +66,7 @@ impl Stages {
 
 fn ours(id: StageId) -> Result<&'static dyn Stage, Error> {
     match id {
-                StageId::Zstd => Ok(&super::Zstd),
+        StageId::Zstd => Ok(&super::Zstd),
         #[cfg(feature = "gzip")]
         StageId::Gzip => Ok(&super::Gzip),
         #[cfg(feature = "lz4")]
@@ -74,15 +74,17 @@ fn ours(id: StageId) -> Result<&'static dyn Stage, Error> {
         #[cfg(feature = "brotli")]
         StageId::Brotli => Ok(&super::Brotli),
         StageId::Private(number) => Err(Error::new(
-            ErrorKind::Broken,
-            format!("the stored body went through the private stage {number}, which this cache does not know"),
+            ErrorKind::Unsupported,
+            format!(
+                "the stored body went through the private stage {number}, which this cache does not know"
+            ),
         )
         .with_hint(
-            "name that stage with Builder::stage or Builder::also_undo; or remove the record, and the response is fetched again",
+            "name that stage with Builder::stage or Builder::also_undo, or use the program that wrote it",
         )),
         #[cfg(not(all(feature = "gzip", feature = "lz4", feature = "brotli")))]
         _ => Err(Error::new(
-            ErrorKind::Broken,
+            ErrorKind::Unsupported,
             format!("the stored body went through a stage that this build does not undo: {id:?}"),
         )
         .with_hint("build lacre with the feature of that stage: `gzip`, `lz4` or `brotli`")),

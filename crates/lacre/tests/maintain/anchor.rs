@@ -55,7 +55,7 @@ fn what_happens_by_right_is_no_finding() {
         world.get("/new", b"new");
         world.replace("/a", b"newer");
         world.rotate();
-        wait(world.cache.reseal(lacre::Pass::Real, &mut |_, _| {})).unwrap();
+        wait(world.cache.reseal(lacre::Pass::Real, &mut |_| {})).unwrap();
         let (anchored, found) = verify(&world.cache, &anchor).unwrap();
         assert_eq!((anchored.newer, anchored.same, found), (4, 0, vec![]));
         world.clock.advance(MINUTE * 100);
@@ -88,7 +88,7 @@ fn an_older_record_is_found_though_sealed_anew() {
         world.put(&key, &old);
         world.rotate();
         assert_eq!(findings(&world, &anchor), [(key, Change::RolledBack)]);
-        wait(world.cache.reseal(lacre::Pass::Real, &mut |_, _| {})).unwrap();
+        wait(world.cache.reseal(lacre::Pass::Real, &mut |_| {})).unwrap();
         assert_eq!(findings(&world, &anchor), [(key, Change::RolledBack)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{LARGE, MINUTE, START, World, fetch, is_hit};
 use lacre::store::{Sqlite, StoreExt};
-use lacre::{Cache, Key, Keyring, Pass, Policy, Resealed, Resealing, Suite, wait};
+use lacre::{Cache, Keyring, Pass, Policy, Resealed, ResealedRow, Resealing, Suite, wait};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn reseal(cache: &Cache, pass: Pass) -> Resealed {
-    wait(cache.reseal(pass, &mut |_, _| {})).unwrap()
+    wait(cache.reseal(pass, &mut |_| {})).unwrap()
 }
 
 /// Entries of one record and of several, and a signpost with what it leads to.
@@ -138,9 +138,9 @@ fn p42_a_bad_row_is_reported_by_a_reseal_and_stops_nothing() {
         world.tamper(&bad);
         world.rotate();
         let mut refused = Vec::new();
-        let mut report = |key: &Key, outcome: &Resealing| {
-            if matches!(outcome, Resealing::Refused(_)) {
-                refused.push(*key);
+        let mut report = |row: ResealedRow<'_>| {
+            if matches!(row.outcome, Resealing::Refused(_)) {
+                refused.push(*row.key);
             }
         };
         let counts = wait(world.cache.reseal(Pass::Real, &mut report)).unwrap();

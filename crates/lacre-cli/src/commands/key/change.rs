@@ -4,12 +4,12 @@ use super::{keeper, say};
 use crate::args::Global;
 use crate::commands::now;
 use crate::exit::Failure;
-use crate::open::{self, Missing};
+use crate::open;
 use crate::output::{GOOD, Output};
 use crate::pretty::entries;
 use crate::prompt::Consent;
 use crate::rows::{self, Depth, Row};
-use lacre::{KeyId, Keyring, keys};
+use lacre::{Builder, KeyId, Keyring, Suite, keys};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(crate) struct RevokeAll {
 }
 
 pub(super) fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key(global, output)?;
+    let source = open::key_place(global)?;
     let (ring, (old, new)) = keys::update(keeper(&*source)?, |ring| Ok((ring.primary(), ring.rotate()?)))?;
     let text = format!(
         "{GOOD}rotated{GOOD:#}: {new} seals from now on, {old} only opens\n\
@@ -40,7 +40,12 @@ pub(super) fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
 }
 
 pub(super) fn retire(args: &Retire, global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key(global, output)?;
+    if !args.ids.iter().all(|id| is_id(id)) {
+        // It is not repeated: it may be a key itself.
+        return Err(Failure::usage("this is no id of a key")
+            .with_hint("`lacre key show` lists the ids, such as k-7f3a09bc"));
+    }
+    let source = open::key_place(global)?;
     let keeper = keeper(&*source)?;
     let ring = source.load()?;
     let ids = args.ids.iter().map(|id| find(&ring, id)).collect::<Result<BTreeSet<_>, _>>()?;
@@ -57,12 +62,10 @@ pub(super) fn retire(args: &Retire, global: &Global, output: Output) -> Result<(
 }
 
 pub(super) fn revoke_all(args: &RevokeAll, global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key(global, output)?;
+    let source = open::key_place(global)?;
     let keeper = keeper(&*source)?;
     let epoch = source.load()?.epoch();
-    preview(global, output, "all that was sealed", |row| {
-        row.listed.seal.is_some_and(|seal| seal.epoch <= epoch)
-    })?;
+    preview(global, output, "all that was sealed", |row| row.seal().is_some_and(|seal| seal.epoch <= epoch))?;
     if args.consent.dry_run {
         return Ok(());
     }
@@ -74,6 +77,12 @@ pub(super) fn revoke_all(args: &RevokeAll, global: &Global, output: Output) -> R
         &*source,
         &ring,
     )
+}
+
+/// `k-` and some of its 16 digits.
+fn is_id(text: &str) -> bool {
+    let digits = text.strip_prefix("k-").unwrap_or_default();
+    (1..=16).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn find(ring: &Keyring, start: &str) -> Result<KeyId, Failure> {
@@ -89,21 +98,32 @@ fn find(ring: &Keyring, start: &str) -> Result<KeyId, Failure> {
     }
 }
 
-/// Says how much of the store, if one is at hand, will be lost among what opens: the rows that `lost` means.
+/// Says how much of the store, if one is at hand, will be lost among what opens, whatever its suite: the entries that `lost` means.
 fn preview(global: &Global, output: Output, what: &str, lost: impl Fn(&Row) -> bool) -> Result<(), Failure> {
-    let rows = open::cache(global, Missing::Fail, output)
-        .and_then(|builder| Ok(builder.build()?))
-        // Chunks may be sealed with another key than the head that leads to them.
-        .and_then(|cache| rows::all(&cache, Depth::Bodies, now()));
-    let Ok(rows) = rows else {
-        return output.remark(
-            "lacre/lost/v1",
-            format_args!("no store is at hand to look into; {what}, wherever it is, will be a miss"),
-            json!({ "lost": null }),
-        );
+    let unknown = |why: String| {
+        let text = format!("{why}; {what}, wherever it is, will be a miss");
+        output.count("lacre/lost/v1", text, json!({ "lost": null, "entries": null, "why": why }))
+    };
+    let rows = match open::reading(global, output) {
+        Ok(None) => return unknown("no store is at hand to look into".to_owned()),
+        Ok(Some(builder)) => Suite::ALL
+            .into_iter()
+            .fold(builder, Builder::also_accept)
+            .build()
+            .map_err(Failure::from)
+            // Chunks may be sealed with another key than the head that leads to them.
+            .and_then(|cache| rows::all(&cache, Depth::Bodies, now())),
+        Err(failure) => Err(failure),
+    };
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(failure) => {
+            let why = failure.message.unwrap_or_default();
+            return unknown(format!("the store could not be looked into ({why})"));
+        }
     };
     let count = rows.iter().filter(|row| lost(row)).count();
-    output.remark(
+    output.count(
         "lacre/lost/v1",
         format_args!("{} of {} here will be a miss: {what}", count, entries(rows.len())),
         json!({ "lost": count, "entries": rows.len() }),

@@ -42,7 +42,7 @@ pub(super) fn import(args: &Import, global: &Global, output: Output) -> Result<(
 }
 
 pub(super) fn export(args: &Export, global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key(global, output)?;
+    let source = open::key_place(global)?;
     if args.to.is_some() {
         return create("copied to", args.to.as_deref(), global, output, || Ok(source.load()?));
     }

@@ -4,7 +4,9 @@ use super::say;
 use crate::args::Global;
 use crate::exit::{Failure, chain};
 use crate::open;
-use crate::output::{BAD, FAINT, GOOD, Output, TITLE};
+use crate::output::{BAD, FAINT, Output};
+use crate::table::{self, Column, Line};
+use anstyle::Style;
 use lacre::keys::{self, Access, KeySource};
 use serde_json::json;
 
@@ -40,21 +42,23 @@ pub(super) fn list(global: &Global, output: Output) -> Result<(), Failure> {
         }
         Err(error) => output.print(format_args!("in use  {described}: {BAD}{}{BAD:#}", chain(&error)))?,
     }
-    output.print(format_args!(
-        "\n{TITLE}{:<22}  {:<10}  {:<6}  WHAT IT IS{TITLE:#}",
-        "SOURCE", "ACCESS", "HERE"
-    ))?;
-    for form in forms {
-        let (style, here) = if form.usable.is_ok() { (GOOD, "yes") } else { (FAINT, "no") };
+    let line = |form: keys::Form| {
+        let (style, here) = if form.usable.is_ok() { (Style::new(), "yes") } else { (FAINT, "no") };
         let why = form.usable.err().map(|error| format!(" ({})", chain(&error))).unwrap_or_default();
-        let access = access(form.access);
-        output.print(format_args!(
-            "{:<22}  {access:<10}  {style}{here:<6}{style:#}  {}{FAINT}{why}{FAINT:#}",
-            form.reference, form.meaning
-        ))?;
-    }
-    Ok(())
+        let meaning = format!("{}{why}", form.meaning);
+        let cells = vec![form.reference.to_owned(), access(form.access).to_owned(), here.to_owned(), meaning];
+        Line { style, cells }
+    };
+    let lines: Vec<Line> = forms.into_iter().map(line).collect();
+    output.print(format_args!("\n{}", table::render(&COLUMNS, &lines, output.width())))
 }
+
+const COLUMNS: [Column; 4] = [
+    Column { title: "SOURCE", drop_order: 0 },
+    Column { title: "ACCESS", drop_order: 1 },
+    Column { title: "HERE", drop_order: 2 },
+    Column { title: "WHAT IT IS", drop_order: 0 },
+];
 
 fn access(access: Access) -> &'static str {
     match access {

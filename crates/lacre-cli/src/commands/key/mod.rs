@@ -44,7 +44,7 @@ pub(crate) fn run(command: &Command, global: &Global, output: Output) -> Result<
     match command {
         Command::New { at } => copy::new(at.as_deref(), global, output),
         Command::List => look::list(global, output),
-        Command::Show => look::show(&*open::key(global, output)?, output),
+        Command::Show => look::show(&*open::key_place(global)?, output),
         Command::Import(args) => copy::import(args, global, output),
         Command::Export(args) => copy::export(args, global, output),
         Command::Rotate => change::rotate(global, output),

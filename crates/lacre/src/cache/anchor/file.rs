@@ -1,6 +1,6 @@
 //! The file of an anchor, written and read as a stream (docs/format.md §11).
 
-use super::Vault;
+use super::{Vault, timestamp};
 use crate::{Error, ErrorKind};
 use lacre_core::Key;
 use lacre_seal::{AnchorId, Authentic, Context, Lifetime, Moment, Position, Purpose, StoreId};
@@ -29,7 +29,6 @@ pub(super) struct Writer<'a> {
     at: Moment,
     place: Place,
     marks: Vec<u8>,
-    count: u64,
 }
 
 /// Where the next piece belongs.
@@ -61,7 +60,7 @@ impl<'a> Writer<'a> {
         for part in [&MAGIC[..], place.store.as_bytes(), place.anchor.as_bytes()] {
             out.write_all(part).map_err(unwritable)?;
         }
-        Ok(Self { vault, out, at, place, marks: Vec::with_capacity(MOST * MARK), count: 0 })
+        Ok(Self { vault, out, at, place, marks: Vec::with_capacity(MOST * MARK) })
     }
 
     pub(super) fn push(&mut self, key: &Key, mark: Mark) -> Result<(), Error> {
@@ -72,15 +71,12 @@ impl<'a> Writer<'a> {
         self.marks.extend_from_slice(&mark.created.as_millis().to_be_bytes());
         self.marks.extend_from_slice(&mark.not_after.as_millis().to_be_bytes());
         self.marks.extend_from_slice(&mark.commitment);
-        self.count += 1;
         Ok(())
     }
 
-    /// Returns how many marks there are.
-    pub(super) fn finish(mut self) -> Result<u64, Error> {
+    pub(super) fn finish(mut self) -> Result<(), Error> {
         self.write_piece(Position::Last)?;
-        self.out.flush().map_err(unwritable)?;
-        Ok(self.count)
+        self.out.flush().map_err(unwritable)
     }
 
     fn write_piece(&mut self, position: Position) -> Result<(), Error> {
@@ -172,11 +168,9 @@ impl<'a> Reader<'a> {
         self.following = read_piece(self.input)?;
         let position = if self.following.is_some() { Position::Inner } else { Position::Last };
         let at = self.place.context(&self.vault.namespace, position);
-        let opened = self
-            .vault
-            .sealer
-            .open(&at, &piece, self.now)
-            .map_err(|fault| Error::from(fault).about("the anchor"))?;
+        let opened = self.vault.any.open(&at, &piece, self.now).map_err(|fault| {
+            self.vault.refusal(&at, &piece, fault, timestamp(self.now)).about("the anchor")
+        })?;
         if first {
             self.at = opened.seal.created;
         }

@@ -5,9 +5,9 @@
 
 mod file;
 
-use super::Cache;
 use super::rollback::SKEW;
 use super::vault::{Vault, moment, timestamp};
+use super::{Cache, RecordKind};
 use crate::Error;
 use crate::store::{Row, StoreExt};
 #[cfg(test)]
@@ -59,23 +59,47 @@ pub struct Anchored {
     pub findings: u64,
 }
 
+/// How many records an anchor knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnchorWritten {
+    /// Those that hold a response.
+    pub entries: u64,
+    /// Those that lead to entries.
+    pub index_records: u64,
+    /// Records that do not open with this cache's keys and settings, and are not in the anchor.
+    pub unopened: u64,
+}
+
 impl Cache {
-    /// Writes down what is stored and opens: an anchor, for [`verify_anchor`](Self::verify_anchor). Returns how many rows it knows.
+    /// Writes down what is stored and opens: an anchor, for [`verify_anchor`](Self::verify_anchor). Returns how many records it knows.
     ///
     /// # Errors
     /// The store fails, or `out` does.
-    pub async fn write_anchor(&self, out: &mut (dyn io::Write + Send)) -> Result<u64, Error> {
+    pub async fn write_anchor(&self, out: &mut (dyn io::Write + Send)) -> Result<AnchorWritten, Error> {
         let now = moment(self.clock.now());
+        self.vault.learn_namespaces().await;
         let mut writer = Writer::start(&self.vault, out, now)?;
         let mut rows = InOrder::of(&self.vault, MOST);
+        let mut written = AnchorWritten::default();
         while let Some(batch) = rows.next().await? {
             for (key, row) in batch {
-                if let Some(mark) = row.filter(|mark| mark.not_after >= now) {
-                    writer.push(&key, mark)?;
+                let Some((mark, kind)) = row else {
+                    written.unopened += 1;
+                    continue;
+                };
+                if mark.not_after < now {
+                    continue;
+                }
+                writer.push(&key, mark)?;
+                match kind {
+                    RecordKind::Entry => written.entries += 1,
+                    RecordKind::Index => written.index_records += 1,
                 }
             }
         }
-        writer.finish()
+        writer.finish()?;
+        Ok(written)
     }
 
     /// Compares what is stored with an anchor, and tells `report` of every row that is not as it should be. It is found out when rows were
@@ -90,6 +114,7 @@ impl Cache {
         report: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<Anchored, Error> {
         let now = moment(self.clock.now());
+        self.vault.learn_namespaces().await;
         let mut marks = Reader::start(&self.vault, anchor, now)?;
         let mut comparison = Comparison::since(marks.at(), now, report);
         let mut rows = InOrder::of(&self.vault, MOST);
@@ -104,7 +129,7 @@ impl Cache {
                 if mark.is_some() {
                     next = marks.next()?;
                 }
-                comparison.found(key, mark, row);
+                comparison.found(key, mark, row.map(|(mark, _)| mark));
             }
         }
         while let Some((gone, mark)) = next {
@@ -171,7 +196,7 @@ struct InOrder<'a> {
 }
 
 /// What is known of a row; `None`: it does not open.
-type Batch = BTreeMap<Key, Option<Mark>>;
+type Batch = BTreeMap<Key, Option<(Mark, RecordKind)>>;
 
 impl<'a> InOrder<'a> {
     fn of(vault: &'a Vault, most: usize) -> Self {
@@ -207,17 +232,21 @@ impl<'a> InOrder<'a> {
 
 impl Vault {
     /// What an anchor says of a row; the outer `None`: nothing, since it is evidence. When its time is over does not matter here.
-    fn mark(&self, row: &Row<'_>) -> Option<Option<Mark>> {
+    fn mark(&self, row: &Row<'_>) -> Option<Option<(Mark, RecordKind)>> {
         let Ok(record) = &row.record else { return Some(None) };
         let then = Timestamp::default();
         let sealed = record.sealed;
-        match self.sealer.open_head(&self.place(&row.key, Purpose::Slot), sealed, moment(then)) {
-            Ok((_, seal)) => Some(Some(Mark {
-                created: seal.created,
-                not_after: seal.not_after,
-                commitment: Header::peek_commitment_unverified(sealed).unwrap_or_default(),
-            })),
-            Err(_) if self.seals_evidence(&row.key, sealed, then) => None,
+        match self.any.open_head(&self.place(&row.key, Purpose::Slot), sealed, moment(then)) {
+            Ok((head, seal)) => {
+                let commitment = Header::peek_commitment_unverified(sealed).unwrap_or_default();
+                let mark = Mark { created: seal.created, not_after: seal.not_after, commitment };
+                let kind = match self.formats.decode(&head) {
+                    Ok(slot) => RecordKind::of(&slot),
+                    Err(_) => RecordKind::claimed(record),
+                };
+                Some(Some((mark, kind)))
+            }
+            Err(_) if self.is_beside_entries(&row.key, sealed, then) => None,
             Err(_) => Some(None),
         }
     }

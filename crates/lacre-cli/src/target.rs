@@ -1,0 +1,183 @@
+//! Which stored responses a command means: by the digits of a key, a URL, a host, or a glob.
+
+use crate::exit::{Exit, Failure};
+use crate::request;
+use crate::rows::Row;
+use lacre::{Redactor, UrlPattern};
+
+/// How targets are written, for help and hints.
+pub(crate) const FORMS: &str =
+    "name a key (four digits or more), a URL, a host, or a glob such as example.com/api/*";
+
+/// Which entries are meant.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Those whose key begins like this.
+    Key(String),
+    /// Those of this URL, as it is stored: without secrets.
+    Url(String),
+    /// Those of this host, and of this port where one is named.
+    Host { host: String, port: Option<u16> },
+    /// Those whose URL fits.
+    Pattern(UrlPattern),
+    /// Those whose key begins like this, or of a host of this name: `cafe` may be either.
+    KeyOrHost(String),
+}
+
+impl Target {
+    /// At least four hexadecimal digits, a URL, a host, or a glob.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        if (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let text = text.to_ascii_lowercase();
+            // No host is named by 17 or more hexadecimal digits.
+            return Ok(if text.len() > 16 { Self::Key(text) } else { Self::KeyOrHost(text) });
+        }
+        let is_glob =
+            text.contains(['*', '{']) || text.contains('[') && !text.contains("[:") && !text.contains("::");
+        if text.contains("://") && !is_glob {
+            let mut url = request::parse_url(text)?;
+            url.set_fragment(None);
+            return Ok(Self::Url(Redactor::default().url(url.as_str())));
+        }
+        if !is_glob && let Some(host) = host(text) {
+            return Ok(host);
+        }
+        UrlPattern::glob(text)
+            .map(Self::Pattern)
+            .map_err(|error| Failure::usage(error.to_string()).with_hint(FORMS))
+    }
+
+    /// A host, with or without a port.
+    pub(crate) fn host(text: &str) -> Result<Self, Failure> {
+        host(text).ok_or_else(|| {
+            Failure::usage("--host does not name a host")
+                .with_hint("write a name or an address, such as example.com or localhost:8080")
+        })
+    }
+
+    pub(crate) fn means(&self, row: &Row) -> bool {
+        match self {
+            Self::Key(prefix) => row.key().to_string().starts_with(prefix),
+            Self::Url(url) => row.entry().is_some_and(|entry| entry.url == *url),
+            Self::Host { host, port } => is_from(row, host, *port),
+            Self::Pattern(pattern) => row.entry().is_some_and(|entry| pattern.matches(&entry.url)),
+            Self::KeyOrHost(text) => row.key().to_string().starts_with(text) || is_from(row, text, None),
+        }
+    }
+
+    /// As it may be said in an error: without a query.
+    pub(crate) fn describe(text: &str) -> String {
+        match text.split_once(['?', '#']) {
+            Some((before, _)) if before.contains("://") || before.contains('/') => {
+                format!("{}?…", Redactor::default().url(before))
+            }
+            _ => Redactor::default().url(text),
+        }
+    }
+}
+
+/// A text without the queries and fragments of the URLs in it.
+pub(crate) fn without_queries(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    // How far the word goes back that the next character belongs to, and whether what follows is left out.
+    let (mut word, mut left_out) = (0, false);
+    for c in text.chars() {
+        if c.is_whitespace() || matches!(c, '\'' | '"' | '`') {
+            (word, left_out) = (out.len() + c.len_utf8(), false);
+        } else if !left_out && matches!(c, '?' | '#') && out[word..].contains('/') {
+            out.push_str("?…");
+            left_out = true;
+        }
+        if !left_out {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A host with or without a port, and with nothing after it.
+fn host(text: &str) -> Option<Target> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    if text.is_empty() || text.contains(['/', '?', '#', '@', ' ']) {
+        return None;
+    }
+    let url = reqwest::Url::parse(&format!("http://{text}/")).ok()?;
+    let named_port = text.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    Some(Target::Host { host: url.host_str()?.to_owned(), port: url.port().or(named_port) })
+}
+
+/// Whether an entry is from this host; the host of a URL is lower-case, and so is what it is compared with.
+pub(crate) fn is_from(row: &Row, host: &str, port: Option<u16>) -> bool {
+    let Some(url) = row.entry().and_then(|entry| reqwest::Url::parse(&entry.url).ok()) else { return false };
+    url.host_str().is_some_and(|found| found.eq_ignore_ascii_case(host))
+        && (port.is_none() || url.port_or_known_default() == port)
+}
+
+/// The one row that `text` means.
+pub(crate) fn only(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
+    let target = Target::parse(text)?;
+    let mut found: Vec<Row> = rows.into_iter().filter(|row| target.means(row)).collect();
+    match (found.pop(), found.as_slice()) {
+        (Some(row), []) => Ok(row),
+        (Some(last), others) => {
+            let keys: Vec<String> =
+                others.iter().chain([&last]).map(|row| format!("{:.8}", row.key())).collect();
+            let shown = keys.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(" ");
+            let more = if keys.len() > 8 { " …" } else { "" };
+            Err(Failure::usage(format!("{} entries fit {}", keys.len(), Target::describe(text)))
+                .with_hint(format!("name one of them by its key: {shown}{more}")))
+        }
+        (None, _) => Err(nothing_fits(text)),
+    }
+}
+
+pub(crate) fn nothing_fits(text: &str) -> Failure {
+    Failure::new(Exit::NotCached, format!("nothing that is stored fits `{}`", Target::describe(text)))
+        .with_hint("`lacre ls` lists what is stored")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_key_a_url_a_host_or_a_glob() {
+        assert!(matches!(Target::parse("3FA1").unwrap(), Target::KeyOrHost(prefix) if prefix == "3fa1"));
+        assert!(matches!(Target::parse(&"3f".repeat(32)).unwrap(), Target::Key(_)));
+        for text in ["*", "https://example.com/*", "example.com/api", "*.example.com", "{a,b}.example/"] {
+            assert!(matches!(Target::parse(text).unwrap(), Target::Pattern(_)), "{text}");
+        }
+        for (text, of, at) in [
+            ("api.GitHub.com", "api.github.com", None),
+            ("localhost:8080", "localhost", Some(8080)),
+            ("127.0.0.1/", "127.0.0.1", None),
+            ("[::1]:80", "[::1]", Some(80)),
+            ("3fa", "3fa", None),
+        ] {
+            // An address of digits alone is one of IPv4, as in a URL.
+            let Target::Host { host, port } = Target::parse(text).unwrap() else { panic!("{text}") };
+            assert_eq!((host.as_str(), port), (of, at), "{text}");
+        }
+        let Target::Url(url) = Target::parse("HTTPS://Example.com?token=hunter2#top").unwrap() else {
+            panic!()
+        };
+        assert_eq!(url, "https://example.com/?token=REDACTED");
+        assert_eq!(Target::parse("ftp://example.com/").unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn a_text_loses_its_queries_and_nothing_else() {
+        assert_eq!(
+            without_queries("unexpected 'https://h/p?a=1 2' and /p#x, why?"),
+            "unexpected 'https://h/p?… 2' and /p?… why?"
+        );
+    }
+
+    #[test]
+    fn no_error_shows_a_query() {
+        for text in ["https://u:pw@h/p?token=hunter2", "h/p?q=hunter2", "https://h/#access_token=hunter2"] {
+            let said = Target::describe(text);
+            assert!(!said.contains("hunter2") && !said.contains("pw"), "{said}");
+        }
+    }
+}
