@@ -71,7 +71,7 @@ impl<B: StoredBody> Hit<B> {
             Answer::Full | Answer::Headers => {}
             Answer::NotModified => {
                 parts.status = StatusCode::NOT_MODIFIED;
-                OF_THE_BODY.iter().for_each(|name| drop(parts.headers.remove(name)));
+                without_body(&mut parts.headers);
             }
             Answer::Slice { first, last } => {
                 let part = Part::of(&parts.headers).filter(|_| parts.status == StatusCode::PARTIAL_CONTENT);
@@ -87,6 +87,11 @@ impl<B: StoredBody> Hit<B> {
         }
         (parts, entry.body)
     }
+}
+
+/// Takes away what describes a body.
+pub(crate) fn without_body(headers: &mut HeaderMap) {
+    OF_THE_BODY.iter().for_each(|name| drop(headers.remove(name)));
 }
 
 fn partial(headers: &mut HeaderMap, range: ContentRange, length: u64) {

@@ -3,7 +3,7 @@
 //! Secrets may be part of an identity, since only its keyed digest leaves this module. The digest is the caller's: no key lives here.
 
 use crate::policy::{CookieKeys, MatchHeaders, Partition, Policy, QueryOrder, Scope};
-use crate::redact::REDACTED;
+use crate::redact::{REDACTED, multipart};
 use crate::{RequestOptions, vary};
 use http::{HeaderMap, HeaderName, Method, Uri, header, request};
 use std::borrow::Cow;
@@ -110,6 +110,7 @@ mod tag {
     pub(super) const VARIANT: u8 = 0x0A;
     pub(super) const RANGE: u8 = 0x0B;
     pub(super) const LANGUAGE: u8 = 0x0C;
+    pub(super) const MULTIPART: u8 = 0x0D;
 }
 
 /// Whether the `Cookie` of a request is part of its identity.
@@ -253,8 +254,19 @@ impl Identity {
 
     fn body(&mut self, policy: &Policy, headers: &HeaderMap, body: &[u8]) {
         if !body.is_empty() {
-            let normalised = policy.ignored.body(headers.get(header::CONTENT_TYPE), body);
-            self.field(tag::BODY, blake3::hash(&normalised).as_bytes());
+            let content_type = headers.get(header::CONTENT_TYPE);
+            let normalised = policy.ignored.body(content_type, body);
+            match multipart::parts(content_type, &normalised) {
+                // Its boundary is another one each time.
+                Some(parts) => {
+                    let mut digest = blake3::Hasher::new();
+                    for part in parts {
+                        digest.update(&(part.len() as u64).to_be_bytes()).update(part);
+                    }
+                    self.field(tag::MULTIPART, digest.finalize().as_bytes());
+                }
+                None => self.field(tag::BODY, blake3::hash(&normalised).as_bytes()),
+            }
         }
     }
 
@@ -483,6 +495,32 @@ mod tests {
         let shared = policy.danger_share_across_credentials();
         assert_eq!(key(&shared, query("a")), key(&shared, query("b")));
         assert_eq!(key(&shared, form("password=a")), key(&shared, form("password=b")));
+    }
+
+    #[test]
+    fn the_boundary_of_a_form_of_several_parts_tells_nothing() {
+        let policy = Policy::rfc9111().methods([Method::POST]);
+        let form = |boundary: &str, content: &str| {
+            let part = format!("content-disposition: form-data; name=\"a\"\r\n\r\n{content}");
+            let body = format!("--{boundary}\r\n{part}\r\n--{boundary}\r\n{part}\r\n--{boundary}--\r\n");
+            let content_type = format!("multipart/form-data; boundary={boundary}");
+            let request = Request::post("http://h/").header("content-type", content_type);
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            let (digest, options) = (|bytes: &[u8]| *blake3::hash(bytes).as_bytes(), RequestOptions::new());
+            request_key(
+                &policy,
+                &digest,
+                &Method::POST,
+                &head.uri,
+                &head,
+                body.as_bytes(),
+                &options,
+                Cookie::Counts,
+            )
+        };
+        assert_eq!(form("a1b2", "text"), form("c3d4e5", "text"));
+        assert_ne!(form("a1b2", "text"), form("a1b2", "txet"));
+        assert_ne!(form("a1b2", "text"), form("a1b2", "text\r\n--c3d4e5\r\ntext"));
     }
 
     #[test]

@@ -128,7 +128,8 @@ pub struct Policy {
 /// What answers a HEAD request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// The stored answer to GET (RFC 9110 §9.3.2); an answer to HEAD is not stored, but freshens that one (RFC 9111 §4.3.5).
+    /// The stored answer to GET (RFC 9110 §9.3.2), which an answer to HEAD freshens (RFC 9111 §4.3.5); where there is none, a stored answer to
+    /// HEAD.
     FromGet,
     /// A stored answer to HEAD.
     OnItsOwn,
@@ -233,7 +234,8 @@ impl Policy {
         self
     }
 
-    /// The methods that are looked up and stored. Others pass through, and unsafe ones invalidate.
+    /// The methods that are looked up and stored. Others pass through, and unsafe ones invalidate. HEAD is answered from what is stored for
+    /// GET; where nothing is, its own answers are stored, and answer HEAD alone.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().collect();

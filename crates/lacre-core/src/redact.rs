@@ -4,7 +4,7 @@
 //! requests apart. All that is not secret stays byte for byte. The work is linear in the input, without recursion.
 
 mod json;
-mod multipart;
+pub(crate) mod multipart;
 mod names;
 mod shape;
 

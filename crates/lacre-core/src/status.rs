@@ -12,7 +12,8 @@ pub struct CacheStatus {
     pub forward_status: Option<StatusCode>,
     /// Seconds of freshness left, negative when stale; `None`: for ever, or unknown.
     pub ttl: Option<i64>,
-    /// Whether the network's answer is being stored.
+    /// Whether the network's answer is being stored. Where it is, that happens when its body was read to the end; a body that then turns out
+    /// too long or breaks off is not stored after all.
     pub stored: Stored,
     /// Whether the answer was fetched for another request that asked the same at the same time.
     pub collapsed: Collapsed,
@@ -90,8 +91,12 @@ pub enum Detail {
     TooLarge,
     /// The body is not what Content-Length and Transfer-Encoding say, or these contradict themselves.
     Framing,
+    /// The body broke off, or nobody read it to its end.
+    Incomplete,
     /// The request's body could not be seen whole.
     BodyUnseen,
+    /// The request does not say which host it is for.
+    NoAuthority,
     /// Served stale, as the request allows.
     MaxStale,
     /// Served stale while it is refreshed.
@@ -163,7 +168,9 @@ impl Detail {
             Self::ReadOnly => "read-only",
             Self::TooLarge => "too-large",
             Self::Framing => "framing",
+            Self::Incomplete => "incomplete",
             Self::BodyUnseen => "body-unseen",
+            Self::NoAuthority => "no-authority",
             Self::MaxStale => "max-stale",
             Self::StaleWhileRevalidate => "stale-while-revalidate",
             Self::StaleIfError => "stale-if-error",

@@ -2,8 +2,8 @@
 //! conditions that a client put itself.
 
 use crate::range::{self, Part, RangeSpec, Resolved};
-use crate::{Entry, Timestamp, date};
-use http::{HeaderMap, HeaderValue, StatusCode, header, request};
+use crate::{Entry, Timestamp, date, hit};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request, response};
 use std::fmt;
 
 /// Whether a response can be validated.
@@ -129,7 +129,7 @@ impl Conditions {
         if ![StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&entry.status) {
             return Answer::Full;
         }
-        if self.already_has(entry, now) {
+        if self.already_has(&entry.headers, entry.received, now) {
             return Answer::NotModified;
         }
         match self.resolve(entry, length) {
@@ -161,15 +161,28 @@ impl Conditions {
 
     /// What `entry` answers to HEAD, which knows no ranges (RFC 9110 §14.2).
     pub(crate) fn answer_to_head<B>(&self, entry: &Entry<B>, now: Timestamp) -> Answer {
-        if entry.status == StatusCode::OK && self.already_has(entry, now) {
+        if entry.status == StatusCode::OK && self.already_has(&entry.headers, entry.received, now) {
             Answer::NotModified
         } else {
             Answer::Headers
         }
     }
 
-    fn already_has<B>(&self, entry: &Entry<B>, now: Timestamp) -> bool {
-        let stored = &entry.headers;
+    /// What a request with these conditions gets in place of `response`, which has just come, where it has that already.
+    pub(crate) fn not_modified(&self, response: &response::Parts, now: Timestamp) -> Option<response::Parts> {
+        let successful = [StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&response.status);
+        if !successful || !self.already_has(&response.headers, now, now) {
+            return None;
+        }
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.version = response.version;
+        parts.headers = response.headers.clone();
+        hit::without_body(&mut parts.headers);
+        Some(parts)
+    }
+
+    fn already_has(&self, stored: &HeaderMap, received: Timestamp, now: Timestamp) -> bool {
         if !self.none_match.is_empty() {
             let etag = stored.get(header::ETAG).map(HeaderValue::as_bytes);
             return self
@@ -185,7 +198,7 @@ impl Conditions {
         // §4.3.2: without Last-Modified, it has not changed since it was made, or came.
         let modified = match stored.get(header::LAST_MODIFIED).or_else(|| stored.get(header::DATE)) {
             Some(value) => date(value),
-            None => Some(entry.received),
+            None => Some(received),
         };
         modified.is_some_and(|modified| modified <= since)
     }

@@ -61,13 +61,17 @@ impl<'a> Vector<'a> {
 
     fn request(&self) -> (Request<Vec<u8>>, Policy) {
         let method: Method = self.text("01").unwrap_or("GET").parse().unwrap();
-        let body =
-            self.fields("05").first().map_or(Vec::new(), |field| unhex(field["body_hex"].as_str().unwrap()));
+        let body = [self.fields("05"), self.fields("0d")].concat();
+        let body = body.first().map_or(Vec::new(), |field| unhex(field["body_hex"].as_str().unwrap()));
         let form = self.secrets(":body");
         let body = form.clone().map_or(body, String::into_bytes);
         let mut request = Request::builder().method(method.clone()).uri(self.uri()).body(body).unwrap();
         if form.is_some() {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert("content-type", form);
+        }
+        if !self.fields("0d").is_empty() {
+            let form = HeaderValue::from_static("multipart/form-data; boundary=boundary");
             request.headers_mut().insert("content-type", form);
         }
         for (name, value) in [self.headers("06"), self.headers("07"), self.headers("0a")].concat() {

@@ -1,9 +1,9 @@
 //! A client whose headers the cache can see: what reqwest would add below it is added above it.
 
-use crate::{CacheMiddleware, CachedSession, FollowRedirects};
+use crate::{CacheMiddleware, CachedSession, Decompress, FollowRedirects};
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, HeaderValue, header};
-use lacre::{Cache, Cookies, Driver};
+use lacre::{Cache, Cookies, Driver, Hop};
 use reqwest::{Request, Response, redirect};
 use reqwest_middleware::{ClientWithMiddleware, Middleware, Next, Result};
 use std::fmt;
@@ -12,15 +12,27 @@ use std::time::Duration;
 
 /// Builds a client with a cache.
 ///
-/// From the caller to the network: default headers, redirects, what was added [`with`](Self::with), the cache, and a plain
-/// [`reqwest::Client`] which adds no headers that tell who asks, keeps no cookies, follows no redirects and decodes no bodies. Middleware
-/// that is added to the finished client lies below the cache: it must not add credentials, and does not see background refreshes.
+/// From the caller to the network: default headers and the timeout, redirects, what was added [`with`](Self::with), decompression, the cache,
+/// and a plain [`reqwest::Client`] which adds no headers that tell who asks, keeps no cookies, follows no redirects and decodes no bodies.
+/// Middleware that is added to the finished client lies below the cache: it must not add credentials, and does not see background refreshes.
 #[must_use = "nothing is built before `build`"]
 pub struct ClientBuilder {
     driver: Driver,
     headers: HeaderMap,
     above: Vec<Arc<dyn Middleware>>,
     transport: reqwest::ClientBuilder,
+    timeout: Option<Duration>,
+    redirects: Option<usize>,
+    compression: Compression,
+    /// Shared with the transport's own policy of redirects, for as long as nobody sets another one.
+    untouched: Arc<()>,
+}
+
+/// Whether compressed responses are asked for, and decoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    Decoded,
+    None,
 }
 
 impl ClientBuilder {
@@ -29,7 +41,22 @@ impl ClientBuilder {
     pub fn new(cache: impl Into<Driver>) -> Self {
         // What reqwest would add by itself, where the cache cannot see that a response varies by it.
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
-        Self { driver: cache.into(), headers, above: Vec::new(), transport: reqwest::Client::builder() }
+        let untouched = Arc::new(());
+        let held = Arc::clone(&untouched);
+        let policy = redirect::Policy::custom(move |attempt| {
+            let _held = &held;
+            attempt.stop()
+        });
+        Self {
+            driver: cache.into(),
+            headers,
+            above: Vec::new(),
+            transport: reqwest::Client::builder().redirect(policy),
+            timeout: None,
+            redirects: None,
+            compression: Compression::Decoded,
+            untouched,
+        }
     }
 
     /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
@@ -45,9 +72,25 @@ impl ClientBuilder {
         self
     }
 
-    /// How long the network may take for one hop of a request, from its start to the end of its body.
+    /// How long a request may take that has no [timeout](reqwest::RequestBuilder::timeout) itself, from its start to the end of its body: with
+    /// all redirects, and with what it waits for others that want the same.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.transport = self.transport.timeout(timeout);
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How many redirects are followed for one request (10); the next is [`TooManyRedirects`](lacre::TooManyRedirects). With none, redirects
+    /// are responses like others.
+    pub fn redirects(mut self, at_most: usize) -> Self {
+        self.redirects = Some(at_most);
+        self
+    }
+
+    /// Asks for no compressed responses, and decodes none. Otherwise requests that have no `Accept-Encoding` and no `Range` get one that names
+    /// what the features of this crate can decode (`gzip` by default; `brotli`, `zstd`, `deflate`), and whatever comes in one of these codings
+    /// is [decoded](crate::Decompress) above the cache.
+    pub fn no_compression(mut self) -> Self {
+        self.compression = Compression::None;
         self
     }
 
@@ -84,6 +127,11 @@ impl ClientBuilder {
 
     /// Anything else that reqwest can be told: certificates, resolvers, pools. You promise to add no default headers, cookies or client
     /// certificates there, because the cache would not see them, and clients that differ in them would share answers.
+    ///
+    /// A policy of redirects that is set there holds, unless [`redirects`](Self::redirects) says otherwise. What it follows is followed below
+    /// the cache, and not stored. A timeout holds for the network alone, hop by hop: [`timeout`](Self::timeout) covers all of a request.
+    /// Compression that is switched on or off there has no effect, as bodies are decoded above the cache: see
+    /// [`no_compression`](Self::no_compression).
     pub fn danger_configure(
         mut self,
         configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
@@ -110,11 +158,20 @@ impl ClientBuilder {
     /// # Errors
     /// reqwest cannot build it, for instance because no TLS backend can be set up.
     pub fn build(self) -> reqwest::Result<ClientWithMiddleware> {
-        let transport = self.transport.redirect(redirect::Policy::none());
+        let follows_below = self.redirects.is_none() && Arc::strong_count(&self.untouched) == 1;
+        let (transport, followed) = match self.redirects {
+            None if follows_below => (self.transport, 0),
+            redirects => (self.transport.redirect(redirect::Policy::none()), redirects.unwrap_or(Hop::MOST)),
+        };
         let client = transport.no_gzip().no_brotli().no_zstd().no_deflate().build()?;
+        let accepted = Decompress::accepted().filter(|_| self.compression == Compression::Decoded);
+        let defaults = Defaults { headers: self.headers, timeout: self.timeout, accepted: accepted.clone() };
         let mut stack: Vec<Arc<dyn Middleware>> =
-            vec![Arc::new(DefaultHeaders(self.headers)), Arc::new(FollowRedirects)];
+            vec![Arc::new(defaults), Arc::new(FollowRedirects::at_most(followed))];
         stack.extend(self.above);
+        if accepted.is_some() {
+            stack.push(Arc::new(Decompress));
+        }
         stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.driver)));
         Ok(ClientWithMiddleware::new(client, stack))
     }
@@ -146,22 +203,37 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// Adds headers that a request does not have.
-struct DefaultHeaders(HeaderMap);
+/// Adds what a request does not have.
+struct Defaults {
+    headers: HeaderMap,
+    timeout: Option<Duration>,
+    /// As `Accept-Encoding`.
+    accepted: Option<HeaderValue>,
+}
 
 #[async_trait]
-impl Middleware for DefaultHeaders {
+impl Middleware for Defaults {
     async fn handle(
         &self,
         mut request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
+        if let (None, Some(timeout)) = (request.timeout(), self.timeout) {
+            *request.timeout_mut() = Some(timeout);
+        }
         let headers = request.headers_mut();
-        for name in self.0.keys() {
+        for name in self.headers.keys() {
             if !headers.contains_key(name) {
-                headers.extend(self.0.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+                let values = self.headers.get_all(name).iter();
+                headers.extend(values.map(|value| (name.clone(), value.clone())));
             }
+        }
+        if let Some(accepted) = &self.accepted
+            && !headers.contains_key(header::ACCEPT_ENCODING)
+            && !headers.contains_key(header::RANGE)
+        {
+            headers.insert(header::ACCEPT_ENCODING, accepted.clone());
         }
         next.run(request, extensions).await
     }

@@ -1,14 +1,21 @@
 //! The cache as a middleware: asks it before the network, and carries out what it answers. No rule of caching lives here; what does is
 //! what reqwest hides from a middleware, and how that fails closed.
 
+use crate::deadline::{Deadline, timed_out};
 use crate::network::{Exchange, Route, Tokio, answer};
 use async_trait::async_trait;
-use http::{Extensions, Uri, request};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http::{Extensions, Uri, header, request};
+use http_body::Frame;
+use http_body_util::BodyExt;
 use lacre::{Answer, Content, Driver, Failure, RequestBody, RequestOptions};
-use reqwest::{Body, Client, Request, Response};
+use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Answers requests from a [`Cache`](lacre::Cache), and stores what the network answers.
 ///
@@ -18,6 +25,8 @@ use std::sync::Arc;
 pub struct CacheMiddleware {
     driver: Arc<Driver>,
     beneath: Beneath,
+    /// That of requests which have none.
+    timeout: Option<Duration>,
 }
 
 /// What lies between the cache and the network.
@@ -32,7 +41,7 @@ pub(crate) enum Beneath {
 impl CacheMiddleware {
     /// The cache directly above `client`, which adds no header, keeps no cookies and follows no redirects.
     pub(crate) fn above(client: Client, driver: Driver) -> Self {
-        Self { driver: Arc::new(driver), beneath: Beneath::Plain(client) }
+        Self { driver: Arc::new(driver), beneath: Beneath::Plain(client), timeout: None }
     }
 
     /// For a client that was built elsewhere, of which you promise that it adds no credentials of its own to requests: no
@@ -45,7 +54,15 @@ impl CacheMiddleware {
     /// because a middleware cannot outlive its request.
     #[must_use]
     pub fn danger_assume_no_hidden_credentials(cache: impl Into<Driver>) -> Self {
-        Self { driver: Arc::new(cache.into()), beneath: Beneath::Unknown }
+        Self { driver: Arc::new(cache.into()), beneath: Beneath::Unknown, timeout: None }
+    }
+
+    /// How long a request may take that has no timeout itself. A middleware cannot see the timeout of the client below: without this, a
+    /// request of that client waits for others as long as the [`Driver`] lets it.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
     }
 }
 
@@ -61,6 +78,10 @@ impl Middleware for CacheMiddleware {
             // The client says best what is wrong with it.
             return next.run(request, extensions).await;
         };
+        let deadline = Deadline::after(request.timeout().copied().or(self.timeout));
+        if self.driver.cache().engine().policy().looks_up(request.method()) {
+            see(&mut request, deadline).await?;
+        }
         let head = head(&mut request, uri, extensions);
         let body = match request.body() {
             None => RequestBody::Seen(&[]),
@@ -71,7 +92,8 @@ impl Middleware for CacheMiddleware {
         let answered = match found {
             Answer::Hit(reply) | Answer::Refuse(reply) => reply.response.map(Content::<Body>::Stored),
             found => {
-                let exchange = Exchange::new(request, self.beneath.clone(), Route::Onwards(next, extensions));
+                let route = Route::Onwards(next, extensions);
+                let exchange = Exchange::new(request, deadline, self.beneath.clone(), route);
                 let runtime = Tokio::here();
                 // In a box, so that a hit does not carry its room along.
                 let carried_out = Box::pin(self.driver.carry_out(found, exchange, runtime.as_ref()));
@@ -81,7 +103,7 @@ impl Middleware for CacheMiddleware {
                 })?
             }
         };
-        answer(url, answered)
+        answer(url, deadline, answered)
     }
 }
 
@@ -90,6 +112,44 @@ impl fmt::Debug for CacheMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheMiddleware").finish_non_exhaustive()
     }
+}
+
+/// The longest body of a request that is read to look it up, in bytes.
+const MOST_SEEN: u64 = 1 << 20;
+
+/// Reads a short body of known length that came as a stream, as those of forms with several parts do.
+async fn see(request: &mut Request, deadline: Deadline) -> Result<()> {
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
+    let Some(body) = request.body_mut() else { return Ok(()) };
+    let length = http_body::Body::size_hint(body).exact().or(declared);
+    if body.as_bytes().is_some() || length.is_none_or(|length| length > MOST_SEEN) {
+        return Ok(());
+    }
+    let mut rest = std::mem::take(body);
+    let mut start = BytesMut::new();
+    while let Some(frame) = next_frame(&mut rest, deadline, request.url()).await? {
+        start.extend_from_slice(&frame.into_data().unwrap_or_default());
+        if start.len() as u64 > MOST_SEEN {
+            // It is longer than it said.
+            let start = stream::once(ready(Ok(start.freeze())));
+            *request.body_mut() = Some(Body::wrap_stream(start.chain(rest.into_data_stream())));
+            return Ok(());
+        }
+    }
+    *request.body_mut() = Some(Body::from(start.freeze()));
+    Ok(())
+}
+
+async fn next_frame(body: &mut Body, deadline: Deadline, url: &Url) -> Result<Option<Frame<Bytes>>> {
+    let frame = match deadline.left() {
+        None => body.frame().await,
+        Some(left) => match tokio::time::timeout(left, body.frame()).await {
+            Ok(frame) => frame,
+            Err(_) => return Err(timed_out(url.clone()).await),
+        },
+    };
+    Ok(frame.transpose()?)
 }
 
 /// The request as the cache is to see it. Its headers move there: what is sent in the end has those of the ticket.

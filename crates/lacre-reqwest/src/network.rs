@@ -1,5 +1,6 @@
 //! reqwest as the network beneath a cache: requests in its terms, responses in everybody's, and back.
 
+use crate::deadline::{Deadline, timed_out};
 use crate::middleware::Beneath;
 use bytes::Bytes;
 use http::{Extensions, request, response};
@@ -15,6 +16,7 @@ pub(crate) struct Exchange<'a> {
     url: Url,
     /// Gone once it was sent, where its body can be sent only once.
     request: Option<Request>,
+    deadline: Deadline,
     beneath: Beneath,
     route: Route<'a>,
 }
@@ -30,8 +32,8 @@ pub(crate) enum Route<'a> {
 struct AnsweredBy(Url);
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(request: Request, beneath: Beneath, route: Route<'a>) -> Self {
-        Self { url: request.url().clone(), request: Some(request), beneath, route }
+    pub(crate) fn new(request: Request, deadline: Deadline, beneath: Beneath, route: Route<'a>) -> Self {
+        Self { url: request.url().clone(), request: Some(request), deadline, beneath, route }
     }
 }
 
@@ -47,10 +49,14 @@ impl Network for Exchange<'_> {
     }
 
     async fn send(&mut self, head: &request::Parts) -> Result<http::Response<Body>> {
+        if self.deadline.left().is_some_and(|left| left.is_zero()) {
+            return Err(timed_out(self.url.clone()).await);
+        }
         let again = self.request.as_ref().and_then(Request::try_clone);
         let request = std::mem::replace(&mut self.request, again);
         let mut request = request.unwrap_or_else(|| Request::new(head.method.clone(), self.url.clone()));
         request.headers_mut().clone_from(&head.headers);
+        self.deadline.apply_to(&mut request);
         let response = match &mut self.route {
             Route::Onwards(next, extensions) => next.clone().run(request, extensions).await?,
             Route::Background(client) => client.execute(request).await?,
@@ -65,23 +71,39 @@ impl Network for Exchange<'_> {
         self.request.is_some()
     }
 
+    fn time_left(&self) -> Option<Duration> {
+        self.deadline.left()
+    }
+
     fn blind_spot(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
-        let Beneath::Unknown = self.beneath else { return None };
         if response.extensions.get().is_some_and(|AnsweredBy(url)| *url != self.url) {
             return Some(Detail::Filtered);
         }
+        let Beneath::Unknown = self.beneath else { return None };
         varies_by_unseen(&sent.headers, &response.headers)
     }
 }
 
 impl Background for Exchange<'_> {
+    fn can_detach(&self) -> bool {
+        matches!(self.beneath, Beneath::Plain(_)) && self.request.is_some()
+    }
+
     fn detach(
         self,
-        _: Duration,
+        at_most: Option<Duration>,
     ) -> std::result::Result<impl Network<Body = Body, Error = Error> + 'static, Self> {
-        let Beneath::Plain(client) = &self.beneath else { return Err(self) };
+        let (Beneath::Plain(client), Some(_)) = (&self.beneath, &self.request) else { return Err(self) };
         let route = Route::Background(client.clone());
-        Ok(Exchange { url: self.url, request: self.request, beneath: self.beneath, route })
+        let deadline = at_most.map_or(self.deadline, |time| Deadline::after(Some(time)));
+        Ok(Exchange { url: self.url, request: self.request, deadline, beneath: self.beneath, route })
+    }
+
+    fn again(&self) -> Option<Self> {
+        let Beneath::Plain(client) = &self.beneath else { return None };
+        let request = self.request.as_ref()?.try_clone()?;
+        let (route, beneath) = (Route::Background(client.clone()), self.beneath.clone());
+        Some(Self { url: self.url.clone(), request: Some(request), deadline: self.deadline, beneath, route })
     }
 }
 
@@ -113,7 +135,11 @@ fn answering_url(asked: &Url, response: &Response) -> Url {
 }
 
 /// The answer to a request for `url`, as reqwest's own.
-pub(crate) fn answer(url: Url, answered: http::Response<Content<Body>>) -> Result<Response> {
+pub(crate) fn answer(
+    url: Url,
+    deadline: Deadline,
+    answered: http::Response<Content<Body>>,
+) -> Result<Response> {
     use reqwest::ResponseBuilderExt;
 
     let (mut head, content) = answered.into_parts();
@@ -121,7 +147,10 @@ pub(crate) fn answer(url: Url, answered: http::Response<Content<Body>>) -> Resul
         Content::Passing(body) => body,
         Content::Recorded(body) => Body::wrap(body.map_err(Failure::into_cause)),
         // What reqwest knows to lie in memory costs it less.
-        Content::Stored(body) => body.in_memory().cloned().map_or_else(|| Body::wrap(body), Body::from),
+        Content::Stored(body) => match body.in_memory().cloned() {
+            Some(bytes) => Body::from(bytes),
+            None => deadline.over(body),
+        },
     };
     let url = head.extensions.remove().map_or(url, |AnsweredBy(url)| url);
     // The extension that carries the URL is reqwest's own, and only its builder makes one.

@@ -1,5 +1,6 @@
 //! Redirects, followed above the cache, so that each hop is answered and stored by the rules.
 
+use crate::deadline::Deadline;
 use async_trait::async_trait;
 use http::Extensions;
 use lacre::{Hop, HopBody, TooManyRedirects};
@@ -9,9 +10,27 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 /// Follows redirects, each as a request of its own to whatever comes after it in the stack. [`ClientBuilder`](crate::ClientBuilder) has
 /// it; in a stack of your own it goes before the cache, above a client with [`reqwest::redirect::Policy::none`].
 ///
-/// What a redirect does to a request is said at [`Hop`]. It is returned as it is where it leads nowhere, or would repeat a streamed body.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FollowRedirects;
+/// What a redirect does to a request is said at [`Hop`]. It is returned as it is where it leads nowhere, or would repeat a streamed body. The
+/// [timeout](reqwest::RequestBuilder::timeout) of a request is that of all its hops together.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowRedirects {
+    at_most: usize,
+}
+
+impl FollowRedirects {
+    /// Follows this many for one request; the next is [`TooManyRedirects`]. With none, redirects are responses like others.
+    #[must_use]
+    pub const fn at_most(redirects: usize) -> Self {
+        Self { at_most: redirects }
+    }
+}
+
+/// Ten.
+impl Default for FollowRedirects {
+    fn default() -> Self {
+        Self::at_most(Hop::MOST)
+    }
+}
 
 #[async_trait]
 impl Middleware for FollowRedirects {
@@ -21,13 +40,20 @@ impl Middleware for FollowRedirects {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
+        if self.at_most == 0 {
+            return next.run(request, extensions).await;
+        }
+        let deadline = Deadline::of(&request);
         let (mut request, mut hops) = (request, 0);
         loop {
+            deadline.apply_to(&mut request);
             let repeat = Repeat::of(&mut request);
             let response = next.clone().run(request, extensions).await?;
             match repeat.and_then(|repeat| repeat.following(&response)) {
                 None => return Ok(response),
-                Some(_) if hops == Hop::MOST => return Err(Error::middleware(TooManyRedirects)),
+                Some(_) if hops == self.at_most => {
+                    return Err(Error::middleware(TooManyRedirects::after(self.at_most)));
+                }
                 Some(followed) => {
                     Box::pin(drain(response)).await;
                     (request, hops) = (followed, hops + 1);

@@ -167,8 +167,7 @@ fn tower(driver: Option<Driver>) -> Result<Reading, Failure> {
     let runtime = runtime()?;
     let mut plain = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let mut cached = driver.map(|driver| {
-        let client =
-            Client::builder(TokioExecutor::new()).build_http::<lacre_tower::SentBody<Empty<Bytes>>>();
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
         lacre_tower::CacheLayer::new(driver).layer(client)
     });
     Ok(Box::new(move |url| {

@@ -1,12 +1,14 @@
 //! What the cache gets to see of a request: its body where that is small, and the URL that it is for.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, header, request};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use lacre::Policy;
 use pin_project_lite::pin_project;
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
@@ -16,7 +18,8 @@ use std::task::{Context, Poll};
 const SEEN: u64 = 64 << 10;
 
 pin_project! {
-    /// The body of a request that the cache sends on: the caller's own, unless the cache had to read it.
+    /// The body of a request that a [`CacheLayer`](crate::CacheLayer) which [reads bodies](crate::CacheLayer::reading_bodies) sends on: the
+    /// caller's own, unless the cache had to read it.
     pub struct SentBody<B> {
         #[pin]
         body: Sent<B>,
@@ -40,9 +43,9 @@ impl<B> fmt::Debug for SentBody<B> {
 
 impl<B: Body<Data = Bytes>> SentBody<B> {
     /// Reads a small `body` that tells requests apart; leaves others as they are.
-    pub(crate) async fn see(body: B, looked_up: LookedUp) -> Result<Self, B::Error> {
+    async fn see(body: B, looked_up: LookedUp) -> Result<Self, B::Error> {
         if body.is_end_stream() {
-            return Ok(Self::empty());
+            return Ok(Self::whole(Bytes::new()));
         }
         let small = body.size_hint().upper().is_some_and(|length| length <= SEEN);
         Ok(match looked_up {
@@ -50,9 +53,11 @@ impl<B: Body<Data = Bytes>> SentBody<B> {
             LookedUp::Yes | LookedUp::No => Self { body: Sent::Stream { body } },
         })
     }
+}
 
+impl<B> SentBody<B> {
     /// What the cache may know of it; of a stream, nothing.
-    pub(crate) fn seen(&self) -> Option<Bytes> {
+    fn seen(&self) -> Option<Bytes> {
         match &self.body {
             Sent::Whole { seen, .. } => Some(seen.clone()),
             Sent::Stream { .. } => None,
@@ -64,13 +69,81 @@ impl<B: Body<Data = Bytes>> SentBody<B> {
         self.seen().map(Self::whole)
     }
 
-    pub(crate) fn empty() -> Self {
-        Self::whole(Bytes::new())
-    }
-
     fn whole(seen: Bytes) -> Self {
         Self { body: Sent::Whole { body: Full::new(seen.clone()), seen } }
     }
+}
+
+/// The body of a request that may be sent: once at least, and as often as is wanted where it can be made anew.
+pub(crate) struct Held<T> {
+    body: Option<T>,
+    /// All of it, where that is known.
+    seen: Option<Bytes>,
+    make: Option<fn(Bytes) -> Option<T>>,
+}
+
+impl<T> Held<T> {
+    /// What the cache may know of it; of a stream, nothing.
+    pub(crate) fn seen(&self) -> Option<Bytes> {
+        self.seen.clone()
+    }
+
+    /// To be sent; `None`: it was, and can be only once.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.body.take().or_else(|| self.made())
+    }
+
+    /// Whether it can be [taken](Self::take).
+    pub(crate) fn is_there(&self) -> bool {
+        self.body.is_some() || (self.make.is_some() && self.seen.is_some())
+    }
+
+    /// The same once more.
+    pub(crate) fn again(&self) -> Option<Self> {
+        Some(Self { body: Some(self.made()?), seen: self.seen.clone(), make: self.make })
+    }
+
+    fn made(&self) -> Option<T> {
+        self.make?(self.seen.clone()?)
+    }
+}
+
+impl<B: Body<Data = Bytes>> Held<SentBody<B>> {
+    /// A body that may be read before it is sent.
+    pub(crate) async fn reading(body: B, looked_up: LookedUp) -> Result<Self, B::Error> {
+        let body = SentBody::see(body, looked_up).await?;
+        let seen = body.seen();
+        Ok(Self { body: Some(body), seen, make: Some(|seen| Some(SentBody::whole(seen))) })
+    }
+}
+
+impl<B: Body<Data = Bytes> + 'static> Held<B> {
+    /// A body that is sent as it came. What it holds can be seen where it is empty, or of one of the types that are known to hold all of it.
+    pub(crate) fn as_it_came(body: B) -> Self {
+        let any: &dyn Any = &body;
+        let (seen, make): (_, Option<fn(Bytes) -> Option<B>>) = if let Some(full) = any.downcast_ref() {
+            (whole::<Full<Bytes>>(full), Some(|seen| same(Full::new(seen))))
+        } else if let Some(text) = any.downcast_ref() {
+            (whole::<String>(text), Some(|seen| same(String::from_utf8(seen.into()).ok()?)))
+        } else if any.is::<Empty<Bytes>>() {
+            (Some(Bytes::new()), Some(|_| same(Empty::<Bytes>::new())))
+        } else {
+            (body.is_end_stream().then(Bytes::new), None)
+        };
+        Self { body: Some(body), seen, make }
+    }
+}
+
+/// All of a body that is there at once.
+fn whole<T: Body<Data = Bytes> + Clone + Unpin>(body: &T) -> Option<Bytes> {
+    let whole = body.clone().collect().now_or_never()?.ok()?;
+    Some(whole.to_bytes())
+}
+
+/// `body`, where it is of this very type.
+fn same<T: 'static, B: 'static>(body: T) -> Option<B> {
+    let any: Box<dyn Any> = Box::new(body);
+    any.downcast().ok().map(|body| *body)
 }
 
 /// Whether a request's method is one that the cache looks up.
@@ -140,6 +213,19 @@ pub(crate) fn whole_url(head: &request::Parts) -> Option<Uri> {
 mod tests {
     use super::*;
     use http::Request;
+
+    #[test]
+    fn what_is_known_to_be_whole_is_seen_and_can_be_sent_again() {
+        fn seen<B: Body<Data = Bytes> + 'static>(body: B) -> (Option<Bytes>, bool) {
+            let held = Held::as_it_came(body);
+            (held.seen(), held.again().is_some())
+        }
+        assert_eq!(seen(Full::new(Bytes::from("a"))), (Some("a".into()), true));
+        assert_eq!(seen(String::from("a")), (Some("a".into()), true));
+        assert_eq!(seen(Empty::<Bytes>::new()), (Some(Bytes::new()), true));
+        assert_eq!(seen(Empty::<Bytes>::new().boxed()), (Some(Bytes::new()), false));
+        assert_eq!(seen(Full::new(Bytes::from("a")).boxed()), (None, false));
+    }
 
     fn head(uri: &str, hosts: &[&str]) -> request::Parts {
         let mut request = Request::get(uri);

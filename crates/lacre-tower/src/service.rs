@@ -1,14 +1,16 @@
 //! The cache as a layer: asks it before the service beneath, and carries out what it answers. No rule of caching lives here.
 
-use crate::request::{self, LookedUp, SentBody};
+use crate::request::{Held, LookedUp, SentBody, whole_url};
 use crate::{Error, LookupTime, ServedBody};
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use futures_timer::Delay;
+use http::{Request, Response, Uri, request};
 use http_body::Body;
 use lacre::{Answer, Background, Driver, Failure, Network, RequestBody, Runtime};
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,154 +21,230 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// Puts a cache around a service.
-#[derive(Clone, Debug)]
-pub struct CacheLayer {
+///
+/// The service beneath gets requests with the bodies that they came with, so that it may be what it would be without a cache: a client, a
+/// stack that retries, one of octocrab's. Where requests are told apart by bodies that only reading shows, see
+/// [`reading_bodies`](Self::reading_bodies).
+pub struct CacheLayer<M = AsTheyCame> {
     driver: Arc<Driver>,
+    bodies: PhantomData<fn() -> M>,
 }
+
+/// How a [`CacheLayer`] treats the bodies of requests: it leaves them alone, and sees what is empty or known to be whole (`Full<Bytes>`,
+/// `String`). The service beneath takes requests of the same type.
+#[derive(Clone, Copy, Debug)]
+pub enum AsTheyCame {}
+
+/// How a [`CacheLayer`] treats the bodies of requests: it reads those that are short. The service beneath takes them as [`SentBody`].
+#[derive(Clone, Copy, Debug)]
+pub enum Read {}
 
 impl CacheLayer {
     /// A layer that answers from a cache, driven by the defaults or as a [`Driver`] says. Clones of it, and all services it is put
     /// around, share the requests under way.
     pub fn new(cache: impl Into<Driver>) -> Self {
-        Self { driver: Arc::new(cache.into()) }
+        Self { driver: Arc::new(cache.into()), bodies: PhantomData }
+    }
+
+    /// The same, which reads bodies of up to 64 KiB and of known length where the cache's policy looks up the method of a request: for
+    /// policies that cache POST or QUERY. The service beneath takes requests with a [`SentBody`].
+    #[must_use]
+    pub fn reading_bodies(self) -> CacheLayer<Read> {
+        CacheLayer { driver: self.driver, bodies: PhantomData }
     }
 }
 
-impl<S> Layer<S> for CacheLayer {
-    type Service = CacheService<S>;
+impl<M> Clone for CacheLayer<M> {
+    fn clone(&self) -> Self {
+        Self { driver: Arc::clone(&self.driver), bodies: PhantomData }
+    }
+}
 
-    fn layer(&self, inner: S) -> CacheService<S> {
-        CacheService { driver: Arc::clone(&self.driver), inner }
+impl<M> fmt::Debug for CacheLayer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheLayer").field("driver", &self.driver).finish_non_exhaustive()
+    }
+}
+
+impl<S, M> Layer<S> for CacheLayer<M> {
+    type Service = CacheService<S, M>;
+
+    fn layer(&self, inner: S) -> CacheService<S, M> {
+        CacheService { driver: Arc::clone(&self.driver), inner, bodies: PhantomData }
     }
 }
 
 /// A service with a cache around it. It is always ready, since a hit needs nobody else: the service beneath is waited for when it is
 /// called.
-#[derive(Clone)]
-pub struct CacheService<S> {
+pub struct CacheService<S, M = AsTheyCame> {
     driver: Arc<Driver>,
     inner: S,
+    bodies: PhantomData<fn() -> M>,
 }
 
-impl<S> fmt::Debug for CacheService<S> {
+impl<S: Clone, M> Clone for CacheService<S, M> {
+    fn clone(&self) -> Self {
+        Self { driver: Arc::clone(&self.driver), inner: self.inner.clone(), bodies: PhantomData }
+    }
+}
+
+impl<S, M> fmt::Debug for CacheService<S, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheService").field("driver", &self.driver).finish_non_exhaustive()
     }
 }
 
 type BoxError = Box<dyn StdError + Send + Sync>;
+type Answering<R, E> = Pin<Box<dyn Future<Output = Result<Response<ServedBody<R>>, Error<E>>> + Send>>;
 
-impl<S, B, R> Service<Request<B>> for CacheService<S>
+impl<S, B, R> Service<Request<B>> for CacheService<S, AsTheyCame>
 where
-    S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
-    S: Clone + Send + Sync + 'static,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send + 'static>,
+    S: Clone + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
     R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
 {
     type Response = Response<ServedBody<R>>;
     type Error = Error<S::Error>;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Answering<R, S::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(service.answer(request))
+        let (driver, inner) = (Arc::clone(&self.driver), self.inner.clone());
+        let (head, body) = request.into_parts();
+        Box::pin(answer(driver, inner, head, Held::as_it_came(body)))
     }
 }
 
-impl<S> CacheService<S> {
-    async fn answer<B, R>(self, request: Request<B>) -> Result<Response<ServedBody<R>>, Error<S::Error>>
-    where
-        S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
-        S: Clone + Send + Sync + 'static,
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-        R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
-    {
-        let (mut head, body) = request.into_parts();
-        let cache = self.driver.cache();
-        let policy = cache.engine().policy();
-        let body = SentBody::see(body, LookedUp::of(policy, &head.method))
-            .await
-            .map_err(|error| Error::Request(error.into()))?;
-        let came_for = request::whole_url(&head).map(|whole| std::mem::replace(&mut head.uri, whole));
+impl<S, B, R> Service<Request<B>> for CacheService<S, Read>
+where
+    S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send + 'static>,
+    S: Clone + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
+{
+    type Response = Response<ServedBody<R>>;
+    type Error = Error<S::Error>;
+    type Future = Answering<R, S::Error>;
 
-        let begun = Instant::now();
-        let answer = cache.ask(head, RequestBody::of(body.seen().as_deref())).await?;
-        let lookup = LookupTime(begun.elapsed());
-        let mut response = match answer {
-            Answer::Hit(reply) => reply.response.map(|body| lacre::Content::Stored(body).into()),
-            answer => {
-                let network = Sending { service: self.inner, body: Some(body), came_for };
-                let runtime = Handle::try_current().ok().map(Tokio);
-                self.driver.carry_out(answer, network, runtime.as_ref()).await?.map(Into::into)
-            }
-        };
-        response.extensions_mut().insert(lookup);
-        Ok(response)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (driver, inner) = (Arc::clone(&self.driver), self.inner.clone());
+        let (head, body) = request.into_parts();
+        let looked_up = LookedUp::of(driver.cache().engine().policy(), &head.method);
+        Box::pin(async move {
+            let body = Held::reading(body, looked_up).await.map_err(|error| Error::Request(error.into()))?;
+            answer(driver, inner, head, body).await
+        })
+    }
+}
+
+async fn answer<S, T, R>(
+    driver: Arc<Driver>,
+    service: S,
+    mut head: request::Parts,
+    body: Held<T>,
+) -> Result<Response<ServedBody<R>>, Error<S::Error>>
+where
+    S: Service<Request<T>, Response = Response<R>, Future: Send, Error: Send + 'static>,
+    S: Clone + Send + 'static,
+    T: Send + 'static,
+    R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
+{
+    let came_for = whole_url(&head).map(|whole| std::mem::replace(&mut head.uri, whole));
+    let begun = Instant::now();
+    let answer = driver.cache().ask(head, RequestBody::of(body.seen().as_deref())).await?;
+    let lookup = LookupTime(begun.elapsed());
+    let mut response = match answer {
+        Answer::Hit(reply) => reply.response.map(|body| lacre::Content::Stored(body).into()),
+        answer => {
+            let network = Sending { service, body, came_for };
+            let runtime = Handle::try_current().ok().map(Tokio);
+            driver.carry_out(answer, network, runtime.as_ref()).await?.map(Into::into)
+        }
+    };
+    response.extensions_mut().insert(lookup);
+    Ok(response)
 }
 
 /// A request on its way to the service.
-struct Sending<S, B> {
+struct Sending<S, T> {
     service: S,
-    /// Gone once it was sent, where it can be sent only once.
-    body: Option<SentBody<B>>,
+    body: Held<T>,
     /// The URL as it came, where the cache was shown a whole one.
     came_for: Option<Uri>,
 }
 
-impl<S, B, R> Network for Sending<S, B>
+impl<S, T, R> Network for Sending<S, T>
 where
-    S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
-    S: Clone + Send + Sync + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
+    S: Service<Request<T>, Response = Response<R>, Future: Send, Error: Send + 'static>,
+    S: Clone + Send + 'static,
+    T: Send + 'static,
     R: Body<Data = Bytes, Error: Send + 'static> + Send + 'static,
 {
     type Body = R;
-    type Error = S::Error;
+    type Error = Error<S::Error>;
 
     fn body(&self) -> Option<Bytes> {
-        self.body.as_ref().and_then(SentBody::seen)
+        self.body.seen()
     }
 
-    async fn send(&mut self, head: &http::request::Parts) -> Result<Response<R>, S::Error> {
-        let again = self.body.as_ref().and_then(SentBody::again);
-        let body = std::mem::replace(&mut self.body, again).unwrap_or_else(SentBody::empty);
+    async fn send(&mut self, head: &request::Parts) -> Result<Response<R>, Error<S::Error>> {
+        let Some(body) = self.body.take() else { return Err(Error::Request(SENT_ALREADY.into())) };
         let mut head = head.clone();
         if let Some(uri) = &self.came_for {
             head.uri = uri.clone();
         }
         let mut service = self.service.clone();
-        poll_fn(|context| service.poll_ready(context)).await?;
-        service.call(Request::from_parts(head, body)).await
+        poll_fn(|context| service.poll_ready(context)).await.map_err(Error::Service)?;
+        service.call(Request::from_parts(head, body)).await.map_err(Error::Service)
     }
 
     fn can_repeat(&self) -> bool {
-        self.body.is_some()
+        self.body.is_there()
     }
 }
 
-impl<S, B, R> Background for Sending<S, B>
+/// The driver asks whether a request can be repeated, so this is not reached.
+const SENT_ALREADY: &str = "a request with a streamed body is sent only once";
+
+impl<S, T, R> Background for Sending<S, T>
 where
-    S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send>,
-    S: Clone + Send + Sync + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
+    S: Service<Request<T>, Response = Response<R>, Future: Send, Error: Send + 'static>,
+    S: Clone + Send + 'static,
+    T: Send + 'static,
     R: Body<Data = Bytes, Error: Send + 'static> + Send + 'static,
 {
-    fn detach(self, _: Duration) -> Result<impl Network<Body = R, Error = S::Error> + 'static, Self> {
-        Ok(self)
+    fn can_detach(&self) -> bool {
+        self.body.is_there()
+    }
+
+    fn detach(
+        self,
+        _: Option<Duration>,
+    ) -> Result<impl Network<Body = R, Error = Error<S::Error>> + 'static, Self> {
+        if self.body.is_there() { Ok(self) } else { Err(self) }
+    }
+
+    fn again(&self) -> Option<Self> {
+        let (service, came_for) = (self.service.clone(), self.came_for.clone());
+        Some(Self { service, body: self.body.again()?, came_for })
     }
 }
 
+/// tokio runs what goes on in the background. Its timers may be switched off, and then it panics where one is wanted.
 #[derive(Clone)]
 struct Tokio(Handle);
 
 impl Runtime for Tokio {
     async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+        Delay::new(time).await;
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -174,10 +252,10 @@ impl Runtime for Tokio {
     }
 }
 
-impl<E> From<Failure<E>> for Error<E> {
-    fn from(failure: Failure<E>) -> Self {
+impl<E> From<Failure<Error<E>>> for Error<E> {
+    fn from(failure: Failure<Error<E>>) -> Self {
         match failure {
-            Failure::Network(error) => Self::Service(error),
+            Failure::Network(error) => error,
             Failure::Cache(error) => Self::Cache(error),
         }
     }

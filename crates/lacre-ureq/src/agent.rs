@@ -2,7 +2,7 @@
 
 use crate::follow::Follow;
 use crate::settings::plain_agent;
-use crate::{CacheMiddleware, CachedSession};
+use crate::{CacheMiddleware, CachedSession, Decompress};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use lacre::{Cache, Cookies, Driver};
 use std::fmt;
@@ -16,25 +16,37 @@ type Config = ConfigBuilder<AgentScope>;
 
 /// Builds an agent with a cache.
 ///
-/// From the caller to the network: default headers, redirects, what was added [`with`](Self::with), the cache, and a plain [`Agent`] which
-/// adds no headers that tell who asks, keeps no cookies, follows no redirects and asks for no compression. What a single request is
-/// [configured](ureq::RequestBuilder::config) to do holds there, but for redirects, `accept`, `accept_encoding` and `user_agent`: say these
-/// as headers.
+/// From the caller to the network: default headers, redirects, what was added [`with`](Self::with), decompression, the cache, and a plain
+/// [`Agent`] which adds no headers that tell who asks, keeps no cookies, follows no redirects and asks for no compression. What a single
+/// request is [configured](ureq::RequestBuilder::config) to do holds as it would without a cache, and so does what the agent is
+/// [configured](Self::danger_configure) to do; but there is no history of redirects, and `User-Agent` is sent only where one was said.
 #[must_use = "nothing is built before `build`"]
 pub struct AgentBuilder {
     driver: Driver,
     headers: HeaderMap,
     above: Vec<Box<dyn FnOnce(Config) -> Config>>,
     settings: Vec<Box<dyn Fn(Config) -> Config>>,
+    compression: Compression,
+}
+
+/// Whether compressed responses are asked for, and decoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Decoded,
+    None,
 }
 
 impl AgentBuilder {
     /// An agent that answers from a cache, driven by the defaults or as a [`Driver`] says: how long requests wait for others that want the
     /// same, how many refreshes run at once, how fast requests may go to the network.
     pub fn new(cache: impl Into<Driver>) -> Self {
-        // What ureq would add by itself, where the cache cannot see that a response varies by it.
-        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
-        Self { driver: cache.into(), headers, above: Vec::new(), settings: Vec::new() }
+        Self {
+            driver: cache.into(),
+            headers: HeaderMap::new(),
+            above: Vec::new(),
+            settings: Vec::new(),
+            compression: Compression::Decoded,
+        }
     }
 
     /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
@@ -50,9 +62,24 @@ impl AgentBuilder {
         self
     }
 
-    /// How long the network may take for one hop of a request, from its start to the end of its body.
+    /// How long a request may take, from its start to the end of its body: with all redirects, and with what it waits for others that want
+    /// the same. ureq calls it `timeout_global`.
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.danger_configure(move |config| config.timeout_per_call(Some(timeout)))
+        self.danger_configure(move |config| config.timeout_global(Some(timeout)))
+    }
+
+    /// How many redirects are followed for one request (10); the next is [`TooManyRedirects`](ureq::Error::TooManyRedirects). With none,
+    /// redirects are responses like others. A request may [say otherwise](ureq::config::ConfigBuilder::max_redirects).
+    pub fn redirects(self, at_most: u32) -> Self {
+        self.danger_configure(move |config| config.max_redirects(at_most))
+    }
+
+    /// Asks for no compressed responses, and decodes none. Otherwise requests that have no `Accept-Encoding` and no `Range` get one that names
+    /// what the features of this crate can decode (`gzip` by default; `brotli`), and whatever comes in one of these codings is
+    /// [decoded](crate::Decompress) above the cache.
+    pub fn no_compression(mut self) -> Self {
+        self.compression = Compression::None;
+        self
     }
 
     /// How long a connection may take to come about.
@@ -111,29 +138,45 @@ impl AgentBuilder {
 
     /// The agent. Middleware cannot be added to it any more.
     pub fn build(self) -> Agent {
-        let config =
-            || self.settings.iter().fold(with_tls(Agent::config_builder()), |config, change| change(config));
+        // The same one for all, or they would not share connections.
+        let tls = tls();
+        let config = || {
+            let begun = with_tls(Agent::config_builder(), &tls);
+            self.settings.iter().fold(begun, |config, change| change(config))
+        };
         let transport = plain_agent(config()).build().new_agent();
         let cache = CacheMiddleware::above(transport, self.driver);
-        let above = self.above.into_iter().fold(plain_agent(config()), |config, add| add(config));
+        let mut above = self.above.into_iter().fold(plain_agent(config()), |config, add| add(config));
+        if self.compression == Compression::Decoded {
+            above = above.middleware(Decompress);
+        }
         let cached = above.middleware(cache).build().new_agent();
-        config().middleware(Follow::new(self.headers, cached)).build().new_agent()
+        let follow = Follow::new(self.headers, cached, config().build(), self.compression);
+        config().middleware(follow).build().new_agent()
     }
 }
 
 /// The provider of cryptography that all of lacre has, and the certificates that the platform trusts.
 #[cfg(feature = "rustls")]
-fn with_tls(config: Config) -> Config {
+fn tls() -> ureq::tls::TlsConfig {
     use std::sync::Arc;
     use ureq::tls::{RootCerts, TlsConfig};
 
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
-    config.tls_config(tls.unversioned_rustls_crypto_provider(provider).build())
+    tls.unversioned_rustls_crypto_provider(provider).build()
+}
+
+#[cfg(feature = "rustls")]
+fn with_tls(config: Config, tls: &ureq::tls::TlsConfig) -> Config {
+    config.tls_config(tls.clone())
 }
 
 #[cfg(not(feature = "rustls"))]
-fn with_tls(config: Config) -> Config {
+fn tls() {}
+
+#[cfg(not(feature = "rustls"))]
+fn with_tls(config: Config, (): &()) -> Config {
     config
 }
 

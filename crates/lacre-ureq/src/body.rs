@@ -1,12 +1,14 @@
 //! Bodies that are read, as bodies that are polled, and back.
 
+use crate::deadline::Deadline;
 use bytes::{Buf, Bytes};
+use futures_util::future::{Either, select};
 use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
-use lacre::{Content, Failure, wait};
+use lacre::{Content, Failure, Runtime, Threads, wait};
 use std::future::poll_fn;
 use std::io::{self, Cursor, Read};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use ureq::{Body, BodyReader};
@@ -89,23 +91,23 @@ impl http_body::Body for Incoming {
     }
 }
 
-/// What the caller reads, under these headers.
-pub(crate) fn outgoing(headers: &HeaderMap, content: Content<Incoming>) -> Body {
+/// What the caller reads, under these headers, until the deadline.
+pub(crate) fn outgoing(headers: &HeaderMap, content: Content<Incoming>, deadline: Deadline) -> Body {
     let stored = match content {
         // ureq's own knows best what it is.
         Content::Passing(Incoming::Untouched(body) | Incoming::Empty(body)) => return body,
-        Content::Passing(passing) => return described(headers, Polled::new(passing)),
-        Content::Recorded(recorded) => return described(headers, Polled::new(recorded)),
+        Content::Passing(passing) => return described(headers, Polled::new(passing, deadline)),
+        Content::Recorded(recorded) => return described(headers, Polled::new(recorded, deadline)),
         Content::Stored(stored) => stored,
     };
     match stored.in_memory() {
         Some(bytes) => described(headers, Cursor::new(bytes.clone())),
-        None => described(headers, Polled::new(stored)),
+        None => described(headers, Polled::new(stored, deadline)),
     }
 }
 
 /// With what ureq wants to know of a body to make a text of it.
-fn described(headers: &HeaderMap, reader: impl Read + Send + Sync + 'static) -> Body {
+pub(crate) fn described(headers: &HeaderMap, reader: impl Read + Send + Sync + 'static) -> Body {
     let mut builder = Body::builder();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if let Some(content_type) = content_type {
@@ -128,14 +130,15 @@ type Polling = Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Se
 struct Polled {
     body: Mutex<Polling>,
     piece: Bytes,
+    deadline: Deadline,
 }
 
 impl Polled {
-    fn new<B>(body: B) -> Self
+    fn new<B>(body: B, deadline: Deadline) -> Self
     where
         B: http_body::Body<Data = Bytes, Error: IntoIo> + Send + 'static,
     {
-        Self { body: Mutex::new(Box::pin(ErrorsToIo(Box::pin(body)))), piece: Bytes::new() }
+        Self { body: Mutex::new(Box::pin(ErrorsToIo(Box::pin(body)))), piece: Bytes::new(), deadline }
     }
 }
 
@@ -145,7 +148,16 @@ impl Read for Polled {
             // Where nobody has a piece any more, its memory serves for the next.
             self.piece = Bytes::new();
             let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
-            match wait(poll_fn(|context| body.as_mut().poll_frame(context))) {
+            self.deadline.check_reading()?;
+            let frame = poll_fn(|context| body.as_mut().poll_frame(context));
+            let frame = match self.deadline.left() {
+                None => wait(frame),
+                Some(left) => match wait(select(frame, pin!(Threads.sleep(left)))) {
+                    Either::Left((frame, _)) => frame,
+                    Either::Right(_) => continue,
+                },
+            };
+            match frame {
                 Some(frame) => self.piece = frame?.into_data().unwrap_or_default(),
                 None => return Ok(0),
             }

@@ -45,12 +45,13 @@
 //!
 //! | below the middleware | with [`AgentBuilder`] | with an agent built elsewhere |
 //! |---|---|---|
-//! | `Accept`, `User-Agent` | added above the cache | unseen: what varies by them is stored for all |
+//! | `Accept`, `User-Agent`, `Accept-Encoding` | added above the cache | unseen: what varies by them is stored for all |
 //! | cookie jar (feature `cookies` of ureq) | unseen: do not use it; cookies are [kept above the cache](AgentBuilder::cookies) | unseen; what varies by an unseen `Cookie` is not stored |
 //! | client certificate | none, unless [configured](AgentBuilder::danger_configure) | unseen: give each its own `RequestOptions::partition` |
-//! | redirects | followed above the cache, hop by hop; a body is never sent twice, so 307 and 308 of a request with one are returned as they are | what was redirected below is not stored |
-//! | a status as an error | as the agent and the request say; the response is stored nevertheless | ureq has thrown it away: it is not stored |
-//! | decoding (features `gzip`, `brotli`) | not asked for; what comes encoded is decoded before it is stored | likewise, and asked for |
+//! | redirects | followed above the cache, hop by hop, [as many as you say](AgentBuilder::redirects); a body is never sent twice, so 307 and 308 of a request with one are returned as they are | what was redirected below is not stored |
+//! | a status as an error | as the agent and the request say; the response is stored nevertheless, where its body is no longer than 64 KiB | ureq has thrown it away: it is not stored |
+//! | decoding | above the cache, which keeps the bytes of the wire; see [`Decompress`]. With ureq's own features `gzip` and `brotli`, it is done below, and decoded bodies are stored | below, with ureq's features: decoded bodies are stored |
+//! | timeouts | `timeout_global` covers redirects, and both it and `timeout_per_call` cover waiting for others | likewise, but for redirects |
 //! | background refresh | through the same agent | none: stale responses are validated in the foreground |
 //! | credentials for a proxy | not part of the key | not part of the key |
 //!
@@ -61,6 +62,8 @@
 
 mod agent;
 mod body;
+mod deadline;
+mod decode;
 mod follow;
 mod middleware;
 mod network;
@@ -68,5 +71,6 @@ mod session;
 mod settings;
 
 pub use agent::AgentBuilder;
+pub use decode::Decompress;
 pub use middleware::CacheMiddleware;
 pub use session::CachedSession;

@@ -2,8 +2,9 @@
 //! what ureq hides from a middleware, and how that fails closed.
 
 use crate::body::{Incoming, outgoing};
+use crate::deadline::Deadline;
 use crate::network::{Exchange, Refused, RequestContent, Route};
-use crate::settings::judged;
+use crate::settings::{judged, settings};
 use http::{Extensions, Request, Response, Uri};
 use lacre::{Answer, Content, Driver, Failure, RequestOptions, Threads, wait};
 use std::fmt;
@@ -58,7 +59,8 @@ impl Middleware for CacheMiddleware {
         next: MiddlewareNext<'_>,
     ) -> Result<Response<Body>, Error> {
         let (mut head, body) = request.into_parts();
-        let extensions = std::mem::take(&mut head.extensions);
+        let mut extensions = std::mem::take(&mut head.extensions);
+        let hops = extensions.remove::<Hops>();
         if let Some(options) = extensions.get::<RequestOptions>() {
             head.extensions.insert(options.clone());
         }
@@ -68,15 +70,21 @@ impl Middleware for CacheMiddleware {
         } else {
             RequestContent::untouched(body)
         };
+        // A hit waits for nobody.
+        let mut deadline = Deadline::of(None);
         let found = wait(self.driver.cache().ask(head, body.seen())).map_err(raised)?;
         let answered = match found {
             Answer::Hit(reply) | Answer::Refuse(reply) => reply.response.map(Content::<Incoming>::Stored),
             found => {
+                deadline = match hops {
+                    Some(Hops(hops)) => Deadline::of(settings(&extensions).as_ref()).and(hops),
+                    None => Deadline::of(settings(&extensions).as_ref()),
+                };
                 let route = match &self.beneath {
                     Beneath::Plain(agent) => Route::Plain(agent.clone()),
                     Beneath::Unknown => Route::Onwards(Some(next)),
                 };
-                let exchange = Exchange::new(extensions.clone(), body, route);
+                let exchange = Exchange::new(extensions.clone(), body, deadline, route);
                 wait(self.driver.carry_out(found, exchange, Some(&Threads))).map_err(
                     |failure| match failure {
                         Failure::Network(error) => error,
@@ -85,15 +93,20 @@ impl Middleware for CacheMiddleware {
                 )?
             }
         };
-        answer(&extensions, &uri, answered)
+        answer(&extensions, &uri, answered, deadline)
     }
 }
+
+/// The deadline of all hops of a request, among its extensions.
+#[derive(Clone, Copy)]
+pub(crate) struct Hops(pub(crate) Deadline);
 
 /// The answer to a request for `uri`, as ureq's own.
 fn answer(
     asked: &Extensions,
     uri: &Uri,
     answered: Response<Content<Incoming>>,
+    deadline: Deadline,
 ) -> Result<Response<Body>, Error> {
     let (mut head, content) = answered.into_parts();
     if let Some(Refused(status)) = head.extensions.remove() {
@@ -102,7 +115,7 @@ fn answer(
     if let Content::Stored(_) = &content {
         head.extensions.extend(judged(asked, uri, head.status)?);
     }
-    let body = outgoing(&head.headers, content);
+    let body = outgoing(&head.headers, content, deadline);
     Ok(Response::from_parts(head, body))
 }
 

@@ -1,6 +1,7 @@
 //! ureq as the network beneath a cache: requests in its terms, responses in everybody's.
 
 use crate::body::Incoming;
+use crate::deadline::Deadline;
 use crate::settings::configured;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, header, request, response};
@@ -20,6 +21,7 @@ pub(crate) struct Exchange<'body, 'agent> {
     /// ureq's own, of the request.
     extensions: Extensions,
     body: RequestContent<'body>,
+    deadline: Deadline,
     route: Route<'agent>,
 }
 
@@ -73,16 +75,34 @@ impl<'a> RequestContent<'a> {
 }
 
 impl<'body, 'agent> Exchange<'body, 'agent> {
-    pub(crate) fn new(extensions: Extensions, body: RequestContent<'body>, route: Route<'agent>) -> Self {
-        Self { extensions, body, route }
+    pub(crate) fn new(
+        extensions: Extensions,
+        body: RequestContent<'body>,
+        deadline: Deadline,
+        route: Route<'agent>,
+    ) -> Self {
+        Self { extensions, body, deadline, route }
+    }
+
+    /// The same once more, where it depends on nobody.
+    fn copy<'a, 'b>(&self) -> Option<Exchange<'a, 'b>> {
+        let (RequestContent::Seen(body), Route::Plain(agent)) = (&self.body, &self.route) else {
+            return None;
+        };
+        let (body, route) = (RequestContent::Seen(body.clone()), Route::Plain(agent.clone()));
+        Some(Exchange { extensions: self.extensions.clone(), body, deadline: self.deadline, route })
     }
 
     fn send_now(&mut self, head: &request::Parts) -> Result<Response<Body>, Error> {
+        self.deadline.check()?;
         let mut request = Request::new(());
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = head.uri.clone();
         *request.headers_mut() = head.headers.clone();
-        *request.extensions_mut() = self.extensions.clone();
+        *request.extensions_mut() = match self.deadline.left_after_waiting() {
+            Some(left) => configured(&self.extensions, |config| config.timeout_global(Some(left))),
+            None => self.extensions.clone(),
+        };
         match &mut self.body {
             RequestContent::Seen(bytes) if bytes.is_empty() => self.route.run(request, SendBody::none()),
             RequestContent::Seen(bytes) => self.route.run(request, (&mut &bytes[..]).as_body()),
@@ -135,6 +155,10 @@ impl Network for Exchange<'_, '_> {
         matches!((&self.body, &self.route), (RequestContent::Seen(_), Route::Plain(_)))
     }
 
+    fn time_left(&self) -> Option<Duration> {
+        self.deadline.left()
+    }
+
     fn blind_spot(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
         let Route::Onwards(_) = self.route else { return None };
         if response.extensions.get::<Redirected>().is_some() {
@@ -145,16 +169,31 @@ impl Network for Exchange<'_, '_> {
 }
 
 impl Background for Exchange<'_, '_> {
+    const BLOCKS: bool = true;
+
+    fn can_detach(&self) -> bool {
+        self.can_repeat()
+    }
+
     fn detach(
         self,
-        at_most: Duration,
+        at_most: Option<Duration>,
     ) -> Result<impl Network<Body = Incoming, Error = Error> + 'static, Self> {
-        let (RequestContent::Seen(body), Route::Plain(agent)) = (&self.body, &self.route) else {
-            return Err(self);
-        };
-        let extensions = configured(&self.extensions, |config| config.timeout_global(Some(at_most)));
-        let route = Route::Plain(agent.clone());
-        Ok(Exchange { extensions, body: RequestContent::Seen(body.clone()), route })
+        match self.copy() {
+            Some(copy) => Ok(match at_most {
+                Some(time) => Exchange {
+                    extensions: configured(&copy.extensions, |config| config.timeout_global(Some(time))),
+                    deadline: Deadline::after(time),
+                    ..copy
+                },
+                None => copy,
+            }),
+            None => Err(self),
+        }
+    }
+
+    fn again(&self) -> Option<Self> {
+        self.copy()
     }
 }
 

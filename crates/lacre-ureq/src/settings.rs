@@ -1,7 +1,8 @@
-//! What ureq keeps among a request's extensions, and only its own code can read: settings of this one request, or else of its agent.
+//! What ureq keeps among a request's extensions, and only its own code can read: settings of this one request, or else of its agent. That
+//! code is made to show them: it is run over a transport that leads nowhere.
 
 use http::{Extensions, Request, StatusCode, Uri};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use ureq::config::{AutoHeaderValue, Config, ConfigBuilder};
 use ureq::typestate::{AgentScope, HttpCrateScope};
 use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
@@ -30,12 +31,15 @@ pub(crate) fn plain_agent(config: ConfigBuilder<AgentScope>) -> ConfigBuilder<Ag
     plain!(config)
 }
 
+/// Whether a request has settings of its own.
+pub(crate) fn has_own(extensions: &Extensions) -> bool {
+    configured(extensions, |config| config).len() == extensions.len()
+}
+
 /// A request's extensions, for one hop of it. Where it has no settings of its own, those of the agent that sends it hold: a connection for
 /// others would set TLS up anew.
 pub(crate) fn plain_hop(extensions: &Extensions) -> Extensions {
-    let plain = configured(extensions, |config| plain!(config));
-    let had_none = plain.len() > extensions.len();
-    if had_none { extensions.clone() } else { plain }
+    if has_own(extensions) { configured(extensions, |config| plain!(config)) } else { extensions.clone() }
 }
 
 /// A request's extensions, with its settings changed.
@@ -50,6 +54,32 @@ pub(crate) fn configured(
     };
     let carrier = carrier().middleware_config().map_or_else(carrier, |config| change(config).build());
     carrier.into_parts().0.extensions
+}
+
+/// The settings of a request: its own, or else those of its agent. `None`: it came through no agent.
+pub(crate) fn settings(extensions: &Extensions) -> Option<Config> {
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::from_static("https://nowhere.invalid/");
+    *request.extensions_mut() = extensions.clone();
+    let request = request.middleware_config()?.proxy(None).build();
+    let shown = Arc::new(Mutex::new(None));
+    let agent = Agent::with_parts(Config::default(), Shows(Arc::clone(&shown)), NoResolver);
+    // It gets no further than to the transport.
+    let _ = agent.run(request);
+    shown.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// A connector that shows the settings it was called with.
+#[derive(Debug)]
+struct Shows(Arc<Mutex<Option<Config>>>);
+
+impl Connector for Shows {
+    type Out = Playback;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Playback>, Error> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(details.config.clone());
+        Err(Error::ConnectionFailed)
+    }
 }
 
 /// What ureq itself would make of a response with this status to a request for `uri` with these extensions: the error that the request's

@@ -2,13 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use lacre::{CacheInfo, ErrorKind, Expire, Policy, RequestOptions};
+use lacre::{CacheInfo, Driver, ErrorKind, Expire, Policy, RequestOptions};
 use lacre_drivers::{Origin, builder, cache, fresh, pieces, respond};
 use lacre_ureq::{AgentBuilder, CacheMiddleware};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 use ureq::middleware::MiddlewareNext;
-use ureq::{Agent, Body, Error, ResponseExt, SendBody};
+use ureq::{Agent, Body, Error, ResponseExt, SendBody, Timeout};
 
 fn agent() -> Agent {
     AgentBuilder::new(cache(Policy::rfc9111()).0).build()
@@ -116,6 +119,156 @@ fn the_settings_of_a_request_hold_on_its_way_to_the_network() {
     origin.release();
 }
 
+/// An origin that answers the first request when it is told to, and no other.
+fn slow() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let ((asked, seen), (tell, told)) = (mpsc::channel(), mpsc::channel());
+    thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        assert!(first.read(&mut [0; 4096]).unwrap() > 0);
+        asked.send(()).unwrap();
+        let answering = thread::spawn(move || {
+            if told.recv().is_ok() {
+                let head =
+                    "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n";
+                first.write_all(format!("{head}5\r\nfirst\r\n0\r\n\r\n").as_bytes()).unwrap();
+            }
+        });
+        let mut held = Vec::new();
+        for connection in listener.incoming() {
+            held.push(connection.unwrap());
+            if asked.send(()).is_err() {
+                break;
+            }
+        }
+        answering.join().unwrap();
+    });
+    (url, seen, tell)
+}
+
+#[test]
+fn a_timeout_covers_the_wait_for_another_request() {
+    let (url, seen, answer) = slow();
+    let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_secs(3600));
+    let agent = AgentBuilder::new(driver).build();
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| text(&agent, &url));
+        seen.recv().unwrap();
+        let short = Some(Duration::from_millis(100));
+        let global = agent.get(&url).config().timeout_global(short).build().call();
+        assert!(matches!(global, Err(Error::Timeout(Timeout::Global))));
+        let call = agent.get(&url).config().timeout_per_call(short).build().call();
+        assert!(matches!(call, Err(Error::Timeout(Timeout::PerCall))));
+        answer.send(()).unwrap();
+        assert_eq!(leader.join().unwrap(), "first");
+    });
+    assert!(seen.try_recv().is_err(), "nobody else was asked");
+}
+
+#[test]
+fn whoever_lost_patience_takes_the_answer_that_comes_first() {
+    let (url, seen, answer) = slow();
+    let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_millis(1));
+    let agent = AgentBuilder::new(driver).build();
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| text(&agent, &url));
+        seen.recv().unwrap();
+        let follower = scope.spawn(|| text(&agent, &url));
+        seen.recv().unwrap();
+        answer.send(()).unwrap();
+        assert_eq!((leader.join().unwrap(), follower.join().unwrap()), ("first".into(), "first".into()));
+    });
+}
+
+#[test]
+fn a_timeout_covers_a_body_that_another_request_began() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let origin = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
+        let head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n";
+        connection.write_all(format!("{head}5\r\nbegun\r\n").as_bytes()).unwrap();
+        // Until the client closes it.
+        let _ = connection.read(&mut [0; 1]);
+    });
+    let agent = agent();
+    let long = Some(Duration::from_secs(2));
+    let leader = agent.get(&url).config().timeout_global(long).build().call().unwrap();
+    let short = Some(Duration::from_millis(100));
+    let follower = agent.get(&url).config().timeout_global(short).build().call().unwrap();
+    let reading = thread::spawn(move || leader.into_body().read_to_string());
+    assert!(matches!(follower.into_body().read_to_string(), Err(Error::Timeout(Timeout::Global))));
+    assert!(matches!(reading.join().unwrap(), Err(Error::Timeout(Timeout::Global))));
+    drop(agent);
+    origin.join().unwrap();
+}
+
+#[test]
+fn no_more_redirects_are_followed_than_was_said() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/" => respond(302, &[("location", "/one")], ""),
+        "/one" => respond(302, &[("location", "/two")], ""),
+        _ => fresh("end"),
+    });
+    let build = |config: fn(AgentBuilder) -> AgentBuilder| {
+        config(AgentBuilder::new(cache(Policy::rfc9111()).0)).build()
+    };
+    let status = |agent: &Agent| agent.get(origin.url("/")).call().map(|response| response.status().as_u16());
+    assert_eq!(status(&build(|it| it)).unwrap(), 200);
+    assert_eq!(status(&build(|it| it.redirects(2))).unwrap(), 200);
+    assert!(matches!(status(&build(|it| it.redirects(1))), Err(Error::TooManyRedirects)));
+    assert_eq!(status(&build(|it| it.redirects(0))).unwrap(), 302);
+    let configured =
+        build(|it| it.danger_configure(|it| it.max_redirects(1).max_redirects_will_error(false)));
+    assert_eq!(status(&configured).unwrap(), 302);
+    let ask =
+        |agent: &Agent, at_most| agent.get(origin.url("/")).config().max_redirects(at_most).build().call();
+    assert_eq!(ask(&build(|it| it), 0).unwrap().status(), 302);
+    assert!(matches!(ask(&build(|it| it), 1), Err(Error::TooManyRedirects)));
+    assert_eq!(ask(&build(|it| it.redirects(0)), 5).unwrap().status(), 200);
+}
+
+#[test]
+fn what_the_agent_or_a_request_is_told_to_send_is_sent() {
+    let origin = Origin::start(|_| respond(200, &[], ""));
+    let agent = AgentBuilder::new(cache(Policy::rfc9111()).0)
+        .danger_configure(|it| it.user_agent("agent/1").accept("text/css"))
+        .build();
+    agent.get(origin.url("/")).call().unwrap();
+    let own = agent.get(origin.url("/")).config().user_agent("own/1").accept_encoding("identity").build();
+    own.call().unwrap();
+    let plain = AgentBuilder::new(cache(Policy::rfc9111()).0).no_compression().build();
+    plain.get(origin.url("/")).call().unwrap();
+    let [first, second, third] = &origin.seen()[..] else { panic!("three requests") };
+    assert_eq!((first.header("user-agent"), first.header("accept")), (Some("agent/1"), Some("text/css")));
+    assert_eq!(
+        (second.header("user-agent"), second.header("accept-encoding")),
+        (Some("own/1"), Some("identity"))
+    );
+    assert_eq!((third.header("user-agent"), third.header("accept-encoding")), (None, None));
+}
+
+#[test]
+fn an_agent_for_https_only_is_not_served_what_another_one_stored() {
+    let origin = Origin::start(|_| fresh("body"));
+    let (cache, _) = cache(Policy::rfc9111());
+    assert_eq!(text(&AgentBuilder::new(cache.clone()).build(), &origin.url("/")), "body");
+    let strict = AgentBuilder::new(cache).danger_configure(|it| it.https_only(true)).build();
+    assert!(matches!(strict.get(origin.url("/")).call(), Err(Error::RequireHttpsOnly(_))));
+}
+
+#[test]
+fn a_status_that_is_an_error_is_stored_nevertheless() {
+    let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], "nothing here"));
+    let agent = agent();
+    for _ in 0..3 {
+        assert!(matches!(agent.get(origin.url("/")).call(), Err(Error::StatusCode(404))));
+    }
+    assert_eq!(origin.count(), 1);
+}
+
 #[test]
 fn default_headers_give_way_to_a_request_s_own() {
     let origin = Origin::start(|_| respond(200, &[], ""));
@@ -130,7 +283,7 @@ fn default_headers_give_way_to_a_request_s_own() {
     assert_eq!(first.header("accept-language"), Some("de"));
     assert_eq!((first.header("accept"), first.header("user-agent")), (Some("*/*"), Some("test/1")));
     assert_eq!((second.header("accept-language"), second.header("accept")), (Some("it"), Some("text/css")));
-    assert_eq!(first.header("accept-encoding"), None);
+    assert_eq!(first.header("accept-encoding"), Some("gzip"));
 }
 
 #[test]

@@ -28,6 +28,14 @@ pub enum Event<'a> {
         /// Bytes of the sealed record.
         bytes: u64,
     },
+    /// A response that was to be stored is not: its body was too long or incomplete, or its reader went away. A store that failed is told as
+    /// [`StoreFailed`](Self::StoreFailed).
+    NotStored {
+        /// The row it would have gone to.
+        key: &'a Key,
+        /// Why, in a word or two.
+        reason: &'a str,
+    },
     /// A row's seal did not open, and nothing of it was used.
     Refused {
         /// The row.
@@ -95,6 +103,9 @@ impl Observer for Tracing {
             Event::Hit { key } => tracing::debug!(target: "lacre::lookup", %key, "hit"),
             Event::Miss { key, reason } => tracing::debug!(target: "lacre::lookup", %key, reason, "miss"),
             Event::Stored { key, bytes } => tracing::debug!(target: "lacre::store", %key, bytes, "stored"),
+            Event::NotStored { key, reason } => {
+                tracing::debug!(target: "lacre::store", %key, reason, "not stored");
+            }
             Event::Refused { key, error } => {
                 tracing::warn!(target: "lacre::seal", %key, kind = ?error.kind(), %error, "refused");
             }

@@ -50,8 +50,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "cookies")]
 pub use drive::Cookies;
 pub use drive::{
-    Background, Content, Driver, Failure, Hop, HopBody, Network, Pace, Runtime, Threads, TooManyRedirects,
-    varies_by_unseen,
+    Background, Coding, Content, DecodedLength, Driver, Failure, Hop, HopBody, Network, Pace, Runtime,
+    Threads, TooManyRedirects, varies_by_unseen,
 };
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};

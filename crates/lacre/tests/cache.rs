@@ -67,7 +67,7 @@ impl World {
             let (parts, ()) = response.body(()).unwrap().into_parts();
             loop {
                 ticket = match self.cache.settle(ticket, Outcome::Response(&parts)).await? {
-                    Settlement::Network { keep, info } => {
+                    Settlement::Network { keep, info, .. } => {
                         if let Some(mut recording) = keep {
                             for piece in body.chunks(100_000) {
                                 recording.write(piece).await;

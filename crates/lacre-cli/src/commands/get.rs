@@ -87,7 +87,9 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
 
 /// A client whose every header the cache sees.
 pub(crate) fn client(cache: Cache) -> Result<ClientWithMiddleware, Failure> {
+    // What is printed is what came.
     ClientBuilder::new(cache)
+        .no_compression()
         .connect_timeout(PATIENCE)
         .read_timeout(PATIENCE)
         .build()

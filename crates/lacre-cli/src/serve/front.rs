@@ -22,7 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use lacre::{Cache, CacheInfo};
-use lacre_tower::{CacheLayer, CacheService, Error, LookupTime, ServedBody};
+use lacre_tower::{CacheLayer, CacheService, Error, LookupTime, Read, ServedBody};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ use tower_service::Service;
 pub(crate) struct Front {
     settings: Arc<Settings>,
     cache: Cache,
-    service: CacheService<Upstream>,
+    service: CacheService<Upstream, Read>,
     log: AccessLog,
     metrics: Arc<Metrics>,
 }
@@ -66,7 +66,7 @@ impl Front {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
         let upstream = Upstream::new(settings.limits, settings.reach.clone(), settings.preserve_host)?;
-        let service = CacheLayer::new(cache.clone()).layer(upstream);
+        let service = CacheLayer::new(cache.clone()).reading_bodies().layer(upstream);
         Ok(Self { settings, cache, service, log, metrics })
     }
 

@@ -144,10 +144,15 @@ impl Exchange {
         let row = self.rows.likeliest();
         let names = row.signpost.as_ref().map(|signpost| &*signpost.names);
         let forward = match names {
-            None => Forward::UriMiss,
+            None => self.missed.unwrap_or(Forward::UriMiss),
             Some([]) => Forward::Partial,
             Some(_) => Forward::VaryMiss,
         };
+        if let Some(own) = self.own_head.take() {
+            (self.at, self.place, self.aliases) = (own.current().key, Place::Own, 0);
+            (self.rows, self.missed) = (own, Some(forward));
+            return Decision::Lookup(Lookup(self));
+        }
         self.at = match (self.range(), names.unwrap_or_default()) {
             (Some(range), names) => self.variant(&row.key, names, Facet::Part(range.as_bytes())),
             (None, []) => row.key,

@@ -116,6 +116,8 @@ pub enum Settled<B> {
         forget: Vec<Key>,
         /// What the cache did.
         status: CacheStatus,
+        /// A 304, which the caller gets in the answer's place: by the conditions of its request it has this response (RFC 9111 §4.3.2).
+        instead: Option<Box<response::Parts>>,
     },
     /// The caller gets a stored answer.
     Stored {
@@ -169,8 +171,12 @@ struct Exchange {
     said: RequestDirectives,
     /// Of the request's body, which is not kept.
     body: Secrecy,
-    /// The rows of the request itself.
+    /// The rows of the request itself; of HEAD, at first those of GET.
     rows: Rows,
+    /// The rows of HEAD, where an answer to it lies if nothing is stored for GET.
+    own_head: Option<Rows>,
+    /// Why nothing that is stored for GET is an answer to HEAD.
+    missed: Option<Forward>,
     /// Where to look next, and where the answer would be stored.
     at: Key,
     place: Place,
@@ -234,15 +240,17 @@ impl Engine {
             said,
             body: secrecy,
             rows: Rows::none(),
+            own_head: None,
+            missed: None,
             at: Key::from_bytes([0; 32]),
             place: Place::Own,
             aliases: 0,
             sent: now,
         });
         match rows {
-            Ok(rows) => {
+            Ok((rows, own_head)) => {
                 exchange.at = rows.current().key;
-                exchange.rows = rows;
+                (exchange.rows, exchange.own_head) = (rows, own_head);
                 Decision::Lookup(Lookup::new(exchange))
             }
             Err(status) if said.only_if_cached => Decision::Refuse(status),
@@ -250,17 +258,21 @@ impl Engine {
         }
     }
 
-    /// The rows under which an answer may be stored, or why the request is sent whatever is stored.
+    /// The rows under which an answer may be stored, and those of HEAD where they are others; or why the request is sent whatever is stored.
     fn looked_up(
         &self,
         request: &request::Parts,
         body: RequestBody<'_>,
         said: &RequestDirectives,
         options: &RequestOptions,
-    ) -> Result<Rows, CacheStatus> {
+    ) -> Result<(Rows, Option<Rows>), CacheStatus> {
         let bypass = CacheStatus::forwarded(Forward::Bypass);
         if options.mode == Mode::Bypass || overrides_method(request) || has_strong_conditions(request) {
             return Err(bypass);
+        }
+        // A path names nothing: two hosts would share it. Who has a key function says what names a request.
+        if request.uri.authority().is_none() && self.policy.key_fn.is_none() {
+            return Err(bypass.with(Detail::NoAuthority));
         }
         if !self.policy.methods.contains(&request.method) {
             return Err(CacheStatus::forwarded(Forward::Method));
@@ -272,16 +284,13 @@ impl Engine {
         let RequestBody::Seen(seen) = body else {
             return Err(bypass.with(Detail::BodyUnseen));
         };
-        let method = self.stored_method(&request.method);
-        Ok(self.rows(&method, &request.uri, request, seen, options))
-    }
-
-    /// The method under whose key answers to `method` are found.
-    fn stored_method(&self, method: &Method) -> Method {
-        match self.policy.head {
-            Head::FromGet if method == Method::HEAD => Method::GET,
-            _ => method.clone(),
-        }
+        let rows = |method: &Method| self.rows(method, &request.uri, request, seen, options);
+        Ok(match self.policy.head {
+            Head::FromGet if request.method == Method::HEAD => {
+                (rows(&Method::GET), Some(rows(&Method::HEAD)))
+            }
+            _ => (rows(&request.method), None),
+        })
     }
 }
 
@@ -354,7 +363,7 @@ impl Exchange {
     }
 
     fn answer<B: StoredBody>(&self, entry: &Entry<B>, conditions: &Conditions, now: Timestamp) -> Answer {
-        if self.request.method == Method::HEAD && entry.method != Method::HEAD {
+        if self.request.method == Method::HEAD {
             conditions.answer_to_head(entry, now)
         } else {
             conditions.answer(entry, entry.body.length(), now)

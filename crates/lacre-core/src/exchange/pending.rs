@@ -103,10 +103,24 @@ impl<B: StoredBody> Pending<B> {
             (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status, now),
             (Role::Fetch(outdated), Outcome::Response(response)) => {
                 let outdated = outdated.filter(|_| replaces(response.status)).into_iter().collect();
-                exchange.keep(response, status, outdated, now)
+                let settled = exchange.keep(response, status, outdated, now);
+                judged(settled, conditions.as_ref(), response, now)
             }
         }
     }
+}
+
+/// The answer to a request whose own conditions the origin was not asked about: the cache judges them.
+fn judged<B>(
+    mut settled: Settled<B>,
+    conditions: Option<&Conditions>,
+    response: &response::Parts,
+    now: Timestamp,
+) -> Settled<B> {
+    if let Settled::Network { instead, .. } = &mut settled {
+        *instead = conditions.and_then(|conditions| conditions.not_modified(response, now)).map(Box::new);
+    }
+    settled
 }
 
 /// A validation under way.
@@ -138,12 +152,12 @@ impl<B: StoredBody> Validating<B> {
         if self.exchange.request.method == Method::HEAD && self.entry.method != Method::HEAD {
             return self.answered_to_head(response, now);
         }
-        let Self { mut exchange, status, .. } = self;
+        let Self { mut exchange, status, conditions, .. } = self;
         if asked {
             validate::make_unconditional(&mut exchange.request.headers);
         }
         let outdated = if replaces(response.status) { vec![exchange.at] } else { Vec::new() };
-        exchange.keep(response, status, outdated, now)
+        judged(exchange.keep(response, status, outdated, now), conditions.as_ref(), response, now)
     }
 
     fn freshness(&self, now: Timestamp) -> Freshness {
@@ -186,19 +200,21 @@ impl<B: StoredBody> Validating<B> {
             return self.confirmed(head, now);
         }
         let outdated = if succeeded { vec![self.exchange.at] } else { Vec::new() };
-        Settled::Network {
+        let settled = Settled::Network {
             keep: None,
             touch: None,
             forget: self.exchange.forget(outdated),
             status: CacheStatus { forward_status: Some(head.status), ..self.status },
-        }
+            instead: None,
+        };
+        judged(settled, self.conditions.as_ref(), head, now)
     }
 
     fn resend(self) -> Settled<B> {
-        let Self { mut exchange, status, .. } = self;
+        let Self { mut exchange, status, conditions, .. } = self;
         validate::make_unconditional(&mut exchange.request.headers);
         let outdated = Some(exchange.at);
-        Settled::Resend(Pending::fetch_instead(exchange, status, outdated))
+        Settled::Resend(Pending { conditions, ..Pending::fetch_instead(exchange, status, outdated) })
     }
 
     fn into_hit(self, status: CacheStatus, now: Timestamp) -> Hit<B> {

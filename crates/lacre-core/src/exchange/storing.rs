@@ -3,7 +3,7 @@
 use super::rows::{Row, Rows};
 use super::{Exchange, Keep, Settled, Touch, sets_cookies_of_others};
 use crate::key::{self, Facet};
-use crate::policy::{Head, Writes};
+use crate::policy::Writes;
 use crate::secrecy::{self, Secrecy};
 use crate::{
     CacheStatus, Detail, Entry, Forward, Key, Pointer, Signpost, Stored, Timestamp, range, rules, validate,
@@ -24,7 +24,7 @@ impl Exchange {
             !self.policy().methods.contains(method) && rules::invalidates(method, response.status);
         let outdated = if invalidates { self.invalidated(response) } else { Vec::new() };
         if status.forward == Some(Forward::Method) && self.answers_later_get(response, now) {
-            self.rows = self.rows_of_get(&self.request.uri);
+            self.rows = self.rows_of(&Method::GET, &self.request.uri);
             return self.keep(response, status, outdated, now);
         }
         Settled::Network {
@@ -32,6 +32,7 @@ impl Exchange {
             touch: None,
             forget: self.forget(outdated),
             status: status.passed_on(response.status),
+            instead: None,
         }
     }
 
@@ -61,7 +62,13 @@ impl Exchange {
             Ok(storable) => storable,
             Err(detail) => {
                 let status = status.with(detail);
-                return Settled::Network { keep: None, touch: None, forget: self.forget(outdated), status };
+                return Settled::Network {
+                    keep: None,
+                    touch: None,
+                    forget: self.forget(outdated),
+                    status,
+                    instead: None,
+                };
             }
         };
         let mut entry = Entry {
@@ -92,11 +99,13 @@ impl Exchange {
             touch: None,
             forget: outdated.into_iter().chain(displaced).filter(|old| *old != key).collect(),
             status: CacheStatus { stored: Stored::Yes, ttl, ..status },
+            instead: None,
         }
     }
 
     fn storable(&self, response: &response::Parts, now: Timestamp) -> Result<rules::Storable, Detail> {
-        if self.request.method == Method::HEAD && self.policy().head == Head::FromGet {
+        // Nothing takes the place of an answer to GET but another one.
+        if self.own_head.is_some() {
             return Err(Detail::Method);
         }
         if response.headers.contains_key(header::SET_COOKIE) && self.shares_cookies() {
@@ -215,9 +224,9 @@ impl Exchange {
         if self.policy().writes == Writes::Allowed { keys } else { Vec::new() }
     }
 
-    /// The rows in which GET for `uri` finds what this request, with an unsafe method, may have changed.
-    fn rows_of_get(&self, uri: &Uri) -> Rows {
-        self.engine.rows(&Method::GET, uri, &self.request, &[], &self.options)
+    /// The rows in which GET or HEAD for `uri` finds what this request, with an unsafe method, may have changed.
+    fn rows_of(&self, method: &Method, uri: &Uri) -> Rows {
+        self.engine.rows(method, uri, &self.request, &[], &self.options)
     }
 
     /// §4.4: the target, and what Location and Content-Location name on the same origin.
@@ -227,8 +236,12 @@ impl Exchange {
             .iter()
             .filter_map(|name| named(target, &answer.headers, name))
             .filter(|uri| key::origin(uri) == key::origin(target));
-        let mut keys: Vec<Key> = self.rows_of_get(target).keys().collect();
-        named.for_each(|uri| keys.extend(self.rows_of_get(&uri).keys()));
+        let methods: &[Method] =
+            if self.policy().looks_up(&Method::HEAD) { &[Method::GET, Method::HEAD] } else { &[Method::GET] };
+        let mut keys = Vec::new();
+        for uri in std::iter::once(target.clone()).chain(named) {
+            methods.iter().for_each(|method| keys.extend(self.rows_of(method, &uri).keys()));
+        }
         keys
     }
 }

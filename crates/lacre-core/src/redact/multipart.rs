@@ -1,5 +1,6 @@
 //! Secrets in `multipart/form-data` (RFC 7578): the contents of parts with a secret name.
 
+use http::HeaderValue;
 use std::ops::Range;
 
 /// The longest boundary (RFC 2046 §5.1.1).
@@ -28,6 +29,30 @@ pub(super) fn secrets(
         start = end + delimiter.len();
     }
     secrets
+}
+
+/// What lies between the delimiters of such a body, in order; `None`: it is no such body. Two that differ in nothing but their boundary have
+/// the same parts.
+pub(crate) fn parts<'a>(content_type: Option<&HeaderValue>, body: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+    let content_type = content_type?.to_str().ok()?;
+    let (essence, _) = content_type.split_once(';')?;
+    if !essence.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let boundary = parameter(content_type, "boundary").filter(|boundary| !boundary.is_empty())?;
+    if boundary.len() > LONGEST_BOUNDARY {
+        return None;
+    }
+    let delimiter = format!("\r\n--{boundary}");
+    // The first one has no line before it.
+    let mut rest = body.strip_prefix(&delimiter.as_bytes()[2..])?;
+    let mut parts = Vec::new();
+    while let Some(end) = find(rest, 0, delimiter.as_bytes()) {
+        parts.push(&rest[..end]);
+        rest = &rest[end + delimiter.len()..];
+    }
+    parts.push(rest);
+    Some(parts)
 }
 
 /// The name that a part's headers give it.

@@ -85,7 +85,7 @@ impl Cache {
         let outcome = answer.as_ref().map_or(Outcome::Failed, |(parts, _)| Outcome::Response(parts));
         let settled = pending.settle(outcome, self.now);
         match settled {
-            Settled::Network { keep, touch, forget, status } => {
+            Settled::Network { keep, touch, forget, status, instead } => {
                 let (parts, body) = answer.unwrap();
                 let body = Bytes::from_static(body.as_bytes());
                 forget.iter().for_each(|key| drop(self.rows.remove(key)));
@@ -95,7 +95,10 @@ impl Cache {
                     self.rows.extend(keep.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
                     self.rows.insert(keep.key, Slot::Entry(Box::new(keep.entry.with_body(body.clone()))));
                 }
-                Some(Got { parts, body, status })
+                Some(match instead {
+                    Some(parts) => Got { parts: *parts, body: Bytes::new(), status },
+                    None => Got { parts, body, status },
+                })
             }
             Settled::Stored { hit, touch } => {
                 self.touch(touch);

@@ -1,8 +1,8 @@
 //! Asking whether a stored response still holds, and what clients ask themselves (RFC 9111 §4.3).
 
 use crate::cache::{Cache, DATE, plain, respond, url, with};
-use http::{Request, StatusCode};
-use lacre_core::{Policy, Stored};
+use http::{Method, Request, StatusCode};
+use lacre_core::{Mode, Policy, RequestOptions, Stored};
 
 #[test]
 fn a_304_renews_the_stored_response_and_its_headers() {
@@ -120,6 +120,41 @@ fn an_answer_to_head_is_never_an_answer_to_get() {
     let head = Request::head("http://example.com/").body("").unwrap();
     cache.exchange(head, &mut |_| Some(respond(200, &[("cache-control", "max-age=60")], "")));
     assert!(cache.asks(url("/")));
+    cache.get(url("/"), &[("cache-control", "max-age=60")], "body");
+    let mut head = Request::head("http://example.com/").body("").unwrap();
+    head.extensions_mut().insert(RequestOptions::new().mode(Mode::ForceRefresh));
+    cache.exchange(head, &mut |_| Some(respond(200, &[("cache-control", "max-age=60")], "")));
+    assert!(cache.asks(url("/")));
+}
+
+#[test]
+fn an_answer_to_head_answers_head_where_nothing_is_stored_for_get() {
+    let head = || Request::head("http://example.com/").body("").unwrap();
+    let stored = &[("cache-control", "max-age=60"), ("content-length", "4")];
+    for methods in [vec![Method::GET, Method::HEAD], vec![Method::HEAD]] {
+        let mut cache = Cache::new(Policy::rfc9111().methods(methods));
+        cache.exchange(head(), &mut |_| Some(respond(200, stored, "")));
+        assert_eq!(cache.hit(head()).parts.headers["content-length"], "4");
+        let post = Request::post("http://example.com/").body("").unwrap();
+        cache.exchange(post, &mut |_| Some(respond(200, &[], "")));
+        assert!(cache.asks(head()));
+    }
+}
+
+#[test]
+fn a_client_s_condition_is_judged_by_what_replaces_a_stale_response() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "old");
+    cache.after(61);
+    let has = |tag| Request::get("http://example.com/").header("if-none-match", tag).body("").unwrap();
+    let news = &[("cache-control", "max-age=60"), ("etag", "\"2\""), ("content-type", "text/plain")];
+    let got = cache.exchange(has("\"2\""), &mut |_| Some(respond(200, news, "new"))).unwrap();
+    assert_eq!((got.parts.status.as_u16(), got.body.len()), (304, 0));
+    assert!(!got.parts.headers.contains_key("content-type"));
+    assert_eq!(cache.hit(url("/")).body, "new");
+    cache.after(61);
+    let got = cache.exchange(has("\"2\""), &mut |_| Some(respond(404, &[], "gone"))).unwrap();
+    assert_eq!(got.parts.status, 404, "only what there is can be unchanged");
 }
 
 #[test]

@@ -25,6 +25,25 @@ pub(crate) trait Client: Send + Sync {
 
     /// Reads the first piece of an answer, and drops the rest.
     fn look(&self, request: Request<Bytes>) -> Result<Bytes, String>;
+
+    /// The answer, of which nothing is read until it is called.
+    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String>;
+}
+
+/// An answer whose head is there.
+pub(crate) type Unread = Box<dyn FnOnce() -> Result<Told, String> + Send>;
+
+/// An answer that is read on the runtime.
+fn unread<B>(answer: http::Response<B>) -> Unread
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    Box::new(|| {
+        RUNTIME.block_on(async {
+            let (head, body) = answer.into_parts();
+            Ok(told(&head, body.collect().await.map_err(shown)?.to_bytes()))
+        })
+    })
 }
 
 /// An answer.
@@ -76,6 +95,10 @@ impl Reqwest {
 }
 
 impl Client for Reqwest {
+    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String> {
+        RUNTIME.block_on(self.send(request)).map(unread)
+    }
+
     fn ask(&self, request: Request<Bytes>) -> Result<Told, String> {
         RUNTIME.block_on(async {
             let (head, body) = self.send(request).await?.into_parts();
@@ -98,8 +121,8 @@ fn first<E: Into<Box<dyn Error + Send + Sync>>>(
     frame.into_data().map_err(|_| "trailers".into())
 }
 
-type Sent = lacre_tower::SentBody<Full<Bytes>>;
-type Service_ = lacre_tower::CacheService<Hyper<hyper_util::client::legacy::connect::HttpConnector, Sent>>;
+type Service_ =
+    lacre_tower::CacheService<Hyper<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>>;
 
 struct Tower(Service_);
 
@@ -125,6 +148,10 @@ impl Tower {
 }
 
 impl Client for Tower {
+    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String> {
+        RUNTIME.block_on(self.send(request)).map(unread)
+    }
+
     fn ask(&self, request: Request<Bytes>) -> Result<Told, String> {
         RUNTIME.block_on(async {
             let (head, body) = self.send(request).await?.into_parts();
@@ -160,10 +187,16 @@ impl Ureq {
 
 impl Client for Ureq {
     fn ask(&self, request: Request<Bytes>) -> Result<Told, String> {
+        self.begin(request)?()
+    }
+
+    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String> {
         let (head, body) = self.send(request)?.into_parts();
-        let mut whole = Vec::new();
-        body.into_reader().read_to_end(&mut whole).map_err(shown)?;
-        Ok(told(&head, whole.into()))
+        Ok(Box::new(move || {
+            let mut whole = Vec::new();
+            body.into_reader().read_to_end(&mut whole).map_err(shown)?;
+            Ok(told(&head, whole.into()))
+        }))
     }
 
     fn look(&self, request: Request<Bytes>) -> Result<Bytes, String> {

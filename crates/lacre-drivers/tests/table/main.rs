@@ -3,6 +3,10 @@
 
 mod clients;
 mod scenarios;
+mod sharing;
+
+use scenarios::*;
+use sharing::*;
 
 /// The table: each scenario is a test of each client.
 macro_rules! table {
@@ -10,7 +14,7 @@ macro_rules! table {
         mod $client {
             $(#[test]
             fn $scenario() {
-                crate::scenarios::$scenario(crate::clients::$client);
+                crate::$scenario(crate::clients::$client);
             })*
         }
     };
@@ -40,11 +44,40 @@ macro_rules! table {
             an_empty_body_is_stored
             requests_at_the_same_time_are_sent_once
             those_who_wait_go_on_when_the_first_goes_away
+            an_answer_that_somebody_holds_unread_is_shared_whatever_its_framing
+            an_answer_that_is_not_stored_holds_nobody_up
+            a_body_that_turns_out_too_long_reaches_all_who_share_it
+            those_who_share_an_answer_that_breaks_off_go_on_by_themselves
+            what_cannot_be_stored_is_not_said_to_be
+            what_the_store_did_not_take_is_not_said_to_be_stored
+            head_alone_is_stored
+            a_condition_on_a_stale_response_is_judged_by_what_the_origin_has
         })*
     };
 }
 
 table! { reqwest reqwest_session tower ureq ureq_session }
+
+/// What those do that decode.
+macro_rules! decoders {
+    ($($client:ident)*) => {
+        mod decoding {
+            $(mod $client {
+                #[test]
+                fn a_compressed_response_is_stored_as_it_came_and_read_decoded() {
+                    crate::scenarios::a_compressed_response_is_stored_as_it_came_and_read_decoded(crate::clients::$client);
+                }
+
+                #[test]
+                fn what_is_not_a_whole_compressed_body_is_not_decoded() {
+                    crate::scenarios::what_is_not_a_whole_compressed_body_is_not_decoded(crate::clients::$client);
+                }
+            })*
+        }
+    };
+}
+
+decoders! { reqwest reqwest_session ureq ureq_session }
 
 /// What only a session does.
 macro_rules! sessions {

@@ -3,20 +3,21 @@
 use crate::clients::{Client, Make, Told};
 use bytes::Bytes;
 use http::{Method, Request};
+use lacre::store::Memory;
 use lacre::{Driver, Event, ManualClock, Mode, Observer, Policy, RequestOptions};
 use lacre_drivers::{Origin, builder, cache, fresh, pieces, respond, until};
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// A client with a cache of its own, and the cache's clock.
-fn client(make: Make) -> (Box<dyn Client>, Arc<ManualClock>) {
+pub(crate) fn client(make: Make) -> (Box<dyn Client>, Arc<ManualClock>) {
     client_with(make, Policy::rfc9111())
 }
 
-fn client_with(make: Make, policy: Policy) -> (Box<dyn Client>, Arc<ManualClock>) {
+pub(crate) fn client_with(make: Make, policy: Policy) -> (Box<dyn Client>, Arc<ManualClock>) {
     let (cache, clock) = cache(policy);
     (make(Driver::new(cache)), clock)
 }
@@ -46,7 +47,7 @@ impl Observer for Misses {
     }
 }
 
-fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> Request<Bytes> {
+pub(crate) fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> Request<Bytes> {
     let mut builder = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         builder = builder.header(*name, *value);
@@ -54,7 +55,7 @@ fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> Request<Bytes
     builder.body(Bytes::new()).unwrap()
 }
 
-fn get(client: &dyn Client, url: &str) -> Told {
+pub(crate) fn get(client: &dyn Client, url: &str) -> Told {
     client.ask(request(Method::GET, url, &[])).unwrap()
 }
 
@@ -208,6 +209,124 @@ pub(crate) fn head_is_answered_from_get(make: Make) {
     let hit = head();
     assert_eq!((hit.body.len(), hit.headers["content-length"].as_bytes()), (0, &b"4"[..]));
     assert_eq!((hit.did().as_str(), origin.count()), ("lacre; hit; ttl=60", 2));
+}
+
+pub(crate) fn head_alone_is_stored(make: Make) {
+    let origin = Origin::start(|_| fresh("body"));
+    let (client, _) = client(make);
+    for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
+        let head = client.ask(request(Method::HEAD, &origin.url("/"), &[])).unwrap();
+        assert_eq!((head.body.len(), head.headers["content-length"].as_bytes()), (0, &b"4"[..]));
+        assert_eq!(head.did(), expected);
+    }
+    assert!(get(&*client, &origin.url("/")).did().contains("fwd=uri-miss"), "it is no answer to GET");
+    client.ask(request(Method::POST, &origin.url("/"), &[])).unwrap();
+    let head = client.ask(request(Method::HEAD, &origin.url("/"), &[])).unwrap();
+    assert!(head.did().contains("fwd=uri-miss"), "POST invalidates both");
+}
+
+pub(crate) fn a_condition_on_a_stale_response_is_judged_by_what_the_origin_has(make: Make) {
+    let asked = AtomicUsize::new(1);
+    let origin = Origin::start(move |_| {
+        let version = asked.fetch_add(1, Ordering::SeqCst);
+        let etag = format!("\"{version}\"");
+        respond(200, &[("cache-control", "max-age=10"), ("etag", &etag)], version.to_string())
+    });
+    let (client, clock) = client(make);
+    get(&*client, &origin.url("/"));
+    clock.advance(Duration::from_secs(20));
+    let has_the_second = || request(Method::GET, &origin.url("/"), &[("if-none-match", "\"2\"")]);
+    let told = client.ask(has_the_second()).unwrap();
+    assert_eq!(
+        (told.status, &told.body[..], told.headers["etag"].as_bytes()),
+        (304, &b""[..], &b"\"2\""[..])
+    );
+    // It was stored for those who have not.
+    until(|| get(&*client, &origin.url("/")).body == "2");
+    assert_eq!(client.ask(has_the_second()).unwrap().did(), "lacre; hit; ttl=10");
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(client.ask(has_the_second()).unwrap().status, 200, "it has only the second");
+}
+
+pub(crate) fn what_cannot_be_stored_is_not_said_to_be(make: Make) {
+    let origin = Origin::start(|_| fresh("x".repeat(100)));
+    let (client, _) = client_with(make, Policy::rfc9111().max_body(99));
+    let told = get(&*client, &origin.url("/"));
+    assert_eq!(told.did(), "lacre; fwd=uri-miss; fwd-status=200; detail=too-large");
+    assert_eq!(told.info.stored_at, None);
+}
+
+pub(crate) fn what_the_store_did_not_take_is_not_said_to_be_stored(make: Make) {
+    let origin = Origin::start(|_| respond(204, &[("cache-control", "max-age=60")], ""));
+    let full = builder().0.store(Memory::with_capacity(16).unwrap()).build().unwrap();
+    let told = get(&*make(Driver::new(full)), &origin.url("/"));
+    assert_eq!(told.did(), "lacre; fwd=uri-miss; fwd-status=204; ttl=60; detail=store-unavailable");
+}
+
+/// `text`, as gzip makes it.
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+const ZIPPED: [(&str, &str); 3] =
+    [("cache-control", "max-age=60"), ("content-encoding", "gzip"), ("vary", "accept-encoding")];
+
+pub(crate) fn a_compressed_response_is_stored_as_it_came_and_read_decoded(make: Make) {
+    let text = "hello ".repeat(100_000);
+    let zipped = gzip(&text);
+    let origin = Origin::start(move |request| {
+        assert!(request.header("accept-encoding").unwrap().contains("gzip"));
+        respond(200, &ZIPPED, zipped.clone())
+    });
+    let (cache, _) = cache(Policy::rfc9111());
+    let client = make(Driver::new(cache.clone()));
+    for _ in 0..2 {
+        let told = get(&*client, &origin.url("/"));
+        assert!(told.body == text);
+        assert!(
+            !told.headers.contains_key("content-encoding") && !told.headers.contains_key("content-length")
+        );
+        // Who asks for it gets it decoded, too.
+        let asked = request(Method::GET, &origin.url("/own"), &[("accept-encoding", "gzip")]);
+        assert!(client.ask(asked).unwrap().body == text);
+    }
+    assert_eq!(origin.count(), 2);
+    let usage = lacre::wait(cache.usage()).unwrap();
+    assert!(usage.bytes < 10_000, "{usage:?}");
+}
+
+pub(crate) fn what_is_not_a_whole_compressed_body_is_not_decoded(make: Make) {
+    let zipped = gzip("hello");
+    let (whole, part) = (zipped.clone(), zipped[2..5].to_vec());
+    let origin = Origin::start(move |request| {
+        let mut answer = match (&request.method, request.header("range")) {
+            (&Method::HEAD, _) => respond(200, &ZIPPED, whole.clone()),
+            (_, Some(_)) => {
+                let mut answer = respond(206, &ZIPPED, part.clone());
+                let range = format!("bytes 2-4/{}", whole.len());
+                answer.headers_mut().insert("content-range", range.parse().unwrap());
+                answer
+            }
+            _ => respond(200, &[("content-encoding", "unheard-of")], "as it is"),
+        };
+        answer
+            .headers_mut()
+            .insert("x-asked", request.header("accept-encoding").unwrap_or("nothing").parse().unwrap());
+        answer
+    });
+    let (client, _) = client(make);
+    let head = client.ask(request(Method::HEAD, &origin.url("/"), &[])).unwrap();
+    assert_eq!((head.body.len(), head.headers["content-encoding"].as_bytes()), (0, &b"gzip"[..]));
+    let told = client.ask(request(Method::GET, &origin.url("/"), &[("range", "bytes=2-4")])).unwrap();
+    assert_eq!((told.status, &told.body[..]), (206, &zipped[2..5]));
+    assert_eq!(told.headers["x-asked"], "nothing", "a part of what would be of no use");
+    let strange = get(&*client, &origin.url("/strange"));
+    assert_eq!(
+        (&strange.body[..], strange.headers["content-encoding"].as_bytes()),
+        (&b"as it is"[..], &b"unheard-of"[..])
+    );
 }
 
 pub(crate) fn a_range_is_answered_from_the_whole(make: Make) {

@@ -85,7 +85,7 @@ impl Ticket {
         let cache = self.opened.get().ok_or_else(elsewhere)?;
         let settled = self.shared.detached(py, || wait(cache.settle(ticket, Outcome::Response(&head))))?;
         Ok(match settled.map_err(|error| raised(&error))? {
-            Settlement::Network { keep, info } => Settled::Recording(match unseen {
+            Settlement::Network { keep, info, .. } => Settled::Recording(match unseen {
                 Some(detail) => Recording::new(&self.shared, info.unstored(detail), None),
                 None => Recording::new(&self.shared, info, keep),
             }),

@@ -125,10 +125,49 @@ async fn a_streamed_request_is_sent_whole_and_not_looked_up() {
     let origin = Origin::start(|request| fresh(request.body.clone())).await;
     let (client, _) = client();
     for method in [Method::GET, Method::POST] {
-        let body = reqwest::Body::wrap(String::from("streamed"));
+        let pieces = ["stre", "amed"].map(|piece| Ok::<_, io::Error>(Bytes::from_static(piece.as_bytes())));
+        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
         let request = client.request(method, origin.url("/")).body(body);
         let (_, body, did) = whole(request.send().await.unwrap()).await;
         assert_eq!(body, "streamed");
         assert!(!did.contains("stored"), "{did}");
     }
+}
+
+#[tokio::test]
+async fn a_request_s_body_of_known_length_is_seen_whole_though_it_comes_as_a_stream() {
+    let origin = Origin::start(|request| fresh(request.body.clone())).await;
+    let (cache, _) = cache(Policy::rfc9111().methods([Method::GET, Method::POST]));
+    let client = ClientBuilder::new(cache).build().unwrap();
+    let stream = |text: &'static str| {
+        reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, io::Error>(Bytes::from_static(
+            text.as_bytes(),
+        ))]))
+    };
+    for expected in ["fwd=uri-miss", "hit"] {
+        for text in ["a=1", "a=2"] {
+            let said =
+                client.post(origin.url("/said")).header("content-length", text.len()).body(stream(text));
+            let known = client.post(origin.url("/known")).body(reqwest::Body::wrap(String::from(text)));
+            for request in [said, known] {
+                let (_, body, did) = whole(request.send().await.unwrap()).await;
+                assert!(body == text && did.contains(expected), "{did}");
+            }
+        }
+    }
+    assert_eq!(origin.count(), 4);
+    let unknown = whole(client.post(origin.url("/")).body(stream("a=1")).send().await.unwrap()).await;
+    assert_eq!((&unknown.1[..], unknown.2.ends_with("detail=body-unseen")), (&b"a=1"[..], true));
+}
+
+#[tokio::test]
+async fn what_is_longer_than_it_said_arrives_as_it_would_without_a_cache() {
+    let origin = Origin::start(|request| fresh(request.body.len().to_string())).await;
+    let (cache, _) = cache(Policy::rfc9111().methods([Method::POST]));
+    let client = ClientBuilder::new(cache).build().unwrap();
+    let long = reqwest::Body::wrap(String::from_utf8(vec![b'x'; 3 << 20]).unwrap());
+    assert_eq!(
+        whole(client.post(origin.url("/")).body(long).send().await.unwrap()).await.1,
+        (3 << 20).to_string()
+    );
 }

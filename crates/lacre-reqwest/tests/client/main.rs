@@ -13,4 +13,6 @@ mod redirects;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]
+mod timeouts;
+#[cfg(test)]
 mod wishes;

@@ -1,8 +1,10 @@
 //! Redirects: followed above the cache, so that each hop is a request of its own.
 
-use crate::origin::{Origin, client, fresh, get, pieces, respond, whole};
+use crate::origin::{Origin, cache, client, fresh, get, pieces, respond, whole};
 use http::Method;
-use lacre_reqwest::TooManyRedirects;
+use lacre::Policy;
+use lacre_reqwest::{ClientBuilder, TooManyRedirects};
+use reqwest::redirect;
 use std::time::Duration;
 
 #[tokio::test]
@@ -41,7 +43,7 @@ async fn a_loop_ends_with_an_error() {
     let (client, _) = client();
     let error = client.get(origin.url("/")).send().await.unwrap_err();
     let reqwest_middleware::Error::Middleware(cause) = error else { panic!("{error}") };
-    assert_eq!(cause.downcast_ref::<TooManyRedirects>(), Some(&TooManyRedirects));
+    assert_eq!(cause.downcast_ref::<TooManyRedirects>(), Some(&TooManyRedirects::after(10)));
     assert_eq!(origin.count(), 11);
 }
 
@@ -106,4 +108,67 @@ async fn a_redirect_with_an_endless_body_is_followed() {
     let url = origin.url("/");
     let followed = tokio::time::timeout(Duration::from_secs(10), get(&client, &url)).await;
     assert_eq!(followed.expect("the redirect is left behind").1, "end");
+}
+
+/// A client that is built so, and what it makes of a redirect.
+async fn made_of_a_redirect(build: impl FnOnce(ClientBuilder) -> ClientBuilder) -> (u16, usize) {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/" => respond(302, &[("location", "/one"), ("cache-control", "max-age=60")], "moved"),
+        "/one" => respond(302, &[("location", "/two"), ("cache-control", "max-age=60")], ""),
+        _ => fresh("end"),
+    })
+    .await;
+    let client = build(ClientBuilder::new(cache(Policy::rfc9111()).0)).build().unwrap();
+    for _ in 0..2 {
+        if let Ok(response) = client.get(origin.url("/")).send().await {
+            let status = response.status().as_u16();
+            response.bytes().await.unwrap();
+            return (status, origin.count());
+        }
+    }
+    (0, origin.count())
+}
+
+#[tokio::test]
+async fn no_more_redirects_are_followed_than_was_said() {
+    assert_eq!(made_of_a_redirect(|it| it).await, (200, 3));
+    assert_eq!(made_of_a_redirect(|it| it.redirects(2)).await, (200, 3));
+    assert_eq!(
+        made_of_a_redirect(|it| it.redirects(1)).await,
+        (0, 2),
+        "it is an error, and what was stored stays so"
+    );
+    assert_eq!(made_of_a_redirect(|it| it.redirects(0)).await, (302, 1));
+}
+
+#[tokio::test]
+async fn a_policy_that_the_transport_was_given_holds() {
+    assert_eq!(
+        made_of_a_redirect(|it| it.danger_configure(|it| it.redirect(redirect::Policy::none()))).await,
+        (302, 1)
+    );
+    let limited = |it: ClientBuilder| it.danger_configure(|it| it.redirect(redirect::Policy::limited(1)));
+    assert_eq!(made_of_a_redirect(limited).await.0, 0);
+    let own = redirect::Policy::custom(|attempt| attempt.follow());
+    assert_eq!(made_of_a_redirect(|it| it.danger_configure(|it| it.redirect(own))).await, (200, 3));
+    let said =
+        |it: ClientBuilder| it.danger_configure(|it| it.redirect(redirect::Policy::none())).redirects(5);
+    assert_eq!(made_of_a_redirect(said).await, (200, 3));
+    assert_eq!(made_of_a_redirect(|it| it.danger_configure(|it| it.referer(false))).await, (200, 3));
+}
+
+#[tokio::test]
+async fn what_the_transport_followed_is_not_stored_for_where_it_began() {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/" => respond(302, &[("location", "/end")], ""),
+        _ => fresh("end"),
+    })
+    .await;
+    let follow = |it: reqwest::ClientBuilder| it.redirect(redirect::Policy::limited(3));
+    let client = ClientBuilder::new(cache(Policy::rfc9111()).0).danger_configure(follow).build().unwrap();
+    for asked in [2, 4] {
+        let (_, body, did) = whole(client.get(origin.url("/")).send().await.unwrap()).await;
+        assert_eq!((&body[..], origin.count()), (&b"end"[..], asked));
+        assert!(did.ends_with("detail=filtered"), "{did}");
+    }
 }

@@ -103,6 +103,19 @@ async fn requests_that_name_their_host_in_a_header_do_not_share_answers_between_
 }
 
 #[tokio::test]
+async fn a_request_that_names_no_host_is_not_stored() {
+    let origin = Origin::new(|index, _| async move { page("max-age=60", index.to_string()) });
+    let service = around(&origin);
+    for expected in ["0", "1"] {
+        let (body, status) = fetch(&service, Request::get("/page")).await;
+        assert_eq!(
+            (&body[..], status.as_str()),
+            (expected.as_bytes(), "lacre; fwd=bypass; fwd-status=200; detail=no-authority")
+        );
+    }
+}
+
+#[tokio::test]
 async fn bodies_tell_requests_apart_where_their_method_is_cached() {
     let origin = Origin::new(|_, request: Request<Bytes>| async move {
         page("max-age=60", [b"re: ", request.into_body().as_ref()].concat())

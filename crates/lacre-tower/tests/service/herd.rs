@@ -137,16 +137,50 @@ async fn those_who_follow_a_failure_ask_for_themselves() {
     assert_eq!(origin.asked(), 10);
 }
 
-#[tokio::test(start_paused = true)]
+/// A service that loses its patience at once, and what it asks.
+fn hasty(origin: &Origin) -> CacheService<Origin> {
+    let driver = Driver::new(cache(Policy::rfc9111(), Arc::new(SystemClock)));
+    CacheLayer::new(driver.patience(Duration::from_millis(1))).layer(origin.clone())
+}
+
+/// Waits until the origin was asked so often.
+async fn asked(origin: &Origin, times: usize) {
+    while origin.asked() < times {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_slow_leader_longer_than_its_patience() {
     let origin = Origin::new(|index, _| async move {
-        let slow = if index == 0 { Duration::from_secs(10) } else { Duration::ZERO };
-        tokio::time::sleep(slow).await;
+        if index == 0 {
+            std::future::pending::<()>().await;
+        }
         page("max-age=60", index.to_string())
     });
-    let driver = Driver::new(cache(Policy::rfc9111(), Arc::new(SystemClock)));
-    let service = CacheLayer::new(driver.patience(Duration::from_secs(1))).layer(origin.clone());
-    let members = herd(&service, 2);
-    let answers: Vec<_> = join_all(members).await.into_iter().map(|answer| answer.unwrap().0).collect();
-    assert_eq!(answers, ["0", "1"]);
+    let service = hasty(&origin);
+    let mut members = herd(&service, 2);
+    assert_eq!(members.pop().unwrap().await.unwrap().0, "1");
+    members.pop().unwrap().abort();
+}
+
+#[tokio::test]
+async fn whoever_lost_patience_takes_the_answer_that_comes_first() {
+    let gate = Arc::new(Semaphore::new(0));
+    let shared = Arc::clone(&gate);
+    let origin = Origin::new(move |index, _| {
+        let gate = Arc::clone(&shared);
+        async move {
+            match index {
+                0 => gate.acquire().await.unwrap().forget(),
+                _ => std::future::pending().await,
+            }
+            page("max-age=60", index.to_string())
+        }
+    });
+    let service = hasty(&origin);
+    let members = herd(&service, 3);
+    asked(&origin, 3).await;
+    gate.add_permits(1);
+    assert!(join_all(members).await.into_iter().all(|answer| answer.unwrap().0 == "0"));
 }

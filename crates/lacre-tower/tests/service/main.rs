@@ -9,6 +9,8 @@ mod origin;
 #[cfg(test)]
 mod refreshing;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod sharing;
 #[cfg(test)]
 mod streaming;

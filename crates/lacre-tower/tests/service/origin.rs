@@ -8,7 +8,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use lacre::store::Memory;
 use lacre::{Cache, CacheInfo, Clock, Policy, SystemClock};
-use lacre_tower::{CacheLayer, CacheService, Error, SentBody, ServedBody};
+use lacre_tower::{CacheLayer, CacheService, Error, ServedBody};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,9 +45,9 @@ impl Origin {
     }
 }
 
-impl<B> Service<Request<SentBody<B>>> for Origin
+impl<B> Service<Request<B>> for Origin
 where
-    SentBody<B>: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
+    B: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
 {
     type Response = Response<AnyBody>;
     type Error = io::Error;
@@ -57,7 +57,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<SentBody<B>>) -> Answering {
+    fn call(&mut self, request: Request<B>) -> Answering {
         let (script, index) = (Arc::clone(&self.script), self.asked.fetch_add(1, Ordering::SeqCst));
         Box::pin(async move {
             let (head, body) = request.into_parts();

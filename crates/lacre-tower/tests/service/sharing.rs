@@ -132,21 +132,40 @@ async fn a_store_that_fails_in_the_middle_costs_nobody_the_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_of_unknown_length_is_waited_for() {
+async fn an_answer_of_unknown_length_is_read_along() {
     let (sender, body) = channel();
     let service = around(&streaming::first(body));
     let leader = send(&service, get("/")).await.unwrap();
-    let follower = tokio::spawn({
-        let service = service.clone();
-        async move { fetch(&service, get("/")).await }
-    });
-    let leader = tokio::spawn(rest(leader));
-    sender.send(Ok("whole")).await.unwrap();
-    tokio::task::yield_now().await;
-    assert!(!follower.is_finished());
+    let mut follower = send(&service, get("/")).await.unwrap();
+    assert_eq!(status(&follower), "lacre; fwd=uri-miss; ttl=60; collapsed");
+    sender.send(Ok("one ")).await.unwrap();
+    assert_eq!(piece(&mut follower).await.unwrap().unwrap(), "one ");
+    sender.send(Ok("two")).await.unwrap();
     drop(sender);
-    assert_eq!(leader.await.unwrap(), "whole");
-    assert_eq!(follower.await.unwrap(), ("whole".into(), "lacre; fwd=uri-miss; ttl=60; collapsed".into()));
+    assert_eq!((&rest(follower).await[..], &rest(leader).await[..]), (&b"two"[..], &b"one two"[..]));
+    assert_eq!(fetch(&service, get("/")).await, ("one two".into(), "lacre; hit; ttl=60".into()));
+}
+
+#[tokio::test]
+async fn what_breaks_off_is_gone_on_with_where_it_was() {
+    let (sender, body) = channel();
+    let body = Mutex::new(Some(body));
+    let origin = Origin::new(move |_, _| {
+        let response = Response::builder().header("cache-control", "max-age=60");
+        let response = response.body(body.lock().unwrap().take().unwrap_or_else(|| whole("one two")));
+        async { Ok(response.unwrap()) }
+    });
+    let service = around(&origin);
+    let mut leader = send(&service, get("/")).await.unwrap();
+    let mut follower = send(&service, get("/")).await.unwrap();
+    sender.send(Ok("one")).await.unwrap();
+    for answer in [&mut leader, &mut follower] {
+        assert_eq!(piece(answer).await.unwrap().unwrap(), "one");
+    }
+    sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
+    assert_eq!(rest(follower).await, " two");
+    assert!(piece(&mut leader).await.unwrap().is_err());
+    assert_eq!(origin.asked(), 2);
 }
 
 #[tokio::test]

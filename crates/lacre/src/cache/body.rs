@@ -2,6 +2,7 @@
 //! memory (docs/format.md §7). Every chunk is verified, and checked for its place, before any of it is handed out.
 
 use super::Cache;
+use super::resume::Resume;
 use super::transfer::{Piece, Reader, broken_off};
 use super::vault::{CHUNK, Handle, Source, Wanted};
 use crate::Error;
@@ -72,6 +73,18 @@ impl Body {
             Content::Whole(bytes) => Some(bytes.len() as u64),
             Content::Chunks { left, .. } => Some(*left),
             Content::UnderWay(reader) => reader.left(),
+        }
+    }
+
+    /// Whether it comes from a response that is under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.0, Content::UnderWay(_))
+    }
+
+    /// Where the response under way fails its reader, that one goes on with a request of its own.
+    pub(crate) fn go_on_with(&mut self, resume: Box<dyn Resume>) {
+        if let Content::UnderWay(reader) = &mut self.0 {
+            reader.go_on_with(resume);
         }
     }
 

@@ -16,6 +16,7 @@ mod passing;
 mod quarantine;
 mod recording;
 mod reseal;
+mod resume;
 mod rollback;
 mod selection;
 mod sweep;
@@ -33,12 +34,14 @@ pub use builder::{Builder, OnStoreFailure, OnTamper};
 pub(crate) use lease::{Held, Lease};
 pub use listing::{Listed, RecordKind, Stored};
 pub use passing::Recorded;
-pub(crate) use passing::{Glimpse, UnderWay};
+pub(crate) use passing::{Begun, Glimpse, UnderWay};
 pub use quarantine::Quarantined;
 pub use recording::Recording;
 use reseal::Suites;
 pub use reseal::{Pass, Resealed, ResealedRow, Resealing};
+pub(crate) use resume::{OwnAnswer, Resume};
 pub use selection::{Selected, Selection};
+pub(crate) use transfer::broken_off;
 
 use crate::clock::Moment;
 use crate::codec::BodyHead;
@@ -204,6 +207,9 @@ pub enum Settlement {
         keep: Option<Recording>,
         /// What the cache did.
         info: CacheInfo,
+        /// A 304, which the caller gets in the answer's place: by the conditions of its request it has this response. The body is only stored
+        /// where somebody else reads it.
+        instead: Option<Box<response::Parts>>,
     },
     /// The caller gets a stored answer.
     Stored(Reply),
@@ -303,19 +309,28 @@ impl Cache {
         let Ticket { pending, trouble, since } = ticket;
         let key = pending.key().copied();
         match pending.settle(outcome, now) {
-            Settled::Network { keep, touch, forget, status } => {
+            Settled::Network { keep, touch, forget, status, instead } => {
                 self.forgive(self.forget(&forget, now).await)?;
                 self.write_back(touch, now).await?;
                 // A response that varies is stored under its variant's key.
                 let key = keep.as_ref().map(|keep| keep.key).or(key);
                 let info = CacheInfo { status, key, stored_at: keep.as_ref().map(|_| now) }.with(trouble);
-                let keep = keep.filter(|_| trouble != Some(Detail::StoreUnavailable));
+                // A store that did not answer a moment ago is not written to.
+                let (keep, info) = match trouble {
+                    Some(Detail::StoreUnavailable) => (None, info.unstored(Detail::StoreUnavailable)),
+                    _ => (keep, info),
+                };
                 let keep = keep.map(|keep| Recording::new(self.clone(), keep));
-                Ok(Settlement::Network { keep, info })
+                Ok(Settlement::Network { keep, info, instead })
             }
             Settled::Stored { hit, touch } => {
-                self.write_back(touch, now).await?;
-                Ok(Settlement::Stored(self.reply(hit, trouble)))
+                let missing = self.write_back(touch, now).await?;
+                let mut reply = self.reply(hit, trouble);
+                if missing.is_some() {
+                    (reply.info.status.stored, reply.info.status.detail) = (lacre_core::Stored::No, missing);
+                    reply.response.extensions_mut().insert(reply.info);
+                }
+                Ok(Settlement::Stored(reply))
             }
             Settled::Resend(pending) => Ok(Settlement::Resend(Ticket { pending, trouble, since })),
             Settled::Failed(status) => {
@@ -426,9 +441,17 @@ impl Cache {
         forgotten
     }
 
-    async fn write_back(&self, touch: Option<Touch<Handle>>, now: Timestamp) -> Result<(), Error> {
-        let Some(touch) = touch else { return Ok(()) };
-        self.forgive(self.vault.touch(touch, now).await)
+    /// Why it is not written back, where it is not.
+    async fn write_back(
+        &self,
+        touch: Option<Touch<Handle>>,
+        now: Timestamp,
+    ) -> Result<Option<Detail>, Error> {
+        let Some(touch) = touch else { return Ok(None) };
+        let written = self.vault.touch(touch, now).await;
+        let missing = written.is_err().then_some(Detail::StoreUnavailable);
+        self.forgive(written)?;
+        Ok(missing)
     }
 
     fn reply(&self, hit: Hit<Handle>, trouble: Option<Detail>) -> Reply {

@@ -9,7 +9,7 @@ use crate::herd::{Lead, done};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http_body::{Frame, SizeHint};
-use lacre_core::{Keep, Key, Slot};
+use lacre_core::{Detail, Keep, Key, Slot};
 use lacre_seal::BodyId;
 use std::fmt;
 use std::future::poll_fn;
@@ -40,6 +40,11 @@ impl Glimpse {
 }
 
 impl UnderWay {
+    /// Whether the origin said how long it is. Where it did not, it may turn out too long to be stored.
+    pub(crate) fn has_length(&self) -> bool {
+        self.0.length.is_some()
+    }
+
     /// Where it will be stored.
     pub(crate) fn key(&self) -> &Key {
         &self.0.keep.key
@@ -74,28 +79,34 @@ impl fmt::Debug for UnderWay {
     }
 }
 
+/// What became of a body that was to be recorded.
+pub(crate) enum Begun<B: http_body::Body> {
+    /// It is recorded while it is read.
+    Recorded(Recorded<B::Error>),
+    /// There is nothing to record: it is empty, or cannot be stored. Beside it stands why it is not stored; `None`: it is.
+    Passing(B, Option<Detail>),
+}
+
 impl<E: Send + 'static> Recorded<E> {
-    /// `body`, to be recorded; `lead` is told what others can share, and ends when it is stored or cannot be. `Err`: there is nothing to
-    /// record.
-    pub(crate) async fn new<B>(body: B, recording: Recording, lead: Option<Lead>) -> Result<Self, B>
+    /// `body`, to be recorded; `lead` is told what others can share, and ends when it is stored or cannot be.
+    pub(crate) async fn new<B>(body: B, recording: Recording, lead: Option<Lead>) -> Begun<B>
     where
         B: http_body::Body<Data = Bytes, Error = E> + Send + 'static,
     {
         let tape = Tape { recording, lead };
         if body.is_end_stream() {
-            tape.finish().await;
-            return Err(body);
+            let missing = tape.finish().await;
+            return Begun::Passing(body, missing);
         }
         let keep = tape.recording.keep();
-        let length = body.size_hint().exact().or(tape.recording.declared());
+        let length = body.size_hint().exact().or_else(|| tape.recording.declared());
         let transfer = Arc::new(Transfer::new(tape.recording.cache().clone(), keep.clone(), length));
-        // What may turn out too long to be stored is not begun by several: they wait for its end.
-        if let Some(lead) = tape.lead.as_ref().filter(|_| length.is_some()) {
+        if let Some(lead) = &tape.lead {
             lead.show(Glimpse(Arc::downgrade(&transfer)));
         }
         transfer.begin(Box::pin(steps(Box::pin(body), tape)));
         let reader = Reader::new(transfer, Role::Leads);
-        Ok(Self { reader, error: PhantomData })
+        Begun::Recorded(Self { reader, error: PhantomData })
     }
 }
 
@@ -159,9 +170,11 @@ impl Tape {
         }
     }
 
-    async fn finish(self) {
-        self.recording.finish().await;
+    /// Why it is not stored, where it is not.
+    async fn finish(self) -> Option<Detail> {
+        let missing = self.recording.complete().await;
         done(self.lead);
+        missing
     }
 
     fn stored(&self) -> Stored {

@@ -83,6 +83,8 @@ impl Recording {
         }
         self.length = self.length.saturating_add(bytes.len() as u64);
         if self.length > self.limit() {
+            let reason = Detail::TooLarge.as_str();
+            self.cache.observer.notice(Event::NotStored { key: &self.keep.key, reason });
             return self.give_up();
         }
         self.rest.extend_from_slice(bytes);
@@ -96,6 +98,16 @@ impl Recording {
     pub async fn finish(self) {
         // The observer was told.
         let _ = self.conclude().await;
+    }
+
+    /// The same, and says why nothing is stored, where nothing is.
+    pub(super) async fn complete(self) -> Option<Detail> {
+        let missing = if self.is_complete() { Detail::StoreUnavailable } else { Detail::Framing };
+        let stored = !self.is_over() && self.is_complete();
+        match self.conclude().await {
+            Ok(()) if stored => None,
+            _ => Some(missing),
+        }
     }
 
     /// The same, for whoever wants to know how the store failed.
@@ -226,6 +238,10 @@ impl fmt::Debug for Recording {
 /// A body that broke off leaves nothing behind; otherwise an origin could fill the store with what nobody can use.
 impl Drop for Recording {
     fn drop(&mut self) {
+        if !self.is_over() {
+            let reason = Detail::Incomplete.as_str();
+            self.cache.observer.notice(Event::NotStored { key: &self.keep.key, reason });
+        }
         if let Some(Staged { body, chunks }) = self.staged {
             self.cache.vault.unstage(body, chunks);
         }

@@ -2,11 +2,13 @@
 //!
 //! Nobody is in charge of the transfer: whichever reader wants bytes that have not come yet asks the network for them, so it goes on as
 //! long as one of them reads, at the speed of the fastest. Slower ones find what they missed in the store, where it lies sealed in chunks.
-//! Only what is not stored yet is held in memory. Where the store fails in the middle, the transfer waits for the reader whose request it
-//! was, as it would without a cache, and whoever is behind gets an error.
+//! Only what is not stored yet is held in memory. Where storing stops in the middle (the store fails, or the body is too long), the transfer
+//! goes at the pace of the reader whose request it was, as it would without a cache. A follower that this holds up, or that is left behind,
+//! sends its own request and goes on where it was (`resume`); so does one whose transfer breaks off.
 
 use super::Cache;
 use super::body::place;
+use super::resume::{Like, Progress, Rest, Resume, rest};
 use super::vault::CHUNK;
 use crate::codec::BodyHead;
 use crate::{Error, ErrorKind};
@@ -20,6 +22,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::Duration;
 
 /// What all readers of a body share.
 pub(super) struct Transfer {
@@ -43,6 +46,8 @@ struct State {
     stored: Stored,
     /// How far the reader has come whose request this was; absent when it went away.
     leader: Option<u64>,
+    /// How many read besides it.
+    followers: usize,
     end: Option<End>,
     trailers: Option<HeaderMap>,
     /// The network's error, for the reader whose request this was.
@@ -119,8 +124,8 @@ impl State {
     fn forget(&mut self) {
         let needed = match (self.stored.stopped, self.leader) {
             (None, _) => self.stored.bytes,
-            (Some(Stopped), Some(leader)) => leader,
-            (Some(Stopped), None) => self.to.saturating_sub(CHUNK as u64),
+            (Some(Stopped), Some(leader)) if self.followers == 0 => leader,
+            (Some(Stopped), leader) => leader.unwrap_or(self.to).saturating_sub(SLACK),
         };
         while let Some(first) = self.window.front()
             && self.from + first.len() as u64 <= needed
@@ -156,6 +161,12 @@ impl State {
     }
 }
 
+/// How many bytes are kept for followers that are a little slower than the leader, where nothing is stored any more.
+const SLACK: u64 = 4 * CHUNK as u64;
+
+/// How long a follower is held up by the leader before it sends its own request.
+const HELD_UP: Duration = Duration::from_millis(500);
+
 /// More small pieces than this are joined: each takes more memory than its bytes.
 const MOST_PIECES: usize = 512;
 
@@ -166,8 +177,22 @@ pub(super) struct Reader {
     at: u64,
     /// A chunk on its way from the store.
     chunk: Option<Mutex<Chunk>>,
+    /// Nobody ever locks it: a response's body must be `Sync`.
+    alone: Mutex<Alone>,
     /// Nothing comes after an error.
     failed: bool,
+}
+
+/// Whether a reader can go on by itself.
+enum Alone {
+    Impossible,
+    Possible {
+        resume: Box<dyn Resume>,
+        progress: Progress,
+        /// Ends when the leader has held it up for long enough.
+        held_up: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    },
+    Begun(Rest),
 }
 
 type Chunk = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
@@ -190,7 +215,42 @@ pub(super) enum Piece {
 
 impl Reader {
     pub(super) fn new(transfer: Arc<Transfer>, role: Role) -> Self {
-        Self { transfer, role, at: 0, chunk: None, failed: false }
+        if role == Role::Follows {
+            transfer.state().followers += 1;
+        }
+        let alone = Mutex::new(Alone::Impossible);
+        Self { transfer, role, at: 0, chunk: None, alone, failed: false }
+    }
+
+    /// Where the transfer fails it, or holds it up, this reader goes on by itself.
+    pub(super) fn go_on_with(&mut self, resume: Box<dyn Resume>) {
+        let progress = Progress::default();
+        *self.alone() = Alone::Possible { resume, progress, held_up: None };
+    }
+
+    fn alone(&mut self) -> &mut Alone {
+        self.alone.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends the reader's own request, where that is possible.
+    fn leave(&mut self) -> bool {
+        let alone = std::mem::replace(self.alone(), Alone::Impossible);
+        let Alone::Possible { resume, progress, .. } = alone else { return false };
+        let like = Like::of(&self.transfer.keep.entry, self.transfer.length);
+        *self.alone() = Alone::Begun(rest(resume, progress, like));
+        true
+    }
+
+    /// What comes instead of a failure of the transfer.
+    fn failed_by(&mut self, piece: Piece) -> Option<Piece> {
+        if self.leave() { None } else { Some(piece) }
+    }
+
+    /// Whether the leader has held this reader up for too long.
+    fn is_held_up(&mut self, context: &mut Context<'_>) -> bool {
+        let Alone::Possible { resume, held_up, .. } = self.alone() else { return false };
+        let pause = held_up.get_or_insert_with(|| resume.pause(HELD_UP));
+        pause.as_mut().poll(context).is_ready()
     }
 
     /// How many bytes are still to come, where that is known.
@@ -231,14 +291,24 @@ impl Reader {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         loop {
+            if let Alone::Begun(rest) = self.alone() {
+                return Poll::Ready(match ready!(rest.as_mut().poll_next(context)) {
+                    Some(Ok(piece)) => self.advance(piece),
+                    Some(Err(error)) => Piece::Failed(error),
+                    None => Piece::End,
+                });
+            }
             if let Some(chunk) = &mut self.chunk {
                 let chunk = chunk.get_mut().unwrap_or_else(PoisonError::into_inner);
                 let read = ready!(chunk.as_mut().poll(context));
                 self.chunk = None;
-                return Poll::Ready(match read {
-                    Ok(chunk) => self.advance(chunk.slice(place(self.at).1..)),
-                    Err(error) => Piece::Failed(error),
-                });
+                match read {
+                    Ok(chunk) => return Poll::Ready(self.advance(chunk.slice(place(self.at).1..))),
+                    Err(error) => match self.failed_by(Piece::Failed(error)) {
+                        Some(failed) => return Poll::Ready(failed),
+                        None => continue,
+                    },
+                }
             }
             let mut state = self.transfer.state();
             if let Some(piece) = state.piece(self.at) {
@@ -250,18 +320,32 @@ impl Reader {
                 drop(state);
                 match body {
                     Some(body) => self.chunk = Some(Mutex::new(self.read(body))),
-                    None => return Poll::Ready(Piece::Failed(left_behind())),
+                    None => {
+                        if let Some(failed) = self.failed_by(Piece::Failed(left_behind())) {
+                            return Poll::Ready(failed);
+                        }
+                    }
                 }
                 continue;
             }
             match state.end {
                 Some(End::Complete) => return Poll::Ready(Piece::End),
-                Some(End::Broken) => return Poll::Ready(Piece::Broken),
+                Some(End::Broken) => {
+                    drop(state);
+                    match self.failed_by(Piece::Broken) {
+                        Some(broken) => return Poll::Ready(broken),
+                        None => continue,
+                    }
+                }
                 None => {}
             }
             // Whoever asks may go away, and the others must hear of what comes.
             self.transfer.readers.register(context.waker());
             if self.role == Role::Follows && state.is_full() {
+                drop(state);
+                if self.is_held_up(context) && self.leave() {
+                    continue;
+                }
                 return Poll::Pending;
             }
             let Some(mut source) = state.source.take() else { return Poll::Pending };
@@ -279,6 +363,9 @@ impl Reader {
 
     fn advance(&mut self, piece: Bytes) -> Piece {
         self.at += piece.len() as u64;
+        if let Alone::Possible { progress, .. } = self.alone() {
+            progress.took(&piece);
+        }
         if self.role == Role::Leads {
             let mut state = self.transfer.state();
             let others_wait = state.is_full();
@@ -306,15 +393,18 @@ impl Reader {
 /// The transfer goes on without this reader, if there are others.
 impl Drop for Reader {
     fn drop(&mut self) {
-        if self.role == Role::Leads {
-            self.transfer.state().leader = None;
+        let mut state = self.transfer.state();
+        match self.role {
+            Role::Leads => state.leader = None,
+            Role::Follows => state.followers -= 1,
         }
+        drop(state);
         self.transfer.readers.wake_all();
     }
 }
 
 /// Why a reader that follows a response gets no more of it.
-pub(super) fn broken_off() -> Error {
+pub(crate) fn broken_off() -> Error {
     Error::new(ErrorKind::Gone, "the response broke off while it was passed on to several requests")
         .with_hint("send the request again")
 }

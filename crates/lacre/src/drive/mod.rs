@@ -3,8 +3,10 @@
 //!
 //! It knows no client and no runtime: those are a [`Network`] and a [`Runtime`]. No rule of caching lives here.
 
+mod alone;
 #[cfg(feature = "cookies")]
 mod cookies;
+mod decoding;
 mod leases;
 mod network;
 mod redirect;
@@ -12,18 +14,21 @@ mod threads;
 
 #[cfg(feature = "cookies")]
 pub use cookies::Cookies;
+pub use decoding::{Coding, DecodedLength};
 pub use network::{Background, Network, Pace, Runtime, varies_by_unseen};
 pub use redirect::{Hop, HopBody, TooManyRedirects};
 pub use threads::Threads;
 
-use crate::cache::Lease;
-use crate::herd::{Herd, Lead, Passed, Place, done};
+use crate::cache::{Begun, Lease};
+use crate::herd::{Follow, Herd, Lead, Passed, Place, done};
 use crate::{
-    Answer, Body, Cache, CacheInfo, Error, Outcome, Recorded, Reply, RequestBody, Settlement, Ticket,
+    Answer, Body, Cache, CacheInfo, Detail, Error, Outcome, Recorded, Reply, RequestBody, Settlement, Ticket,
 };
+use alone::Alone;
 use bytes::Bytes;
+use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use http::Response;
+use http::{Response, request};
 use http_body::SizeHint;
 use leases::Leases;
 use std::error::Error as StdError;
@@ -130,15 +135,17 @@ impl Driver {
         self
     }
 
-    /// How long a request waits for the head of another one's answer before it is sent itself (5 seconds); zero: it never does.
+    /// How long a request waits for the head of another one's answer before it is sent itself (5 seconds); zero: it never does. It is answered
+    /// by whichever comes first then, so that nobody waits longer for a slow origin than without a cache. A request whose caller gave it less
+    /// time waits no longer than that.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Sends identical requests once for all processes that share the store, too. They wait for the whole answer, no longer than their
-    /// patience; where the process that sent it ends, one of the others notices within a second and sends it again. Each miss costs two small
+    /// Sends identical requests once for all processes that share the store, too. They wait for the whole answer, and are sent themselves when
+    /// their patience is over, to be answered by whichever comes first; where the process that sent it ends, one of the others notices within a second and sends it again. Each miss costs two small
     /// writes, and one more every 200 ms until it is answered.
     #[must_use]
     pub fn across_processes(mut self) -> Self {
@@ -165,29 +172,31 @@ impl Driver {
     ) -> Answered<N> {
         match (answer, runtime) {
             (Answer::Hit(reply) | Answer::Refuse(reply), _) => Ok(stored(reply)),
-            (Answer::Send(ticket), Some(runtime)) => self.share(ticket, &mut network, runtime).await,
-            (Answer::Refresh(reply, ticket), Some(runtime)) => match network.detach(self.refresh_time) {
-                Ok(network) => {
-                    self.refresh(ticket, network, runtime);
-                    Ok(stored(reply))
+            (Answer::Send(ticket), Some(runtime)) => self.share(ticket, network, runtime).await,
+            (Answer::Refresh(reply, ticket), Some(runtime)) => {
+                match network.detach(Some(self.refresh_time)) {
+                    Ok(network) => {
+                        self.refresh(ticket, network, runtime);
+                        Ok(stored(reply))
+                    }
+                    Err(mut network) => self.exchange(ticket, &mut network, None, Some(runtime)).await,
                 }
-                Err(mut network) => self.exchange(ticket, &mut network, None).await,
-            },
+            }
             (Answer::Send(ticket) | Answer::Refresh(_, ticket), None) => {
-                self.exchange(ticket, &mut network, None).await
+                self.exchange::<_, R>(ticket, &mut network, None, None).await
             }
         }
     }
 
     /// Sends a request, unless somebody else does who wants the same.
-    async fn share<N: Network, R: Runtime>(
+    async fn share<N: Background, R: Runtime>(
         &self,
         mut ticket: Ticket,
-        network: &mut N,
+        mut network: N,
         runtime: &R,
     ) -> Answered<N> {
         let would_be = ticket.info();
-        let mut patience = pin!(runtime.sleep(self.patience));
+        let mut patience = pin!(runtime.sleep(self.patience_of(&network)));
         let mut detours = 0;
         loop {
             let follow = match self.herd.join(&ticket) {
@@ -195,27 +204,38 @@ impl Driver {
                     return self.share_across(ticket, lead, network, runtime).await;
                 }
                 Place::Lead(lead) if lead.is_late() => {
-                    return match self.ask_again(&ticket, network.body(), would_be).await? {
+                    return match self.ask_again(ticket.asked(), network.body(), would_be).await? {
                         ControlFlow::Break(reply) => {
                             lead.done();
                             Ok(stored(reply))
                         }
-                        ControlFlow::Continue(again) => self.exchange(again, network, Some(lead)).await,
+                        ControlFlow::Continue(again) => {
+                            self.exchange(again, &mut network, Some(lead), Some(runtime)).await
+                        }
                     };
                 }
-                Place::Lead(lead) => return self.exchange(ticket, network, Some(lead)).await,
-                Place::Alone => return self.exchange(ticket, network, None).await,
+                Place::Lead(lead) => {
+                    return self.exchange(ticket, &mut network, Some(lead), Some(runtime)).await;
+                }
+                Place::Alone => return self.exchange(ticket, &mut network, None, Some(runtime)).await,
                 Place::Follow(follow) => follow,
             };
             let passed = match select(follow, patience.as_mut()).await {
                 Either::Left((passed, _)) => passed,
-                Either::Right(_) => return self.exchange(ticket, network, None).await,
+                Either::Right((_, follow)) => {
+                    return self.send_beside(ticket, network, None, Awaited::Lead(follow), runtime).await;
+                }
             };
-            if let Passed::Shown(answer) = &passed {
+            if let Passed::Shown(answer) = &passed
+                && (answer.has_length() || network.can_detach())
+            {
                 let body = network.body();
                 let body = RequestBody::of(body.as_deref());
                 match self.cache.ask_beside(ticket.asked(), body, answer).await? {
-                    Answer::Hit(reply) => return Ok(stored(reply.collapsed(would_be))),
+                    Answer::Hit(reply) => {
+                        let reply = reply.collapsed(would_be);
+                        return Ok(stored(self.reading_along(reply, ticket.asked(), network, runtime)));
+                    }
                     // Another variant of it, which others may want, too.
                     Answer::Send(other) if other.key() != Some(answer.key()) && detours < MOST_DETOURS => {
                         (ticket, detours) = (other, detours + 1);
@@ -224,31 +244,31 @@ impl Driver {
                     _ => {}
                 }
             }
-            match self.ask_again(&ticket, network.body(), would_be).await? {
+            match self.ask_again(ticket.asked(), network.body(), would_be).await? {
                 ControlFlow::Break(reply) => return Ok(stored(reply)),
                 ControlFlow::Continue(again) => ticket = again,
             }
             if !matches!(passed, Passed::Abandoned) {
-                return self.exchange(ticket, network, None).await;
+                return self.exchange(ticket, &mut network, None, Some(runtime)).await;
             }
         }
     }
 
     /// Sends a request, unless another process does that wants the same.
-    async fn share_across<N: Network, R: Runtime>(
+    async fn share_across<N: Background, R: Runtime>(
         &self,
         mut ticket: Ticket,
         mut lead: Lead,
-        network: &mut N,
+        mut network: N,
         runtime: &R,
     ) -> Answered<N> {
         let would_be = ticket.info();
-        let mut patience = pin!(runtime.sleep(self.patience));
+        let mut patience = pin!(runtime.sleep(self.patience_of(&network)));
         let mut pause = FIRST_PAUSE;
         loop {
             let lease = self.cache.lease(lead.key()).await;
             // After the lease was asked for, since whoever had it may be done.
-            match self.ask_again(&ticket, network.body(), would_be).await? {
+            match self.ask_again(ticket.asked(), network.body(), would_be).await? {
                 ControlFlow::Break(reply) => {
                     lead.done();
                     return Ok(stored(reply));
@@ -259,7 +279,9 @@ impl Driver {
                 Lease::Elsewhere => {
                     let nap = pin!(runtime.sleep(pause));
                     if let Either::Right(_) = select(nap, patience.as_mut()).await {
-                        break;
+                        return self
+                            .send_beside(ticket, network, Some(lead), Awaited::Process, runtime)
+                            .await;
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -272,17 +294,134 @@ impl Driver {
                 Lease::Unknown => break,
             }
         }
-        self.exchange(ticket, network, Some(lead)).await
+        self.exchange(ticket, &mut network, Some(lead), Some(runtime)).await
+    }
+
+    /// How long a request waits for others.
+    fn patience_of(&self, network: &impl Network) -> Duration {
+        network.time_left().map_or(self.patience, |left| left.min(self.patience))
+    }
+
+    /// Sends a request whose patience is over, and still takes the answer to the one that it waited for, where that comes first.
+    async fn send_beside<N: Background, R: Runtime>(
+        &self,
+        ticket: Ticket,
+        network: N,
+        lead: Option<Lead>,
+        awaited: Awaited,
+        runtime: &R,
+    ) -> Answered<N> {
+        let asked = Asked { head: ticket.asked(), body: network.body(), would_be: ticket.info() };
+        let spare = network.again().filter(N::can_detach);
+        let other = pin!(self.listen(awaited, &asked, spare.is_some(), runtime));
+        let own = pin!(self.send_aside(ticket, network, lead, runtime));
+        let reply = match select(other, own).await {
+            Either::Left((Some(reply), _)) => reply,
+            Either::Left((None, own)) => return own.await,
+            Either::Right((answered, _)) => return answered,
+        };
+        Ok(stored(match spare {
+            Some(spare) => self.reading_along(reply, asked.head.clone(), spare, runtime),
+            None => reply,
+        }))
+    }
+
+    /// What another request is answered with; `None`: nothing that answers this one. `along`: it can read an answer whose length nobody knows.
+    async fn listen<R: Runtime>(
+        &self,
+        awaited: Awaited,
+        asked: &Asked,
+        along: bool,
+        runtime: &R,
+    ) -> Option<Reply> {
+        let Asked { head, body, would_be } = asked;
+        let stored_by_now = || async {
+            let answer = self.ask_again(head.clone(), body.clone(), *would_be).await;
+            answer.ok().and_then(ControlFlow::break_value)
+        };
+        let follow = match awaited {
+            Awaited::Lead(follow) => follow,
+            Awaited::Process => loop {
+                runtime.sleep(LONGEST_PAUSE).await;
+                if let Some(reply) = stored_by_now().await {
+                    return Some(reply);
+                }
+            },
+        };
+        if let Passed::Shown(answer) = follow.await
+            && (along || answer.has_length())
+        {
+            let body = RequestBody::of(body.as_deref());
+            if let Ok(Answer::Hit(reply)) = self.cache.ask_beside(head.clone(), body, &answer).await {
+                return Some(reply.collapsed(*would_be));
+            }
+        }
+        stored_by_now().await
+    }
+
+    /// Sends a request so that its caller can wait for something else meanwhile: on a thread of its own where it would block this one.
+    async fn send_aside<N: Background, R: Runtime>(
+        &self,
+        mut ticket: Ticket,
+        mut network: N,
+        mut lead: Option<Lead>,
+        runtime: &R,
+    ) -> Answered<N> {
+        if N::BLOCKS
+            && let Some(spare) = network.again()
+            && let Some(claim) = Claim::of(&self.refreshing, self.refreshes)
+        {
+            let (asked, would_be) = (ticket.asked(), ticket.info());
+            match network.detach(None) {
+                Err(attached) => network = attached,
+                Ok(mut own) => {
+                    let (answer, answered) = oneshot::channel();
+                    let (driver, timer, lead) = (self.clone(), runtime.clone(), lead.take());
+                    runtime.spawn(async move {
+                        // Its caller may have another answer by now.
+                        let _ = answer.send(driver.exchange(ticket, &mut own, lead, Some(&timer)).await);
+                        drop(claim);
+                    });
+                    if let Ok(answered) = answered.await {
+                        return answered;
+                    }
+                    // The system had no thread to spare.
+                    match self.ask_again(asked, spare.body(), would_be).await? {
+                        ControlFlow::Break(reply) => return Ok(stored(reply)),
+                        ControlFlow::Continue(again) => (ticket, network) = (again, spare),
+                    }
+                }
+            }
+        }
+        self.exchange(ticket, &mut network, lead, Some(runtime)).await
+    }
+
+    /// An answer that may still be under way, for a reader that goes on by itself where it breaks off.
+    fn reading_along<N: Background, R: Runtime>(
+        &self,
+        mut reply: Reply,
+        asked: request::Parts,
+        network: N,
+        runtime: &R,
+    ) -> Reply {
+        let body = reply.response.body_mut();
+        if body.is_under_way()
+            && let Ok(network) = network.detach(None)
+        {
+            let (runtime, pace) = (runtime.clone(), self.pace.clone());
+            body.go_on_with(Box::new(Alone { asked, network, runtime, pace }));
+        }
+        reply
     }
 
     /// What the cache answers by now, to a request that need not be sent for it; or what is still to be sent.
     async fn ask_again(
         &self,
-        ticket: &Ticket,
+        asked: request::Parts,
         body: Option<Bytes>,
         would_be: CacheInfo,
     ) -> Result<ControlFlow<Reply, Ticket>, Error> {
-        let answer = self.cache.ask(ticket.asked(), RequestBody::of(body.as_deref())).await?;
+        let answer = self.cache.ask(asked, RequestBody::of(body.as_deref())).await?;
         Ok(match answer {
             Answer::Hit(reply) | Answer::Refresh(reply, _) => ControlFlow::Break(reply.collapsed(would_be)),
             Answer::Refuse(reply) => ControlFlow::Break(reply),
@@ -291,11 +430,12 @@ impl Driver {
     }
 
     /// Sends what the ticket says, and settles what comes back.
-    async fn exchange<N: Network>(
+    async fn exchange<N: Network, R: Runtime>(
         &self,
         mut ticket: Ticket,
         network: &mut N,
         lead: Option<Lead>,
+        runtime: Option<&R>,
     ) -> Answered<N> {
         loop {
             if let Some(pace) = &self.pace {
@@ -305,7 +445,10 @@ impl Driver {
                 Ok(response) => response,
                 Err(error) => {
                     let settled = self.cache.settle(ticket, Outcome::Failed).await?;
-                    done(lead);
+                    // That its own time was over says nothing about the origin: one of the others takes its place.
+                    if network.time_left() != Some(Duration::ZERO) {
+                        done(lead);
+                    }
                     return match settled {
                         Settlement::Stored(reply) => Ok(stored(reply)),
                         _ => Err(Failure::Network(error)),
@@ -314,9 +457,9 @@ impl Driver {
             };
             let (mut head, body) = response.into_parts();
             let blind = network.blind_spot(ticket.request(), &head);
-            let (keep, info) = match self.cache.settle(ticket, Outcome::Response(&head)).await? {
-                Settlement::Network { keep, info } => (keep, info),
-                Settlement::Failed(info) => (None, info),
+            let (keep, info, instead) = match self.cache.settle(ticket, Outcome::Response(&head)).await? {
+                Settlement::Network { keep, info, instead } => (keep, info, instead),
+                Settlement::Failed(info) => (None, info, None),
                 Settlement::Stored(reply) => {
                     done(lead);
                     return Ok(stored(reply));
@@ -326,26 +469,55 @@ impl Driver {
                     continue;
                 }
                 // A streamed body is gone; the cache validates nothing for such a request, so this is not reached.
-                Settlement::Resend(next) => (None, next.info()),
+                Settlement::Resend(next) => (None, next.info(), None),
             };
             let refused = || keep.as_ref().and_then(|recording| recording.refuses(&size(&body)));
-            let (keep, info) = match blind.or_else(refused) {
+            let (keep, mut info) = match blind.or_else(refused) {
                 Some(detail) => (None, info.unstored(detail)),
                 None => (keep, info),
             };
-            head.extensions.insert(info);
             let content = match keep {
                 Some(recording) => match Recorded::new(body, recording, lead).await {
-                    Ok(recorded) => Content::Recorded(recorded),
-                    Err(body) => Content::Passing(body),
+                    Begun::Recorded(recorded) => Content::Recorded(recorded),
+                    Begun::Passing(body, missing) => {
+                        info = missing.map_or(info, |detail| info.unstored(detail));
+                        Content::Passing(body)
+                    }
                 },
                 None => {
                     done(lead);
                     Content::Passing(body)
                 }
             };
+            let content = match instead {
+                None => content,
+                Some(not_modified) => {
+                    let extensions = std::mem::replace(&mut head, *not_modified).extensions;
+                    head.extensions = extensions;
+                    if let Content::Recorded(recorded) = content
+                        && !self.read_aside(recorded, runtime)
+                    {
+                        info = info.unstored(Detail::Incomplete);
+                    }
+                    Content::Stored(Body::default())
+                }
+            };
+            head.extensions.insert(info);
             return Ok(Response::from_parts(head, content));
         }
+    }
+
+    /// Stores a body that the caller does not want, if there is somebody to read it.
+    fn read_aside<E: Send + 'static, R: Runtime>(&self, recorded: Recorded<E>, runtime: Option<&R>) -> bool {
+        let (Some(runtime), Some(claim)) = (runtime, Claim::of(&self.refreshing, self.refreshes)) else {
+            return false;
+        };
+        let (timer, at_most) = (runtime.clone(), self.refresh_time);
+        runtime.spawn(async move {
+            select(pin!(recorded.read_to_store()), pin!(timer.sleep(at_most))).await;
+            drop(claim);
+        });
+        true
     }
 
     /// Refreshes in the background, unless somebody already does or too many are at it.
@@ -365,7 +537,7 @@ impl Driver {
                         _ => return lead.done(),
                     }
                 }
-                let response = driver.exchange(ticket, &mut network, Some(lead)).await;
+                let response = driver.exchange(ticket, &mut network, Some(lead), Some(&timer)).await;
                 if let Ok(Content::Recorded(recorded)) = response.map(Response::into_body) {
                     recorded.read_to_store().await;
                 }
@@ -381,7 +553,22 @@ fn size(body: &impl http_body::Body) -> SizeHint {
     if body.is_end_stream() { SizeHint::with_exact(0) } else { body.size_hint() }
 }
 
-/// One of the refreshes that may run at once.
+/// A request that waits, to ask with it again.
+struct Asked {
+    head: request::Parts,
+    body: Option<Bytes>,
+    would_be: CacheInfo,
+}
+
+/// Whose answer a request waits for.
+enum Awaited {
+    /// That of another request in this process.
+    Lead(Follow),
+    /// That of another process, which is stored when it is whole.
+    Process,
+}
+
+/// One of the tasks that may run in the background at once.
 struct Claim(Arc<AtomicUsize>);
 
 impl Claim {

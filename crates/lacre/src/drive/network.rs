@@ -11,7 +11,7 @@ pub trait Network: Sized + Send {
     /// The body of a response.
     type Body: http_body::Body<Data = Bytes, Error: Send + 'static> + Send + 'static;
     /// Why there is no response.
-    type Error: Send;
+    type Error: Send + 'static;
 
     /// The request's body, where it can be seen whole; often it is empty.
     fn body(&self) -> Option<Bytes>;
@@ -25,6 +25,12 @@ pub trait Network: Sized + Send {
     /// Whether the request can be sent once more: not where its body was a stream.
     fn can_repeat(&self) -> bool;
 
+    /// How much is left of the time that the caller gave the request; `None`: as much as it takes. Nobody waits longer than this for another
+    /// request. [`send`](Self::send) ends in time by itself, with the client's own error.
+    fn time_left(&self) -> Option<Duration> {
+        None
+    }
+
     /// Why a response must not be stored although the rules, as far as they could be applied to what was seen, allow it.
     fn blind_spot(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
         let _ = (sent, response);
@@ -34,12 +40,23 @@ pub trait Network: Sized + Send {
 
 /// A [`Network`] that can be left alone with its request.
 pub trait Background: Network {
-    /// The same, on its own. After `at_most`, it is given up; one that blocks its thread must see to that itself. `Err`: it cannot do
-    /// without its caller.
+    /// Whether polling what it sends, or the body of a response, blocks the thread.
+    const BLOCKS: bool = false;
+
+    /// Whether it can be [detached](Self::detach).
+    fn can_detach(&self) -> bool;
+
+    /// The same, on its own. `at_most`: it is given up after this long, in place of the time that its caller gave it; one that blocks its
+    /// thread must see to that itself. `Err`: it cannot do without its caller.
     fn detach(
         self,
-        at_most: Duration,
+        at_most: Option<Duration>,
     ) -> Result<impl Network<Body = Self::Body, Error = Self::Error> + 'static, Self>;
+
+    /// The same once more, to be sent beside this one; `None`: there can be only one of it.
+    fn again(&self) -> Option<Self> {
+        None
+    }
 }
 
 /// The runtime of a client.

@@ -41,7 +41,7 @@ pub enum HopBody {
 }
 
 impl Hop {
-    /// How many redirects are followed for one request; the next is [`TooManyRedirects`].
+    /// How many redirects are followed for one request, unless the client was told another number; the next is [`TooManyRedirects`].
     pub const MOST: usize = 10;
 
     /// The longest body of a redirect that is worth reading, in bytes: so that it is stored, and its connection used again.
@@ -79,13 +79,23 @@ impl fmt::Debug for Hop {
     }
 }
 
-/// A chain of redirects was longer than ten, which is likely a loop.
+/// A chain of redirects was longer than the client follows, which is likely a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyRedirects;
+pub struct TooManyRedirects {
+    at_most: usize,
+}
+
+impl TooManyRedirects {
+    /// The error of a client that follows so many.
+    #[must_use]
+    pub const fn after(at_most: usize) -> Self {
+        Self { at_most }
+    }
+}
 
 impl fmt::Display for TooManyRedirects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most = Hop::MOST;
+        let most = self.at_most;
         write!(
             f,
             "more than {most} redirects: ask for the address they should end at, or tell the origin of the loop"

@@ -30,7 +30,14 @@ impl Network for Origin {
 }
 
 impl Background for Origin {
-    fn detach(self, _: Duration) -> Result<impl Network<Body = String, Error = Infallible> + 'static, Self> {
+    fn can_detach(&self) -> bool {
+        true
+    }
+
+    fn detach(
+        self,
+        _: Option<Duration>,
+    ) -> Result<impl Network<Body = String, Error = Infallible> + 'static, Self> {
         Ok(self)
     }
 }

@@ -101,7 +101,7 @@ impl Importer {
                 recording.write(&response.body).await;
                 recording.conclude().await?;
             }
-            Settlement::Network { keep: None, info } => {
+            Settlement::Network { keep: None, info, .. } => {
                 return Ok(Imported::Declined(info.status.detail.unwrap_or(Detail::Method)));
             }
             _ => return Ok(Imported::Declined(Detail::NoUse)),

@@ -231,7 +231,7 @@ pub(crate) fn exchange(
         };
         let response = Response::builder().header("cache-control", control).body(()).unwrap();
         let (parts, ()) = response.into_parts();
-        let Settlement::Network { keep, info } = cache.settle(ticket, Outcome::Response(&parts)).await?
+        let Settlement::Network { keep, info, .. } = cache.settle(ticket, Outcome::Response(&parts)).await?
         else {
             panic!("a whole response is the network's")
         };
