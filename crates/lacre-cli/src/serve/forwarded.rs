@@ -6,9 +6,9 @@
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -45,18 +45,36 @@ const HEARSAY: [&str; 22] = [
 ];
 
 /// The addresses whose word about a client is taken.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trusted(Vec<IpNet>);
+#[derive(Clone, Debug)]
+pub(crate) struct Trusted {
+    networks: Vec<IpNet>,
+    /// Whether the user named them.
+    named: bool,
+}
+
+impl Default for Trusted {
+    /// This machine: what ends TLS often runs beside the proxy.
+    fn default() -> Self {
+        let v4 = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
+        let v6 = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
+        Self { networks: vec![v4.into(), v6.into()], named: false }
+    }
+}
 
 impl Trusted {
     pub(crate) fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self { networks, named: true }
+    }
+
+    /// Whether the user named the address `peer` as that of a proxy.
+    pub(crate) fn names(&self, peer: IpAddr) -> bool {
+        self.named && self.includes(peer)
     }
 
     /// Whether what comes from `peer` is believed.
     pub(crate) fn includes(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        self.0.iter().any(|network| network.contains(&peer))
+        self.networks.iter().any(|network| network.contains(&peer))
     }
 }
 
@@ -68,6 +86,14 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let network =
         text.parse().or_else(|_| text.parse::<IpAddr>().map(|address| address.to_canonical().into()));
     network.map_err(|_| "an address or a network, such as 10.0.0.0/8 or 2001:db8::/32".to_owned())
+}
+
+/// A network to trust; `none`: no network.
+///
+/// # Errors
+/// It is no network.
+pub(crate) fn network_or_none(text: &str) -> Result<Option<IpNet>, String> {
+    if text == "none" { Ok(None) } else { network(text).map(Some) }
 }
 
 /// A client as far as its connection and the proxies before it tell.
@@ -339,6 +365,17 @@ mod tests {
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-host"], "shop.test:444");
         assert!(headers["x-forwarded-for"].to_str().unwrap().ends_with(", unknown, 10.0.0.1"));
+    }
+
+    #[test]
+    fn by_default_this_machine_is_trusted_and_shares_the_limits_of_others() {
+        let (usual, named) = (Trusted::default(), Trusted::new(vec![network("127.0.0.1").unwrap()]));
+        for here in ["127.0.0.1", "127.255.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(usual.includes(here.parse().unwrap()) && !usual.names(here.parse().unwrap()), "{here}");
+        }
+        assert!(!usual.includes("10.0.0.1".parse().unwrap()));
+        assert!(named.names("127.0.0.1".parse().unwrap()));
+        assert!(!Trusted::new(Vec::new()).includes("127.0.0.1".parse().unwrap()));
     }
 
     #[test]

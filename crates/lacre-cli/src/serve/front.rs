@@ -75,9 +75,9 @@ impl Front {
         &self.settings.route
     }
 
-    /// Whether this is the address of a proxy that is trusted.
-    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        self.settings.trusted.includes(peer)
+    /// Whether the user named this as the address of a proxy that is trusted.
+    pub(crate) fn names(&self, peer: IpAddr) -> bool {
+        self.settings.trusted.names(peer)
     }
 
     /// What answers from the store.

@@ -35,7 +35,7 @@ const STREAMS: u32 = 128;
 
 /// What a client gets whose address has all the connections that it may have.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\n\
-retry-after: 1\r\nconnection: close\r\ncontent-length: 41\r\n\r\ntoo many connections come from one address\n";
+retry-after: 1\r\nconnection: close\r\ncontent-length: 43\r\n\r\ntoo many connections come from one address\n";
 
 /// Serves until SIGINT or SIGTERM, and then until all requests under way are answered; no longer than the drain timeout, or a second signal.
 pub(crate) async fn serve(
@@ -75,7 +75,7 @@ async fn accept_all(
     let server = server(limits);
     loop {
         let (stream, peer) = accept(listener, connections, output).await;
-        let share = if current.front().trusts(peer.ip()) { Share::Unlimited } else { Share::Limited };
+        let share = if current.front().names(peer.ip()) { Share::Unlimited } else { Share::Limited };
         let admitted = match connections.admit(peer.ip(), share).await {
             Ok(admitted) => admitted,
             Err(TooManyFromThere) => {

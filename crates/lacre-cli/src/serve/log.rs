@@ -106,7 +106,7 @@ fn open(path: &Path) -> Result<File, Failure> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot open the access log {}: {error}", path.display()))
+        Failure::new(Exit::Usage, format!("cannot open the access log {}: {error}", path.display()))
             .with_hint("--access-log takes a file in a folder that exists and that lacre may write to")
     })
 }

@@ -104,9 +104,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "admin")]
     danger_open_admin: bool,
     /// Believe what requests from this network say of their clients in `X-Forwarded-*` and `Forwarded`, such as 10.0.0.0/8 for your load
-    /// balancer; from elsewhere, these fields are replaced. Its addresses have no limit of connections of their own
-    #[arg(long, value_name = "CIDR", conflicts_with = "forward", value_delimiter = ',', value_parser = forwarded::network)]
-    trust_forwarded: Vec<IpNet>,
+    /// balancer, or `none`; from elsewhere, these fields are replaced. Its addresses have no limit of connections of their own [default: this
+    /// machine, with that limit]
+    #[arg(long, value_name = "CIDR", conflicts_with = "forward", value_delimiter = ',', value_parser = forwarded::network_or_none)]
+    trust_forwarded: Option<Vec<Option<IpNet>>>,
     /// Send the client's `Host` to the upstream, instead of the upstream's own
     #[arg(long, conflicts_with = "forward")]
     preserve_host: bool,
@@ -202,13 +203,13 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
             .with_hint("choose another address with --listen, such as 127.0.0.1:0 for a free port"));
     }
     check_admin(args)?;
-    let metrics = Arc::new(Metrics::default());
-    let (store, key) = open::store_and_key(global, output)?;
-    let first = cache(args, global, &store, &*key, output, &metrics)?;
     let log = match args.no_access_log {
         true => AccessLog::OFF,
         false => AccessLog::new(output, policy(args), args.access_log.as_deref())?,
     };
+    let metrics = Arc::new(Metrics::default());
+    let (store, key) = open::store_and_key(global, output)?;
+    let first = cache(args, global, &store, &*key, output, &metrics)?;
     files::raise_limit(args.limits.max_connections, output);
     runtime(args.workers)?.block_on(async {
         let listener = bind(args.listen).await?;
@@ -221,7 +222,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         let settings = front::Settings {
             route,
             reach: reach(args, Own { listen: address, admin: admin_address }),
-            trusted: Trusted::new(args.trust_forwarded.clone()),
+            trusted: trusted(args),
             preserve_host: args.preserve_host,
             via: hops::Via::new(),
             limits: args.limits,
@@ -285,6 +286,13 @@ fn check_admin(args: &Args) -> Result<(), Failure> {
                 .with_hint("show them on 127.0.0.1, or say --danger-open-admin"))
         }
         _ => Ok(()),
+    }
+}
+
+fn trusted(args: &Args) -> Trusted {
+    match &args.trust_forwarded {
+        Some(networks) => Trusted::new(networks.iter().flatten().copied().collect()),
+        None => Trusted::default(),
     }
 }
 

@@ -47,8 +47,11 @@ fn a_newcomer_gets_in_beside_any_number_of_connections_that_wait() {
 
 #[test]
 fn an_upload_that_trickles_makes_room_for_a_newcomer() {
-    let origin = Origin::start(|head, stream| {
+    let (asked, was_asked) = mpsc::channel();
+    let asked = Mutex::new(asked);
+    let origin = Origin::start(move |head, stream| {
         if head.starts_with("POST ") {
+            asked.lock().unwrap().send(()).unwrap();
             rest(stream);
         } else {
             answer(stream, "200 OK", "cache-control: max-age=60\r\n", "hello");
@@ -57,8 +60,11 @@ fn an_upload_that_trickles_makes_room_for_a_newcomer() {
     let proxy = Proxy::to(&origin.url(), &["--max-connections", "1"]);
     let mut slow = proxy.connect();
     slow.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx").unwrap();
-    assert!(proxy.get("/", "").ends_with("\r\n\r\nhello"));
+    was_asked.recv_timeout(PATIENCE).unwrap();
+    let mut newcomer = proxy.connect();
+    newcomer.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
     assert!(rest(&mut slow).starts_with("HTTP/1.1 408 "));
+    assert!(rest(&mut newcomer).ends_with("\r\n\r\nhello"));
 }
 
 #[test]
@@ -126,9 +132,11 @@ fn one_address_has_a_share_of_the_connections_and_others_get_in() {
             was_asked.recv_timeout(PATIENCE).unwrap();
         }
         let response = proxy.get("/", "");
-        assert_eq!(response.starts_with("HTTP/1.1 503 "), refused, "{response}");
+        assert_eq!(response.starts_with("HTTP/1.1 503 "), refused, "{trusted:?}: {response}");
         if refused {
             assert_eq!(header(&response, "retry-after"), Some("1"));
+            let body = response.split_once("\r\n\r\n").unwrap().1;
+            assert_eq!(header(&response, "content-length"), Some(&*body.len().to_string()));
             let Some(mut other) = connect_from("127.0.0.2:0", proxy.address()) else { return };
             other.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
             assert!(rest(&mut other).ends_with("\r\n\r\nhello"));
