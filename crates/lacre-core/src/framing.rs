@@ -1,6 +1,6 @@
 //! How a message says where its body ends (RFC 9112 §6). What is stored or passed on must agree with its body, whatever the sender wrote.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header, response};
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -56,6 +56,18 @@ pub fn settle_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), 
         None => drop(headers.remove(header::CONTENT_LENGTH)),
     }
     Ok(())
+}
+
+/// The length that a response as it was received declares, where it can have a body.
+pub(crate) fn declared(response: &response::Parts) -> Result<Option<u64>, Misframed> {
+    if has_no_content(response.status) {
+        return Ok(None);
+    }
+    // §6.1: HTTP/1.0 knows no transfer codings; whoever passed such a field on did not read the body by it.
+    if response.version == Version::HTTP_10 && response.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Misframed::TransferCoding);
+    }
+    content_length(&response.headers)
 }
 
 /// RFC 9112 §6.3, rule 1: these responses end with their header section.
@@ -144,6 +156,16 @@ mod tests {
             let fields: Vec<_> = values.iter().map(|value| (CODING, *value)).collect();
             assert_eq!(is_chunked(&headers(&fields)), chunked, "{values:?}");
         }
+    }
+
+    #[test]
+    fn http_1_0_has_no_transfer_codings() {
+        let response = |version| {
+            let builder = http::Response::builder().version(version).header(CODING, "chunked");
+            builder.body(()).unwrap().into_parts().0
+        };
+        assert_eq!(declared(&response(Version::HTTP_10)), Err(Misframed::TransferCoding));
+        assert_eq!(declared(&response(Version::HTTP_11)), Ok(None));
     }
 
     #[test]

@@ -108,11 +108,7 @@ pub(crate) fn storable(
     if varies.len() > policy.limits.vary_names {
         return Err(Detail::Vary);
     }
-    let length = if framing::has_no_content(response.status) {
-        None
-    } else {
-        framing::content_length(&response.headers).map_err(|_| Detail::Framing)?
-    };
+    let length = framing::declared(response).map_err(|_| Detail::Framing)?;
     if exceeds_limits(policy, &request.method, &response.headers, length) {
         return Err(Detail::TooLarge);
     }

@@ -13,6 +13,7 @@ mod files;
 mod forwarded;
 mod front;
 mod headers;
+mod held;
 mod hops;
 mod listen;
 mod log;

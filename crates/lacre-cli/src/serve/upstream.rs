@@ -8,6 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::serve::Limits;
 use crate::serve::failure::{BrokenUpload, Fault};
 use crate::serve::headers;
+use crate::serve::held::Held;
 use crate::serve::pace::{Paced, Pulse};
 use crate::serve::reach::{Connector, Reach};
 use crate::serve::tracked::{Tracked, Used};
@@ -36,7 +37,7 @@ const KEPT: Duration = Duration::from_secs(4);
 pub(crate) type Upload = Limited<Paced<MapErr<Incoming, fn(hyper::Error) -> BrokenUpload>>>;
 
 /// A response's body as it comes from the origin.
-pub(crate) type Download = Paced<Incoming>;
+pub(crate) type Download = Held<Paced<Incoming>>;
 
 /// Among a request's extensions: its client takes trailer fields, so that the origin may send some (RFC 9110 §6.5.1).
 #[derive(Clone, Copy)]
@@ -103,10 +104,19 @@ impl Upstream {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Fault::BadAnswer);
         }
+        let contradicts_itself =
+            fields.contains_key(header::TRANSFER_ENCODING) && fields.contains_key(header::CONTENT_LENGTH);
         lacre::settle_length(status, fields)?;
         headers::end_hop(fields);
         headers::add_date(fields);
-        Ok(response.map(|body| Paced::new(body, idle_timeout)))
+        let (head, body) = response.into_parts();
+        let body = Paced::new(body, idle_timeout);
+        let body = if contradicts_itself {
+            Held::beginning_of(body).await.map_err(|_| Fault::BadAnswer)?
+        } else {
+            Held::nothing_of(body)
+        };
+        Ok(Response::from_parts(head, body))
     }
 
     /// Sends a request, and once more where a kept connection turned out to be dead. One that cannot be sent twice gets a connection of its own.

@@ -42,6 +42,8 @@ macro_rules! table {
             a_huge_body_is_stored_and_served_whole
             what_is_too_long_passes_and_is_not_stored
             an_empty_body_is_stored
+            a_length_beside_chunks_is_not_stored_with_them
+            a_body_in_a_transfer_coding_is_not_stored
             requests_at_the_same_time_are_sent_once
             those_who_wait_go_on_when_the_first_goes_away
             an_answer_that_somebody_holds_unread_is_shared_whatever_its_framing

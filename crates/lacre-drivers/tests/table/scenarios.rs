@@ -6,7 +6,8 @@ use http::{Method, Request};
 use lacre::store::Memory;
 use lacre::{Driver, Event, ManualClock, Mode, Observer, Policy, RequestOptions};
 use lacre_drivers::{Origin, builder, cache, fresh, pieces, respond, until};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -437,6 +438,51 @@ pub(crate) fn what_breaks_off_is_not_stored(make: Make) {
     let whole = get(&*client, &origin.url("/"));
     assert_eq!(whole.body, "whole");
     assert!(whole.did().contains("fwd=uri-miss"));
+}
+
+/// The address of an origin that answers everybody with these bytes, and hangs up.
+fn raw_origin(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let _ = stream.get_mut().write_all(answer);
+        }
+    });
+    url
+}
+
+pub(crate) fn a_length_beside_chunks_is_not_stored_with_them(make: Make) {
+    let url = raw_origin(
+        b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\
+          content-length: 3\r\ntrailer: x-sum\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    );
+    let (client, _) = client(make);
+    let (miss, hit) = (get(&*client, &url), get(&*client, &url));
+    assert!(miss.did().contains("; stored"), "{}", miss.did());
+    assert_eq!((&miss.body[..], &hit.body[..]), (&b"hello"[..], &b"hello"[..]));
+    assert_eq!(hit.did(), "lacre; hit; ttl=60");
+    assert!(!hit.headers.contains_key("trailer"));
+    assert!(hit.headers.get("content-length").is_none_or(|length| length == "5"), "{:?}", hit.headers);
+}
+
+pub(crate) fn a_body_in_a_transfer_coding_is_not_stored(make: Make) {
+    let url = raw_origin(
+        b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: gzip, chunked\r\n\
+          connection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    );
+    let (client, _) = client(make);
+    for _ in 0..2 {
+        // Some clients refuse it, which is as well.
+        if let Ok(told) = client.ask(request(Method::GET, &url, &[])) {
+            assert_eq!(told.did(), "lacre; fwd=uri-miss; fwd-status=200; detail=framing");
+        }
+    }
 }
 
 pub(crate) fn a_huge_body_is_stored_and_served_whole(make: Make) {
