@@ -259,6 +259,37 @@ pub(super) const RULES: &[Rule] = &[
         &["a_range_is_cut_from_a_stored_whole", "what_is_not_one_range_of_bytes_is_ignored"],
     ),
     rule(
+        "RFC 9110 §6.5",
+        "Trailer fields pass to who takes them, are not stored, and are announced nowhere else.",
+        &[
+            "a_stored_response_has_no_length_that_its_body_has_not_and_announces_no_trailers",
+            "trailer_fields_are_announced_to_those_only_who_get_them",
+            "announced_trailer_fields_reach_the_origin_and_misleading_ones_do_not",
+            "trailers_change_nothing_that_was_said_before_the_body",
+        ],
+    ),
+    rule(
+        "RFC 9110 §7.6",
+        "What is for one connection ends there; Max-Forwards counts down, and Via shows a loop.",
+        &[
+            "what_is_for_one_connection_does_not_go_further",
+            "max_forwards_counts_down_and_ends_here",
+            "a_request_that_comes_back_ends_the_loop",
+        ],
+    ),
+    rule(
+        "RFC 9112 §6",
+        "Transfer-Encoding overrides Content-Length; nothing is stored whose header leaves its length or coding open, and a request \
+         or a response means the same to all who read it.",
+        &[
+            "no_transfer_coding_but_chunked_is_understood",
+            "a_length_is_one_number_of_digits",
+            "a_response_that_does_not_say_what_its_body_is_is_not_stored",
+            "every_form_of_request_has_one_meaning_for_the_client_the_proxy_and_the_origin",
+            "every_form_of_response_is_passed_on_stored_and_told_as_one_and_the_same",
+        ],
+    ),
+    rule(
         "RFC 5861 §3",
         "stale-while-revalidate: within its window, and not after it.",
         &["stale_while_revalidate_serves_and_refreshes_within_its_window_only"],

@@ -156,6 +156,27 @@ impl Fault {
         }
     }
 
+    /// Its status.
+    pub(crate) const fn status(self) -> StatusCode {
+        self.describe().0
+    }
+
+    /// The fault that hyper found in the head of a request, which it has answered by itself. `None`: it found something else.
+    pub(crate) fn of_head(error: &(dyn StdError + 'static)) -> Option<Self> {
+        find(error, |cause| {
+            let error = cause.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
+            Some(if error.is_parse_too_large() { Self::LongHeader } else { Self::BadRequest })
+        })
+    }
+
+    /// Whether what follows on the connection may be no request: a tunnel's beginning, or the rest of a body.
+    const fn ends_the_connection(self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest | Self::NoTunnels | Self::BadBody | Self::UnknownCoding | Self::SlowClient
+        )
+    }
+
     /// One line about it.
     pub(crate) const fn text(self) -> &'static str {
         self.describe().1
@@ -169,6 +190,9 @@ impl Fault {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.ends_the_connection() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if self == Self::NoTunnels {
             // RFC 9110 §15.5.6
             headers.insert(header::ALLOW, ALLOWED);

@@ -90,6 +90,14 @@ impl Front {
         &self.metrics
     }
 
+    /// Counts and writes down a request that hyper has refused, for its head cannot be read.
+    pub(crate) fn refused(&self, fault: Fault, peer: IpAddr) {
+        let mut line = self.log.unreadable(peer);
+        line.failed(fault);
+        line.answered(fault.status(), Outcome::Error);
+        self.metrics.count(Outcome::Error);
+    }
+
     /// Answers a request. It never fails: what goes wrong is an answer, too.
     pub(crate) async fn answer(
         self: Arc<Self>,
@@ -122,6 +130,9 @@ impl Front {
         relays: &Relays,
     ) -> Result<(Response<Content>, Outcome), Fault> {
         let (mut head, body) = request.into_parts();
+        if head.version == Version::HTTP_2 {
+            headers::join_cookies(&mut head.headers);
+        }
         let Settings { route, reach, trusted, preserve_host, via, limits } = &*self.settings;
         let target = route.target(&head)?;
         self.check(&head, body.size_hint().lower())?;
@@ -153,6 +164,8 @@ impl Front {
         head.uri = target;
         head.headers.remove(header::HOST);
         headers::end_hop(&mut head.headers);
+        // No header that anybody needs, and to CGI programs the name of a proxy that they take for their own (httpoxy).
+        head.headers.remove("proxy");
         // hyper has answered it by the time that the body is read.
         head.headers.remove(header::EXPECT);
         via.add(&mut head.headers, head.version);

@@ -66,6 +66,17 @@ pub(crate) fn is_continue_at_most(head: &request::Parts) -> bool {
         || expectations.all(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
+/// RFC 9113 §8.2.3: HTTP/2 may send a cookie in pieces, which no other protocol puts together.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() < 2 {
+        return;
+    }
+    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, whole);
+    }
+}
+
 /// Leaves trailer fields that may be merged nowhere and mislead nobody.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     end_hop(trailers);
@@ -114,6 +125,16 @@ mod tests {
             (&[], false),
         ] {
             assert_eq!(takes_trailers(&headers(fields)), takes, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_in_pieces_becomes_one() {
+        for (pieces, whole) in [(&["a=1", "b=2; c=3"][..], "a=1; b=2; c=3"), (&["a=1"], "a=1")] {
+            let fields: Vec<_> = pieces.iter().map(|piece| ("cookie", *piece)).collect();
+            let mut headers = headers(&fields);
+            join_cookies(&mut headers);
+            assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), [whole]);
         }
     }
 

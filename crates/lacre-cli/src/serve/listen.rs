@@ -5,6 +5,7 @@ use crate::output::Output;
 use crate::serve::Limits;
 use crate::serve::connections::{Admitted, Answering, Connections, Share, TooManyFromThere, Upload};
 use crate::serve::current::Current;
+use crate::serve::failure::Fault;
 use crate::serve::signals::Signals;
 use crate::serve::wire::Wire;
 use http::Request;
@@ -85,13 +86,19 @@ async fn accept_all(
             }
         };
         let connection = graceful.watch(serving(&server, stream, peer, &admitted, current, limits));
+        let current = Arc::clone(current);
         tokio::spawn(async move {
-            // A connection that breaks is the client's own affair.
-            let _ = connection.await;
+            // A connection that breaks is the client's own affair; a request that cannot be read is a request.
+            let ended = connection.await;
+            if let Some(fault) = ended.err().and_then(|error| Fault::of_head(&*error)) {
+                current.front().refused(fault, peer.ip());
+            }
             drop(admitted);
         });
     }
 }
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connection's requests, each answered by what is current when it comes in.
 fn serving(
@@ -101,7 +108,7 @@ fn serving(
     admitted: &Admitted,
     current: &Arc<Current>,
     limits: Limits,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error: Send> + Send + 'static + use<> {
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = BoxError> + Send + 'static + use<> {
     let connection = admitted.connection();
     let wire = Wire::new(stream, limits.answer_timeout.max(limits.idle_timeout) + SLACK);
     let wire = wire.among(Arc::clone(&connection));

@@ -98,6 +98,15 @@ impl AccessLog {
             fault: None,
         })))
     }
+
+    /// The line of a request of which nothing is known, because its head could not be read.
+    pub(crate) fn unreadable(&self, peer: IpAddr) -> Line {
+        let mut request = Request::new(());
+        // As other servers write what is not there; `-` is a method by its form.
+        *request.method_mut() = Method::from_bytes(b"-").unwrap_or_default();
+        *request.uri_mut() = Uri::from_static("*");
+        self.line(&request, peer)
+    }
 }
 
 fn open(path: &Path) -> Result<File, Failure> {

@@ -109,6 +109,12 @@ fn heads() -> Vec<Row> {
         row("authority-form for GET", line("GET h.test:80 HTTP/1.1"), &[400], &[]),
         row("asterisk-form for GET", line("GET * HTTP/1.1"), &[400], &[]),
         row("asterisk-form for OPTIONS", line("OPTIONS * HTTP/1.1"), &[200], &[("OPTIONS *", "")]),
+        row(
+            "CONNECT, and a request in what would be the tunnel",
+            format!("CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n\r\n{SMUGGLED}"),
+            &[405],
+            &[],
+        ),
         row("CONNECT", line("CONNECT h.test:443 HTTP/1.1"), &[405], &[]),
         row("a fragment", line("GET /a#b HTTP/1.1"), &[200], GET),
         row("a target of 70,000 bytes", line(&format!("GET /{} HTTP/1.1", "a".repeat(70_000))), &[431], &[]),
@@ -144,7 +150,9 @@ fn heads() -> Vec<Row> {
         ),
         row(
             "what a client says to its own connection",
-            get("Connection: x, Host, Via\r\nx: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\n"),
+            get(
+                "Connection: x, Host, Via\r\nx: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\nProxy: http://evil.test/\r\n",
+            ),
             &[200],
             GET,
         ),
@@ -355,10 +363,35 @@ fn statuses(bytes: &[u8], kind: Kind) -> Result<Vec<u16>, Unread> {
 /// A request as the rows write it.
 fn told(request: Message) -> String {
     let line = request.first.strip_suffix(" HTTP/1.1").unwrap_or("not HTTP/1.1");
-    let hop = ["connection", "keep-alive", "proxy-connection", "upgrade", "http2-settings", "expect", "te"];
+    let hop = [
+        "connection",
+        "keep-alive",
+        "proxy",
+        "proxy-connection",
+        "upgrade",
+        "http2-settings",
+        "expect",
+        "te",
+    ];
     let leaked = request.fields.iter().find(|(name, _)| hop.contains(&name.as_str()));
     let leaked = leaked.map(|(name, _)| format!(" leaked {name}")).unwrap_or_default();
     format!("{line} {}{leaked}", request.body)
+}
+
+#[test]
+fn a_request_that_cannot_be_read_is_written_down_and_counted() {
+    let proxy = Proxy::to("http://127.0.0.1:1", &["--admin", "127.0.0.1:0"]);
+    assert!(proxy.send("GET /?token=secret\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    let counted = "lacre_requests_total{result=\"error\"} 1";
+    let begun = std::time::Instant::now();
+    while !proxy.metrics().contains(counted) {
+        assert!(begun.elapsed() < crate::proxy::PATIENCE);
+    }
+    proxy.terminate();
+    let log = proxy.ended().1;
+    let line = log.iter().find(|line| line["schema"] == "lacre/access/v1").unwrap();
+    assert_eq!((&line["status"], &line["method"]), (&400.into(), &"-".into()));
+    assert!(line["fault"].is_string() && !format!("{log:?}").contains("secret"));
 }
 
 #[test]
