@@ -19,9 +19,11 @@ mod prompt;
 mod request;
 mod rows;
 mod serve;
+mod sink;
 mod table;
 mod tally;
 mod target;
+mod transport;
 mod writing;
 
 use args::Args;

@@ -1,4 +1,4 @@
-//! How far a long command is: a bar on stderr, only where somebody looks at it, and only once half a second has passed.
+//! The progress bar of a long command. It is drawn on stderr, only on a terminal, and only after half a second.
 
 use crate::output::Output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -22,12 +22,30 @@ impl Progress {
         Self { bar, somebody_looks: !output.is_json() && io::stderr().is_terminal() }
     }
 
+    /// A download of `length` bytes, or of an unknown number.
+    pub(crate) fn of_bytes(length: Option<u64>, output: Output) -> Self {
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
+        let template = match length {
+            Some(_) => "{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}",
+            None => "{spinner} {bytes}  {bytes_per_sec}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar, somebody_looks: !output.is_json() && io::stderr().is_terminal() }
+    }
+
     /// One row more is done.
     pub(crate) fn step(&self) {
+        self.advance(1);
+    }
+
+    /// So many rows or bytes more are done.
+    pub(crate) fn advance(&self, done: u64) {
         if self.somebody_looks && self.bar.is_hidden() && self.bar.elapsed() > PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.inc(1);
+        self.bar.inc(done);
     }
 
     /// Speaks without a bar in between.

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &request::Args, global: &Global, output: Output) -> Resu
         Some(builder) => (look(builder)?, true),
         None => (look(open::empty(global, output)?)?, false),
     };
-    let client = get::client(cache.clone())?;
+    let client = args.transport.client(cache.clone())?;
     let (request, wishes) = args.build(&client)?;
     let mut explanation = lacre::wait(Explanation::of(&cache, &request, &wishes))?;
     if !is_there {

@@ -4,20 +4,21 @@ use super::explain;
 use super::interruptible;
 use crate::args::Global;
 use crate::exit::{Exit, Failure, chain, root_cause};
-use crate::network::{self, Unanswered};
+use crate::network::Unanswered;
 use crate::open;
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
-use crate::printable::harmless;
+use crate::progress::Progress;
+use crate::sink::Sink;
 use crate::writing::Writing;
 use crate::{pretty, request};
 use clap::ValueEnum;
 use http::{Extensions, StatusCode};
-use lacre::{Cache, CacheInfo, Detail, Forward, OnTamper};
-use lacre_reqwest::{ClientBuilder, TooManyRedirects};
-use reqwest::{Response, Url};
+use lacre::{Cache, CacheInfo, Detail, Forward, OnTamper, RequestOptions};
+use lacre_reqwest::TooManyRedirects;
+use reqwest::{Request, Url};
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::json;
-use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -25,6 +26,9 @@ use tokio::runtime::Handle;
 pub(crate) struct Args {
     #[command(flatten)]
     request: request::Args,
+    /// Write the response to this file instead of stdout, once it is whole
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Print the status and the headers before the body
     #[arg(short = 'i', long)]
     headers: bool,
@@ -64,8 +68,8 @@ impl From<Tampered> for OnTamper {
     }
 }
 
-/// How long the network may take to connect, or be silent.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How much longer than --timeout all may take, so that a stale response can be found and written.
+const STAND_IN: Duration = Duration::from_millis(500);
 
 /// How long a refresh in the background may go on after the answer was given.
 const LAST_WORK: Duration = Duration::from_secs(10);
@@ -85,24 +89,32 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     })
 }
 
-/// A client whose every header the cache sees.
-pub(crate) fn client(cache: Cache) -> Result<ClientWithMiddleware, Failure> {
-    // What is printed is what came.
-    ClientBuilder::new(cache)
-        .no_compression()
-        .connect_timeout(PATIENCE)
-        .read_timeout(PATIENCE)
-        .build()
-        .map(network::noting_failures)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot set up a client: {}", chain(&error))))
-}
-
 async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure> {
-    let client = client(cache.clone())?;
+    let client = args.request.transport.client(cache.clone())?;
     let (request, wishes) = args.request.build(&client)?;
+    let sink = Sink::open(args.output.as_deref())?;
     if args.explain {
         explain::to_stderr(&cache, &request, &wishes, output).await?;
     }
+    let exchange = exchange(args, &client, request, wishes, sink, output);
+    match args.request.transport.time_limit() {
+        None => exchange.await,
+        // Each hop to the network has this limit, too. The margin lets a stale response stand in for a silent origin.
+        Some(limit) => tokio::time::timeout(limit + STAND_IN, exchange).await.unwrap_or_else(|_| {
+            Err(Failure::new(Exit::Unreachable, format!("no whole answer came within {limit:?}"))
+                .with_hint("allow more with --timeout; --offline answers from what is stored"))
+        }),
+    }
+}
+
+async fn exchange(
+    args: &Args,
+    client: &ClientWithMiddleware,
+    request: Request,
+    wishes: RequestOptions,
+    mut sink: Sink,
+    output: Output,
+) -> Result<(), Failure> {
     let url = request.url().clone();
     let mut extensions = Extensions::new();
     extensions.insert(wishes);
@@ -114,25 +126,28 @@ async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure>
     let info = response.extensions().get::<CacheInfo>().copied();
     let stands_in = StandsIn::of(info, &extensions);
     refused(args, status, info)?;
+    let failure =
+        args.fail.then(|| stands_in.as_ref().map(StandsIn::failure).or_else(|| refusal(status))).flatten();
     if args.headers {
-        head(&response)?;
+        sink.head(&response)?;
     }
-    let mut out = io::stdout().lock();
+    sink.expect_body(&response);
+    let progress = Progress::of_bytes(response.content_length(), output);
     while let Some(bytes) = response.chunk().await.map_err(|error| cut_short(&error))? {
-        out.write_all(&bytes)?;
+        sink.body(&bytes)?;
+        if !sink.is_terminal() {
+            progress.advance(bytes.len() as u64);
+        }
     }
-    out.flush()?;
+    drop(progress);
+    // The page of an error does not take the place of a good file.
+    if failure.is_none() || args.output.is_none() {
+        sink.finish(output)?;
+    }
     if let Some(info) = info {
         report(status, info, stands_in.as_ref(), output)?;
     }
-    if let Some(stands_in) = stands_in.filter(|_| args.fail) {
-        return Err(stands_in.failure());
-    }
-    match status {
-        status if args.fail && status.is_client_error() => Err(answered(Exit::ClientError, status)),
-        status if args.fail && status.is_server_error() => Err(answered(Exit::ServerError, status)),
-        _ => Ok(()),
-    }
+    failure.map_or(Ok(()), Err)
 }
 
 /// A refresh that was begun for a stale answer would end with this process.
@@ -169,23 +184,6 @@ fn refused(args: &Args, status: StatusCode, info: Option<CacheInfo>) -> Result<(
     }
 }
 
-fn head(response: &Response) -> Result<(), Failure> {
-    let mut head = format!("{:?} {}\n", response.version(), response.status()).into_bytes();
-    let on_terminal = io::stdout().is_terminal();
-    for (name, value) in response.headers() {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        if on_terminal {
-            head.extend_from_slice(harmless(&String::from_utf8_lossy(value.as_bytes())).as_bytes());
-        } else {
-            head.extend_from_slice(value.as_bytes());
-        }
-        head.push(b'\n');
-    }
-    head.push(b'\n');
-    Ok(io::stdout().write_all(&head)?)
-}
-
 /// What a stale answer stands in for.
 enum StandsIn {
     Unanswered(Unanswered),
@@ -209,10 +207,10 @@ impl StandsIn {
         }
     }
 
-    fn failure(self) -> Failure {
+    fn failure(&self) -> Failure {
         match self {
-            Self::Unanswered(unanswered) => unanswered.failure(),
-            Self::Answered(status) => answered(Exit::ServerError, status),
+            Self::Unanswered(unanswered) => unanswered.clone().failure(),
+            Self::Answered(status) => answered(Exit::ServerError, *status),
         }
     }
 }
@@ -251,6 +249,15 @@ pub(crate) fn word(info: &CacheInfo) -> (&'static str, anstyle::Style) {
         (_, Some(_)) if info.status.is_revalidated() => ("REVALIDATED", GOOD),
         (_, Some(Forward::Bypass | Forward::Method)) => ("BYPASS", WARNING),
         (_, Some(_)) => ("MISS", WARNING),
+    }
+}
+
+/// What `--fail` says of a status.
+fn refusal(status: StatusCode) -> Option<Failure> {
+    match status {
+        status if status.is_client_error() => Some(answered(Exit::ClientError, status)),
+        status if status.is_server_error() => Some(answered(Exit::ServerError, status)),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bad_input;
+mod download;
 mod get;
 mod key_sources;
 mod keys;
@@ -12,4 +13,5 @@ mod migrate;
 mod newcomer;
 mod remove;
 mod surprises;
+mod tls;
 mod world;

@@ -1,20 +1,26 @@
-//! A request as it is written on the command line: a URL, and items in the manner of HTTPie.
+//! A request as it is written on the command line: a URL, items in the manner of HTTPie, and what is wished for it.
 
-use crate::exit::{Exit, Failure};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+mod body;
+mod item;
+
+use crate::exit::Failure;
+use crate::transport;
+use body::{Body, Draft};
+use http::{HeaderMap, HeaderValue, Method, header};
+use item::Item;
 use lacre::{Expire, Mode, Policy, RequestOptions};
 use reqwest::{Request, Url};
 use reqwest_middleware::ClientWithMiddleware;
-use serde_json::{Map, Value};
 use std::time::Duration;
 
 const ITEMS: &str = "\
 A part of the request:
-  Name:value   a header
-  Name:@PATH   a header whose value is in a file, as a secret's should be
-  name==value  a parameter of the query
-  name=value   a string in a JSON body; the method is POST then
-  name:=JSON   any other value in a JSON body";
+  Name:value    a header; `Name:` leaves a default one out, `Name;` sends an empty one
+  name==value   a parameter of the query
+  name=value    a field of the body, JSON by default; the method is POST then
+  name:=JSON    a field that is no text: a number, a list …
+  name@PATH     a file, with --form; `;type=MEDIA-TYPE` may follow
+With `@PATH` for a value, it is read from a file, as a secret's should be: Name:@PATH, name==@PATH, name=@PATH, name:=@PATH";
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -26,6 +32,13 @@ pub(crate) struct Args {
     /// The method
     #[arg(short = 'X', long)]
     method: Option<Method>,
+    /// Send this text as the body, or a file (`@PATH`) or standard input (`@-`); given several times, joined by `&`. It is announced as
+    /// a form unless a `Content-Type:` item says otherwise
+    #[arg(short, long, value_name = "TEXT")]
+    data: Vec<String>,
+    /// Send fields as a form, and as a multipart form where there are files, instead of JSON
+    #[arg(long)]
+    form: bool,
     /// Answer from the cache or not at all (exit 3)
     #[arg(long, conflicts_with = "refresh")]
     offline: bool,
@@ -44,6 +57,8 @@ pub(crate) struct Args {
     /// Never take an answer that was fetched with another `Cookie`, not even one that has a lifetime and no `Vary: Cookie`
     #[arg(long)]
     partition_by_cookies: bool,
+    #[command(flatten)]
+    pub(crate) transport: transport::Args,
 }
 
 impl Args {
@@ -54,34 +69,39 @@ impl Args {
             (header::ACCEPT, HeaderValue::from_static("*/*")),
             (header::USER_AGENT, HeaderValue::from_static(concat!("lacre/", env!("CARGO_PKG_VERSION")))),
         ]);
-        let mut spoken = HeaderMap::new();
-        let mut fields = Map::new();
+        let mut said = HeaderMap::new();
+        let mut draft = Draft::default();
         for item in &self.items {
             match Item::parse(item)? {
-                Item::Header(name, value) => drop(spoken.append(name, value)),
-                Item::Query(name, value) => drop(url.query_pairs_mut().append_pair(name, value)),
-                Item::Field(name, value) => drop(fields.insert(name.to_owned(), value)),
+                Item::Header(name, value) => drop(said.append(name, value)),
+                Item::NoHeader(name) => drop(headers.remove(name)),
+                Item::Query(name, value) => drop(url.query_pairs_mut().append_pair(&name, &value)),
+                Item::Field(name, value) => draft.fields.push((name, value)),
+                Item::File(name, file) => draft.files.push((name, file)),
             }
-        }
-        let mut method = Method::GET;
-        let mut body = None;
-        if !fields.is_empty() {
-            method = Method::POST;
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            body = Some(Value::Object(fields).to_string());
         }
         if url.as_str().parse::<http::Uri>().is_err() {
             return Err(Failure::usage("the URL is too long, or not one that a request can have")
                 .with_hint("shorten it, or send the long part as name=value"));
         }
-        // What the user said replaces what we would say, and may repeat a name.
-        headers.extend(spoken);
-        let mut request = client.request(self.method.clone().unwrap_or(method), url).headers(headers);
-        if let Some(body) = body {
-            request = request.body(body);
+        let body = draft.finish(&self.data, self.form)?;
+        let method = if matches!(body, Body::None) { Method::GET } else { Method::POST };
+        if let Body::Bytes(_, media_type) = &body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         }
+        if let Some(credentials) = self.transport.credentials(&url)? {
+            headers.insert(header::AUTHORIZATION, credentials);
+        }
+        // What the user said replaces what we would say, and may repeat a name.
+        headers.extend(said);
+        let mut request = client.request(self.method.clone().unwrap_or(method), url).headers(headers);
+        request = match body {
+            Body::None => request,
+            Body::Bytes(bytes, _) => request.body(bytes),
+            Body::Multipart(form) => request.multipart(form),
+        };
         let request = request.build().map_err(|error| Failure::usage(error.without_url().to_string()))?;
-        Ok((request, self.wishes()))
+        Ok((request, self.wishes()?))
     }
 
     /// What is wished for the cache that this request goes through.
@@ -94,7 +114,7 @@ impl Args {
         self.offline
     }
 
-    fn wishes(&self) -> RequestOptions {
+    fn wishes(&self) -> Result<RequestOptions, Failure> {
         let mut wishes = RequestOptions::new().mode(match (self.offline, self.refresh) {
             (true, _) => Mode::OnlyIfCached,
             (_, true) => Mode::Refresh,
@@ -106,7 +126,10 @@ impl Args {
         if let Some(staleness) = self.max_stale {
             wishes = wishes.max_stale(staleness);
         }
-        wishes
+        if let Some(partition) = self.transport.partition()? {
+            wishes = wishes.partition(partition);
+        }
+        Ok(wishes)
     }
 }
 
@@ -119,55 +142,6 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, Failure> {
         "http" | "https" if url.has_host() => Ok(url),
         scheme => Err(Failure::usage(format!("cannot fetch a URL with `{scheme}:`")).with_hint(example)),
     }
-}
-
-enum Item<'a> {
-    Header(HeaderName, HeaderValue),
-    Query(&'a str, &'a str),
-    Field(&'a str, Value),
-}
-
-impl<'a> Item<'a> {
-    /// The first separator decides; where several begin at one place, the longest.
-    fn parse(text: &'a str) -> Result<Self, Failure> {
-        let (name, rest) = text.split_at(text.find([':', '=']).unwrap_or(text.len()));
-        if let Some(value) = rest.strip_prefix("==") {
-            return Ok(Self::Query(name, value));
-        }
-        if let Some(value) = rest.strip_prefix(":=") {
-            let value = serde_json::from_str(value).map_err(|_| {
-                Failure::usage(format!("the value of `{name}` is not JSON"))
-                    .with_hint("for text, write name=value")
-            })?;
-            return Ok(Self::Field(name, value));
-        }
-        if let Some(value) = rest.strip_prefix('=') {
-            return Ok(Self::Field(name, value.into()));
-        }
-        let Some(value) = rest.strip_prefix(':') else {
-            return Err(Failure::usage("an item says neither which header nor which parameter it is")
-                .with_hint("write Name:value, name==value or name=value; see lacre get --help"));
-        };
-        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-            Failure::usage(format!("`{name}` cannot be the name of a header")).with_hint("write Name:value")
-        })?;
-        let value = match value.strip_prefix('@') {
-            Some(path) => HeaderValue::from_bytes(read(name, path)?.trim_ascii()),
-            None => HeaderValue::from_bytes(value.trim().as_bytes()),
-        };
-        let value = value.map_err(|_| {
-            Failure::usage(format!("the value of header `{name}` has characters that no header can have"))
-                .with_hint("a header is one line of text")
-        })?;
-        Ok(Self::Header(header, value))
-    }
-}
-
-fn read(name: &str, path: &str) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot read the value of header `{name}` from {path}: {error}"))
-            .with_hint("Name:@PATH takes the value from a file")
-    })
 }
 
 fn expire(text: &str) -> Result<Expire, String> {
