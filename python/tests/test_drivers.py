@@ -78,6 +78,30 @@ def test_a_fresh_answer_is_a_hit(driver: Driver, origin: Origin) -> None:
     assert len(origin.got) == 1
 
 
+def test_a_cookie_that_the_origin_rotates_costs_no_hit(driver: Driver, origin: Origin) -> None:
+    says = [Say(b"hello", headers={**FRESH, "Set-Cookie": f"__cf_bm={turn}; Path=/"}) for turn in range(3)]
+    urls = [origin.says(path, say) for path, say in zip(("/one", "/two", "/three"), says)]
+    for url in urls:
+        assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
+    for url in [*urls, urls[0]]:
+        assert driver.get(url).status_line == "lacre; hit; ttl=60"
+    assert [got.headers.get("cookie") for got in origin.got] == [None, "__cf_bm=0", "__cf_bm=1"]
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+@pytest.mark.parametrize("settings", [{}, {"origin": "ignored"}, {"stale_if_error": True}], ids=str)
+def test_a_lifetime_of_the_users_own_keeps_no_error(
+    name: str, settings: dict[str, Any], origin: Origin, clock: Clock
+) -> None:
+    driver = DRIVERS[name](Cache(":memory:", expire_after=3600, clock=clock, **settings))
+    for status in (401, 404, 429, 500, 503):
+        url = origin.says(f"/{status}", Say(b"once", status=status), Say(b"well"))
+        assert driver.get(url).status == status
+        assert driver.get(url).body == b"well"
+        assert driver.get(url).status_line == "lacre; hit; ttl=3600"
+    driver.close()
+
+
 def test_what_the_client_adds_is_sent_and_the_request_is_left_as_it_was(driver: Driver, origin: Origin) -> None:
     url = origin.says("/", Say(headers=FRESH))
     driver.get(url, headers={"X-Mine": "1"})

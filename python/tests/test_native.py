@@ -172,6 +172,49 @@ def test_a_lifetime_is_said_in_many_ways(wish: Any, ttl: int | None) -> None:
     assert hit(cache).info.ttl == ttl
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        2**31,
+        10**400,
+        1e300,
+        "9" * 30,
+        timedelta.max,
+        datetime.max.replace(tzinfo=timezone.utc),
+    ],
+)
+def test_a_lifetime_longer_than_caches_count_is_the_longest_they_do(wish: Any) -> None:
+    cache = Cache(":memory:", expire_after=wish, clock=lambda: 1_800_000_000)
+    store(cache, headers=[])
+    assert hit(cache).info.ttl in (2**31, None)
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2020])
+def test_a_moment_in_the_past_has_gone_by(year: int) -> None:
+    cache = Cache(":memory:", expire_after=datetime(year, 1, 1, tzinfo=timezone.utc), clock=lambda: 1_800_000_000)
+    store(cache, headers=[(b"etag", b'"1"')])
+    assert isinstance(ask(cache), Ticket)
+
+
+def test_a_cookie_tells_requests_apart_where_nobody_called_the_answer_reusable_or_the_user_says_so() -> None:
+    fresh, guessed = [(b"cache-control", b"max-age=60")], [(b"etag", b'"1"')]
+    for settings, headers, parted in [
+        ({}, fresh, False),
+        ({"expire_after": 60}, [], False),
+        ({}, guessed, True),
+        ({"partition_by_cookies": True}, fresh, True),
+        ({"shared": True}, fresh, True),
+    ]:
+        cache = Cache(":memory:", **settings)
+        ticket = cache.ask("GET", URL, [(b"cookie", b"id=alice")])
+        assert isinstance(ticket, Ticket)
+        recording = ticket.settle(200, headers)
+        recording.write(b"hello")
+        recording.finish()
+        other = cache.ask("GET", URL, [(b"cookie", b"id=bob")])
+        assert isinstance(other, Ticket) is parted, (settings, headers)
+
+
 def test_the_first_rule_that_fits_a_url_decides() -> None:
     cache = Cache(":memory:", urls_expire_after={"example.test/page": 5, "example.test": "do-not-store"})
     store(cache, headers=[])

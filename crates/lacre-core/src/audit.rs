@@ -18,6 +18,7 @@ const MOST_SUSPICIONS: usize = 100;
 
 /// What was found in an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Audit {
     /// At most 100 suspicions, in the order of the entry.
     pub suspicions: Vec<Suspicion>,
@@ -27,6 +28,7 @@ pub struct Audit {
 
 /// How much of a body was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Looked {
     /// All of it.
     Whole,
@@ -38,6 +40,7 @@ pub enum Looked {
 
 /// Something that looks like a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Suspicion {
     /// Where it is.
     pub spot: Spot,
@@ -67,6 +70,7 @@ pub enum Spot {
 
 /// What gives a secret away.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Telltale {
     /// Its look.
     Shape(Shape),

@@ -16,6 +16,7 @@ use std::time::Duration;
 /// - A repeated directive counts with its strictest value (§4.2.1); a lifetime that is not a number is zero.
 /// - Text that is not a list of directives counts as `no-store`: it cannot be known what it forbids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResponseDirectives {
     /// Do not store (§5.2.2.5).
     pub no_store: bool,
@@ -109,6 +110,7 @@ fn withholdable(list: &[u8]) -> impl Iterator<Item = Option<HeaderName>> {
 /// What a request's `Cache-Control` says (RFC 9111 §5.2.1). Unknown directives are ignored; text that is not a list of
 /// directives counts as `no-cache`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RequestDirectives {
     /// Do not answer without validation (§5.2.1.4); also `Pragma: no-cache` where there is no `Cache-Control` (§5.4).
     pub no_cache: bool,
@@ -128,6 +130,7 @@ pub struct RequestDirectives {
 
 /// How stale a response a request accepts (RFC 9111 §5.2.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum MaxStale {
     /// Stale by at most this long; zero where it is not a number.
     For(Duration),

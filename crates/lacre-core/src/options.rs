@@ -36,6 +36,7 @@ impl fmt::Debug for RequestOptions {
 
 /// How one request uses the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// By the rules.
     #[default]

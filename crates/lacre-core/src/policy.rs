@@ -1,6 +1,7 @@
 //! What the user wishes. A policy is data: the rules read it, and nothing else decides. Two presets, [`Policy::rfc9111`] and
 //! [`Policy::requests_cache`], differ in values only.
 
+use crate::key::Cookie;
 use crate::redact::Redactor;
 use crate::{Expire, UrlPattern};
 use http::{HeaderMap, HeaderName, Method, StatusCode, request, response};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 /// Whose cache this is (RFC 9111 §1): it decides what `private`, `s-maxage`, `proxy-revalidate` and `Authorization` mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scope {
     /// One user's own.
     Private,
@@ -19,6 +21,7 @@ pub enum Scope {
 
 /// How much the origin's Cache-Control, Expires and the heuristics count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// The origin decides, unless the user spoke about this very request or its URL; the user's default fills its silence.
     Obeyed,
@@ -42,6 +45,7 @@ pub enum MatchHeaders {
 
 /// How long past its lifetime a response may still be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Staleness {
     /// As far as the response itself allows (RFC 5861).
     AsResponseSays,
@@ -69,6 +73,7 @@ pub(crate) enum CookieKeys {
 
 /// Whether two URLs that differ in the order of their query parameters are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum QueryOrder {
     /// They differ, as RFC 9110 has it.
     Significant,
@@ -416,6 +421,11 @@ impl Policy {
     /// Whether requests with this method are looked up. Only of these need the cache see the body.
     pub fn looks_up(&self, method: &Method) -> bool {
         self.methods.contains(method)
+    }
+
+    /// Whether a `Cookie` among these request headers tells the request from others whatever the answer says.
+    pub fn always_counts_cookie(&self, headers: &HeaderMap) -> bool {
+        !Cookie::may_be_left_out(self, headers)
     }
 
     pub(crate) fn kept_request_headers(&self, headers: &HeaderMap) -> HeaderMap {

@@ -282,6 +282,7 @@ pub fn end_hop(headers: &mut HeaderMap) {
 
 /// §4.2: how fresh a stored response is, and by whose word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Freshness {
     /// The freshness lifetime; `None`: for ever.
     pub lifetime: Option<Duration>,
@@ -293,6 +294,7 @@ pub struct Freshness {
 
 /// Whose word a lifetime is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// The user's own.
     User,

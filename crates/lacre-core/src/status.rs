@@ -5,6 +5,7 @@ use std::fmt;
 
 /// What the cache did. Its text is the member that RFC 9211 describes, such as `lacre; fwd=uri-miss; fwd-status=200; stored`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheStatus {
     /// Why the request was sent on; `None`: it was answered from the cache alone.
     pub forward: Option<Forward>,
@@ -43,6 +44,7 @@ pub enum Collapsed {
 
 /// Why a request was sent on (the `fwd` parameter, RFC 9211 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Forward {
     /// The cache was told to stay out of it.
     Bypass,
@@ -62,6 +64,7 @@ pub enum Forward {
 
 /// Why something was not stored, or why it was served as it was (the `detail` parameter, RFC 9211 §2.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Detail {
     /// `no-store` on the request or the response.
     NoStore,

@@ -13,6 +13,7 @@ use std::time::Duration;
 /// From text (`"never"`, `"immediately"`, `"do-not-store"`, `"90"` seconds, `"1h30m"`, an HTTP-date), from a [`Duration`], or from a
 /// point in time. A time of more than 2³¹ seconds (68 years) counts as 2³¹ seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Expire {
     /// Fresh for ever.
     Never,

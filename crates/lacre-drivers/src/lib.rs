@@ -26,7 +26,7 @@ pub fn cache(policy: Policy) -> (Cache, Arc<ManualClock>) {
 pub fn builder() -> (Builder, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
     let builder = Cache::builder().store(Memory::new().unwrap()).danger_ephemeral_key();
-    (builder.clock(Arc::clone(&clock) as _), clock)
+    (builder.clock(Arc::clone(&clock)), clock)
 }
 
 /// Waits until `done`, but not for ever.

@@ -70,6 +70,19 @@
 //! The body of a request is seen where it is bytes, and where the policy looks up its method also where it is a stream of known length, up to
 //! 1 MiB, such as a form of several parts; where it is any other stream, the request is not looked up. Trailers pass, and are not stored.
 
+//!
+//! # Features
+//!
+//! | feature | what it adds | by default |
+//! |---|---|---|
+//! | `brotli`, `deflate`, `gzip`, `zstd` | compressed responses: asked for, stored as they come, decoded above the cache | `gzip` |
+//! | `charset` | `Response::text` decodes by the charset that the response names | on |
+//! | `form`, `json`, `query` | `RequestBuilder::form`, `RequestBuilder::json` and `Response::json`, `RequestBuilder::query` | on |
+//! | `multipart` | `RequestBuilder::multipart` | off |
+//! | `rustls` | HTTPS by rustls, with the certificates that the platform trusts | on |
+//!
+//! No feature of reqwest or reqwest-middleware needs to be named for them.
+
 mod client;
 mod deadline;
 mod decode;

@@ -27,6 +27,7 @@ pub struct Header {
 
 /// By what an envelope was sealed, when, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SealInfo {
     /// The master key it was sealed with.
     pub key_id: KeyId,

@@ -25,7 +25,7 @@ pub(crate) fn run(length: Length) -> Result<(), Failure> {
         worker.kill()?;
         let (builder, failures) = cache(directory.path())?;
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
-        let cache = builder.clock(Arc::clone(&clock) as _).build()?;
+        let cache = builder.clock(Arc::clone(&clock)).build()?;
         for page in 0..PAGES {
             served += u64::from(pages::read(&cache, &url(page), LONGEST)?.is_some());
         }

@@ -96,7 +96,7 @@ pub(crate) fn without_store(directory: &Path) -> Result<(Builder, Arc<Failures>)
         keys.create(&Keyring::generate()?)?;
     }
     let policy = Policy::rfc9111().max_body(8 << 30);
-    let builder = Cache::builder().keys(&keys).policy(policy).observer(Arc::clone(&failures) as _);
+    let builder = Cache::builder().keys(&keys).policy(policy).observer(Arc::clone(&failures));
     Ok((builder, failures))
 }
 

@@ -59,6 +59,14 @@
 //! unless the request says its length. Of a response from the cache, [`get_uri`](ureq::ResponseExt::get_uri) is the URL that was asked for,
 //! there is no [redirect history](ureq::ResponseExt::get_redirect_history), and [`content_length`](ureq::Body::content_length) of the body
 //! is `None`: the header has it. Trailers are dropped by ureq.
+//!
+//! # Features
+//!
+//! | feature | what it adds | by default |
+//! |---|---|---|
+//! | `brotli`, `gzip` | compressed responses: asked for, stored as they come, decoded above the cache | `gzip` |
+//! | `json` | `RequestBuilder::send_json` and `Body::read_json` of ureq | on |
+//! | `rustls` | HTTPS by rustls, with the certificates that the platform trusts | on |
 
 mod agent;
 mod body;

@@ -387,3 +387,11 @@ fn https_speaks_tls() {
     assert!(cause.contains("corrupt message"), "{cause}");
     assert_eq!(origin.count(), 0);
 }
+
+#[test]
+fn json_needs_no_other_crate() {
+    let origin = Origin::start(|request| fresh(format!("{:?}", [String::from_utf8_lossy(&request.body)])));
+    let told: Vec<String> =
+        agent().post(origin.url("/")).send_json(["a"]).unwrap().into_body().read_json().unwrap();
+    assert_eq!(told[0].split_whitespace().collect::<String>(), r#"["a"]"#);
+}

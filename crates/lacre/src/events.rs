@@ -4,6 +4,7 @@ use crate::Error;
 use lacre_core::Key;
 use std::fmt::Debug;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,12 @@ pub enum Event<'a> {
 pub trait Observer: Debug + Send + Sync + 'static {
     /// Takes note of `event`.
     fn notice(&self, event: Event<'_>);
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn notice(&self, event: Event<'_>) {
+        (**self).notice(event);
+    }
 }
 
 /// The default observer: [`tracing`], with targets `lacre::lookup`, `lacre::store` and `lacre::seal`.

@@ -22,6 +22,21 @@
 //! [`Driver`] does what all drivers have in common · `cache` drives the engine of `lacre-core` over [`store`]s of records that `lacre-seal`
 //! sealed · [`codec`] and [`stage`] say how a response becomes bytes · [`keys`] says where keys come from · [`Observer`] is told what
 //! happens. What goes wrong is an [`Error`].
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `bson`, `msgpack`, `yaml` | formats of heads beside CBOR and JSON ([`codec`]) |
+//! | `brotli`, `gzip`, `lz4` | stages of bodies beside Zstandard ([`stage`]) |
+//! | `cookies` | `Cookies`, for clients that keep them above the cache |
+//! | `keys-kdbx` | keys in a KeePassXC database |
+//! | `keys-os` | keys in the keyring of the desktop or of the Linux kernel |
+//! | `keys-passphrase` | keyrings that a passphrase locks |
+//! | `requests-cache` | reads and writes the files of requests-cache |
+//! | `store-suite` | the checks that every store must pass, for those who write one |
 
 mod cache;
 mod clock;
@@ -59,8 +74,8 @@ pub use places::Places;
 pub use wait::wait;
 
 pub use lacre_core::{
-    Audit, CacheStatus, Collapsed, Detail, Entry, Expire, Fingerprint, Forward, Freshness, Key, Looked,
-    MatchHeaders, Misframed, Mode, Origin, Outcome, Policy, QueryOrder, Redactor, RequestBody,
+    Audit, CacheStatus, Collapsed, Detail, Engine, Entry, Expire, Fingerprint, Forward, Freshness, Key,
+    Looked, MatchHeaders, Misframed, Mode, Origin, Outcome, Policy, QueryOrder, Redactor, RequestBody,
     RequestOptions, Scope, Shape, Signpost, Slot, Source, Spot, Staleness, StoredBody, Suspicion, Telltale,
     Timestamp, Ttl, UrlPattern, Varies, content_length, end_hop, is_chunked, settle_length, varies,
 };

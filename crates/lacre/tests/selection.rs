@@ -34,7 +34,7 @@ fn selected(cache: &Cache, selection: Selection) -> Vec<String> {
 fn what_is_meant_is_selected_and_no_more() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
     let builder = Cache::builder().store(Memory::new().unwrap()).danger_ephemeral_key();
-    let cache = builder.clock(Arc::clone(&clock) as _).build().unwrap();
+    let cache = builder.clock(Arc::clone(&clock)).build().unwrap();
     store(&cache, "http://a.example/x?token=1", RequestOptions::new().tag("news").tag("eu"));
     clock.advance(Duration::from_secs(50));
     store(&cache, "http://a.example:8080/y", RequestOptions::new().tag("news"));

@@ -79,7 +79,7 @@ impl Explanation {
             Some(key) if stored.is_none() => cache.varies_by(&key).await.unwrap_or_default(),
             _ => Vec::new(),
         };
-        Ok(Self { info, stored, varies_by, identity: identity(request, body) })
+        Ok(Self { info, stored, varies_by, identity: identity(cache, request, body) })
     }
 
     fn vary(&self) -> Option<String> {
@@ -135,7 +135,7 @@ impl Explanation {
 }
 
 /// The parts of a request that tell it from others, without their secrets (docs/format.md §5).
-fn identity(request: &Request, body: &[u8]) -> Vec<String> {
+fn identity(cache: &Cache, request: &Request, body: &[u8]) -> Vec<String> {
     let secret = Redactor::default();
     let mut url = request.url().clone();
     url.set_fragment(None);
@@ -143,11 +143,14 @@ fn identity(request: &Request, body: &[u8]) -> Vec<String> {
     if !body.is_empty() {
         parts.push("body".to_owned());
     }
-    parts.extend(credentials(request.headers(), &secret));
+    let cookie_counts = cache.engine().policy().always_counts_cookie(request.headers());
+    parts.extend(credentials(request.headers(), &secret).map(|name| match name {
+        "cookie" if !cookie_counts => "cookie (who asks, where the answer has no lifetime)".to_owned(),
+        name => format!("{name} (who asks)"),
+    }));
     parts
 }
 
-fn credentials(headers: &HeaderMap, secret: &Redactor) -> Vec<String> {
-    let names = headers.keys().map(HeaderName::as_str).filter(|name| secret.is_credential(name));
-    names.map(|name| format!("{name} (who asks)")).collect()
+fn credentials<'h>(headers: &'h HeaderMap, secret: &Redactor) -> impl Iterator<Item = &'h str> {
+    headers.keys().map(HeaderName::as_str).filter(|name| secret.is_credential(name))
 }

@@ -203,7 +203,7 @@ fn compare(cache: &Cache, file: &Path, output: Output) -> Result<Anchored, Failu
     told.map(|()| anchored)
 }
 
-fn tell_finding(Finding { key, change }: Finding, output: Output) -> Result<(), Failure> {
+fn tell_finding(Finding { key, change, .. }: Finding, output: Output) -> Result<(), Failure> {
     let (name, text) = match change {
         Change::Missing => ("missing", "gone before its time was over: removed, evicted or deleted"),
         Change::RolledBack => ("rolled-back", "older than it was"),
@@ -216,6 +216,6 @@ fn tell_finding(Finding { key, change }: Finding, output: Output) -> Result<(), 
     output.print(format_args!("{key:.8}  {BAD}{name}{BAD:#}  {text}"))
 }
 
-fn summary_of(Anchored { at, same, newer, over, findings }: &Anchored) -> Value {
+fn summary_of(Anchored { at, same, newer, over, findings, .. }: &Anchored) -> Value {
     json!({ "at": pretty::moment(*at), "same": same, "newer": newer, "over": over, "findings": findings })
 }

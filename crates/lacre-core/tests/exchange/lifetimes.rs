@@ -2,7 +2,7 @@
 
 use crate::cache::{Cache, START, respond, url, wishing};
 use http::StatusCode;
-use lacre_core::{Detail, Expire, Freshness, Origin, Policy, RequestOptions, Source, Staleness, UrlPattern};
+use lacre_core::{Detail, Engine, Expire, Origin, Policy, RequestOptions, Slot, Staleness, UrlPattern};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -172,7 +172,10 @@ fn no_time_from_outside_is_longer_than_callers_can_count() {
             assert!(age.is_none_or(|age| age <= LONGEST), "{age:?}");
         }
     }
-    let longest = Duration::from_secs(LONGEST);
-    let endless = Freshness { lifetime: None, age: Duration::ZERO, source: Source::User };
-    assert_eq!(endless.remaining(), longest);
+    // A response that is fresh for ever has as much left as can be counted.
+    let engine = Engine::new(Policy::rfc9111().expire_after(Expire::Never), |_: &[u8]| [0; 32]);
+    let mut cache = Cache::new(Policy::rfc9111().expire_after(Expire::Never));
+    cache.get(url("/"), &[], "");
+    let Some(Slot::Entry(entry)) = cache.rows.values().next() else { panic!("an entry") };
+    assert_eq!(engine.freshness(entry, START).remaining(), Duration::from_secs(LONGEST));
 }

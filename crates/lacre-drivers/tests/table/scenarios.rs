@@ -27,7 +27,7 @@ pub(crate) fn client_with(make: Make, policy: Policy) -> (Box<dyn Client>, Arc<M
 fn client_with_misses(make: Make) -> (Box<dyn Client>, Arc<Misses>) {
     let misses = Arc::new(Misses::default());
     let (builder, _) = builder();
-    (make(Driver::new(builder.observer(Arc::clone(&misses) as _).build().unwrap())), misses)
+    (make(Driver::new(builder.observer(Arc::clone(&misses)).build().unwrap())), misses)
 }
 
 /// How many requests found nothing. From then on, each either follows another one or learns that another one was answered.

@@ -171,3 +171,41 @@ async fn what_is_longer_than_it_said_arrives_as_it_would_without_a_cache() {
         (3 << 20).to_string()
     );
 }
+
+#[tokio::test]
+async fn json_forms_and_queries_need_no_other_crate() {
+    let origin = Origin::start(|request| {
+        let answer =
+            format!("{:?}", [request.path.clone(), String::from_utf8_lossy(&request.body).into_owned()]);
+        respond(200, &[("cache-control", "max-age=60"), ("content-type", "application/json")], answer)
+    })
+    .await;
+    let client = client().0;
+    let pairs = [("a", "1 2"), ("b", "&")];
+    for _ in 0..2 {
+        let told: Vec<String> =
+            client.get(origin.url("/")).query(&pairs).send().await.unwrap().json().await.unwrap();
+        assert_eq!(told, ["/?a=1+2&b=%26", ""]);
+    }
+    assert_eq!(origin.count(), 1, "a query that is built is a part of the key");
+    let told: Vec<String> =
+        client.post(origin.url("/")).form(&pairs).send().await.unwrap().json().await.unwrap();
+    assert_eq!(told, ["/", "a=1+2&b=%26"]);
+    let told: Vec<String> =
+        client.post(origin.url("/")).json(&pairs).send().await.unwrap().json().await.unwrap();
+    assert_eq!(told, ["/", r#"[["a","1 2"],["b","&"]]"#]);
+}
+
+#[tokio::test]
+async fn text_is_decoded_by_the_charset_that_the_response_names() {
+    let origin = Origin::start(|_| {
+        let headers = [("cache-control", "max-age=60"), ("content-type", "text/plain; charset=iso-8859-1")];
+        respond(200, &headers, &b"caf\xe9"[..])
+    })
+    .await;
+    let (client, _) = client();
+    for _ in 0..2 {
+        assert_eq!(client.get(origin.url("/")).send().await.unwrap().text().await.unwrap(), "café");
+    }
+    assert_eq!(origin.count(), 1);
+}

@@ -143,7 +143,7 @@ pub(crate) fn cache(policy: Policy) -> (Cache, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
     let store = Memory::new().unwrap();
     let builder = Cache::builder().store(store).danger_ephemeral_key().policy(policy);
-    (builder.clock(Arc::clone(&clock) as _).build().unwrap(), clock)
+    (builder.clock(Arc::clone(&clock)).build().unwrap(), clock)
 }
 
 /// A client with a cache of its own, and the cache's clock.

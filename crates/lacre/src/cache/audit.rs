@@ -8,6 +8,7 @@ use lacre_seal::SealInfo;
 
 /// What was found in a stored response.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Audited {
     /// What looks like a secret in it; the secrets themselves are not told.
     pub audit: Audit,

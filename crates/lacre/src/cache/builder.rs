@@ -31,6 +31,7 @@ pub enum OnTamper {
 
 /// What happens when the store fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnStoreFailure {
     /// The observer is told, and the cache does without.
     #[default]
@@ -89,19 +90,20 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Where sealed records are kept; an `Arc<dyn Store>` where that is decided at run time.
+    /// Where sealed records are kept. Like every setting that takes a trait, it takes an `Arc` of one, too, where that is decided at run
+    /// time or shared.
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Box::new(store));
         self
     }
 
-    /// Where the keys come from. They are read when the cache is built. A store that is a copy of another one is told from it by what is
-    /// noted [beside them](Places).
+    /// Where the keys come from: a source, or what points to one. They are read at once. A store that is a copy of another one is told from
+    /// it by what is noted [beside them](Places).
     #[must_use]
-    pub fn keys(mut self, source: &dyn KeySource) -> Self {
+    pub fn keys(mut self, source: impl KeySource) -> Self {
         self.keyring = Some(source.load());
-        self.places = Places::of(source);
+        self.places = Places::of(&source);
         self
     }
 
@@ -196,15 +198,15 @@ impl Builder {
 
     /// Where the time comes from.
     #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
     /// Who is told what happens; [`Tracing`] unless said otherwise.
     #[must_use]
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = observer;
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
         self
     }
 
@@ -320,4 +322,55 @@ fn unique<T: PartialEq + Debug>(kind: &str, ids: impl Iterator<Item = T>) -> Res
         seen.push(id);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ManualClock;
+    use crate::store::Memory;
+    use lacre_core::Timestamp;
+    use zeroize::Zeroizing;
+
+    /// The text of a keyring.
+    #[derive(Debug)]
+    struct Text(String);
+
+    impl KeySource for Text {
+        fn read(&self) -> Result<Zeroizing<String>, Error> {
+            Ok(Zeroizing::new(self.0.clone()))
+        }
+
+        fn describe(&self) -> String {
+            "text".into()
+        }
+    }
+
+    #[test]
+    fn every_setting_takes_a_value_or_what_points_to_one() {
+        let text = || Text(Keyring::generate().unwrap().to_text().to_string());
+        let source = text();
+        let primary = source.load().unwrap().primary();
+        let boxed: Box<dyn KeySource> = Box::new(text());
+        for builder in [
+            Builder::default().keys(&source),
+            Builder::default().keys(&source as &dyn KeySource),
+            Builder::default().keys(Arc::new(Text(source.0.clone()))),
+            Builder::default().keys(Box::new(Text(source.0.clone()))),
+            Builder::default().keys(Text(source.0.clone())),
+        ] {
+            let cache = builder.store(Arc::new(Memory::new().unwrap())).build().unwrap();
+            assert_eq!(cache.key_ids().next(), Some(primary));
+        }
+        let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1)));
+        let shared: Arc<dyn Clock> = clock.clone();
+        for builder in [
+            Builder::default().clock(Arc::clone(&clock)),
+            Builder::default().clock(shared),
+            Builder::default().clock(SystemClock).observer(Tracing),
+            Builder::default().observer(Arc::new(Tracing)),
+        ] {
+            builder.store(Memory::new().unwrap()).keys(&*boxed).build().unwrap();
+        }
+    }
 }

@@ -13,6 +13,7 @@ use std::thread;
 
 /// One row of a listing.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Listed {
     /// Where it lies.
     pub key: Key,
@@ -57,6 +58,7 @@ impl RecordKind {
 
 /// A stored response, whole.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Stored {
     /// What is stored, with its body as the network sent it.
     pub entry: Entry<Body>,

@@ -130,6 +130,7 @@ impl fmt::Debug for Reply {
 
 /// What the cache did with a request; among the extensions of every response that went through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheInfo {
     /// In the terms of RFC 9211; its text is the `Cache-Status` member.
     pub status: CacheStatus,
@@ -275,7 +276,8 @@ impl Cache {
                     Found::Slot(slot) => lookup.found(Some(slot), now),
                     Found::Nothing(None) => lookup.found(None, now),
                     Found::Nothing(Some(Detail::Tampered)) if self.on_tamper == OnTamper::FailClosed => {
-                        let status = CacheStatus { detail: Some(Detail::Tampered), ..CacheStatus::default() };
+                        let mut status = CacheStatus::default();
+                        status.detail = Some(Detail::Tampered);
                         return Ok(Answer::Refuse(refusal(status)));
                     }
                     Found::Nothing(met) => {

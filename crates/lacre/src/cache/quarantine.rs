@@ -21,6 +21,7 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A record that did not open, as it was found.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Quarantined {
     /// Where the evidence lies; [`Cache::remove`] takes it away.
     pub key: Key,

@@ -15,6 +15,7 @@ use lacre_seal::{Context, Fault, Lifetime, Opened, Purpose, SealInfo, Sealer, Su
 
 /// Whether [`Cache::reseal`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pass {
     /// It does.
     Real,
@@ -24,6 +25,7 @@ pub enum Pass {
 
 /// What [`Cache::reseal`] made of a row.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Resealing {
     /// It was sealed anew, or would be in a dry pass.
     Done,
@@ -61,6 +63,7 @@ pub(super) enum Suites {
 /// How many records came out in which way; see [`Resealing`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is named after its `Resealing`")]
+#[non_exhaustive]
 pub struct Resealed {
     pub done: u64,
     pub already: u64,

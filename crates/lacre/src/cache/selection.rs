@@ -33,6 +33,7 @@ enum Condition {
 
 /// A stored response that is meant.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Selected {
     /// Where it lies.
     pub key: Key,

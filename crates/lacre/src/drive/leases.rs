@@ -111,7 +111,7 @@ mod tests {
         let store = Arc::new(Memory::new().unwrap());
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
         let builder = Cache::builder().store(Arc::clone(&store)).danger_ephemeral_key();
-        let cache = builder.clock(Arc::clone(&clock) as _).build().unwrap();
+        let cache = builder.clock(Arc::clone(&clock)).build().unwrap();
         let (sender, sleeps) = mpsc::channel();
         World { store, clock, cache, leases: Leases::default(), told: Told(sender), sleeps }
     }

@@ -52,7 +52,7 @@ impl World {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_000_000)));
         let builder = Cache::builder().store(Memory::new().unwrap()).danger_ephemeral_key();
-        let cache = builder.clock(Arc::clone(&clock) as _).build().unwrap();
+        let cache = builder.clock(Arc::clone(&clock)).build().unwrap();
         Self { driver: Driver::new(cache), clock, origin: Origin::default() }
     }
 

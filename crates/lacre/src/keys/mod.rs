@@ -40,6 +40,7 @@ use std::fmt::{Debug, Display};
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A place where a keyring is kept.
@@ -85,6 +86,35 @@ pub trait KeySource: Debug + Send + Sync {
         })
     }
 }
+
+/// What points to a source is one.
+macro_rules! pointing_to_a_source {
+    ($($pointer:ty),*) => {
+        $(impl<K: KeySource + ?Sized> KeySource for $pointer {
+            fn read(&self) -> Result<Zeroizing<String>, Error> {
+                (**self).read()
+            }
+
+            fn describe(&self) -> String {
+                (**self).describe()
+            }
+
+            fn file(&self) -> Option<&Path> {
+                (**self).file()
+            }
+
+            fn keeper(&self) -> Option<&dyn KeyKeeper> {
+                (**self).keeper()
+            }
+
+            fn load(&self) -> Result<Keyring, Error> {
+                (**self).load()
+            }
+        })*
+    };
+}
+
+pointing_to_a_source!(&K, Box<K>, Arc<K>);
 
 /// A source that can be written, too. [`update`] changes what it holds.
 pub trait KeyKeeper: KeySource {

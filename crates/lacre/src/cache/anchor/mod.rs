@@ -23,6 +23,7 @@ const MOST: usize = 1 << 18;
 
 /// A row that is not as it should be by an anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The row.
     pub key: Key,
@@ -46,6 +47,7 @@ pub enum Change {
 
 /// What became of the rows that an anchor knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Anchored {
     /// When the anchor was begun.
     pub at: Timestamp,

@@ -84,8 +84,8 @@ impl Options {
 
     /// Who is told of what is found in the directory; [`Tracing`] by default.
     #[must_use]
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = observer;
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
         self
     }
 
