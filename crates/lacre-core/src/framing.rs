@@ -14,14 +14,18 @@ pub enum Misframed {
     TransferCoding,
 }
 
-/// The length of the body by the message's header. `None`: the header does not say it, or the body is chunked, which overrides a
+/// The length of a response's body by its header. `None`: the header does not say it, or the body is chunked, which overrides a
 /// Content-Length (RFC 9112 §6.3).
+///
+/// A single word that is the name of no transfer coding says nothing about the body, which then ends with the connection (§6.3).
 ///
 /// # Errors
 /// The header contradicts itself, or names a transfer coding other than `chunked`.
 pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Misframed> {
-    if is_chunked(headers)? {
-        return Ok(None);
+    match is_chunked(headers) {
+        Ok(false) => {}
+        Err(_) if !names_no_coding(headers) => return Err(Misframed::TransferCoding),
+        Ok(true) | Err(_) => return Ok(None),
     }
     let lines = headers.get_all(header::CONTENT_LENGTH);
     let mut numbers = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(number);
@@ -42,6 +46,19 @@ pub fn is_chunked(headers: &HeaderMap) -> Result<bool, Misframed> {
         (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(true),
         _ => Err(Misframed::TransferCoding),
     }
+}
+
+/// Whether Transfer-Encoding is one word, and none of the names of transfer codings (RFC 9112 §7): there is nothing to undo.
+fn names_no_coding(headers: &HeaderMap) -> bool {
+    const CODINGS: [&[u8]; 7] =
+        [b"chunked", b"compress", b"deflate", b"gzip", b"identity", b"x-compress", b"x-gzip"];
+    let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let word = line.as_bytes().trim_ascii().to_ascii_lowercase();
+    let alike = |coding: &&[u8]| word.windows(coding.len()).any(|part| part == *coding);
+    !word.is_empty()
+        && word.iter().all(u8::is_ascii_alphanumeric)
+        && !CODINGS.iter().any(|coding| alike(coding))
 }
 
 /// Leaves a response with a Content-Length that its body has: none beside Transfer-Encoding, none where the status has no content
@@ -155,6 +172,26 @@ mod tests {
         ] {
             let fields: Vec<_> = values.iter().map(|value| (CODING, *value)).collect();
             assert_eq!(is_chunked(&headers(&fields)), chunked, "{values:?}");
+        }
+    }
+
+    /// The public suite sends such (`headers-store-Transfer-Encoding`).
+    #[test]
+    fn a_word_that_names_no_transfer_coding_says_nothing_of_the_body() {
+        for (coding, expected) in [
+            ("arizqhypgxofwne", Ok(None)),
+            ("gzip", Err(Misframed::TransferCoding)),
+            ("X-Gzip", Err(Misframed::TransferCoding)),
+            ("xchunked", Err(Misframed::TransferCoding)),
+            ("chunked1", Err(Misframed::TransferCoding)),
+            ("identity", Err(Misframed::TransferCoding)),
+            ("foo, chunked", Err(Misframed::TransferCoding)),
+            ("foo, bar", Err(Misframed::TransferCoding)),
+            ("foo;q=1", Err(Misframed::TransferCoding)),
+            ("", Err(Misframed::TransferCoding)),
+        ] {
+            let fields = [(CODING, coding), (LENGTH, "3")];
+            assert_eq!(content_length(&headers(&fields)), expected, "{coding}");
         }
     }
 

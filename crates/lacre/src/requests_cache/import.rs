@@ -2,10 +2,10 @@
 
 use super::response::{Request, Response};
 use crate::{
-    Answer, Builder, Cache, Clock, Error, ErrorKind, ManualClock, Mode, OnStoreFailure, Outcome, Policy,
+    Answer, Builder, Cache, Error, ErrorKind, ManualClock, Mode, OnStoreFailure, Outcome, Policy,
     RequestBody, RequestOptions, Settlement,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response};
 use lacre_core::{Detail, Expire, Origin, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub enum Imported {
 
 impl Importer {
     /// An importer into the cache that `builder` describes. `policy` is the one that requests will be answered by: it decides under which
-    /// keys they look. What it says of methods and origins does not count, since the responses are there already.
+    /// keys they look. What it says of methods, statuses and origins does not count, since the responses are there already.
     ///
     /// # Errors
     /// As [`Builder::build`].
@@ -51,11 +51,17 @@ impl Importer {
             Method::DELETE,
             Method::OPTIONS,
         ];
-        let policy =
-            policy.origin(Origin::Ignored).methods(methods).retention(RETENTION).keep_request_headers();
+        // A lifetime applies to the statuses that are named: redirects and errors have theirs in the file.
+        let statuses = (200..600).filter_map(|code| StatusCode::from_u16(code).ok());
+        let policy = policy
+            .origin(Origin::Ignored)
+            .methods(methods)
+            .statuses(statuses)
+            .retention(RETENTION)
+            .keep_request_headers();
         let cache = builder
             .policy(policy)
-            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .clock(Arc::clone(&clock))
             .on_store_failure(OnStoreFailure::Raise)
             .build()?;
         Ok(Self { cache, clock })
@@ -156,6 +162,8 @@ fn response_parts(response: &Response) -> Result<response::Parts, Error> {
         if !is_still_coded(response) {
             decode(&mut parts.headers);
         }
+        // The body is whole, however it came.
+        parts.headers.remove(header::TRANSFER_ENCODING);
         parts.headers.insert(header::CONTENT_LENGTH, response.body.len().into());
     }
     Ok(parts)
