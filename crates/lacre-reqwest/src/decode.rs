@@ -1,7 +1,7 @@
 //! Compressed responses, decoded above the cache, which keeps the bytes as they came.
 
 use async_trait::async_trait;
-use http::{Extensions, HeaderValue, header};
+use http::{Extensions, HeaderValue};
 use lacre::Coding;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
@@ -47,29 +47,31 @@ impl Middleware for Decompress {
         let method = request.method().clone();
         let response = next.run(request, extensions).await?;
         match Coding::of(&method, response.status(), response.headers()) {
-            Some(coding) if CODINGS.contains(&coding) => Ok(decoded(response, coding)),
+            Some(coding) if CODINGS.contains(&coding) => decoded(response, coding),
             _ => Ok(response),
         }
     }
 }
 
 #[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd", feature = "deflate")))]
-fn decoded(response: Response, _: Coding) -> Response {
-    response
+fn decoded(response: Response, _: Coding) -> Result<Response> {
+    Ok(response)
 }
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd", feature = "deflate"))]
-fn decoded(response: Response, coding: Coding) -> Response {
+fn decoded(response: Response, coding: Coding) -> Result<Response> {
+    use crate::network::located;
     use decoder::{Counted, Counting};
 
+    let url = response.url().clone();
     let mut response = http::Response::from(response);
     // Its other names are not known to everybody.
     let name = HeaderValue::from_static(coding.as_str());
-    response.headers_mut().insert(header::CONTENT_ENCODING, name);
+    response.headers_mut().insert(http::header::CONTENT_ENCODING, name);
     let counting = Counting::default();
     let response = response.map(|body| Counted::came(body, &counting));
     let response = decoder::decode(response);
-    Response::from(response.map(|body| reqwest::Body::wrap(Counted::became(body, &counting))))
+    located(url, response.map(|body| reqwest::Body::wrap(Counted::became(body, &counting))))
 }
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd", feature = "deflate"))]

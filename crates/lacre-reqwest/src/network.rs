@@ -140,8 +140,6 @@ pub(crate) fn answer(
     deadline: Deadline,
     answered: http::Response<Content<Body>>,
 ) -> Result<Response> {
-    use reqwest::ResponseBuilderExt;
-
     let (mut head, content) = answered.into_parts();
     let body = match content {
         Content::Passing(body) => body,
@@ -153,8 +151,15 @@ pub(crate) fn answer(
         },
     };
     let url = head.extensions.remove().map_or(url, |AnsweredBy(url)| url);
+    located(url, http::Response::from_parts(head, body))
+}
+
+/// A response from `url`, as reqwest's own.
+pub(crate) fn located(url: Url, mut response: http::Response<Body>) -> Result<Response> {
+    use reqwest::ResponseBuilderExt;
+
     // The extension that carries the URL is reqwest's own, and only its builder makes one.
     let (carrier, ()) = http::Response::builder().url(url).body(()).map_err(Error::middleware)?.into_parts();
-    head.extensions.extend(carrier.extensions);
-    Ok(Response::from(http::Response::from_parts(head, body)))
+    response.extensions_mut().extend(carrier.extensions);
+    Ok(Response::from(response))
 }

@@ -127,7 +127,9 @@ async fn a_streamed_request_is_sent_whole_and_not_looked_up() {
     for method in [Method::GET, Method::POST] {
         let pieces = ["stre", "amed"].map(|piece| Ok::<_, io::Error>(Bytes::from_static(piece.as_bytes())));
         let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
-        let request = client.request(method, origin.url("/")).body(body);
+        // Without this, hyper takes it that GET has no body.
+        let request =
+            client.request(method, origin.url("/")).header("transfer-encoding", "chunked").body(body);
         let (_, body, did) = whole(request.send().await.unwrap()).await;
         assert_eq!(body, "streamed");
         assert!(!did.contains("stored"), "{did}");
@@ -208,4 +210,26 @@ async fn text_is_decoded_by_the_charset_that_the_response_names() {
         assert_eq!(client.get(origin.url("/")).send().await.unwrap().text().await.unwrap(), "café");
     }
     assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_decoded_response_keeps_all_but_what_its_coding_said() {
+    let origin = Origin::start(|_| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        io::Write::write_all(&mut encoder, b"text").unwrap();
+        let headers = [("cache-control", "max-age=60"), ("content-encoding", "gzip"), ("x-other", "stays")];
+        respond(200, &headers, encoder.finish().unwrap())
+    })
+    .await;
+    let (client, _) = client();
+    for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
+        let response = client.get(origin.url("/page")).send().await.unwrap();
+        assert_eq!(
+            (response.url().as_str(), response.headers()["x-other"].as_bytes()),
+            (&origin.url("/page")[..], &b"stays"[..])
+        );
+        assert_eq!(response.content_length(), None);
+        let (_, body, did) = whole(response).await;
+        assert_eq!((&body[..], did.as_str()), (&b"text"[..], expected));
+    }
 }
