@@ -161,7 +161,7 @@ impl Findings {
                 output.print(format_args!("  {key}  {}  {FAINT}{role}{FAINT:#}", records(*count)))?;
             }
         }
-        let Some(Anchored { at, same, newer, over, findings }) = anchored else { return Ok(()) };
+        let Some(Anchored { at, same, newer, over, findings, .. }) = anchored else { return Ok(()) };
         let at = pretty::moment(*at).unwrap_or_default();
         let (style, verdict) = if *findings == 0 { (GOOD, "as anchored") } else { (BAD, "not as anchored") };
         output.print(format_args!(
