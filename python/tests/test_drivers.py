@@ -250,9 +250,10 @@ def test_credentials_share_nothing(driver: Driver, origin: Origin) -> None:
     assert len(origin.got) == 4
 
 
-def test_cookies_that_the_client_keeps_share_nothing(driver: Driver, origin: Origin) -> None:
+def test_what_varies_by_the_cookies_that_the_client_keeps_is_told_apart(driver: Driver, origin: Origin) -> None:
     origin.says("/in", Say(b"", headers={"Set-Cookie": "who=me", "Cache-Control": "no-store"}))
-    origin.answers["/"] = lambda got: Say(got.headers.get("cookie", "nobody").encode(), headers=FRESH)
+    varies = {**FRESH, "Vary": "Cookie"}
+    origin.answers["/"] = lambda got: Say(got.headers.get("cookie", "nobody").encode(), headers=varies)
     url = origin.url + "/"
     assert driver.get(url).body == b"nobody"
     driver.get(origin.url + "/in")
