@@ -235,7 +235,8 @@ def test_each_hop_of_a_redirect_is_stored(driver: Driver, origin: Origin) -> Non
 
 def test_credentials_share_nothing(driver: Driver, origin: Origin) -> None:
     origin.answers["/"] = lambda got: Say(
-        f"{got.headers.get('authorization')} {got.headers.get('cookie')}".encode(), headers=FRESH
+        f"{got.headers.get('authorization')} {got.headers.get('cookie')}".encode(),
+        headers={**FRESH, "Vary": "Cookie"},
     )
     url = origin.url + "/"
     asks: list[dict[str, str]] = [
