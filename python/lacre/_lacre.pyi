@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypedDict, final, type_check_only
 
 from ._options import RequestOptions
@@ -114,7 +115,7 @@ class Keyring:
         Raises ConfigError for a misspelt reference, so that none becomes a secret.
         """
 
-    def original(self, store: bytes, path: StrPath) -> Path | None:
+    def original(self, store: bytes, path: str | PathLike[str]) -> Path | None:
         """The path of the store that the one at `path` is a copy of: it has the same id, and is still there.
 
         None: it is no copy; its place is noted beside the keyring.
@@ -185,8 +186,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
 class Cache:
     """lacre's own cache: by RFC 9111, for one user, sealed and encrypted; of the same format as the command line's.
 
-    `path` is a file of its own, by default that of the command line; ":memory:" is none. `key` is a keyring or a
-    reference such as "env:NAME"; by default that of the user, as in the command line. It must not lie beside the file.
+    `path` is a file of its own, or says where the store is: "sqlite:PATH", "dir:PATH" or ":memory:"; by default where
+    LACRE_STORE says, or else that of the command line. `key` is a keyring or a reference such as "env:NAME"; by default
+    where LACRE_KEY says, or else that of the user, as in the command line. It must not lie beside the file.
     `origin` says how much the origin's word counts: "obeyed" (`expire_after` fills its silence), "first", "ignored".
     `on_tamper` says what becomes of an answer whose seal does not hold: "refetch", "raise" or "refuse" (504).
     `memory` is how many bytes of what was read are kept in memory. `clock` returns seconds since 1970; `on_event` is

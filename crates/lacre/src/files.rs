@@ -180,6 +180,11 @@ pub(crate) fn may(path: &Path, wish: Wish) -> io::Result<()> {
     platform::may(path, wish)
 }
 
+/// Whether this user may make files in the directory `path`.
+pub(crate) fn may_make(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { platform::may(path, Wish::ReadAndWrite) } else { Ok(()) }
+}
+
 /// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
 pub(crate) fn open_secret(path: &Path) -> Result<(File, u64), Refusal> {
     let (file, found) = open_checked(path)?;

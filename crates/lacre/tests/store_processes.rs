@@ -2,7 +2,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lacre::store::{Record, Sqlite, Store, StoreExt};
+use lacre::store::{Fs, Record, Sqlite, Store, StoreExt};
 use lacre::{ErrorKind, Key, Timestamp, Trouble, wait};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -35,6 +35,17 @@ fn role() {
             let error = wait(store.remove(&key(0, 0))).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Store(Trouble::ReadOnly));
             println!("refused");
+        }
+        "denied" => {
+            let directory = Path::new(&file).parent().unwrap();
+            for error in [
+                Sqlite::open(&file).unwrap_err(),
+                Sqlite::options().read_only().open(&file).unwrap_err(),
+                Fs::open(directory.join("dir")).unwrap_err(),
+                Fs::options().read_only().open(directory.join("dir")).unwrap_err(),
+            ] {
+                println!("{:?}: {error}; {}", error.kind(), error.hint().unwrap());
+            }
         }
         _ => unreachable!(),
     }
@@ -184,6 +195,37 @@ fn p20_files_and_directories_of_a_store_are_private_under_any_umask() {
             said.lines().filter_map(|line| line.split_once("mode ")).map(|(_, mode)| mode).collect();
         assert_eq!(modes, ["700", "600", "600", "600"], "{role}");
     }
+}
+
+#[test]
+fn a_store_that_may_not_be_read_is_refused_by_the_name_of_that() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("store");
+    let file = directory.join("cache.sqlite");
+    put(&open(&file), key(0, 0), "kept");
+    drop(Fs::open(directory.join("dir")).unwrap());
+    // Root may read whatever a mode says, so another user has to look.
+    let mut program = this_program();
+    let somebody = rustix::process::geteuid().is_root().then_some(65_534);
+    if somebody.is_some() {
+        program = root.path().join("program");
+        fs::copy(this_program(), &program).unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for (mode_of_directory, mode_of_file) in [(0o755, 0o000), (0o000, 0o600)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode_of_file)).unwrap();
+        fs::set_permissions(directory.join("dir"), fs::Permissions::from_mode(mode_of_file)).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(mode_of_directory)).unwrap();
+        let mut command = command(&program, "denied", &file);
+        if let Some(id) = somebody {
+            command.uid(id).gid(id);
+        }
+        let said = output(command);
+        assert_eq!(said.matches("Store(Denied): ").count(), 4, "{said}");
+        assert_eq!(said.matches("ermission denied").count(), 4, "{said}");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fs::set_permissions(directory.join("dir"), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]

@@ -121,8 +121,9 @@ class FileDict(BaseStorage[str, Any]):
             original,
         )
         (self.cache_dir / _STORE_ID).unlink(missing_ok=True)
-        for path in list(self.cache_dir.glob(f"*{self.extension}")):
-            path.unlink(missing_ok=True)
+        for pattern in (f"*{self.extension}", "lru.db*"):
+            for path in list(self.cache_dir.glob(pattern)):
+                path.unlink(missing_ok=True)
         found = _store_id(self.cache_dir)
         serializer.original(found, self.cache_dir)
         return found

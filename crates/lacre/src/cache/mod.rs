@@ -409,7 +409,9 @@ impl Cache {
             return Ok(());
         }
         match self.quarantine(key).await {
-            Err(error) if error.kind() == ErrorKind::Store(Trouble::ReadOnly) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::Store(Trouble::ReadOnly | Trouble::Denied)) => {
+                Ok(())
+            }
             quarantined => quarantined.map(drop),
         }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(super) enum Purpose {
     /// A request is being answered.
     Read,
-    /// A response or its removal is written. Waits as long as others take turns with the lock ([`LONGEST`]), and [`STUCK`] for one who keeps it.
+    /// A response or its removal is written. Waits as long as others take turns with the lock ([`TURNS`]), and [`STUCK`] for one who keeps it.
     /// Then nobody waits again until a write succeeds, so that a lock that is kept costs one request a moment, and the next ones nothing.
     Write,
     /// A lease, which is advice.
@@ -27,6 +27,9 @@ pub(super) enum Purpose {
 
 /// The longest that a lock is waited for.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
+
+/// How long a write waits while others take turns with the lock.
+const TURNS: Duration = Duration::from_secs(2);
 
 /// How long one holder of the lock is waited for.
 pub(super) const STUCK: Duration = Duration::from_millis(800);
@@ -71,7 +74,7 @@ impl Locks {
         let mut last = error;
         let (longest, stuck) = match purpose {
             Purpose::Read => (STUCK, STUCK),
-            Purpose::Write => (LONGEST, STUCK),
+            Purpose::Write => (TURNS, STUCK),
             Purpose::Lease => (LEASE, LEASE),
             Purpose::Upkeep => (LONGEST, LONGEST),
         };
@@ -91,7 +94,8 @@ impl Locks {
             }
         }
         // A lease tells nobody of its failure, and so must leave that to a write.
-        let first = purpose == Purpose::Lease || given_up.is_none_or(|given_up| given_up.give_up(turn));
+        let first = purpose == Purpose::Lease
+            || given_up.is_none_or(|given_up| given_up.give_up(turn, begun.elapsed() >= longest));
         Err(if first { last } else { last.repeated() })
     }
 
@@ -123,6 +127,8 @@ impl Locks {
 #[derive(Debug, Default)]
 struct GivenUp {
     given_up: AtomicBool,
+    /// Whether that was though others were at work: then what they do is no reason to wait again.
+    for_good: AtomicBool,
     turn: AtomicU64,
 }
 
@@ -130,11 +136,13 @@ impl GivenUp {
     /// Whether that is so still: others have not written since.
     fn stands(&self, turn: Option<u64>) -> bool {
         self.given_up.load(Ordering::Relaxed)
-            && turn.is_none_or(|turn| turn == self.turn.load(Ordering::Relaxed))
+            && (self.for_good.load(Ordering::Relaxed)
+                || turn.is_none_or(|turn| turn == self.turn.load(Ordering::Relaxed)))
     }
 
     /// Whether this is news.
-    fn give_up(&self, turn: Option<u64>) -> bool {
+    fn give_up(&self, turn: Option<u64>, for_good: bool) -> bool {
+        self.for_good.store(for_good, Ordering::Relaxed);
         self.turn.store(turn.unwrap_or_default(), Ordering::Relaxed);
         !self.given_up.swap(true, Ordering::Relaxed)
     }
@@ -283,6 +291,17 @@ mod tests {
             },
         ));
         assert!(done.is_ok() && attempts > 1);
+    }
+
+    #[test]
+    fn who_is_at_work_for_long_is_waited_for_once() {
+        let locks = Locks::default();
+        let turn = AtomicU64::new(0);
+        let turns = || Some(turn.fetch_add(1, Ordering::Relaxed));
+        let (_, error) = in_vain(&locks, Purpose::Write, turns);
+        assert!(!error.is_repeated());
+        let (attempts, error) = in_vain(&locks, Purpose::Write, turns);
+        assert!(attempts == 1 && error.is_repeated());
     }
 
     #[test]

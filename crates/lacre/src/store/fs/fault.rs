@@ -24,8 +24,17 @@ pub(super) fn store_error(error: io::Error) -> Error {
             "there is no space left for the store",
             "free some space, or remove expired records",
         ),
-        Kind::ReadOnlyFilesystem | Kind::PermissionDenied => {
-            (Trouble::ReadOnly, "this user may not write the store", "check the directory's permissions")
+        Kind::ReadOnlyFilesystem => {
+            (Trouble::ReadOnly, "the store is on a file system that is read-only", "choose another store")
+        }
+        Kind::PermissionDenied => {
+            return Error::store(
+                Trouble::Denied,
+                "permission denied: this user may not read or write all of the store",
+            )
+            .with_hint(
+                "run as the user it belongs to, or check the permissions of the directory and what is in it",
+            );
         }
         _ if is_misplaced(&error) => {
             return broken("is a link, or something else than a file of ours").with_source(error);

@@ -327,7 +327,9 @@ impl Place {
 fn access(file: &Path, options: &Options) -> Result<Access, Error> {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     if !options.reads_only {
-        match files::may(file, Wish::ReadAndWrite) {
+        // SQLite makes files beside it, too.
+        let directory = file.parent().unwrap_or(Path::new("."));
+        match files::may(file, Wish::ReadAndWrite).and_then(|()| files::may_make(directory)) {
             Ok(()) => return Ok(Access::ReadWrite),
             Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {}
             Err(error) => return Err(cannot_open(error)),
@@ -348,11 +350,18 @@ fn cannot_open(error: io::Error) -> Error {
 fn cannot_create(error: io::Error) -> Error {
     let trouble = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Trouble::ReadOnly,
+        io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
+        io::ErrorKind::PermissionDenied => {
+            return Error::store(
+                Trouble::Denied,
+                "permission denied: this user may not make the store's file",
+            )
+            .with_hint("choose another place, or run as the user that the directory belongs to");
+        }
         _ => Trouble::Unusable,
     };
     Error::store(trouble, "the store's file cannot be made")
-        .with_hint("check the directory's permissions and free space, or choose another place")
+        .with_hint("check the directory and its free space, or choose another place")
         .with_source(error)
 }
 
