@@ -72,7 +72,8 @@ fn existing(global: &Global, options: OpenOptions, output: Output) -> Result<Opt
     let key = key_place(global)?;
     ensure_apart(&location, &*key)?;
     ensure_key_there(global, &location)?;
-    Ok(Some(builder(global, location.open_with(&options)?, output).keys(&*key)))
+    // Nobody is answered from it: a copy of another store can be looked at, and is told.
+    Ok(Some(builder(global, location.open_with(&options)?, output).keys(&*key).danger_accept_copies()))
 }
 
 fn options(output: Output) -> OpenOptions {
