@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -310,6 +313,16 @@ def test_what_varies_by_what_is_not_seen_is_not_stored_by_the_blind() -> None:
     assert isinstance(unfaithful, Recording) and not unfaithful.active
 
 
+def test_the_version_of_http_by_which_an_answer_came_is_told_again(path: Path) -> None:
+    cache = Cache(path)
+    for version in (10, 11, 20, 30, None, 99):
+        url = f"{URL}/{version}"
+        settled = miss(cache, url).settle(200, FRESH, version=version)
+        assert isinstance(settled, Recording)
+        settled.finish()
+        assert hit(cache, url).version == (version if version in (10, 11, 20, 30) else 11)
+
+
 def test_what_happens_is_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "lacre"):
         store(Cache(path))
@@ -429,6 +442,70 @@ def test_a_fork_while_threads_write_does_not_hang_the_child(path: Path) -> None:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def test_a_fork_waits_for_the_thread_that_brings_the_log_into_the_file(path: Path) -> None:
+    cache, stop = Cache(path), threading.Event()
+
+    def write() -> None:
+        at = 0
+        while not stop.is_set():
+            at += 1
+            recording = record(cache, f"http://example.test/{threading.get_ident()}/{at}")
+            # Each few fill the log so far that a thread brings it into the file.
+            recording.write(bytes(1 << 20))
+            recording.finish()
+
+    def child() -> None:
+        store(cache, f"{URL}/{os.getpid()}", bytes(1 << 20))
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            in_children(child, 1)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_two_threads_that_fork_at_the_same_time_do_not_hang_their_children(path: Path) -> None:
+    cache, stop = Cache(path), threading.Event()
+
+    def write() -> None:
+        at = 0
+        while not stop.is_set():
+            at += 1
+            store(cache, f"http://example.test/{at}", bytes(10_000))
+
+    def fork(at: int) -> int:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                store(cache, f"{URL}/{at}")
+                status = 0
+            finally:
+                os._exit(status)
+        deadline = time.monotonic() + PATIENCE
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                return os.waitpid(child, 0)[1]
+            time.sleep(0.001)
+        return 0
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            assert not any(pool.map(fork, range(20))), "a child hangs"
+    finally:
+        stop.set()
+        writer.join()
+    assert all(isinstance(ask(cache, f"{URL}/{at}"), Reply) for at in range(20))
 
 
 def test_a_body_of_moderate_length_is_verified_before_it_is_an_answer(path: Path) -> None:

@@ -50,6 +50,7 @@ mod wait;
 
 pub mod codec;
 pub mod config;
+pub mod fork;
 pub mod keys;
 #[cfg(feature = "requests-cache")]
 pub mod requests_cache;

@@ -1,23 +1,9 @@
-//! Forks wait until no thread is inside SQLite: a child would inherit its locks held, by threads that it does not have.
-//!
-//! Two atomics and no lock, since a lock could be in a child's way as well.
+//! Python's forks wait until no thread is inside a store ([`lacre::fork`]).
 
+use lacre::fork::{self, Inside};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
-static FORKING: AtomicBool = AtomicBool::new(false);
-
-/// How long a thread sleeps before it looks again.
-const NAP: Duration = Duration::from_micros(50);
-
-/// The longest that a fork waits. A write may wait for the lock of another process; a child that writes may then hang, as one of Python's
-/// own `sqlite3` may.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs `work` without the GIL; no fork happens meanwhile.
 pub(super) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
@@ -25,27 +11,6 @@ pub(super) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
         let _inside = Inside::enter();
         work()
     })
-}
-
-struct Inside;
-
-impl Inside {
-    fn enter() -> Self {
-        loop {
-            INSIDE.fetch_add(1, Ordering::SeqCst);
-            if !FORKING.load(Ordering::SeqCst) {
-                return Self;
-            }
-            INSIDE.fetch_sub(1, Ordering::SeqCst);
-            thread::sleep(NAP);
-        }
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        INSIDE.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// Has Python say when it forks, from the first cache on.
@@ -63,26 +28,20 @@ pub(super) fn register(py: Python<'_>) -> PyResult<()> {
     REGISTERED.get_or_try_init(py, register).map(drop)
 }
 
-/// Lets the threads that are in the middle of a write finish it, and holds the others back.
+/// Lets the threads that are in the middle of something finish it, and holds the others back.
 #[pyfunction]
 fn before_fork(py: Python<'_>) {
-    FORKING.store(true, Ordering::SeqCst);
-    py.detach(|| {
-        let begun = Instant::now();
-        while INSIDE.load(Ordering::SeqCst) > 0 && begun.elapsed() < PATIENCE {
-            thread::sleep(NAP);
-        }
-    });
+    fork::before();
+    // Who had the GIL meanwhile may have begun something. From the last look on, nobody has it but this thread, which forks.
+    while py.detach(fork::wait_until_quiet) && !fork::is_quiet() {}
 }
 
 #[pyfunction]
 fn after_fork_in_parent() {
-    FORKING.store(false, Ordering::SeqCst);
+    fork::after_in_parent();
 }
 
-/// Nobody but the caller is left.
 #[pyfunction]
 fn after_fork_in_child() {
-    INSIDE.store(0, Ordering::SeqCst);
-    FORKING.store(false, Ordering::SeqCst);
+    fork::after_in_child();
 }

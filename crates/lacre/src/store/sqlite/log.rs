@@ -7,6 +7,7 @@ use super::Options;
 use super::fault::Faulty;
 use super::open::{self, Place};
 use crate::Error;
+use crate::fork::Inside;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use rusqlite::wal::CheckpointMode;
@@ -72,7 +73,10 @@ impl Log {
         }
         work.finish();
         let (place, options) = (Arc::clone(place), options.clone());
+        // Begun by who is inside, and waited for: nobody may fork before it ends, and it must not wait for who does.
+        let inside = Inside::joined();
         let bring = move || {
+            let _inside = inside;
             // What cannot be done now is tried again when more was written.
             let _ = bring(&place, &options, pages);
         };
