@@ -6,28 +6,22 @@ A driver sends what it is told to send and says what came. No rule of caching li
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar, cast
-from weakref import WeakValueDictionary
 
+from ._herd import BODY_PATIENCE, STILL_PATIENCE, Beside, Lead, Leads, Pause, Signal, TimedOut, Wait, Waited
 from ._lacre import Cache, Recording, Reply, Ticket
 from ._options import RequestOptions
 
 Headers = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
-#: Seconds that a request waits for another one that wants the same, before it is sent itself.
-PATIENCE = 5.0
-#: How many leads that ended are remembered: enough for those that end in the time of one lookup.
-_REMEMBERED = 64
 #: How many stale answers are refreshed in the background at once. Those beyond are skipped.
 REFRESHES = 16
 
@@ -66,27 +60,32 @@ class Asked(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What came. `as_sent`: whether the body comes as the origin sent it; where it does not, it is not stored."""
+    """What came. `version`: ten times the version of HTTP. `as_sent`: whether the body comes as the origin sent it;
+    where it does not, it is not stored."""
 
     status: int
     headers: Headers
+    version: int | None = None
     as_sent: bool = True
+
+
+class OwnTimeout(NamedTuple):
+    """What the caller of a client said of time: how many seconds until the origin must have said something, and what
+    the client raises after that."""
+
+    seconds: float
+    error: Callable[[], Exception]
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
     """The driver is to send the request with these headers, and to answer with the status and the headers of
-    what came. None: as it was asked."""
+    what came. None: as it was asked. `beside`: a request that wants the same and takes too long; where that is over
+    first, and `look` finds its answer, the driver answers with this, and sends no more."""
 
     headers: Headers | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """The driver is to wait, and to answer whether it was not in vain."""
-
-    future: Future[bool]
-    patience: float
+    beside: Wait | None
+    look: Callable[[], Reply | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,74 +97,48 @@ class Work:
 
 Failures = tuple[type[Exception], ...]
 
-
-class Lead:
-    """The first of equal requests. The others wait for it until it is done, or was given up.
-
-    `late` says that another one ended after the cache was asked: it is to be asked again, since there may be an answer by now.
-    """
-
-    def __init__(self, leads: Leads, key: bytes, owner: object, late: bool) -> None:
-        self.future: Future[bool] = Future()
-        self.owner, self.late = owner, late
-        self._leads, self._key = leads, key
-
-    def end(self, answered: bool) -> None:
-        """Lets the others go on. Only the first word counts."""
-        self._leads.remove(self._key, self)
-        if not self.future.done():
-            self.future.set_result(answered)
-
-    def __del__(self) -> None:
-        if not self.future.done():
-            self.end(False)
+#: Names of headers that are not spelled as words are; a cache keeps them in lower case.
+_SPELLED = {
+    name.lower().encode(): name.encode()
+    for name in (
+        "CF-Cache-Status", "CF-RAY", "Content-MD5", "DNT", "ETag", "Expect-CT", "NEL", "P3P", "SourceMap", "TE",
+        "WWW-Authenticate", "X-DNS-Prefetch-Control", "X-GitHub-Request-Id", "X-RateLimit-Limit",
+        "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "X-UA-Compatible", "X-XSS-Protection",
+    )
+}  # fmt: skip
 
 
-class Leads:
-    """The requests that lead, in this process."""
+@lru_cache(maxsize=512)
+def _spelled(name: bytes) -> bytes:
+    return _SPELLED.get(name) or name.title()
 
-    def __init__(self) -> None:
-        self._start()
 
-    def _start(self) -> None:
-        self._process = os.getpid()
-        # A lead may be given up by the garbage collector, in the middle of anything.
-        self._lock = threading.RLock()
-        # Who forgets to end it is as good as one who gives it up.
-        self._leads: WeakValueDictionary[bytes, Lead] = WeakValueDictionary()
-        self._ended: dict[bytes, float] = {}
+def spelled(reply: Reply) -> Headers:
+    """The headers of a reply as servers write their names: in lower case from HTTP/2 on, in words before."""
+    headers = reply.headers
+    if reply.version >= 20:
+        return headers
+    return [(_spelled(name), value) for name, value in headers]
 
-    def join(self, key: bytes, owner: object, age: float) -> tuple[Lead, bool]:
-        """The lead for a key, and whether it is the caller's own, who asked the cache `age` seconds ago."""
-        if self._process != os.getpid():
-            # After a fork those who lead are in the other process.
-            self._start()
-        with self._lock:
-            lead = self._leads.get(key)
-            if lead is not None:
-                return lead, False
-            late = self._ended.get(key, 0.0) >= time.monotonic() - age
-            self._leads[key] = lead = Lead(self, key, owner, late)
-            return lead, True
 
-    def remove(self, key: bytes, lead: Lead) -> None:
-        with self._lock:
-            if self._leads.get(key) in (lead, None):
-                self._leads.pop(key, None)
-                self._ended.pop(key, None)
-                while len(self._ended) >= _REMEMBERED:
-                    del self._ended[next(iter(self._ended))]
-                self._ended[key] = time.monotonic()
+def reason_of(status: int) -> str:
+    """The usual phrase for a status."""
+    with suppress(ValueError):
+        return HTTPStatus(status).phrase
+    return ""
 
 
 class Passing:
     """The network's answer on its way to the caller: stored as it passes, while equal requests wait for it."""
 
-    def __init__(self, recording: Recording, lead: Lead | None) -> None:
+    def __init__(self, recording: Recording, lead: Lead | None, *, sized: bool) -> None:
         self.info = recording.info
         self._recording, self._lead = recording, lead
-        if not recording.active:
+        # What is stale at once is no answer to others.
+        if not recording.active or (self.info.ttl is not None and self.info.ttl <= 0):
             self._end(True)
+        elif lead is not None:
+            lead.show(BODY_PATIENCE if sized else STILL_PATIENCE, STILL_PATIENCE)
 
     @property
     def active(self) -> bool:
@@ -179,6 +152,8 @@ class Passing:
     def write(self, piece: bytes) -> None:
         """Takes in the next piece of the body."""
         self._recording.write(piece)
+        if self._lead is not None:
+            self._lead.move()
         if not self._recording.active:
             self._end(True)
 
@@ -212,12 +187,15 @@ class Driver:
         self._refreshing = 0
         self._lock = threading.Lock()
 
-    def exchange(self, asked: Asked, ticket: Ticket, *, owner: object, blind: bool) -> Exchange:
+    def exchange(
+        self, asked: Asked, ticket: Ticket, *, owner: object, blind: bool, own: OwnTimeout | None = None
+    ) -> Exchange:
         """The way of a request that is not answered at once. `owner` is who asks; `blind` says that something
-        below may add what the cache does not see.
+        below may add what the cache does not see; `own` is the caller's own timeout.
         """
-        first, until = ticket, time.monotonic() + PATIENCE
+        first = ticket
         lead: Lead | None = None
+        beside: Wait | None = None
         while (key := ticket.shared_key) is not None:
             lead, mine = self._leads.join(key, owner, ticket.age)
             if mine:
@@ -229,13 +207,20 @@ class Driver:
                 break
             ahead, lead = lead, None
             # Who reads one answer and asks for the same meanwhile would wait for itself.
-            if ahead.owner == owner or not (yield Wait(ahead.future, until - time.monotonic())):
+            if ahead.owner == owner:
                 break
+            beside = Wait(ahead, own.seconds if own else None) if beside is None else beside.after(ahead)
+            waited = yield beside
+            if waited is Waited.TIMED_OUT:
+                assert own is not None
+                return (yield from self._failed(ticket, own.error()))
+            if waited is not Waited.OVER:
+                return (yield from self._send(asked, ticket, None, blind, own, beside, first))
             found = asked.of(self.cache)
             if not isinstance(found, Ticket):
                 return cast("Reply", found).collapsed(first)
             ticket = found
-            if ahead.future.result():
+            if ahead.answered:
                 # The answer was not for others.
                 break
         return (yield from self._send(asked, ticket, lead, blind))
@@ -264,24 +249,48 @@ class Driver:
         with self._lock:
             self._refreshing -= 1
 
-    def _send(self, asked: Asked, ticket: Ticket, lead: Lead | None, blind: bool) -> Exchange:
+    def _failed(self, ticket: Ticket, error: Exception) -> Exchange:
+        """What stands in for an answer that the network did not give."""
+        reply: Reply | None = yield Work(ticket.fail)
+        if reply is None:
+            raise error
+        return reply
+
+    def _send(
+        self,
+        asked: Asked,
+        ticket: Ticket,
+        lead: Lead | None,
+        blind: bool,
+        own: OwnTimeout | None = None,
+        beside: Wait | None = None,
+        first: Ticket | None = None,
+    ) -> Exchange:
+        def look() -> Reply | None:
+            found = asked.of(self.cache)
+            return found.collapsed(first or ticket) if isinstance(found, Reply) else None
+
         answered = False
         try:
             while True:
                 headers = ticket.headers
                 unchanged = headers == [(name.lower(), value) for name, value in asked.headers]
                 try:
-                    head = yield Send(None if unchanged else headers)
-                except self._failures:
-                    reply: Reply | None = yield Work(ticket.fail)
+                    head = yield Send(None if unchanged else headers, beside, look)
+                except self._failures as error:
                     answered = True
-                    if reply is None:
-                        raise
-                    return reply
+                    return (yield from self._failed(ticket, error))
+                except TimedOut:
+                    assert own is not None
+                    return (yield from self._failed(ticket, own.error()))
+                if isinstance(head, Reply):
+                    return head
+                beside = None
                 settle = _Settle(ticket, head, blind)
                 settled = (yield Work(settle)) if ticket.writes else settle()
                 if isinstance(settled, Recording):
-                    passing = Passing(settled, lead)
+                    sized = any(name.lower() == b"content-length" for name, _ in head.headers)
+                    passing = Passing(settled, lead, sized=sized)
                     lead = None
                     return passing
                 answered = True
@@ -300,26 +309,30 @@ class _Settle:
     blind: bool
 
     def __call__(self) -> Recording | Reply | Ticket:
-        status, headers, as_sent = self.head
-        return self.ticket.settle(status, headers, blind=self.blind, as_sent=as_sent)
+        status, headers, version, as_sent = self.head
+        return self.ticket.settle(status, headers, version=version, blind=self.blind, as_sent=as_sent)
 
 
 def carry_out(
-    exchange: Exchange, failures: Failures, send: Callable[[Headers | None], Head]
+    exchange: Exchange,
+    failures: Failures,
+    send: Callable[[Headers | None], Head],
+    drop: Callable[[], object],
 ) -> Answer:
-    """Carries out an exchange on this thread."""
+    """Carries out an exchange on this thread. `drop` lets go of what was sent, and is no more wanted."""
+    told: Failures = (*failures, TimedOut)
     try:
         step = next(exchange)
         while True:
             if isinstance(step, Send):
                 try:
-                    head = send(step.headers)
-                except failures as error:
+                    head = _send(step, send, drop)
+                except told as error:
                     step = exchange.throw(error)
                 else:
                     step = exchange.send(head)
             elif isinstance(step, Wait):
-                step = exchange.send(_wait(step))
+                step = exchange.send(step.here())
             else:
                 step = exchange.send(step.call())
     except StopIteration as done:
@@ -328,17 +341,27 @@ def carry_out(
         exchange.close()
 
 
+def _send(step: Send, send: Callable[[Headers | None], Head], drop: Callable[[], object]) -> Head | Reply:
+    if step.beside is None:
+        return send(step.headers)
+    return Beside(step.beside, lambda: send(step.headers), drop, step.look).run()
+
+
 async def carry_out_async(
-    exchange: Exchange, failures: Failures, send: Callable[[Headers | None], Awaitable[Head]]
+    exchange: Exchange,
+    failures: Failures,
+    send: Callable[[Headers | None], Coroutine[Any, Any, Head]],
+    drop: Callable[[], Awaitable[object]],
 ) -> Answer:
-    """Carries out an exchange in this task."""
+    """Carries out an exchange in this task. `drop` lets go of what was sent, and is no more wanted."""
+    told: Failures = (*failures, TimedOut)
     try:
         step = next(exchange)
         while True:
             if isinstance(step, Send):
                 try:
-                    head = await send(step.headers)
-                except failures as error:
+                    head = await _send_async(step, send, drop)
+                except told as error:
                     step = exchange.throw(error)
                 else:
                     step = exchange.send(head)
@@ -352,46 +375,81 @@ async def carry_out_async(
         exchange.close()
 
 
-def _wait(step: Wait) -> bool:
-    with suppress(TimeoutError, FutureTimeoutError):
-        step.future.result(max(step.patience, 0))
-    return step.future.done()
-
-
-async def _wait_async(step: Wait) -> bool:
+async def _send_async(
+    step: Send,
+    send: Callable[[Headers | None], Coroutine[Any, Any, Head]],
+    drop: Callable[[], Awaitable[object]],
+) -> Head | Reply:
+    loop = _running_loop()
+    if step.beside is None or loop is None:
+        return await send(step.headers)
+    lead = step.beside.lead
+    sending = loop.create_task(send(step.headers))
+    over = loop.create_task(_happened(lead.ended))
+    waiting: set[asyncio.Task[Any]] = {sending, over}
     try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        # Under trio nobody waits for others.
-        return False
-    ended = asyncio.Event()
+        while True:
+            done, _ = await asyncio.wait(
+                waiting, timeout=step.beside.left(), return_when=asyncio.FIRST_COMPLETED
+            )
+            if sending in done:
+                return sending.result()
+            if not done:
+                raise TimedOut
+            waiting.discard(over)
+            if (found := step.look()) is not None:
+                return found
+    finally:
+        over.cancel()
+        if not sending.done():
+            sending.cancel()
+            await asyncio.wait({sending})
+            if not sending.cancelled():
+                # It was done at that moment, or failed, which is nobody's business any more.
+                sending.exception()
+            await drop()
 
-    def wake(_: Future[bool]) -> None:
+
+async def _wait_async(wait: Wait) -> Waited:
+    if _running_loop() is None:
+        # Under trio nobody waits for others.
+        return Waited.IMPATIENT
+    while isinstance(step := wait.next(), Pause):
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_happened(step.signal), step.seconds)
+    return step
+
+
+async def _happened(signal: Signal) -> None:
+    """Waits for a signal that any thread may give."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
         # The loop may be closed by then.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(ended.set)
+            loop.call_soon_threadsafe(event.set)
 
-    step.future.add_done_callback(wake)
-    with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(ended.wait(), max(step.patience, 0))
-    return step.future.done()
+    signal.call(wake)
+    await event.wait()
 
 
 async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
     """What `call` returns, called where it may wait; under trio, here."""
+    loop = _running_loop()
+    return call(*arguments) if loop is None else await loop.run_in_executor(None, call, *arguments)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """That of asyncio; `None` under trio."""
     try:
-        loop = asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return call(*arguments)
-    return await loop.run_in_executor(None, call, *arguments)
+        return None
 
 
 def current_task() -> asyncio.Task[Any] | None:
     """The task that runs this; None outside asyncio."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+    return None if _running_loop() is None else asyncio.current_task()
 
 
 class Tasks:

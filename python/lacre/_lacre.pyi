@@ -296,6 +296,10 @@ class Reply:
     @property
     def status(self) -> int: ...
     @property
+    def version(self) -> int:
+        """Ten times the version of HTTP by which it came: 9, 10, 11, 20 or 30."""
+
+    @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Names in lower case."""
 
@@ -345,12 +349,18 @@ class Ticket:
         """What the cache did so far."""
 
     def settle(
-        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, blind: bool = False, as_sent: bool = True
+        self,
+        status: int,
+        headers: Iterable[tuple[bytes, bytes]],
+        *,
+        version: int | None = None,
+        blind: bool = False,
+        as_sent: bool = True,
     ) -> Recording | Reply | Ticket:
         """Takes the head of the network's answer: it is passed on, a stored one takes its place, or another request
         is to be sent.
 
-        `blind`: something below may have added what the cache does not see. `as_sent`: the body comes as the origin
+        `version`: ten times that of HTTP, where it is known. `blind`: something below may have added what the cache does not see. `as_sent`: the body comes as the origin
         sent it; where it does not, it is not stored.
         """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.message import Message
-from http import HTTPStatus
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -13,14 +12,17 @@ from weakref import WeakKeyDictionary
 
 import niquests
 from niquests.models import PreparedRequest, Response
-from niquests.packages.urllib3 import HTTPHeaderDict
+from niquests.packages.urllib3 import ConnectionInfo, HTTPHeaderDict, HttpVersion
 from niquests.structures import CaseInsensitiveDict
 
-from ._drive import Asked, Driver, Head, Headers, Passing, options_within
+from ._bodies import reread
+from ._drive import Asked, Driver, Head, Headers, OwnTimeout, Passing, options_within, reason_of, spelled
 from ._lacre import Cache, CacheInfo, Reply, Ticket
 from ._options import RequestOptions
 
 R = TypeVar("R", bound=Response)
+
+_VERSIONS = {20: "HTTP/2.0", 30: "HTTP/3.0"}
 
 FAILURES = (niquests.ConnectionError, niquests.Timeout)
 INFOS: WeakKeyDictionary[Response, CacheInfo] = WeakKeyDictionary()
@@ -98,7 +100,8 @@ def is_http(url: str) -> bool:
 def head(response: Response) -> Head:
     """What came, for the cache."""
     raw: Any = response.raw
-    return Head(raw.status, [(_bytes(name), _bytes(value)) for name, value in raw.headers.items()])
+    headers = [(_bytes(name), _bytes(value)) for name, value in raw.headers.items()]
+    return Head(raw.status, headers, raw.version)
 
 
 def stored(
@@ -106,24 +109,28 @@ def stored(
 ) -> R:
     """The response from the cache, as adapters `build` it of a raw one, of this `kind`."""
     headers, message = HTTPHeaderDict(), Message()
-    for name, value in reply.headers:
+    for name, value in spelled(reply):
         headers.add(name.decode("latin-1"), value.decode("latin-1"))
         message[name.decode("latin-1")] = value.decode("latin-1")
-    reason = None
-    with suppress(ValueError):
-        reason = HTTPStatus(reply.status).phrase
     body = reply.body
     raw = kind(
         body=BytesIO(body) if body is not None else Reader(iter(reply.next, None)),
         headers=headers,
         status=reply.status,
-        reason=reason,
-        version=11,
+        reason=reason_of(reply.status),
+        version=reply.version,
         preload_content=False,
+        decode_content=False,
         # Where niquests finds cookies.
         original_response=SimpleNamespace(msg=message, isclosed=lambda: True, close=lambda: None),
         request_method=request.method,
+        request_url=request.path_url,
     )
+    if request.conn_info is None:
+        # There was no connection; but what is asked most is the version.
+        request.conn_info = ConnectionInfo()
+        with suppress(ValueError):
+            request.conn_info.http_version = HttpVersion(_VERSIONS.get(reply.version, "HTTP/1.1"))
     response = build(request, raw)
     INFOS[response] = reply.info
     return response
@@ -143,6 +150,8 @@ def passed(
             reason=raw.reason,
             version=raw.version,
             preload_content=False,
+            decode_content=raw.decode_content,
+            request_url=raw.url,
             original_response=raw._original_response,
             request_method=response.request.method if response.request else None,
         )
@@ -178,6 +187,19 @@ def _hides(settings: dict[str, Any], options: RequestOptions | None) -> bool:
     return settings.get("cert") is not None and "partition" not in (options or {})
 
 
+def own_timeout(settings: dict[str, Any], request: PreparedRequest) -> OwnTimeout | None:
+    """For how long the origin may be silent, as the caller has it."""
+    timeout: Any = settings.get("timeout")
+    if isinstance(timeout, tuple):
+        timeout = timeout[1] if len(timeout) > 1 else timeout[0]
+    elif not isinstance(timeout, (int, float)):
+        timeout = getattr(timeout, "_read", None)
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        return None
+    message = f"Read timed out. (read timeout={timeout})"
+    return OwnTimeout(timeout, lambda: niquests.ReadTimeout(message, request=request))
+
+
 def _bytes(text: str | bytes) -> bytes:
     if isinstance(text, bytes):
         return text
@@ -192,5 +214,7 @@ def _asked(request: PreparedRequest, options: RequestOptions | None) -> Asked:
     body: bytes | None = None
     if sent is None or isinstance(sent, (str, bytes)):
         body = sent.encode() if isinstance(sent, str) else sent or b""
+    elif hasattr(sent, "read"):
+        body = reread(sent)
     headers = [(_bytes(name), _bytes(value)) for name, value in (request.headers or {}).items()]
     return Asked(request.method or "GET", request.url or "", headers, body, options)

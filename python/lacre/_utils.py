@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from requests.structures import CaseInsensitiveDict
 
+from ._bodies import place
+
 #: The boundary of every multipart body, so that equal uploads are equal bytes.
 FORM_BOUNDARY = "--requests-cache-form-boundary--"
 
@@ -59,6 +61,11 @@ def get_header(headers: Mapping[str, Any] | None, name: str) -> Any:
     # To look for what is not there would be an exception, which most are not.
     found = headers._store.get(name)
     return None if found is None else found[1]
+
+
+def is_unrepeatable(body: Any) -> bool:
+    """Whether a request's body can be read only once, so that nothing can be said about it before it is sent."""
+    return not (body is None or isinstance(body, str | bytes | bytearray)) and place(body) is None
 
 
 def try_int(value: Any) -> int | None:

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,9 +17,23 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from aiohttp import ClientRequest, ClientResponse, ClientSession, hdrs
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.payload import IOBasePayload
 
 from . import _drive
-from ._drive import Asked, Driver, Exchange, Head, Headers, Passing, options_within, request_options
+from ._bodies import MAX_FILE, place
+from ._drive import (
+    Asked,
+    Driver,
+    Exchange,
+    Head,
+    Headers,
+    OwnTimeout,
+    Passing,
+    options_within,
+    reason_of,
+    request_options,
+    spelled,
+)
 from ._lacre import Cache, CacheInfo, Reply, Ticket
 from ._options import RequestOptions
 
@@ -89,9 +102,9 @@ class CacheMiddleware:
             if found.refresh is not None:
                 self._refresh(request, handler, asked, found.refresh)
             return await self._stored(request, found)
-        owner = asyncio.current_task()
+        owner, own = asyncio.current_task(), _own_timeout(request)
         return await self._answer(
-            request, handler, self._driver.exchange(asked, found, owner=owner, blind=True)
+            request, handler, self._driver.exchange(asked, found, owner=owner, blind=True, own=own)
         )
 
     async def aclose(self) -> None:
@@ -99,38 +112,37 @@ class CacheMiddleware:
         await self._background.cancel()
 
     async def _asked(self, request: ClientRequest) -> Asked:
-        sent: Any = request.body
-        body: bytes | None = None
-        if isinstance(sent, bytes):
-            body = sent
-        elif isinstance(sent, aiohttp.BytesPayload):
-            body = await sent.as_bytes()
         options = options_within() or self._options
-        return Asked(request.method, str(request.url), _headers(request), body, options)
+        return Asked(request.method, str(request.url), _headers(request), await _body(request.body), options)
 
     async def _answer(
         self, request: ClientRequest, handler: Handler, exchange: Exchange
     ) -> ClientResponse:
         sent: list[ClientResponse] = []
 
-        async def send(headers: Headers | None) -> Head:
+        async def drop() -> None:
             while sent:
                 sent.pop().release()
+
+        async def send(headers: Headers | None) -> Head:
+            await drop()
             sent.append(await _send(request, handler, headers))
-            return Head(sent[0].status, [*sent[0].raw_headers], _is_as_sent(request, sent[0]))
+            got = sent[0]
+            return Head(got.status, [*got.raw_headers], _version(got), _is_as_sent(request, got))
 
         try:
-            answer = await _drive.carry_out_async(exchange, _FAILURES, send)
+            answer = await _drive.carry_out_async(exchange, _FAILURES, send, drop)
             if isinstance(answer, Passing):
                 return await self._passed(request, sent.pop(), answer)
             return await self._stored(request, answer)
         finally:
-            while sent:
-                sent.pop().release()
+            await drop()
 
     async def _stored(self, request: ClientRequest, reply: Reply) -> ClientResponse:
         line = _Line(request, decodes=self._decodes)
-        response = await line.respond(request, reply.status, reply.headers)
+        # Only this line of HTTP/1 is known to the parser.
+        version = min(reply.version, 11)
+        response = await line.respond(request, reply.status, spelled(reply), reason_of(reply.status), version)
         _INFOS[response] = reply.info
         await self._play(line, _Pieces(reply), response, at_once=reply.body is not None)
         return response
@@ -143,7 +155,8 @@ class CacheMiddleware:
             _INFOS[sent] = passing.info
             return sent
         line = _Line(request, decodes=self._decodes)
-        response = await line.respond(request, sent.status, [*sent.raw_headers], sent.reason)
+        head = sent.status, [*sent.raw_headers], sent.reason or "", _version(sent) or 11
+        response = await line.respond(request, *head)
         _INFOS[response] = passing.info
         # aiohttp does not read the bodies of redirects.
         redirects = hdrs.LOCATION in sent.headers and 0 <= (sent.content_length or -1) <= _REDIRECT
@@ -182,6 +195,40 @@ def _headers(request: ClientRequest) -> Headers:
         (name.encode(), value.encode("utf-8", "surrogateescape"))
         for name, value in request.headers.items()
     ]
+
+
+def _version(response: ClientResponse) -> int | None:
+    version = response.version
+    return None if version is None else version.major * 10 + version.minor
+
+
+def _own_timeout(request: ClientRequest) -> OwnTimeout | None:
+    """For how long the origin may be silent, as the session has it. That for all of a request is aiohttp's own to keep;
+    one of a single request is not told to middlewares."""
+    timeout = getattr(getattr(request, "_session", None), "timeout", None)
+    seconds = getattr(timeout, "sock_read", None)
+    if not seconds:
+        return None
+    message = f"Timeout on reading data from socket ({request.url.host})"
+    return OwnTimeout(seconds, lambda: aiohttp.SocketTimeoutError(message))
+
+
+async def _body(sent: Any) -> bytes | None:
+    """The body of a request; `None` if it cannot be read twice."""
+    if isinstance(sent, bytes):
+        return sent
+    return await sent.as_bytes() if _can_be_read_again(sent) else None
+
+
+def _can_be_read_again(sent: Any) -> bool:
+    if isinstance(sent, aiohttp.BytesPayload):
+        return True
+    if isinstance(sent, aiohttp.MultipartWriter):
+        return (sent.size or 0) <= MAX_FILE and all(_can_be_read_again(part) for part, *_ in sent)
+    if not isinstance(sent, IOBasePayload) or sent.consumed:
+        return False
+    # aiohttp goes back to where it began before it sends.
+    return sent.size is not None and sent.size <= MAX_FILE and place(sent._value) is not None
 
 
 def _is_as_sent(request: ClientRequest, response: ClientResponse) -> bool:
@@ -272,13 +319,10 @@ class _Line(asyncio.Transport):
         )
 
     async def respond(
-        self, request: ClientRequest, status: int, headers: Headers, reason: str | None = None
+        self, request: ClientRequest, status: int, headers: Headers, reason: str, version: int
     ) -> ClientResponse:
         """The response to a request, with its body yet to come."""
-        if reason is None:
-            with suppress(ValueError):
-                reason = HTTPStatus(status).phrase
-        lines = [f"HTTP/1.1 {status} {reason or ''}".encode()]
+        lines = [f"HTTP/{version // 10}.{version % 10} {status} {reason}".encode("utf-8", "surrogateescape")]
         # Where one piece ends is not played.
         lines += [
             name + b": " + value for name, value in headers if name.lower() != b"transfer-encoding"

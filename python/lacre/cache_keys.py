@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import nullcontext
 from hashlib import blake2b, sha256
 from logging import getLogger
+from os import urandom
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -14,6 +15,7 @@ from requests import Request, Session
 from requests.structures import CaseInsensitiveDict
 
 from . import _lacre
+from ._bodies import reread
 from ._utils import decode, encode, is_json_content_type, patch_form_boundary
 
 if TYPE_CHECKING:
@@ -141,12 +143,9 @@ def normalize_body(
 def _whole(body: Any) -> str | bytes:
     if not hasattr(body, "read"):
         return body  # type: ignore[no-any-return]
-    content = body.read() or b""
-    try:
-        body.seek(0)
-    except AttributeError:
-        logger.warning("a body was read for its key and cannot be rewound", exc_info=True)
-    return content
+    content = reread(body)
+    # What cannot be read again is like nothing else; to read it would be to lose it.
+    return urandom(16) if content is None else content
 
 
 def normalize_json_body(

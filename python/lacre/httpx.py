@@ -19,7 +19,8 @@ from typing import Any, cast
 import httpx
 
 from . import _drive
-from ._drive import Asked, Driver, Exchange, Head, Headers, Passing
+from ._bodies import MAX_FILE, place, reread
+from ._drive import Asked, Driver, Exchange, Head, Headers, OwnTimeout, Passing, reason_of, spelled
 from ._lacre import Cache, CacheInfo, Reply, Ticket
 from ._options import RequestOptions
 
@@ -39,6 +40,9 @@ _Found = tuple[Asked, Reply | Ticket | None]
 #: The extension by which a request has with it what was found for it.
 _FOUND = "lacre.found"
 _DEFAULT = httpx.USE_CLIENT_DEFAULT
+#: Versions of HTTP as httpx names them, and as numbers.
+_VERSIONS = {"HTTP/0.9": 9, "HTTP/1.0": 10, "HTTP/1.1": 11, "HTTP/2": 20, "HTTP/3": 30}
+_NAMES = {number: name.encode() for name, number in _VERSIONS.items()}
 #: The log in which httpx says what was answered.
 _LOG = logging.getLogger("httpx")
 
@@ -81,8 +85,8 @@ class CacheTransport(httpx.BaseTransport):
             return _stored(found, _Pieces(found))
         if found is None:
             return self._transport.handle_request(request)
-        owner = threading.get_ident()
-        return self._answer(request, self._driver.exchange(asked, found, owner=owner, blind=self._blind))
+        owner, own = threading.get_ident(), _own_timeout(request)
+        return self._answer(request, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own))
 
     def close(self) -> None:
         """Waits for what is refreshed in the background, and closes the transport."""
@@ -93,21 +97,23 @@ class CacheTransport(httpx.BaseTransport):
     def _answer(self, request: httpx.Request, exchange: Exchange) -> httpx.Response:
         sent: list[httpx.Response] = []
 
-        def send(headers: Headers | None) -> Head:
+        def drop() -> None:
             while sent:
                 _close(sent.pop())
+
+        def send(headers: Headers | None) -> Head:
+            drop()
             sent.append(self._transport.handle_request(_with(request, headers)))
-            return Head(sent[0].status_code, sent[0].headers.raw)
+            return _head(sent[0])
 
         try:
-            answer = _drive.carry_out(exchange, _FAILURES, send)
+            answer = _drive.carry_out(exchange, _FAILURES, send, drop)
             if isinstance(answer, Passing):
                 response = sent.pop()
                 return _passed(response, answer, _Recorded(response, answer))
             return _stored(answer, _Pieces(answer))
         finally:
-            while sent:
-                _close(sent.pop())
+            drop()
 
     def _refresh(self, request: httpx.Request, asked: Asked, ticket: Ticket) -> None:
         exchange = self._driver.refresh(asked, ticket, blind=self._blind)
@@ -162,9 +168,9 @@ class AsyncCacheTransport(httpx.AsyncBaseTransport):
             found = found.refresh
         if found is None:
             return await self._transport.handle_async_request(request)
-        owner = _drive.current_task() or object()
+        owner, own = _drive.current_task() or object(), _own_timeout(request)
         return await self._answer(
-            request, self._driver.exchange(asked, found, owner=owner, blind=self._blind)
+            request, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own)
         )
 
     async def aclose(self) -> None:
@@ -175,21 +181,23 @@ class AsyncCacheTransport(httpx.AsyncBaseTransport):
     async def _answer(self, request: httpx.Request, exchange: Exchange) -> httpx.Response:
         sent: list[httpx.Response] = []
 
-        async def send(headers: Headers | None) -> Head:
+        async def drop() -> None:
             while sent:
                 await _aclose(sent.pop())
+
+        async def send(headers: Headers | None) -> Head:
+            await drop()
             sent.append(await self._transport.handle_async_request(_with(request, headers)))
-            return Head(sent[0].status_code, sent[0].headers.raw)
+            return _head(sent[0])
 
         try:
-            answer = await _drive.carry_out_async(exchange, _FAILURES, send)
+            answer = await _drive.carry_out_async(exchange, _FAILURES, send, drop)
             if isinstance(answer, Passing):
                 response = sent.pop()
                 return _passed(response, answer, _AsyncRecorded(response, answer))
             return _stored(answer, _AsyncPieces(answer))
         finally:
-            while sent:
-                await _aclose(sent.pop())
+            await drop()
 
     def _refresh(self, request: httpx.Request, asked: Asked, ticket: Ticket) -> bool:
         """Whether it is, or need not be, refreshed in the background."""
@@ -304,10 +312,47 @@ def _ask(transport: CacheTransport | AsyncCacheTransport, request: httpx.Request
 
 
 def _asked(request: httpx.Request, options: RequestOptions | None) -> Asked:
-    stream = request.stream
-    body = b"".join(stream) if isinstance(stream, httpx.ByteStream) else None
     options = request.extensions.get("lacre", options)
-    return Asked(request.method, str(request.url), request.headers.raw, body, options)
+    return Asked(request.method, str(request.url), request.headers.raw, _body(request.stream), options)
+
+
+def _body(stream: Any) -> bytes | None:
+    """The body of a request; `None` if it cannot be read twice."""
+    if isinstance(stream, httpx.ByteStream):
+        return b"".join(stream)
+    if isinstance(getattr(stream, "fields", None), list) and hasattr(stream, "get_content_length"):
+        return _form(stream)
+    # What `content=` was given, if it is a file or a list; httpx has no other way to it.
+    source = getattr(stream, "_stream", None)
+    if hasattr(source, "read"):
+        return reread(source)
+    return b"".join(source) if isinstance(source, list | tuple) else None
+
+
+def _form(stream: Any) -> bytes | None:
+    """A multipart body, whose files are where they were afterwards."""
+    length = stream.get_content_length()
+    files = [field.file for field in stream.fields if not isinstance(getattr(field, "file", b""), str | bytes)]
+    places = [place(file) for file in files]
+    if length is None or length > MAX_FILE or None in places:
+        return None
+    try:
+        return b"".join(stream)
+    finally:
+        for file, at in zip(files, places, strict=True):
+            file.seek(at)
+
+
+def _own_timeout(request: httpx.Request) -> OwnTimeout | None:
+    """For how long the origin may be silent, as the caller has it."""
+    seconds = (request.extensions.get("timeout") or {}).get("read")
+    if seconds is None:
+        return None
+    return OwnTimeout(seconds, lambda: httpx.ReadTimeout("The read operation timed out", request=request))
+
+
+def _head(response: httpx.Response) -> Head:
+    return Head(response.status_code, response.headers.raw, _VERSIONS.get(response.http_version))
 
 
 def _with(request: httpx.Request, headers: Headers | None) -> httpx.Request:
@@ -319,11 +364,13 @@ def _with(request: httpx.Request, headers: Headers | None) -> httpx.Request:
 
 
 def _stored(reply: Reply, pieces: _Pieces | _AsyncPieces) -> httpx.Response:
-    body = reply.body
+    body, version = reply.body, reply.version
     stream = pieces if body is None else httpx.ByteStream(body)
-    return httpx.Response(
-        reply.status, headers=reply.headers, stream=stream, extensions={"lacre": reply.info}
-    )
+    extensions = {"http_version": _NAMES.get(version, b"HTTP/1.1"), "lacre": reply.info}
+    # From HTTP/2 on there are no phrases.
+    if version < 20:
+        extensions["reason_phrase"] = reason_of(reply.status).encode()
+    return httpx.Response(reply.status, headers=spelled(reply), stream=stream, extensions=extensions)
 
 
 def _passed(

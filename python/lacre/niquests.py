@@ -23,7 +23,7 @@ from niquests.packages.urllib3.backend._async import AsyncLowLevelResponse
 from . import _drive
 from ._drive import Asked, Driver, Exchange, Head, Headers, Passing, request_options
 from ._lacre import Cache, CacheInfo, Reply, Ticket
-from ._niquests import FAILURES, INFOS, Around, Cached, Reader, Way, head, is_http, passed, stored
+from ._niquests import FAILURES, INFOS, Around, Cached, Reader, Way, head, is_http, own_timeout, passed, stored
 from ._options import RequestOptions
 
 __all__ = [
@@ -68,8 +68,8 @@ class CacheAdapter(Around, BaseAdapter):
             if found.refresh is not None:
                 self._refresh(way, asked, found.refresh)
             return stored(request, found, HTTPResponse, _build)
-        owner = threading.get_ident()
-        return self._answer(way, self._driver.exchange(asked, found, owner=owner, blind=self._blind))
+        owner, own = threading.get_ident(), own_timeout(settings, request)
+        return self._answer(way, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own))
 
     def close(self) -> None:
         self._adapter.close()
@@ -80,20 +80,22 @@ class CacheAdapter(Around, BaseAdapter):
     def _answer(self, way: Way, exchange: Exchange) -> Response:
         sent: list[Response] = []
 
-        def send(headers: Headers | None) -> Head:
+        def drop() -> None:
             while sent:
                 _close(sent.pop())
+
+        def send(headers: Headers | None) -> Head:
+            drop()
             sent.append(way.end(way.begin(headers)))
             return head(sent[0])
 
         try:
-            answer = _drive.carry_out(exchange, FAILURES, send)
+            answer = _drive.carry_out(exchange, FAILURES, send, drop)
             if isinstance(answer, Passing):
                 return passed(sent.pop(), answer, HTTPResponse, _Recorded)
             return stored(way.request, answer, HTTPResponse, _build)
         finally:
-            while sent:
-                _close(sent.pop())
+            drop()
 
     def _refresh(self, way: Way, asked: Asked, ticket: Ticket) -> None:
         exchange = self._driver.refresh(asked, ticket, blind=self._blind)
@@ -135,8 +137,10 @@ class AsyncCacheAdapter(Around, AsyncBaseAdapter):
             if found.refresh is not None:
                 self._refresh(way, asked, found.refresh)
             return stored(request, found, AsyncHTTPResponse, _build_async)
-        owner = asyncio.current_task()
-        return await self._answer(way, self._driver.exchange(asked, found, owner=owner, blind=self._blind))
+        owner, own = asyncio.current_task(), own_timeout(settings, request)
+        return await self._answer(
+            way, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own)
+        )
 
     async def close(self) -> None:
         """Gives up what is refreshed in the background, and closes the adapter."""
@@ -149,20 +153,22 @@ class AsyncCacheAdapter(Around, AsyncBaseAdapter):
     async def _answer(self, way: Way, exchange: Exchange) -> AsyncResponse:
         sent: list[AsyncResponse] = []
 
-        async def send(headers: Headers | None) -> Head:
+        async def drop() -> None:
             while sent:
                 await _aclose(sent.pop())
+
+        async def send(headers: Headers | None) -> Head:
+            await drop()
             sent.append(way.end(await way.begin(headers)))
             return head(sent[0])
 
         try:
-            answer = await _drive.carry_out_async(exchange, FAILURES, send)
+            answer = await _drive.carry_out_async(exchange, FAILURES, send, drop)
             if isinstance(answer, Passing):
                 return passed(sent.pop(), answer, _AsyncRaw, _AsyncRecorded)
             return stored(way.request, answer, AsyncHTTPResponse, _build_async)
         finally:
-            while sent:
-                await _aclose(sent.pop())
+            await drop()
 
     def _refresh(self, way: Way, asked: Asked, ticket: Ticket) -> None:
         exchange = self._driver.refresh(asked, ticket, blind=self._blind)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, nullcontext
 from logging import getLogger
-from threading import Lock, Thread, local
+from threading import Lock, Thread, get_ident, local
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from requests import ReadTimeout
 from requests import Session as OriginalSession
 from requests.hooks import dispatch_hook
 
+from ._herd import PATIENCE, Beside, Lead, TimedOut, Wait, Waited
 from ._shortcut import Missed, Shortcut, is_no_wish
-from ._utils import get_valid_kwargs, patch_form_boundary
+from ._utils import get_valid_kwargs, is_unrepeatable, patch_form_boundary
 from .backends import init_backend
+from .backends._failing import Tolerant
 from .models import CachedResponse, OriginalResponse
 from .policy import (
     BYPASS_HEADER,
@@ -28,7 +32,8 @@ from .policy import (
 from .serializers import choose_serializer
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
+    from requests import PreparedRequest, Response
+    from requests.adapters import BaseAdapter
 
     from .backends import BackendSpecifier, BaseCache, StrOrPath
     from .models import AnyResponse
@@ -63,6 +68,9 @@ _SESSION_ATTRIBUTES = (
 )
 
 logger = getLogger(__name__)
+
+#: How many requests a thread has sent that others wait for, each redirected to the next.
+_leading = local()
 
 
 class CacheMixin(_Session):
@@ -115,6 +123,7 @@ class CacheMixin(_Session):
         self._refreshing: set[str | None] = set()
         self._lock = Lock()
         self._shortcut = Shortcut()
+        self._tolerant = Tolerant()
         # The mixed-in class may take arguments of its own.
         super().__init__(**get_valid_kwargs(super().__init__, kwargs) if kwargs else {})
 
@@ -188,6 +197,7 @@ class CacheMixin(_Session):
             if isinstance(found, Missed):
                 self._sending.missed = found
             elif found is not None:
+                found._was_read = not (self.stream if kwargs.get("stream") is None else kwargs["stream"])
                 return found
         if headers is not None or expire_after is not None or only_if_cached or refresh or force_refresh:
             headers = set_request_headers(headers, expire_after, only_if_cached, refresh, force_refresh)
@@ -210,10 +220,15 @@ class CacheMixin(_Session):
         request.headers = set_request_headers(  # type: ignore[assignment]
             request.headers, expire_after, only_if_cached, refresh, force_refresh
         )
+        # What was asked about the stored response does not concern the one that a redirect leads to.
+        _remove(getattr(self._sending, "conditions", None), request)
         if getattr(self._sending, "bypasses", False):
             request.headers[BYPASS_HEADER] = "true"
         # It is of the first request that is sent, not of those that it leads to.
         missed, self._sending.missed = getattr(self._sending, "missed", None), None
+        if is_unrepeatable(request.body):
+            # To read it for its key would be to lose it.
+            request.headers[BYPASS_HEADER] = "true"
         key = self.cache.create_key(request, **kwargs) if missed is None else missed.key
         actions = CacheActions.from_request(key, request, self.settings)
         missing = missed is not None and missed.ended == self.cache._herd.ended
@@ -222,10 +237,13 @@ class CacheMixin(_Session):
 
         if self.settings.filter_fn is not None and not self.settings.filter_fn(response):
             logger.debug("a response is not wanted in the cache any more")
-            self.cache.delete(actions.cache_key or key)
+            with self._tolerant.writing():
+                self.cache.delete(actions.cache_key or key)
             return response
         # Those of a response that was sent for have run, where it was received.
         if response.from_cache:
+            if isinstance(response, CachedResponse):
+                response._was_read = not kwargs.get("stream")
             return dispatch_hook("response", request.hooks, response, **kwargs)  # type: ignore[return-value]
         return response
 
@@ -239,14 +257,14 @@ class CacheMixin(_Session):
         """
         cached_response = None
         if not (actions.skip_read or missing):
-            cached_response = self.cache.get_response(actions.cache_key)
+            cached_response = self._read(actions.cache_key)
         actions.update_from_cached_response(cached_response, self.cache.create_key, **kwargs)
         variant = actions.vary_cache_key
         if variant is None:
             return actions, None if actions.send_request else cached_response
         # What will be stored is that variant, too.
         again = CacheActions.from_request(variant, actions.request, self.settings)
-        cached_response = self.cache.get_response(variant)
+        cached_response = self._read(variant)
         again.update_from_cached_response(cached_response, self.cache.create_key, **kwargs)
         return again, None if again.send_request else cached_response
 
@@ -268,43 +286,103 @@ class CacheMixin(_Session):
             return self._resend(request, actions, cached_response, **kwargs)
         return cached_response
 
+    def _read(self, key: str | None) -> CachedResponse | None:
+        """What is stored under a key. A cache that cannot be read is an empty one."""
+        try:
+            found = self.cache.get_response(key)
+        except Exception as error:
+            if not self._tolerant.forgives("read", error):
+                raise
+            return None
+        self._tolerant.was_read()
+        return found
+
     def _fetch(self, request: PreparedRequest, actions: CacheActions, **kwargs: Any) -> AnyResponse:
         """Sends for what is not stored. Of equal requests at the same time one is sent, and serves all."""
         if actions.skip_read or actions.skip_write or request.method not in _SAFE_METHODS:
             return self._send_and_cache(request, actions, **kwargs)
-        with self.cache._herd.turn(actions.cache_key or "", _seconds(kwargs.get("timeout"))) as mine:
-            if mine:
+        lead, mine = self.cache._herd.join(actions.cache_key or "", get_ident(), monotonic() - actions.decided)
+        if not mine:
+            # A thread that sends already, and was redirected, never waits: two of those could wait for each other.
+            if lead.owner == get_ident() or getattr(_leading, "depth", None):
                 return self._send_and_cache(request, actions, **kwargs)
+            return self._follow(lead, request, actions, **kwargs)
+        depth = _leading.depth = getattr(_leading, "depth", 0) + 1
+        try:
+            found = self._look_again(request, actions, **kwargs) if lead.late else None
+            return self._send_and_cache(request, actions, lead=lead, **kwargs) if found is None else found
+        finally:
+            _leading.depth = depth - 1
+            lead.end(True)
+
+    def _follow(
+        self, lead: Lead, request: PreparedRequest, actions: CacheActions, **kwargs: Any
+    ) -> AnyResponse:
+        """Waits for another request that brings what this one wants, but no longer than its own timeout."""
+        seconds = _seconds(kwargs.get("timeout"))
+        wait = Wait(lead, seconds)
+        waited = wait.here()
+        if waited is Waited.OVER:
+            found = self._look_again(request, actions, **kwargs)
+            return self._send_and_cache(request, actions, **kwargs) if found is None else found
+        late: list[AnyResponse] = []
+
+        def send() -> AnyResponse:
+            late.append(self._send_and_cache(request.copy(), actions, **kwargs))
+            return late[-1]
+
+        def drop() -> None:
+            late[0].close()
+
+        def look() -> AnyResponse | None:
+            return self._look_again(request, actions, **kwargs)
+
+        try:
+            if waited is Waited.TIMED_OUT:
+                raise TimedOut
+            beside: Beside[AnyResponse, AnyResponse] = Beside(wait, send, drop, look)
+            return beside.run()
+        except TimedOut:
+            message = f"Read timed out. (read timeout={seconds})"
+            raise ReadTimeout(message, request=request) from None
+
+    def _look_again(
+        self, request: PreparedRequest, actions: CacheActions, **kwargs: Any
+    ) -> CachedResponse | None:
+        """What another request brought for this one."""
         again = CacheActions.from_request(actions.cache_key, request, self.settings)
         again, cached_response = self._look_up(again, **kwargs)
-        if cached_response is not None and not again.resend_request:
-            return cached_response
-        return self._send_and_cache(request, actions, **kwargs)
+        return None if again.resend_request else cached_response
 
     def _send_and_cache(
         self,
         request: PreparedRequest,
         actions: CacheActions,
         cached_response: CachedResponse | None = None,
+        lead: Lead | None = None,
         **kwargs: Any,
     ) -> AnyResponse:
-        """Sends the request, and stores or renews what that allows."""
+        """Sends the request, and stores or renews what that allows. `lead` is told when the head of the answer is there."""
         # That option is not for the origin, and holds for the requests that a redirect leads to as well.
         bypasses = request.headers.pop(BYPASS_HEADER, None) is not None
         before, self._sending.bypasses = getattr(self._sending, "bypasses", False), bypasses
+        outer, self._sending.lead = getattr(self._sending, "lead", None), lead
+        conditions, self._sending.conditions = getattr(self._sending, "conditions", None), actions.conditions
         try:
             response = super().send(actions.update_request(request), **kwargs)
         finally:
-            self._sending.bypasses = before
+            self._sending.bypasses, self._sending.lead, self._sending.conditions = before, outer, conditions
+        if response.next is not None:
+            _remove(actions.conditions, response.next)
         actions.update_from_response(response)
         self._invalidate(request, response, **kwargs)  # type: ignore[arg-type]
 
         if not actions.skip_write:
-            self.cache.save_response(response, actions.cache_key, actions.expires)
-        elif cached_response is not None and response.status_code == 304:
+            self._write(response, actions)
+        elif cached_response is not None and response.status_code == 304 and not response.history:
             cached_response = actions.update_revalidated_response(response, cached_response)
             if not actions.skip_write:
-                self.cache.save_response(cached_response, actions.cache_key, actions.expires)
+                self._write(cached_response, actions)
             return cached_response
         else:
             logger.debug("a response is not stored")
@@ -313,6 +391,20 @@ class CacheMixin(_Session):
         if isinstance(response, CachedResponse):
             return response
         return OriginalResponse.wrap_response(response, actions)
+
+    def _write(self, response: Response, actions: CacheActions) -> None:
+        """Stores a response. A cache that cannot be written keeps no answer from anybody."""
+        with self._tolerant.writing():
+            self.cache.save_response(response, actions.cache_key, actions.expires)
+            return
+        # It is said to be stored nowhere, and its body is the origin's.
+        actions.skip_write = True
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """As that of `requests.Session`; where others wait for this thread, they are told what comes."""
+        adapter: BaseAdapter = super().get_adapter(url)
+        lead = getattr(self._sending, "lead", None)
+        return adapter if lead is None else _Telling(adapter, lead, self.settings)  # type: ignore[return-value]
 
     def _resend(
         self,
@@ -326,10 +418,11 @@ class CacheMixin(_Session):
             response = self._send_and_cache(request, actions, cached_response, **kwargs)
             if self.settings.stale_if_error and response.status_code not in self.settings.allowable_codes:
                 response.raise_for_status()
-        except Exception:
+        except Exception as error:
             if not actions.is_usable(cached_response, error=True):
                 raise
-            logger.warning("a request failed; a stale response is used", exc_info=True)
+            # What the error says may have the URL's query in it.
+            logger.warning("a request failed (%s); a stale response is used", type(error).__name__)
             return cached_response
         if self.settings.stale_if_error or response.status_code not in _ERROR_STATUSES:
             return response
@@ -352,8 +445,8 @@ class CacheMixin(_Session):
         def refresh() -> None:
             try:
                 self._send_and_cache(request, actions, cached_response, **kwargs)
-            except Exception:
-                logger.warning("a response could not be refreshed", exc_info=True)
+            except Exception as error:
+                logger.warning("a response could not be refreshed (%s)", type(error).__name__)
             finally:
                 with self._lock:
                     self._refreshing.discard(actions.cache_key)
@@ -363,13 +456,14 @@ class CacheMixin(_Session):
     def _invalidate(self, request: PreparedRequest, response: AnyResponse, **kwargs: Any) -> None:
         """Forgets what an unsafe request may have changed (RFC 9111 §4.4), where headers are obeyed."""
         unsafe = (request.method or "").upper() not in _SAFE_METHODS
-        if not (self.settings.cache_control and unsafe and response.status_code < 400):
+        if self.settings.read_only or not (self.settings.cache_control and unsafe and response.status_code < 400):
             return
         for method in ("GET", "HEAD"):
             stored = request.copy()
             stored.prepare_method(method)
             stored.body = None
-            self.cache.delete(self.cache.create_key(stored, **kwargs))
+            with self._tolerant.writing():
+                self.cache.delete(self.cache.create_key(stored, **kwargs))
 
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:
@@ -429,7 +523,37 @@ def _not_cached(request: PreparedRequest) -> CachedResponse:
     return CachedResponse(url=request.url or "", status_code=504, reason="Not Cached", request=request)
 
 
+def _remove(conditions: dict[str, str] | None, request: PreparedRequest) -> None:
+    """Takes conditions that the cache has added out of a request."""
+    for name, value in (conditions or {}).items():
+        if request.headers.get(name) == value:
+            del request.headers[name]
+
+
+class _Telling:
+    """An adapter that says when the head of an answer is there, to those who wait for it."""
+
+    def __init__(self, adapter: BaseAdapter, lead: Lead, settings: CacheSettings) -> None:
+        self._adapter, self._lead, self._settings = adapter, lead, settings
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    def send(self, *args: Any, **kwargs: Any) -> Response:
+        response = self._adapter.send(*args, **kwargs)
+        if response.status_code in self._settings.allowable_codes or response.is_redirect:
+            # It is read at once, and to its end.
+            self._lead.show(PATIENCE, PATIENCE)
+        else:
+            self._lead.end(True)
+        return response
+
+
 def _seconds(timeout: Any) -> float | None:
-    """What requests takes as a timeout, as one number: `None` is for ever."""
-    parts = timeout if isinstance(timeout, tuple) else (timeout,)
-    return sum(parts) if all(isinstance(part, int | float) for part in parts) else None
+    """Of what requests takes as a timeout, for how long the origin may be silent; `None`: for ever."""
+    if isinstance(timeout, tuple):
+        timeout = timeout[-1]
+    elif hasattr(timeout, "connect_timeout"):
+        # One of urllib3, which has it as a number, or as something that stands for none.
+        timeout = timeout._read
+    return timeout if isinstance(timeout, int | float) and not isinstance(timeout, bool) else None

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import BytesIO, UnsupportedOperation
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import loopback
 import pytest
 import requests
 import time_machine
+from loopback import Say
 from origin import Answer, Origin, answer
 from requests import PreparedRequest, Response
 
-from lacre import DO_NOT_CACHE, CachedSession, install_cache, uninstall_cache
+from lacre import DO_NOT_CACHE, BaseCache, CachedSession, ConfigError, SQLiteCache, install_cache, uninstall_cache
 from lacre.policy import utcnow
 
 URL = "http://example.test/"
@@ -266,6 +270,120 @@ def test_redirects_that_lead_to_each_other_do_not_wait_for_each_other(origin: Or
 
     with ThreadPoolExecutor(2) as pool:
         assert [each.result(30) for each in [pool.submit(follow, path) for path in "ab"]] == [None, None]
+
+
+@pytest.mark.parametrize("settings", [{"expire_after": 1}, {"cache_control": True}], ids=str)
+def test_validators_do_not_follow_a_redirect_to_another_resource(origin: Origin, settings: dict[str, Any]) -> None:
+    def tagged(body: str) -> Answer:
+        def make(request: PreparedRequest) -> Response:
+            known = request.headers.get("If-None-Match") == '"1"'
+            return answer("" if known else body, 304 if known else 200, ETag='"1"', Cache_Control="max-age=1")(request)
+
+        return make
+
+    origin.answers = {"/a": tagged("a"), "/b": tagged("b")}
+    cached = session(origin, **settings)
+    assert cached.get(f"{URL}a").text == "a"
+    origin.answers["/a"] = answer(status=302, Location="/b")
+    with later(10):
+        assert [cached.get(f"{URL}a").text for _ in range(2)] == ["b", "b"]
+        unfollowed = cached.get(f"{URL}a", force_refresh=True, allow_redirects=False)
+        assert unfollowed.next is not None and "If-None-Match" not in unfollowed.next.headers
+    assert ["If-None-Match" in request.headers for request in origin.requests[:3]] == [False, True, False]
+
+
+@pytest.mark.parametrize("said", ["no-cache", "max-age=0, must-revalidate"])
+def test_what_must_be_validated_is_used_on_errors_where_the_user_wants_that(origin: Origin, said: str) -> None:
+    origin.default = answer(Cache_Control=said, ETag='"1"')
+    cached = session(origin, cache_control=True, stale_if_error=True)
+    cached.get(URL)
+    origin.default = answer(status=503)
+    assert cached.get(URL).from_cache
+
+
+def test_ignored_parameters_count_as_they_are_written_in_keys_and_in_any_case_in_what_is_stored(origin: Origin) -> None:
+    cached = session(origin)
+    for expected in (False, True):
+        assert cached.get(f"{URL}?api_key={expected}").from_cache is expected
+    for name in ("API_KEY", "Api_Key"):
+        assert not cached.get(f"{URL}?{name}=secret").from_cache
+        stored = cached.get(f"{URL}?{name}=secret")
+        assert stored.from_cache and "secret" not in (stored.url or "") + (stored.request.url or "")
+
+
+def test_a_class_is_no_backend_and_a_secret_needs_something_to_seal() -> None:
+    with pytest.raises(ValueError, match="Invalid backend"):
+        CachedSession(backend=SQLiteCache)  # type: ignore[arg-type]
+    for settings in ({"serializer": "json"}, {"backend": BaseCache()}):
+        with pytest.raises(ConfigError):
+            CachedSession(secret_key=b"0123456789" * 4, **settings)  # type: ignore[arg-type]
+
+
+class Once(BytesIO):
+    """A body that cannot be read again."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: Any) -> int:
+        raise UnsupportedOperation
+
+    def tell(self) -> int:
+        raise UnsupportedOperation
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_body_that_can_be_read_once_is_sent_whole_and_not_looked_up(origin: Origin, method: str) -> None:
+    sent: list[bytes] = []
+
+    def read(request: PreparedRequest) -> Response:
+        body: Any = request.body
+        sent.append(body.read() if hasattr(body, "read") else b"".join(body))
+        return answer()(request)
+
+    origin.default = read
+    cached = session(origin, allowable_methods=["GET", "POST"])
+    for _ in range(2):
+        assert not cached.request(method, URL, data=Once(b"body")).from_cache
+        assert not cached.request(method, URL, data=iter([b"bo", b"dy"])).from_cache
+    assert sent == [b"body"] * 4
+    assert not any("X-ACTUAL-NO-CACHE" in request.headers for request in origin.requests)
+
+
+def test_a_body_that_is_a_file_counts_from_where_it_is(origin: Origin) -> None:
+    sent: list[bytes] = []
+
+    def read(request: PreparedRequest) -> Response:
+        body: Any = request.body
+        sent.append(body.read())
+        return answer()(request)
+
+    def body(content: bytes) -> BytesIO:
+        file = BytesIO(b"before " + content)
+        file.seek(7)
+        return file
+
+    origin.default = read
+    cached = session(origin, allowable_methods=["POST"])
+    assert [cached.post(URL, data=body(content)).from_cache for content in (b"1", b"1", b"2")] == [False, True, False]
+    assert sent == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_raw_response_is_a_file_whether_hit_or_miss(tmp_path: Path, encoded: bool) -> None:
+    body = b"".join(b"line %d\n" % line for line in range(3000))
+    headers = {"Content-Type": "text/csv", **({"Content-Encoding": "gzip"} if encoded else {})}
+    with loopback.origin() as origin, CachedSession(tmp_path / "cache") as cached:
+        url = origin.says("/", Say(gzip.compress(body) if encoded else body, headers=headers))
+        for expected in (False, True):
+            assert len(list(cached.get(url, stream=True).raw)) == 3000 or encoded
+            response = cached.get(url, stream=True, force_refresh=not expected)
+            assert response.from_cache is expected
+            assert (response.raw.version, response.raw.status, response.raw.closed) == (11, 200, False)
+            assert response.raw.read(decode_content=True) == body
+            whole = cached.get(url, force_refresh=not expected)
+            assert whole.raw.closed and whole.content == body
+            assert list(cached.get(url, stream=True).iter_lines()) == body.splitlines()
 
 
 @pytest.fixture

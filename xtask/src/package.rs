@@ -26,7 +26,11 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
         missing.or_report("the tests with niquests", python::interpreter(root, "niquests"))?
     {
         run(Command::new(python)
-            .args(["-m", "pytest", "--quiet", "tests/test_drivers.py", "tests/test_clients_of_lacre.py"])
+            .args(["-m", "pytest", "--quiet"])
+            .args(
+                ["drivers", "clients_of_lacre", "waiting", "alike"]
+                    .map(|name| format!("tests/test_{name}.py")),
+            )
             .current_dir(&package))?;
     }
     let packed = root.join("target/wheels/dev");

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -14,6 +14,11 @@ from weakref import WeakValueDictionary
 
 #: Seconds that a write waits for others, in other processes too, until it gives up.
 LOCK_PATIENCE = 60.0
+#: The same for what is stored on the way of an answer, which is worth more than that it is stored. As long as `sqlite3` waits by default.
+ANSWER_PATIENCE = 5.0
+
+#: How long this thread waits, where it does not wait as long as that.
+_impatient = threading.local()
 
 #: How many connections of a mapping wait for somebody who reads.
 _MOST_READERS = 8
@@ -23,6 +28,31 @@ _alive: WeakValueDictionary[int, Connections] = WeakValueDictionary()
 
 #: Connections of the process that this one was forked from.
 _abandoned: list[sqlite3.Connection] = []
+
+
+@contextmanager
+def waiting(seconds: float | None) -> Iterator[None]:
+    """Lets writes of this thread wait for others so long; `None`: as long as an answer may."""
+    before = getattr(_impatient, "seconds", None)
+    _impatient.seconds = ANSWER_PATIENCE if seconds is None else seconds
+    try:
+        yield
+    finally:
+        _impatient.seconds = before
+
+
+def _patience() -> float:
+    seconds: float | None = getattr(_impatient, "seconds", None)
+    return LOCK_PATIENCE if seconds is None else seconds
+
+
+def is_locked(error: sqlite3.OperationalError) -> bool:
+    """Whether somebody else has the file, so that waiting helps."""
+    # Python 3.10 has no codes.
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in (5, 6)
+    return "locked" in str(error) or "busy" in str(error)
 
 
 def _after_fork() -> None:
@@ -54,13 +84,19 @@ class Connections:
     @contextmanager
     def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
         """The connection, for this thread alone meanwhile; in a transaction, if `commit`."""
-        with self._lock:
+        begun = monotonic()
+        # Another thread of this process may wait for another process.
+        if not self._lock.acquire(timeout=_patience() if commit else -1):
+            raise sqlite3.OperationalError("database is locked")
+        try:
             connection = self._own_connection()
             if commit and not self._active_transaction:
-                with self._acquire_sqlite_lock():
+                with self._acquire_sqlite_lock(begun):
                     yield connection
             else:
                 yield connection
+        finally:
+            self._lock.release()
 
     def _own_connection(self) -> sqlite3.Connection:
         """The connection, opened if need be. Whoever asks has the lock."""
@@ -83,29 +119,41 @@ class Connections:
         raise NotImplementedError
 
     @contextmanager
-    def _acquire_sqlite_lock(self) -> Iterator[None]:
-        """A transaction. Others that write are waited for, but not for ever."""
+    def _acquire_sqlite_lock(self, begun: float | None = None) -> Iterator[None]:
+        """A transaction. Others that write are waited for, but not for ever. `begun`: since when."""
         with self._lock:
             connection = self._connection
             assert connection is not None
-            deadline = monotonic() + LOCK_PATIENCE
-            while True:
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                    break
-                except sqlite3.OperationalError:
-                    if monotonic() > deadline:
-                        raise
-                    sleep(0.0005)
+            self._begin(connection, (monotonic() if begun is None else begun) + _patience())
             self._active_transaction, self._writer = True, threading.get_ident()
             try:
                 yield
                 connection.commit()
             except BaseException:
-                connection.rollback()
+                # A full disk may have done that already.
+                with suppress(sqlite3.Error):
+                    connection.rollback()
                 raise
             finally:
                 self._active_transaction, self._writer = False, None
+
+    def _begin(self, connection: sqlite3.Connection, deadline: float) -> None:
+        """Begins a transaction, and waits for others that are in one."""
+        if brief := monotonic() >= deadline:
+            (usual,) = connection.execute("PRAGMA busy_timeout").fetchone()
+            connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    if not is_locked(error) or monotonic() > deadline:
+                        raise
+                    sleep(0.0005)
+        finally:
+            if brief:
+                connection.execute(f"PRAGMA busy_timeout={usual}")
 
     @contextmanager
     def bulk_commit(self) -> Iterator[None]:

@@ -51,3 +51,8 @@ def create_private(path: StrOrPath) -> None:
         if hasattr(os, "fchmod"):
             os.fchmod(made, 0o600)
         os.close(made)
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether there is such a file, which this process may not change, or not put another beside."""
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))

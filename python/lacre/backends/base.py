@@ -17,7 +17,7 @@ from warnings import warn
 from requests import Request, Response
 
 from .. import _lacre
-from .._herd import Herd
+from .._herd import Leads
 from ..cache_keys import create_key, redact_response
 from ..models import CachedResponse
 from ..policy import DEFAULT_CACHE_NAME, CacheSettings, ExpirationTime
@@ -58,7 +58,7 @@ class BaseCache:
         self.responses: Any = DictStorage()
         self.redirects: Any = DictStorage()
         self._settings = CacheSettings()
-        self._herd = Herd()
+        self._herd = Leads()
 
     @property
     def db_path(self) -> str | Path:
@@ -322,8 +322,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         except Exception as error:
             if is_tampering(error):
                 raise
+            # What the error says may be what was stored.
             logger.error("Unable to deserialize response: %s", type(error).__name__)
-            logger.debug("why", exc_info=True)
             return None
         if isinstance(found, Response):
             found.cache_key = key  # type: ignore[attr-defined]

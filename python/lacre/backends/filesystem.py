@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging import getLogger
@@ -13,6 +14,7 @@ from typing import Any
 
 from ..serializers import SealedSerializer, SerializerPipeline, SerializerType, json_serializer
 from ..serializers.sealed import Place
+from ._connections import waiting
 from ._lru import LRUDict as LRUDict
 from ._paths import StrOrPath, get_cache_path
 from .base import BaseCache, BaseStorage
@@ -114,6 +116,9 @@ class FileDict(BaseStorage[str, Any]):
         found = _store_id(self.cache_dir)
         if len(found) != 16 or (original := serializer.original(found, self.cache_dir)) is None:
             return found
+        if not os.access(self.cache_dir, os.W_OK):
+            logger.warning("%s is a copy of %s, which is still there: nothing in it opens here", self.cache_dir, original)
+            return os.urandom(16)
         logger.warning(
             "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
             "this one is emptied and gets an id of its own",
@@ -238,6 +243,13 @@ class LRUFileDict(FileDict):
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
+        # What cannot be noted is an answer all the same.
+        with waiting(0.0), suppress(sqlite3.OperationalError):
+            self._note(key)
+        return value
+
+    def _note(self, key: str) -> None:
+        """That it was used now."""
         try:
             self.lru_index.update_access_time(key)
         except KeyError:
@@ -245,7 +257,6 @@ class LRUFileDict(FileDict):
             path = self._key2path(key)
             if path.exists():
                 self.lru_index[key] = self._get_size_on_disk(path.stat().st_size)
-        return value
 
     def __setitem__(self, key: str, value: Any) -> None:
         content = self.pack(key, value)

@@ -78,7 +78,7 @@ class GridFSDict(BaseStorage[str, Any]):
                     raise KeyError(key)
                 value = file.read()
         except CorruptGridFile as error:
-            logger.warning("a file in GridFS is incomplete", exc_info=True)
+            logger.warning("a file in GridFS is incomplete (%s)", type(error).__name__)
             raise KeyError(key) from error
         return self.deserialize(key, value)
 
@@ -91,7 +91,7 @@ class GridFSDict(BaseStorage[str, Any]):
                 self.fs.put(value, encoding=encoding, _id=key)
             except FileExists:
                 # Another process was between the two steps.
-                logger.warning("a file in GridFS was written by somebody else", exc_info=True)
+                logger.warning("a file in GridFS was written by somebody else")
 
     def __delitem__(self, key: str) -> None:
         with self.lock:

@@ -90,8 +90,8 @@ class MongoDict(BaseStorage[str, Any]):
                 self.collection.drop_index(_TTL_INDEX)
             if seconds and seconds != NEVER_EXPIRE:
                 self.collection.create_index("created_at", name=_TTL_INDEX, expireAfterSeconds=seconds)
-        except OperationFailure:
-            logger.warning("the TTL index was not changed", exc_info=True)
+        except OperationFailure as error:
+            logger.warning("the TTL index was not changed (%s)", type(error).__name__)
 
     def __getitem__(self, key: str) -> Any:
         document = self.collection.find_one({"_id": key})

@@ -20,7 +20,7 @@ from ..policy import ExpirationTime
 from ..serializers import SealedSerializer, SerializerType, pickle_serializer
 from ..serializers.sealed import Place
 from ._connections import Connections
-from ._paths import StrOrPath, create_private, get_cache_path
+from ._paths import StrOrPath, create_private, get_cache_path, is_read_only
 from .base import BaseCache, BaseStorage, is_tampering
 
 MEMORY_URI = "file::memory:?cache=shared"
@@ -80,8 +80,8 @@ class SQLiteCache(BaseCache):
         """Deletes everything; with the file, if that is damaged."""
         try:
             super().clear()
-        except Exception:
-            logger.exception("the cache cannot be cleared; its file is made anew")
+        except Exception as error:
+            logger.error("the cache cannot be cleared (%s); its file is made anew", type(error).__name__)
             self.close()
             if isfile(self.responses.db_path):
                 unlink(self.responses.db_path)
@@ -182,6 +182,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         if use_memory:
             self.connection_kwargs["uri"] = True
         self.db_path = _database(db_path, use_cache_dir, use_temp, use_memory)
+        self._read_only = False
         self.busy_timeout = busy_timeout
         self.fast_save = fast_save
         self.table_name = table_name
@@ -195,6 +196,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         """Makes the table, if there is none; those of before 1.0 had no `expires`."""
         self.close()
         if isinstance(self.db_path, Path):
+            self._read_only = is_read_only(self.db_path)
             create_private(self.db_path)
         with self.connection() as connection:
             try:
@@ -212,7 +214,8 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             self._sealed_at = Place.of(self._own_id(connection), self.table_name)
 
     def _prepare_table(self, connection: sqlite3.Connection) -> None:
-        if not connection.execute(_IS_THERE, (self.table_name,)).fetchone()[0]:
+        is_there = connection.execute(_IS_THERE, (self.table_name,)).fetchone()[0]
+        if not is_there and not self._read_only:
             self._make_table()
 
     def _make_table(self) -> None:
@@ -231,6 +234,9 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         with suppress(sqlite3.OperationalError):
             if (found := connection.execute("SELECT id FROM lacre_store").fetchone()) is not None:
                 return found[0]
+        if self._read_only:
+            # Nothing here is sealed, and nothing will be.
+            return os.urandom(16)
         with self.connection(commit=True):
             connection.execute("CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)")
             connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
@@ -245,6 +251,9 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         original = self.serializer.original(found, self.db_path)
         if original is None:
             return found
+        if self._read_only:
+            logger.warning("%s is a copy of %s, which is still there: nothing in it opens here", self.db_path, original)
+            return os.urandom(16)
         logger.warning(
             "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
             "this one is emptied and gets an id of its own",
@@ -263,6 +272,8 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         return self._sealed_at
 
     def _connect(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._connect_read_only()
         connection: sqlite3.Connection = sqlite3.connect(
             self.db_path, isolation_level=None, **self.connection_kwargs
         )
@@ -275,6 +286,25 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             connection.execute("PRAGMA synchronous=OFF")
         elif ahead:
             connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    def _connect_read_only(self) -> sqlite3.Connection:
+        """A connection to a file that this process may not change."""
+        assert isinstance(self.db_path, Path)
+        self._ahead = not self.connection_kwargs["check_same_thread"]
+        settings = {**self.connection_kwargs, "uri": True}
+        # A file that is written ahead cannot be read without another beside it. Where that is missing, nobody has the file open.
+        for options in ("mode=ro", "mode=ro&immutable=1"):
+            connection: sqlite3.Connection = sqlite3.connect(
+                f"{self.db_path.as_uri()}?{options}", isolation_level=None, **settings
+            )
+            try:
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+                break
+            except sqlite3.OperationalError:
+                connection.close()
+                if "immutable" in options:
+                    raise
         return connection
 
     def __getitem__(self, key: str) -> Any:

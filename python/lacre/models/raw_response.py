@@ -29,9 +29,12 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     def __init__(self, body: bytes | None = None, **kwargs: Any) -> None:
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        # What is stored does not say by which version it came.
+        kwargs["version"] = kwargs.get("version") or 11
         super().__init__(body=BytesIO(body or b""), preload_content=False, **kwargs)
         self.decode_content = kwargs.get("decode_content")  # type: ignore[assignment]
         self.request_url: str | None = kwargs.get("request_url")
+        self.was_read = False
         _rewind(self, body)
 
     @classmethod
@@ -71,6 +74,11 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     def _request_url(self, value: str | None) -> None:
         self.request_url = value
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was read: by the session, where that was not asked to stream. It can be read again nevertheless."""
+        return self.was_read or super().closed
+
     def release_conn(self) -> None:
         """There is none."""
 
@@ -100,7 +108,8 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     def stream(self, amt: int | None = None, **kwargs: Any) -> Iterator[bytes]:  # type: ignore[override]
         """The rest of the body, `amt` bytes at a time."""
         while self._fp is not None and not self._fp.closed:
-            yield self.read(amt=amt, **kwargs)
+            if piece := self.read(amt=amt, **kwargs):
+                yield piece
 
 
 def _copy_body(response: Response) -> bytes | None:
@@ -125,3 +134,10 @@ def _rewind(raw: Any, body: bytes | None) -> None:
     raw._fp = BytesIO(body)
     raw._fp_bytes_read = 0
     raw.length_remaining = len(body)
+    # What was decoded so far was of the last reading.
+    raw._decoder, raw._has_decoded_content = None, False
+    if hasattr(raw, "_decoder_initialized"):
+        # Of the urllib3 that niquests brings.
+        raw._decoder_initialized = False
+    if getattr(raw, "_decoded_buffer", None) is not None:
+        raw._decoded_buffer = type(raw._decoded_buffer)()

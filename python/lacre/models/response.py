@@ -109,6 +109,8 @@ class CachedResponse(RichMixin, BaseResponse):
     _read: Callable[[Any, str], Any]
     _raw: CachedHTTPResponse | None = None
     _make_raw: Callable[[], CachedHTTPResponse] | None = None
+    #: Whether the session that returned it was not asked to stream.
+    _was_read: bool = False
 
     #: The adapter that received a response, which is asked for its proxies: there is none.
     connection: Any = None
@@ -176,6 +178,7 @@ class CachedResponse(RichMixin, BaseResponse):
         if self._raw is None:
             make = self._make_raw
             self._raw = make() if make else CachedHTTPResponse.from_cached_response(self)
+        self._raw.was_read = self._was_read
         return self._raw
 
     @raw.setter

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from logging import DEBUG, getLogger
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .._repr import RichMixin
@@ -65,6 +66,8 @@ class CacheActions(RichMixin):
     refresh: bool = field(default=False, repr=False)
     stale_if_error: bool | ExpirationTime = field(default=None, repr=False)
     stale_while_revalidate: bool | ExpirationTime = field(default=None, repr=False)
+    #: When that was, by the monotonic clock. What was stored meanwhile, it does not know of.
+    decided: float = field(default_factory=monotonic, init=False, repr=False, compare=False)
     #: The origin forbids any use without asking it.
     _validation_demanded: bool = field(default=False, init=False, repr=False)
     _validation_headers: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -110,6 +113,11 @@ class CacheActions(RichMixin):
     def expires(self) -> datetime | None:
         """When a response that is stored now is to expire."""
         return get_expiration_datetime(self.expire_after)
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """The headers that make the request conditional."""
+        return self._validation_headers
 
     def is_usable(self, cached_response: CachedResponse | None, error: bool = False) -> bool:
         """Whether the stored response is fresh enough, or not too stale for the circumstances.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._lacre import BadSignature, ConfigError, Keyring, Pieces, Plain, SealedValues
+from .._lacre import BadSignature, ConfigError, Keyring, LacreError, Pieces, Plain, SealedValues
 from .._utils import encode
 from ..models import CachedResponse
 from ..policy.expiration import utcnow
@@ -133,7 +133,13 @@ def choose_serializer(backend: Any, serializer: Any, secret_key: SecretKey | Non
 
 def _keyrings(secret_key: SecretKey | None) -> list[Keyring]:
     if secret_key is None:
-        return [Keyring.user()]
+        try:
+            return [Keyring.user()]
+        except ConfigError:
+            raise
+        except LacreError as error:
+            remedy = "or give the session a secret_key=, a serializer= of requests-cache, or backend='memory'"
+            raise LacreError(f"{error}; {remedy}") from None
     if isinstance(secret_key, str | bytes | Keyring):
         return [_keyring(secret_key)]
     return [_keyring(each) for each in secret_key]

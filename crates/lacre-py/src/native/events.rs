@@ -14,6 +14,8 @@ const MOST: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Events {
     any: AtomicBool,
+    /// The last that was to be stored was not.
+    failing: AtomicBool,
     waiting: Mutex<VecDeque<Told>>,
 }
 
@@ -37,6 +39,7 @@ impl Observer for Events {
         const SEAL: &str = "lacre.seal";
         let (name, logger, level, key, message) = match event {
             Event::Stored { key, bytes } => {
+                self.failing.store(false, Ordering::Relaxed);
                 ("stored", STORE, DEBUG, Some(*key), format!("stored in {bytes} bytes"))
             }
             Event::Refused { key, error } => ("refused", SEAL, WARNING, Some(*key), error.to_string()),
@@ -46,7 +49,11 @@ impl Observer for Events {
             Event::Corrected { key } => {
                 ("corrected", STORE, WARNING, Some(*key), "the store's columns were forged".into())
             }
-            Event::StoreFailed { error } => ("store-failed", STORE, WARNING, None, error.to_string()),
+            Event::StoreFailed { error } => {
+                // A disk that is full fails at every request.
+                let level = if self.failing.swap(true, Ordering::Relaxed) { DEBUG } else { WARNING };
+                ("store-failed", STORE, level, None, with_causes(error))
+            }
             Event::SetAside { to, error } => {
                 let message = format!("an unusable store is now {}: {error}", to.display());
                 ("set-aside", STORE, WARNING, None, message)
@@ -66,6 +73,12 @@ impl Observer for Events {
         waiting.push_back(Told { name, logger, level, key, message });
         self.any.store(true, Ordering::Release);
     }
+}
+
+/// An error with what it came of: of a store, that is what the system said.
+fn with_causes(error: &lacre::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 impl Events {

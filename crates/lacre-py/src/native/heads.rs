@@ -1,7 +1,7 @@
 //! Heads of messages: Python's method, URL and pairs of bytes, and those of the crate `http`.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, request, response};
+use http::{Method, Request, Response, StatusCode, Version, request, response};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -19,11 +19,31 @@ pub(super) fn request(
 }
 
 /// `None`: it is none that HTTP knows.
-pub(super) fn response(status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Option<response::Parts>> {
+pub(super) fn response(
+    status: u16,
+    headers: &Bound<'_, PyAny>,
+    version: Option<u16>,
+) -> PyResult<Option<response::Parts>> {
     let (Some(headers), Ok(status)) = (read(headers)?, StatusCode::from_u16(status)) else { return Ok(None) };
     let (mut parts, ()) = Response::new(()).into_parts();
     (parts.status, parts.headers) = (status, headers);
+    let known = version.and_then(|number| VERSIONS.iter().find(|(_, other)| *other == number));
+    parts.version = known.map_or(Version::HTTP_11, |(version, _)| *version);
     Ok(Some(parts))
+}
+
+/// Versions of HTTP, and ten times their numbers.
+const VERSIONS: [(Version, u16); 5] = [
+    (Version::HTTP_09, 9),
+    (Version::HTTP_10, 10),
+    (Version::HTTP_11, 11),
+    (Version::HTTP_2, 20),
+    (Version::HTTP_3, 30),
+];
+
+/// Ten times the number of a version of HTTP.
+pub(super) fn version_number(version: Version) -> u16 {
+    VERSIONS.iter().find(|(known, _)| *known == version).map_or(11, |(_, number)| *number)
 }
 
 fn read(headers: &Bound<'_, PyAny>) -> PyResult<Option<HeaderMap>> {

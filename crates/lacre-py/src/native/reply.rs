@@ -118,6 +118,12 @@ impl Reply {
         self.head.status.as_u16()
     }
 
+    /// Ten times the version of HTTP by which it came.
+    #[getter]
+    fn version(&self) -> u16 {
+        heads::version_number(self.head.version)
+    }
+
     /// A list of pairs of bytes, names in lower case.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -62,16 +62,17 @@ impl Ticket {
 
     /// Takes the head of the network's answer. `blind`: something below may have added what the cache does not see, so what varies by an
     /// unseen credential is not stored. `as_sent`: the body comes as the origin sent it; where it does not, it is not stored either.
-    #[pyo3(signature = (status, headers, *, blind=false, as_sent=true))]
+    #[pyo3(signature = (status, headers, *, version=None, blind=false, as_sent=true))]
     fn settle(
         &self,
         py: Python<'_>,
         status: u16,
         headers: &Bound<'_, PyAny>,
+        version: Option<u16>,
         blind: bool,
         as_sent: bool,
     ) -> PyResult<Settled> {
-        let Some(head) = heads::response(status, headers)? else {
+        let Some(head) = heads::response(status, headers, version)? else {
             let info = self.told()?;
             drop(self.take()?);
             return Ok(Settled::Recording(Recording::new(&self.shared, info, None)));

@@ -1,0 +1,187 @@
+"""A cache that cannot be read or written: answers come from the origin, and one warning says why."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import time_machine
+from origin import Origin, answer
+from requests import PreparedRequest, Response
+
+from lacre import BadSignature, CachedSession
+from lacre.backends import _connections, sqlite
+from lacre.policy import utcnow
+
+URL = "http://example.test/"
+SECRET = "of at least 32 random bytes, as it must be"
+
+
+def session(origin: Origin, place: Path, backend: str = "sqlite", **settings: Any) -> CachedSession:
+    made = CachedSession(place, backend, secret_key=SECRET, **settings)
+    made.mount("http://", origin)
+    return made
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+class Full:
+    """In the place of a method that writes."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "filesystem", "memory"])
+def test_what_cannot_be_stored_is_an_answer_all_the_same(
+    backend: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session(Origin(), tmp_path / "cache", "sqlite" if backend == "memory" else backend) as cached:
+        with monkeypatch.context() as broken:
+            broken.setattr(cached.cache.responses.__class__, "__setitem__", Full(OSError(28, "No space left")))
+            answers = [cached.get(f"{URL}{page}?token=secret") for page in range(3)]
+        assert [(each.text, each.from_cache, each.cache_key) for each in answers] == [("hello", False, None)] * 3
+        [told] = warnings(caplog)
+        assert "cannot be written" in told and "No space left" in told
+        assert "secret" not in caplog.text and "example" not in caplog.text
+        assert [cached.get(URL).from_cache for _ in range(2)] == [False, True], "it works again"
+
+
+def test_a_full_file_of_sqlite_is_not_written_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    origin = Origin(answer("x" * 200_000))
+    with session(origin, tmp_path / "cache") as cached:
+        with cached.cache.responses.connection() as connection:
+            connection.execute("PRAGMA max_page_count=10")
+        assert [len(cached.get(f"{URL}{page}").content) for page in range(3)] == [200_000] * 3
+        assert len(warnings(caplog)) == 1
+        with cached.cache.responses.connection() as connection:
+            connection.execute("PRAGMA max_page_count=1000000")
+        assert [cached.get(URL).from_cache for _ in range(2)] == [False, True]
+
+
+def test_what_cannot_be_read_is_fetched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session(Origin(), tmp_path / "cache") as cached:
+        cached.get(URL)
+        monkeypatch.setattr(
+            cached.cache.responses.__class__, "__getitem__", Full(sqlite3.DatabaseError("disk image is malformed"))
+        )
+        answers = [cached.get(URL, headers=headers) for headers in (None, {"Cache-Control": "max-stale=1"})]
+        assert [(each.text, each.from_cache) for each in answers] == [("hello", False)] * 2
+        [told] = warnings(caplog)
+        assert "cannot be read" in told and "malformed" in told
+
+
+def test_tampering_and_errors_of_the_network_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with session(Origin(), tmp_path / "cache") as cached:
+        cached.get(URL)
+        with monkeypatch.context() as broken:
+            broken.setattr(cached.cache.responses.__class__, "__getitem__", Full(BadSignature("changed")))
+            with pytest.raises(BadSignature):
+                cached.get(URL)
+        broken_body = requests.exceptions.ChunkedEncodingError("broke off")
+        monkeypatch.setattr(cached.cache, "save_response", Full(broken_body))
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            cached.get(f"{URL}other")
+
+
+def test_a_locked_file_is_waited_for_once_and_not_again_for_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_connections, "ANSWER_PATIENCE", 0.05)
+    tries: list[float] = []
+    begin = _connections.Connections._begin
+
+    def counted(self: Any, connection: sqlite3.Connection, deadline: float) -> None:
+        tries.append(deadline - _connections.monotonic())
+        begin(self, connection, deadline)
+
+    with session(Origin(), tmp_path / "cache", timeout=0.01) as cached:
+        cached.get(URL)
+        monkeypatch.setattr(_connections.Connections, "_begin", counted)
+        with closing(sqlite3.connect(tmp_path / "cache.sqlite", isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            assert [cached.get(f"{URL}{page}").text for page in range(3)] == ["hello"] * 3
+        assert [left > 0 for left in tries] == [True, False, False]
+        assert len(warnings(caplog)) == 1 and "locked" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{}, {"wal": False}, {"read_only": True}], ids=str)
+def test_a_file_in_a_place_that_is_read_only_answers(
+    settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = Origin()
+    with session(origin, tmp_path / "cache", **settings | {"read_only": False}) as cached:
+        cached.get(URL)
+    # Who runs tests as root may write everywhere.
+    monkeypatch.setattr(sqlite, "is_read_only", lambda path: True)
+    before = sorted(tmp_path.iterdir())
+    with session(origin, tmp_path / "cache", **settings) as cached:
+        assert cached.get(URL).from_cache
+        assert [cached.get(f"{URL}other").from_cache for _ in range(2)] == [False, False]
+        # What may be written after all has files beside it while it is open.
+        assert sorted(tmp_path.iterdir()) == before or "wal" not in settings
+        assert len(warnings(caplog)) == (0 if settings.get("read_only") else 1)
+
+
+def test_an_unsafe_request_succeeds_where_nothing_can_be_invalidated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session(Origin(), tmp_path / "cache", cache_control=True) as cached:
+        monkeypatch.setattr(cached.cache, "delete", Full(OSError(30, "Read-only file system")))
+        assert cached.post(URL).status_code == 200
+
+
+def test_a_stale_answer_is_told_without_the_url(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(request: PreparedRequest) -> Response:
+        raise requests.ConnectionError(f"no way to {request.url}")
+
+    origin = Origin()
+    cached = CachedSession(backend="memory", expire_after=1, stale_if_error=True)
+    cached.mount("http://", origin)
+    cached.get(f"{URL}?token=secret")
+    origin.default = fail
+    with caplog.at_level(logging.DEBUG), time_machine.travel(utcnow() + timedelta(seconds=10)):
+        assert cached.get(f"{URL}?token=secret").from_cache
+    assert "ConnectionError" in caplog.text and "secret" not in caplog.text
+
+
+_FULL = """
+import logging, os, resource, signal, sys
+from lacre import Cache
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s", level=logging.INFO)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+cache = Cache(sys.argv[1], key="env:A_KEY")
+
+def store(page, size):
+    recording = cache.ask("GET", f"http://example.test/{page}", []).settle(200, [(b"cache-control", b"max-age=60")])
+    recording.write(os.urandom(size))
+    recording.finish()
+
+store("first", 10)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+for page in range(5):
+    store(page, 400_000)
+"""
+
+
+def test_a_full_disk_is_warned_of_once_by_the_cache_of_the_other_clients(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FULL, str(tmp_path / "store" / "cache.sqlite")]
+    ran = subprocess.run(command, env={**os.environ, "A_KEY": os.urandom(32).hex()}, capture_output=True, text=True, check=True)
+    told = [line for line in ran.stdout.splitlines() if "store-failed" in line]
+    assert len(told) == 1 and told[0].startswith("WARNING"), ran.stdout
