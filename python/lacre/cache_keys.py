@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import nullcontext
 from hashlib import blake2b, sha256
 from logging import getLogger
-from os import urandom
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -143,9 +143,11 @@ def normalize_body(
 def _whole(body: Any) -> str | bytes:
     if not hasattr(body, "read"):
         return body  # type: ignore[no-any-return]
-    content = reread(body)
-    # What cannot be read again is like nothing else; to read it would be to lose it.
-    return urandom(16) if content is None else content
+    content = reread(body, maxsize)
+    if content is None:
+        logger.warning("a body was read for its key and cannot be rewound")
+        return body.read() or b""
+    return content
 
 
 def normalize_json_body(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, nullcontext
 from logging import getLogger
+from os import urandom
 from threading import Lock, Thread, get_ident, local
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -227,9 +228,13 @@ class CacheMixin(_Session):
         # It is of the first request that is sent, not of those that it leads to.
         missed, self._sending.missed = getattr(self._sending, "missed", None), None
         if is_unrepeatable(request.body):
-            # To read it for its key would be to lose it.
+            # To read it for its key would be to lose it. It is like nothing else.
             request.headers[BYPASS_HEADER] = "true"
-        key = self.cache.create_key(request, **kwargs) if missed is None else missed.key
+            unread = request.copy()
+            unread.body = urandom(16)
+            key = self.cache.create_key(unread, **kwargs)
+        else:
+            key = self.cache.create_key(request, **kwargs) if missed is None else missed.key
         actions = CacheActions.from_request(key, request, self.settings)
         missing = missed is not None and missed.ended == self.cache._herd.ended
         actions, cached_response = self._look_up(actions, missing, **kwargs)

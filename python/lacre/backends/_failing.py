@@ -17,6 +17,9 @@ from .base import is_tampering
 #: Seconds for which a cache that was locked is not waited for again.
 _PAUSE = 30.0
 
+#: What a program does wrong, or its settings, and no place.
+_PROGRAM = (ArithmeticError, AssertionError, AttributeError, NameError, NotImplementedError, TypeError, ValueError)
+
 logger = getLogger("lacre.store")
 
 
@@ -32,7 +35,7 @@ class Tolerant:
 
     def forgives(self, what: str, error: Exception) -> bool:
         """Whether `error` came of a cache that cannot be read, or written, as `what` says. It is told once."""
-        if isinstance(error, RequestException | HTTPError) or is_tampering(error):
+        if isinstance(error, (RequestException, HTTPError, *_PROGRAM)) or is_tampering(error):
             return False
         if isinstance(error, sqlite3.OperationalError) and is_locked(error):
             self._locked = monotonic()

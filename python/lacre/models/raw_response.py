@@ -29,8 +29,6 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     def __init__(self, body: bytes | None = None, **kwargs: Any) -> None:
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
-        # What is stored does not say by which version it came.
-        kwargs["version"] = kwargs.get("version") or 11
         super().__init__(body=BytesIO(body or b""), preload_content=False, **kwargs)
         self.decode_content = kwargs.get("decode_content")  # type: ignore[assignment]
         self.request_url: str | None = kwargs.get("request_url")
@@ -59,6 +57,8 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             reason=response.reason,
             status=response.status_code,
             request_url=response.request.url,
+            # What is stored does not say by which version it came.
+            version=11,
         )
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
