@@ -233,10 +233,11 @@ def test_each_hop_of_a_redirect_is_stored(driver: Driver, origin: Origin) -> Non
     assert [got.path for got in origin.got] == ["/from", "/to"]
 
 
-def test_credentials_share_nothing(driver: Driver, origin: Origin) -> None:
+@pytest.mark.parametrize("name", DRIVERS)
+def test_credentials_share_nothing(name: str, origin: Origin, clock: Clock) -> None:
+    driver = DRIVERS[name](Cache(":memory:", clock=clock, partition_by_cookies=True))
     origin.answers["/"] = lambda got: Say(
-        f"{got.headers.get('authorization')} {got.headers.get('cookie')}".encode(),
-        headers={**FRESH, "Vary": "Cookie"},
+        f"{got.headers.get('authorization')} {got.headers.get('cookie')}".encode(), headers=FRESH
     )
     url = origin.url + "/"
     asks: list[dict[str, str]] = [
@@ -249,6 +250,7 @@ def test_credentials_share_nothing(driver: Driver, origin: Origin) -> None:
     assert answers == [b"None None", b"Bearer a None", b"Bearer b None", b"None who=c"]
     assert [driver.get(url, headers=headers).body for headers in asks] == answers
     assert len(origin.got) == 4
+    driver.close()
 
 
 def test_what_varies_by_the_cookies_that_the_client_keeps_is_told_apart(driver: Driver, origin: Origin) -> None:
