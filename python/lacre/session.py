@@ -384,7 +384,7 @@ class CacheMixin(_Session):
 
         if not actions.skip_write:
             self._write(response, actions)
-        elif cached_response is not None and response.status_code == 304 and not response.history:
+        elif cached_response is not None and response.status_code == 304 and not _was_redirected(response):
             cached_response = actions.update_revalidated_response(response, cached_response)
             if not actions.skip_write:
                 self._write(cached_response, actions)
@@ -526,6 +526,11 @@ class CachedSession(CacheMixin, OriginalSession):
 
 def _not_cached(request: PreparedRequest) -> CachedResponse:
     return CachedResponse(url=request.url or "", status_code=504, reason="Not Cached", request=request)
+
+
+def _was_redirected(response: Response) -> bool:
+    """Whether it is about another resource than the one that was asked for."""
+    return isinstance(response.history, list) and bool(response.history)
 
 
 def _remove(conditions: dict[str, str] | None, request: PreparedRequest) -> None:

@@ -52,7 +52,8 @@ def is_locked(error: sqlite3.OperationalError) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in (5, 6)
-    return "locked" in str(error) or "busy" in str(error)
+    # One that says nothing may be anything.
+    return not error.args or "locked" in str(error) or "busy" in str(error)
 
 
 def _after_fork() -> None:
