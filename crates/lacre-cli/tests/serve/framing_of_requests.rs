@@ -180,9 +180,7 @@ fn lengths() -> Vec<Row> {
         row("a body of GET", get("Content-Length: 5\r\n") + "hello", &[200], &[("GET /a", "hello")]),
         row(
             "a body of HEAD",
-            format!(
-                "HEAD /a HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
-            ),
+            "HEAD /a HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
             &[200],
             &[("HEAD /a", "hello")],
         ),
@@ -333,7 +331,8 @@ fn every_form_of_request_has_one_meaning_for_the_client_the_proxy_and_the_origin
     for Row { name, sent, ends, answers, reaches } in &rows {
         let came = if *ends { proxy.send_and_end(sent) } else { proxy.send_bytes(sent) };
         let got = statuses(&came, if sent.starts_with(b"HEAD") { Kind::WithoutBody } else { Kind::Response });
-        let reached: Vec<_> = origin.take().into_iter().map(|seen| seen.map(told)).collect();
+        let reached: Vec<_> =
+            origin.take().into_iter().map(|seen| seen.map(|request| told(&request))).collect();
         let expected: Vec<_> =
             reaches.iter().map(|(line, body)| Ok((*line).to_owned() + " " + body)).collect();
         println!("{name}: {answers:?}{}", if reaches.is_empty() { "" } else { ", passed on" });
@@ -361,7 +360,7 @@ fn statuses(bytes: &[u8], kind: Kind) -> Result<Vec<u16>, Unread> {
 }
 
 /// A request as the rows write it.
-fn told(request: Message) -> String {
+fn told(request: &Message) -> String {
     let line = request.first.strip_suffix(" HTTP/1.1").unwrap_or("not HTTP/1.1");
     let hop = [
         "connection",

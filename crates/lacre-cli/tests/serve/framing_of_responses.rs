@@ -76,8 +76,7 @@ fn heads() -> Vec<Row> {
         row("a name that is no token", body("x(y): a\r\n"), Refused),
         row(
             "bytes beyond ASCII in a value",
-            [&ok("Content-Length: 5\r\n", "").trim_end().as_bytes()[..], b"\r\nx: caf\xe9\r\n\r\nhello"]
-                .concat(),
+            [ok("Content-Length: 5\r\n", "").trim_end().as_bytes(), b"\r\nx: caf\xe9\r\n\r\nhello"].concat(),
             HELLO,
         ),
         row("150 lines", body(&many(150)), HELLO),

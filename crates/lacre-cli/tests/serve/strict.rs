@@ -38,7 +38,7 @@ impl Message {
     pub(crate) fn read(bytes: &[u8], kind: Kind, closed: bool) -> Result<(Self, &[u8]), Unread> {
         let (head, mut rest) = split(bytes, b"\r\n\r\n").ok_or(Unread::Unfinished)?;
         let (first, lines) = split(head, b"\r\n").unwrap_or((head, b""));
-        if first.iter().any(|byte| byte.is_ascii_control()) {
+        if first.iter().any(u8::is_ascii_control) {
             return Err(Unread::Wrong("a control character in the first line"));
         }
         let fields = fields(lines)?;
@@ -47,8 +47,8 @@ impl Message {
         let status = message.status().unwrap_or_default();
         let bodiless = kind == Kind::WithoutBody || status / 100 == 1 || status == 204 || status == 304;
         if bodiless {
-            let framed =
-                length.is_some() && kind != Kind::WithoutBody || message.all("transfer-encoding").len() > 0;
+            let framed = (length.is_some() && kind != Kind::WithoutBody)
+                || !message.all("transfer-encoding").is_empty();
             if framed && status != 304 {
                 return Err(Unread::Wrong("a length of a body that is not there"));
             }
