@@ -48,16 +48,33 @@ pub fn is_chunked(headers: &HeaderMap) -> Result<bool, Misframed> {
     }
 }
 
-/// Whether Transfer-Encoding is one word, and none of the names of transfer codings (RFC 9112 §7): there is nothing to undo.
+/// Whether Transfer-Encoding is one word, and none of the names of codings, for transfer (RFC 9112 §7) or content (RFC 9110 §8.4.1),
+/// which senders confuse: there is nothing to undo.
 fn names_no_coding(headers: &HeaderMap) -> bool {
-    const CODINGS: [&[u8]; 7] =
-        [b"chunked", b"compress", b"deflate", b"gzip", b"identity", b"x-compress", b"x-gzip"];
+    const CODINGS: [&[u8]; 14] = [
+        b"chunked",
+        b"compress",
+        b"deflate",
+        b"gzip",
+        b"identity",
+        b"trailers",
+        b"brotli",
+        b"zstd",
+        b"lz4",
+        b"lzma",
+        b"bzip2",
+        b"snappy",
+        b"aes128gcm",
+        b"pack200",
+    ];
+    const SHORT: [&[u8]; 8] = [b"br", b"xz", b"gz", b"zip", b"dcb", b"dcz", b"exi", b"sdch"];
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
     let word = line.as_bytes().trim_ascii().to_ascii_lowercase();
     let alike = |coding: &&[u8]| word.windows(coding.len()).any(|part| part == *coding);
     !word.is_empty()
         && word.iter().all(u8::is_ascii_alphanumeric)
+        && !SHORT.contains(&&word[..])
         && !CODINGS.iter().any(|coding| alike(coding))
 }
 
@@ -185,6 +202,10 @@ mod tests {
             ("xchunked", Err(Misframed::TransferCoding)),
             ("chunked1", Err(Misframed::TransferCoding)),
             ("identity", Err(Misframed::TransferCoding)),
+            ("br", Err(Misframed::TransferCoding)),
+            ("Zstd", Err(Misframed::TransferCoding)),
+            ("lz4", Err(Misframed::TransferCoding)),
+            ("dcz", Err(Misframed::TransferCoding)),
             ("foo, chunked", Err(Misframed::TransferCoding)),
             ("foo, bar", Err(Misframed::TransferCoding)),
             ("foo;q=1", Err(Misframed::TransferCoding)),
