@@ -88,7 +88,8 @@ impl Counts {
             Resealing::Already => self.already += 1,
             Resealing::Lapsed => self.expired_or_revoked += 1,
             Resealing::Overtaken => self.overtaken += 1,
-            Resealing::Refused(_) => {}
+            // Refused, which was counted above.
+            _ => {}
         }
     }
 

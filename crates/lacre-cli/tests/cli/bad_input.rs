@@ -220,7 +220,7 @@ fn requests_that_cannot_be_made() {
     for item in ["what", "na me:value", "X-A:va\nlue", "a:=nonsense", ":x"] {
         refused(&world.run(&["get", &url, item]), 2, "");
     }
-    refused(&world.run(&["get", &url, "X-A:@/nonexistent"]), 1, "cannot read the value of header `X-A`");
+    refused(&world.run(&["get", &url, "X-A:@/nonexistent"]), 1, "cannot read the value of `X-A`");
     for args in
         [&["get", &url, "--ttl", "soon"][..], &["get", &url, "--max-stale", "never"], &["get"], &["nonsense"]]
     {
