@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use crate::commands::{anchor, audit, completions, get, key, ls, migrate, reseal, rm, show, verify};
+use crate::exit::Exit;
 use crate::output::{Color, Format};
 use crate::request;
 use crate::serve;
@@ -9,17 +10,13 @@ use lacre::Suite;
 
 /// An HTTP cache that seals what it stores: a byte changed on disk is refused instead of served.
 #[derive(Debug, Parser)]
-#[command(name = "lacre", version, after_help = CODES, infer_subcommands = false, arg_required_else_help = true)]
+#[command(name = "lacre", version, after_help = Exit::table(), infer_subcommands = false, arg_required_else_help = true)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-const CODES: &str = "\
-Exit codes: 0 ok · 1 failed · 2 usage · 3 not cached · 4/5 the origin answered 4xx/5xx (get --fail) · 6 unreachable ·
-10 integrity · 11 key unavailable, or another suite or namespace · 12 store locked, corrupt or too new · 13 needs --yes · 130 interrupted";
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Everywhere")]

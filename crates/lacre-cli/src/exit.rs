@@ -37,6 +37,22 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Each of them, in ascending order.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::NotCached,
+        Self::ClientError,
+        Self::ServerError,
+        Self::Unreachable,
+        Self::Integrity,
+        Self::KeyUnavailable,
+        Self::Store,
+        Self::NeedsYes,
+        Self::Interrupted,
+    ];
+
     /// The exit code of the process.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -45,20 +61,37 @@ impl Exit {
 
     /// The `code` of an error in JSON.
     pub(crate) const fn name(self) -> &'static str {
+        self.described().0
+    }
+
+    /// The meaning, for `--help` and the reference.
+    pub(crate) const fn meaning(self) -> &'static str {
+        self.described().1
+    }
+
+    const fn described(self) -> (&'static str, &'static str) {
         match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::Usage => "usage",
-            Self::NotCached => "not-cached",
-            Self::ClientError => "client-error",
-            Self::ServerError => "server-error",
-            Self::Unreachable => "unreachable",
-            Self::Integrity => "integrity",
-            Self::KeyUnavailable => "key-unavailable",
-            Self::Store => "store",
-            Self::NeedsYes => "needs-yes",
-            Self::Interrupted => "interrupted",
+            Self::Ok => ("ok", "all went well, or the reader of the output had read enough"),
+            Self::Failed => ("failed", "the command failed; of `audit`: something was found"),
+            Self::Usage => ("usage", "the command line or a setting is wrong"),
+            Self::NotCached => ("not-cached", "with --offline: no stored response answers"),
+            Self::ClientError => ("client-error", "with --fail: the origin answered 4xx"),
+            Self::ServerError => ("server-error", "with --fail: the origin answered 5xx"),
+            Self::Unreachable => ("unreachable", "no answer came from the network"),
+            Self::Integrity => ("integrity", "a seal did not hold"),
+            Self::KeyUnavailable => {
+                ("key-unavailable", "the key is missing, or another key, suite or namespace is needed")
+            }
+            Self::Store => ("store", "the store, or a record in it, is locked, corrupt or too new"),
+            Self::NeedsYes => ("needs-yes", "the command needs --yes where nobody can be asked"),
+            Self::Interrupted => ("interrupted", "the user ended it"),
         }
+    }
+
+    /// The table of exit codes at the end of `--help`.
+    pub(crate) fn table() -> String {
+        let lines = Self::ALL.map(|exit| format!("  {:>3}  {}", exit.code(), exit.meaning()));
+        format!("Exit codes:\n{}", lines.join("\n"))
     }
 }
 

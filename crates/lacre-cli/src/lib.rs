@@ -16,6 +16,8 @@ mod pretty;
 mod printable;
 mod progress;
 mod prompt;
+#[cfg(test)]
+mod reference;
 mod request;
 mod rows;
 mod serve;

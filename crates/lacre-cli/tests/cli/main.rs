@@ -3,6 +3,8 @@
 
 mod audit;
 mod bad_input;
+#[cfg(unix)]
+mod documents;
 mod download;
 mod get;
 mod key_sources;
