@@ -163,7 +163,8 @@ fn revoking_ends_every_seal_so_far_even_that_of_a_backup() {
     assert_eq!(world.ok(&["get", &origin.url("/")]).word(), "HIT");
 
     let revoked = world.ok(&["key", "revoke-all", "--yes", "--json"]);
-    assert_eq!(revoked.objects()[0]["epoch"], 1);
+    // After the count of what is lost.
+    assert_eq!(revoked.objects().pop().unwrap()["epoch"], 1);
     fs::write(world.store(), backup).unwrap();
     assert_eq!(world.ok(&["get", &origin.url("/")]).word(), "MISS");
     assert_eq!(world.ok(&["get", &origin.url("/")]).word(), "HIT");

@@ -1,9 +1,12 @@
 //! The session that one would show a newcomer, in a fresh home against an origin on loopback. `--no-capture` prints it as it was typed.
 
+use crate::tls::{Authority, TlsOrigin};
 use crate::world::{Origin, Ran, World, nowhere, response};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+const STALE: &str = "etag: \"1\"\r\ncache-control: max-age=0, stale-if-error=600\r\n";
 
 /// What was typed, what was said, and how it ended.
 struct Session {
@@ -41,9 +44,7 @@ fn a_newcomers_session_ends_as_one_expects() {
     let fails = Arc::clone(&failing);
     let origin = Origin::start(move |request| match request.split(' ').nth(1).unwrap_or_default() {
         _ if fails.load(Ordering::Relaxed) => response("503 Service Unavailable", "", b"busy\n"),
-        "/stale" => {
-            response("200 OK", "cache-control: max-age=0, stale-if-error=600\r\n", b"an older answer\n")
-        }
+        "/stale" => response("200 OK", STALE, b"an older answer\n"),
         _ => response("200 OK", "cache-control: max-age=3600\r\ncontent-type: text/plain\r\n", b"hello\n"),
     });
     let (hello, stale) = (origin.url("/hello"), origin.url("/stale"));
@@ -102,12 +103,45 @@ fn a_newcomers_session_ends_as_one_expects() {
 
     println!("# the origin is dead");
     failing.store(true, Ordering::Relaxed);
-    session.ends(&["get", "--suite", "signed", &stale], 0, "fwd-status=503");
-    session.ends(&["get", "--suite", "signed", "--fail", &origin.url("/other")], 5, "503");
+    let signed = ["get", "--suite", "signed"];
+    session.ends(&[&signed[..], &[&stale]].concat(), 0, "(the origin answered 503 Service Unavailable)");
+    session.ends(&[&signed[..], &["--fail", &stale]].concat(), 5, "503");
+    session.ends(&["get", "--fail", &origin.url("/other")], 5, "503");
     let dead = nowhere();
     session.ends(&["get", &dead], 6, "does not answer");
     session.ends(&["get", "--offline", &dead], 3, "not stored");
-    session.ends(&["get", "http://lacre.invalid/"], 6, "lacre.invalid");
+    session.ends(&["get", "http://lacre.invalid/"], 6, "the name lacre.invalid cannot be resolved");
+
+    println!("# the certificate is of an authority that nobody here knows");
+    let authority = Authority::new();
+    let secure = TlsOrigin::start(&authority, "cache-control: max-age=60\r\n", "secret\n");
+    let issuer = world.file("issuer.pem", authority.pem());
+    session.ends(&["get", &secure.url("/")], 6, "the certificate of 127.0.0.1:");
+    session.ends(&["get", "--cacert", &issuer, &secure.url("/")], 0, "MISS 200");
+    session.ends(&["get", &secure.url("/")], 6, "--cacert FILE");
+}
+
+#[test]
+fn a_stale_answer_says_what_it_stands_in_for_and_fail_counts_it() {
+    let world = World::new();
+    let dying = Arc::new(AtomicBool::new(false));
+    let dead = Arc::clone(&dying);
+    let origin = Origin::start(move |_| match dead.load(Ordering::Relaxed) {
+        true => Vec::new(),
+        false => response("200 OK", STALE, b"kept\n"),
+    });
+    let url = origin.url("/?token=hunter2");
+    world.ok(&["get", &url]);
+    dying.store(true, Ordering::Relaxed);
+    let stale = world.ok(&["get", &url]);
+    assert_eq!((stale.text(), stale.word()), ("kept\n", "STALE"), "{}", stale.err);
+    assert!(stale.err.contains("127.0.0.1:") && stale.err.contains("does not answer"), "{}", stale.err);
+    assert!(!stale.err.contains("hunter2"), "{}", stale.err);
+    let json: serde_json::Value = serde_json::from_str(&world.ok(&["get", "--json", &url]).err).unwrap();
+    assert!(json["stands_in_for"]["fault"].is_string(), "{json}");
+    let fails = world.run(&["get", "--fail", &url]);
+    assert_eq!((fails.code, fails.text()), (6, "kept\n"), "{}", fails.err);
+    assert!(fails.err.contains("hint: "), "{}", fails.err);
 }
 
 #[cfg(unix)]
