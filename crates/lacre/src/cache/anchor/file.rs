@@ -3,7 +3,7 @@
 use super::{Vault, timestamp};
 use crate::{Error, ErrorKind};
 use lacre_core::Key;
-use lacre_seal::{AnchorId, Authentic, Context, Lifetime, Moment, Position, Purpose, StoreId};
+use lacre_seal::{AnchorId, Authentic, Context, FaultKind, Lifetime, Moment, Position, Purpose, StoreId};
 use std::io::{self, Read, Write};
 
 const MAGIC: &[u8; 16] = b"lacre-anchor-v1\n";
@@ -169,7 +169,12 @@ impl<'a> Reader<'a> {
         let position = if self.following.is_some() { Position::Inner } else { Position::Last };
         let at = self.place.context(&self.vault.namespace, position);
         let opened = self.vault.any.open(&at, &piece, self.now).map_err(|fault| {
-            self.vault.refusal(&at, &piece, fault, timestamp(self.now)).about("the anchor")
+            let error = match fault.kind() {
+                // It may be of another namespace of this store.
+                FaultKind::BadCommitment => self.vault.misplaced(&at, &piece, fault, timestamp(self.now)),
+                _ => fault.into(),
+            };
+            error.about("the anchor")
         })?;
         if first {
             self.at = opened.seal.created;
