@@ -152,7 +152,12 @@ impl From<Error> for Failure {
             ErrorKind::Config => Exit::Usage,
             _ => Exit::Failed,
         };
-        let failure = Self::new(exit, chain(&error));
+        let message = match error.kind() {
+            // The cause is what was seen before it turned out to be a setting, and speaks of tampering.
+            ErrorKind::OtherSuite(_) | ErrorKind::OtherNamespace => error.to_string(),
+            _ => chain(&error),
+        };
+        let failure = Self::new(exit, message);
         match error.hint() {
             _ if Self::flag_for(&error).is_some() => {
                 failure.with_hint(Self::flag_for(&error).unwrap_or_default())

@@ -164,7 +164,7 @@ fn is_no_tampering(world: &World, settings: &[&str], state: &str, flag: &str) {
     let keys = world.ok(&[&["ls", "--json"], settings].concat()).objects();
     let show = world.run(&[&["show", keys[0]["key"].as_str().unwrap()], settings].concat());
     assert_eq!(show.code, 11, "{settings:?}: {}", show.err);
-    assert!(!show.err.contains("lacre rm"), "{settings:?}: {}", show.err);
+    assert!(!show.err.contains("lacre rm") && !show.err.contains("tamper"), "{settings:?}: {}", show.err);
 }
 
 #[test]
