@@ -557,6 +557,18 @@ def vary_field(name, value):
     return 0x0A, lp(name.encode()) + b"\1" + lp(normalised(name, value)), {"name": name, "text": value}
 
 
+def transport_field(name, value, shown):
+    return 0x0E, lp(name.encode()) + lp(value), {"name": name} | shown
+
+
+def transport_text(name, text):
+    return transport_field(name, text.encode(), {"text": text})
+
+
+def certificates_digest(certificates):
+    return blake3(b"".join(lp(certificate) for certificate in certificates)).digest()
+
+
 def row_keys():
     tests = Tests("row key", "row")
 
@@ -633,6 +645,30 @@ def row_keys():
     form = b"".join(b"\r\n--boundary" + part for part in parts)[2:]
     digest = blake3(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
     request("a form of several parts, whose boundary does not count", [*to("POST"), (0x0D, digest, {"body_hex": form.hex()})])
+    host = transport_text("authority", "http://example.net:8080")
+    request("a Host that names another host than the URL", [*to(authority="http://example.org"), host])
+    unverified = transport_text("certificates", "unverified")
+    request("certificates that are not verified", [*to(), unverified])
+    for roots in ([b"a root"], [b"a root", b"another"], [b"a rootanother"]):
+        digest, shown = certificates_digest(roots), {"roots_hex": [root.hex() for root in roots]}
+        field_of_roots = transport_field("certificates", b"roots:" + digest, shown)
+        request(f"certificates that are verified against other roots, {len(roots)}", [*to(), field_of_roots])
+    chain = [b"a certificate", b"its issuer"]
+    shown = {"chain_hex": [certificate.hex() for certificate in chain]}
+    client = transport_field("client-certificate", certificates_digest(chain), shown)
+    request("a client certificate", [*to(), client])
+    name = transport_text("name", "example.net")
+    request("certificates that are verified for another name", [*to(), name])
+    proxy = transport_text("proxy", "http://proxy.example:3128")
+    request("a proxy, for http", [*to(authority="http://example.org"), proxy])
+    unseen = transport_text("unseen", "named:staging")
+    request("what a driver does not see, by a name", [*to(), unseen])
+    ways = ["unix:/run/app.sock", "second"]
+    for count in (1, 2):
+        value = b"".join(lp(way.encode()) for way in ways[:count])
+        request(f"ways other than the usual one, {count}", [*to(), transport_field("way", value, {"ways": ways[:count]})])
+    way = transport_field("way", lp(ways[0].encode()), {"ways": ways[:1]})
+    request("every part of a transport for https", [*to(), unverified, client, name, unseen, way])
     keys = [test["row_key_hex"] for test in tests.tests]
     assert len(set(keys)) == len(keys)
     tests.write("row_keys.json")

@@ -3,8 +3,9 @@
 //! Secrets may be part of an identity, since only its keyed digest leaves this module. The digest is the caller's: no key lives here.
 
 use crate::policy::{CookieKeys, MatchHeaders, Partition, Policy, QueryOrder, Scope};
-use crate::redact::{REDACTED, multipart};
-use crate::{RequestOptions, vary};
+use crate::redact::{REDACTED, holds_key, multipart, tells_who};
+use crate::target::Target;
+use crate::{RequestOptions, Transport, vary};
 use http::{HeaderMap, HeaderName, Method, Uri, header, request};
 use std::borrow::Cow;
 use std::fmt;
@@ -111,6 +112,7 @@ mod tag {
     pub(super) const RANGE: u8 = 0x0B;
     pub(super) const LANGUAGE: u8 = 0x0C;
     pub(super) const MULTIPART: u8 = 0x0D;
+    pub(super) const TRANSPORT: u8 = 0x0E;
 }
 
 /// Whether the `Cookie` of a request is part of its identity.
@@ -136,18 +138,20 @@ impl Cookie {
     }
 }
 
-/// The key of a request: what is asked (`method`, which for HEAD may be GET, `uri`, body, matched headers) and on whose behalf.
+/// The key of a request: what is asked (`method`, which for HEAD may be GET, target URI, body, matched headers), on whose behalf, and over
+/// which transport.
 pub(crate) fn request_key(
     policy: &Policy,
     digest: &dyn Digest,
     method: &Method,
-    uri: &Uri,
+    target: &Target,
     request: &request::Parts,
     body: &[u8],
     options: &RequestOptions,
     cookie: Cookie,
 ) -> Key {
     let mut identity = Identity::new(b"lacre/v1/request");
+    let uri = &target.uri;
     if let Some(key_fn) = &policy.key_fn {
         identity.field(tag::CUSTOM, key_fn(request, body).as_bytes());
     } else {
@@ -165,6 +169,7 @@ pub(crate) fn request_key(
     if let Some(partition) = &options.partition {
         identity.field(tag::PARTITION, partition.as_bytes());
     }
+    identity.transport(policy, target, request.extensions.get());
     Key(digest.digest(&identity.0))
 }
 
@@ -300,8 +305,7 @@ impl Identity {
             self.header(tag::CREDENTIAL, ":userinfo", userinfo.as_bytes());
         }
         let counts = |name: &HeaderName| cookie == Cookie::Counts || name != header::COOKIE;
-        let mut names: Vec<&HeaderName> =
-            headers.keys().filter(|name| is_credential(policy, name) && counts(name)).collect();
+        let mut names: Vec<&HeaderName> = credentials(policy, headers).filter(|name| counts(name)).collect();
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         for name in names {
             if let Some(value) = vary::normalised(headers, name) {
@@ -319,6 +323,19 @@ impl Identity {
         self.secrets(":body", policy.redactor.secrets_of_body(content_type, &body));
     }
 
+    /// The way that the request goes, where it is not the usual one.
+    fn transport(&mut self, policy: &Policy, target: &Target, transport: Option<&Transport>) {
+        if let Some(sent_to) = &target.sent_to {
+            self.header(tag::TRANSPORT, "authority", sent_to.as_bytes());
+        }
+        let credentials = policy.partition == Partition::Credentials;
+        for (name, value) in
+            transport.iter().flat_map(|transport| transport.fields(target.is_https(), credentials))
+        {
+            self.header(tag::TRANSPORT, name, value);
+        }
+    }
+
     fn secrets<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a [u8]>) {
         let mut all = Vec::new();
         values.for_each(|value| prefixed(&mut all, value));
@@ -328,10 +345,38 @@ impl Identity {
     }
 }
 
-/// A header that tells on whose behalf a request is made: one of the usual, or one the user wants hidden but not ignored.
-fn is_credential(policy: &Policy, name: &HeaderName) -> bool {
+/// A header that tells on whose behalf a request is made: one of the listed names, one that the user added, or one that the user wants hidden
+/// but not ignored.
+pub(crate) fn is_credential(policy: &Policy, name: &HeaderName) -> bool {
+    if NEVER_CREDENTIALS.contains(name) {
+        return false;
+    }
     let name = name.as_str();
-    policy.redactor.matches(name) && !policy.ignored.matches(name)
+    holds_key(name)
+        || tells_who(name)
+        || policy.principals.matches(name)
+        || (policy.redactor.matches(name) && !policy.ignored.matches(name))
+}
+
+/// What almost every request has, to be done with it soon.
+const NEVER_CREDENTIALS: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::USER_AGENT,
+];
+
+/// DPoP (RFC 9449) proves that a token is the sender's own, anew for each request; beside the token it tells nobody apart.
+const PROOF: HeaderName = HeaderName::from_static("dpop");
+
+/// The headers that tell on whose behalf a request is made.
+fn credentials<'a>(policy: &'a Policy, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderName> {
+    let has_token = headers.contains_key(header::AUTHORIZATION);
+    headers.keys().filter(move |name| is_credential(policy, name) && !(has_token && **name == PROOF))
 }
 
 /// Whether a request is made on nobody's behalf: nothing in its identity keeps its answer from others.
@@ -339,7 +384,8 @@ pub(crate) fn is_anonymous(policy: &Policy, request: &request::Parts, options: &
     let query = policy.ignored.query(request.uri.query().unwrap_or_default());
     options.partition.is_none()
         && userinfo(&request.uri).is_none()
-        && !request.headers.keys().any(|name| is_credential(policy, name))
+        && !request.extensions.get().is_some_and(Transport::shows_client)
+        && credentials(policy, &request.headers).next().is_none()
         && policy.redactor.secrets_of_query(&query).next().is_none()
 }
 
@@ -405,7 +451,7 @@ mod tests {
             policy,
             &digest,
             &parts.method,
-            &parts.uri,
+            &Target::of(&parts).unwrap(),
             &parts,
             body.as_bytes(),
             &RequestOptions::new(),
@@ -511,7 +557,7 @@ mod tests {
                 &policy,
                 &digest,
                 &Method::POST,
-                &head.uri,
+                &Target::of(&head).unwrap(),
                 &head,
                 body.as_bytes(),
                 &options,

@@ -30,7 +30,7 @@
 //!
 //! Where to find a rule: what the user wishes is in `policy`, `options` and `ttl`; what a message says in `directives`, `targeted`,
 //! `date`, `framing`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
-//! `key`; what is never stored, or never readable, in `redact` and `secrecy`.
+//! `key`, `target` and `transport`; what is never stored, or never readable, in `redact` and `secrecy`.
 
 mod audit;
 mod date;
@@ -48,8 +48,10 @@ mod rules;
 mod secrecy;
 mod slot;
 mod status;
+mod target;
 mod targeted;
 mod time;
+mod transport;
 mod ttl;
 mod validate;
 mod vary;
@@ -69,7 +71,9 @@ pub use rules::{Freshness, Source, end_hop};
 pub use secrecy::Secrecy;
 pub use slot::{Entry, Pointer, Signpost, Slot, StoredBody};
 pub use status::{CacheStatus, Collapsed, Detail, Forward, Stored};
+pub use target::target_uri;
 pub use time::Timestamp;
+pub use transport::Transport;
 pub use ttl::{Expire, Ttl, UrlPattern};
 pub use validate::Answer;
 pub use vary::{Varies, varies};

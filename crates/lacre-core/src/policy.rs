@@ -3,7 +3,7 @@
 
 use crate::key::Cookie;
 use crate::redact::Redactor;
-use crate::{Expire, UrlPattern};
+use crate::{Expire, UrlPattern, key};
 use http::{HeaderMap, HeaderName, Method, StatusCode, request, response};
 use std::fmt;
 use std::sync::Arc;
@@ -116,6 +116,7 @@ pub struct Policy {
     pub(crate) query_order: QueryOrder,
     pub(crate) ignored: Redactor,
     pub(crate) redactor: Redactor,
+    pub(crate) principals: Redactor,
     pub(crate) partition: Partition,
     pub(crate) cookie_keys: CookieKeys,
     pub(crate) stale_if_error: Staleness,
@@ -186,6 +187,7 @@ impl Policy {
             query_order: QueryOrder::Significant,
             ignored: Redactor::sparing_the_usual(),
             redactor: Redactor::default(),
+            principals: Redactor::none(),
             partition: Partition::Credentials,
             cookie_keys: CookieKeys::WithoutLifetime,
             stale_if_error: Staleness::AsResponseSays,
@@ -312,6 +314,26 @@ impl Policy {
             self.redactor.add(name.as_ref());
         }
         self
+    }
+
+    /// Headers whose values tell on whose behalf a request is made, besides the listed names: requests that differ in them share no answer. The
+    /// values are treated as secrets. Names compare without regard to case, `-` and `_`.
+    ///
+    /// The listed names are those of credentials (`Authorization`, `Cookie`, what ends in `-Key`, `-Token`, `-Secret`, …) and of identities that a
+    /// proxy adds (`Remote-User`, `X-Auth-Request-*`, `Client-Cert`, `X-Tenant-Id`, …); [`tells_requesters_apart`](Self::tells_requesters_apart) says
+    /// whether a name is one of them.
+    #[must_use]
+    pub fn partition_by_headers<I: IntoIterator<Item = S>, S: AsRef<str>>(mut self, names: I) -> Self {
+        for name in names {
+            self.principals.add(name.as_ref());
+            self.redactor.add(name.as_ref());
+        }
+        self
+    }
+
+    /// Whether requests that differ in this header never share an answer, because it tells on whose behalf they are made.
+    pub fn tells_requesters_apart(&self, name: &HeaderName) -> bool {
+        self.partition == Partition::Credentials && key::is_credential(self, name)
     }
 
     /// Lets requests with different credentials share an answer. One user may then receive what was fetched as another.

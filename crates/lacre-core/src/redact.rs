@@ -13,6 +13,7 @@ pub(crate) use shape::shapes;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use names::{folded, is_usual};
+pub(crate) use names::{holds_key, tells_who};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -74,9 +75,15 @@ impl Redactor {
         self.is_secret(name.as_bytes())
     }
 
-    /// Whether `name` is one of the usual names, not one that was added: its value says who asks.
+    /// Whether a header of this name tells who asks: one of the listed names of credentials and identities, not one that was added. An
+    /// identity is no secret.
     pub fn is_credential(&self, name: &str) -> bool {
-        self.usual == Usual::Secret && is_usual(name.as_bytes())
+        self.usual == Usual::Secret && (holds_key(name) || tells_who(name))
+    }
+
+    /// Whether the values of a header of this name are secret.
+    fn matches_header(&self, name: &str) -> bool {
+        self.matches(name) || (self.usual == Usual::Secret && holds_key(name))
     }
 
     /// A URL without userinfo, without the secrets in its query, fragment and path parameters, also where they are parameters of a
@@ -157,7 +164,7 @@ impl Redactor {
             header::COOKIE => self.in_cookies(name, bytes, usize::MAX),
             // What follows the first pair are attributes.
             header::SET_COOKIE => self.in_cookies(name, bytes, 1),
-            _ if self.matches(name.as_str()) => std::iter::once(0..bytes.len()).collect(),
+            _ if self.matches_header(name.as_str()) => std::iter::once(0..bytes.len()).collect(),
             header::LINK => self.in_links(bytes),
             _ => [self.in_url(bytes), json::secrets(bytes, |name| self.is_secret(name))].concat(),
         };

@@ -98,7 +98,7 @@ pub enum Detail {
     Incomplete,
     /// The request's body could not be seen whole.
     BodyUnseen,
-    /// The request does not say which host it is for.
+    /// The request does not name exactly one host that can be read, so that its target URI is not known (RFC 9110 §7.1).
     NoAuthority,
     /// Served stale, as the request allows.
     MaxStale,

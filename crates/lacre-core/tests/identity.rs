@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use lacre_core::{
     Decision, Engine, Lookup, MatchHeaders, Policy, RequestBody, RequestOptions, Signpost, Slot, Timestamp,
+    Transport,
 };
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
@@ -51,8 +52,12 @@ impl<'a> Vector<'a> {
         let matched = self.headers("06").into_iter().map(|(name, _)| name.parse().unwrap()).collect();
         let policy = preset.methods([method.clone()]).match_headers(MatchHeaders::Only(matched));
         let policy = policy.partition_by_cookies();
-        let policy =
-            if self.fields("07").is_empty() { policy.danger_share_across_credentials() } else { policy };
+        let has_client = self.fields("0e").iter().any(|field| field["name"] == "client-certificate");
+        let policy = if self.fields("07").is_empty() && !has_client {
+            policy.danger_share_across_credentials()
+        } else {
+            policy
+        };
         match self.text("09").map(str::to_owned) {
             Some(own) => policy.key_fn(move |_, _| own.clone()),
             None => policy,
@@ -65,7 +70,15 @@ impl<'a> Vector<'a> {
         let body = body.first().map_or(Vec::new(), |field| unhex(field["body_hex"].as_str().unwrap()));
         let form = self.secrets(":body");
         let body = form.clone().map_or(body, String::into_bytes);
-        let mut request = Request::builder().method(method.clone()).uri(self.uri()).body(body).unwrap();
+        let (uri, host) = match self.sent_to() {
+            Some(sent_to) => (format!("{sent_to}{}", self.text("03").unwrap()), Some(self.uri())),
+            None => (self.uri(), None),
+        };
+        let mut request = Request::builder().method(method.clone()).uri(uri).body(body).unwrap();
+        if let Some(target) = host.and_then(|target| target.parse::<http::Uri>().ok()) {
+            let host = target.authority().unwrap().as_str().parse().unwrap();
+            request.headers_mut().insert("host", host);
+        }
         if form.is_some() {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             request.headers_mut().insert("content-type", form);
@@ -82,8 +95,42 @@ impl<'a> Vector<'a> {
         if let Some(partition) = self.text("08") {
             request.extensions_mut().insert(RequestOptions::new().partition(partition));
         }
+        self.transport().add_to(request.extensions_mut());
         let policy = self.policy(&method);
         (request, policy)
+    }
+
+    /// Where the request is sent, where `Host` names another origin: its URL, then.
+    fn sent_to(&self) -> Option<&str> {
+        let sent_to = self.fields("0e").into_iter().find(|field| field["name"] == "authority");
+        sent_to.map(|field| field["text"].as_str().unwrap())
+    }
+
+    fn transport(&self) -> Transport {
+        let list = |value: &Value| {
+            value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+        };
+        let bytes = |value: &Value| {
+            let texts: Vec<String> = list(value);
+            texts.iter().map(|text| unhex(text)).collect::<Vec<_>>()
+        };
+        self.fields("0e").into_iter().fold(Transport::usual(), |transport, field| {
+            let text = field["text"].as_str();
+            match (field["name"].as_str().unwrap(), text) {
+                ("authority", _) => transport,
+                ("certificates", Some("unverified")) => transport.unverified(),
+                ("certificates", _) => transport.roots(bytes(&field["roots_hex"])),
+                ("client-certificate", _) => transport.client_certificate(bytes(&field["chain_hex"])),
+                ("name", Some(name)) => transport.verified_name(name),
+                ("proxy", Some(proxy)) => transport.proxy(proxy),
+                ("unseen", Some(name)) => transport.named(name.strip_prefix("named:").unwrap()),
+                ("way", _) => {
+                    let ways: Vec<String> = list(&field["ways"]);
+                    ways.iter().fold(transport, Transport::way)
+                }
+                other => panic!("{other:?}"),
+            }
+        })
     }
 
     /// The request headers by which a variant differs, whether the request has them or not.

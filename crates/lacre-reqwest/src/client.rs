@@ -3,10 +3,13 @@
 use crate::{CacheMiddleware, CachedSession, Decompress, FollowRedirects};
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, HeaderValue, header};
-use lacre::{Cache, Cookies, Driver, Hop};
+use lacre::{Cache, Cookies, Driver, Hop, Transport, unseen_id};
 use reqwest::{Request, Response, redirect};
 use reqwest_middleware::{ClientWithMiddleware, Middleware, Next, Result};
 use std::fmt;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,9 @@ pub struct ClientBuilder {
     compression: Compression,
     /// Shared with the transport's own policy of redirects, for as long as nobody sets another one.
     untouched: Arc<()>,
+    /// How it reaches origins, as far as that was said here, or else is assumed.
+    way: Transport,
+    assumed: Option<Transport>,
 }
 
 /// Whether compressed responses are asked for, and decoded.
@@ -56,6 +62,8 @@ impl ClientBuilder {
             redirects: None,
             compression: Compression::Decoded,
             untouched,
+            way: lacre::config::transport(),
+            assumed: None,
         }
     }
 
@@ -106,9 +114,65 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends requests through a proxy. Credentials for the proxy are none for the origin, and do not partition the cache.
+    /// Sends requests through a proxy. Credentials for the proxy are none for the origin. What came through it for an `http` URL is kept apart,
+    /// because a proxy can make such answers up.
     pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
+        self.way = self.way.proxy(format!("{proxy:?}"));
         self.transport = self.transport.proxy(proxy);
+        self
+    }
+
+    /// Sends requests through no proxy, where reqwest would take one from the environment.
+    pub fn no_proxy(mut self) -> Self {
+        self.way = self.way.no_proxy();
+        self.transport = self.transport.no_proxy();
+        self
+    }
+
+    /// Trusts these certificates and no others, in PEM. What they vouch for is stored apart from what the platform's roots do.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    #[cfg(feature = "rustls")]
+    pub fn root_certificates(mut self, pem: &[u8]) -> reqwest::Result<Self> {
+        self.transport = self.transport.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
+        self.way = self.way.roots([pem]);
+        Ok(self)
+    }
+
+    /// Shows a client certificate, in PEM with its private key. What is answered to it is stored for it alone.
+    ///
+    /// # Errors
+    /// It cannot be read, or there is no private key.
+    #[cfg(feature = "rustls")]
+    pub fn client_certificate(mut self, pem: &[u8]) -> reqwest::Result<Self> {
+        self.transport = self.transport.identity(reqwest::Identity::from_pem(pem)?);
+        self.way = self.way.client_certificate_pem(pem);
+        Ok(self)
+    }
+
+    /// Accepts any certificate, for any host and at any time: whoever is on the way can answer. What they answer is stored apart, and never
+    /// served to a client that verifies.
+    #[cfg(feature = "rustls")]
+    pub fn danger_accept_invalid_certificates(mut self) -> Self {
+        self.transport = self.transport.tls_danger_accept_invalid_certs(true);
+        self.way = self.way.unverified();
+        self
+    }
+
+    /// Connects to `address` where a URL names `host`, at the port of the URL if it has one. What is answered there is stored apart.
+    pub fn resolve(mut self, host: &str, address: SocketAddr) -> Self {
+        self.transport = self.transport.resolve(host, address);
+        self.way = self.way.way(format!("resolve:{host}={address}"));
+        self
+    }
+
+    /// Connects to a Unix socket, whatever host a URL names. What is answered there is stored apart.
+    #[cfg(unix)]
+    pub fn unix_socket(mut self, path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        self.transport = self.transport.unix_socket(path);
+        self.way = self.way.way(format!("unix:{}", path.display()));
         self
     }
 
@@ -125,8 +189,11 @@ impl ClientBuilder {
         self.with(KeepsCookies(cookies))
     }
 
-    /// Anything else that reqwest can be told: certificates, resolvers, pools. You promise to add no default headers, cookies or client
-    /// certificates there, because the cache would not see them, and clients that differ in them would share answers.
+    /// Anything else that reqwest can be told: resolvers, pools, TLS. You promise to add no default headers and no cookies there, because the
+    /// cache would not see them, and clients that differ in them would share answers.
+    ///
+    /// Nor does it see which certificates the client accepts or shows from then on, and where it connects to. So what the client stores is served
+    /// to this client alone, as long as it lives, unless you say otherwise with [`danger_assume_transport`](Self::danger_assume_transport).
     ///
     /// A policy of redirects that is set there holds, unless [`redirects`](Self::redirects) says otherwise. What it follows is followed below
     /// the cache, and not stored. A timeout holds for the network alone, hop by hop: [`timeout`](Self::timeout) covers all of a request.
@@ -137,7 +204,21 @@ impl ClientBuilder {
         configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Self {
         self.transport = configure(self.transport);
+        self.way = self.way.unseen(unseen_id());
         self
+    }
+
+    /// How the client reaches origins, where [`danger_configure`](Self::danger_configure) hides it: [`Transport::usual`] where what you configured
+    /// changes neither which certificates are accepted or shown nor where connections lead; or a [name](Transport::named), for clients
+    /// that are configured alike. Clients with equal transports share answers.
+    pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
+        self.assumed = Some(transport);
+        self
+    }
+
+    /// How the client reaches origins, as far as the cache is told.
+    pub fn transport(&self) -> Transport {
+        self.assumed.clone().unwrap_or_else(|| self.way.clone())
     }
 
     /// The client, its cache and its cookies, in one.
@@ -158,6 +239,7 @@ impl ClientBuilder {
     /// # Errors
     /// reqwest cannot build it, for instance because no TLS backend can be set up.
     pub fn build(self) -> reqwest::Result<ClientWithMiddleware> {
+        let way = self.transport();
         let follows_below = self.redirects.is_none() && Arc::strong_count(&self.untouched) == 1;
         let (transport, followed) = match self.redirects {
             None if follows_below => (self.transport, 0),
@@ -172,7 +254,7 @@ impl ClientBuilder {
         if accepted.is_some() {
             stack.push(Arc::new(Decompress));
         }
-        stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.driver)));
+        stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.driver, way)));
         Ok(ClientWithMiddleware::new(client, stack))
     }
 }

@@ -60,12 +60,15 @@
 //! |---|---|---|
 //! | default headers, `User-Agent` | added above the cache, part of the key where they are credentials | unseen: you promise that none is a credential |
 //! | cookie store | none; [kept above the cache](ClientBuilder::cookies) where you want it | unseen; what varies by an unseen `Cookie` is not stored |
-//! | client certificate | none, unless [configured](ClientBuilder::danger_configure) | unseen: give each its own `RequestOptions::partition` |
+//! | which certificates are accepted and shown, sockets, addresses given for a host, a proxy | part of the key where the builder sets them; what is [configured](ClientBuilder::danger_configure) is unseen: served to the same client alone, unless [assumed](ClientBuilder::danger_assume_transport) | unseen: served to the same middleware alone, unless [assumed](CacheMiddleware::danger_assume_transport) |
+//! | `Host` | part of the key | part of the key |
 //! | redirects | followed above the cache, hop by hop, [as many as you say](ClientBuilder::redirects) | what was redirected below is not stored; use [`FollowRedirects`] |
 //! | decoding (gzip, brotli …) | above the cache, which keeps the bytes of the wire; see [`Decompress`] | unseen: switch it off there and use [`Decompress`], or decoded bodies are stored |
 //! | timeout | covers redirects and waiting for others, too | unseen, unless a request has its own; [say it](CacheMiddleware::timeout) |
 //! | background refresh | through the same client | none: stale responses are validated in the foreground |
 //! | credentials for a proxy | not part of the key | not part of the key |
+//!
+//! `SSL_CERT_FILE`, `SSL_CERT_DIR` and the proxy of the environment count as [`lacre::config::transport`] says.
 //!
 //! The body of a request is seen where it is bytes, and where the policy looks up its method also where it is a stream of known length, up to
 //! 1 MiB, such as a form of several parts; where it is any other stream, the request is not looked up. Trailers pass, and are not stored.

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use http::{Extensions, Uri, header, request};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use lacre::{Answer, Content, Driver, Failure, RequestBody, RequestOptions};
+use lacre::{Answer, Content, Driver, Failure, RequestBody, RequestOptions, Transport, unseen_id};
 use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 use std::fmt;
@@ -27,6 +27,7 @@ pub struct CacheMiddleware {
     beneath: Beneath,
     /// That of requests which have none.
     timeout: Option<Duration>,
+    transport: Transport,
 }
 
 /// What lies between the cache and the network.
@@ -40,13 +41,16 @@ pub(crate) enum Beneath {
 
 impl CacheMiddleware {
     /// The cache directly above `client`, which adds no header, keeps no cookies and follows no redirects.
-    pub(crate) fn above(client: Client, driver: Driver) -> Self {
-        Self { driver: Arc::new(driver), beneath: Beneath::Plain(client), timeout: None }
+    pub(crate) fn above(client: Client, driver: Driver, transport: Transport) -> Self {
+        Self { driver: Arc::new(driver), beneath: Beneath::Plain(client), timeout: None, transport }
     }
 
     /// For a client that was built elsewhere, of which you promise that it adds no credentials of its own to requests: no
-    /// `Authorization`, `Cookie` or API key among its default headers, no cookie store, no client certificate. A middleware cannot see
-    /// these, so two clients that differ in them would receive each other's answers.
+    /// `Authorization`, `Cookie` or API key among its default headers, no cookie store. A middleware cannot see these, so requests that differ
+    /// in them would receive each other's answers.
+    ///
+    /// Nor does it see which certificates the client accepts or shows, and where it connects to: what is stored is served to this middleware and
+    /// its clones alone, as long as they live, unless you say otherwise with [`danger_assume_transport`](Self::danger_assume_transport).
     ///
     /// What gives a broken promise or another blind spot away keeps the response from being stored: a `Vary` that names a credential which
     /// the request, as the cache saw it, does not have, and a redirect that was followed below the cache. Where the credentials are known
@@ -54,7 +58,8 @@ impl CacheMiddleware {
     /// because a middleware cannot outlive its request.
     #[must_use]
     pub fn danger_assume_no_hidden_credentials(cache: impl Into<Driver>) -> Self {
-        Self { driver: Arc::new(cache.into()), beneath: Beneath::Unknown, timeout: None }
+        let transport = Transport::usual().unseen(unseen_id());
+        Self { driver: Arc::new(cache.into()), beneath: Beneath::Unknown, timeout: None, transport }
     }
 
     /// How long a request may take that has no timeout itself. A middleware cannot see the timeout of the client below: without this, a
@@ -62,6 +67,15 @@ impl CacheMiddleware {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// How the client reaches origins, which a middleware cannot see: [`Transport::usual`] where it accepts the certificates that are trusted by
+    /// default, shows none, and connects to the hosts of URLs; else what it does instead, or a [name](Transport::named) for clients
+    /// that are built alike. Clients with equal transports share answers, in one process or in all that share a store.
+    #[must_use]
+    pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 }
@@ -82,7 +96,8 @@ impl Middleware for CacheMiddleware {
         if self.driver.cache().engine().policy().looks_up(request.method()) {
             see(&mut request, deadline).await?;
         }
-        let head = head(&mut request, uri, extensions);
+        let mut head = head(&mut request, uri, extensions);
+        self.transport.add_to(&mut head.extensions);
         let body = match request.body() {
             None => RequestBody::Seen(&[]),
             Some(body) => RequestBody::of(body.as_bytes()),

@@ -52,13 +52,15 @@
 //!
 //! | what is done to a request | above the cache | below the cache |
 //! |---|---|---|
-//! | credentials, cookies, a client certificate | credentials and cookies are part of the key; certificates: give each its own `RequestOptions::partition` | unseen, and shared by all: what adds them belongs above |
+//! | credentials, cookies | part of the key | unseen, and shared by all: what adds them belongs above |
+//! | which certificates are accepted and shown, sockets, mocks | a [`Transport`](lacre::Transport) among the request's extensions counts | unseen: what came for `https` URLs is served to the same layer alone, unless [said otherwise](CacheLayer::danger_assume_transport) |
 //! | `Accept`, `User-Agent` and the like | seen, where a response varies by them | unseen: what varies by them is stored for all |
 //! | redirects | each hop is answered and stored by the rules; tower-http's `FollowRedirect` drops the bodies of redirects unread, so that of these only the empty ones are stored | unseen: the last answer is stored for the first URL |
 //! | decompression | the cache keeps the bytes of the wire, and hands them out as they came: put a layer that decodes, such as tower-http's `Decompression`, above it | unseen: decoded bodies are stored |
 //! | retries, rate limits, timeouts | hits count, too | for requests that are sent; a [`Driver`](lacre::Driver) can pace these |
-//! | the URL of a server's request, which has only a path | its authority is taken from `Host` | as it came |
-//! | an authority that is added to a URL (octocrab's `BaseUriLayer`) | seen | unseen: without an authority in the URL or in `Host` there is no key, and the request bypasses the cache (`detail=no-authority`) |
+//! | the URL of a server's request, which has only a path | its authority is taken from `Host`; without one that can be read, nothing is looked up | as it came |
+//! | `Host` that names another host than the URL | part of the key | unseen: what adds the authority belongs above |
+//! | an authority that is added to a URL (octocrab's `BaseUriLayer`) | seen | unseen: without exactly one authority that can be read, in the URL or in `Host`, there is no key, and the request bypasses the cache (`detail=no-authority`) |
 //! | a timeout | the caller's own; it covers what a request waits for others, too | for requests that are sent |
 //!
 //! Bodies of requests pass as they came, with their type, so that the layer fits between any two services. The cache sees those that are

@@ -1,9 +1,8 @@
-//! What the cache gets to see of a request: its body where that is small, and the URL that it is for.
+//! What the cache gets to see of a request's body, where that is small.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Uri, header, request};
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use lacre::Policy;
@@ -193,26 +192,9 @@ where
     }
 }
 
-/// The whole URL of a request as a server receives it, with its authority in `Host` (RFC 9110 §7.1): without it, requests to different
-/// hosts would share answers. `None`: it is whole already, or names no host anywhere.
-pub(crate) fn whole_url(head: &request::Parts) -> Option<Uri> {
-    if head.uri.authority().is_some() {
-        return None;
-    }
-    let mut hosts = head.headers.get_all(header::HOST).iter();
-    let (host, None) = (hosts.next()?, hosts.next()) else { return None };
-    let authority = Authority::try_from(host.as_bytes()).ok()?;
-    let mut parts = head.uri.clone().into_parts();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = Some(authority);
-    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-    Uri::from_parts(parts).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Request;
 
     #[test]
     fn what_is_known_to_be_whole_is_seen_and_can_be_sent_again() {
@@ -225,22 +207,5 @@ mod tests {
         assert_eq!(seen(Empty::<Bytes>::new()), (Some(Bytes::new()), true));
         assert_eq!(seen(Empty::<Bytes>::new().boxed()), (Some(Bytes::new()), false));
         assert_eq!(seen(Full::new(Bytes::from("a")).boxed()), (None, false));
-    }
-
-    fn head(uri: &str, hosts: &[&str]) -> request::Parts {
-        let mut request = Request::get(uri);
-        for host in hosts {
-            request = request.header(header::HOST, *host);
-        }
-        request.body(()).unwrap().into_parts().0
-    }
-
-    #[test]
-    fn a_url_without_authority_takes_it_from_the_one_host() {
-        assert_eq!(whole_url(&head("/p?q", &["a.test:81"])).unwrap(), "http://a.test:81/p?q");
-        assert_eq!(whole_url(&head("http://b.test/p", &["a.test"])), None);
-        assert_eq!(whole_url(&head("/p", &[])), None);
-        assert_eq!(whole_url(&head("/p", &["a.test", "b.test"])), None);
-        assert_eq!(whole_url(&head("/p", &["a test"])), None);
     }
 }

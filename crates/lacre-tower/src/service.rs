@@ -1,12 +1,12 @@
 //! The cache as a layer: asks it before the service beneath, and carries out what it answers. No rule of caching lives here.
 
-use crate::request::{Held, LookedUp, SentBody, whole_url};
+use crate::request::{Held, LookedUp, SentBody};
 use crate::{Error, LookupTime, ServedBody};
 use bytes::Bytes;
 use futures_timer::Delay;
-use http::{Request, Response, Uri, request};
+use http::{Request, Response, request};
 use http_body::Body;
-use lacre::{Answer, Background, Driver, Failure, Network, RequestBody, Runtime};
+use lacre::{Answer, Background, Driver, Failure, Network, RequestBody, Runtime, Transport, unseen_id};
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
@@ -28,6 +28,7 @@ use tower_service::Service;
 pub struct CacheLayer<M = AsTheyCame> {
     driver: Arc<Driver>,
     bodies: PhantomData<fn() -> M>,
+    transport: Transport,
 }
 
 /// How a [`CacheLayer`] treats the bodies of requests: it leaves them alone, and sees what is empty or known to be whole (`Full<Bytes>`,
@@ -42,21 +43,36 @@ pub enum Read {}
 impl CacheLayer {
     /// A layer that answers from a cache, driven by the defaults or as a [`Driver`] says. Clones of it, and all services it is put
     /// around, share the requests under way.
+    ///
+    /// The layer does not see which certificates the service accepts or shows. So what came for an `https` URL is served to this layer and its clones
+    /// alone, as long as they live, unless you say otherwise with [`danger_assume_transport`](Self::danger_assume_transport).
     pub fn new(cache: impl Into<Driver>) -> Self {
-        Self { driver: Arc::new(cache.into()), bodies: PhantomData }
+        let transport = Transport::usual().unseen_tls(unseen_id());
+        Self { driver: Arc::new(cache.into()), transport, bodies: PhantomData }
     }
 
     /// The same, which reads bodies of up to 64 KiB and of known length where the cache's policy looks up the method of a request: for
     /// policies that cache POST or QUERY. The service beneath takes requests with a [`SentBody`].
     #[must_use]
     pub fn reading_bodies(self) -> CacheLayer<Read> {
-        CacheLayer { driver: self.driver, bodies: PhantomData }
+        CacheLayer { driver: self.driver, transport: self.transport, bodies: PhantomData }
+    }
+}
+
+impl<M> CacheLayer<M> {
+    /// How the service reaches origins, which a layer cannot see: [`Transport::usual`] where it accepts the certificates that are trusted by
+    /// default, shows none, and connects to the hosts of URLs; else what it does instead, or a [name](Transport::named) for services
+    /// that are made alike. Layers with equal transports share answers, in one process or in all that share a store.
+    #[must_use]
+    pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
     }
 }
 
 impl<M> Clone for CacheLayer<M> {
     fn clone(&self) -> Self {
-        Self { driver: Arc::clone(&self.driver), bodies: PhantomData }
+        Self { driver: Arc::clone(&self.driver), transport: self.transport.clone(), bodies: PhantomData }
     }
 }
 
@@ -70,7 +86,12 @@ impl<S, M> Layer<S> for CacheLayer<M> {
     type Service = CacheService<S, M>;
 
     fn layer(&self, inner: S) -> CacheService<S, M> {
-        CacheService { driver: Arc::clone(&self.driver), inner, bodies: PhantomData }
+        CacheService {
+            driver: Arc::clone(&self.driver),
+            transport: self.transport.clone(),
+            inner,
+            bodies: PhantomData,
+        }
     }
 }
 
@@ -78,13 +99,15 @@ impl<S, M> Layer<S> for CacheLayer<M> {
 /// called.
 pub struct CacheService<S, M = AsTheyCame> {
     driver: Arc<Driver>,
+    transport: Transport,
     inner: S,
     bodies: PhantomData<fn() -> M>,
 }
 
 impl<S: Clone, M> Clone for CacheService<S, M> {
     fn clone(&self) -> Self {
-        Self { driver: Arc::clone(&self.driver), inner: self.inner.clone(), bodies: PhantomData }
+        let (driver, transport) = (Arc::clone(&self.driver), self.transport.clone());
+        Self { driver, transport, inner: self.inner.clone(), bodies: PhantomData }
     }
 }
 
@@ -114,7 +137,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (driver, inner) = (Arc::clone(&self.driver), self.inner.clone());
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        self.add_transport(&mut head);
         Box::pin(answer(driver, inner, head, Held::as_it_came(body)))
     }
 }
@@ -136,7 +160,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (driver, inner) = (Arc::clone(&self.driver), self.inner.clone());
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        self.add_transport(&mut head);
         let looked_up = LookedUp::of(driver.cache().engine().policy(), &head.method);
         Box::pin(async move {
             let body = Held::reading(body, looked_up).await.map_err(|error| Error::Request(error.into()))?;
@@ -145,10 +170,19 @@ where
     }
 }
 
+impl<S, M> CacheService<S, M> {
+    /// Says how the request reaches its origin, unless the layers above did.
+    fn add_transport(&self, head: &mut request::Parts) {
+        if head.extensions.get::<Transport>().is_none() {
+            self.transport.add_to(&mut head.extensions);
+        }
+    }
+}
+
 async fn answer<S, T, R>(
     driver: Arc<Driver>,
     service: S,
-    mut head: request::Parts,
+    head: request::Parts,
     body: Held<T>,
 ) -> Result<Response<ServedBody<R>>, Error<S::Error>>
 where
@@ -157,14 +191,13 @@ where
     T: Send + 'static,
     R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
 {
-    let came_for = whole_url(&head).map(|whole| std::mem::replace(&mut head.uri, whole));
     let begun = Instant::now();
     let answer = driver.cache().ask(head, RequestBody::of(body.seen().as_deref())).await?;
     let lookup = LookupTime(begun.elapsed());
     let mut response = match answer {
         Answer::Hit(reply) => reply.response.map(|body| lacre::Content::Stored(body).into()),
         answer => {
-            let network = Sending { service, body, came_for };
+            let network = Sending { service, body };
             let runtime = Handle::try_current().ok().map(Tokio);
             driver.carry_out(answer, network, runtime.as_ref()).await?.map(Into::into)
         }
@@ -177,8 +210,6 @@ where
 struct Sending<S, T> {
     service: S,
     body: Held<T>,
-    /// The URL as it came, where the cache was shown a whole one.
-    came_for: Option<Uri>,
 }
 
 impl<S, T, R> Network for Sending<S, T>
@@ -197,10 +228,7 @@ where
 
     async fn send(&mut self, head: &request::Parts) -> Result<Response<R>, Error<S::Error>> {
         let Some(body) = self.body.take() else { return Err(Error::Request(SENT_ALREADY.into())) };
-        let mut head = head.clone();
-        if let Some(uri) = &self.came_for {
-            head.uri = uri.clone();
-        }
+        let head = head.clone();
         let mut service = self.service.clone();
         poll_fn(|context| service.poll_ready(context)).await.map_err(Error::Service)?;
         service.call(Request::from_parts(head, body)).await.map_err(Error::Service)
@@ -233,8 +261,7 @@ where
     }
 
     fn again(&self) -> Option<Self> {
-        let (service, came_for) = (self.service.clone(), self.came_for.clone());
-        Some(Self { service, body: self.body.again()?, came_for })
+        Some(Self { service: self.service.clone(), body: self.body.again()? })
     }
 }
 

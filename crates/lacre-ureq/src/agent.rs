@@ -1,7 +1,7 @@
 //! An agent whose headers the cache can see: what ureq would add below it is added above it.
 
 use crate::follow::Follow;
-use crate::settings::plain_agent;
+use crate::settings::{plain_agent, transport_of};
 use crate::{CacheMiddleware, CachedSession, Decompress};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use lacre::{Cache, Cookies, Driver};
@@ -65,13 +65,13 @@ impl AgentBuilder {
     /// How long a request may take, from its start to the end of its body: with all redirects, and with what it waits for others that want
     /// the same. ureq calls it `timeout_global`.
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.danger_configure(move |config| config.timeout_global(Some(timeout)))
+        self.configured(move |config| config.timeout_global(Some(timeout)))
     }
 
     /// How many redirects are followed for one request (10); the next is [`TooManyRedirects`](ureq::Error::TooManyRedirects). With none,
     /// redirects are responses like others. A request may [say otherwise](ureq::config::ConfigBuilder::max_redirects).
     pub fn redirects(self, at_most: u32) -> Self {
-        self.danger_configure(move |config| config.max_redirects(at_most))
+        self.configured(move |config| config.max_redirects(at_most))
     }
 
     /// Asks for no compressed responses, and decodes none. Otherwise requests that have no `Accept-Encoding` and no `Range` get one that names
@@ -84,23 +84,23 @@ impl AgentBuilder {
 
     /// How long a connection may take to come about.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.danger_configure(move |config| config.timeout_connect(Some(timeout)))
+        self.configured(move |config| config.timeout_connect(Some(timeout)))
     }
 
     /// How long the network may be silent.
     pub fn read_timeout(self, timeout: Duration) -> Self {
-        self.danger_configure(move |config| config.timeout_per_read(Some(timeout)))
+        self.configured(move |config| config.timeout_per_read(Some(timeout)))
     }
 
     /// Sends requests through a proxy, or through none, where ureq would take one from the environment. Credentials for the proxy are none
     /// for the origin, and do not partition the cache.
     pub fn proxy(self, proxy: Option<Proxy>) -> Self {
-        self.danger_configure(move |config| config.proxy(proxy.clone()))
+        self.configured(move |config| config.proxy(proxy.clone()))
     }
 
     /// Makes responses with a status of 400 and above responses like others, where ureq would make them [errors](ureq::Error::StatusCode).
     pub fn any_status_is_a_response(self) -> Self {
-        self.danger_configure(|config| config.http_status_as_error(false))
+        self.configured(|config| config.http_status_as_error(false))
     }
 
     /// Adds middleware directly above the cache, below what was added before. It sees every hop of a redirect, and the cache sees what it
@@ -119,9 +119,16 @@ impl AgentBuilder {
     }
 
     /// Anything else that ureq can be told: certificates, pools, address families. A TLS configuration needs a provider of cryptography, as
-    /// ureq is built without one. You promise to add no middleware or client certificates
-    /// there, because the cache would not see what they add, and agents that differ in it would share answers.
-    pub fn danger_configure(mut self, configure: impl Fn(Config) -> Config + 'static) -> Self {
+    /// ureq is built without one. You promise to add no middleware there, because the cache would not see what it adds, and agents that
+    /// differ in it would share answers.
+    ///
+    /// The cache sees which certificates the agent accepts and shows and which proxy it uses, and those of requests that are configured: requests
+    /// that differ in them never share an answer.
+    pub fn danger_configure(self, configure: impl Fn(Config) -> Config + 'static) -> Self {
+        self.configured(configure)
+    }
+
+    fn configured(mut self, configure: impl Fn(Config) -> Config + 'static) -> Self {
         self.settings.push(Box::new(configure));
         self
     }
@@ -144,8 +151,9 @@ impl AgentBuilder {
             let begun = with_tls(Agent::config_builder(), &tls);
             self.settings.iter().fold(begun, |config, change| change(config))
         };
-        let transport = plain_agent(config()).build().new_agent();
-        let cache = CacheMiddleware::above(transport, self.driver);
+        let settings = plain_agent(config()).build();
+        let way = transport_of(&settings);
+        let cache = CacheMiddleware::above(settings.new_agent(), self.driver, way);
         let mut above = self.above.into_iter().fold(plain_agent(config()), |config, add| add(config));
         if self.compression == Compression::Decoded {
             above = above.middleware(Decompress);

@@ -47,7 +47,8 @@
 //! |---|---|---|
 //! | `Accept`, `User-Agent`, `Accept-Encoding` | added above the cache | unseen: what varies by them is stored for all |
 //! | cookie jar (feature `cookies` of ureq) | unseen: do not use it; cookies are [kept above the cache](AgentBuilder::cookies) | unseen; what varies by an unseen `Cookie` is not stored |
-//! | client certificate | none, unless [configured](AgentBuilder::danger_configure) | unseen: give each its own `RequestOptions::partition` |
+//! | which certificates are accepted and shown, a proxy | part of the key, those of a single request's settings, too | of a single request's settings, part of the key; else unseen: served to the same middleware alone, unless [assumed](CacheMiddleware::danger_assume_transport) |
+//! | `Host` | part of the key | part of the key |
 //! | redirects | followed above the cache, hop by hop, [as many as you say](AgentBuilder::redirects); a body is never sent twice, so 307 and 308 of a request with one are returned as they are | what was redirected below is not stored |
 //! | a status as an error | as the agent and the request say; the response is stored nevertheless, where its body is no longer than 64 KiB | ureq has thrown it away: it is not stored |
 //! | decoding | above the cache, which keeps the bytes of the wire; see [`Decompress`]. With ureq's own features `gzip` and `brotli`, it is done below, and decoded bodies are stored | below, with ureq's features: decoded bodies are stored |

@@ -4,9 +4,9 @@
 use crate::body::{Incoming, outgoing};
 use crate::deadline::Deadline;
 use crate::network::{Exchange, Refused, RequestContent, Route};
-use crate::settings::{judged, settings};
+use crate::settings::{judged, settings, transport_of_request};
 use http::{Extensions, Request, Response, Uri};
-use lacre::{Answer, Content, Driver, Failure, RequestOptions, Threads, wait};
+use lacre::{Answer, Content, Driver, Failure, RequestOptions, Threads, Transport, unseen_id, wait};
 use std::fmt;
 use std::sync::Arc;
 use ureq::middleware::{Middleware, MiddlewareNext};
@@ -20,6 +20,9 @@ use ureq::{Agent, Body, Error, SendBody};
 pub struct CacheMiddleware {
     driver: Arc<Driver>,
     beneath: Beneath,
+    transport: Transport,
+    /// What stands for the transport where it cannot be seen, nor is assumed.
+    unseen: Option<String>,
 }
 
 /// What lies between the cache and the network.
@@ -33,13 +36,15 @@ enum Beneath {
 
 impl CacheMiddleware {
     /// The cache directly above `agent`, which adds no header, keeps no cookies and follows no redirects.
-    pub(crate) fn above(agent: Agent, driver: Driver) -> Self {
-        Self { driver: Arc::new(driver), beneath: Beneath::Plain(agent) }
+    pub(crate) fn above(agent: Agent, driver: Driver, transport: Transport) -> Self {
+        Self { driver: Arc::new(driver), beneath: Beneath::Plain(agent), transport, unseen: None }
     }
 
     /// For an agent that was built elsewhere, of which you promise that nothing below this middleware adds credentials to requests: no
-    /// other middleware, no cookie jar, no client certificate. A middleware cannot see these, so two agents that differ in them would
-    /// receive each other's answers.
+    /// other middleware, no cookie jar. A middleware cannot see these, so agents that differ in them would receive each other's answers.
+    ///
+    /// Nor does it see which certificates the agent accepts or shows, and where it connects to: what is stored is served to this middleware and
+    /// its clones alone, as long as they live, unless you say otherwise with [`danger_assume_transport`](Self::danger_assume_transport).
     ///
     /// What gives a broken promise or another blind spot away keeps the response from being stored: a `Vary` that names a credential which
     /// the request, as the cache saw it, does not have, and a redirect that was followed below the cache. Where the credentials are known
@@ -48,7 +53,31 @@ impl CacheMiddleware {
     /// stored, because ureq throws it away.
     #[must_use]
     pub fn danger_assume_no_hidden_credentials(cache: impl Into<Driver>) -> Self {
-        Self { driver: Arc::new(cache.into()), beneath: Beneath::Unknown }
+        Self {
+            driver: Arc::new(cache.into()),
+            beneath: Beneath::Unknown,
+            transport: Transport::usual(),
+            unseen: Some(unseen_id()),
+        }
+    }
+
+    /// How the agent reaches origins, which a middleware cannot see: [`Transport::usual`] where it accepts the certificates that are trusted by
+    /// default, shows none, and connects to the hosts of URLs; else what it does instead, or a [name](Transport::named) for agents that
+    /// are built alike. Agents with equal transports share answers, in one process or in all that share a store. Requests that are configured
+    /// on their own are seen all the same.
+    #[must_use]
+    pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
+        (self.transport, self.unseen) = (transport, None);
+        self
+    }
+
+    /// How a request with these extensions reaches its origin.
+    fn transport(&self, extensions: &Extensions) -> Transport {
+        let seen = transport_of_request(extensions).unwrap_or_else(|| self.transport.clone());
+        match &self.unseen {
+            Some(id) => seen.unseen(id),
+            None => seen,
+        }
     }
 }
 
@@ -64,6 +93,7 @@ impl Middleware for CacheMiddleware {
         if let Some(options) = extensions.get::<RequestOptions>() {
             head.extensions.insert(options.clone());
         }
+        self.transport(&extensions).add_to(&mut head.extensions);
         let uri = head.uri.clone();
         let body = if self.driver.cache().engine().policy().looks_up(&head.method) {
             RequestContent::read(body)?

@@ -2,13 +2,14 @@
 //! code is made to show them: it is run over a transport that leads nowhere.
 
 use http::{Extensions, Request, StatusCode, Uri};
+use lacre::{RequestOptions, Transport};
+use std::cell::Cell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use ureq::config::{AutoHeaderValue, Config, ConfigBuilder};
+use ureq::tls::{Certificate, RootCerts};
 use ureq::typestate::{AgentScope, HttpCrateScope};
 use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{self, Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout};
 use ureq::{Agent, Error, RequestExt};
 
 type RequestConfig = ConfigBuilder<HttpCrateScope<()>>;
@@ -40,6 +41,66 @@ pub(crate) fn has_own(extensions: &Extensions) -> bool {
 /// others would set TLS up anew.
 pub(crate) fn plain_hop(extensions: &Extensions) -> Extensions {
     if has_own(extensions) { configured(extensions, |config| plain!(config)) } else { extensions.clone() }
+}
+
+/// How an agent, or a request, with these settings reaches origins.
+pub(crate) fn transport_of(config: &Config) -> Transport {
+    let tls = config.tls_config();
+    let mut transport = match tls.root_certs() {
+        RootCerts::Specific(roots) => Transport::usual().roots(roots.iter().map(Certificate::der)),
+        RootCerts::PlatformVerifier => lacre::config::transport().no_proxy(),
+        // Its own list, as any client has one.
+        RootCerts::WebPki => Transport::usual(),
+        other => Transport::usual().roots([format!("{other:?}")]),
+    };
+    if tls.disable_verification() {
+        transport = transport.unverified();
+    }
+    if let Some(client) = tls.client_cert() {
+        transport = transport.client_certificate(client.certs().iter().map(Certificate::der));
+    }
+    if let Some(proxy) = config.proxy() {
+        transport = transport.proxy(format!("{:?}://{}:{}", proxy.protocol(), proxy.host(), proxy.port()));
+    }
+    transport
+}
+
+/// How a request reaches its origin, where it has settings of its own.
+pub(crate) fn transport_of_request(extensions: &Extensions) -> Option<Transport> {
+    // What an agent adds to every request, and what the cache reads.
+    let known = 1 + usize::from(extensions.get::<RequestOptions>().is_some());
+    if extensions.len() <= known {
+        return None;
+    }
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::from_static("http://settings.invalid/");
+    *request.extensions_mut() = extensions.clone();
+    FOUND.take();
+    // It never answers.
+    let _ = READS_SETTINGS.run(request);
+    FOUND.take()
+}
+
+thread_local! {
+    static FOUND: Cell<Option<Transport>> = const { Cell::new(None) };
+}
+
+/// An agent without a network that reads the settings of requests. Only a connector is shown these.
+static READS_SETTINGS: LazyLock<Agent> =
+    LazyLock::new(|| Agent::with_parts(Config::default(), ReadsSettings, NoResolver));
+
+#[derive(Debug)]
+struct ReadsSettings;
+
+impl Connector for ReadsSettings {
+    type Out = Playback;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Playback>, Error> {
+        if details.request_level {
+            FOUND.set(Some(transport_of(details.config)));
+        }
+        Ok(None)
+    }
 }
 
 /// A request's extensions, with its settings changed.
@@ -124,7 +185,7 @@ struct Playback {
     answer: &'static [u8],
 }
 
-impl Transport for Playback {
+impl transport::Transport for Playback {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }

@@ -1,10 +1,11 @@
 //! Where things are kept by default, by the conventions of the platform. This file and `keys/env.rs` are all that reads the environment.
 
 use crate::files::{self, Made};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Transport};
 use etcetera::BaseStrategy;
 use std::env;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The variable that says where the store is: see [`store::Location`](crate::store::Location).
@@ -105,6 +106,54 @@ pub fn config_directory() -> Result<PathBuf, Error> {
 /// [`ErrorKind::Config`] when the user has no home directory.
 pub fn keyring_path() -> Result<PathBuf, Error> {
     Ok(config_directory()?.join("keyring"))
+}
+
+/// How clients reach origins that do as this environment says. It is the usual way, unless `SSL_CERT_FILE` or `SSL_CERT_DIR` name the certificates
+/// that are trusted in place of the platform's, or `http_proxy` or `all_proxy` name a proxy. Then the content of that file, the path of that
+/// directory and the URL of that proxy are part of it.
+#[must_use]
+pub fn transport() -> Transport {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let transport =
+        match ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().find_map(variable) {
+            Some(proxy) => Transport::usual().proxy(without_userinfo(&proxy.to_string_lossy())),
+            None => Transport::usual(),
+        };
+    let (file, directories) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
+    if file.is_none() && directories.is_none() {
+        return transport;
+    }
+    let named = |path: &Path| {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        absolute.into_os_string().into_encoded_bytes()
+    };
+    // With one that cannot be read, clients trust nobody; its name will do.
+    let file = file.map(|path| trusted(Path::new(&path)).unwrap_or_else(|| named(Path::new(&path))));
+    let directories = directories.map(|list| {
+        let each = env::split_paths(&list).map(|path| named(&path));
+        each.collect::<Vec<_>>().join(&b'\n')
+    });
+    transport.roots(file.into_iter().chain(directories))
+}
+
+fn without_userinfo(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let end = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host);
+    format!("{scheme}://{host}")
+}
+
+/// The longest file of trusted certificates that is read, in bytes.
+const MAX_ROOTS: u64 = 16 << 20;
+
+/// The content of a file of certificates; `None` where it is no such file.
+fn trusted(path: &Path) -> Option<Vec<u8>> {
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut content = Vec::new();
+    let read = File::open(path).ok()?.take(MAX_ROOTS + 1).read_to_end(&mut content).ok()?;
+    (read as u64 <= MAX_ROOTS).then_some(content)
 }
 
 /// Makes a directory for a cache (0700) where it is missing, marked so that backup programs and version control leave it alone;

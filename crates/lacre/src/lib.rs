@@ -67,7 +67,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use drive::Cookies;
 pub use drive::{
     Background, Coding, Content, DecodedLength, Driver, Failure, Hop, HopBody, Network, Pace, Runtime,
-    Threads, TooManyRedirects, varies_by_unseen,
+    Threads, TooManyRedirects, unseen_id, varies_by_unseen,
 };
 pub use error::{Error, ErrorKind, Trouble};
 pub use events::{Event, Observer, Tracing};
@@ -78,7 +78,8 @@ pub use lacre_core::{
     Audit, CacheStatus, Collapsed, Detail, Engine, Entry, Expire, Fingerprint, Forward, Freshness, Key,
     Looked, MatchHeaders, Misframed, Mode, Origin, Outcome, Policy, QueryOrder, Redactor, RequestBody,
     RequestOptions, Scope, Shape, Signpost, Slot, Source, Spot, Staleness, StoredBody, Suspicion, Telltale,
-    Timestamp, Ttl, UrlPattern, Varies, content_length, end_hop, is_chunked, settle_length, varies,
+    Timestamp, Transport, Ttl, UrlPattern, Varies, content_length, end_hop, is_chunked, settle_length,
+    target_uri, varies,
 };
 pub use lacre_seal::{
     Authentic, BodyId, Fault, FaultKind, KeyId, Keyring, MasterKey, SealInfo, StoreId, Suite, itsdangerous,

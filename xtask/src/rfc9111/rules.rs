@@ -15,8 +15,13 @@ const fn rule(section: &'static str, text: &'static str, tests: &'static [&'stat
 pub(super) const RULES: &[Rule] = &[
     rule(
         "RFC 9111 §2",
-        "A cache key has the method and the whole target; equivalent URLs are one.",
-        &["equivalent_urls_share_a_key", "p26_different_requests_never_share_a_key"],
+        "A cache key has the method and the whole target URI, with the authority that is sent in Host (RFC 9110 §7.1); equivalent URLs are one.",
+        &[
+            "equivalent_urls_share_a_key",
+            "p26_different_requests_never_share_a_key",
+            "the_host_that_is_sent_is_the_one_that_is_keyed",
+            "a_request_without_exactly_one_readable_host_passes_by",
+        ],
     ),
     rule(
         "RFC 9111 §3",

@@ -20,6 +20,7 @@ use crate::key::{self, Digest, Facet, Key};
 use crate::policy::{Head, Policy};
 use crate::rules::{Freshness, Standing};
 use crate::secrecy::{Secrecy, ShownRequest, ShownResponse};
+use crate::target::Target;
 use crate::validate::Conditions;
 use crate::{
     Answer, CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, StoredBody,
@@ -167,6 +168,7 @@ struct Exchange {
     engine: Arc<Engine>,
     /// As it is to be sent; until then, as it came.
     request: request::Parts,
+    target: Target,
     options: RequestOptions,
     said: RequestDirectives,
     /// Of the request's body, which is not kept.
@@ -228,13 +230,15 @@ impl Engine {
     ) -> Decision<B> {
         let options = request.extensions.get::<RequestOptions>().cloned().unwrap_or_default();
         let said = merged(RequestDirectives::parse(&request.headers), &options);
-        let rows = self.looked_up(&request, body, &said, &options);
+        let target = Target::of(&request);
+        let rows = self.looked_up(&request, target.as_ref(), body, &said, &options);
         let secrecy = match body {
             RequestBody::Seen(body) => Secrecy::of_body(&self.policy, &request.headers, body),
             RequestBody::Unseen => Secrecy::Secret,
         };
         let mut exchange = Box::new(Exchange {
             engine: Arc::clone(self),
+            target: target.unwrap_or_else(|| Target::unknown(&request.uri)),
             request,
             options,
             said,
@@ -262,6 +266,7 @@ impl Engine {
     fn looked_up(
         &self,
         request: &request::Parts,
+        target: Option<&Target>,
         body: RequestBody<'_>,
         said: &RequestDirectives,
         options: &RequestOptions,
@@ -284,7 +289,11 @@ impl Engine {
         let RequestBody::Seen(seen) = body else {
             return Err(bypass.with(Detail::BodyUnseen));
         };
-        let rows = |method: &Method| self.rows(method, &request.uri, request, seen, options);
+        // Requests for different hosts would share an answer.
+        let Some(target) = target else {
+            return Err(bypass.with(Detail::NoAuthority));
+        };
+        let rows = |method: &Method| self.rows(method, target, request, seen, options);
         Ok(match self.policy.head {
             Head::FromGet if request.method == Method::HEAD => {
                 (rows(&Method::GET), Some(rows(&Method::HEAD)))
@@ -372,6 +381,6 @@ impl Exchange {
 
     /// The lifetime the user wants for the answer to this very request.
     fn wish(&self) -> Option<Expire> {
-        self.options.ttl.or_else(|| self.policy().url_rule(|| self.request.uri.to_string()))
+        self.options.ttl.or_else(|| self.policy().url_rule(|| self.target.uri.to_string()))
     }
 }

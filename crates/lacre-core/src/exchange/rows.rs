@@ -6,8 +6,9 @@
 
 use super::Engine;
 use crate::key::{self, Cookie};
+use crate::target::Target;
 use crate::{Key, RequestOptions, Signpost};
-use http::{Method, Uri, request};
+use http::{Method, request};
 
 /// One row, and what was found to lead on from there.
 #[derive(Debug)]
@@ -99,17 +100,17 @@ impl Rows {
 }
 
 impl Engine {
-    /// The rows of a request with this method for `uri`, made by the one who sent `request`.
+    /// The rows of a request with this method for `target`, made by the one who sent `request`.
     pub(super) fn rows(
         &self,
         method: &Method,
-        uri: &Uri,
+        target: &Target,
         request: &request::Parts,
         body: &[u8],
         options: &RequestOptions,
     ) -> Rows {
         let key = |cookie| {
-            key::request_key(&self.policy, &*self.digest, method, uri, request, body, options, cookie)
+            key::request_key(&self.policy, &*self.digest, method, target, request, body, options, cookie)
         };
         if !Cookie::may_be_left_out(&self.policy, &request.headers) {
             return Rows::only(key(Cookie::Counts));

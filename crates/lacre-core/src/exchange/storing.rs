@@ -24,7 +24,7 @@ impl Exchange {
             !self.policy().methods.contains(method) && rules::invalidates(method, response.status);
         let outdated = if invalidates { self.invalidated(response) } else { Vec::new() };
         if status.forward == Some(Forward::Method) && self.answers_later_get(response, now) {
-            self.rows = self.rows_of(&Method::GET, &self.request.uri);
+            self.rows = self.rows_of(&Method::GET, self.target.uri.clone());
             return self.keep(response, status, outdated, now);
         }
         Settled::Network {
@@ -38,7 +38,7 @@ impl Exchange {
 
     /// RFC 9110 §9.3.3: whether this is an answer to POST that is also what GET would get.
     fn answers_later_get(&self, response: &response::Parts, now: Timestamp) -> bool {
-        let target = &self.request.uri;
+        let target = &self.target.uri;
         let same = |uri: Uri| {
             key::origin(&uri) == key::origin(target) && uri.path_and_query() == target.path_and_query()
         };
@@ -73,7 +73,7 @@ impl Exchange {
         };
         let mut entry = Entry {
             method: self.request.method.clone(),
-            url: policy.redacted(&self.request.uri.to_string()),
+            url: policy.redacted(&self.target.uri.to_string()),
             request_headers: policy.kept_request_headers(&self.request.headers),
             status: response.status,
             version: response.version,
@@ -118,7 +118,7 @@ impl Exchange {
     fn secrecy(&self, headers: &HeaderMap) -> Secrecy {
         let policy = self.policy();
         let asked = Secrecy::of_request(policy, &self.request).max(self.body);
-        let on_behalf = Secrecy::secret_if(self.options.partition.is_some());
+        let on_behalf = Secrecy::secret_if(!key::is_anonymous(policy, &self.request, &self.options));
         asked.max(on_behalf).max(Secrecy::of_response(policy, headers))
     }
 
@@ -225,13 +225,13 @@ impl Exchange {
     }
 
     /// The rows in which GET or HEAD for `uri` finds what this request, with an unsafe method, may have changed.
-    fn rows_of(&self, method: &Method, uri: &Uri) -> Rows {
-        self.engine.rows(method, uri, &self.request, &[], &self.options)
+    fn rows_of(&self, method: &Method, uri: Uri) -> Rows {
+        self.engine.rows(method, &self.target.beside(uri), &self.request, &[], &self.options)
     }
 
     /// §4.4: the target, and what Location and Content-Location name on the same origin.
     fn invalidated(&self, answer: &response::Parts) -> Vec<Key> {
-        let target = &self.request.uri;
+        let target = &self.target.uri;
         let named = [header::LOCATION, header::CONTENT_LOCATION]
             .iter()
             .filter_map(|name| named(target, &answer.headers, name))
@@ -240,7 +240,7 @@ impl Exchange {
             if self.policy().looks_up(&Method::HEAD) { &[Method::GET, Method::HEAD] } else { &[Method::GET] };
         let mut keys = Vec::new();
         for uri in std::iter::once(target.clone()).chain(named) {
-            methods.iter().for_each(|method| keys.extend(self.rows_of(method, &uri).keys()));
+            methods.iter().for_each(|method| keys.extend(self.rows_of(method, uri.clone()).keys()));
         }
         keys
     }

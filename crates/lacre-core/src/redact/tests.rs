@@ -1,4 +1,4 @@
-use super::names::{ENDINGS, HARMLESS, LONGER, USUAL};
+use super::names::{ENDINGS, HARMLESS, HEADER_LISTS, LONGER, USUAL};
 use super::*;
 use proptest::prelude::*;
 
@@ -20,6 +20,13 @@ fn the_usual_names_are_folded_and_in_order() {
     assert!(USUAL.is_sorted_by(|a, b| a < b) && ENDINGS.is_sorted_by(|a, b| a < b));
     assert!(USUAL.iter().chain(&ENDINGS).all(|name| folded(name.as_bytes()).eq(name.bytes())));
     assert!(USUAL.iter().chain(&ENDINGS).chain(&HARMLESS).all(|name| name.len() < LONGER));
+    for list in HEADER_LISTS {
+        assert!(list.is_sorted_by(|a, b| a < b), "{list:?}");
+        assert!(
+            list.iter().all(|name| folded(name.as_bytes()).eq(name.bytes()) && name.len() < LONGER),
+            "{list:?}"
+        );
+    }
     assert!(USUAL.iter().all(|name| !ENDINGS.iter().any(|ending| name.ends_with(ending))));
 }
 
@@ -58,6 +65,38 @@ fn names_match_in_any_case_and_with_any_separator() {
     }
     for name in ["", "key", "tokens", "passwordless", "x-authorization-time", "[]", "-", "nextPageToken"] {
         assert!(!usual().matches(name), "{name}");
+    }
+}
+
+#[test]
+fn keys_in_headers_are_secret_and_identities_are_not() {
+    for name in [
+        "X-Functions-Key",
+        "Fastly-Key",
+        "X-Insert-Key",
+        "DPoP",
+        "X-Session",
+        "X-Forwarded-Jwt",
+        "X-MS-Client-Principal",
+    ] {
+        assert!(usual().is_credential(name) && usual().matches_header(name), "{name}");
+    }
+    for name in ["Remote-User", "Client-Cert", "X-Tenant-Id", "X-Auth-Request-Email", "OpenAI-Organization"] {
+        assert!(usual().is_credential(name) && !usual().matches_header(name), "{name}");
+    }
+    for name in [
+        "Idempotency-Key",
+        "X-Request-Id",
+        "traceparent",
+        "Sec-Fetch-User",
+        "Sec-WebSocket-Key",
+        "Surrogate-Key",
+        "User-Agent",
+    ] {
+        assert!(!usual().is_credential(name) && !usual().matches_header(name), "{name}");
+    }
+    for parameter in ["key", "sort_key", "user", "tenant_id", "session_id_hint"] {
+        assert!(!usual().matches(parameter), "{parameter}");
     }
 }
 

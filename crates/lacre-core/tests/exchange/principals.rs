@@ -2,7 +2,7 @@
 
 use crate::cache::{Cache, plain, respond, url, wishing, with};
 use http::Request;
-use lacre_core::{Policy, RequestOptions};
+use lacre_core::{Policy, RequestOptions, Slot, Transport};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
@@ -22,6 +22,30 @@ fn on_behalf_of(who: &str) -> Vec<Request<&'static str>> {
         "x-csrf-token",
         "x-gitlab-token",
         "apikey",
+        "x-functions-key",
+        "x-jfrog-art-api",
+        "x-honeycomb-team",
+        "ocp-apim-subscription-key",
+        "cf-access-jwt-assertion",
+        "x-goog-iap-jwt-assertion",
+        "x-amzn-oidc-data",
+        "x-amzn-oidc-identity",
+        "x-ms-client-principal",
+        "x-ms-client-principal-name",
+        "x-auth-request-user",
+        "x-auth-request-groups",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-client-cert",
+        "remote-user",
+        "x-remote-user",
+        "client-cert",
+        "x-ssl-client-dn",
+        "dpop",
+        "x-session",
+        "x-tenant-id",
+        "openai-organization",
+        "x-org-id",
     ]
     .map(|name| with("/", &[(name, who)]))
     .into();
@@ -65,6 +89,188 @@ fn p28_credentials_partition_by_default() {
             assert!(cache.asks(url("/")), "{shown}");
         }
     }
+}
+
+#[test]
+fn what_every_request_has_anew_keeps_none_apart() {
+    for name in [
+        "x-request-id",
+        "x-correlation-id",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "x-b3-traceid",
+        "x-amzn-trace-id",
+        "x-cloud-trace-context",
+        "x-datadog-trace-id",
+        "sentry-trace",
+        "idempotency-key",
+        "x-idempotency-key",
+        "x-ms-client-request-id",
+        "sec-fetch-user",
+        "sec-websocket-key",
+        "date",
+    ] {
+        let mut cache = Cache::new(Policy::rfc9111().shared());
+        cache.get(with("/", &[(name, "1")]), &[FRESH], "");
+        cache.hit(with("/", &[(name, "2")]));
+        cache.hit(url("/"));
+    }
+    let proofs = |proof| with("/", &[("authorization", "DPoP token"), ("dpop", proof)]);
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(proofs("for the first request"), &[FRESH], "");
+    cache.hit(proofs("for the second"));
+}
+
+#[test]
+fn headers_that_the_user_names_tell_requesters_apart() {
+    let on_behalf_of = |who| with("/", &[("x-pass", who)]);
+    for (policy, apart) in [
+        (Policy::rfc9111(), false),
+        (Policy::rfc9111().partition_by_headers(["X-Pass"]), true),
+        (Policy::rfc9111().partition_by_headers(["x_pass"]).ignored_parameters(["X-Pass"]), true),
+        (Policy::rfc9111().partition_by_headers(["X-Pass"]).danger_share_across_credentials(), false),
+    ] {
+        let name = http::HeaderName::from_static("x-pass");
+        assert_eq!(policy.tells_requesters_apart(&name), apart);
+        let mut cache = Cache::new(policy);
+        cache.get(on_behalf_of("alice"), &[FRESH], "alice's");
+        assert_eq!(cache.asks(on_behalf_of("bob")), apart);
+    }
+}
+
+#[test]
+fn ignoring_an_identity_does_not_merge_its_users() {
+    let mut cache = Cache::new(Policy::rfc9111().ignored_parameters(["Remote-User"]));
+    cache.get(with("/", &[("remote-user", "alice")]), &[FRESH], "alice's");
+    assert!(cache.asks(with("/", &[("remote-user", "bob")])));
+}
+
+/// A request over another transport than the usual one.
+fn over(uri: &str, transport: &Transport) -> Request<&'static str> {
+    let mut request = Request::get(uri).body("").unwrap();
+    transport.add_to(request.extensions_mut());
+    request
+}
+
+#[test]
+fn what_was_fetched_another_way_is_served_to_nobody_else() {
+    let usual = Transport::usual;
+    let ways = [
+        usual(),
+        usual().unverified(),
+        usual().roots([b"a private root"]),
+        usual().roots([b"another"]),
+        usual().client_certificate([b"alice"]),
+        usual().client_certificate([b"bob"]),
+        usual().verified_name("elsewhere.example"),
+        usual().way("unix:/run/app.sock"),
+        usual().unseen("1"),
+        usual().unseen("2"),
+        usual().unseen_tls("1"),
+        usual().named("staging"),
+    ];
+    for policy in
+        [Policy::rfc9111(), Policy::rfc9111().shared(), Policy::rfc9111().key_fn(|_, _| "same".to_owned())]
+    {
+        let mut cache = Cache::new(policy);
+        for (index, way) in ways.iter().enumerate() {
+            let body: &'static str = index.to_string().leak();
+            cache.get(over("https://example.com/", way), &[FRESH], body);
+        }
+        for (index, way) in ways.iter().enumerate() {
+            assert_eq!(cache.hit(over("https://example.com/", way)).body, index.to_string(), "{way:?}");
+        }
+    }
+    // What nobody verifies anyhow is not kept apart by how certificates would be.
+    let mut cache = Cache::new(Policy::rfc9111());
+    cache.get(over("http://example.com/", &usual().unverified()), &[FRESH], "");
+    cache.hit(over("http://example.com/", &usual()));
+    assert!(cache.asks(over("http://example.com/", &usual().proxy("http://proxy.example:3128"))));
+    // Whoever shares among users shares among those with certificates, not with those who do not verify.
+    let mut cache = Cache::new(Policy::rfc9111().danger_share_across_credentials());
+    cache.get(over("https://example.com/", &usual().client_certificate([b"alice"])), &[FRESH], "");
+    cache.hit(over("https://example.com/", &usual()));
+    assert!(cache.asks(over("https://example.com/", &usual().unverified())));
+}
+
+#[test]
+fn a_shared_cache_keeps_a_cookie_with_the_client_certificate_that_it_was_set_for() {
+    let sets = [FRESH, ("set-cookie", "session=1")];
+    let mut cache = Cache::new(Policy::rfc9111().shared());
+    let alice = Transport::usual().client_certificate([b"alice"]);
+    cache.get(over("https://example.com/", &alice), &sets, "");
+    assert!(cache.hit(over("https://example.com/", &alice)).parts.headers.contains_key("set-cookie"));
+    assert!(cache.asks(over("https://example.com/", &Transport::usual())));
+}
+
+fn for_host(uri: &str, host: &str) -> Request<&'static str> {
+    Request::get(uri).header("host", host).body("").unwrap()
+}
+
+#[test]
+fn the_host_that_is_sent_is_the_one_that_is_keyed() {
+    let mut cache = Cache::new(Policy::rfc9111());
+    let here = "http://example.com/";
+    cache.get(for_host(here, "evil.example"), &[FRESH], "evil's");
+    assert!(cache.asks(url("/")), "the URL alone");
+    assert!(cache.asks(for_host(here, "good.example")));
+    assert!(cache.asks(Request::get("http://evil.example/").body("").unwrap()), "who asks that host itself");
+    assert!(
+        cache.asks(for_host("http://other.example/", "evil.example")),
+        "somebody else who answers for it"
+    );
+    assert_eq!(cache.hit(for_host(here, "EVIL.example:80")).body, "evil's");
+    // The usual Host changes nothing.
+    cache.get(url("/"), &[FRESH], "ours");
+    assert_eq!(cache.hit(for_host(here, "example.com")).body, "ours");
+    // A server's request has a path only.
+    cache.get(for_host("/p", "example.com"), &[FRESH], "p");
+    assert_eq!(cache.hit(url("/p")).body, "p");
+}
+
+#[test]
+fn a_request_without_exactly_one_readable_host_passes_by() {
+    let twice =
+        || Request::get("http://example.com/").header("host", "a").header("host", "b").body("").unwrap();
+    let here = "http://example.com/";
+    let mut cache = Cache::new(Policy::rfc9111());
+    for request in
+        [twice(), for_host(here, ""), for_host(here, "u:p@evil"), for_host(here, "a b"), for_host("/", "a/b")]
+    {
+        let passed = cache.get(request, &[FRESH], "");
+        assert_eq!(passed.status.to_string(), "lacre; fwd=bypass; fwd-status=200; detail=no-authority");
+    }
+    let without = cache.get(Request::get("/").body("").unwrap(), &[FRESH], "");
+    assert_eq!(without.status.to_string(), "lacre; fwd=bypass; fwd-status=200; detail=no-authority");
+    assert!(cache.rows.is_empty());
+}
+
+#[test]
+fn invalidation_and_what_is_shown_follow_the_target_uri() {
+    let here = "http://example.com/";
+    let post = |path: &str, host: &str| {
+        Request::post(format!("http://example.com{path}")).header("host", host).body("").unwrap()
+    };
+    let mut cache = Cache::new(Policy::rfc9111());
+    let shown = |cache: &Cache| {
+        let entry = |slot: &Slot<_>| match slot {
+            Slot::Entry(entry) => Some(entry.url.clone()),
+            _ => None,
+        };
+        let mut urls: Vec<_> = cache.rows.values().filter_map(entry).collect();
+        urls.sort_unstable();
+        urls
+    };
+    cache.get(for_host(here, "a.example"), &[FRESH], "a");
+    cache.get(for_host(here, "b.example"), &[FRESH], "b");
+    cache.get(for_host("http://example.com/named", "a.example"), &[FRESH], "named");
+    assert_eq!(shown(&cache), ["http://a.example/", "http://a.example/named", "http://b.example/"]);
+    // Another host of that address, and a location that is another host's.
+    cache.get(post("/", "c.example"), &[("location", "http://a.example/named")], "");
+    assert_eq!(shown(&cache).len(), 3);
+    cache.get(post("/", "a.example"), &[("location", "http://a.example/named")], "");
+    assert_eq!(shown(&cache), ["http://b.example/"]);
 }
 
 #[test]

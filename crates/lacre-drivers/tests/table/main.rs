@@ -34,6 +34,8 @@ macro_rules! table {
             a_part_from_the_origin_is_not_taken_for_the_whole
             variants_are_kept_apart
             credentials_are_kept_apart
+            api_keys_and_identities_are_kept_apart
+            hosts_that_are_sent_are_kept_apart
             an_error_of_the_origin_is_stored_as_long_as_it_says
             a_lifetime_of_the_users_own_keeps_no_error
             only_if_cached_never_asks_the_network
@@ -80,6 +82,27 @@ macro_rules! decoders {
 }
 
 decoders! { reqwest reqwest_session ureq ureq_session }
+
+/// What only those do who follow redirects above the cache, by the rules that they share; tower-http has its own.
+macro_rules! followers {
+    ($($client:ident)*) => {
+        mod following {
+            $(mod $client {
+                #[test]
+                fn a_redirect_elsewhere_takes_nothing_of_the_callers_own_along() {
+                    crate::scenarios::a_redirect_elsewhere_takes_nothing_of_the_callers_own_along(crate::clients::$client);
+                }
+
+                #[test]
+                fn redirects_of_a_virtual_host_stay_there() {
+                    crate::scenarios::redirects_of_a_virtual_host_stay_there(crate::clients::$client);
+                }
+            })*
+        }
+    };
+}
+
+followers! { reqwest reqwest_session ureq ureq_session }
 
 /// What only a session does.
 macro_rules! sessions {

@@ -164,11 +164,37 @@ pub(crate) fn a_redirect_elsewhere_takes_no_credential_along(make: Make) {
     let elsewhere = end.url("/");
     let origin = Origin::start(move |_| respond(302, &[("location", &elsewhere)], ""));
     let (client, _) = client(make);
-    let headers = [("authorization", "Bearer hidden"), ("cookie", "hidden=1"), ("x-other", "goes along")];
+    let headers = [("authorization", "Bearer hidden"), ("cookie", "hidden=1"), ("accept", "text/html")];
     client.ask(request(Method::GET, &origin.url("/"), &headers)).unwrap();
     let seen = end.seen().pop().unwrap();
     assert_eq!((seen.header("authorization"), seen.header("cookie")), (None, None));
-    assert_eq!(seen.header("x-other"), Some("goes along"));
+    assert_eq!(seen.header("accept"), Some("text/html"));
+}
+
+/// Where lacre follows redirects itself.
+pub(crate) fn a_redirect_elsewhere_takes_nothing_of_the_callers_own_along(make: Make) {
+    let end = Origin::start(|_| fresh("end"));
+    let elsewhere = end.url("/");
+    let origin = Origin::start(move |_| respond(302, &[("location", &elsewhere)], ""));
+    let (client, _) = client(make);
+    let own = ["x-secret-sauce", "x-tenant-id", "x-functions-key", "x-whatever", "origin", "referer"];
+    let headers = own.map(|name| (name, "hidden"));
+    client.ask(request(Method::GET, &origin.url("/"), &headers)).unwrap();
+    let seen = end.seen().pop().unwrap();
+    assert!(seen.headers.values().all(|value| value != "hidden"), "{:?}", seen.headers.keys());
+}
+
+/// Where lacre follows redirects itself.
+pub(crate) fn redirects_of_a_virtual_host_stay_there(make: Make) {
+    let origin = Origin::start(|request| match request.path.as_str() {
+        "/a" => respond(302, &[("location", "/b")], ""),
+        "/b" => respond(302, &[("location", "http://virtual.example/c")], ""),
+        _ => fresh(request.header("host").unwrap_or_default().to_owned()),
+    });
+    let (client, _) = client(make);
+    let asked = request(Method::GET, &origin.url("/a"), &[("host", "virtual.example")]);
+    assert_eq!(client.ask(asked).unwrap().body, "virtual.example");
+    assert_eq!(origin.count(), 3);
 }
 
 pub(crate) fn a_post_arrives_whole_and_invalidates(make: Make) {
@@ -380,6 +406,55 @@ pub(crate) fn credentials_are_kept_apart(make: Make) {
         assert_eq!(client.ask(asked).unwrap().body, token);
     }
     assert_eq!(get(&*client, &origin.url("/")).body, "nobody");
+}
+
+pub(crate) fn api_keys_and_identities_are_kept_apart(make: Make) {
+    const NAMES: [&str; 8] = [
+        "x-api-key",
+        "x-functions-key",
+        "x-jfrog-art-api",
+        "cf-access-jwt-assertion",
+        "remote-user",
+        "client-cert",
+        "dpop",
+        "x-tenant-id",
+    ];
+    let origin = Origin::start(|request| {
+        let who = NAMES.into_iter().find_map(|name| request.header(name));
+        fresh(who.unwrap_or("nobody").to_owned())
+    });
+    let (client, _) = client(make);
+    for name in NAMES {
+        for who in ["a", "b", "a", "b"] {
+            let asked = request(Method::GET, &origin.url("/"), &[(name, who)]);
+            assert_eq!(client.ask(asked).unwrap().body, who, "{name}");
+        }
+    }
+    assert_eq!(get(&*client, &origin.url("/")).body, "nobody");
+    assert_eq!(origin.count(), 2 * NAMES.len() + 1);
+}
+
+pub(crate) fn hosts_that_are_sent_are_kept_apart(make: Make) {
+    let origin = Origin::start(|request| fresh(request.header("host").unwrap_or_default().to_owned()));
+    let (client, _) = client(make);
+    let url = origin.url("/");
+    for host in ["a.example", "b.example", "a.example", "b.example"] {
+        assert_eq!(client.ask(request(Method::GET, &url, &[("host", host)])).unwrap().body, host);
+    }
+    let own = url.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    assert_eq!(get(&*client, &url).body, own);
+    let named = client.ask(request(Method::GET, &url, &[("host", &own)])).unwrap();
+    assert_eq!(named.did(), "lacre; hit; ttl=60");
+    assert_eq!(origin.count(), 3);
+    client.ask(request(Method::POST, &url, &[("host", "a.example")])).unwrap();
+    let left: Vec<_> = ["a.example", "b.example", &own]
+        .into_iter()
+        .filter(|host| {
+            let asked = request(Method::GET, &url, &[("host", host)]);
+            client.ask(asked).unwrap().did().starts_with("lacre; hit")
+        })
+        .collect();
+    assert_eq!(left, ["b.example", &own]);
 }
 
 pub(crate) fn an_error_of_the_origin_is_stored_as_long_as_it_says(make: Make) {

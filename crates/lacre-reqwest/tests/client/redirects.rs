@@ -64,7 +64,7 @@ async fn a_redirected_form_becomes_get_and_a_repeated_one_keeps_its_body() {
 }
 
 #[tokio::test]
-async fn credentials_stay_with_their_origin() {
+async fn what_the_caller_added_stays_with_its_origin() {
     let other = Origin::start(|_| fresh("elsewhere")).await;
     let target = other.url("/");
     let origin = Origin::start(move |_| respond(302, &[("location", &target)], "")).await;
@@ -75,8 +75,9 @@ async fn credentials_stay_with_their_origin() {
     assert_eq!(first.header("authorization"), Some("Bearer 1"));
     assert_eq!(
         (last.header("authorization"), last.header("x-api-key"), last.header("x-else")),
-        (None, None, Some("3"))
+        (None, None, None)
     );
+    assert_eq!(last.header("accept"), Some("*/*"));
     assert_eq!(last.header("referer"), None);
 }
 

@@ -12,6 +12,7 @@ mod leases;
 mod network;
 mod redirect;
 mod threads;
+mod unseen;
 
 #[cfg(feature = "cookies")]
 pub use cookies::Cookies;
@@ -19,6 +20,7 @@ pub use decoding::{Coding, DecodedLength};
 pub use network::{Background, Network, Pace, Runtime, varies_by_unseen};
 pub use redirect::{Hop, HopBody, TooManyRedirects};
 pub use threads::Threads;
+pub use unseen::unseen_id;
 
 use crate::cache::{Begun, Lease};
 use crate::herd::{Herd, Lead, Passed, Place, done};

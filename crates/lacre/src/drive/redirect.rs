@@ -1,9 +1,8 @@
 //! What follows a redirect (RFC 9110 §15.4): the rules that clients share which follow them above the cache, hop by hop.
 //!
-//! It never sends a credential to another origin than the one it was meant for.
+//! It never sends what was meant for one origin to another.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use lacre_core::Redactor;
 use std::fmt;
 use url::Url;
 
@@ -17,10 +16,37 @@ const OF_THE_BODY: [HeaderName; 6] = [
     header::TRANSFER_ENCODING,
 ];
 
+/// Fields that say which answer is wanted, and nothing about who wants it: these go along to another origin. A validator is about the last
+/// response that a chain of redirects led to. A body that is sent again keeps what describes it, too.
+const FOR_ANY_ORIGIN: [HeaderName; 17] = [
+    header::ACCEPT,
+    header::ACCEPT_CHARSET,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::DNT,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::PRAGMA,
+    header::RANGE,
+    header::UPGRADE_INSECURE_REQUESTS,
+    header::USER_AGENT,
+    HeaderName::from_static("priority"),
+    HeaderName::from_static("save-data"),
+];
+
 /// A request on its way through redirects, as far as they change it.
 ///
-/// 301 and 302 turn POST into GET, 303 turns everything but HEAD into GET, 307 and 308 repeat the request. A hop to another origin loses
-/// `Authorization`, `Cookie`, API keys and every other header whose name is that of a credential. No `Referer` is added.
+/// 301 and 302 turn POST into GET, 303 turns everything but HEAD into GET, 307 and 308 repeat the request. `Location` is resolved against the
+/// target URI, whose authority is that of `Host` where the caller gave one: what stays on its origin stays on the connection, with all headers.
+///
+/// A hop to another origin takes only these headers along: `Accept`, `Accept-Charset`, `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `DNT`,
+/// `Pragma`, `Priority`, `Range`, conditions such as `If-None-Match`, `Save-Data`, `Upgrade-Insecure-Requests`, `User-Agent`, and those that
+/// describe a body that is sent again. Whatever else the caller added, under whatever name, was meant for the first origin. No `Referer` is
+/// added.
 #[derive(Clone)]
 pub struct Hop {
     /// How it is asked.
@@ -57,17 +83,26 @@ impl Hop {
             (301 | 302 | 303 | 307 | 308, _) => HopBody::Repeat,
             _ => return None,
         };
-        let target = target(&self.url, answered)?;
+        let base = target_of(&self.url, &self.headers)?;
+        let target = target(&base, answered)?;
         if body == HopBody::Drop {
             self.method = Method::GET;
             for name in &OF_THE_BODY {
                 self.headers.remove(name);
             }
         }
-        if target.origin() != self.url.origin() {
-            remove_what_belongs_to_the_origin(&mut self.headers);
+        if target.origin() == self.url.origin() && base.origin() == self.url.origin() {
+            self.url = target;
+        } else if target.origin() == base.origin() {
+            // The connection stays, also where `Host` names another host.
+            self.url.set_path(target.path());
+            self.url.set_query(target.query());
+            self.url.set_fragment(target.fragment());
+            self.url.set_username("").and_then(|()| self.url.set_password(None)).ok()?;
+        } else {
+            remove_what_belongs_to_the_origin(&mut self.headers, body);
+            self.url = target;
         }
-        self.url = target;
         Some((self, body))
     }
 }
@@ -105,12 +140,27 @@ impl fmt::Display for TooManyRedirects {
 
 impl std::error::Error for TooManyRedirects {}
 
-fn remove_what_belongs_to_the_origin(headers: &mut HeaderMap) {
-    let secret = Redactor::default();
-    let names = headers.keys().filter(|name| **name == header::HOST || secret.is_credential(name.as_str()));
-    for name in names.cloned().collect::<Vec<HeaderName>>() {
+fn remove_what_belongs_to_the_origin(headers: &mut HeaderMap, body: HopBody) {
+    let goes_along = |name: &HeaderName| {
+        FOR_ANY_ORIGIN.contains(name) || (body == HopBody::Repeat && OF_THE_BODY.contains(name))
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(|name| !goes_along(name)).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
+}
+
+/// The target URI of a request (RFC 9110 §7.1): the URL, with the authority of `Host`. A `Host` that cannot be read has none.
+fn target_of(url: &Url, headers: &HeaderMap) -> Option<Url> {
+    if !headers.contains_key(header::HOST) {
+        return Some(url.clone());
+    }
+    let (mut request, ()) = http::Request::new(()).into_parts();
+    request.uri = url.as_str().parse().ok()?;
+    request.headers.extend(headers.get_all(header::HOST).iter().map(|host| (header::HOST, host.clone())));
+    let mut target = Url::parse(&lacre_core::target_uri(&request)?.to_string()).ok()?;
+    target.set_fragment(url.fragment());
+    Some(target)
 }
 
 /// Where `Location` leads to from `base` (RFC 9110 §10.2.2).
@@ -172,22 +222,49 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_to_another_origin_takes_no_credential_along() {
+    fn a_hop_to_another_origin_takes_only_what_any_origin_may_see() {
         let headers = [
             ("authorization", "Bearer 1"),
             ("cookie", "a=1"),
             ("proxy-authorization", "Basic 1"),
             ("x-api-key", "1"),
+            ("x-tenant-id", "1"),
+            ("x-whatever", "1"),
+            ("referer", "https://a/?token=1"),
+            ("origin", "https://a"),
+            ("if-none-match", "\"1\""),
+            ("content-type", "text/plain"),
             ("host", "a"),
             ("accept", "text/html"),
+            ("user-agent", "lacre"),
+            ("range", "bytes=0-"),
         ];
-        let along = |location: &str| {
-            let (next, _) = redirected(hop(Method::GET, "https://a/", &headers), 302, location).unwrap();
+        let along = |status: u16, location: &str| {
+            let (next, _) = redirected(hop(Method::POST, "https://a/", &headers), status, location).unwrap();
             next.headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(along("https://a:443/b").len(), headers.len());
+        assert_eq!(along(307, "https://a:443/b").len(), headers.len());
         for elsewhere in ["https://b/", "http://a/", "https://a:8443/", "//b/"] {
-            assert_eq!(along(elsewhere), ["accept"], "{elsewhere}");
+            let mut expected = vec!["if-none-match", "accept", "user-agent", "range"];
+            assert_eq!(along(302, elsewhere), expected, "{elsewhere}");
+            expected.insert(1, "content-type");
+            assert_eq!(along(307, elsewhere), expected, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_resolved_against_the_target_uri() {
+        let headers = [("host", "virtual.example"), ("x-api-key", "1")];
+        for (location, url, along) in [
+            ("/b", "http://127.0.0.1:81/b", 2),
+            ("http://virtual.example/b?c#d", "http://127.0.0.1:81/b?c#d", 2),
+            ("http://127.0.0.1:81/b", "http://127.0.0.1:81/b", 0),
+            ("https://virtual.example/b", "https://virtual.example/b", 0),
+            ("//other.example/", "http://other.example/", 0),
+        ] {
+            let (next, _) =
+                redirected(hop(Method::GET, "http://127.0.0.1:81/a", &headers), 302, location).unwrap();
+            assert_eq!((next.url.as_str(), next.headers.len()), (url, along), "{location}");
         }
     }
 

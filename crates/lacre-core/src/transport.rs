@@ -1,0 +1,301 @@
+//! What sends a request, as far as it decides who can have answered: whom the peer was verified to be, and which way the request went.
+
+use http::Extensions;
+use std::fmt;
+use std::sync::Arc;
+
+/// How a client reaches origins, where that is not the usual way.
+///
+/// The usual way is a connection to the host of the URL that accepts the certificates that the platform or the client trusts by default, and
+/// shows none of its own. What came any other way is kept apart: requests whose transports differ never share an answer. What concerns TLS
+/// counts for `https` URLs only.
+///
+/// A driver puts it among the [extensions of each request](Self::add_to). What it cannot see it calls [`unseen`](Self::unseen).
+///
+/// ```
+/// # use lacre_core::Transport;
+/// let transport = Transport::usual().unverified();
+/// let mut request = http::Request::get("https://example.com/").body(()).unwrap();
+/// transport.add_to(request.extensions_mut());
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Transport(Option<Arc<Parts>>);
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Parts {
+    certificates: Option<Vec<u8>>,
+    client_certificate: Option<[u8; 32]>,
+    name: Option<String>,
+    proxy: Option<String>,
+    tls: Option<String>,
+    unseen: Option<String>,
+    way: Option<Vec<u8>>,
+}
+
+impl Transport {
+    /// The usual way.
+    pub const fn usual() -> Self {
+        Self(None)
+    }
+
+    /// Whether it is the usual way.
+    pub fn is_usual(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Certificates are not verified, or not all that belongs to it: names or dates, say.
+    #[must_use]
+    pub fn unverified(self) -> Self {
+        self.with(|parts| parts.certificates = Some(b"unverified".to_vec()))
+    }
+
+    /// Certificates are verified against these, instead of or besides what is trusted by default: certificates or bundles of them, each as it
+    /// was given, or what names them. Equal bytes are the same roots.
+    #[must_use]
+    pub fn roots<I: IntoIterator<Item: AsRef<[u8]>>>(self, roots: I) -> Self {
+        let digest = digest(roots);
+        self.with(|parts| parts.certificates = Some([&b"roots:"[..], &digest].concat()))
+    }
+
+    /// The client shows this certificate: the chain, without its key, or what names it.
+    #[must_use]
+    pub fn client_certificate<I: IntoIterator<Item: AsRef<[u8]>>>(self, chain: I) -> Self {
+        let digest = digest(chain);
+        self.with(|parts| parts.client_certificate = Some(digest))
+    }
+
+    /// The same from PEM, whose private key and other sections do not count.
+    #[must_use]
+    pub fn client_certificate_pem(self, pem: &[u8]) -> Self {
+        let mut certificates = Vec::new();
+        let mut rest = pem;
+        while let Some(start) = find(rest, BEGIN_CERTIFICATE) {
+            let length = find(&rest[start..], END_CERTIFICATE).unwrap_or(rest.len() - start);
+            certificates.push(&rest[start..start + length]);
+            rest = &rest[start + length..];
+        }
+        if certificates.is_empty() {
+            self.client_certificate([pem])
+        } else {
+            self.client_certificate(certificates)
+        }
+    }
+
+    /// Certificates are verified for this name, not for the host of the URL.
+    #[must_use]
+    pub fn verified_name(self, name: impl Into<String>) -> Self {
+        self.with(|parts| parts.name = Some(name.into()))
+    }
+
+    /// Requests go through this proxy. It counts for `http` URLs, whose answers a proxy can make up; give it without credentials.
+    #[must_use]
+    pub fn proxy(self, proxy: impl Into<String>) -> Self {
+        self.with(|parts| parts.proxy = Some(proxy.into()))
+    }
+
+    /// Requests go through no proxy.
+    #[must_use]
+    pub fn no_proxy(mut self) -> Self {
+        let Some(mut parts) = self.0.take() else { return self };
+        Arc::make_mut(&mut parts).proxy = None;
+        Self((*parts != Parts::default()).then_some(parts))
+    }
+
+    /// Requests go this way, not to the host of the URL: a Unix socket, an address that was given for the host, a server in this process, a mock.
+    /// Equal texts are the same way; several add up.
+    #[must_use]
+    pub fn way(self, way: impl AsRef<str>) -> Self {
+        self.with(|parts| parts.add_way(way.as_ref()))
+    }
+
+    /// There is more that the driver cannot see. `id` stands for it: what no other client says, at no other time.
+    #[must_use]
+    pub fn unseen(self, id: impl AsRef<str>) -> Self {
+        self.with(|parts| parts.unseen = Some(["own:", id.as_ref()].concat()))
+    }
+
+    /// The driver sees where requests go, and not what certificates are verified against or which one is shown.
+    #[must_use]
+    pub fn unseen_tls(self, id: impl AsRef<str>) -> Self {
+        self.with(|parts| parts.tls = Some(id.as_ref().to_owned()))
+    }
+
+    /// What the driver cannot see has this name: clients that give the same name share answers, with each other only. It takes the place of
+    /// [`unseen`](Self::unseen) and [`unseen_tls`](Self::unseen_tls), not of what is seen.
+    #[must_use]
+    pub fn named(self, name: impl AsRef<str>) -> Self {
+        self.with(|parts| {
+            parts.tls = None;
+            parts.unseen = Some(["named:", name.as_ref()].concat());
+        })
+    }
+
+    /// Puts it among the extensions of a request, where the cache finds it.
+    pub fn add_to(&self, extensions: &mut Extensions) {
+        if !self.is_usual() {
+            extensions.insert(self.clone());
+        }
+    }
+
+    /// What a request for an `https` URL, or for another one, is keyed by (docs/format.md §5): names in ascending order.
+    pub(crate) fn fields(
+        &self,
+        is_https: bool,
+        credentials: bool,
+    ) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let parts = self.0.as_deref();
+        let tls = parts.filter(|_| is_https);
+        let client = tls.filter(|_| credentials).and_then(|parts| parts.client_certificate.as_ref());
+        let proxy = parts.filter(|_| !is_https).and_then(|parts| parts.proxy.as_ref());
+        [
+            ("certificates", tls.and_then(|parts| parts.certificates.as_deref())),
+            ("client-certificate", client.map(|digest| &digest[..])),
+            ("name", tls.and_then(|parts| parts.name.as_ref()).map(String::as_bytes)),
+            ("proxy", proxy.map(String::as_bytes)),
+            ("tls", tls.and_then(|parts| parts.tls.as_ref()).map(String::as_bytes)),
+            ("unseen", parts.and_then(|parts| parts.unseen.as_ref()).map(String::as_bytes)),
+            ("way", parts.and_then(|parts| parts.way.as_deref())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// Whether a request for an `https` URL shows who asks.
+    pub(crate) fn shows_client(&self) -> bool {
+        self.0.as_ref().is_some_and(|parts| parts.client_certificate.is_some())
+    }
+
+    fn with(self, change: impl FnOnce(&mut Parts)) -> Self {
+        let mut parts = self.0.unwrap_or_default();
+        change(Arc::make_mut(&mut parts));
+        Self(Some(parts))
+    }
+}
+
+impl Parts {
+    fn add_way(&mut self, way: &str) {
+        let all = self.way.get_or_insert_default();
+        all.extend_from_slice(&u32::try_from(way.len()).unwrap_or(u32::MAX).to_be_bytes());
+        all.extend_from_slice(way.as_bytes());
+    }
+}
+
+/// Which settings are not the usual ones; not what they are, for paths and names tell of a user.
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(parts) = &self.0 else { return f.write_str("Transport(usual)") };
+        f.debug_struct("Transport")
+            .field("certificates", &parts.certificates.is_some())
+            .field("client_certificate", &parts.client_certificate.is_some())
+            .field("name", &parts.name.is_some())
+            .field("proxy", &parts.proxy.is_some())
+            .field("unseen", &(parts.tls.is_some() || parts.unseen.is_some()))
+            .field("way", &parts.way.is_some())
+            .finish()
+    }
+}
+
+const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+const END_CERTIFICATE: &[u8] = b"-----END CERTIFICATE-----";
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|part| part == what)
+}
+
+fn digest<I: IntoIterator<Item: AsRef<[u8]>>>(parts: I) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        let part = part.as_ref();
+        hasher.update(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes()).update(part);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every way not to be the usual one, each different from the others.
+    fn all() -> Vec<Transport> {
+        let usual = Transport::usual;
+        vec![
+            usual(),
+            usual().unverified(),
+            usual().roots([b"a"]),
+            usual().roots([b"ab"]),
+            usual().roots([b"a", b"b"]),
+            usual().client_certificate([b"a"]),
+            usual().client_certificate([b"b"]),
+            usual().verified_name("a"),
+            usual().way("a"),
+            usual().way("a").way("b"),
+            usual().way("ab"),
+            usual().unseen("a"),
+            usual().unseen("b"),
+            usual().unseen_tls("a"),
+            usual().named("a"),
+            usual().unverified().named("a"),
+            usual().unseen("named:a"),
+            usual().unverified().unseen("a"),
+        ]
+    }
+
+    #[test]
+    fn transports_that_differ_have_different_fields() {
+        let fields = |transport: &Transport| {
+            transport.fields(true, true).map(|(name, value)| (name, value.to_vec())).collect::<Vec<_>>()
+        };
+        let all = all();
+        for (index, one) in all.iter().enumerate() {
+            let names: Vec<_> = fields(one).into_iter().map(|(name, _)| name).collect();
+            assert!(names.is_sorted(), "{names:?}");
+            for other in &all[..index] {
+                assert_ne!(fields(one), fields(other), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_certificate_in_pem_counts_without_its_key() {
+        let pem = |key: &str, certificate: &str| {
+            let certificate =
+                format!("-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n");
+            format!(
+                "-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n{certificate}{certificate}"
+            )
+        };
+        let of =
+            |key, certificate| Transport::usual().client_certificate_pem(pem(key, certificate).as_bytes());
+        assert!(of("1", "a") == of("2", "a"));
+        assert!(of("1", "a") != of("1", "b"));
+        let der = |bytes: &[u8]| Transport::usual().client_certificate_pem(bytes);
+        assert!(der(b"\x30\x01") != der(b"\x30\x02"));
+    }
+
+    #[test]
+    fn tls_counts_for_https_and_a_proxy_for_http() {
+        let names = |transport: &Transport, is_https| {
+            transport.fields(is_https, true).map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        let transport =
+            Transport::usual().unverified().client_certificate([b"c"]).verified_name("n").proxy("p").way("w");
+        assert_eq!(names(&transport, true), ["certificates", "client-certificate", "name", "way"]);
+        assert_eq!(names(&transport, false), ["proxy", "way"]);
+    }
+
+    #[test]
+    fn a_name_takes_the_place_of_what_is_not_seen() {
+        let usual = Transport::usual;
+        assert!(usual().unseen("1").unseen_tls("2").named("a") == usual().named("a"));
+        assert!(usual().unverified().named("a") != usual().named("a"));
+    }
+
+    #[test]
+    fn nothing_of_a_transport_is_shown() {
+        let shown = format!(
+            "{:?}",
+            Transport::usual().roots([b"hidden"]).way("hidden").proxy("hidden").named("hidden")
+        );
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+}
