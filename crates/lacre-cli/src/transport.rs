@@ -5,10 +5,10 @@ use crate::network;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use lacre::{Cache, Expire};
+use lacre::{Cache, Expire, Transport};
 use lacre_reqwest::ClientBuilder;
 use netrc::Netrc;
-use reqwest::{Certificate, Identity, Proxy, Url};
+use reqwest::{Certificate, Proxy, Url};
 use reqwest_middleware::ClientWithMiddleware;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,8 +57,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// A client whose every header the cache sees.
-    pub(crate) fn client(&self, cache: Cache) -> Result<ClientWithMiddleware, Failure> {
+    /// A client whose every header the cache sees, and how it reaches origins: what they were verified against, and whom they saw.
+    pub(crate) fn client(&self, cache: Cache) -> Result<(ClientWithMiddleware, Transport), Failure> {
         let mut builder = ClientBuilder::new(cache)
             .connect_timeout(self.connect_timeout.unwrap_or(DEFAULT_LIMIT))
             .read_timeout(DEFAULT_LIMIT)
@@ -72,41 +72,29 @@ impl Args {
         if let Some(url) = &self.proxy {
             builder = builder.proxy(proxy(url)?);
         }
-        let roots = self.cacert.as_deref().map(roots).transpose()?;
-        let identity = self.identity_pem()?.map(|(path, pem)| identity(&path, &pem)).transpose()?;
-        let insecure = self.insecure;
-        // Each of these is in `partition`.
-        builder = builder.danger_configure(|mut transport| {
-            if let Some(roots) = roots {
-                transport = transport.tls_certs_only(roots);
+        if let Some(path) = &self.cacert {
+            let pem = read("--cacert", path)?;
+            builder = match Certificate::from_pem_bundle(&pem) {
+                Ok(roots) if !roots.is_empty() => builder.root_certificates(&pem),
+                _ => return Err(no_roots(path)),
             }
-            if let Some(identity) = identity {
-                transport = transport.identity(identity);
-            }
-            if insecure { transport.tls_danger_accept_invalid_certs(true) } else { transport }
-        });
-        builder.build().map(network::noting_failures).map_err(|error| {
+            .map_err(|_| no_roots(path))?;
+        }
+        if let Some((path, pem)) = self.identity_pem()? {
+            builder = builder.client_certificate(&pem).map_err(|_| no_identity(&path))?;
+        }
+        if self.insecure {
+            builder = builder.danger_accept_invalid_certificates();
+        }
+        let way = builder.transport();
+        let client = builder.build().map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot set up a client: {}", root_cause(&error)))
-        })
+        })?;
+        Ok((network::noting_failures(client), way))
     }
 
     pub(crate) const fn time_limit(&self) -> Option<Duration> {
         self.timeout
-    }
-
-    /// What parts the answers of this way from those of others: what the origin was verified against, and whom it saw.
-    pub(crate) fn partition(&self) -> Result<Option<String>, Failure> {
-        let mut parts = Vec::new();
-        if self.insecure {
-            parts.push("insecure".to_owned());
-        }
-        if let Some(path) = &self.cacert {
-            parts.push(format!("cacert {}", STANDARD.encode(read("--cacert", path)?)));
-        }
-        if let Some((_, pem)) = self.identity_pem()? {
-            parts.push(format!("cert {}", STANDARD.encode(pem)));
-        }
-        Ok((!parts.is_empty()).then(|| parts.join("\n")))
     }
 
     /// The file of the certificate, and the certificate with its key.
@@ -171,22 +159,14 @@ fn proxy(url: &str) -> Result<Proxy, Failure> {
         .map_err(|error| Failure::usage(format!("--proxy: {}", root_cause(&error))).with_hint(hint))
 }
 
-fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let roots = Certificate::from_pem_bundle(&read("--cacert", path)?).unwrap_or_default();
-    if roots.is_empty() {
-        return Err(Failure::usage(format!("--cacert: {} holds no certificate in PEM", path.display()))
-            .with_hint("a certificate in PEM begins with -----BEGIN CERTIFICATE-----"));
-    }
-    Ok(roots)
+fn no_roots(path: &Path) -> Failure {
+    Failure::usage(format!("--cacert: {} holds no certificate in PEM", path.display()))
+        .with_hint("a certificate in PEM begins with -----BEGIN CERTIFICATE-----")
 }
 
-fn identity(path: &Path, pem: &[u8]) -> Result<Identity, Failure> {
-    Identity::from_pem(pem).map_err(|_| {
-        Failure::usage(format!("--cert: {} holds no certificate with a private key in PEM", path.display()))
-            .with_hint(
-                "--cert-key names the file of the key; an encrypted key is decrypted by `openssl pkey`",
-            )
-    })
+fn no_identity(path: &Path) -> Failure {
+    Failure::usage(format!("--cert: {} holds no certificate with a private key in PEM", path.display()))
+        .with_hint("--cert-key names the file of the key; an encrypted key is decrypted by `openssl pkey`")
 }
 
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {

@@ -5,24 +5,25 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::open;
 use crate::output::{FAINT, Output};
-use crate::{pretty, request};
-use http::{HeaderMap, HeaderName, header};
+use crate::{pretty, request as asked};
+use http::{HeaderName, Uri, header, request};
 use lacre::{
-    Answer, Builder, Cache, CacheInfo, Detail, Key, OnTamper, Redactor, RequestBody, RequestOptions, Stored,
+    Answer, Builder, Cache, CacheInfo, Detail, Key, OnTamper, Policy, RequestBody, RequestOptions, Stored,
+    Transport,
 };
 use reqwest::Request;
 use serde_json::{Value, json};
 
-pub(crate) fn run(args: &request::Args, global: &Global, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(args: &asked::Args, global: &Global, output: Output) -> Result<(), Failure> {
     // Nothing that is met is moved out of the way.
     let look = |builder: Builder| builder.policy(args.policy()).on_tamper(OnTamper::FailClosed).build();
     let (cache, is_there) = match open::reading(global, output)? {
         Some(builder) => (look(builder)?, true),
         None => (look(open::empty(global, output)?)?, false),
     };
-    let client = args.transport.client(cache.clone())?;
+    let (client, way) = args.transport.client(cache.clone())?;
     let (request, wishes) = args.build(&client)?;
-    let mut explanation = lacre::wait(Explanation::of(&cache, &request, &wishes))?;
+    let mut explanation = lacre::wait(Explanation::of(&cache, &request, &wishes, &way))?;
     if !is_there {
         // Of a key that nobody has.
         explanation.info.key = None;
@@ -38,9 +39,10 @@ pub(crate) async fn to_stderr(
     cache: &Cache,
     request: &Request,
     wishes: &RequestOptions,
+    way: &Transport,
     output: Output,
 ) -> Result<(), Failure> {
-    let explanation = Explanation::of(cache, request, wishes).await?;
+    let explanation = Explanation::of(cache, request, wishes, way).await?;
     output.remark("lacre/explain/v1", explanation.to_text(), explanation.to_json())
 }
 
@@ -55,7 +57,12 @@ struct Explanation {
 
 impl Explanation {
     /// Asks the cache as a request would, and goes no further.
-    async fn of(cache: &Cache, request: &Request, wishes: &RequestOptions) -> Result<Self, Failure> {
+    async fn of(
+        cache: &Cache,
+        request: &Request,
+        wishes: &RequestOptions,
+        way: &Transport,
+    ) -> Result<Self, Failure> {
         let (mut head, ()) = http::Request::new(()).into_parts();
         head.method = request.method().clone();
         head.uri = request
@@ -65,7 +72,9 @@ impl Explanation {
             .map_err(|_| Failure::new(Exit::Usage, "the URL cannot be a request's"))?;
         head.headers = request.headers().clone();
         head.extensions.insert(wishes.clone());
+        way.add_to(&mut head.extensions);
         let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let identity = identity(cache.engine().policy(), &head, body);
         let row = cache.row_of(head.clone(), RequestBody::Seen(body));
         let info = match cache.ask(head, RequestBody::Seen(body)).await? {
             Answer::Hit(reply) | Answer::Refresh(reply, _) | Answer::Refuse(reply) => reply.info,
@@ -79,7 +88,7 @@ impl Explanation {
             Some(key) if stored.is_none() => cache.varies_by(&key).await.unwrap_or_default(),
             _ => Vec::new(),
         };
-        Ok(Self { info, stored, varies_by, identity: identity(cache, request, body) })
+        Ok(Self { info, stored, varies_by, identity })
     }
 
     fn vary(&self) -> Option<String> {
@@ -134,23 +143,32 @@ impl Explanation {
     }
 }
 
-/// The parts of a request that tell it from others, without their secrets (docs/format.md §5).
-fn identity(cache: &Cache, request: &Request, body: &[u8]) -> Vec<String> {
-    let secret = Redactor::default();
-    let mut url = request.url().clone();
-    url.set_fragment(None);
-    let mut parts = vec![request.method().to_string(), secret.url(url.as_str())];
+/// The parts of a request that tell it from others, without their secrets (docs/format.md §5): the method, the target URI, and what says who asks
+/// and which way.
+fn identity(policy: &Policy, request: &request::Parts, body: &[u8]) -> Vec<String> {
+    let target = lacre::target_uri(request);
+    let url = target.as_ref().unwrap_or(&request.uri).to_string();
+    let mut parts = vec![request.method.to_string(), policy.redacted(&url)];
     if !body.is_empty() {
         parts.push("body".to_owned());
     }
-    let cookie_counts = cache.engine().policy().always_counts_cookie(request.headers());
-    parts.extend(credentials(request.headers(), &secret).map(|name| match name {
+    if target.as_ref().is_some_and(|target| authority(target) != authority(&request.uri)) {
+        parts.push(format!("sent to {}", authority(&request.uri)));
+    }
+    if request.extensions.get::<Transport>().is_some() {
+        parts.push("a way of its own (certificates or a proxy)".to_owned());
+    }
+    let cookie_counts = policy.always_counts_cookie(&request.headers);
+    let names = request.headers.keys().filter(|name| policy.tells_requesters_apart(name));
+    parts.extend(names.map(|name| match name.as_str() {
         "cookie" if !cookie_counts => "cookie (who asks, where the answer has no lifetime)".to_owned(),
         name => format!("{name} (who asks)"),
     }));
     parts
 }
 
-fn credentials<'h>(headers: &'h HeaderMap, secret: &Redactor) -> impl Iterator<Item = &'h str> {
-    headers.keys().map(HeaderName::as_str).filter(|name| secret.is_credential(name))
+/// Host and port, without userinfo.
+fn authority(uri: &Uri) -> &str {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }

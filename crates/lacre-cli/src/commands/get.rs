@@ -90,11 +90,11 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
 }
 
 async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure> {
-    let client = args.request.transport.client(cache.clone())?;
+    let (client, way) = args.request.transport.client(cache.clone())?;
     let (request, wishes) = args.request.build(&client)?;
     let sink = Sink::open(args.output.as_deref())?;
     if args.explain {
-        explain::to_stderr(&cache, &request, &wishes, output).await?;
+        explain::to_stderr(&cache, &request, &wishes, &way, output).await?;
     }
     let exchange = exchange(args, &client, request, wishes, sink, output);
     match args.request.transport.time_limit() {

@@ -36,8 +36,7 @@ impl World {
         let store = Sqlite::open(self.store())?;
         let cache = Cache::builder().store(store).keys(&self.keyring).on_tamper(on_tamper).build()?;
         // A proxy that the environment names would be asked for loopback, too.
-        let client =
-            ClientBuilder::new(cache.clone()).danger_configure(reqwest::ClientBuilder::no_proxy).build();
+        let client = ClientBuilder::new(cache.clone()).no_proxy().build();
         let client = client.map_err(unanswered)?;
         Ok(Session { origin: &self.origin, cache, client })
     }

@@ -6,7 +6,7 @@ mod item;
 use crate::exit::Failure;
 use crate::transport;
 use body::{Body, Draft};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use item::Item;
 use lacre::{Expire, Mode, Policy, RequestOptions};
 use reqwest::{Request, Url};
@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// Never take an answer that was fetched with another `Cookie`, not even one that has a lifetime and no `Vary: Cookie`
     #[arg(long)]
     partition_by_cookies: bool,
+    /// A header that tells on whose behalf it is asked, besides those that are listed; may be repeated
+    #[arg(long, value_name = "NAME")]
+    partition_by_header: Vec<HeaderName>,
     #[command(flatten)]
     pub(crate) transport: transport::Args,
 }
@@ -101,12 +104,12 @@ impl Args {
             Body::Multipart(form) => request.multipart(form),
         };
         let request = request.build().map_err(|error| Failure::usage(error.without_url().to_string()))?;
-        Ok((request, self.wishes()?))
+        Ok((request, self.wishes()))
     }
 
     /// What is wished for the cache that this request goes through.
     pub(crate) fn policy(&self) -> Policy {
-        let policy = Policy::rfc9111();
+        let policy = Policy::rfc9111().partition_by_headers(&self.partition_by_header);
         if self.partition_by_cookies { policy.partition_by_cookies() } else { policy }
     }
 
@@ -114,7 +117,7 @@ impl Args {
         self.offline
     }
 
-    fn wishes(&self) -> Result<RequestOptions, Failure> {
+    fn wishes(&self) -> RequestOptions {
         let mut wishes = RequestOptions::new().mode(match (self.offline, self.refresh) {
             (true, _) => Mode::OnlyIfCached,
             (_, true) => Mode::Refresh,
@@ -126,10 +129,7 @@ impl Args {
         if let Some(staleness) = self.max_stale {
             wishes = wishes.max_stale(staleness);
         }
-        if let Some(partition) = self.transport.partition()? {
-            wishes = wishes.partition(partition);
-        }
-        Ok(wishes)
+        wishes
     }
 }
 

@@ -66,7 +66,10 @@ impl Front {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
         let upstream = Upstream::new(settings.limits, settings.reach.clone(), settings.preserve_host)?;
-        let service = CacheLayer::new(cache.clone()).reading_bodies().layer(upstream);
+        // It trusts what the environment says, and uses no proxy.
+        let transport = lacre::config::transport().no_proxy();
+        let layer = CacheLayer::new(cache.clone()).danger_assume_transport(transport);
+        let service = layer.reading_bodies().layer(upstream);
         Ok(Self { settings, cache, service, log, metrics })
     }
 

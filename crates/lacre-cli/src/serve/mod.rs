@@ -38,7 +38,7 @@ use connections::Connections;
 use current::Current;
 use forwarded::Trusted;
 use front::Front;
-use http::Uri;
+use http::{HeaderName, Uri};
 use ipnet::IpNet;
 use lacre::keys::KeySource;
 use lacre::store::Store;
@@ -62,8 +62,8 @@ const READ_WHOLE: usize = 1 << 20;
 /// Serve as a caching reverse proxy, or as a forward proxy for plain HTTP
 ///
 /// Requests are answered from the cache where they may be. By default it is a shared cache (RFC 9111): it stores nothing that the origin calls private, and answers to requests with
-/// `Authorization` only where the origin allows it (§3.5). Requests with different credentials (`Authorization`, `Cookie`, API keys) never
-/// share an answer, whatever the origin says; where visitors carry cookies of no meaning, this costs hits:
+/// `Authorization` only where the origin allows it (§3.5). Requests that differ in a listed header that says who asks (`Authorization`, `Cookie`,
+/// API keys, `Remote-User` and its like) never share an answer, whatever the origin says; --partition-by-header adds to the list. Where visitors carry cookies of no meaning, this costs hits:
 /// --danger-share-across-credentials does what the RFC alone asks for.
 #[derive(Clone, Debug, clap::Args)]
 #[command(group(ArgGroup::new("route").required(true)))]
@@ -90,6 +90,9 @@ pub(crate) struct Args {
     /// Never let requests with different cookies share an answer, not even one that the origin calls reusable. A shared cache never does
     #[arg(long, requires = "private")]
     partition_by_cookies: bool,
+    /// A header that tells on whose behalf a request is made, besides those that are listed; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "danger_share_across_credentials")]
+    partition_by_header: Vec<HeaderName>,
     /// Let requests with different credentials share an answer where RFC 9111 allows it. An origin that forgets `Vary: Cookie` or
     /// `Cache-Control: private` then shows one user's page to another
     #[arg(long)]
@@ -307,6 +310,7 @@ fn reach(args: &Args, own: Own) -> Reach {
 
 fn policy(args: &Args) -> Policy {
     let policy = Policy::rfc9111().max_body(args.limits.max_stored);
+    let policy = policy.partition_by_headers(&args.partition_by_header);
     let policy = if args.private { policy.private() } else { policy.shared() };
     let policy = if args.partition_by_cookies { policy.partition_by_cookies() } else { policy };
     if args.danger_share_across_credentials { policy.danger_share_across_credentials() } else { policy }

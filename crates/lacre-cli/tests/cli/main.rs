@@ -13,6 +13,7 @@ mod look;
 mod maintain;
 mod migrate;
 mod newcomer;
+mod principals;
 mod remove;
 mod surprises;
 mod tls;

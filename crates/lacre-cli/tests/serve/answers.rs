@@ -69,6 +69,29 @@ fn different_cookies_share_an_answer_only_where_that_was_asked_for() {
 }
 
 #[test]
+fn headers_that_say_who_asks_keep_requests_apart_and_the_operator_adds_to_them() {
+    let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
+    let proxy =
+        Proxy::to(&origin.url(), &["--partition-by-header", "X-Team", "--partition-by-header", "x_squad"]);
+    let listed =
+        ["x-functions-key", "x-jfrog-art-api", "remote-user", "client-cert", "x-auth-request-user", "dpop"];
+    for (number, name) in listed.into_iter().chain(["x-team", "x-squad"]).enumerate() {
+        for who in ["alice", "bob", "alice"] {
+            proxy.get("/", &format!("{name}: {who}\r\n"));
+        }
+        assert_eq!(origin.seen().len(), 2 * (number + 1), "{name}");
+    }
+    let before = origin.seen().len();
+    for number in 0..3 {
+        proxy.get(
+            "/",
+            &format!("x-request-id: {number}\r\ntraceparent: {number}\r\nidempotency-key: {number}\r\n"),
+        );
+    }
+    assert_eq!(origin.seen().len(), before + 1);
+}
+
+#[test]
 fn a_private_response_is_kept_by_a_private_cache_only() {
     for (flag, asked) in [("--shared", 2), ("--private", 1)] {
         let origin = Origin::always("cache-control: private, max-age=60\r\n", "hello");

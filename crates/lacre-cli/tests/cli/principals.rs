@@ -1,0 +1,118 @@
+//! Who gets whose answer: by `Host`, by who asks, and by what the environment trusts.
+
+use crate::world::{Origin, World, nowhere, response};
+
+const FRESH: &str = "cache-control: max-age=60\r\n";
+
+/// An origin that answers with the `Host` that it was asked for.
+fn virtual_hosts() -> Origin {
+    Origin::start(|head| {
+        let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+        response("200 OK", FRESH, host.as_bytes())
+    })
+}
+
+#[test]
+fn the_host_that_is_sent_is_the_one_that_is_keyed_and_shown() {
+    let (world, origin) = (World::new(), virtual_hosts());
+    let url = origin.url("/");
+    for host in ["a.example", "b.example", "a.example"] {
+        assert_eq!(world.ok(&["get", &url, &format!("Host:{host}")]).text(), host);
+    }
+    let own = url.strip_prefix("http://").unwrap().trim_end_matches('/');
+    assert_eq!(world.ok(&["get", &url]).text(), own);
+    assert_eq!(origin.count(), 3);
+
+    let explained = world.ok(&["explain", &url, "Host:a.example"]);
+    assert!(explained.text().starts_with("HIT"), "{}", explained.text());
+    let identity = format!("GET + http://a.example/ + sent to {own}");
+    assert!(explained.text().contains(&identity), "{}", explained.text());
+    assert!(world.ok(&["explain", &url, "Host:c.example"]).text().starts_with("MISS"));
+
+    let listed = world.ok(&["ls"]);
+    for shown in ["http://a.example/", "http://b.example/", &url] {
+        assert!(listed.text().contains(shown), "{}", listed.text());
+    }
+    assert!(world.ok(&["show", "http://a.example/"]).text().ends_with("a.example"));
+    world.ok(&["rm", "--yes", "http://a.example/"]);
+    assert_eq!(world.ok(&["get", &url, "Host:b.example"]).word(), "HIT");
+    assert_eq!(world.ok(&["get", &url, "Host:a.example"]).word(), "MISS");
+}
+
+#[test]
+fn a_host_that_cannot_be_read_passes_the_cache_by() {
+    let (world, origin) = (World::new(), virtual_hosts());
+    for _ in 0..2 {
+        let passed = world.ok(&["get", &origin.url("/"), "Host:user:hunter2@a.example"]);
+        assert_eq!(passed.word(), "BYPASS");
+        assert!(
+            passed.err.contains("detail=no-authority") && !passed.err.contains("hunter2"),
+            "{}",
+            passed.err
+        );
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn who_asks_tells_requests_apart_and_is_explained_by_name_only() {
+    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let url = origin.url("/");
+    for (item, word) in [
+        ("X-Functions-Key:hunter2", "MISS"),
+        ("X-Functions-Key:hunter3", "MISS"),
+        ("Remote-User:alice", "MISS"),
+        ("X-Request-Id:1", "MISS"),
+        ("X-Request-Id:2", "HIT"),
+        ("X-Team:a", "HIT"),
+    ] {
+        assert_eq!(world.ok(&["get", &url, item]).word(), word, "{item}");
+    }
+    for (team, word) in [("a", "MISS"), ("b", "MISS"), ("a", "HIT")] {
+        let ran = world.ok(&["get", "--partition-by-header", "X-Team", &url, &format!("X-Team:{team}")]);
+        assert_eq!(ran.word(), word);
+    }
+    let explained = world.ok(&[
+        "explain",
+        "--partition-by-header",
+        "X-Team",
+        &url,
+        "X-Team:a",
+        "X-Functions-Key:hunter2",
+    ]);
+    assert!(explained.text().contains("x-team (who asks)"), "{}", explained.text());
+    assert!(explained.text().contains("x-functions-key (who asks)"), "{}", explained.text());
+    assert!(!explained.text().contains("hunter2"));
+}
+
+#[test]
+fn other_proxies_and_other_roots_of_the_environment_are_told_apart() {
+    let (world, proxy, nowhere) = (World::new(), Origin::always(FRESH, "forged"), nowhere());
+    let get = |proxy: Option<&str>| {
+        let mut command = world.command(&["get", &nowhere]);
+        if let Some(proxy) = proxy {
+            command.env("http_proxy", proxy);
+        }
+        command.output().unwrap()
+    };
+    let through = proxy.url("");
+    for _ in 0..2 {
+        assert_eq!(get(Some(&through)).stdout, b"forged");
+    }
+    assert_eq!(proxy.count(), 1);
+    assert!(!get(None).status.success());
+    let explained = |name: &str, value: &str| {
+        let mut command = world.command(&["explain", "--json", "https://site.invalid/"]);
+        let output = command.env(name, value).output().unwrap();
+        let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        object["key"].as_str().unwrap().to_owned()
+    };
+    let roots = ["one", "two"].map(|name| world.file(name, name));
+    let keys = [
+        explained("NOTHING", ""),
+        explained("SSL_CERT_FILE", &roots[0]),
+        explained("SSL_CERT_FILE", &roots[1]),
+        explained("SSL_CERT_DIR", "/etc/ssl/certs"),
+    ];
+    assert!(keys.iter().enumerate().all(|(at, key)| !keys[..at].contains(key)), "{keys:?}");
+}
