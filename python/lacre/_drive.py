@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ._herd import BODY_PATIENCE, STILL_PATIENCE, Beside, Lead, Leads, Pause, Signal, TimedOut, Wait, Waited
-from ._lacre import Cache, Recording, Reply, Ticket
+from ._lacre import Cache, Recording, Reply, Ticket, Transport
 from ._options import RequestOptions
 
 Headers = list[tuple[bytes, bytes]]
@@ -53,10 +53,12 @@ class Asked(NamedTuple):
     headers: Headers
     body: bytes | None
     options: RequestOptions | None
+    #: How it is sent; None: the usual way.
+    transport: Transport | None = None
 
     def of(self, cache: Cache) -> Reply | Ticket | None:
         """What the cache says to it."""
-        return cache.ask(self.method, self.url, self.headers, self.body, self.options)
+        return cache.ask(self.method, self.url, self.headers, self.body, self.options, self.transport)
 
 
 class Head(NamedTuple):

@@ -23,6 +23,7 @@ __all__ = [
     "SealedValues",
     "Serializer",
     "Ticket",
+    "Transport",
     "__version__",
     "cache_key",
     "normalize_url",
@@ -190,6 +191,7 @@ class Cache:
     LACRE_STORE says, or else that of the command line. `key` is a keyring or a reference such as "env:NAME"; by default
     where LACRE_KEY says, or else that of the user, as in the command line. It must not lie beside the file.
     `origin` says how much the origin's word counts: "obeyed" (`expire_after` fills its silence), "first", "ignored".
+    `partition_by_headers` are headers that tell on whose behalf a request is made, besides the listed names.
     `on_tamper` says what becomes of an answer whose seal does not hold: "refetch", "raise" or "refuse" (504).
     `memory` is how many bytes of what was read are kept in memory. `clock` returns seconds since 1970; `on_event` is
     told what happens beside answers: a name, the row and a line, which `logging` gets, too, as `lacre.seal` and
@@ -208,6 +210,7 @@ class Cache:
         allowable_methods: Sequence[str] | None = None,
         match_headers: bool | Sequence[str] = ...,
         ignored_parameters: Sequence[str] = ...,
+        partition_by_headers: Sequence[str] = ...,
         stale_if_error: bool | float | timedelta | None = None,
         stale_while_revalidate: bool | float | timedelta | None = None,
         always_revalidate: bool = False,
@@ -229,10 +232,12 @@ class Cache:
         headers: Iterable[tuple[bytes, bytes]],
         body: bytes | None = ...,
         options: RequestOptions | None = None,
+        transport: Transport | None = None,
     ) -> Reply | Ticket | None:
         """What to do with a request: a reply to give, or a ticket for the network.
 
-        None: send it as it is; it is none that HTTP knows. `body` is None where it is a stream.
+        None: send it as it is; it is none that HTTP knows. `body` is None where it is a stream. `transport` is how the
+        client reaches the origin, where that is not the usual way: what differs in it is never shared.
         """
 
     def clear(self) -> None:
@@ -394,3 +399,33 @@ class Recording:
 
 def plain_key(url: str, ignored_parameters: Sequence[str], serializer: str) -> str | None:
     """The key of a GET request for a URL that requests sends as it is written; `None` if it might not."""
+
+@final
+class Transport:
+    """How a client reaches origins. The usual way is a connection to the host of the URL that accepts the certificates
+    that the client trusts by default, and shows none. Each method returns another one; what concerns TLS counts for
+    `https` only, a proxy for `http` only."""
+
+    def __new__(cls, *, environment: bool = False) -> Transport:
+        """The usual way; `environment`: with the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name."""
+
+    def unverified(self) -> Transport:
+        """Certificates are not verified, or not all that belongs to it."""
+
+    def roots(self, roots: Sequence[bytes]) -> Transport:
+        """Certificates are verified against these."""
+
+    def client_certificate(self, pem: bytes) -> Transport:
+        """The client shows this certificate; a private key beside it does not count."""
+
+    def verified_name(self, name: str) -> Transport:
+        """Certificates are verified for this name, not for the host of the URL."""
+
+    def proxy(self, url: str) -> Transport:
+        """Requests go through this proxy, whose URL is given without credentials."""
+
+    def way(self, way: str) -> Transport:
+        """Requests go this way, not to the host of the URL: a Unix socket, an address given for the host."""
+
+    def unseen(self, id: str) -> Transport:
+        """There is more that the driver cannot see, for which `id` stands."""

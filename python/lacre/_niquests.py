@@ -15,9 +15,10 @@ from niquests.models import PreparedRequest, Response
 from niquests.packages.urllib3 import ConnectionInfo, HTTPHeaderDict, HttpVersion
 from niquests.structures import CaseInsensitiveDict
 
+from . import _transport
 from ._bodies import reread
 from ._drive import Asked, Driver, Head, Headers, OwnTimeout, Passing, options_within, reason_of, spelled
-from ._lacre import Cache, CacheInfo, Reply, Ticket
+from ._lacre import Cache, CacheInfo, Reply, Ticket, Transport
 from ._options import RequestOptions
 
 R = TypeVar("R", bound=Response)
@@ -64,6 +65,7 @@ class Around:
         self._adapter = adapter
         self._blind = type(adapter) is not plain
         self._options = options
+        self._usual = _usual_of(adapter, plain)
 
     @property
     def cache(self) -> Cache:
@@ -75,8 +77,10 @@ class Around:
     ) -> tuple[Way, Asked | None, Reply | Ticket | None]:
         options = options_within() or self._options
         settings["multiplexed"] = False
-        asked = None if _hides(settings, options) else _asked(request, options)
-        found = None if asked is None else asked.of(self._driver.cache)
+        names = ("stream", "timeout", "verify", "cert", "proxies")
+        way = _way(self._usual, request, {**dict(zip(names, arguments, strict=False)), **settings})
+        asked = _asked(request, options, way)
+        found = asked.of(self._driver.cache)
         return Way(self._adapter, request, arguments, settings), asked, found
 
 
@@ -182,9 +186,29 @@ class Reader:
         self.closed = True
 
 
-def _hides(settings: dict[str, Any], options: RequestOptions | None) -> bool:
-    """Whether a request shows who makes it in what the cache does not see."""
-    return settings.get("cert") is not None and "partition" not in (options or {})
+def _usual_of(adapter: Any, plain: type) -> Transport:
+    """How an adapter reaches origins, where a request does not say otherwise."""
+    usual = _transport.of_environment()
+    if type(adapter) is not plain:
+        return _transport.own(usual, adapter)
+    resolver = getattr(adapter, "_resolver", None)
+    if resolver is None or type(resolver).__name__ == "SystemResolver":
+        return usual
+    names = [resolver] if isinstance(resolver, str) else resolver
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return usual if names == ["system://"] else usual.way(f"resolver:{' '.join(names)}")
+    return _transport.own(usual, resolver)
+
+
+def _way(usual: Transport, request: PreparedRequest, settings: dict[str, Any]) -> Transport:
+    """How a request is sent with these settings."""
+    way = _transport.of_tls(usual, settings.get("verify"), settings.get("cert"))
+    proxies = settings.get("proxies")
+    if proxies:
+        proxy = niquests.utils.select_proxy(request.url or "", proxies)
+        if proxy:
+            way = way.proxy(_transport.proxy_url(proxy))
+    return way
 
 
 def own_timeout(settings: dict[str, Any], request: PreparedRequest) -> OwnTimeout | None:
@@ -209,7 +233,7 @@ def _bytes(text: str | bytes) -> bytes:
         return text.encode()
 
 
-def _asked(request: PreparedRequest, options: RequestOptions | None) -> Asked:
+def _asked(request: PreparedRequest, options: RequestOptions | None, way: Transport) -> Asked:
     sent = request.body
     body: bytes | None = None
     if sent is None or isinstance(sent, (str, bytes)):
@@ -217,4 +241,4 @@ def _asked(request: PreparedRequest, options: RequestOptions | None) -> Asked:
     elif hasattr(sent, "read"):
         body = reread(sent)
     headers = [(_bytes(name), _bytes(value)) for name, value in (request.headers or {}).items()]
-    return Asked(request.method or "GET", request.url or "", headers, body, options)
+    return Asked(request.method or "GET", request.url or "", headers, body, options, way)

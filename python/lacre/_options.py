@@ -24,5 +24,9 @@ class RequestOptions(TypedDict, total=False):
     max_stale: float
     #: On whose behalf it is made, where its headers do not tell. Different partitions share nothing.
     partition: str
+    #: A name for what the driver cannot see of how it is sent: an `SSLContext`, a transport or a connector of your own.
+    #: What is so named is shared under that name, also with later processes; without one, it is served through the same
+    #: object only.
+    transport: str
     #: Labels of the stored answer.
     tags: Sequence[str]

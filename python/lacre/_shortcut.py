@@ -6,6 +6,7 @@ the long way, through `CachedSession.send`, which decides everything.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 #: What a request may have besides its URL, and neither tells it from others nor is heard by the cache. What becomes
 #: a header, as cookies do, counts only where `Vary` names it.
-_NEUTRAL = frozenset({"allow_redirects", "cert", "cookies", "params", "proxies", "stream", "timeout"})
+_NEUTRAL = frozenset({"allow_redirects", "cookies", "params", "proxies", "stream", "timeout"})
+#: What requests verifies certificates against instead of its own.
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 #: Headers of a request of which the cache thinks something.
 _TELLING = frozenset(
-    name.lower() for name in ("Cache-Control", "Range", BYPASS_HEADER, *METHOD_OVERRIDE_HEADERS)
+    name.lower() for name in ("Cache-Control", "Host", "Range", BYPASS_HEADER, *METHOD_OVERRIDE_HEADERS)
 )
 #: What `Vary` may name and requests adds to a request late, or that never matches.
 _LATE = frozenset({"*", "authorization", "cookie"})
@@ -140,7 +143,9 @@ def _is_neutral(session: CacheMixin, options: dict[str, Any]) -> bool:
         and "prepare_request" not in own
         and (session.auth is None or type(session.auth) is tuple)
         and not session.hooks.get("response")
-        and bool(session.verify)
+        and session.verify is True
+        and session.cert is None
+        and not (session.trust_env and any(name in os.environ for name in _BUNDLES))
         and not getattr(session._sending, "bypasses", False)
     )
 

@@ -1,13 +1,17 @@
 """aiohttp with a cache: `cached_session` makes a session whose requests go through `CacheMiddleware`.
 
-The middleware sees every hop of a redirect with the session's default headers, cookies and credentials. It does not
-see client certificates, nor what a middleware further in adds.
+The middleware sees every hop of a redirect with the session's default headers, cookies and credentials. It sees how a
+request is sent: `ssl`, `server_hostname` and `proxy` of the request, and the session's connector; what differs in them is
+never shared. It does not see into an `SSLContext`, which may have a client certificate, nor into resolvers and connectors
+of your own: what came through one is served through the same object only, unless the option `transport` names it.
+It does not see what a middleware further in adds. aiohttp follows redirects itself, and says which headers go along.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import SimpleNamespace
@@ -19,7 +23,7 @@ from aiohttp import ClientRequest, ClientResponse, ClientSession, hdrs
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.payload import IOBasePayload
 
-from . import _drive
+from . import _drive, _transport
 from ._bodies import MAX_FILE, place
 from ._drive import (
     Asked,
@@ -34,7 +38,7 @@ from ._drive import (
     request_options,
     spelled,
 )
-from ._lacre import Cache, CacheInfo, Reply, Ticket
+from ._lacre import Cache, CacheInfo, Reply, Ticket, Transport
 from ._options import RequestOptions
 
 __all__ = ["CacheMiddleware", "cache_info", "cached_session", "request_options"]
@@ -42,6 +46,8 @@ __all__ = ["CacheMiddleware", "cache_info", "cached_session", "request_options"]
 Handler = Callable[[ClientRequest], Awaitable[ClientResponse]]
 
 _FAILURES = (aiohttp.ClientConnectionError,)
+#: These ask the system, or a name server, and nobody else.
+_RESOLVERS = (aiohttp.ThreadedResolver, aiohttp.AsyncResolver)
 #: Longer lines than a stored response can have.
 _LONGEST = 1 << 20
 #: The longest body of a redirect that is worth reading, so that it is stored.
@@ -71,8 +77,8 @@ class CacheMiddleware:
     """Answers from a cache, and sends what it cannot answer; the last of a session's middlewares.
 
     In a session that decodes bodies below it, what is encoded passes by unstored: `cached_session` makes one that does
-    not. `options` are those of every request that is made outside `request_options`; sessions with different client
-    certificates need a `partition` each. What varies by a credential that the request does not show is not stored.
+    not. `options` are those of every request that is made outside `request_options`. What varies by a credential that the
+    request does not show is not stored.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class CacheMiddleware:
         self._driver = Driver(Cache() if cache is None else cache, _FAILURES)
         self._options = options
         self._decodes = auto_decompress
+        self._usual = _transport.of_environment()
         self._background = _drive.Tasks()
 
     @property
@@ -113,7 +120,9 @@ class CacheMiddleware:
 
     async def _asked(self, request: ClientRequest) -> Asked:
         options = options_within() or self._options
-        return Asked(request.method, str(request.url), _headers(request), await _body(request.body), options)
+        way = _way(self._usual, request)
+        body = await _body(request.body)
+        return Asked(request.method, str(request.url), _headers(request), body, options, way)
 
     async def _answer(
         self, request: ClientRequest, handler: Handler, exchange: Exchange
@@ -188,6 +197,31 @@ class CacheMiddleware:
                         pass
 
         self._background.start(refresh(), self._driver.refreshed)
+
+
+def _way(way: Transport, request: ClientRequest) -> Transport:
+    """How a request is sent, where that is not the usual `way`."""
+    session: Any = getattr(request, "_session", None)
+    connector = getattr(session, "connector", None)
+    verifies: Any = request.ssl
+    if verifies is True:
+        verifies = getattr(connector, "_ssl", True)
+    if isinstance(verifies, ssl.SSLContext):
+        way = _transport.of_context(_transport.USUAL, verifies)
+    elif isinstance(verifies, aiohttp.Fingerprint):
+        way = _transport.USUAL.unverified().roots([b"fingerprint:" + verifies.fingerprint])
+    elif verifies is not True and verifies is not None:
+        way = _transport.USUAL.unverified()
+    if request.server_hostname is not None and request.server_hostname != request.url.host:
+        way = way.verified_name(request.server_hostname)
+    if request.proxy is not None:
+        way = way.proxy(_transport.proxy_url(request.proxy))
+    if type(connector) is aiohttp.TCPConnector:
+        resolver = getattr(connector, "_resolver", None)
+        return way if type(resolver) in _RESOLVERS else _transport.own(way, resolver)
+    if type(connector) in (aiohttp.UnixConnector, aiohttp.NamedPipeConnector):
+        return way.way(f"unix:{connector.path}")
+    return _transport.own(way, connector)
 
 
 def _headers(request: ClientRequest) -> Headers:

@@ -16,6 +16,7 @@ from requests.structures import CaseInsensitiveDict
 
 from . import _lacre
 from ._bodies import reread
+from ._transport import certificates
 from ._utils import decode, encode, is_json_content_type, patch_form_boundary
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def create_key(
         match_headers: the headers that count; `True`: all
         serializer: what is stored in one format is not found in another
         content_root_key: where in a JSON body `ignored_parameters` are
-        request_kwargs: what requests is to send with, of which `verify` counts
+        request_kwargs: what requests is to send with, of which `verify` and `cert` count
     """
+    elsewhere = _host_elsewhere(request)
     request = normalize_request(request, ignored_parameters, content_root_key)
     parts = [
         request.method,
@@ -65,6 +67,8 @@ def create_key(
         request.body,
         bool(request_kwargs.get("verify", True)),
         *get_matched_headers(request.headers, match_headers),
+        *elsewhere,
+        *_certificates(**request_kwargs),
         str(serializer),
     ]
     try:
@@ -75,6 +79,28 @@ def create_key(
     for part in parts:
         digest.update(encode(part))
     return digest.hexdigest()
+
+
+def _host_elsewhere(request: AnyRequest) -> list[str]:
+    """The `Host` of a request, where it is that of another host than the URL names (RFC 9110 §7.1)."""
+    host = decode((request.headers or {}).get("Host")).strip().lower()
+    if not host:
+        return []
+    parts = urlsplit(decode(request.url))
+    own = parts.netloc.rpartition("@")[2].lower()
+    default = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
+    return [] if host.removesuffix(default) == own.removesuffix(default) else [f"\0host={host}"]
+
+
+def _certificates(verify: Any = True, cert: Any = None, **_: Any) -> list[str]:
+    """What certificates are verified against and which is shown, where that is not as requests does it by default."""
+    parts = []
+    if verify is not None and not isinstance(verify, bool):
+        parts.append(f"\0roots={sha256(certificates(verify)).hexdigest()}")
+    if cert:
+        chain = cert[0] if isinstance(cert, (tuple, list)) else cert
+        parts.append(f"\0cert={sha256(certificates(chain)).hexdigest()}")
+    return parts
 
 
 def get_matched_headers(headers: Mapping[str, Any], match_headers: ParamList | bool) -> list[str]:

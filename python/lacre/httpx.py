@@ -1,27 +1,30 @@
 """httpx with a cache: transports around those that send, and clients that have them in place.
 
 A transport sees every hop of a redirect, with the client's default headers, cookies and credentials, and bodies as
-they came, before they are decoded. It does not see what lies below it: client certificates, and whatever a transport
-of your own adds.
+they came, before they are decoded. It sees `verify`, `cert`, `proxy`, `trust_env` and `uds` where they are given to
+it or to the client; what differs in them is never shared. It does not see into an `SSLContext`, which may have a client
+certificate, nor into transports of your own: what came through one is served through the same object only, unless the
+option `transport` names it. httpx follows redirects itself, and says which headers go along.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import httpx
 
-from . import _drive
+from . import _drive, _transport
 from ._bodies import MAX_FILE, place, reread
 from ._drive import Asked, Driver, Exchange, Head, Headers, OwnTimeout, Passing, reason_of, spelled
-from ._lacre import Cache, CacheInfo, Reply, Ticket
+from ._lacre import Cache, CacheInfo, Reply, Ticket, Transport
 from ._options import RequestOptions
 
 __all__ = ["AsyncCacheTransport", "AsyncCachedClient", "CacheTransport", "CachedClient", "cache_info"]
@@ -55,8 +58,8 @@ def cache_info(response: httpx.Response) -> CacheInfo | None:
 class CacheTransport(httpx.BaseTransport):
     """Answers from a cache, and sends through `transport` what it cannot answer.
 
-    `options` are those of every request that has none of its own among its extensions, under "lacre". Give transports
-    with different client certificates a `partition` each: the cache does not see those.
+    `options` are those of every request that has none of its own among its extensions, under "lacre". Without a
+    `transport`, it makes an `httpx.HTTPTransport` of the `settings`, which it sees.
     """
 
     def __init__(
@@ -65,9 +68,11 @@ class CacheTransport(httpx.BaseTransport):
         transport: httpx.BaseTransport | None = None,
         *,
         options: RequestOptions | None = None,
+        **settings: Any,
     ) -> None:
         self._driver = Driver(Cache() if cache is None else cache, _FAILURES)
-        self._transport = httpx.HTTPTransport() if transport is None else transport
+        self._way = _way(transport, settings)
+        self._transport = httpx.HTTPTransport(**settings) if transport is None else transport
         self._blind = type(self._transport) not in _PLAIN
         self._options = options
         self._refreshes: set[threading.Thread] = set()
@@ -148,9 +153,11 @@ class AsyncCacheTransport(httpx.AsyncBaseTransport):
         transport: httpx.AsyncBaseTransport | None = None,
         *,
         options: RequestOptions | None = None,
+        **settings: Any,
     ) -> None:
         self._driver = Driver(Cache() if cache is None else cache, _FAILURES)
-        self._transport = httpx.AsyncHTTPTransport() if transport is None else transport
+        self._way = _way(transport, settings)
+        self._transport = httpx.AsyncHTTPTransport(**settings) if transport is None else transport
         self._blind = type(self._transport) not in _PLAIN
         self._options = options
         self._refreshes = _drive.Tasks()
@@ -225,10 +232,12 @@ class CachedClient(httpx.Client):
     ) -> None:
         super().__init__(**settings)
         self.cache = cache = Cache() if cache is None else cache
-        self._transport = CacheTransport(cache, self._transport, options=options)
+        given = _given(settings)
+        self._transport = _behind(CacheTransport(cache, self._transport, options=options), given, settings)
         for pattern, transport in self._mounts.items():
             if transport is not None:
-                self._mounts[pattern] = CacheTransport(cache, transport, options=options)
+                cached = CacheTransport(cache, transport, options=options)
+                self._mounts[pattern] = _behind(cached, given, settings)
 
     def send(
         self, request: httpx.Request, *, stream: bool = False, auth: Any = _DEFAULT, follow_redirects: Any = _DEFAULT
@@ -254,10 +263,12 @@ class AsyncCachedClient(httpx.AsyncClient):
     ) -> None:
         super().__init__(**settings)
         self.cache = cache = Cache() if cache is None else cache
-        self._transport = AsyncCacheTransport(cache, self._transport, options=options)
+        given = _given(settings)
+        self._transport = _behind(AsyncCacheTransport(cache, self._transport, options=options), given, settings)
         for pattern, transport in self._mounts.items():
             if transport is not None:
-                self._mounts[pattern] = AsyncCacheTransport(cache, transport, options=options)
+                cached = AsyncCacheTransport(cache, transport, options=options)
+                self._mounts[pattern] = _behind(cached, given, settings)
 
     async def send(
         self, request: httpx.Request, *, stream: bool = False, auth: Any = _DEFAULT, follow_redirects: Any = _DEFAULT
@@ -307,13 +318,17 @@ def _ended(
 
 
 def _ask(transport: CacheTransport | AsyncCacheTransport, request: httpx.Request) -> _Found:
-    asked = _asked(request, transport._options)
+    asked = _asked(request, transport._options, transport._way)
     return asked, asked.of(transport.cache)
 
 
-def _asked(request: httpx.Request, options: RequestOptions | None) -> Asked:
+def _asked(request: httpx.Request, options: RequestOptions | None, way: Transport | None) -> Asked:
     options = request.extensions.get("lacre", options)
-    return Asked(request.method, str(request.url), request.headers.raw, _body(request.stream), options)
+    # The name that is verified in place of the URL's host.
+    name = request.extensions.get("sni_hostname")
+    if name is not None and name != request.url.host:
+        way = (way or _transport.USUAL).verified_name(str(name))
+    return Asked(request.method, str(request.url), request.headers.raw, _body(request.stream), options, way)
 
 
 def _body(stream: Any) -> bytes | None:
@@ -353,6 +368,57 @@ def _own_timeout(request: httpx.Request) -> OwnTimeout | None:
 
 def _head(response: httpx.Response) -> Head:
     return Head(response.status_code, response.headers.raw, _VERSIONS.get(response.http_version))
+
+
+def _way(transport: object | None, settings: dict[str, Any]) -> Transport | None:
+    """How a transport that is made of settings, or one that somebody else made, reaches origins; None: the usual way."""
+    if transport is not None:
+        if settings:
+            names = ", ".join(settings)
+            raise TypeError(f"{names}: give settings to the transport, or give none, so that one is made of them")
+        return _of_object(transport)
+    way = _transport.of_environment() if settings.get("trust_env", True) else _transport.USUAL
+    verify = settings.get("verify", True)
+    if verify is not True:
+        # The environment is not asked, then.
+        way = _transport.USUAL
+    way = _transport.of_tls(way, verify, settings.get("cert"))
+    if settings.get("uds") is not None:
+        way = way.way(f"unix:{settings['uds']}")
+    if settings.get("proxy") is not None:
+        proxy = settings["proxy"]
+        way = way.proxy(_transport.proxy_url(getattr(proxy, "url", proxy)))
+    return way
+
+
+def _of_object(transport: object) -> Transport:
+    """How a transport that somebody else made reaches origins, as far as it can be seen."""
+    context = getattr(getattr(transport, "_pool", None), "_ssl_context", None)
+    way = _transport.USUAL
+    if isinstance(context, ssl.SSLContext):
+        way = _transport.of_context(way, context)
+    return _transport.own(way, transport)
+
+
+_Cached = TypeVar("_Cached", "CacheTransport", "AsyncCacheTransport")
+
+
+def _given(settings: dict[str, Any]) -> list[object]:
+    """The transports among the settings of a client."""
+    return [settings.get("transport"), *(settings.get("mounts") or {}).values()]
+
+
+def _behind(cached: _Cached, given: list[object], settings: dict[str, Any]) -> _Cached:
+    """The transport of a client with these settings: where the client made it, it did so by them."""
+    transport = cached._transport
+    made = type(transport) in (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+    if made and not any(transport is one for one in given):
+        known = {name: settings[name] for name in ("verify", "cert", "trust_env") if name in settings}
+        proxy = getattr(getattr(transport, "_pool", None), "_proxy_url", None)
+        if proxy is not None:
+            known["proxy"] = f"{proxy.scheme.decode()}://{proxy.host.decode()}:{proxy.port}"
+        cached._way = _way(None, known)
+    return cached
 
 
 def _with(request: httpx.Request, headers: Headers | None) -> httpx.Request:

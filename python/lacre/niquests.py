@@ -1,7 +1,9 @@
 """niquests with a cache: adapters around those that send, and sessions whose adapters are all behind one.
 
 An adapter sees every hop of a redirect with the session's headers, cookies and credentials, and bodies as they came,
-before they are decoded. It does not see client certificates, unless they are given with the request or the session.
+before they are decoded. It sees `verify`, `cert` and `proxies` of the request or the session; what differs in them is
+never shared. It does not see into resolvers and adapters of your own: what came through one is served through the same
+object only, unless the option `transport` names it. niquests follows redirects itself, and says which headers go along.
 Requests that may share a connection (`multiplexed`) are sent one by one.
 """
 
@@ -47,8 +49,7 @@ def cache_info(response: Response) -> CacheInfo | None:
 class CacheAdapter(Around, BaseAdapter):
     """Answers from a cache, and sends through `adapter` what it cannot answer.
 
-    `options` are those of every request that is made outside `request_options`. What is sent with a client certificate
-    is not looked up, unless it has a `partition`.
+    `options` are those of every request that is made outside `request_options`.
     """
 
     def __init__(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @dataclass
@@ -18,6 +20,8 @@ class Got:
     path: str
     headers: dict[str, str]
     body: bytes
+    #: The common name of the client certificate that it came with.
+    client: str | None = None
 
 
 @dataclass
@@ -55,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        got = Got(self.command, self.path, headers, self.rfile.read(length))
+        got = Got(self.command, self.path, headers, self.rfile.read(length), self.client_name())
         self.origin.got.append(got)
         say = self.origin.answers[self.path.partition("?")[0]](got)
         self.send_response(say.status)
@@ -80,6 +84,12 @@ class Handler(BaseHTTPRequestHandler):
         if say.cut is not None:
             self.close_connection = True
 
+    def client_name(self) -> str | None:
+        if not isinstance(self.connection, ssl.SSLSocket):
+            return None
+        shown: Any = self.connection.getpeercert() or {}
+        return next((value for [(_, value)] in shown.get("subject", ())), None)
+
     def date_time_string(self, timestamp: float | None = None) -> str:
         return super().date_time_string(self.origin.now() if timestamp is None else timestamp)  # type: ignore[arg-type]
 
@@ -98,8 +108,13 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def origin(now: Callable[[], float] = time.time) -> Iterator[Origin]:
+def origin(
+    now: Callable[[], float] = time.time, tls: ssl.SSLContext | None = None
+) -> Iterator[Origin]:
     server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {}))
+    if tls is not None:
+        # A handshake that fails must not end the thread that accepts.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     found = Origin(f"http://127.0.0.1:{server.server_port}", now=now)
     server.RequestHandlerClass.origin = found  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

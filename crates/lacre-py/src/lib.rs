@@ -22,7 +22,7 @@ mod _lacre {
     #[pymodule_export]
     use crate::key::{cache_key, normalize_url, plain_key};
     #[pymodule_export]
-    use crate::native::{Cache, CacheInfo, Recording, Reply, Ticket};
+    use crate::native::{Cache, CacheInfo, Recording, Reply, Ticket, Transport};
     #[pymodule_export]
     use crate::plain::Plain;
     #[pymodule_export]

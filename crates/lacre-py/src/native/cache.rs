@@ -10,6 +10,7 @@ use super::place::{self, PlaceGiven};
 use super::reply::Reply;
 use super::settings::{self, KeyGiven, PolicyGiven, Settings, StaleGiven};
 use super::ticket::Ticket;
+use super::transport::Transport;
 use crate::error::raised;
 use crate::key::Matched;
 use lacre::{Answer, RequestBody, wait};
@@ -49,9 +50,9 @@ const NO_BODY: &[u8] = &[];
 impl Cache {
     #[new]
     #[pyo3(signature = (path=None, *, key=None, namespace=String::new(), expire_after=None, urls_expire_after=None, allowable_codes=None,
-        allowable_methods=None, match_headers=Matched::Every(false), ignored_parameters=Vec::new(), stale_if_error=None,
-        stale_while_revalidate=None, always_revalidate=false, read_only=false, shared=false, partition_by_cookies=false, origin=None,
-        max_body=None, max_bytes=None, memory=0, on_tamper="refetch", clock=None, on_event=None))]
+        allowable_methods=None, match_headers=Matched::Every(false), ignored_parameters=Vec::new(), partition_by_headers=Vec::new(),
+        stale_if_error=None, stale_while_revalidate=None, always_revalidate=false, read_only=false, shared=false, partition_by_cookies=false,
+        origin=None, max_body=None, max_bytes=None, memory=0, on_tamper="refetch", clock=None, on_event=None))]
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn new(
         py: Python<'_>,
@@ -64,6 +65,7 @@ impl Cache {
         allowable_methods: Option<Vec<String>>,
         match_headers: Matched,
         ignored_parameters: Vec<String>,
+        partition_by_headers: Vec<String>,
         stale_if_error: Option<StaleGiven>,
         stale_while_revalidate: Option<StaleGiven>,
         always_revalidate: bool,
@@ -85,6 +87,7 @@ impl Cache {
             allowable_methods,
             match_headers,
             ignored_parameters,
+            partition_by_headers,
             stale_if_error,
             stale_while_revalidate,
             always_revalidate,
@@ -111,7 +114,9 @@ impl Cache {
 
     /// What to do with a request: a `Reply` to give, or a `Ticket` for the network; `None`: send it as it is, and ask no more. `headers` are
     /// pairs of bytes; `body` is `None` where it is a stream.
-    #[pyo3(signature = (method, url, headers, body=NO_BODY, options=None))]
+    /// `transport` is how the client reaches the origin.
+    #[pyo3(signature = (method, url, headers, body=NO_BODY, options=None, transport=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn ask(
         &self,
         py: Python<'_>,
@@ -120,12 +125,17 @@ impl Cache {
         headers: &Bound<'_, PyAny>,
         body: Option<&[u8]>,
         options: Option<&Bound<'_, PyDict>>,
+        transport: Option<PyRef<'_, Transport>>,
     ) -> PyResult<Answered> {
         let Some(mut request) = heads::request(method, url, headers)? else {
             return Ok(Answered::Unknown(None));
         };
+        let mut transport = transport.map(|transport| transport.0.clone());
         if let Some(wishes) = options {
-            request.extensions.insert(options::read(wishes)?);
+            request.extensions.insert(options::read(wishes, &mut transport)?);
+        }
+        if let Some(transport) = transport {
+            transport.add_to(&mut request.extensions);
         }
         let opened = self.0.opened(py)?;
         let cache = opened.get().ok_or_else(elsewhere)?;

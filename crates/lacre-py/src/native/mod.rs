@@ -15,7 +15,9 @@ mod place;
 mod reply;
 mod settings;
 mod ticket;
+mod transport;
 
 pub(crate) use cache::Cache;
 pub(crate) use reply::{CacheInfo, Reply};
 pub(crate) use ticket::{Recording, Ticket};
+pub(crate) use transport::Transport;

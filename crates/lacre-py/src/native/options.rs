@@ -1,6 +1,6 @@
 //! Lifetimes, and what is wished for a single request, as Python says them.
 
-use lacre::{Expire, Mode, RequestOptions, Timestamp};
+use lacre::{Expire, Mode, RequestOptions, Timestamp, Transport};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString};
@@ -78,8 +78,12 @@ pub(super) fn span(seconds: f64) -> PyResult<Duration> {
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
-/// What a dict wishes for one request. A name that means nothing is an error: it may have meant that nothing is stored.
-pub(super) fn read(wishes: &Bound<'_, PyDict>) -> PyResult<RequestOptions> {
+/// What a dict wishes for one request, and the name that it gives its `transport`. A name that means nothing is an error: it may have meant that
+/// nothing is stored.
+pub(super) fn read(
+    wishes: &Bound<'_, PyDict>,
+    transport: &mut Option<Transport>,
+) -> PyResult<RequestOptions> {
     let mut options = RequestOptions::new();
     let mut modes = Vec::new();
     for (name, value) in wishes {
@@ -98,6 +102,10 @@ pub(super) fn read(wishes: &Bound<'_, PyDict>) -> PyResult<RequestOptions> {
             "expire_after" => options = options.ttl(value.extract::<Lifetime>()?.0),
             "max_stale" => options = options.max_stale(span(seconds(&value)?)?),
             "partition" => options = options.partition(value.extract::<String>()?),
+            "transport" => {
+                let name = value.extract::<String>()?;
+                *transport = Some(transport.take().unwrap_or_default().named(name));
+            }
             "tags" => {
                 for tag in value.try_iter()? {
                     options = options.tag(tag?.extract::<String>()?);
@@ -116,4 +124,4 @@ pub(super) fn read(wishes: &Bound<'_, PyDict>) -> PyResult<RequestOptions> {
 }
 
 const OPTIONS: &str = "there are expire_after, force_refresh, max_stale, no_store, only_if_cached, partition, \
-                       refresh and tags";
+                       refresh, tags and transport";

@@ -6,7 +6,7 @@ use super::options::{Lifetime, span};
 use super::place;
 use crate::key::Matched;
 use crate::sealed::Keyring;
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use lacre::keys::{self, KeySource};
 use lacre::store::Location;
 use lacre::{Error, Expire, OnTamper, Origin, Places, Policy, Staleness, UrlPattern};
@@ -93,6 +93,7 @@ pub(super) struct PolicyGiven<'py> {
     pub(super) allowable_methods: Option<Vec<String>>,
     pub(super) match_headers: Matched,
     pub(super) ignored_parameters: Vec<String>,
+    pub(super) partition_by_headers: Vec<String>,
     pub(super) stale_if_error: Option<StaleGiven>,
     pub(super) stale_while_revalidate: Option<StaleGiven>,
     pub(super) always_revalidate: bool,
@@ -105,9 +106,15 @@ pub(super) struct PolicyGiven<'py> {
 
 impl PolicyGiven<'_> {
     pub(super) fn read(self) -> PyResult<Policy> {
+        for name in &self.partition_by_headers {
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                PyValueError::new_err(format!("{name:?} in partition_by_headers is no name of a header"))
+            })?;
+        }
         let mut policy = Policy::rfc9111()
             .match_headers(self.match_headers.named()?)
             .ignored_parameters(self.ignored_parameters)
+            .partition_by_headers(self.partition_by_headers)
             .origin(origin(self.origin.as_deref())?);
         if let Some(Lifetime(expire)) = self.expire_after {
             policy = policy.expire_after(expire);

@@ -1,0 +1,396 @@
+"""Who gets whose answer, in the clients of lacre's own cache and in the drop-in: by whom a request is made, to which host
+it is sent, and what its peer was verified against."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import loopback
+import pytest
+from drivers import DRIVERS, Driver
+from loopback import Origin, Say
+
+import lacre
+from lacre import Cache
+
+FRESH = {"Cache-Control": "max-age=60"}
+NAMES = [
+    "Authorization",
+    "X-API-Key",
+    "X-Functions-Key",
+    "X-JFrog-Art-Api",
+    "Cf-Access-Jwt-Assertion",
+    "X-Auth-Request-User",
+    "Remote-User",
+    "Client-Cert",
+    "DPoP",
+    "X-Tenant-Id",
+    "OpenAI-Organization",
+]
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with loopback.origin() as origin:
+        yield origin
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "store" / "cache.sqlite")
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest, cache: Cache) -> Iterator[Driver]:
+    driver = DRIVERS[request.param](cache)
+    yield driver
+    driver.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_users_with_different_credentials_never_get_each_others_answer(
+    driver: Driver, origin: Origin, name: str
+) -> None:
+    origin.answers["/"] = lambda got: Say(got.headers.get(name.lower(), "nobody").encode(), headers=FRESH)
+    for who in ["alice", "bob", "alice", "bob"]:
+        assert driver.get(origin.url + "/", headers={name: who}).body == who.encode()
+    assert driver.get(origin.url + "/").body == b"nobody"
+    assert len(origin.got) == 3
+
+
+def test_what_every_request_has_anew_keeps_none_apart(driver: Driver, origin: Origin) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    for number in range(3):
+        noise = {name: str(number) for name in ["X-Request-Id", "traceparent", "Idempotency-Key"]}
+        driver.get(url, headers=noise)
+    assert len(origin.got) == 1
+
+
+def test_headers_that_the_user_names_tell_requesters_apart(origin: Origin) -> None:
+    url = origin.says("/", Say(headers=FRESH))
+    for names, sent in [([], 1), (["X-Pass"], 2)]:
+        origin.got.clear()
+        driver = DRIVERS["httpx"](Cache(":memory:", partition_by_headers=names))
+        for who in ["alice", "bob", "alice"]:
+            driver.get(url, headers={"X-Pass": who})
+        driver.close()
+        assert len(origin.got) == sent
+
+
+def test_what_cannot_be_the_name_of_a_header_is_refused() -> None:
+    with pytest.raises(ValueError, match="X Pass"):
+        Cache(":memory:", partition_by_headers=["X Pass"])
+
+
+def test_the_host_that_is_sent_is_the_one_that_is_keyed(driver: Driver, origin: Origin) -> None:
+    origin.answers["/"] = lambda got: Say(got.headers["host"].encode(), headers=FRESH)
+    url, own = origin.url + "/", origin.url.removeprefix("http://")
+    for host in ["a.example", "b.example", "a.example"]:
+        assert driver.get(url, headers={"Host": host}).body == host.encode()
+    assert driver.get(url).body == own.encode()
+    assert driver.get(url, headers={"Host": own}).status_line == "lacre; hit; ttl=60"
+    assert len(origin.got) == 3
+
+
+@pytest.mark.parametrize("host", ["u:p@evil.example", "evil example", "a/b"])
+def test_a_request_without_a_readable_host_is_not_looked_up(cache: Cache, host: str) -> None:
+    headers = [(b"Host", host.encode())]
+    for _ in range(2):
+        ticket = cache.ask("GET", "http://example.com/", headers)
+        assert isinstance(ticket, lacre._lacre.Ticket)
+        assert ticket.info.cache_status == "lacre; fwd=bypass; detail=no-authority"
+
+
+# What the peer was verified against.
+
+
+class Https:
+    """An origin with a certificate that nobody trusts but who is told to, and the files that it takes to be told."""
+
+    def __init__(self, origin: Origin, directory: Path) -> None:
+        self.origin, self.directory = origin, directory
+        self.url = origin.url.replace("http://", "https://") + "/"
+        self.ca = str(directory / "certificate.pem")
+        self.client = {who: str(directory / f"{who}.pem") for who in ["alice", "bob"]}
+
+
+def certificate(directory: Path, name: str, address: str | None = None) -> str:
+    """A self-signed certificate and its key, in one file."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    day = datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - day).not_valid_after(now + day)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    if address is not None:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        builder = builder.add_extension(names, critical=False)
+    signed = builder.sign(key, hashes.SHA256())
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = directory / f"{name}.pem"
+    path.write_bytes(signed.public_bytes(encoding) + private)
+    return str(path)
+
+
+@contextmanager
+def https_origin(directory: Path) -> Iterator[Https]:
+    path = certificate(directory, "certificate", "127.0.0.1")
+    for who in ["alice", "bob"]:
+        certificate(directory, who)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    for who in ["alice", "bob"]:
+        context.load_verify_locations(directory / f"{who}.pem")
+    with loopback.origin(tls=context) as origin:
+        origin.answers["/"] = lambda got: Say((got.client or "nobody").encode(), headers=FRESH)
+        yield Https(origin, directory)
+
+
+@pytest.fixture
+def https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Https]:
+    for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"]:
+        monkeypatch.delenv(name, raising=False)
+    with https_origin(tmp_path) as https:
+        yield https
+
+
+Ask = Callable[..., bytes]
+
+
+def ask_httpx(cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any) -> bytes:
+    httpx = pytest.importorskip("httpx")
+    from lacre.httpx import CachedClient
+
+    with CachedClient(cache, verify=verify, cert=cert, options=options or None) as client:
+        body: bytes = client.get(url).content
+    assert httpx
+    return body
+
+
+def ask_aiohttp(cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any) -> bytes:
+    import asyncio
+
+    pytest.importorskip("aiohttp")
+    from lacre.aiohttp import cached_session
+
+    context = verify
+    if cert is not None or isinstance(verify, str):
+        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+        if cert is not None:
+            context.load_cert_chain(cert)
+
+    async def asked() -> bytes:
+        async with cached_session(cache, options=options or None) as session:
+            async with session.get(url, ssl=context) as response:
+                return bytes(await response.read())
+
+    return asyncio.run(asked())
+
+
+def ask_niquests(cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any) -> bytes:
+    pytest.importorskip("niquests")
+    from lacre.niquests import CachedSession
+
+    with CachedSession(cache, options=options or None) as session:
+        content = session.get(url, verify=verify, cert=cert).content
+    assert content is not None
+    return content
+
+
+ASKS: dict[str, Ask] = {"httpx": ask_httpx, "aiohttp": ask_aiohttp, "niquests": ask_niquests}
+
+
+@pytest.fixture(params=ASKS)
+def ask(request: pytest.FixtureRequest) -> Ask:
+    pytest.importorskip(request.param)
+    return ASKS[request.param]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_was_fetched_without_verification_is_served_to_nobody_who_verifies(
+    ask: Ask, cache: Cache, https: Https
+) -> None:
+    assert ask(cache, https.url, verify=False) == b"nobody"
+    assert ask(cache, https.url, verify=False) == b"nobody"
+    assert len(https.origin.got) == 1, "those who do not verify share it"
+    with pytest.raises(Exception, match="(?i)certificate"):
+        ask(cache, https.url)
+    assert ask(cache, https.url, verify=https.ca) == b"nobody"
+    assert len(https.origin.got) == 2, "who trusts another root asks anew"
+    with pytest.raises(Exception, match="(?i)certificate"):
+        ask(cache, https.url)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_users_with_different_client_certificates_never_get_each_others_answer(
+    ask: Ask, cache: Cache, https: Https
+) -> None:
+    def asked(who: str | None) -> bytes:
+        return ask(cache, https.url, verify=https.ca, cert=https.client[who] if who else None)
+
+    for who in ["alice", "bob", None, "alice", "bob"]:
+        assert asked(who) == (who or "nobody").encode()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_context_of_ones_own_is_its_own_partition_until_it_has_a_name(
+    ask: Ask, cache: Cache, https: Https
+) -> None:
+    def context() -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=https.ca)
+
+    if ask is ask_niquests:
+        pytest.skip("niquests takes no context")
+    first = context()
+    for expected, one in [(1, first), (1, first), (2, context())]:
+        ask(cache, https.url, verify=one)
+        assert len(https.origin.got) == expected
+    for _ in range(2):
+        ask(cache, https.url, verify=context(), transport="our CA")
+        assert len(https.origin.got) == 3
+    with pytest.raises(Exception, match="(?i)certificate"):
+        ask(cache, https.url)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_roots_of_the_environment_are_told_apart(
+    cache: Cache, https: Https, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("httpx")
+    monkeypatch.setenv("SSL_CERT_FILE", https.ca)
+    for _ in range(2):
+        assert ask_httpx(cache, https.url) == b"nobody"
+    assert len(https.origin.got) == 1
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(Exception, match="(?i)certificate"):
+        ask_httpx(cache, https.url)
+
+
+def test_sockets_mocks_and_transports_of_ones_own_are_told_apart(cache: Cache, origin: Origin) -> None:
+    httpx = pytest.importorskip("httpx")
+    from lacre.httpx import CachedClient, CacheTransport
+
+    def mock(text: str) -> Any:
+        return httpx.MockTransport(lambda _: httpx.Response(200, headers=FRESH, text=text))
+
+    url = origin.says("/", Say(b"the origin's", headers=FRESH))
+    for transport, text in [(mock("one"), "one"), (mock("two"), "two"), (None, "the origin's")]:
+        with CachedClient(cache, transport=transport) as client:
+            assert [client.get(url).text for _ in range(2)] == [text, text]
+    with httpx.Client(transport=CacheTransport(cache)) as client:
+        assert client.get(url).text == "the origin's"
+    assert len(origin.got) == 1
+    with httpx.Client(transport=CacheTransport(cache, retries=1)) as client:
+        assert client.get(url).text == "the origin's"
+    assert len(origin.got) == 1, "settings that decide nothing about the peer"
+    with httpx.Client(transport=CacheTransport(cache, uds="/nowhere.sock")) as client, pytest.raises(httpx.ConnectError):
+        client.get(url)
+    with pytest.raises(TypeError, match="retries"):
+        CacheTransport(cache, httpx.HTTPTransport(), retries=1)
+
+
+def test_what_a_proxy_answered_for_http_is_served_to_nobody_else(cache: Cache) -> None:
+    httpx = pytest.importorskip("httpx")
+    from lacre.httpx import CachedClient
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+    with loopback.origin() as proxy:
+        # It is asked for the whole URL.
+        proxy.answers[url] = lambda _: Say(b"forged", headers=FRESH)
+        with CachedClient(cache, proxy=proxy.url) as client:
+            assert [client.get(url).text for _ in range(2)] == ["forged", "forged"]
+        assert len(proxy.got) == 1
+    with CachedClient(cache, trust_env=False) as client, pytest.raises(httpx.TransportError):
+        client.get(url)
+
+
+def test_aiohttp_tells_connectors_apart(tmp_path: Path, origin: Origin) -> None:
+    import asyncio
+
+    aiohttp = pytest.importorskip("aiohttp")
+    from lacre.aiohttp import cached_session
+
+    url = origin.says("/", Say(b"the origin's", headers=FRESH))
+    cache = Cache(":memory:")
+
+    async def asked(**settings: Any) -> bytes:
+        make = settings.pop("make", None)
+        async with cached_session(cache, connector=make() if make else None, **settings) as session:
+            async with session.get(url) as response:
+                return bytes(await response.read())
+
+    assert asyncio.run(asked()) == b"the origin's"
+    assert asyncio.run(asked(make=aiohttp.TCPConnector)) == b"the origin's"
+    assert len(origin.got) == 1
+    with pytest.raises(aiohttp.ClientConnectionError):
+        asyncio.run(asked(make=lambda: aiohttp.UnixConnector(str(tmp_path / "none.sock"))))
+
+    class Elsewhere(aiohttp.abc.AbstractResolver):  # type: ignore[misc, name-defined]
+        async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
+            raise OSError("it leads elsewhere")
+
+        async def close(self) -> None:
+            pass
+
+    named = origin.url.replace("127.0.0.1", "localhost") + "/"
+    origin.answers["/"] = lambda _: Say(b"the origin's", headers=FRESH)
+
+    async def by(resolver: Any) -> bytes:
+        async with cached_session(cache, connector=aiohttp.TCPConnector(resolver=resolver)) as session:
+            async with session.get(named) as response:
+                return bytes(await response.read())
+
+    assert asyncio.run(by(None)) == b"the origin's"
+
+    async def elsewhere() -> bytes:
+        return await by(Elsewhere())
+
+    with pytest.raises((aiohttp.ClientError, OSError)):
+        asyncio.run(elsewhere())
+
+
+# The drop-in.
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_drop_in_tells_roots_client_certificates_and_hosts_apart(
+    tmp_path: Path, https: Https, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lacre.CachedSession(str(tmp_path / "dropin"), backend="memory") as session:
+        assert session.get(https.url, verify=https.ca).content == b"nobody"
+        assert session.get(https.url, verify=https.ca).from_cache
+        with pytest.raises(Exception, match="(?i)certificate"):
+            session.get(https.url)
+        for who in ["alice", "bob", "alice"]:
+            response = session.get(https.url, verify=https.ca, cert=https.client[who])
+            assert response.content == who.encode()
+        session.cert = https.client["bob"]
+        assert session.get(https.url, verify=https.ca).content == b"bob"
+        session.cert = None
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", https.ca)
+        assert session.get(https.url).content == b"nobody"
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        with pytest.raises(Exception, match="(?i)certificate"):
+            session.get(https.url)
+
+        origin.answers["/"] = lambda got: Say(got.headers["host"].encode())
+        for host in ["a.example", "b.example", "a.example"]:
+            assert session.get(origin.url + "/", headers={"Host": host}).text == host
+        assert session.get(origin.url + "/").text == origin.url.removeprefix("http://")
+        assert len(origin.got) == 3
