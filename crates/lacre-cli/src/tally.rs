@@ -5,7 +5,6 @@
 
 use crate::args::Sealing;
 use crate::exit::Exit;
-use crate::pretty::entries;
 use lacre::{Error, ErrorKind, FaultKind, RecordKind, Suite};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -169,8 +168,7 @@ impl Tally {
         if reasons.is_empty() {
             return None;
         }
-        let message = format!("of {}, {}", entries(self.entries()), reasons.join(", "));
-        Some((exit, message, hints.join("; ")))
+        Some((exit, reasons.join(", "), hints.join("; ")))
     }
 }
 
@@ -204,7 +202,7 @@ mod tests {
         tally.count(RecordKind::Entry, State::OtherSuite(Suite::Blake3));
         let (exit, message, hint) = tally.unopened().unwrap();
         assert_eq!((exit, hint.as_str()), (Exit::KeyUnavailable, "pass --suite signed"));
-        assert_eq!(message, "of 1 entry, 1 sealed with `signed`");
+        assert_eq!(message, "1 sealed with `signed`");
         let mut tally = Tally::default();
         tally.count(RecordKind::Entry, State::Unsupported);
         assert_eq!(tally.unopened().unwrap().0, Exit::Store);

@@ -24,6 +24,8 @@ pub struct Sealer {
     accepted: Vec<Suite>,
     kept: Arc<KeptKeys>,
     rooms: Arc<Rooms>,
+    /// Whether what was revoked opens, too.
+    opens_revoked: bool,
 }
 
 /// An opened envelope.
@@ -41,7 +43,14 @@ impl Sealer {
     /// A sealer that accepts its own suite and no other, so that nobody can pass off what is readable as what was encrypted.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, suite: Suite) -> Self {
-        Self { keyring, suite, accepted: vec![suite], kept: Arc::default(), rooms: Arc::default() }
+        Self {
+            keyring,
+            suite,
+            accepted: vec![suite],
+            kept: Arc::default(),
+            rooms: Arc::default(),
+            opens_revoked: false,
+        }
     }
 
     /// Opens envelopes of this suite, too: for a store that changes from one to another.
@@ -57,6 +66,12 @@ impl Sealer {
     #[must_use]
     pub fn sealing_with(self, suite: Suite) -> Self {
         Self { suite, ..self.also_accept(suite) }
+    }
+
+    /// Opens what was sealed under a revoked epoch, too, which somebody else may have made with a key that was lost: for what is only advice.
+    #[must_use]
+    pub fn danger_open_revoked(self) -> Self {
+        Self { opens_revoked: true, ..self }
     }
 
     /// The ring.
@@ -186,7 +201,7 @@ impl Sealer {
                 keys
             }
         };
-        if epoch < self.keyring.epoch() {
+        if epoch < self.keyring.epoch() && !self.opens_revoked {
             return Err(FaultKind::Revoked(epoch).into());
         }
         if now > not_after {

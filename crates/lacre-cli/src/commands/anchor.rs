@@ -57,7 +57,8 @@ pub(crate) fn run(command: &Command, global: &Global, output: Output) -> Result<
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let beside = match count(written.index_records) {
         0 => String::new(),
-        some => format!(", and {} that lead to variants", records(some)),
+        1 => ", and 1 index record".to_owned(),
+        some => format!(", and {some} index records"),
     };
     output.print(format_args!("{GOOD}written down{GOOD:#}: {}{beside}", entries(count(written.entries))))
 }

@@ -134,7 +134,9 @@ impl Findings {
                 .with_hint("if you removed, invalidated or evicted these yourself, write a new anchor"));
         }
         match self.tally.unopened() {
-            Some((exit, message, hint)) => Err(Failure::new(exit, message).with_hint(hint)),
+            Some((exit, reasons, hint)) => {
+                Err(Failure::new(exit, format!("of {all}, {reasons}")).with_hint(hint))
+            }
             None => Ok(()),
         }
     }

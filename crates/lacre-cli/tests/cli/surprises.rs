@@ -196,6 +196,11 @@ fn another_suite_namespace_or_key_is_no_tampering_and_costs_nothing() {
     world.ok(&["rm", "--bad", "--yes"]);
     assert_eq!(world.run(&["verify", "--namespace", "mine", "--json"]).code, 11, "the other one is not mine");
 
+    // Nor after everything was revoked, the list of namespaces included.
+    world.ok(&["key", "revoke-all", "--yes"]);
+    let summary = world.run(&["verify", "--json"]).objects().pop().unwrap();
+    assert_eq!((&summary["other_namespace"], &summary["bad"]), (&2.into(), &0.into()), "{summary}");
+
     let (world, _origin) = stored(&[]);
     let other = format!("file:{}", world.path("other").display());
     world.ok(&["key", "new", &other]);

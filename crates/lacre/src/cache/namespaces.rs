@@ -57,7 +57,10 @@ impl Vault {
     async fn listed_names(&self) -> Vec<String> {
         let key = self.names_key();
         let Ok(Some(record)) = self.store.fetch(&key).await else { return Vec::new() };
-        self.open_names(&key, &record.sealed).ok().and_then(|opened| decode(&opened.head)).unwrap_or_default()
+        // A list that was revoked still names what may be there.
+        let opener = self.any.clone().danger_open_revoked();
+        let opened = opener.open(&self.names_place(&key), &record.sealed, moment(Timestamp::default()));
+        opened.ok().and_then(|opened| decode(&opened.head)).unwrap_or_default()
     }
 
     /// The list of namespaces, where `sealed` is it.
