@@ -219,7 +219,7 @@ def _way(way: Transport, request: ClientRequest) -> Transport:
     if type(connector) is aiohttp.TCPConnector:
         resolver = getattr(connector, "_resolver", None)
         return way if type(resolver) in _RESOLVERS else _transport.own(way, resolver)
-    if type(connector) in (aiohttp.UnixConnector, aiohttp.NamedPipeConnector):
+    if type(connector) is aiohttp.UnixConnector or type(connector) is aiohttp.NamedPipeConnector:
         return way.way(f"unix:{connector.path}")
     return _transport.own(way, connector)
 
