@@ -60,7 +60,9 @@ pub use audit::{AUDITED_BODY, Audit, Fingerprint, Looked, Spot, Suspicion, Tellt
 pub use date::parse_http_date;
 pub use directives::{MaxStale, RequestDirectives, ResponseDirectives};
 pub use error::Error;
-pub use exchange::{Decision, Engine, Keep, Lookup, Outcome, Pending, RequestBody, Settled, Touch};
+pub use exchange::{
+    Decision, Engine, FailedLast, Keep, Lookup, Outcome, Pending, RequestBody, Settled, Touch,
+};
 pub use framing::{Misframed, content_length, is_chunked, settle_length};
 pub use hit::Hit;
 pub use key::{Digest, Key};

@@ -492,7 +492,7 @@ impl Standing {
                 Failure::NoAnswer => true,
                 // §4.3.3: as if there was no answer, unless somebody said for how long that may be.
                 Failure::Unavailable => window.is_none(),
-                Failure::ServerError => false,
+                Failure::ServerError | Failure::Slow => false,
             };
         self.may_be_stale(policy) && (cut_off || self.within(policy.stale_if_error, window))
     }
@@ -516,6 +516,8 @@ pub(crate) enum Failure {
     Unavailable,
     /// It answered 500.
     ServerError,
+    /// It takes long, and may still answer.
+    Slow,
 }
 
 impl Failure {

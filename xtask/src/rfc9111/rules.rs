@@ -302,7 +302,10 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "RFC 5861 §4",
         "stale-if-error, in responses and in requests: 500, 502, 503, 504, or no answer.",
-        &["a_failing_origin_is_stood_in_for_unless_that_is_forbidden"],
+        &[
+            "a_failing_origin_is_stood_in_for_unless_that_is_forbidden",
+            "a_failure_a_moment_ago_is_stood_in_for_as_a_new_one_is_and_a_slow_origin_where_that_was_allowed",
+        ],
     ),
     rule("RFC 9211", "What the cache did is said in Cache-Status.", &["the_text_is_what_rfc_9211_describes"]),
     rule(

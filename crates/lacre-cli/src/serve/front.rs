@@ -21,7 +21,7 @@ use http::{HeaderValue, Request, Response, Version, header, request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
-use lacre::{Cache, CacheInfo};
+use lacre::{Cache, CacheInfo, Driver};
 use lacre_tower::{CacheLayer, CacheService, Error, LookupTime, Read, ServedBody};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -29,8 +29,18 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tower_layer::Layer;
 use tower_service::Service;
+
+/// How many stale responses are refreshed in the background at once.
+const REFRESHES: usize = 64;
+
+/// How long a failing origin is left alone at first.
+const REST: Duration = Duration::from_secs(1);
+
+/// After which time something stale answers in place of a slow origin, where that is allowed.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// What answers requests.
 pub(crate) struct Front {
@@ -68,7 +78,7 @@ impl Front {
         let upstream = Upstream::new(settings.limits, settings.reach.clone(), settings.preserve_host)?;
         // It trusts what the environment says, and uses no proxy.
         let transport = lacre::config::transport().no_proxy();
-        let layer = CacheLayer::new(cache.clone()).danger_assume_transport(transport);
+        let layer = CacheLayer::new(driver(cache.clone())).danger_assume_transport(transport);
         let service = layer.reading_bodies().layer(upstream);
         Ok(Self { settings, cache, service, log, metrics })
     }
@@ -251,6 +261,11 @@ impl Trailers {
         };
         Self { wanted_by_te, reach_the_client }
     }
+}
+
+/// A failing origin is spared where something stale may answer, and a slow one is not waited for.
+fn driver(cache: Cache) -> Driver {
+    Driver::new(cache).refreshes(REFRESHES).rest_after_failure(REST).stand_in_after(SLOW)
 }
 
 fn fault(error: Error<Fault>) -> Fault {

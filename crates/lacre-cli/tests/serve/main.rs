@@ -4,6 +4,7 @@
 mod answers;
 mod connections;
 mod ends;
+mod failing;
 mod forwarded;
 mod framing_of_requests;
 mod framing_of_responses;

@@ -11,7 +11,7 @@ mod rows;
 mod storing;
 
 pub use lookup::Lookup;
-pub use pending::Pending;
+pub use pending::{FailedLast, Pending};
 
 use crate::audit::{self, Audit};
 use crate::directives::{MaxStale, RequestDirectives};

@@ -92,6 +92,36 @@ impl<B: StoredBody> Pending<B> {
         }
     }
 
+    /// The stored response, where it [may stand in](Self::can_stand_in).
+    pub fn stand_in(&self, failed: FailedLast, now: Timestamp) -> Option<Hit<B>> {
+        let Role::Validate(entry) = &self.role else { return None };
+        if !self.can_stand_in(failed, now) {
+            return None;
+        }
+        let Self { exchange, conditions, .. } = self;
+        let standing = Standing::of(exchange.policy(), entry, now);
+        let freshness = standing.freshness;
+        let status = CacheStatus { ttl: freshness.ttl(), ..CacheStatus::default() };
+        let withheld = exchange.withheld(&standing, &entry.headers);
+        let own = Conditions::of(&exchange.request);
+        let conditions = conditions.as_ref().unwrap_or(&own);
+        let hit = exchange.hit(entry.clone(), conditions, status.with(Detail::StaleIfError), freshness, now);
+        Some(Hit { withheld, ..hit })
+    }
+
+    /// Whether the stored response may answer in place of an origin that failed a moment ago, so that it is not asked again at once (RFC 5861
+    /// §4, RFC 9111 §4.2.4).
+    pub fn can_stand_in(&self, failed: FailedLast, now: Timestamp) -> bool {
+        let Role::Validate(entry) = &self.role else { return false };
+        let failure = match failed {
+            FailedLast::Unanswered => Some(Failure::NoAnswer),
+            // An old failure is no better than a new one.
+            FailedLast::With(status) => Failure::of(status).filter(|_| Failure::of(entry.status).is_none()),
+            FailedLast::Slow => Some(Failure::Slow),
+        };
+        failure.is_some_and(|failure| self.exchange.may_stand_in(entry, failure, now))
+    }
+
     /// Takes what the network said.
     pub fn settle(self, outcome: Outcome<'_>, now: Timestamp) -> Settled<B> {
         let Self { exchange, role, status, conditions } = self;
@@ -121,6 +151,34 @@ fn judged<B>(
         *instead = conditions.and_then(|conditions| conditions.not_modified(response, now)).map(Box::new);
     }
     settled
+}
+
+/// How an origin failed when it was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedLast {
+    /// There was no answer.
+    Unanswered,
+    /// By this status.
+    With(StatusCode),
+    /// There is no answer yet. Only what somebody allowed to be stale in such a case may stand in.
+    Slow,
+}
+
+impl FailedLast {
+    /// Whether an answer with this status is a failure.
+    pub fn of(status: StatusCode) -> Option<Self> {
+        Failure::of(status).map(|_| Self::With(status))
+    }
+}
+
+impl Exchange {
+    /// RFC 5861 §4. A request that wants validation gets no unvalidated answer (§5.2.1.4).
+    fn may_stand_in<B>(&self, entry: &Entry<B>, failure: Failure, now: Timestamp) -> bool {
+        let (policy, said) = (self.policy(), &self.said);
+        !said.no_cache
+            && rules::may_stand_in(entry.status)
+            && Standing::of(policy, entry, now).stale_if_error(policy, said, failure)
+    }
 }
 
 /// A validation under way.
@@ -164,13 +222,8 @@ impl<B: StoredBody> Validating<B> {
         self.exchange.engine.freshness(&self.entry, now)
     }
 
-    /// RFC 5861 §4. A request that wants validation gets no unvalidated answer (§5.2.1.4).
     fn may_stand_in(&self, failure: Failure, now: Timestamp) -> bool {
-        let Exchange { said, .. } = &*self.exchange;
-        let policy = self.exchange.policy();
-        !said.no_cache
-            && rules::may_stand_in(self.entry.status)
-            && Standing::of(policy, &self.entry, now).stale_if_error(policy, said, failure)
+        self.exchange.may_stand_in(&self.entry, failure, now)
     }
 
     fn stand_in(self, answered: Option<StatusCode>, now: Timestamp) -> Settled<B> {

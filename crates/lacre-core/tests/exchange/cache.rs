@@ -79,6 +79,26 @@ impl Cache {
         }
     }
 
+    /// What would be sent for a request that has to be.
+    pub(crate) fn pending(&self, request: Request<&str>) -> Pending<Bytes> {
+        let (parts, body) = request.into_parts();
+        let mut decision = self.engine.begin(parts, RequestBody::Seen(body.as_bytes()), self.now);
+        loop {
+            decision = match decision {
+                Decision::Lookup(lookup) => {
+                    let slot = self.rows.get(lookup.key()).cloned();
+                    lookup.found(slot, self.now)
+                }
+                Decision::Send(pending) => return pending,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     fn send(&mut self, pending: Pending<Bytes>, origin: Origin<'_>) -> Option<Got> {
         let answer = origin(pending.request()).map(Response::into_parts);
         self.after(self.delay);

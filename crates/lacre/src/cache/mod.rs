@@ -49,8 +49,8 @@ use crate::{Clock, Error, ErrorKind, Event, Observer, Trouble};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request, response};
 use lacre_core::{
-    CacheStatus, Decision, Detail, Engine, Hit, Key, Lookup, Outcome, Pending, RequestBody, Settled, Slot,
-    Timestamp, Touch,
+    CacheStatus, Decision, Detail, Engine, FailedLast, Hit, Key, Lookup, Outcome, Pending, RequestBody,
+    Settled, Slot, Timestamp, Touch,
 };
 use lacre_seal::{KeyId, SealInfo};
 use std::fmt;
@@ -174,6 +174,11 @@ impl Ticket {
     /// The row the answer would go to. Requests with the same key may share one way to the origin; `None`: this one may not.
     pub fn key(&self) -> Option<&Key> {
         self.pending.key()
+    }
+
+    /// Whether the request tells if a stored response still holds.
+    pub(crate) fn validates(&self) -> bool {
+        self.pending.stored().is_some()
     }
 
     /// What the cache did so far.
@@ -339,6 +344,17 @@ impl Cache {
                 Ok(Settlement::Failed(CacheInfo { status, key, stored_at: None }.with(trouble)))
             }
         }
+    }
+
+    /// Whether what is stored may answer a ticket's request without the origin, which failed a moment ago.
+    pub(crate) fn can_stand_in(&self, ticket: &Ticket, failed: FailedLast) -> bool {
+        ticket.pending.can_stand_in(failed, self.clock.now())
+    }
+
+    /// That answer.
+    pub(crate) fn stand_in(&self, ticket: &Ticket, failed: FailedLast) -> Option<Reply> {
+        let hit = ticket.pending.stand_in(failed, self.clock.now())?;
+        Some(self.reply(hit, ticket.trouble))
     }
 
     async fn look(

@@ -8,6 +8,7 @@ mod beside;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod decoding;
+mod failing;
 mod leases;
 mod network;
 mod redirect;
@@ -23,15 +24,20 @@ pub use threads::Threads;
 pub use unseen::unseen_id;
 
 use crate::cache::{Begun, Lease};
+use crate::clock::Moment;
 use crate::herd::{Herd, Lead, Passed, Place, done};
 use crate::{
-    Answer, Body, Cache, CacheInfo, Detail, Error, Outcome, Recorded, Reply, RequestBody, Settlement, Ticket,
+    Answer, Body, Cache, CacheInfo, Detail, Error, ErrorKind, Outcome, Recorded, Reply, RequestBody,
+    Settlement, Ticket,
 };
 use beside::Awaited;
 use bytes::Bytes;
+use failing::{Failing, Known};
+use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use http::{Response, request};
 use http_body::SizeHint;
+use lacre_core::FailedLast;
 use leases::Leases;
 use std::error::Error as StdError;
 use std::fmt;
@@ -63,6 +69,10 @@ pub struct Driver {
     cache: Cache,
     herd: Herd,
     leases: Leases,
+    failing: Failing,
+    /// How long a failing origin is left alone at first.
+    rest: Duration,
+    stand_in_after: Option<Duration>,
     refreshing: Arc<AtomicUsize>,
     refreshes: usize,
     refresh_time: Duration,
@@ -108,6 +118,9 @@ impl Driver {
             cache,
             herd: Herd::default(),
             leases: Leases::default(),
+            failing: Failing::default(),
+            rest: Duration::ZERO,
+            stand_in_after: None,
             refreshing: Arc::default(),
             refreshes: REFRESHES,
             refresh_time: REFRESH_TIME,
@@ -155,6 +168,23 @@ impl Driver {
         self
     }
 
+    /// How long a failing origin is left alone where a stored response may stand in for it (not at all). It is as long at first, and up to eight times
+    /// as long while the origin keeps failing; then one request asks it again in the background. Requests that came before a failure never
+    /// repeat it.
+    #[must_use]
+    pub fn rest_after_failure(mut self, rest: Duration) -> Self {
+        self.rest = rest;
+        self
+    }
+
+    /// After which time a stored response stands in for an origin that has not answered yet (never). It has to be one that may be stale when its
+    /// origin fails, by `stale-if-error` or by the user's own wish. The request goes on in the background, and its answer is stored.
+    #[must_use]
+    pub fn stand_in_after(mut self, delay: Duration) -> Self {
+        self.stand_in_after = Some(delay);
+        self
+    }
+
     /// Asks `pace` before every request that goes to the network.
     #[must_use]
     pub fn pace(mut self, pace: impl Pace) -> Self {
@@ -174,7 +204,17 @@ impl Driver {
     ) -> Answered<N> {
         match (answer, runtime) {
             (Answer::Hit(reply) | Answer::Refuse(reply), _) => Ok(stored(reply)),
-            (Answer::Send(ticket), Some(runtime)) => self.share(ticket, network, runtime).await,
+            (Answer::Send(ticket), Some(runtime)) => match self.spare(&ticket, ticket.since()) {
+                None => self.share(ticket, network, runtime).await,
+                Some((reply, false)) => Ok(stored(reply)),
+                Some((reply, true)) => match network.detach(Some(self.refresh_time)) {
+                    Ok(network) => {
+                        self.refresh(ticket, network, runtime);
+                        Ok(stored(reply))
+                    }
+                    Err(network) => self.share(ticket, network, runtime).await,
+                },
+            },
             (Answer::Refresh(reply, ticket), Some(runtime)) => {
                 match network.detach(Some(self.refresh_time)) {
                     Ok(network) => {
@@ -197,8 +237,10 @@ impl Driver {
         mut network: N,
         runtime: &R,
     ) -> Answered<N> {
-        let would_be = ticket.info();
-        let mut patience = pin!(runtime.sleep(self.patience_of(&network)));
+        let (would_be, since) = (ticket.info(), ticket.since());
+        let patience = self.patience_of(&network);
+        let mut patience =
+            pin!(runtime.sleep(self.slow_after(&ticket).map_or(patience, |slow| slow.min(patience))));
         let mut detours = 0;
         loop {
             let follow = match self.herd.join(&ticket) {
@@ -211,20 +253,26 @@ impl Driver {
                             lead.done();
                             Ok(stored(reply))
                         }
-                        ControlFlow::Continue(again) => {
-                            self.exchange(again, &mut network, Some(lead), Some(runtime)).await
-                        }
+                        ControlFlow::Continue(again) => match self.spare(&again, since) {
+                            Some((reply, _)) => {
+                                lead.done();
+                                Ok(stored(reply))
+                            }
+                            None => self.lead(again, network, lead, runtime).await,
+                        },
                     };
                 }
-                Place::Lead(lead) => {
-                    return self.exchange(ticket, &mut network, Some(lead), Some(runtime)).await;
-                }
+                Place::Lead(lead) => return self.lead(ticket, network, lead, runtime).await,
                 Place::Alone => return self.exchange(ticket, &mut network, None, Some(runtime)).await,
                 Place::Follow(follow) => follow,
             };
             let passed = match select(follow, patience.as_mut()).await {
                 Either::Left((passed, _)) => passed,
                 Either::Right((_, follow)) => {
+                    let slow = self.slow_after(&ticket).map(|_| FailedLast::Slow);
+                    if let Some(reply) = slow.and_then(|slow| self.cache.stand_in(&ticket, slow)) {
+                        return Ok(stored(reply));
+                    }
                     return self.send_beside(ticket, network, None, Awaited::Lead(follow), runtime).await;
                 }
             };
@@ -250,9 +298,99 @@ impl Driver {
                 ControlFlow::Break(reply) => return Ok(stored(reply)),
                 ControlFlow::Continue(again) => ticket = again,
             }
+            if let Some((reply, _)) = self.spare(&ticket, since) {
+                return Ok(stored(reply));
+            }
             if !matches!(passed, Passed::Abandoned) {
                 return self.exchange(ticket, &mut network, None, Some(runtime)).await;
             }
+        }
+    }
+
+    /// What answers a request that came at `since` without the origin, which failed a moment ago; and whether it is time to ask it again.
+    fn spare(&self, ticket: &Ticket, since: Moment) -> Option<(Reply, bool)> {
+        let Known { failed, due } = self.failing.known(ticket.key()?, since)?;
+        Some((self.cache.stand_in(ticket, failed)?, due))
+    }
+
+    /// After which time the stored response stands in for a slow origin, where it may.
+    fn slow_after(&self, ticket: &Ticket) -> Option<Duration> {
+        self.stand_in_after.filter(|_| self.cache.can_stand_in(ticket, FailedLast::Slow))
+    }
+
+    /// Sends a request that others wait for. Where the stored response may stand in for a slow origin, it does after a while, and the request
+    /// goes on without its caller.
+    async fn lead<N: Background, R: Runtime>(
+        &self,
+        ticket: Ticket,
+        network: N,
+        lead: Lead,
+        runtime: &R,
+    ) -> Answered<N> {
+        let delay = self.slow_after(&ticket).filter(|_| network.can_detach());
+        let (asked, would_be, body) = (ticket.asked(), ticket.info(), network.body());
+        let (delay, own) = match (delay, network) {
+            (None, mut network) => {
+                return self.exchange(ticket, &mut network, Some(lead), Some(runtime)).await;
+            }
+            (Some(delay), network) => match network.detach(None) {
+                Ok(own) => (delay, own),
+                Err(mut network) => {
+                    return self.exchange(ticket, &mut network, Some(lead), Some(runtime)).await;
+                }
+            },
+        };
+        let (answer, mut answered) = oneshot::channel();
+        let (driver, timer) = (self.clone(), runtime.clone());
+        runtime.spawn(async move { driver.lead_aside(ticket, own, lead, answer, &timer).await });
+        match select(&mut answered, pin!(runtime.sleep(delay))).await {
+            Either::Left((Ok(answered), _)) => return answered,
+            Either::Left((Err(oneshot::Canceled), _)) => return Err(Failure::Cache(given_up())),
+            Either::Right(_) => {}
+        }
+        match self.ask_again(asked, body, would_be).await? {
+            ControlFlow::Break(reply) => return Ok(stored(reply)),
+            ControlFlow::Continue(again) => {
+                if let Some(reply) = self.cache.stand_in(&again, FailedLast::Slow) {
+                    self.failed(&again, FailedLast::Slow);
+                    return Ok(stored(reply));
+                }
+            }
+        }
+        answered.await.unwrap_or_else(|oneshot::Canceled| Err(Failure::Cache(given_up())))
+    }
+
+    /// Sends a request for a caller that may go away: then its answer is stored all the same.
+    async fn lead_aside<N: Network, R: Runtime>(
+        &self,
+        ticket: Ticket,
+        mut network: N,
+        lead: Lead,
+        mut answer: oneshot::Sender<Answered<N>>,
+        runtime: &R,
+    ) {
+        let sent = {
+            let late = async {
+                answer.cancellation().await;
+                runtime.sleep(self.refresh_time).await;
+            };
+            let sent = self.exchange(ticket, &mut network, Some(lead), Some(runtime));
+            match select(pin!(sent), pin!(late)).await {
+                Either::Left((sent, _)) => sent,
+                Either::Right(_) => return,
+            }
+        };
+        if let Err(Ok(response)) = answer.send(sent)
+            && let Content::Recorded(recorded) = response.into_body()
+        {
+            select(pin!(recorded.read_to_store()), pin!(runtime.sleep(self.refresh_time))).await;
+        }
+    }
+
+    /// The origin failed to say whether what is stored still holds.
+    fn failed(&self, ticket: &Ticket, failed: FailedLast) {
+        if let (true, Some(key)) = (ticket.validates(), ticket.key()) {
+            self.failing.note(key, failed, self.rest);
         }
     }
 
@@ -334,6 +472,7 @@ impl Driver {
             let response = match network.send(ticket.request()).await {
                 Ok(response) => response,
                 Err(error) => {
+                    self.failed(&ticket, FailedLast::Unanswered);
                     let settled = self.cache.settle(ticket, Outcome::Failed).await?;
                     // That its own time was over says nothing about the origin: one of the others takes its place.
                     if network.time_left() != Some(Duration::ZERO) {
@@ -346,6 +485,11 @@ impl Driver {
                 }
             };
             let (mut head, body) = response.into_parts();
+            match (FailedLast::of(head.status), ticket.key()) {
+                (Some(failed), _) => self.failed(&ticket, failed),
+                (None, Some(key)) => self.failing.clear(key),
+                (None, None) => {}
+            }
             let blind = network.blind_spot(ticket.request(), &head);
             let (keep, info, instead) = match self.cache.settle(ticket, Outcome::Response(&head)).await? {
                 Settlement::Network { keep, info, instead } => (keep, info, instead),
@@ -458,6 +602,10 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn given_up() -> Error {
+    Error::new(ErrorKind::Io, "the request was given up, for its runtime is ending")
 }
 
 fn stored<B: http_body::Body>(reply: Reply) -> Response<Content<B>> {
