@@ -57,7 +57,7 @@ fn an_upload_that_trickles_makes_room_for_a_newcomer() {
             answer(stream, "200 OK", "cache-control: max-age=60\r\n", "hello");
         }
     });
-    let proxy = Proxy::to(&origin.url(), &["--max-connections", "1"]);
+    let proxy = Proxy::to(&origin.url(), &["--max-connections", "1", "--max-connections-per-address", "2"]);
     let mut slow = proxy.connect();
     slow.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx").unwrap();
     was_asked.recv_timeout(PATIENCE).unwrap();
