@@ -65,11 +65,11 @@ pub(crate) fn clearing(global: &Global, output: Output) -> Result<Option<Builder
 }
 
 fn existing(global: &Global, options: OpenOptions, output: Output) -> Result<Option<Builder>, Failure> {
-    let location = location(global)?;
+    // Both are understood first: what is misspelt is an error where nothing is stored yet, too.
+    let (location, key) = (location(global)?, key_place(global)?);
     if !is_there(global, &location, output)? {
         return Ok(None);
     }
-    let key = key_place(global)?;
     ensure_apart(&location, &*key)?;
     ensure_key_there(global, &location)?;
     // Nobody is answered from it: a copy of another store can be looked at, and is told.

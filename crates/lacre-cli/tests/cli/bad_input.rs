@@ -144,6 +144,8 @@ fn misspelt_references_list_the_forms_and_repeat_nothing() {
         refused(&ran, 2, "LACRE_STORE");
         assert!(ran.err.contains("sqlite:PATH") && !ran.err.contains("hunter2"), "{}", ran.err);
     }
+    let nothing_stored = World::new().run(&["ls", "--key", "keyrng:lacre/hunter2"]);
+    refused(&nothing_stored, 2, "--key");
     let empty = [("LACRE_KEY", ""), ("LACRE_STORE", "")];
     let ran = Ran::from(world.command(&["get", &url]).envs(empty).output().unwrap());
     assert_eq!(ran.code, 0, "an empty variable says nothing: {}", ran.err);
