@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 /// The cache, to be looked at: neither a key nor a store is made, and nothing is written. `None`: there is no store yet.
 pub(crate) fn reading(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
-    existing(global, options(output).read_only(), output)
+    existing(global, &options(output).read_only(), output)
 }
 
 /// The cache, to be changed. Neither a key nor a store is made. `None`: there is no store yet.
 pub(crate) fn changing(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
-    existing(global, options(output), output)
+    existing(global, &options(output), output)
 }
 
 /// The cache, to be stored into. Its store is made on first use, and so is its key where none is named.
@@ -31,11 +31,11 @@ pub(crate) fn storing(global: &Global, output: Output) -> Result<Builder, Failur
     Ok(over(global, store, &*key, output))
 }
 
+/// A store, and where its key is kept.
+pub(crate) type StoreAndKey = (Arc<dyn Store>, Box<dyn KeySource>);
+
 /// A store to be stored into, and where its key is kept, both made on first use. The key is not read yet.
-pub(crate) fn store_and_key(
-    global: &Global,
-    output: Output,
-) -> Result<(Arc<dyn Store>, Box<dyn KeySource>), Failure> {
+pub(crate) fn store_and_key(global: &Global, output: Output) -> Result<StoreAndKey, Failure> {
     let location = location(global)?;
     let key: Box<dyn KeySource> = match said(global)? {
         Some(source) => source,
@@ -64,7 +64,7 @@ pub(crate) fn clearing(global: &Global, output: Output) -> Result<Option<Builder
     Ok(Some(builder(global, location.open_with(&options(output))?, output).danger_ephemeral_key()))
 }
 
-fn existing(global: &Global, options: OpenOptions, output: Output) -> Result<Option<Builder>, Failure> {
+fn existing(global: &Global, options: &OpenOptions, output: Output) -> Result<Option<Builder>, Failure> {
     // Both are understood first: what is misspelt is an error where nothing is stored yet, too.
     let (location, key) = (location(global)?, key_place(global)?);
     if !is_there(global, &location, output)? {
@@ -73,7 +73,7 @@ fn existing(global: &Global, options: OpenOptions, output: Output) -> Result<Opt
     ensure_apart(&location, &*key)?;
     ensure_key_there(global, &location)?;
     // Nobody is answered from it: a copy of another store can be looked at, and is told.
-    Ok(Some(builder(global, location.open_with(&options)?, output).keys(&*key).danger_accept_copies()))
+    Ok(Some(builder(global, location.open_with(options)?, output).keys(&*key).danger_accept_copies()))
 }
 
 fn options(output: Output) -> OpenOptions {

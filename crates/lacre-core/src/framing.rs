@@ -75,7 +75,7 @@ fn names_no_coding(headers: &HeaderMap) -> bool {
     !word.is_empty()
         && word.iter().all(u8::is_ascii_alphanumeric)
         && !SHORT.contains(&&word[..])
-        && !CODINGS.iter().any(|coding| alike(coding))
+        && !CODINGS.iter().any(alike)
 }
 
 /// Leaves a response with a Content-Length that its body has: none beside Transfer-Encoding, none where the status has no content

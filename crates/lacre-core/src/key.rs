@@ -140,6 +140,7 @@ impl Cookie {
 
 /// The key of a request: what is asked (`method`, which for HEAD may be GET, target URI, body, matched headers), on whose behalf, and over
 /// which transport.
+#[expect(clippy::too_many_arguments, reason = "each is a part of what tells requests apart, or says how")]
 pub(crate) fn request_key(
     policy: &Policy,
     digest: &dyn Digest,

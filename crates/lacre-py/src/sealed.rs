@@ -55,6 +55,7 @@ impl Keyring {
     }
 
     /// The path of the store that the one at `path`, of this id, is a copy of; where it is none, its place is noted.
+    #[expect(clippy::needless_pass_by_value, reason = "Python hands over a path of its own")]
     fn original(&self, store: [u8; 16], path: PathBuf) -> Option<PathBuf> {
         self.places.as_ref()?.original(StoreId::from_bytes(store), &path, true)
     }

@@ -122,6 +122,7 @@ impl Header {
 }
 
 /// An envelope taken apart. Nothing has been verified.
+#[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
     pub(crate) fields: &'a [u8; FIELDS],

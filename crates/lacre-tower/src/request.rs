@@ -116,11 +116,14 @@ impl<B: Body<Data = Bytes>> Held<SentBody<B>> {
     }
 }
 
+/// Makes a body of what was seen of one.
+type Make<B> = fn(Bytes) -> Option<B>;
+
 impl<B: Body<Data = Bytes> + 'static> Held<B> {
     /// A body that is sent as it came. What it holds can be seen where it is empty, or of one of the types that are known to hold all of it.
     pub(crate) fn as_it_came(body: B) -> Self {
         let any: &dyn Any = &body;
-        let (seen, make): (_, Option<fn(Bytes) -> Option<B>>) = if let Some(full) = any.downcast_ref() {
+        let (seen, make): (_, Option<Make<B>>) = if let Some(full) = any.downcast_ref() {
             (whole::<Full<Bytes>>(full), Some(|seen| same(Full::new(seen))))
         } else if let Some(text) = any.downcast_ref() {
             (whole::<String>(text), Some(|seen| same(String::from_utf8(seen.into()).ok()?)))

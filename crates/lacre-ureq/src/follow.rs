@@ -94,11 +94,11 @@ impl Middleware for Follow {
 
 /// A status is an error where the request, or its agent, wants it to be. Its body is read nevertheless, so that it is stored.
 fn as_asked(asked: &Extensions, response: Response<Body>) -> Result<Response<Body>, Error> {
-    if response.status().is_client_error() || response.status().is_server_error() {
-        if let Err(error) = judged(asked, response.get_uri(), response.status()) {
-            drain(response);
-            return Err(error);
-        }
+    if (response.status().is_client_error() || response.status().is_server_error())
+        && let Err(error) = judged(asked, response.get_uri(), response.status())
+    {
+        drain(response);
+        return Err(error);
     }
     Ok(response)
 }

@@ -35,7 +35,7 @@ fn role() {
     if role == VARIABLES {
         match keys::user_place() {
             Ok(keys) => {
-                println!("key {} {:?}", keys.describe(), keys.load().map(|ring| ring.primary().to_string()))
+                println!("key {} {:?}", keys.describe(), keys.load().map(|ring| ring.primary().to_string()));
             }
             Err(error) => println!("key {error}"),
         }

@@ -32,6 +32,9 @@ const MAX_REMEMBERED: usize = 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Reach(Arc<Bounds>);
 
+/// What was found out about names, and when.
+type Judged = HashMap<String, (Instant, Result<(), Barred>)>;
+
 #[derive(Debug)]
 enum Bounds {
     /// The user has chosen the upstream.
@@ -40,7 +43,7 @@ enum Bounds {
         own: Own,
         who: Who,
         allowed: Vec<IpNet>,
-        names: Mutex<HashMap<String, (Instant, Result<(), Barred>)>>,
+        names: Mutex<Judged>,
     },
 }
 

@@ -25,7 +25,7 @@ impl Signals {
     /// Waits until it is to end.
     pub(crate) async fn end(&mut self) {
         if self.ends.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

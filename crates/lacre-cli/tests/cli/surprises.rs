@@ -239,9 +239,8 @@ fn retiring_counts_what_only_another_suite_or_namespace_opens() {
 
 fn number(ran: &Ran, schema: &str, field: &str) -> u64 {
     let objects = ran.objects();
-    let object =
-        objects.iter().find(|object| object["schema"] == schema).unwrap_or_else(|| panic!("{objects:?}"));
-    object[field].as_u64().unwrap_or_else(|| panic!("{field}: {object}"))
+    let object = objects.iter().find(|object| object["schema"] == schema).unwrap();
+    object[field].as_u64().unwrap()
 }
 
 #[test]

@@ -150,6 +150,10 @@ async fn a_policy_that_the_transport_was_given_holds() {
     );
     let limited = |it: ClientBuilder| it.danger_configure(|it| it.redirect(redirect::Policy::limited(1)));
     assert_eq!(made_of_a_redirect(limited).await.0, 0);
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method is not general enough in its lifetime"
+    )]
     let own = redirect::Policy::custom(|attempt| attempt.follow());
     assert_eq!(made_of_a_redirect(|it| it.danger_configure(|it| it.redirect(own))).await, (200, 3));
     let said =

@@ -97,6 +97,7 @@ pub struct Cache {
 }
 
 /// What [`Cache::ask`] answers.
+#[expect(clippy::large_enum_variant, reason = "boxing the rare refresh would cost its callers a change")]
 #[derive(Debug)]
 pub enum Answer {
     /// Answer with this.

@@ -89,7 +89,7 @@ pub(crate) enum Begun<B: http_body::Body> {
 
 impl<E: Send + 'static> Recorded<E> {
     /// `body`, to be recorded; `lead` is told what others can share, and ends when it is stored or cannot be.
-    pub(crate) async fn new<B>(body: B, recording: Recording, lead: Option<Lead>) -> Begun<B>
+    pub(crate) async fn begin<B>(body: B, recording: Recording, lead: Option<Lead>) -> Begun<B>
     where
         B: http_body::Body<Data = Bytes, Error = E> + Send + 'static,
     {

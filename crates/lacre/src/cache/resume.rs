@@ -23,14 +23,15 @@ pub(crate) trait Resume: Send {
 /// What such a request is answered with.
 pub(crate) struct OwnAnswer {
     pub(crate) head: response::Parts,
-    pub(crate) body: Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>,
+    pub(crate) body: Rest,
 }
 
 /// What a reader was given so far.
 #[derive(Clone, Default)]
 pub(super) struct Progress {
     bytes: u64,
-    digest: blake3::Hasher,
+    /// Boxed, since it has 2 KB, and every reply could have one.
+    digest: Box<blake3::Hasher>,
 }
 
 impl Progress {
@@ -62,8 +63,8 @@ impl Like {
     }
 }
 
-/// The rest of a body, from where its reader was.
-pub(super) type Rest = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+/// A body, or what is left of it.
+pub(crate) type Rest = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 pub(super) fn rest(resume: Box<dyn Resume>, read: Progress, like: Like) -> Rest {
     let resuming =
@@ -81,7 +82,7 @@ pub(super) fn rest(resume: Box<dyn Resume>, read: Progress, like: Like) -> Rest 
 struct Resuming {
     /// Gone once it was sent.
     resume: Option<Box<dyn Resume>>,
-    body: Option<Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>>,
+    body: Option<Rest>,
     read: Progress,
     /// The same, of its own answer.
     passed: Progress,

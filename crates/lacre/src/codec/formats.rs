@@ -64,19 +64,19 @@ fn ours(id: FormatId) -> Result<&'static dyn Format, Error> {
         FormatId::MessagePack => Ok(&super::MessagePack),
         #[cfg(feature = "bson")]
         FormatId::Bson => Ok(&super::Bson),
-        FormatId::Private(number) => Err(unsupported(format!(
+        FormatId::Private(number) => Err(unsupported(&format!(
             "is in the private format {number}, which this cache does not know"
         ))
         .with_hint(
             "name that format with Builder::format or Builder::also_read, or use the program that wrote it",
         )),
         #[cfg(not(all(feature = "yaml", feature = "msgpack", feature = "bson")))]
-        _ => Err(unsupported(format!("is in a format that this build does not read: {id:?}"))
+        _ => Err(unsupported(&format!("is in a format that this build does not read: {id:?}"))
             .with_hint("build lacre with the feature of that format: `yaml`, `msgpack` or `bson`")),
     }
 }
 
 /// A head that nothing is wrong with. `what` completes "the record's head …".
-fn unsupported(what: String) -> Error {
+fn unsupported(what: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("the record's head {what}"))
 }

@@ -511,7 +511,7 @@ impl Driver {
                 None => (keep, info),
             };
             let content = match keep {
-                Some(recording) => match Recorded::new(body, recording, lead).await {
+                Some(recording) => match Recorded::begin(body, recording, lead).await {
                     Begun::Recorded(recorded) => Content::Recorded(recorded),
                     Begun::Passing(body, missing) => {
                         info = missing.map_or(info, |detail| info.unstored(detail));
