@@ -114,14 +114,14 @@ impl World {
         self.try_fetch(get(path), FRESH, body).unwrap()
     }
 
-    /// Every row but evidence of what was refused.
+    /// Every row but evidence of what was refused, and the list of namespaces.
     pub(crate) fn rows(&self) -> Vec<(Key, OwnedRecord)> {
-        let mut evidence = Vec::new();
-        wait(self.cache.quarantined(&mut |piece| evidence.push(piece.key))).unwrap();
+        let mut listed = Vec::new();
+        wait(self.cache.list(&mut |row| listed.push(row.key))).unwrap();
         let mut rows = Vec::new();
         let mut each = |row: lacre::store::Row<'_>| rows.push((row.key, row.record.unwrap().to_owned()));
         wait(self.medium.store.each(&mut each)).unwrap();
-        rows.retain(|(key, _)| !evidence.contains(key));
+        rows.retain(|(key, _)| listed.contains(key));
         rows
     }
 
