@@ -176,7 +176,11 @@ def ask_httpx(cache: Cache, url: str, verify: Any = True, cert: Any = None, **op
     httpx = pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
-    with CachedClient(cache, verify=verify, cert=cert, options=options or None) as client:
+    if cert is not None:
+        # With a path for `verify`, httpx does not load the certificate.
+        verify = ssl.create_default_context(cafile=verify)
+        verify.load_cert_chain(cert)
+    with CachedClient(cache, verify=verify, options=options or None) as client:
         body: bytes = client.get(url).content
     assert httpx
     return body
