@@ -160,7 +160,10 @@ mod tests {
         let text = "see docs/format.md, section 3.\nhint(\"docs/no-such-page.md says what\")\n`vectors/make.py`: crates/lacre-*/src \
                     docs/decisions/NNNN-title.md /docs/elsewhere ../docs/up https://h/docs/x crates/lacre/";
         let names: Vec<_> = named(text).into_iter().map(|(line, name)| format!("{line} {name}")).collect();
-        assert_eq!(names, ["1 docs/format.md", "2 docs/no-such-page.md", "3 vectors/make.py"]);
+        assert_eq!(
+            names,
+            ["1 docs/format.md", "2 docs/no-such-page.md", "3 vectors/make.py", "3 crates/lacre"]
+        );
     }
 
     #[test]

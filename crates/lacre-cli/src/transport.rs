@@ -88,7 +88,9 @@ impl Args {
         }
         let way = builder.transport();
         let client = builder.build().map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot set up a client: {}", root_cause(&error)))
+            Failure::new(Exit::Failed, format!("cannot set up a client: {}", root_cause(&error))).with_hint(
+                "SSL_CERT_FILE and SSL_CERT_DIR, where they are set, must name certificates in PEM",
+            )
         })?;
         Ok((network::noting_failures(client), way))
     }

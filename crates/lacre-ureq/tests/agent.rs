@@ -196,10 +196,13 @@ fn a_timeout_covers_a_body_that_another_request_began() {
     let agent = agent();
     let long = Some(Duration::from_secs(2));
     let leader = agent.get(&url).config().timeout_global(long).build().call().unwrap();
+    let reading = thread::spawn(move || leader.into_body().read_to_string());
+    // The leader is the one who waits for the network: whoever reads first does that for all.
+    thread::sleep(Duration::from_millis(100));
     let short = Some(Duration::from_millis(100));
     let follower = agent.get(&url).config().timeout_global(short).build().call().unwrap();
-    let reading = thread::spawn(move || leader.into_body().read_to_string());
-    assert!(matches!(follower.into_body().read_to_string(), Err(Error::Timeout(Timeout::Global))));
+    let followed = follower.into_body().read_to_string();
+    assert!(matches!(followed, Err(Error::Timeout(Timeout::Global))), "{followed:?}");
     assert!(matches!(reading.join().unwrap(), Err(Error::Timeout(Timeout::Global))));
     drop(agent);
     origin.join().unwrap();

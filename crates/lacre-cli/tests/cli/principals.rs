@@ -1,5 +1,6 @@
 //! Who gets whose answer: by `Host`, by who asks, and by what the environment trusts.
 
+use crate::tls::Authority;
 use crate::world::{Origin, World, nowhere, response};
 
 const FRESH: &str = "cache-control: max-age=60\r\n";
@@ -64,23 +65,24 @@ fn who_asks_tells_requests_apart_and_is_explained_by_name_only() {
         ("Remote-User:alice", "MISS"),
         ("X-Request-Id:1", "MISS"),
         ("X-Request-Id:2", "HIT"),
-        ("X-Team:a", "HIT"),
+        ("X-Flavour:a", "HIT"),
     ] {
         assert_eq!(world.ok(&["get", &url, item]).word(), word, "{item}");
     }
     for (team, word) in [("a", "MISS"), ("b", "MISS"), ("a", "HIT")] {
-        let ran = world.ok(&["get", "--partition-by-header", "X-Team", &url, &format!("X-Team:{team}")]);
+        let ran =
+            world.ok(&["get", "--partition-by-header", "X-Flavour", &url, &format!("X-Flavour:{team}")]);
         assert_eq!(ran.word(), word);
     }
     let explained = world.ok(&[
         "explain",
         "--partition-by-header",
-        "X-Team",
+        "X-Flavour",
         &url,
-        "X-Team:a",
+        "X-Flavour:a",
         "X-Functions-Key:hunter2",
     ]);
-    assert!(explained.text().contains("x-team (who asks)"), "{}", explained.text());
+    assert!(explained.text().contains("x-flavour (who asks)"), "{}", explained.text());
     assert!(explained.text().contains("x-functions-key (who asks)"), "{}", explained.text());
     assert!(!explained.text().contains("hunter2"));
 }
@@ -107,7 +109,7 @@ fn other_proxies_and_other_roots_of_the_environment_are_told_apart() {
         let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         object["key"].as_str().unwrap().to_owned()
     };
-    let roots = ["one", "two"].map(|name| world.file(name, name));
+    let roots = ["one", "two"].map(|name| world.file(name, Authority::new().pem()));
     let keys = [
         explained("NOTHING", ""),
         explained("SSL_CERT_FILE", &roots[0]),

@@ -275,10 +275,6 @@ impl Engine {
         if options.mode == Mode::Bypass || overrides_method(request) || has_strong_conditions(request) {
             return Err(bypass);
         }
-        // A path names nothing: two hosts would share it. Who has a key function says what names a request.
-        if request.uri.authority().is_none() && self.policy.key_fn.is_none() {
-            return Err(bypass.with(Detail::NoAuthority));
-        }
         if !self.policy.methods.contains(&request.method) {
             return Err(CacheStatus::forwarded(Forward::Method));
         }
@@ -289,9 +285,13 @@ impl Engine {
         let RequestBody::Seen(seen) = body else {
             return Err(bypass.with(Detail::BodyUnseen));
         };
-        // Requests for different hosts would share an answer.
-        let Some(target) = target else {
-            return Err(bypass.with(Detail::NoAuthority));
+        // Requests for different hosts would share an answer, unless a key function of the user's names them.
+        let unknown = Target::unknown(&request.uri);
+        let named_by_user = self.policy.key_fn.is_some() && !request.headers.contains_key(header::HOST);
+        let target = match target {
+            Some(target) => target,
+            None if named_by_user => &unknown,
+            None => return Err(bypass.with(Detail::NoAuthority)),
         };
         let rows = |method: &Method| self.rows(method, target, request, seen, options);
         Ok(match self.policy.head {

@@ -182,6 +182,7 @@ fn target(base: &Url, headers: &HeaderMap) -> Option<Url> {
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use std::collections::BTreeSet;
 
     fn hop(method: Method, url: &str, headers: &[(&'static str, &'static str)]) -> Hop {
         let headers = headers
@@ -241,13 +242,14 @@ mod tests {
         ];
         let along = |status: u16, location: &str| {
             let (next, _) = redirected(hop(Method::POST, "https://a/", &headers), status, location).unwrap();
-            next.headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+            next.headers.keys().map(|name| name.as_str().to_owned()).collect::<BTreeSet<_>>()
         };
         assert_eq!(along(307, "https://a:443/b").len(), headers.len());
         for elsewhere in ["https://b/", "http://a/", "https://a:8443/", "//b/"] {
-            let mut expected = vec!["if-none-match", "accept", "user-agent", "range"];
+            let mut expected =
+                BTreeSet::from(["accept", "if-none-match", "range", "user-agent"].map(str::to_owned));
             assert_eq!(along(302, elsewhere), expected, "{elsewhere}");
-            expected.insert(1, "content-type");
+            expected.insert("content-type".to_owned());
             assert_eq!(along(307, elsewhere), expected, "{elsewhere}");
         }
     }

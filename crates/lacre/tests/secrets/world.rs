@@ -62,6 +62,8 @@ impl World {
             .format(format)
             .policy(
                 Policy::rfc9111()
+                    // Without it, a cookie tells nobody apart where a response has a lifetime.
+                    .partition_by_cookies()
                     .keep_request_headers()
                     .methods([http::Method::GET, http::Method::POST])
                     .match_headers(lacre::MatchHeaders::Only(vec![http::HeaderName::from_static(
