@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod evidence;
 mod exit;
+mod netrc;
 mod network;
 mod open;
 mod output;

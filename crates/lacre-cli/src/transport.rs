@@ -1,13 +1,13 @@
 //! The way to the network, as flags describe it: time limits, a proxy, certificates and credentials.
 
 use crate::exit::{Exit, Failure, root_cause};
+use crate::netrc;
 use crate::network;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use lacre::{Cache, Expire, Transport};
 use lacre_reqwest::ClientBuilder;
-use netrc::Netrc;
 use reqwest::{Certificate, Proxy, Url};
 use reqwest_middleware::ClientWithMiddleware;
 use std::path::{Path, PathBuf};
@@ -114,27 +114,21 @@ impl Args {
     pub(crate) fn credentials(&self, url: &Url) -> Result<Option<HeaderValue>, Failure> {
         let path = match &self.netrc_file {
             Some(path) => path.clone(),
-            None if self.netrc => Netrc::get_file().ok_or_else(|| {
-                Failure::new(Exit::Failed, "there is no netrc file: neither NETRC nor ~/.netrc names one")
-                    .with_hint("write `machine HOST login USER password PASSWORD` into ~/.netrc, or leave out --netrc")
+            None if self.netrc => netrc::path().filter(|path| path.exists()).ok_or_else(|| {
+                Failure::new(Exit::Failed, "there is no netrc file: neither NETRC nor ~/.netrc names one").with_hint(
+                    "write `machine HOST login USER password PASSWORD` into ~/.netrc, or leave out --netrc",
+                )
             })?,
             None => return Ok(None),
         };
-        // What it says of the text may be a password.
-        let netrc = Netrc::from_file(&path).map_err(|error| match error {
-            netrc::Error::Io(error) => {
-                Failure::new(Exit::Failed, format!("cannot read the netrc file {}: {error}", path.display()))
-            }
-            netrc::Error::Parsing { .. } => {
-                Failure::usage(format!("the netrc file {} is not written as one", path.display()))
-                    .with_hint("a line reads `machine HOST login USER password PASSWORD`")
-            }
-        })?;
+        let text = String::from_utf8(read("--netrc", &path)?).map_err(drop);
         let host = url.host_str().unwrap_or_default();
-        let Some(found) = netrc.hosts.get(host).or_else(|| netrc.hosts.get("default")) else {
-            return Ok(None);
-        };
-        let basic = STANDARD.encode(format!("{}:{}", found.login, found.password));
+        let found = text.and_then(|text| netrc::login(&text, host)).map_err(|()| {
+            Failure::usage(format!("the netrc file {} is not written as one", path.display()))
+                .with_hint("a line reads `machine HOST login USER password PASSWORD`")
+        })?;
+        let Some(found) = found else { return Ok(None) };
+        let basic = STANDARD.encode(format!("{}:{}", found.user, found.password));
         let mut value = HeaderValue::try_from(format!("Basic {basic}")).map_err(|_| {
             Failure::new(Exit::Failed, "the netrc file names no credentials that can be sent")
         })?;
