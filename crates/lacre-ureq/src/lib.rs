@@ -56,6 +56,9 @@
 //! | background refresh | through the same agent | none: stale responses are validated in the foreground |
 //! | credentials for a proxy | not part of the key | not part of the key |
 //!
+//! Of several requests that share an answer while it comes in, the one that reads first waits for the network on behalf of all. If that is not
+//! the request that was sent, its own timeout is checked only when the network has spoken, or the sent request's timeout is over.
+//!
 //! The body of a request is seen, up to 1 MiB, where the cache's policy looks up its method; a longer one is sent as it comes, in chunks
 //! unless the request says its length. Of a response from the cache, [`get_uri`](ureq::ResponseExt::get_uri) is the URL that was asked for,
 //! there is no [redirect history](ureq::ResponseExt::get_redirect_history), and [`content_length`](ureq::Body::content_length) of the body
