@@ -62,7 +62,7 @@ pub(crate) enum Partition {
     Shared,
 }
 
-/// When a private cache tells requests apart by their `Cookie` (docs/decisions/0014).
+/// When a private cache tells requests apart by their `Cookie` (decision 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CookieKeys {
     /// Where nobody said how long the answer may be reused: neither its origin nor the user.

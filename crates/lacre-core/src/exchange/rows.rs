@@ -1,4 +1,4 @@
-//! The rows under which answers to one request may lie (docs/decisions/0014).
+//! The rows under which answers to one request may lie (decision 14).
 //!
 //! There is one, but in a private cache for a request with a cookie: what has a lifetime of the origin's or of the user's lies under a key
 //! without the cookie, everything else under one with it. Which of the two holds can be known only of a response, so a lookup tries the

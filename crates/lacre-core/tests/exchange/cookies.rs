@@ -1,4 +1,4 @@
-//! What a `Cookie` does to the key of a request (docs/decisions/0014): nothing in a private cache, where the answer was said to be reusable.
+//! What a `Cookie` does to the key of a request (decision 14): nothing in a private cache, where the answer was said to be reusable.
 
 use crate::cache::{Cache, respond, url, with};
 use http::Request;

@@ -1,4 +1,4 @@
-//! A lifetime of the user's own fills the silence of responses that are no errors (RFC 9111 §3, §4.2.2; docs/decisions/0013).
+//! A lifetime of the user's own fills the silence of responses that are no errors (RFC 9111 §3, §4.2.2; decision 13).
 
 use crate::cache::{Cache, START, respond, url, wishing};
 use http::StatusCode;
