@@ -10,7 +10,7 @@ use crate::validate::{self, Conditions};
 use crate::{
     Answer, CacheStatus, Detail, Entry, Forward, Key, Mode, Slot, StoredBody, Timestamp, range, vary,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 /// How many aliases are followed: one, and no loops.
 const MAX_ALIASES: u8 = 1;
@@ -170,6 +170,10 @@ impl Exchange {
         let policy = self.policy();
         if self.options.mode == Mode::ForceRefresh {
             let status = CacheStatus::forwarded(Forward::Request);
+            // An answer to HEAD cannot replace the stored answer to GET. It says whether that one still holds (§4.3.5).
+            if self.request.method == Method::HEAD && entry.method != Method::HEAD {
+                return Decision::Send(Pending::validate(self, entry, status, None));
+            }
             let outdated = Some(self.at);
             return Decision::Send(Pending::fetch_instead(self, status, outdated));
         }

@@ -120,10 +120,16 @@ fn an_answer_to_head_is_never_an_answer_to_get() {
     let head = Request::head("http://example.com/").body("").unwrap();
     cache.exchange(head, &mut |_| Some(respond(200, &[("cache-control", "max-age=60")], "")));
     assert!(cache.asks(url("/")));
-    cache.get(url("/"), &[("cache-control", "max-age=60")], "body");
-    let mut head = Request::head("http://example.com/").body("").unwrap();
-    head.extensions_mut().insert(RequestOptions::new().mode(Mode::ForceRefresh));
-    cache.exchange(head, &mut |_| Some(respond(200, &[("cache-control", "max-age=60")], "")));
+    cache.get(url("/"), &[("cache-control", "max-age=60"), ("content-length", "4")], "body");
+    let refreshed = |cache: &mut Cache, length| {
+        let mut head = Request::head("http://example.com/").body("").unwrap();
+        head.extensions_mut().insert(RequestOptions::new().mode(Mode::ForceRefresh));
+        let headers = &[("cache-control", "max-age=60"), ("content-length", length)];
+        cache.exchange(head, &mut |_| Some(respond(200, headers, "")));
+    };
+    refreshed(&mut cache, "4");
+    assert_eq!(cache.hit(url("/")).body, "body");
+    refreshed(&mut cache, "5");
     assert!(cache.asks(url("/")));
 }
 

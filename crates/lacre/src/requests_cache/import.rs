@@ -91,7 +91,12 @@ impl Importer {
         let created = response.created.min(now);
         self.clock.set(created);
         let request = request_parts(&response.request)?;
-        if self.newest(request.clone(), response).await?.is_some_and(|newest| newest >= created) {
+        let newest = self.newest(request.clone(), response).await?;
+        // The stored answer to GET answers HEAD too. An imported answer to HEAD must not invalidate it.
+        if newest.is_some() && request.method == Method::HEAD {
+            return Ok(Imported::Declined(Detail::Method));
+        }
+        if newest.is_some_and(|newest| newest >= created) {
             return Ok(Imported::Known);
         }
         let ttl = expires.map_or(Expire::Never, Expire::At);
