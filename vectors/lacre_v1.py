@@ -14,7 +14,10 @@ from argon2.low_level import Type, hash_secret_raw
 from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+)
 from nacl.exceptions import CryptoError
 
 HEAD_CAP, BODY_CAP = 1 << 20, 8 << 20
@@ -103,7 +106,9 @@ def decode_key(text, pattern):
 
 
 def meaningful_lines(text):
-    return [line for line in text.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")]
+    return [
+        line for line in text.replace("\r\n", "\n").split("\n") if line and not line.startswith("#")
+    ]
 
 
 def parse_keyring(text):
@@ -144,7 +149,13 @@ class Place:
 
     def __init__(self, purpose, store, namespace, key, chunk=None):
         """`chunk` is (body id, index, whether it is the last), for that purpose only."""
-        self.purpose, self.store, self.namespace, self.key, self.chunk = purpose, store, namespace, key, chunk
+        self.purpose, self.store, self.namespace, self.key, self.chunk = (
+            purpose,
+            store,
+            namespace,
+            key,
+            chunk,
+        )
 
     def context(self):
         detail = b""
@@ -197,7 +208,21 @@ def nonce_of(part, index, last):
 class Envelope:
     """What one sealing was made of; `sealed` is the result."""
 
-    def __init__(self, suite, head, body, *, segment, keyring, place, created, not_after, epoch, salt, identifier):
+    def __init__(
+        self,
+        suite,
+        head,
+        body,
+        *,
+        segment,
+        keyring,
+        place,
+        created,
+        not_after,
+        epoch,
+        salt,
+        identifier,
+    ):
         self.suite, self.head, self.body, self.segment = suite, head, body, segment
         self.keyring, self.place, self.salt = keyring, place, salt
         self.created, self.not_after, self.epoch = created, not_after, epoch
@@ -244,7 +269,9 @@ def open_envelope(sealed, keyring, place, now, accept):
         for index, start, end, last in cut:
             size = end - start + TAG[suite]
             try:
-                plain += open_segment(suite, okm[:32], nonce_of(part, index, last), sealed[at : at + size])
+                plain += open_segment(
+                    suite, okm[:32], nonce_of(part, index, last), sealed[at : at + size]
+                )
             except Refused as refusal:
                 raise Refused(refusal.args[0], part == 1) from refusal
             at += size
@@ -268,8 +295,27 @@ def row_key(index, identity):
 CBOR_KEYS = {
     name: number
     for number, name in enumerate(
-        "kind vary alias method url request_headers status version headers requested received ttl body length stages"
-        " chunks tags forever variants".split()
+        [
+            "kind",
+            "vary",
+            "alias",
+            "method",
+            "url",
+            "request_headers",
+            "status",
+            "version",
+            "headers",
+            "requested",
+            "received",
+            "ttl",
+            "body",
+            "length",
+            "stages",
+            "chunks",
+            "tags",
+            "forever",
+            "variants",
+        ]
     )
 }
 
@@ -294,7 +340,9 @@ def cbor(value):
         return cbor_head(3, len(value.encode())) + value.encode()
     if isinstance(value, list):
         return cbor_head(4, len(value)) + b"".join(map(cbor, value))
-    return cbor_head(5, len(value)) + b"".join(cbor(key) + cbor(value[key]) for key in sorted(value))
+    return cbor_head(5, len(value)) + b"".join(
+        cbor(key) + cbor(value[key]) for key in sorted(value)
+    )
 
 
 def json_header(value):
@@ -358,7 +406,9 @@ def unlock(passphrase, text):
         if name in found:
             raise Refused("needs-one")
         if name == "argon2id":
-            if not re.fullmatch(r"[0-9]+ [0-9]+ [0-9]+", value) or any(int(n) >> 32 for n in value.split()):
+            if not re.fullmatch(r"[0-9]+ [0-9]+ [0-9]+", value) or any(
+                int(n) >> 32 for n in value.split()
+            ):
                 raise Refused("bad-line")
             memory, passes, lanes = found[name] = [int(number) for number in value.split()]
             if not (19 << 10 <= memory <= 256 << 10 and 2 <= passes <= 16 and 1 <= lanes <= 16):
@@ -371,9 +421,13 @@ def unlock(passphrase, text):
         raise Refused("needs-one")
     keyring = Keyring(locking_key(passphrase, found["salt"], *found["argon2id"]))
     try:
-        _, body = open_envelope(found["sealed"], keyring, locked_place(found["salt"]), 0, ["aes-256-gcm"])
+        _, body = open_envelope(
+            found["sealed"], keyring, locked_place(found["salt"]), 0, ["aes-256-gcm"]
+        )
     except Refused as refusal:
-        raise Refused("wrong-passphrase" if refusal.args[0] == "unknown-key" else refusal.args[0]) from refusal
+        raise Refused(
+            "wrong-passphrase" if refusal.args[0] == "unknown-key" else refusal.args[0]
+        ) from refusal
     return parse_keyring(body.decode())
 
 
@@ -385,7 +439,9 @@ def personal(person, data):
 
 
 def value_place(store, table, key, identifier, index, last):
-    return Place("value", store, table, personal(b"lacre/v1/row", key.encode()), (identifier, index, last))
+    return Place(
+        "value", store, table, personal(b"lacre/v1/row", key.encode()), (identifier, index, last)
+    )
 
 
 def ring_of_secret(secret):
@@ -410,7 +466,9 @@ def plain(value):
     if isinstance(value, list):
         return cbor_head(4, len(value)) + b"".join(map(plain, value))
     if isinstance(value, dict):
-        return cbor_head(5, len(value)) + b"".join(plain(part) for item in value.items() for part in item)
+        return cbor_head(5, len(value)) + b"".join(
+            plain(part) for item in value.items() for part in item
+        )
     return cbor(value)
 
 
@@ -447,7 +505,7 @@ def read_item(data, at, depth):
         names = members[::2]
         if any(not isinstance(name, str) for name in names) or len(set(names)) < len(names):
             raise Refused("malformed")
-        return dict(zip(names, members[1::2])), at
+        return dict(zip(names, members[1::2], strict=True)), at
     return value, at
 
 
@@ -464,7 +522,11 @@ def read_head(data, at):
         simple = {20: False, 21: True, 22: None}
         if low != 27 and low not in simple:
             raise Refused("malformed")
-        return major, simple[low] if low in simple else struct.unpack(">d", argument)[0], at + 1 + size
+        return (
+            major,
+            simple[low] if low in simple else struct.unpack(">d", argument)[0],
+            at + 1 + size,
+        )
     if major == 6:
         raise Refused("malformed")
     return major, int.from_bytes(argument, "big") if size else low, at + 1 + size

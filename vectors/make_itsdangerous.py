@@ -17,13 +17,26 @@ from unittest import mock
 from itsdangerous import BadSignature, Signer, TimestampSigner
 
 HELLO = b"hello world"
-DEFAULTS = {"secrets": [b"lacre-test-key"], "salt": "requests-cache", "derivation": "django-concat", "digest": "sha1",
-            "separator": ".", "value": HELLO, "seconds": None}
+DEFAULTS = {
+    "secrets": [b"lacre-test-key"],
+    "salt": "requests-cache",
+    "derivation": "django-concat",
+    "digest": "sha1",
+    "separator": ".",
+    "value": HELLO,
+    "seconds": None,
+}
 
 
 def signer(secrets, salt, separator, derivation, digest, seconds, **_):
     kind = Signer if seconds is None else TimestampSigner
-    return kind(secrets, salt=salt, sep=separator, key_derivation=derivation, digest_method=getattr(hashlib, digest))
+    return kind(
+        secrets,
+        salt=salt,
+        sep=separator,
+        key_derivation=derivation,
+        digest_method=getattr(hashlib, digest),
+    )
 
 
 def describe(settings):
@@ -38,9 +51,16 @@ def accepted(comment, **other):
     with mock.patch("time.time", lambda: settings["seconds"]):
         signed = made.sign(settings["value"])
     assert made.unsign(signed) == settings["value"]
-    out = {"comment": comment, "flags": ["timestamp"] if settings["seconds"] is not None else [], "result": "ok"}
+    out = {
+        "comment": comment,
+        "flags": ["timestamp"] if settings["seconds"] is not None else [],
+        "result": "ok",
+    }
     out |= describe(settings) | {"value_hex": settings["value"].hex()}
-    out |= {"derived_key_hex": made.derive_key().hex(), "signature": signed.rsplit(made.sep, 1)[1].decode()}
+    out |= {
+        "derived_key_hex": made.derive_key().hex(),
+        "signature": signed.rsplit(made.sep, 1)[1].decode(),
+    }
     return out | {"signed_hex": signed.hex()}
 
 
@@ -59,12 +79,20 @@ def refused(comment, reason, signed, **other):
 def tests():
     plain = Signer(DEFAULTS["secrets"], salt=DEFAULTS["salt"]).sign(HELLO)
     yield accepted("requests-cache default")
-    yield accepted("itsdangerous default salt, binary value with dots", secrets=[b"\0\1\xff key"],
-                   salt="itsdangerous.Signer", value=b"\x80\x04.a.b\xff.")
+    yield accepted(
+        "itsdangerous default salt, binary value with dots",
+        secrets=[b"\0\1\xff key"],
+        salt="itsdangerous.Signer",
+        value=b"\x80\x04.a.b\xff.",
+    )
     yield accepted("sha256 + hmac derivation", derivation="hmac", digest="sha256")
     yield accepted("sha512 + concat", derivation="concat", digest="sha512", salt="other-salt")
-    yield accepted('sha1 + none derivation, sep ":"', derivation="none", salt="ignored", separator=":")
-    yield accepted("empty value, key list (newest last signs)", secrets=[b"old-key", b"new-key"], value=b"")
+    yield accepted(
+        'sha1 + none derivation, sep ":"', derivation="none", salt="ignored", separator=":"
+    )
+    yield accepted(
+        "empty value, key list (newest last signs)", secrets=[b"old-key", b"new-key"], value=b""
+    )
     yield accepted("sha1 + hmac derivation", derivation="hmac")
     yield accepted("TimestampSigner @1700000000", seconds=1_700_000_000)
     for digest in ("sha256", "sha384", "sha512"):
@@ -85,7 +113,9 @@ def tests():
     yield refused("cut signature", "mismatch-hidden", plain[:-1])
     yield refused("extended signature", "mismatch-hidden", plain + b"A")
     yield refused("no signature after a separator: content", "mismatch-hidden", b"content.content")
-    yield refused("a timestamp signer given a value without a timestamp", "bad-timestamp", plain, seconds=0)
+    yield refused(
+        "a timestamp signer given a value without a timestamp", "bad-timestamp", plain, seconds=0
+    )
     malformed = Signer(DEFAULTS["secrets"], salt=DEFAULTS["salt"]).sign(b"hello.A")
     yield refused("a signed timestamp that is not base64", "bad-timestamp", malformed, seconds=0)
 
@@ -93,4 +123,6 @@ def tests():
 numbered = [{"id": f"its-{number:03}"} | test for number, test in enumerate(tests(), 1)]
 file = {"format": "itsdangerous", "generator": "vectors/make_itsdangerous.py", "tests": numbered}
 text = json.dumps(file, indent=1, ensure_ascii=True) + "\n"
-(pathlib.Path(__file__).parent / "itsdangerous.json").write_text(text, encoding="ascii", newline="\n")
+(pathlib.Path(__file__).parent / "itsdangerous.json").write_text(
+    text, encoding="ascii", newline="\n"
+)

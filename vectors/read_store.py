@@ -14,7 +14,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from blake3 import blake3
-from lacre_v1 import CBOR_KEYS, Place, Refused, field, lp, open_envelope, read_head, read_item, row_key, u32
+
+from lacre_v1 import (
+    CBOR_KEYS,
+    Place,
+    Refused,
+    field,
+    lp,
+    open_envelope,
+    read_head,
+    read_item,
+    row_key,
+    u32,
+)
 
 SUITES = ["aes-256-gcm", "xchacha20-poly1305", "blake3", "hmac-sha256"]
 NAME_OF = {number: name for name, number in CBOR_KEYS.items()}
@@ -79,14 +91,18 @@ def origin(url):
 
 def is_credential(name):
     """The listed names that this reader needs; docs/format.md has all of them."""
-    return name in ("authorization", "cookie", "proxy-authorization") or bool(re.search(r"(api-?key|token)$", name))
+    return name in ("authorization", "cookie", "proxy-authorization") or bool(
+        re.search(r"(api-?key|token)$", name)
+    )
 
 
 def request_identity(method, url, headers=(), body=b"", partition=None, namespace="", cookie=True):
     """A request without matched headers, in a cache with the defaults."""
     url, lines = urlsplit(url), grouped(headers)
     identity = b"lacre/v1/namespace" + lp(namespace.encode()) if namespace else b""
-    identity += b"lacre/v1/request" + field(1, method.encode()) + field(2, origin(url).lower().encode())
+    identity += (
+        b"lacre/v1/request" + field(1, method.encode()) + field(2, origin(url).lower().encode())
+    )
     identity += field(3, (url.path or "/").encode())
     if "?" in url.geturl():
         identity += field(4, url.query.encode())
@@ -116,17 +132,23 @@ def variant_identity(request, names, headers, namespace=""):
 class SqliteStore:
     def __init__(self, path):
         self.database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        (self.id,) = self.database.execute("SELECT value FROM meta WHERE name = 'store_id'").fetchone()
+        (self.id,) = self.database.execute(
+            "SELECT value FROM meta WHERE name = 'store_id'"
+        ).fetchone()
 
     def slot(self, key):
         (rowid,) = struct.unpack(">q", key[:8])
-        row = self.database.execute("SELECT sealed FROM slot WHERE id = ? AND key = ?", (rowid, key)).fetchone()
+        row = self.database.execute(
+            "SELECT sealed FROM slot WHERE id = ? AND key = ?", (rowid, key)
+        ).fetchone()
         return row and row[0]
 
     def chunk(self, body, index):
         (first,) = struct.unpack(">q", body[:8])
         rowid = (first + index + (1 << 63)) % (1 << 64) - (1 << 63)
-        row = self.database.execute("SELECT sealed FROM chunk WHERE id = ? AND body = ?", (rowid, body)).fetchone()
+        row = self.database.execute(
+            "SELECT sealed FROM chunk WHERE id = ? AND body = ?", (rowid, body)
+        ).fetchone()
         return row and row[0]
 
     def keys(self):
@@ -136,7 +158,11 @@ class SqliteStore:
 class DirectoryStore:
     def __init__(self, path):
         self.path = Path(path)
-        self.id = bytes.fromhex(re.fullmatch(r"lacre-store-v1 id=(\w{32})\n", (self.path / "lacre-store").read_text())[1])
+        self.id = bytes.fromhex(
+            re.fullmatch(r"lacre-store-v1 id=(\w{32})\n", (self.path / "lacre-store").read_text())[
+                1
+            ]
+        )
 
     def slot(self, key):
         return self.record("slot", key.hex())
@@ -164,7 +190,11 @@ def read_slot(head):
                 slot[name] = bytes.fromhex(slot[name])
         for name in ("headers", "request_headers"):
             slot[name] = [
-                base64.b64decode(item["base64"]) if isinstance(item, dict) else item.encode() if place % 2 else item
+                base64.b64decode(item["base64"])
+                if isinstance(item, dict)
+                else item.encode()
+                if place % 2
+                else item
                 for place, item in enumerate(slot.get(name, []))
             ]
         return slot
@@ -210,7 +240,9 @@ class Reader:
     def get(self, method, url, headers=(), **more):
         """(slot, body) of the entry that answers a request, or `None`."""
         for cookie in [False, True]:
-            identity = request_identity(method, url, headers, namespace=self.namespace, cookie=cookie, **more)
+            identity = request_identity(
+                method, url, headers, namespace=self.namespace, cookie=cookie, **more
+            )
             found = self.follow(row_key(self.keyring.index, identity), headers)
             if found:
                 return found
@@ -278,7 +310,11 @@ class Reader:
             chunk = (identifier, index, at == len(text))
             _, body = self.open(text[at - size : at], "anchor", bytes(32), chunk)
             marks += [
-                (body[place : place + 32], *struct.unpack(">QQ", body[place + 32 : place + 48]), body[place + 48 : place + 80])
+                (
+                    body[place : place + 32],
+                    *struct.unpack(">QQ", body[place + 32 : place + 48]),
+                    body[place + 48 : place + 80],
+                )
                 for place in range(0, len(body), 80)
             ]
             index += 1

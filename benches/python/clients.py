@@ -26,14 +26,22 @@ import lacre.httpx
 from lacre import Cache
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "python" / "tests"))
-import loopback  # noqa: E402
+import loopback
 
 SIZES = {"1 KB": 1 << 10, "10 KB": 10 << 10, "100 KB": 100 << 10}
-FRESH = {"Cache-Control": "max-age=31536000", "Content-Type": "application/octet-stream", "ETag": '"1"'}
+FRESH = {
+    "Cache-Control": "max-age=31536000",
+    "Content-Type": "application/octet-stream",
+    "ETag": '"1"',
+}
 
 
 def main() -> None:
-    with loopback.origin() as origin, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+    with (
+        loopback.origin() as origin,
+        tempfile.TemporaryDirectory() as directory,
+        ExitStack() as stack,
+    ):
         loop = asyncio.new_event_loop()
         stack.callback(loop.close)
         at = Path(directory)
@@ -54,7 +62,9 @@ def main() -> None:
             assert len(origin.got) == before, "a hit reached the origin"
             print(f"{size:8}" + "".join(f"{micros:>20.1f}µs" for micros in found.values()))
             for ours, theirs in PAIRS:
-                print(f"{'':8}{ours} is {found[theirs] / found[ours]:.2f} times as fast as {theirs}")
+                print(
+                    f"{'':8}{ours} is {found[theirs] / found[ours]:.2f} times as fast as {theirs}"
+                )
         loop.run_until_complete(holders.aclose())
 
 
@@ -68,16 +78,24 @@ PAIRS = [
 def synchronous(stack: ExitStack, at: Path) -> dict[str, httpx.Client]:
     storage = hishel.SqliteStorage(database_path=at / "hishel.db")
     return {
-        "lacre.httpx": stack.enter_context(lacre.httpx.CachedClient(Cache(at / "a" / "lacre.sqlite"))),
+        "lacre.httpx": stack.enter_context(
+            lacre.httpx.CachedClient(Cache(at / "a" / "lacre.sqlite"))
+        ),
         "hishel": stack.enter_context(hishel.httpx.CacheClient(storage=storage)),
     }
 
 
-async def asynchronous(stack: AsyncExitStack, at: Path) -> dict[str, Callable[[str], Awaitable[bytes]]]:
+async def asynchronous(
+    stack: AsyncExitStack, at: Path
+) -> dict[str, Callable[[str], Awaitable[bytes]]]:
     storage = hishel.AsyncSqliteStorage(database_path=at / "hishel-async.db")
-    ours = await stack.enter_async_context(lacre.httpx.AsyncCachedClient(Cache(at / "b" / "lacre.sqlite")))
+    ours = await stack.enter_async_context(
+        lacre.httpx.AsyncCachedClient(Cache(at / "b" / "lacre.sqlite"))
+    )
     theirs = await stack.enter_async_context(hishel.httpx.AsyncCacheClient(storage=storage))
-    session = await stack.enter_async_context(lacre.aiohttp.cached_session(Cache(at / "c" / "lacre.sqlite")))
+    session = await stack.enter_async_context(
+        lacre.aiohttp.cached_session(Cache(at / "c" / "lacre.sqlite"))
+    )
     backend = aiohttp_client_cache.SQLiteBackend(str(at / "client-cache.db"))
     other = await stack.enter_async_context(aiohttp_client_cache.CachedSession(cache=backend))
 

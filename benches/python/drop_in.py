@@ -84,8 +84,12 @@ def sides(folder: Path) -> dict[str, Callable[[], requests.Session]]:
         "requests, no cache": requests.Session,
         "requests-cache, memory": lambda: requests_cache.CachedSession(backend="memory"),
         "requests-cache, SQLite": lambda: requests_cache.CachedSession(place()),
-        "requests-cache, SQLite signed": lambda: requests_cache.CachedSession(place(), serializer=signed),
-        "CacheControl, files": lambda: cachecontrol.CacheControl(requests.Session(), FileCache(str(place()))),
+        "requests-cache, SQLite signed": lambda: requests_cache.CachedSession(
+            place(), serializer=signed
+        ),
+        "CacheControl, files": lambda: cachecontrol.CacheControl(
+            requests.Session(), FileCache(str(place()))
+        ),
         "lacre, memory": lambda: lacre.CachedSession(backend="memory"),
         "lacre, SQLite": lambda: lacre.CachedSession(place(), secret_key=SECRET),
     }
@@ -219,7 +223,11 @@ def sessions(folder: Path) -> dict[str, float]:
     for make in (requests_cache_session, lacre_session, by_user):
         make()
     return turns(
-        {"requests-cache": requests_cache_session, "lacre, secret_key": lacre_session, "lacre": by_user}
+        {
+            "requests-cache": requests_cache_session,
+            "lacre, secret_key": lacre_session,
+            "lacre": by_user,
+        }
     )
 
 
@@ -237,7 +245,9 @@ def imports() -> dict[str, float]:
             subprocess.run([sys.executable, "-c", program], check=True)
             times[name].append((perf_counter() - started) * 1e3)
     base = times.pop("requests")
-    return {name: median(a - b for a, b in zip(each, base, strict=True)) for name, each in times.items()}
+    return {
+        name: median(a - b for a, b in zip(each, base, strict=True)) for name, each in times.items()
+    }
 
 
 _PEAK = """
@@ -262,7 +272,9 @@ def memory(folder: Path) -> dict[str, tuple[float, float]]:
     found = {}
     for side in ("requests, no cache", "requests-cache, SQLite", "lacre, SQLite"):
         program = _PEAK.format(here=str(Path(__file__).parent), folder=str(folder), side=side)
-        out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        ).stdout
         base, miss, hit = map(float, out.split())
         found[side] = ((miss - base) / 100, (hit - base) / 100)
     return found
@@ -270,7 +282,9 @@ def memory(folder: Path) -> dict[str, tuple[float, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="the parts to measure, by their first letters", default="hvomtisp")
+    parser.add_argument(
+        "--only", help="the parts to measure, by their first letters", default="hvomtisp"
+    )
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args()
     report: dict[str, Any] = {}
@@ -283,7 +297,10 @@ def main() -> None:
             table("Microseconds of a hit", report["hits"])
             against(report["hits"])
         if "v" in arguments.only:
-            report["vary"] = {"1 KB": hits(folder, 1_000, "Accept-Encoding"), "10 KB": hits(folder, 10_000, "Accept-Encoding")}
+            report["vary"] = {
+                "1 KB": hits(folder, 1_000, "Accept-Encoding"),
+                "10 KB": hits(folder, 10_000, "Accept-Encoding"),
+            }
             table("Microseconds of a hit of a response with Vary: Accept-Encoding", report["vary"])
             against(report["vary"])
         if "o" in arguments.only:
@@ -303,7 +320,9 @@ def main() -> None:
         if "t" in arguments.only:
             report["threads"] = threads(folder, 1_000)
             for side, (one, eight) in report["threads"].items():
-                print(f"{side:32} {one:9.0f} hits/s with one thread, {eight:9.0f} with eight: {eight / one:.2f}")
+                print(
+                    f"{side:32} {one:9.0f} hits/s with one thread, {eight:9.0f} with eight: {eight / one:.2f}"
+                )
         if "s" in arguments.only:
             report["sessions"] = sessions(folder)
             table("Microseconds of a session on an existing file", {"": report["sessions"]})
@@ -314,7 +333,9 @@ def main() -> None:
         if "p" in arguments.only:
             report["memory"] = memory(folder)
             for side, (miss, hit) in report["memory"].items():
-                print(f"100 MB: {side:28} {miss:4.1f} times the body on a miss, {hit:4.1f} after a hit")
+                print(
+                    f"100 MB: {side:28} {miss:4.1f} times the body on a miss, {hit:4.1f} after a hit"
+                )
     if arguments.json:
         arguments.json.write_text(json.dumps(report))
 
@@ -347,7 +368,9 @@ def against(columns: dict[str, dict[str, float]]) -> None:
         ("lacre, SQLite", "requests-cache, SQLite"),
         ("lacre, memory", "requests-cache, memory"),
     ):
-        print(f"| {fast} as {slow} | {' | '.join(f'{seen[slow] / seen[fast]:.1f}' for seen in columns.values())} |")
+        print(
+            f"| {fast} as {slow} | {' | '.join(f'{seen[slow] / seen[fast]:.1f}' for seen in columns.values())} |"
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 #: What is public, by the module that has it; each is imported when it is first asked for.
 _PUBLIC: dict[str, tuple[str, ...]] = {
-    "_lacre": ("BadSignature", "BrokenData", "Cache", "CacheInfo", "ConfigError", "Keyring", "LacreError"),
+    "_lacre": (
+        "BadSignature",
+        "BrokenData",
+        "Cache",
+        "CacheInfo",
+        "ConfigError",
+        "Keyring",
+        "LacreError",
+    ),
     "_options": ("RequestOptions",),
     "backends": (
         "BACKEND_CLASSES",

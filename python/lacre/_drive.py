@@ -15,7 +15,18 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar, cast
 
-from ._herd import BODY_PATIENCE, STILL_PATIENCE, Beside, Lead, Leads, Pause, Signal, TimedOut, Wait, Waited
+from ._herd import (
+    BODY_PATIENCE,
+    STILL_PATIENCE,
+    Beside,
+    Lead,
+    Leads,
+    Pause,
+    Signal,
+    TimedOut,
+    Wait,
+    Waited,
+)
 from ._lacre import Cache, Recording, Reply, Ticket, Transport
 from ._options import RequestOptions
 
@@ -58,7 +69,9 @@ class Asked(NamedTuple):
 
     def of(self, cache: Cache) -> Reply | Ticket | None:
         """What the cache says to it."""
-        return cache.ask(self.method, self.url, self.headers, self.body, self.options, self.transport)
+        return cache.ask(
+            self.method, self.url, self.headers, self.body, self.options, self.transport
+        )
 
 
 class Head(NamedTuple):
@@ -190,7 +203,13 @@ class Driver:
         self._lock = threading.Lock()
 
     def exchange(
-        self, asked: Asked, ticket: Ticket, *, owner: object, blind: bool, own: OwnTimeout | None = None
+        self,
+        asked: Asked,
+        ticket: Ticket,
+        *,
+        owner: object,
+        blind: bool,
+        own: OwnTimeout | None = None,
     ) -> Exchange:
         """The way of a request that is not answered at once. `owner` is who asks; `blind` says that something
         below may add what the cache does not see; `own` is the caller's own timeout.
@@ -211,7 +230,9 @@ class Driver:
             # Who reads one answer and asks for the same meanwhile would wait for itself.
             if ahead.owner == owner:
                 break
-            beside = Wait(ahead, own.seconds if own else None) if beside is None else beside.after(ahead)
+            beside = (
+                Wait(ahead, own.seconds if own else None) if beside is None else beside.after(ahead)
+            )
             waited = yield beside
             if waited is Waited.TIMED_OUT:
                 assert own is not None
@@ -312,7 +333,9 @@ class _Settle:
 
     def __call__(self) -> Recording | Reply | Ticket:
         status, headers, version, as_sent = self.head
-        return self.ticket.settle(status, headers, version=version, blind=self.blind, as_sent=as_sent)
+        return self.ticket.settle(
+            status, headers, version=version, blind=self.blind, as_sent=as_sent
+        )
 
 
 def carry_out(
@@ -343,7 +366,9 @@ def carry_out(
         exchange.close()
 
 
-def _send(step: Send, send: Callable[[Headers | None], Head], drop: Callable[[], object]) -> Head | Reply:
+def _send(
+    step: Send, send: Callable[[Headers | None], Head], drop: Callable[[], object]
+) -> Head | Reply:
     if step.beside is None:
         return send(step.headers)
     return Beside(step.beside, lambda: send(step.headers), drop, step.look).run()
@@ -460,7 +485,9 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None], after: Callable[[], None] | None = None) -> None:
+    def start(
+        self, work: Coroutine[Any, Any, None], after: Callable[[], None] | None = None
+    ) -> None:
         """Runs `work`, whoever waits for it; and `after` in any case, even where it never begins."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

@@ -224,7 +224,11 @@ class Beside(Generic[T, R]):
     """
 
     def __init__(
-        self, wait: Wait, send: Callable[[], T], drop: Callable[[], object], look: Callable[[], R | None]
+        self,
+        wait: Wait,
+        send: Callable[[], T],
+        drop: Callable[[], object],
+        look: Callable[[], R | None],
     ) -> None:
         self._wait, self._send, self._drop, self._look = wait, send, drop, look
         self._lock = threading.Lock()
@@ -241,7 +245,9 @@ class Beside(Generic[T, R]):
         """
         # A request cannot be interrupted from outside, so that it has a thread of its own.
         context = copy_context()
-        threading.Thread(target=context.run, args=(self._work,), name="lacre-beside", daemon=True).start()
+        threading.Thread(
+            target=context.run, args=(self._work,), name="lacre-beside", daemon=True
+        ).start()
         self._wait.lead.ended.call(self._news.set)
         looked = mine = False
         try:

@@ -17,7 +17,17 @@ from niquests.structures import CaseInsensitiveDict
 
 from . import _transport
 from ._bodies import reread
-from ._drive import Asked, Driver, Head, Headers, OwnTimeout, Passing, options_within, reason_of, spelled
+from ._drive import (
+    Asked,
+    Driver,
+    Head,
+    Headers,
+    OwnTimeout,
+    Passing,
+    options_within,
+    reason_of,
+    spelled,
+)
 from ._lacre import Cache, CacheInfo, Reply, Ticket, Transport
 from ._options import RequestOptions
 
@@ -33,7 +43,11 @@ class Way:
     """The way of one request to the network."""
 
     def __init__(
-        self, adapter: Any, request: PreparedRequest, arguments: tuple[Any, ...], settings: dict[str, Any]
+        self,
+        adapter: Any,
+        request: PreparedRequest,
+        arguments: tuple[Any, ...],
+        settings: dict[str, Any],
     ) -> None:
         self.request = request
         self._adapter, self._arguments, self._settings = adapter, arguments, settings
@@ -58,10 +72,18 @@ class Around:
     """An adapter around one that sends; `plain` is the type that sends what it is given and nothing else."""
 
     def __init__(
-        self, cache: Cache | Driver | None, adapter: Any, plain: type, options: RequestOptions | None
+        self,
+        cache: Cache | Driver | None,
+        adapter: Any,
+        plain: type,
+        options: RequestOptions | None,
     ) -> None:
         super().__init__()
-        self._driver = cache if isinstance(cache, Driver) else Driver(Cache() if cache is None else cache, FAILURES)
+        self._driver = (
+            cache
+            if isinstance(cache, Driver)
+            else Driver(Cache() if cache is None else cache, FAILURES)
+        )
         self._adapter = adapter
         self._blind = type(adapter) is not plain
         self._options = options
@@ -109,7 +131,10 @@ def head(response: Response) -> Head:
 
 
 def stored(
-    request: PreparedRequest, reply: Reply, kind: Callable[..., Any], build: Callable[[PreparedRequest, Any], R]
+    request: PreparedRequest,
+    reply: Reply,
+    kind: Callable[..., Any],
+    build: Callable[[PreparedRequest, Any], R],
 ) -> R:
     """The response from the cache, as adapters `build` it of a raw one, of this `kind`."""
     headers, message = HTTPHeaderDict(), Message()

@@ -20,7 +20,9 @@ class RichMixin:
             yield name, str(value) if isinstance(value, datetime) else value, default
 
     def __repr__(self) -> str:
-        shown = [f"{name}={value!r}" for name, value, default in self.__rich_repr__() if value != default]
+        shown = [
+            f"{name}={value!r}" for name, value, default in self.__rich_repr__() if value != default
+        ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -30,7 +30,8 @@ _NEUTRAL = frozenset({"allow_redirects", "cookies", "params", "proxies", "stream
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 #: Headers of a request of which the cache thinks something.
 _TELLING = frozenset(
-    name.lower() for name in ("Cache-Control", "Host", "Range", BYPASS_HEADER, *METHOD_OVERRIDE_HEADERS)
+    name.lower()
+    for name in ("Cache-Control", "Host", "Range", BYPASS_HEADER, *METHOD_OVERRIDE_HEADERS)
 )
 #: What `Vary` may name and requests adds to a request late, or that never matches.
 _LATE = frozenset({"*", "authorization", "cookie"})
@@ -61,7 +62,11 @@ class Shortcut:
         self._known: tuple[tuple[Any, ...], dict[Any, str]] = ((), {})
 
     def find(
-        self, session: CacheMixin, url: Any, headers: Mapping[str, Any] | None, options: dict[str, Any]
+        self,
+        session: CacheMixin,
+        url: Any,
+        headers: Mapping[str, Any] | None,
+        options: dict[str, Any],
     ) -> CachedResponse | Missed | None:
         """The response to a GET request, if it is stored, fresh, and the one for these headers. None: that takes more to tell.
 
@@ -132,7 +137,11 @@ def is_no_wish(expire_after: ExpirationTime) -> bool:
 def _is_neutral(session: CacheMixin, options: dict[str, Any]) -> bool:
     """Whether neither the session nor the request has anything that changes what would be sent, or what comes of it."""
     for name, value in options.items():
-        if value is not None and name not in _NEUTRAL and not (name == "auth" and type(value) is tuple):
+        if (
+            value is not None
+            and name not in _NEUTRAL
+            and not (name == "auth" and type(value) is tuple)
+        ):
             return False
     cls = type(session)
     own = session.__dict__
@@ -193,9 +202,8 @@ def _name(url: str, params: Any) -> Any:
     if type(params) is not dict:
         return None
     for name, value in params.items():
-        if type(name) is not str or type(value) is not str:
-            if type(name) is not str or type(value) is not int:
-                return None
+        if type(name) is not str or type(value) not in (str, int):
+            return None
     return (url, *params.items())
 
 

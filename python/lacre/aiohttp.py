@@ -151,7 +151,9 @@ class CacheMiddleware:
         line = _Line(request, decodes=self._decodes)
         # Only this line of HTTP/1 is known to the parser.
         version = min(reply.version, 11)
-        response = await line.respond(request, reply.status, spelled(reply), reason_of(reply.status), version)
+        response = await line.respond(
+            request, reply.status, spelled(reply), reason_of(reply.status), version
+        )
         _INFOS[response] = reply.info
         await self._play(line, _Pieces(reply), response, at_once=reply.body is not None)
         return response
@@ -159,7 +161,9 @@ class CacheMiddleware:
     async def _passed(
         self, request: ClientRequest, sent: ClientResponse, passing: Passing
     ) -> ClientResponse:
-        to_decode = self._decodes and hdrs.CONTENT_ENCODING in sent.headers and _is_as_sent(request, sent)
+        to_decode = (
+            self._decodes and hdrs.CONTENT_ENCODING in sent.headers and _is_as_sent(request, sent)
+        )
         if not passing.active and not to_decode:
             _INFOS[sent] = passing.info
             return sent
@@ -274,12 +278,16 @@ def _is_as_sent(request: ClientRequest, response: ClientResponse) -> bool:
     return session is not None and not session.auto_decompress and counts is None
 
 
-async def _send(request: ClientRequest, handler: Handler, headers: Headers | None) -> ClientResponse:
+async def _send(
+    request: ClientRequest, handler: Handler, headers: Headers | None
+) -> ClientResponse:
     """Sends a request with these headers, and leaves it as it was."""
     before = request.headers.copy()
     if headers is not None:
         request.headers.clear()
-        request.headers.extend([(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in headers])
+        request.headers.extend(
+            [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in headers]
+        )
     try:
         return await handler(request)
     except aiohttp.ServerDisconnectedError:
@@ -356,7 +364,11 @@ class _Line(asyncio.Transport):
         self, request: ClientRequest, status: int, headers: Headers, reason: str, version: int
     ) -> ClientResponse:
         """The response to a request, with its body yet to come."""
-        lines = [f"HTTP/{version // 10}.{version % 10} {status} {reason}".encode("utf-8", "surrogateescape")]
+        lines = [
+            f"HTTP/{version // 10}.{version % 10} {status} {reason}".encode(
+                "utf-8", "surrogateescape"
+            )
+        ]
         # Where one piece ends is not played.
         lines += [
             name + b": " + value for name, value in headers if name.lower() != b"transfer-encoding"

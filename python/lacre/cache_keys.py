@@ -108,7 +108,11 @@ def get_matched_headers(headers: Mapping[str, Any], match_headers: ParamList | b
     if not match_headers:
         return []
     names = headers if match_headers is True else match_headers
-    return [f"{name.lower()}={headers[name]}" for name in sorted(names, key=str.lower) if name in headers]
+    return [
+        f"{name.lower()}={headers[name]}"
+        for name in sorted(names, key=str.lower)
+        if name in headers
+    ]
 
 
 def normalize_request(
@@ -157,7 +161,9 @@ def normalize_body(
         return b""
     body: str | bytes = _whole(request.body)
     content_type = (
-        decode(request.headers.get("Content-Type") if request.headers else None).split(";")[0].lower()
+        decode(request.headers.get("Content-Type") if request.headers else None)
+        .split(";")[0]
+        .lower()
     )
     if is_json_content_type(content_type):
         body = normalize_json_body(body, ignored_parameters, content_root_key)
@@ -209,7 +215,9 @@ def filter_sort_json(data: Any, ignored_parameters: ParamList) -> Any:
     return filter_sort_list(data, ignored_parameters)
 
 
-def filter_sort_dict(data: Mapping[str, Any], ignored_parameters: ParamList = None) -> dict[str, Any]:
+def filter_sort_dict(
+    data: Mapping[str, Any], ignored_parameters: ParamList = None
+) -> dict[str, Any]:
     """In the order of names. Ignored ones stay, so that a request with one is told from one without."""
     ignored = set(ignored_parameters or ())
     return {name: REDACTED if name in ignored else value for name, value in sorted(data.items())}
@@ -246,7 +254,9 @@ def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> 
         return response
     ignored = {name.lower() for name in ignored_parameters}
     response.url = filter_url(response.url or "", _spelled(response.url, ignored))
-    response.request.url = filter_url(response.request.url or "", _spelled(response.request.url, ignored))
+    response.request.url = filter_url(
+        response.request.url or "", _spelled(response.request.url, ignored)
+    )
     for each in (response, *response.history):
         each.url = _redacted_url(each.url or "", ignored)
         _redact_headers(each.headers, ignored)

@@ -9,7 +9,6 @@ option `transport` names it. httpx follows redirects itself, and says which head
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 import threading
@@ -27,7 +26,13 @@ from ._drive import Asked, Driver, Exchange, Head, Headers, OwnTimeout, Passing,
 from ._lacre import Cache, CacheInfo, Reply, Ticket, Transport
 from ._options import RequestOptions
 
-__all__ = ["AsyncCacheTransport", "AsyncCachedClient", "CacheTransport", "CachedClient", "cache_info"]
+__all__ = [
+    "AsyncCacheTransport",
+    "AsyncCachedClient",
+    "CacheTransport",
+    "CachedClient",
+    "cache_info",
+]
 
 _FAILURES = (httpx.TransportError,)
 #: These send what they are given and nothing else.
@@ -91,7 +96,9 @@ class CacheTransport(httpx.BaseTransport):
         if found is None:
             return self._transport.handle_request(request)
         owner, own = threading.get_ident(), _own_timeout(request)
-        return self._answer(request, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own))
+        return self._answer(
+            request, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own)
+        )
 
     def close(self) -> None:
         """Waits for what is refreshed in the background, and closes the transport."""
@@ -233,21 +240,30 @@ class CachedClient(httpx.Client):
         super().__init__(**settings)
         self.cache = cache = Cache() if cache is None else cache
         given = _given(settings)
-        self._transport = _behind(CacheTransport(cache, self._transport, options=options), given, settings)
+        self._transport = _behind(
+            CacheTransport(cache, self._transport, options=options), given, settings
+        )
         for pattern, transport in self._mounts.items():
             if transport is not None:
                 cached = CacheTransport(cache, transport, options=options)
                 self._mounts[pattern] = _behind(cached, given, settings)
 
     def send(
-        self, request: httpx.Request, *, stream: bool = False, auth: Any = _DEFAULT, follow_redirects: Any = _DEFAULT
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = _DEFAULT,
+        follow_redirects: Any = _DEFAULT,
     ) -> httpx.Response:
         """As that of `httpx.Client`, and straight from the cache where nothing has to be decided on the way."""
         start = time.perf_counter()
         reply = None if stream else _at_once(self, request, auth)
         if reply is None:
             try:
-                return super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+                return super().send(
+                    request, stream=stream, auth=auth, follow_redirects=follow_redirects
+                )
             finally:
                 request.extensions.pop(_FOUND, None)
         response = _stored(reply, _Pieces(reply))
@@ -264,21 +280,30 @@ class AsyncCachedClient(httpx.AsyncClient):
         super().__init__(**settings)
         self.cache = cache = Cache() if cache is None else cache
         given = _given(settings)
-        self._transport = _behind(AsyncCacheTransport(cache, self._transport, options=options), given, settings)
+        self._transport = _behind(
+            AsyncCacheTransport(cache, self._transport, options=options), given, settings
+        )
         for pattern, transport in self._mounts.items():
             if transport is not None:
                 cached = AsyncCacheTransport(cache, transport, options=options)
                 self._mounts[pattern] = _behind(cached, given, settings)
 
     async def send(
-        self, request: httpx.Request, *, stream: bool = False, auth: Any = _DEFAULT, follow_redirects: Any = _DEFAULT
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = _DEFAULT,
+        follow_redirects: Any = _DEFAULT,
     ) -> httpx.Response:
         """As that of `httpx.AsyncClient`, and straight from the cache where nothing has to be decided on the way."""
         start = time.perf_counter()
         reply = None if stream else _at_once(self, request, auth)
         if reply is None:
             try:
-                return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+                return await super().send(
+                    request, stream=stream, auth=auth, follow_redirects=follow_redirects
+                )
             finally:
                 request.extensions.pop(_FOUND, None)
         response = _stored(reply, _AsyncPieces(reply))
@@ -286,7 +311,9 @@ class AsyncCachedClient(httpx.AsyncClient):
         return _ended(self, request, response, start)
 
 
-def _at_once(client: CachedClient | AsyncCachedClient, request: httpx.Request, auth: Any) -> Reply | None:
+def _at_once(
+    client: CachedClient | AsyncCachedClient, request: httpx.Request, auth: Any
+) -> Reply | None:
     """What answers a request that the client would change no more, where it is fresh and sets nothing going. What was found otherwise
     goes with the request, so that its transport does not ask again."""
     if auth is not _DEFAULT or client.auth is not None or request.url.userinfo:
@@ -297,14 +324,21 @@ def _at_once(client: CachedClient | AsyncCachedClient, request: httpx.Request, a
     if not isinstance(transport, CacheTransport | AsyncCacheTransport):
         return None
     asked, found = _ask(transport, request)
-    if isinstance(found, Reply) and found.refresh is None and not httpx.codes.is_redirect(found.status):
+    if (
+        isinstance(found, Reply)
+        and found.refresh is None
+        and not httpx.codes.is_redirect(found.status)
+    ):
         return found
     request.extensions = {**request.extensions, _FOUND: (asked, found)}
     return None
 
 
 def _ended(
-    client: CachedClient | AsyncCachedClient, request: httpx.Request, response: httpx.Response, start: float
+    client: CachedClient | AsyncCachedClient,
+    request: httpx.Request,
+    response: httpx.Response,
+    start: float,
 ) -> httpx.Response:
     """What clients do to a response that they have read."""
     response.request = request
@@ -328,7 +362,9 @@ def _asked(request: httpx.Request, options: RequestOptions | None, way: Transpor
     name = request.extensions.get("sni_hostname")
     if name is not None and name != request.url.host:
         way = (way or _transport.USUAL).verified_name(str(name))
-    return Asked(request.method, str(request.url), request.headers.raw, _body(request.stream), options, way)
+    return Asked(
+        request.method, str(request.url), request.headers.raw, _body(request.stream), options, way
+    )
 
 
 def _body(stream: Any) -> bytes | None:
@@ -347,7 +383,11 @@ def _body(stream: Any) -> bytes | None:
 def _form(stream: Any) -> bytes | None:
     """A multipart body, whose files are where they were afterwards."""
     length = stream.get_content_length()
-    files = [field.file for field in stream.fields if not isinstance(getattr(field, "file", b""), str | bytes)]
+    files = [
+        field.file
+        for field in stream.fields
+        if not isinstance(getattr(field, "file", b""), str | bytes)
+    ]
     places = [place(file) for file in files]
     if length is None or length > MAX_FILE or None in places:
         return None
@@ -363,7 +403,9 @@ def _own_timeout(request: httpx.Request) -> OwnTimeout | None:
     seconds = (request.extensions.get("timeout") or {}).get("read")
     if seconds is None:
         return None
-    return OwnTimeout(seconds, lambda: httpx.ReadTimeout("The read operation timed out", request=request))
+    return OwnTimeout(
+        seconds, lambda: httpx.ReadTimeout("The read operation timed out", request=request)
+    )
 
 
 def _head(response: httpx.Response) -> Head:
@@ -375,7 +417,9 @@ def _way(transport: object | None, settings: dict[str, Any]) -> Transport | None
     if transport is not None:
         if settings:
             names = ", ".join(settings)
-            raise TypeError(f"{names}: give settings to the transport, or give none, so that one is made of them")
+            raise TypeError(
+                f"{names}: give settings to the transport, or give none, so that one is made of them"
+            )
         return _of_object(transport)
     way = _transport.of_environment() if settings.get("trust_env", True) else _transport.USUAL
     verify = settings.get("verify", True)
@@ -413,7 +457,9 @@ def _behind(cached: _Cached, given: list[object], settings: dict[str, Any]) -> _
     transport = cached._transport
     made = type(transport) in (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
     if made and not any(transport is one for one in given):
-        known = {name: settings[name] for name in ("verify", "cert", "trust_env") if name in settings}
+        known = {
+            name: settings[name] for name in ("verify", "cert", "trust_env") if name in settings
+        }
         proxy = getattr(getattr(transport, "_pool", None), "_proxy_url", None)
         if proxy is not None:
             known["proxy"] = f"{proxy.scheme.decode()}://{proxy.host.decode()}:{proxy.port}"
@@ -425,7 +471,11 @@ def _with(request: httpx.Request, headers: Headers | None) -> httpx.Request:
     if headers is None:
         return request
     return httpx.Request(
-        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+        request.method,
+        request.url,
+        headers=headers,
+        stream=request.stream,
+        extensions=request.extensions,
     )
 
 
@@ -436,7 +486,9 @@ def _stored(reply: Reply, pieces: _Pieces | _AsyncPieces) -> httpx.Response:
     # From HTTP/2 on there are no phrases.
     if version < 20:
         extensions["reason_phrase"] = reason_of(reply.status).encode()
-    return httpx.Response(reply.status, headers=spelled(reply), stream=stream, extensions=extensions)
+    return httpx.Response(
+        reply.status, headers=spelled(reply), stream=stream, extensions=extensions
+    )
 
 
 def _passed(

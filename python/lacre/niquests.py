@@ -25,7 +25,19 @@ from niquests.packages.urllib3.backend._async import AsyncLowLevelResponse
 from . import _drive
 from ._drive import Asked, Driver, Exchange, Head, Headers, Passing, request_options
 from ._lacre import Cache, CacheInfo, Reply, Ticket
-from ._niquests import FAILURES, INFOS, Around, Cached, Reader, Way, head, is_http, own_timeout, passed, stored
+from ._niquests import (
+    FAILURES,
+    INFOS,
+    Around,
+    Cached,
+    Reader,
+    Way,
+    head,
+    is_http,
+    own_timeout,
+    passed,
+    stored,
+)
 from ._options import RequestOptions
 
 __all__ = [
@@ -70,7 +82,9 @@ class CacheAdapter(Around, BaseAdapter):
                 self._refresh(way, asked, found.refresh)
             return stored(request, found, HTTPResponse, _build)
         owner, own = threading.get_ident(), own_timeout(settings, request)
-        return self._answer(way, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own))
+        return self._answer(
+            way, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own)
+        )
 
     def close(self) -> None:
         self._adapter.close()
@@ -125,7 +139,9 @@ class AsyncCacheAdapter(Around, AsyncBaseAdapter):
         *,
         options: RequestOptions | None = None,
     ) -> None:
-        super().__init__(cache, AsyncHTTPAdapter() if adapter is None else adapter, AsyncHTTPAdapter, options)
+        super().__init__(
+            cache, AsyncHTTPAdapter() if adapter is None else adapter, AsyncHTTPAdapter, options
+        )
         self._refreshes = _drive.Tasks()
 
     async def send(  # type: ignore[override]
@@ -194,7 +210,9 @@ class CachedSession(Cached, niquests.Session):
 
     def get_adapter(self, url: str) -> BaseAdapter:
         adapter = super().get_adapter(url)
-        return CacheAdapter(self._driver, adapter, options=self._options) if is_http(url) else adapter
+        return (
+            CacheAdapter(self._driver, adapter, options=self._options) if is_http(url) else adapter
+        )
 
 
 class AsyncCachedSession(Cached, niquests.AsyncSession):

@@ -192,16 +192,28 @@ class CacheMixin(_Session):
             refresh: ask the origin if the stored response still holds
             force_refresh: send in any case, and store what comes back
         """
-        plain = method == "GET" and not (args or refresh or force_refresh) and type(self).send is _send
+        plain = (
+            method == "GET" and not (args or refresh or force_refresh) and type(self).send is _send
+        )
         if plain and (expire_after is None or is_no_wish(expire_after)):
             found = self._shortcut.find(self, url, headers, kwargs)
             if isinstance(found, Missed):
                 self._sending.missed = found
             elif found is not None:
-                found._was_read = not (self.stream if kwargs.get("stream") is None else kwargs["stream"])
+                found._was_read = not (
+                    self.stream if kwargs.get("stream") is None else kwargs["stream"]
+                )
                 return found
-        if headers is not None or expire_after is not None or only_if_cached or refresh or force_refresh:
-            headers = set_request_headers(headers, expire_after, only_if_cached, refresh, force_refresh)
+        if (
+            headers is not None
+            or expire_after is not None
+            or only_if_cached
+            or refresh
+            or force_refresh
+        ):
+            headers = set_request_headers(
+                headers, expire_after, only_if_cached, refresh, force_refresh
+            )
         try:
             with patch_form_boundary() if kwargs.get("files") else nullcontext():
                 return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value, misc]
@@ -306,7 +318,9 @@ class CacheMixin(_Session):
         """Sends for what is not stored. Of equal requests at the same time one is sent, and serves all."""
         if actions.skip_read or actions.skip_write or request.method not in _SAFE_METHODS:
             return self._send_and_cache(request, actions, **kwargs)
-        lead, mine = self.cache._herd.join(actions.cache_key or "", get_ident(), monotonic() - actions.decided)
+        lead, mine = self.cache._herd.join(
+            actions.cache_key or "", get_ident(), monotonic() - actions.decided
+        )
         if not mine:
             # A thread that sends already, and was redirected, never waits: two of those could wait for each other.
             if lead.owner == get_ident() or getattr(_leading, "depth", None):
@@ -315,7 +329,11 @@ class CacheMixin(_Session):
         depth = _leading.depth = getattr(_leading, "depth", 0) + 1
         try:
             found = self._look_again(request, actions, **kwargs) if lead.late else None
-            return self._send_and_cache(request, actions, lead=lead, **kwargs) if found is None else found
+            return (
+                self._send_and_cache(request, actions, lead=lead, **kwargs)
+                if found is None
+                else found
+            )
         finally:
             _leading.depth = depth - 1
             lead.end(True)
@@ -372,11 +390,18 @@ class CacheMixin(_Session):
         bypasses = request.headers.pop(BYPASS_HEADER, None) is not None
         before, self._sending.bypasses = getattr(self._sending, "bypasses", False), bypasses
         outer, self._sending.lead = getattr(self._sending, "lead", None), lead
-        conditions, self._sending.conditions = getattr(self._sending, "conditions", None), actions.conditions
+        conditions, self._sending.conditions = (
+            getattr(self._sending, "conditions", None),
+            actions.conditions,
+        )
         try:
             response = super().send(actions.update_request(request), **kwargs)
         finally:
-            self._sending.bypasses, self._sending.lead, self._sending.conditions = before, outer, conditions
+            self._sending.bypasses, self._sending.lead, self._sending.conditions = (
+                before,
+                outer,
+                conditions,
+            )
         if response.next is not None:
             _remove(actions.conditions, response.next)
         actions.update_from_response(response)
@@ -384,7 +409,11 @@ class CacheMixin(_Session):
 
         if not actions.skip_write:
             self._write(response, actions)
-        elif cached_response is not None and response.status_code == 304 and not _was_redirected(response):
+        elif (
+            cached_response is not None
+            and response.status_code == 304
+            and not _was_redirected(response)
+        ):
             cached_response = actions.update_revalidated_response(response, cached_response)
             if not actions.skip_write:
                 self._write(cached_response, actions)
@@ -421,7 +450,10 @@ class CacheMixin(_Session):
         """Sends for a fresh response; where that fails, a stale one may do."""
         try:
             response = self._send_and_cache(request, actions, cached_response, **kwargs)
-            if self.settings.stale_if_error and response.status_code not in self.settings.allowable_codes:
+            if (
+                self.settings.stale_if_error
+                and response.status_code not in self.settings.allowable_codes
+            ):
                 response.raise_for_status()
         except Exception as error:
             if not actions.is_usable(cached_response, error=True):
@@ -461,7 +493,9 @@ class CacheMixin(_Session):
     def _invalidate(self, request: PreparedRequest, response: AnyResponse, **kwargs: Any) -> None:
         """Forgets what an unsafe request may have changed (RFC 9111 §4.4), where headers are obeyed."""
         unsafe = (request.method or "").upper() not in _SAFE_METHODS
-        if self.settings.read_only or not (self.settings.cache_control and unsafe and response.status_code < 400):
+        if self.settings.read_only or not (
+            self.settings.cache_control and unsafe and response.status_code < 400
+        ):
             return
         for method in ("GET", "HEAD"):
             stored = request.copy()
@@ -525,7 +559,9 @@ class CachedSession(CacheMixin, OriginalSession):
 
 
 def _not_cached(request: PreparedRequest) -> CachedResponse:
-    return CachedResponse(url=request.url or "", status_code=504, reason="Not Cached", request=request)
+    return CachedResponse(
+        url=request.url or "", status_code=504, reason="Not Cached", request=request
+    )
 
 
 def _was_redirected(response: Response) -> bool:

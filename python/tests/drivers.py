@@ -81,7 +81,9 @@ class HttpxDriver(Driver):
 
     def answer(self, response: Any) -> Answer:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, response.content, headers, self.module.cache_info(response))
+        return Answer(
+            response.status_code, response.content, headers, self.module.cache_info(response)
+        )
 
     def request(
         self,
@@ -124,7 +126,12 @@ class AsyncDriver(Driver):
 
     @abstractmethod
     async def send(
-        self, method: str, url: str, headers: dict[str, str] | None, body: bytes | None, options: Any
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None,
+        body: bytes | None,
+        options: Any,
     ) -> Answer: ...
 
     @abstractmethod
@@ -168,14 +175,21 @@ class AsyncHttpxDriver(AsyncDriver):
         self.client = self.module.AsyncCachedClient(cache, follow_redirects=True)
 
     async def send(
-        self, method: str, url: str, headers: dict[str, str] | None, body: bytes | None, options: Any
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None,
+        body: bytes | None,
+        options: Any,
     ) -> Answer:
         extensions = {} if options is None else {"lacre": options}
         response = await self.client.request(
             method, url, headers=headers, content=body, extensions=extensions
         )
         found = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, response.content, found, self.module.cache_info(response))
+        return Answer(
+            response.status_code, response.content, found, self.module.cache_info(response)
+        )
 
     async def first(self, url: str) -> bytes:
         async with self.client.stream("GET", url) as response:
@@ -201,7 +215,12 @@ class AiohttpDriver(AsyncDriver):
         self.session = self.run(session())
 
     async def send(
-        self, method: str, url: str, headers: dict[str, str] | None, body: bytes | None, options: Any
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None,
+        body: bytes | None,
+        options: Any,
     ) -> Answer:
         with self.module.request_options(options):
             async with self.session.request(method, url, headers=headers, data=body) as response:
@@ -235,7 +254,9 @@ class NiquestsDriver(Driver):
         with self.module.request_options(options):
             response = self.session.request(method, url, headers=headers, data=body)
         found = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, response.content, found, self.module.cache_info(response))
+        return Answer(
+            response.status_code, response.content, found, self.module.cache_info(response)
+        )
 
     def begin(self, url: str) -> bytes:
         with self.session.get(url, stream=True) as response:
@@ -260,12 +281,19 @@ class AsyncNiquestsDriver(AsyncDriver):
         self.session = self.module.AsyncCachedSession(cache)
 
     async def send(
-        self, method: str, url: str, headers: dict[str, str] | None, body: bytes | None, options: Any
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None,
+        body: bytes | None,
+        options: Any,
     ) -> Answer:
         with self.module.request_options(options):
             response = await self.session.request(method, url, headers=headers, data=body)
         found = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, response.content, found, self.module.cache_info(response))
+        return Answer(
+            response.status_code, response.content, found, self.module.cache_info(response)
+        )
 
     async def first(self, url: str) -> bytes:
         async with await self.session.get(url, stream=True) as response:

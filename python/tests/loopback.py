@@ -114,7 +114,9 @@ def origin(
     server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {}))
     if tls is not None:
         # A handshake that fails must not end the thread that accepts.
-        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     found = Origin(f"http://127.0.0.1:{server.server_port}", now=now)
     server.RequestHandlerClass.origin = found  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

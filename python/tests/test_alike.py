@@ -8,12 +8,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import loopback
 import pytest
-from drivers import DRIVERS, Driver
-from loopback import Origin, Say
 
+import loopback
+from drivers import DRIVERS, Driver
 from lacre import Cache
+from loopback import Origin, Say
 
 HEADERS = {"Cache-Control": "max-age=60", "ETag": '"1"', "X-Two-Words": "2"}
 POST = ["GET", "POST"]
@@ -27,12 +27,33 @@ def origin() -> Iterator[Origin]:
 
 def of_httpx(client: Any, url: str) -> list[Any]:
     response = client.get(url)
-    extensions = {name: value for name, value in response.extensions.items() if name not in ("lacre", "network_stream")}
+    extensions = {
+        name: value
+        for name, value in response.extensions.items()
+        if name not in ("lacre", "network_stream")
+    }
     names = [name for name, _ in response.headers.raw if name != b"Age"]
     return [
-        (response.http_version, response.reason_phrase, extensions, names, response.is_closed, response.history),
-        (response.is_stream_consumed, response.num_bytes_downloaded, response.encoding, response.has_redirect_location),
-        (response.request.method, response.url, dict(response.cookies), response.elapsed.total_seconds() >= 0),
+        (
+            response.http_version,
+            response.reason_phrase,
+            extensions,
+            names,
+            response.is_closed,
+            response.history,
+        ),
+        (
+            response.is_stream_consumed,
+            response.num_bytes_downloaded,
+            response.encoding,
+            response.has_redirect_location,
+        ),
+        (
+            response.request.method,
+            response.url,
+            dict(response.cookies),
+            response.elapsed.total_seconds() >= 0,
+        ),
         (response.next_request, response.default_encoding, repr(response), response.links),
     ]
 
@@ -41,10 +62,34 @@ def of_niquests(session: Any, url: str) -> list[Any]:
     response = session.get(url)
     names = [name for name in response.headers if name != "Age"]
     return [
-        (response.reason, names, response.history, response.encoding, response.url, response.ok, response.links),
-        (response.http_version, response.conn_info.http_version, response.raw.decode_content, response.raw.url),
-        (response.raw.version, response.raw.reason, response.raw.status, response.next, response.is_redirect),
-        (response.request.method, dict(response.cookies), response.elapsed.total_seconds() >= 0, repr(response)),
+        (
+            response.reason,
+            names,
+            response.history,
+            response.encoding,
+            response.url,
+            response.ok,
+            response.links,
+        ),
+        (
+            response.http_version,
+            response.conn_info.http_version,
+            response.raw.decode_content,
+            response.raw.url,
+        ),
+        (
+            response.raw.version,
+            response.raw.reason,
+            response.raw.status,
+            response.next,
+            response.is_redirect,
+        ),
+        (
+            response.request.method,
+            dict(response.cookies),
+            response.elapsed.total_seconds() >= 0,
+            repr(response),
+        ),
     ]
 
 
@@ -53,9 +98,26 @@ async def of_aiohttp(session: Any, url: str) -> list[Any]:
         await response.read()
         names = [name for name, _ in response.raw_headers if name != b"Age"]
         return [
-            (response.version, response.reason, names, [name for name in response.headers if name != "Age"]),
-            (response.method, response.url, response.history, response.request_info, response.real_url),
-            (response.cookies.output(), response.connection, response.closed, response.charset, response.host),
+            (
+                response.version,
+                response.reason,
+                names,
+                [name for name in response.headers if name != "Age"],
+            ),
+            (
+                response.method,
+                response.url,
+                response.history,
+                response.request_info,
+                response.real_url,
+            ),
+            (
+                response.cookies.output(),
+                response.connection,
+                response.closed,
+                response.charset,
+                response.host,
+            ),
             (response.content_type, response.content_disposition, response.links, response.ok),
         ]
 
@@ -79,7 +141,10 @@ def test_a_hit_looks_like_the_answer_without_a_cache(
         from lacre.aiohttp import cached_session
 
         async with aiohttp.ClientSession() as plain, cached_session(Cache(":memory:")) as cached:
-            return [await of_aiohttp(plain, url), *[await of_aiohttp(cached, url) for _ in range(3)]]
+            return [
+                await of_aiohttp(plain, url),
+                *[await of_aiohttp(cached, url) for _ in range(3)],
+            ]
 
     if client == "httpx":
         import httpx
@@ -138,9 +203,14 @@ def test_a_body_of_httpx_that_can_be_read_again_is_seen_whole(kind: str, origin:
 
     url = origin.says("/", Say(headers=HEADERS))
     with CachedClient(Cache(":memory:", allowable_methods=POST)) as client:
-        hits = [client.post(url, **body(content)).extensions["lacre"].hit for content in (b"one", b"one", b"two")]
+        hits = [
+            client.post(url, **body(content)).extensions["lacre"].hit
+            for content in (b"one", b"one", b"two")
+        ]
     assert hits == [False, True, False]
-    assert [content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)] == [True, True]
+    assert [
+        content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)
+    ] == [True, True]
 
 
 @pytest.mark.parametrize("kind", ["form", "file", "text"])
@@ -170,7 +240,9 @@ def test_a_body_of_aiohttp_that_can_be_read_again_is_seen_whole(kind: str, origi
         return hits
 
     assert asyncio.run(main()) == [False, True, False]
-    assert [content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)] == [True, True]
+    assert [
+        content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)
+    ] == [True, True]
 
 
 @pytest.mark.parametrize("kind", ["files", "file"])
@@ -183,9 +255,14 @@ def test_a_body_of_niquests_that_can_be_read_again_is_seen_whole(kind: str, orig
 
     url = origin.says("/", Say(headers=HEADERS))
     with CachedSession(Cache(":memory:", allowable_methods=POST)) as session:
-        hits = [cache_info(session.post(url, **body(content))).hit for content in (b"one", b"one", b"two")]
+        hits = [
+            cache_info(session.post(url, **body(content))).hit
+            for content in (b"one", b"one", b"two")
+        ]
     assert hits == [False, True, False]
-    assert [content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)] == [True, True]
+    assert [
+        content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)
+    ] == [True, True]
 
 
 def test_a_file_that_is_too_long_is_sent_and_not_looked_up(

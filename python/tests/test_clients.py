@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import requests
-from origin import Origin, answer
 
 from lacre import CachedSession, CacheMixin, install_cache, uninstall_cache
+from origin import Origin, answer
 
 URL = "http://example.test/data"
 
@@ -20,7 +21,7 @@ URL = "http://example.test/data"
 class Echo(BaseHTTPRequestHandler):
     """Answers with the request line, and counts."""
 
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
@@ -38,7 +39,7 @@ class Echo(BaseHTTPRequestHandler):
 @contextmanager
 def server() -> Iterator[tuple[str, list[str]]]:
     """A server on loopback: its URL, and the request targets it was asked for."""
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
     listening = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (Echo,), {"asked": asked}))
     thread = threading.Thread(target=listening.serve_forever)
     thread.start()
@@ -58,7 +59,8 @@ def test_requests_mock_as_an_adapter_answers_the_misses() -> None:
     session.mount("http://", adapter)
     first, second = session.get(URL), session.get(URL)
     assert [first.from_cache, second.from_cache, adapter.call_count] == [False, True, 1]
-    assert second.text == "mocked" and second.headers["X-Mock"] == "yes"
+    assert second.text == "mocked"
+    assert second.headers["X-Mock"] == "yes"
 
 
 def test_requests_mock_as_a_patch_stands_before_an_installed_cache() -> None:
@@ -111,7 +113,9 @@ def test_an_oauth_session_takes_the_mixin_and_its_token_is_not_stored(tmp_path: 
 
     token = {"access_token": "hidden-from-the-disk", "token_type": "Bearer"}
     origin = Origin(answer("private"))
-    with OAuth(cache_name=tmp_path / "cache", backend="sqlite", client_id="me", token=token) as session:
+    with OAuth(
+        cache_name=tmp_path / "cache", backend="sqlite", client_id="me", token=token
+    ) as session:
         session.mount("https://", origin)
         found = [session.get("https://example.test/me") for _ in range(2)]
         assert [response.from_cache for response in found] == [False, True]
@@ -161,11 +165,18 @@ def test_requests_ratelimiter_is_mixed_in_and_limits_no_hit(tmp_path: Path) -> N
     class CachedLimiterSession(CacheMixin, LimiterMixin, requests.Session):
         """As its documentation has it: the limits are kept in the file of the cache."""
 
-    options = {"path": tmp_path / "cache.db", "isolation_level": "EXCLUSIVE", "check_same_thread": False}
+    options = {
+        "path": tmp_path / "cache.db",
+        "isolation_level": "EXCLUSIVE",
+        "check_same_thread": False,
+    }
     with (
         server() as (url, asked),
         CachedLimiterSession(
-            per_hour=1, cache_name=tmp_path / "cache.db", bucket_class=SQLiteBucket, bucket_kwargs=options
+            per_hour=1,
+            cache_name=tmp_path / "cache.db",
+            bucket_class=SQLiteBucket,
+            bucket_kwargs=options,
         ) as session,
     ):
         # A second one that was limited would wait for an hour.
@@ -181,7 +192,11 @@ def test_requests_ratelimiter_is_mounted_and_lies_below(tmp_path: Path) -> None:
 
     mounted = CachedSession(tmp_path / "cache")
     mounted.mount("http://", LimiterAdapter(per_hour=1))
-    with server() as (url, asked), mounted, CachedLimiterSession(backend="memory", per_hour=1) as below:
+    with (
+        server() as (url, asked),
+        mounted,
+        CachedLimiterSession(backend="memory", per_hour=1) as below,
+    ):
         for session in (mounted, below):
             assert [session.get(f"{url}/data").from_cache for _ in range(3)] == [False, True, True]
         assert asked == ["/data"] * 2

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import loopback
 import pytest
-from loopback import Origin, Say
 
+import loopback
 from lacre import Cache, _drive
 from lacre._lacre import Reply
+from loopback import Origin, Say
 
 FRESH = {"Cache-Control": "max-age=60"}
 STALE = {"Cache-Control": "max-age=0, stale-while-revalidate=100"}
@@ -41,7 +41,9 @@ def test_the_examples_of_the_documentation_run(
     assert len(origin.got) == 1
 
 
-def test_a_transport_of_ones_own_may_add_credentials_that_the_cache_does_not_see(origin: Origin) -> None:
+def test_a_transport_of_ones_own_may_add_credentials_that_the_cache_does_not_see(
+    origin: Origin,
+) -> None:
     httpx = pytest.importorskip("httpx")
     from lacre.httpx import CacheTransport
 
@@ -69,11 +71,18 @@ def test_a_streamed_request_body_is_sent_once_and_not_looked_up(origin: Origin) 
     assert [got.body for got in origin.got] == [b"ab", b"ab"]
 
 
-def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_steps(origin: Origin) -> None:
+def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_steps(
+    origin: Origin,
+) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
-    headers = {**FRESH, "Content-Type": "text/plain", "Set-Cookie": "a=1", "Content-Encoding": "gzip"}
+    headers = {
+        **FRESH,
+        "Content-Type": "text/plain",
+        "Set-Cookie": "a=1",
+        "Content-Encoding": "gzip",
+    }
     url = origin.says("/", Say(gzip.compress("\xe4".encode("latin-1")), headers=headers))
 
     def seen(hook: bool) -> list[Any]:
@@ -82,9 +91,17 @@ def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_s
         with CachedClient(cache, default_encoding="latin-1", event_hooks=hooks) as client:
             response = client.get(url)
             assert hooked == [url] * hook
-            assert response.extensions["lacre"].hit and response.elapsed.total_seconds() > 0
-            assert response.is_closed and response.is_stream_consumed
-            of = response.headers.raw, response.text, response.content, response.http_version, response.history
+            assert response.extensions["lacre"].hit
+            assert response.elapsed.total_seconds() > 0
+            assert response.is_closed
+            assert response.is_stream_consumed
+            of = (
+                response.headers.raw,
+                response.text,
+                response.content,
+                response.http_version,
+                response.history,
+            )
             return [*of, response.url, response.request.method, dict(client.cookies)]
 
     # So that Age is the same in all of them.
@@ -93,11 +110,14 @@ def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_s
     with CachedClient(cache) as client:
         client.get(url)
     assert seen(hook=False) == seen(hook=True)
-    assert seen(hook=False)[1] == "\xe4" and seen(hook=False)[-1] == {"a": "1"}
+    assert seen(hook=False)[1] == "\xe4"
+    assert seen(hook=False)[-1] == {"a": "1"}
     assert len(origin.got) == 1
 
 
-def test_a_client_of_httpx_follows_a_stored_redirect_and_sends_what_it_would_add(origin: Origin) -> None:
+def test_a_client_of_httpx_follows_a_stored_redirect_and_sends_what_it_would_add(
+    origin: Origin,
+) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
@@ -106,7 +126,8 @@ def test_a_client_of_httpx_follows_a_stored_redirect_and_sends_what_it_would_add
     with CachedClient(Cache(":memory:"), follow_redirects=True) as client:
         for _ in range(2):
             response = client.get(url)
-            assert response.content == b"there" and [hop.status_code for hop in response.history] == [301]
+            assert response.content == b"there"
+            assert [hop.status_code for hop in response.history] == [301]
         assert len(origin.got) == 2
         client.get(there, auth=("me", "secret"))
         client.get(there.replace("://", "://me:secret@"))
@@ -161,7 +182,9 @@ def test_a_session_that_decodes_below_the_cache_stores_nothing_encoded(origin: O
     aiohttp = pytest.importorskip("aiohttp")
     from lacre.aiohttp import CacheMiddleware, cache_info, cached_session
 
-    url = origin.says("/", Say(gzip.compress(b"hello"), headers={**FRESH, "Content-Encoding": "gzip"}))
+    url = origin.says(
+        "/", Say(gzip.compress(b"hello"), headers={**FRESH, "Content-Encoding": "gzip"})
+    )
     plain = origin.says("/plain", Say(headers=FRESH))
 
     async def main() -> None:
@@ -172,12 +195,15 @@ def test_a_session_that_decodes_below_the_cache_stores_nothing_encoded(origin: O
                 async with ask as response:
                     assert await response.read() == b"hello"
                     info = cache_info(response)
-                    assert info is not None and not info.stored and not info.from_cache
+                    assert info is not None
+                    assert not info.stored
+                    assert not info.from_cache
             for from_cache in (False, True):
                 async with session.get(plain) as response:
                     assert await response.read() == b"hello"
                     info = cache_info(response)
-                    assert info is not None and info.from_cache is from_cache
+                    assert info is not None
+                    assert info.from_cache is from_cache
 
     asyncio.run(main())
 
@@ -195,17 +221,27 @@ def test_what_aiohttp_makes_of_an_answer_is_the_same_from_the_cache(origin: Orig
             for _ in range(2):
                 async with session.get(url, raise_for_status=True) as response:
                     found.append(
-                        (response.status, response.reason, response.charset, await response.json(), response.url)
+                        (
+                            response.status,
+                            response.reason,
+                            response.charset,
+                            await response.json(),
+                            response.url,
+                        )
                     )
-                    assert response.headers["x-two"] == "2" and response.ok
+                    assert response.headers["x-two"] == "2"
+                    assert response.ok
         return found
 
     first, second = asyncio.run(main())
-    assert first == second and first[3] == {"a": "ä"}
+    assert first == second
+    assert first[3] == {"a": "ä"}
     assert len(origin.got) == 1
 
 
-def test_a_request_that_is_cancelled_stores_nothing_and_lets_the_next_one_go(origin: Origin) -> None:
+def test_a_request_that_is_cancelled_stores_nothing_and_lets_the_next_one_go(
+    origin: Origin,
+) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import AsyncCachedClient
 
@@ -225,7 +261,9 @@ def test_a_request_that_is_cancelled_stores_nothing_and_lets_the_next_one_go(ori
     asyncio.run(main())
 
 
-def test_who_reads_an_answer_and_asks_for_it_again_does_not_wait_for_himself(origin: Origin) -> None:
+def test_who_reads_an_answer_and_asks_for_it_again_does_not_wait_for_himself(
+    origin: Origin,
+) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
@@ -263,7 +301,8 @@ def test_what_was_looked_up_before_another_was_answered_is_not_sent() -> None:
     tickets: list[Any] = [asked.of(cache), asked.of(cache)]
     for ticket in tickets:
         answer = sent.carry_out(sent.driver.exchange(asked, ticket, owner=object(), blind=False))
-    assert isinstance(answer, Reply) and sent.count == 1
+    assert isinstance(answer, Reply)
+    assert sent.count == 1
     assert answer.info.cache_status == "lacre; fwd=uri-miss; ttl=10; collapsed"
 
     now += 20

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import shared
 from itsdangerous import BadSignature
-from origin import Origin, answer
 from requests import Response
+
+from conftest import shared
+from origin import Origin, answer
 
 pytest.importorskip("requests_cache", reason="NOT CHECKED: requests-cache is not installed")
 #: Of the sample files too.
@@ -40,8 +41,13 @@ def opened(package: str, name: Path, backend: str, serializer: str, secret: str 
     session = import_module(package).CachedSession(name, backend=backend, serializer=chosen)
     redirects = answer(status=302, Location=URL, Set_Cookie="hop=1")
     # As both spell JSON, for the filesystem keeps its value only, there.
-    origin = Origin(answer(b'{"a":[1,"e"]}', Content_Type="application/json", Set_Cookie="c=v; Path=/"))
-    origin.answers = {"/redirect": redirects, "/bytes": answer(bytes(range(256)), status=203, ETag='"e"')}
+    origin = Origin(
+        answer(b'{"a":[1,"e"]}', Content_Type="application/json", Set_Cookie="c=v; Path=/")
+    )
+    origin.answers = {
+        "/redirect": redirects,
+        "/bytes": answer(bytes(range(256)), status=203, ETag='"e"'),
+    }
     session.mount("http://", origin)
     session.origin = origin
     return session
@@ -71,7 +77,9 @@ def shown(response: Response) -> dict[str, Any]:
 
 @pytest.mark.parametrize("serializer", ["pickle", "safe_pickle", "json", "yaml"])
 @pytest.mark.parametrize("backend", ["sqlite", "filesystem"])
-@pytest.mark.parametrize(("writer", "reader"), [("requests_cache", "lacre"), ("lacre", "requests_cache")])
+@pytest.mark.parametrize(
+    ("writer", "reader"), [("requests_cache", "lacre"), ("lacre", "requests_cache")]
+)
 def test_one_reads_what_the_other_wrote(
     tmp_path: Path, writer: str, reader: str, backend: str, serializer: str
 ) -> None:
@@ -99,7 +107,9 @@ def test_one_reads_what_the_other_wrote(
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "filesystem"])
-@pytest.mark.parametrize(("writer", "reader"), [("requests_cache", "lacre"), ("lacre", "requests_cache")])
+@pytest.mark.parametrize(
+    ("writer", "reader"), [("requests_cache", "lacre"), ("lacre", "requests_cache")]
+)
 def test_another_secret_reads_nothing_of_the_other(
     tmp_path: Path, writer: str, reader: str, backend: str
 ) -> None:
@@ -116,14 +126,19 @@ def test_a_body_of_json_comes_back_as_it_was_sent(tmp_path: Path) -> None:
     with opened("lacre", tmp_path / "cache", "filesystem", "json") as session:
         session.origin.default = answer(body, Content_Type="application/json")
         assert [session.get(URL).content for _ in range(2)] == [body, body]
-        assert b'"_decoded_content": {' in next(tmp_path.rglob("*.json")).read_bytes(), "and is readable"
+        assert b'"_decoded_content": {' in next(tmp_path.rglob("*.json")).read_bytes(), (
+            "and is readable"
+        )
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_the_samples_are_what_their_manifest_says(tmp_path: Path, sample: str) -> None:
     backend = sample.partition("_")[0]
     name = f"{sample}.sqlite" if backend == "sqlite" else sample
-    source, manifest = shared(f"samples/{name}"), json.loads(shared("samples/MANIFEST.json").read_text())
+    source, manifest = (
+        shared(f"samples/{name}"),
+        json.loads(shared("samples/MANIFEST.json").read_text()),
+    )
     # Copied without the permissions of the original, which may be to read only.
     if source.is_dir():
         shutil.copytree(source, tmp_path / name, copy_function=shutil.copyfile)

@@ -10,10 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from loopback import Say, origin
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "python" / "README.md"]
+DOCUMENTS = [
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "README.md",
+    ROOT / "python" / "README.md",
+]
 
 #: What a block takes for granted, by a line that only this block has.
 BEFORE = {
@@ -39,7 +44,9 @@ def blocks() -> list[tuple[str, str]]:
     return [
         (str(document.relative_to(ROOT)), block)
         for document in DOCUMENTS
-        for block in re.findall(r"^```python\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+        for block in re.findall(
+            r"^```python\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL
+        )
     ]
 
 
@@ -51,7 +58,9 @@ def test_a_block_of_a_document_runs(document: str, block: str, tmp_path: Path) -
     if client and importlib.util.find_spec(client[1]) is None:
         pytest.skip(f"{client[1]} is not installed here")
     before = "\n".join(code for line, code in BEFORE.items() if line in block)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LACRE_", "XDG_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LACRE_", "XDG_"))
+    }
     with origin() as site:
         url = site.says("/", Say(headers={"Cache-Control": "max-age=3600"}))
         code = before + "\n" + block.replace("https://example.com/", url)

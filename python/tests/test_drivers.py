@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import loopback
 import pytest
+
+import loopback
 from drivers import DRIVERS, Driver
+from lacre import Cache
 from loopback import Origin, Say
 from stored import flip_last_bytes
-
-from lacre import Cache
 
 FRESH = {"Cache-Control": "max-age=60"}
 REFRESHED = {"Cache-Control": "max-age=1, stale-while-revalidate=100"}
@@ -66,12 +66,15 @@ def driver(request: pytest.FixtureRequest, cache: Cache) -> Iterator[Driver]:
 
 
 def test_a_fresh_answer_is_a_hit(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(b"hello", headers={**FRESH, "Content-Type": "text/plain", "X-Two": "2"}))
+    url = origin.says(
+        "/", Say(b"hello", headers={**FRESH, "Content-Type": "text/plain", "X-Two": "2"})
+    )
     first, second = driver.get(url), driver.get(url)
     assert (first.body, second.body) == (b"hello", b"hello")
     assert first.status_line == "lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored"
     assert second.status_line == "lacre; hit; ttl=60"
-    assert first.info is not None and second.info is not None
+    assert first.info is not None
+    assert second.info is not None
     assert (first.info.from_cache, first.info.stored) == (False, True)
     assert (second.info.from_cache, second.info.stored) == (True, False)
     assert (second.status, second.headers["x-two"]) == (200, "2")
@@ -79,8 +82,13 @@ def test_a_fresh_answer_is_a_hit(driver: Driver, origin: Origin) -> None:
 
 
 def test_a_cookie_that_the_origin_rotates_costs_no_hit(driver: Driver, origin: Origin) -> None:
-    says = [Say(b"hello", headers={**FRESH, "Set-Cookie": f"__cf_bm={turn}; Path=/"}) for turn in range(3)]
-    urls = [origin.says(path, say) for path, say in zip(("/one", "/two", "/three"), says)]
+    says = [
+        Say(b"hello", headers={**FRESH, "Set-Cookie": f"__cf_bm={turn}; Path=/"})
+        for turn in range(3)
+    ]
+    urls = [
+        origin.says(path, say) for path, say in zip(("/one", "/two", "/three"), says, strict=True)
+    ]
     for url in urls:
         assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
     for url in [*urls, urls[0]]:
@@ -102,7 +110,9 @@ def test_a_lifetime_of_the_users_own_keeps_no_error(
     driver.close()
 
 
-def test_what_the_client_adds_is_sent_and_the_request_is_left_as_it_was(driver: Driver, origin: Origin) -> None:
+def test_what_the_client_adds_is_sent_and_the_request_is_left_as_it_was(
+    driver: Driver, origin: Origin
+) -> None:
     url = origin.says("/", Say(headers=FRESH))
     driver.get(url, headers={"X-Mine": "1"})
     assert origin.got[0].headers["x-mine"] == "1"
@@ -110,13 +120,19 @@ def test_what_the_client_adds_is_sent_and_the_request_is_left_as_it_was(driver: 
 
 
 def test_a_stale_answer_is_validated(driver: Driver, origin: Origin, clock: Clock) -> None:
-    url = origin.says("/", Say(headers=STALE), Say(status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=9"}))
+    url = origin.says(
+        "/",
+        Say(headers=STALE),
+        Say(status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=9"}),
+    )
     driver.get(url)
     clock.now += 10
     second = driver.get(url)
     assert (second.status, second.body) == (200, b"hello")
     assert second.status_line == "lacre; fwd=stale; fwd-status=304; ttl=9; stored"
-    assert second.info is not None and second.info.revalidated and second.info.from_cache
+    assert second.info is not None
+    assert second.info.revalidated
+    assert second.info.from_cache
     assert origin.got[1].headers["if-none-match"] == '"1"'
     assert driver.get(url).status_line == "lacre; hit; ttl=9"
 
@@ -139,7 +155,9 @@ def test_validations_share_a_connection(
     assert (len(origin.got), len(connections)) == (4, 1)
 
 
-def test_a_changed_answer_replaces_a_stale_one(driver: Driver, origin: Origin, clock: Clock) -> None:
+def test_a_changed_answer_replaces_a_stale_one(
+    driver: Driver, origin: Origin, clock: Clock
+) -> None:
     url = origin.says("/", Say(headers=STALE), Say(b"changed", headers={**FRESH, "ETag": '"2"'}))
     driver.get(url)
     clock.now += 10
@@ -157,7 +175,9 @@ def test_variants_are_kept_side_by_side(driver: Driver, origin: Origin) -> None:
     assert len(origin.got) == 2
 
 
-def test_a_stale_answer_is_used_while_it_is_refreshed(driver: Driver, origin: Origin, clock: Clock) -> None:
+def test_a_stale_answer_is_used_while_it_is_refreshed(
+    driver: Driver, origin: Origin, clock: Clock
+) -> None:
     url = origin.says("/", Say(b"old", headers=REFRESHED), Say(b"new", headers=REFRESHED))
     driver.get(url)
     clock.now += 10
@@ -169,7 +189,9 @@ def test_a_stale_answer_is_used_while_it_is_refreshed(driver: Driver, origin: Or
     assert len(origin.got) == 2
 
 
-def test_a_stale_answer_stands_in_for_an_error(driver: Driver, origin: Origin, clock: Clock) -> None:
+def test_a_stale_answer_stands_in_for_an_error(
+    driver: Driver, origin: Origin, clock: Clock
+) -> None:
     headers = {"Cache-Control": "max-age=1, stale-if-error=100"}
     url = origin.says("/", Say(headers=headers), Say(b"down", status=503))
     driver.get(url)
@@ -253,10 +275,14 @@ def test_credentials_share_nothing(name: str, origin: Origin, clock: Clock) -> N
     driver.close()
 
 
-def test_what_varies_by_the_cookies_that_the_client_keeps_is_told_apart(driver: Driver, origin: Origin) -> None:
+def test_what_varies_by_the_cookies_that_the_client_keeps_is_told_apart(
+    driver: Driver, origin: Origin
+) -> None:
     origin.says("/in", Say(b"", headers={"Set-Cookie": "who=me", "Cache-Control": "no-store"}))
     varies = {**FRESH, "Vary": "Cookie"}
-    origin.answers["/"] = lambda got: Say(got.headers.get("cookie", "nobody").encode(), headers=varies)
+    origin.answers["/"] = lambda got: Say(
+        got.headers.get("cookie", "nobody").encode(), headers=varies
+    )
     url = origin.url + "/"
     assert driver.get(url).body == b"nobody"
     driver.get(origin.url + "/in")
@@ -265,9 +291,13 @@ def test_what_varies_by_the_cookies_that_the_client_keeps_is_told_apart(driver: 
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_breaks_off_is_not_stored(driver: Driver, origin: Origin, chunked: bool) -> None:
+def test_a_body_that_breaks_off_is_not_stored(
+    driver: Driver, origin: Origin, chunked: bool
+) -> None:
     body = bytes(100_000)
-    url = origin.says("/", Say(body, headers=FRESH, cut=70_000, chunked=chunked), Say(body, headers=FRESH))
+    url = origin.says(
+        "/", Say(body, headers=FRESH, cut=70_000, chunked=chunked), Say(body, headers=FRESH)
+    )
     with pytest.raises(driver.failure):
         driver.get(url)
     assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
@@ -281,7 +311,9 @@ def test_a_body_that_nobody_reads_to_its_end_is_not_stored(driver: Driver, origi
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_large_body_is_stored_and_served_in_pieces(driver: Driver, origin: Origin, chunked: bool) -> None:
+def test_a_large_body_is_stored_and_served_in_pieces(
+    driver: Driver, origin: Origin, chunked: bool
+) -> None:
     body = bytes(range(256)) * (20 << 12)
     url = origin.says("/", Say(body, headers=FRESH, chunked=chunked))
     first, second = driver.get(url), driver.get(url)
@@ -305,7 +337,9 @@ def test_an_empty_body_is_stored(driver: Driver, origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("times", [0, 10_000, 4_000_000])
-def test_an_encoded_body_is_decoded_for_the_caller(driver: Driver, origin: Origin, times: int) -> None:
+def test_an_encoded_body_is_decoded_for_the_caller(
+    driver: Driver, origin: Origin, times: int
+) -> None:
     body = b"hello" * times
     url = origin.says("/", Say(gzip.compress(body), headers={**FRESH, "Content-Encoding": "gzip"}))
     assert [driver.get(url).body for _ in range(2)] == [body, body]
@@ -326,7 +360,9 @@ def test_what_was_tampered_with_is_fetched_again(
     assert driver.get(url).status_line == "lacre; hit; ttl=60"
 
 
-def test_only_the_cache_is_asked_where_that_is_wished(driver: Driver, origin: Origin, clock: Clock) -> None:
+def test_only_the_cache_is_asked_where_that_is_wished(
+    driver: Driver, origin: Origin, clock: Clock
+) -> None:
     url = origin.says("/", Say(headers=FRESH))
     offline = {"only_if_cached": True}
     assert driver.get(url, options=offline).status == 504
@@ -335,19 +371,26 @@ def test_only_the_cache_is_asked_where_that_is_wished(driver: Driver, origin: Or
     clock.now += 100
     refused = driver.get(url, options=offline)
     assert (refused.status, refused.body) == (504, b"")
-    assert refused.info is not None and not refused.info.from_cache
+    assert refused.info is not None
+    assert not refused.info.from_cache
     assert driver.get(url, options={"only_if_cached": True, "max_stale": 100}).body == b"hello"
     assert len(origin.got) == 1
 
 
 def test_a_request_may_have_wishes_of_its_own(driver: Driver, origin: Origin, clock: Clock) -> None:
-    url = origin.says("/", Say(headers={"ETag": '"1"'}), Say(status=304), Say(b"anew", headers=FRESH))
+    url = origin.says(
+        "/", Say(headers={"ETag": '"1"'}), Say(status=304), Say(b"anew", headers=FRESH)
+    )
     driver.get(url, options={"expire_after": 60})
     assert driver.get(url).status_line == "lacre; hit; ttl=60"
-    assert driver.get(url, options={"refresh": True}).status_line.startswith("lacre; fwd=request; fwd-status=304")
+    assert driver.get(url, options={"refresh": True}).status_line.startswith(
+        "lacre; fwd=request; fwd-status=304"
+    )
     assert driver.get(url, options={"force_refresh": True}).body == b"anew"
     assert driver.get(url, options={"no_store": True}).status_line.startswith("lacre; fwd=bypass")
-    assert driver.get(url, options={"partition": "somebody else"}).status_line.startswith("lacre; fwd=uri-miss")
+    assert driver.get(url, options={"partition": "somebody else"}).status_line.startswith(
+        "lacre; fwd=uri-miss"
+    )
     with pytest.raises(TypeError, match="no_store"):
         driver.get(url, options={"nostore": True})
 
@@ -411,7 +454,10 @@ def test_asynchronous_niquests_stores_nothing_of_a_body_whose_reader_was_cancell
     url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
 
     async def main() -> None:
-        async with AsyncCachedSession(cache) as session, await session.get(url, stream=True) as response:
+        async with (
+            AsyncCachedSession(cache) as session,
+            await session.get(url, stream=True) as response,
+        ):
             pieces = await response.iter_content(1 << 20)
             assert await anext(pieces)
             reader = asyncio.create_task(anext(pieces))
@@ -491,7 +537,9 @@ def test_asynchronous_niquests_gives_up_what_it_refreshes_when_it_is_closed(
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_asynchronous_niquests_sends_what_might_share_a_connection_one_by_one(origin: Origin, cache: Cache) -> None:
+def test_asynchronous_niquests_sends_what_might_share_a_connection_one_by_one(
+    origin: Origin, cache: Cache
+) -> None:
     niquests = pytest.importorskip("niquests")
     from lacre.niquests import AsyncCachedSession, cache_info
 
@@ -499,7 +547,9 @@ def test_asynchronous_niquests_sends_what_might_share_a_connection_one_by_one(or
     told: list[bool] = []
 
     class Listening(niquests.adapters.AsyncHTTPAdapter):  # type: ignore[misc, name-defined]
-        async def send(self, request: Any, *arguments: Any, multiplexed: bool, **settings: Any) -> Any:
+        async def send(
+            self, request: Any, *arguments: Any, multiplexed: bool, **settings: Any
+        ) -> Any:
             told.append(multiplexed)
             return await super().send(request, *arguments, multiplexed=multiplexed, **settings)
 

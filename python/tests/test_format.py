@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from loopback import Got, Say, origin
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -39,7 +40,11 @@ class User:
         self.home, self.reader = home, reader
 
     def lacre(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("LACRE_", "XDG_"))}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("LACRE_", "XDG_"))
+        }
         ran = subprocess.run(
             [sys.executable, "-m", "lacre", *arguments],
             env={**environment, "HOME": str(self.home)},
@@ -69,10 +74,16 @@ def test_a_row_key_follows_from_the_text_of_a_request(user: User) -> None:
     with origin() as site:
         plain = site.says("/a%20b/?q=%C3%A9&r", Say(b"plain", headers=FRESH))
         site.answers["/a%20b/"] = lambda _: Say(b"plain", headers=FRESH)
-        site.says("/guessed", Say(b"guessed", headers={"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}))
+        site.says(
+            "/guessed", Say(b"guessed", headers={"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"})
+        )
         asked: list[tuple[str, list[tuple[str, str]], bytes]] = [
             (plain, [], b"plain"),
-            (site.says("/auth", Say(b"for one", headers=FRESH)), [("Authorization", "Bearer one")], b"for one"),
+            (
+                site.says("/auth", Say(b"for one", headers=FRESH)),
+                [("Authorization", "Bearer one")],
+                b"for one",
+            ),
             (site.says("/key", Say(b"keyed", headers=FRESH)), [("X-API-Key", "a ,b")], b"keyed"),
             (site.says("/cookie", Say(b"for all", headers=FRESH)), [("Cookie", "a=1")], b"for all"),
             (site.url + "/guessed", [("Cookie", "a=1")], b"guessed"),
@@ -102,7 +113,9 @@ def test_signposts_lead_to_variants(user: User) -> None:
             _, body = found.get("GET", site.url + "/", [("Accept-Language", language)])
             assert body == language.encode()
         # Equal preferences, written in another way.
-        _, body = found.get("GET", site.url + "/", [("accept-language", "en"), ("Accept-Language", "de; q=0.50")])
+        _, body = found.get(
+            "GET", site.url + "/", [("accept-language", "en"), ("Accept-Language", "de; q=0.50")]
+        )
         assert body == b"de;q=0.5, EN"
 
 
@@ -148,7 +161,12 @@ def test_evidence_and_anchors_open(user: User) -> None:
         (key,) = found.store.keys()
         sealed = found.store.slot(key)
         assert found.anchor(anchor.read_bytes()) == [
-            (key, int.from_bytes(sealed[24:32], "big"), int.from_bytes(sealed[32:40], "big"), sealed[80:112])
+            (
+                key,
+                int.from_bytes(sealed[24:32], "big"),
+                int.from_bytes(sealed[32:40], "big"),
+                sealed[80:112],
+            )
         ]
         found.store.database.close()
         changed = sealed[:-1] + bytes([sealed[-1] ^ 1])

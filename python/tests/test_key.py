@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import shared
 
+from conftest import shared
 from lacre._lacre import cache_key, normalize_url
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ def test_every_key_is_the_one_that_requests_cache_gives() -> None:
 
 
 def test_what_is_ignored_tells_no_requests_apart() -> None:
-    keys = {cache_key(request(f"https://h/?token={n}"), ignored_parameters=["token"]) for n in range(3)}
+    keys = {
+        cache_key(request(f"https://h/?token={n}"), ignored_parameters=["token"]) for n in range(3)
+    }
     assert len(keys) == 1
     named = {
-        cache_key(request("https://h/", headers=[("Accept", v)]), match_headers=["accept"]) for v in "ab"
+        cache_key(request("https://h/", headers=[("Accept", v)]), match_headers=["accept"])
+        for v in "ab"
     }
     assert len(named) == 2
 

@@ -86,7 +86,10 @@ def public(module: ModuleType) -> set[str]:
 
 @pytest.mark.parametrize("name", modules(), ids=lambda name: name or "top")
 def test_every_public_name_is_here(name: str) -> None:
-    theirs, ours = import_module(f"requests_cache{name}"), import_module(f"lacre.requests_cache{name}")
+    theirs, ours = (
+        import_module(f"requests_cache{name}"),
+        import_module(f"lacre.requests_cache{name}"),
+    )
     missing = {each for each in public(theirs) if not hasattr(ours, each)}
     assert missing - HELPERS == ELSEWHERE.get(name, set())
     assert all(hasattr(lacre.requests_cache, each) for each in missing - HELPERS)
@@ -106,7 +109,7 @@ def test_what_is_public_is_what_the_modules_have() -> None:
     for name in lacre.__all__:
         assert getattr(lacre, name) is getattr(lacre.requests_cache, name)
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
-        lacre.requests_cache.no_such_name
+        _ = lacre.requests_cache.no_such_name
     assert set(lacre.__all__) <= set(dir(lacre))
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stored import run_sql
 
 from lacre import BadSignature, Cache, CachedSession, ConfigError, Keyring, LacreError
 from lacre._lacre import Recording, Reply, Ticket
+from stored import run_sql
 
 URL = "http://example.test/page"
 KEY = "6b" * 8 + "0123456789abcdef" * 3
@@ -68,7 +68,9 @@ def test_what_was_stored_is_a_reply(path: Path) -> None:
     reply = hit(Cache(path))
     assert (reply.status, reply.body, reply.next(), reply.next()) == (200, b"hello", b"hello", None)
     assert (b"cache-control", b"max-age=60") in reply.headers
-    assert reply.info.from_cache and reply.info.hit and len(reply.info.key or "") == 64
+    assert reply.info.from_cache
+    assert reply.info.hit
+    assert len(reply.info.key or "") == 64
     assert b"hello" not in path.read_bytes()
 
 
@@ -116,13 +118,19 @@ def test_a_misspelt_place_is_no_file_and_a_tilde_is_the_home(
     assert list(tmp_path.iterdir()) == []
     for path in ("~/a/c.sqlite", "sqlite:~/b/c.sqlite", Path("~/d/c.sqlite")):
         store(Cache(path))
-    assert [path.parent.name for path in sorted((tmp_path / "home").rglob("c.sqlite"))] == ["a", "b", "d"]
+    assert [path.parent.name for path in sorted((tmp_path / "home").rglob("c.sqlite"))] == [
+        "a",
+        "b",
+        "d",
+    ]
     assert not (tmp_path / "~").exists()
     store(Cache("./odd:name"))
     assert (tmp_path / "odd:name").exists()
 
 
-def test_another_key_opens_nothing_and_names_its_own_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_key_opens_nothing_and_names_its_own_rows(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LACRE_TEST_KEY", KEY)
     store(Cache(path, key="env:LACRE_TEST_KEY"))
     assert hit(Cache(path, key=Keyring.load("env:LACRE_TEST_KEY"))).body == b"hello"
@@ -194,12 +202,18 @@ def test_a_lifetime_longer_than_caches_count_is_the_longest_they_do(wish: Any) -
 
 @pytest.mark.parametrize("year", [1, 1969, 2020])
 def test_a_moment_in_the_past_has_gone_by(year: int) -> None:
-    cache = Cache(":memory:", expire_after=datetime(year, 1, 1, tzinfo=timezone.utc), clock=lambda: 1_800_000_000)
+    cache = Cache(
+        ":memory:",
+        expire_after=datetime(year, 1, 1, tzinfo=timezone.utc),
+        clock=lambda: 1_800_000_000,
+    )
     store(cache, headers=[(b"etag", b'"1"')])
     assert isinstance(ask(cache), Ticket)
 
 
-def test_a_cookie_tells_requests_apart_where_nobody_called_the_answer_reusable_or_the_user_says_so() -> None:
+def test_a_cookie_tells_requests_apart_where_nobody_called_the_answer_reusable_or_the_user_says_so() -> (
+    None
+):
     fresh, guessed = [(b"cache-control", b"max-age=60")], [(b"etag", b'"1"')]
     for settings, headers, parted in [
         ({}, fresh, False),
@@ -219,7 +233,9 @@ def test_a_cookie_tells_requests_apart_where_nobody_called_the_answer_reusable_o
 
 
 def test_the_first_rule_that_fits_a_url_decides() -> None:
-    cache = Cache(":memory:", urls_expire_after={"example.test/page": 5, "example.test": "do-not-store"})
+    cache = Cache(
+        ":memory:", urls_expire_after={"example.test/page": 5, "example.test": "do-not-store"}
+    )
     store(cache, headers=[])
     assert hit(cache).info.ttl == 5
     assert not record(cache, "http://example.test/other").active
@@ -259,7 +275,8 @@ def test_what_http_does_not_know_is_no_question() -> None:
 def test_an_answer_that_http_does_not_know_passes_unstored() -> None:
     cache = Cache(":memory:")
     settled = miss(cache).settle(200, [*FRESH, (b"a", b"b\nc")])
-    assert isinstance(settled, Recording) and not settled.active
+    assert isinstance(settled, Recording)
+    assert not settled.active
 
 
 def test_a_ticket_is_settled_once() -> None:
@@ -285,7 +302,8 @@ def test_what_is_dropped_or_given_up_is_not_stored(path: Path) -> None:
 def test_what_was_declared_is_stored_when_it_is_there() -> None:
     cache = Cache(":memory:")
     recording = record(cache, headers=[*FRESH, (b"content-length", b"5")])
-    assert not recording.writes(4) and recording.writes(5)
+    assert not recording.writes(4)
+    assert recording.writes(5)
     recording.write(b"hel")
     assert recording.active
     recording.write(b"lo")
@@ -310,7 +328,8 @@ def test_what_varies_by_what_is_not_seen_is_not_stored_by_the_blind() -> None:
         assert isinstance(settled, Recording)
         assert (settled.active, settled.info.stored) == (stored, stored)
     unfaithful = miss(cache).settle(200, FRESH, as_sent=False)
-    assert isinstance(unfaithful, Recording) and not unfaithful.active
+    assert isinstance(unfaithful, Recording)
+    assert not unfaithful.active
 
 
 def test_the_version_of_http_by_which_an_answer_came_is_told_again(path: Path) -> None:
@@ -336,7 +355,9 @@ def test_a_listener_that_raises_is_nobodys_answer(monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError
 
     raised: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: raised.append(unraisable.exc_type))
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda unraisable: raised.append(unraisable.exc_type)
+    )
     cache = Cache(":memory:", on_event=listen)
     store(cache)
     assert raised == [ZeroDivisionError]
@@ -525,6 +546,5 @@ def test_a_piece_that_was_changed_is_an_error_and_no_end(path: Path) -> None:
     reply = hit(cache)
     assert reply.body is None
     with pytest.raises(BadSignature):
-        while reply.next() is not None:
-            pass
+        list(iter(reply.next, None))
     assert isinstance(ask(cache), Ticket)

@@ -42,7 +42,9 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
         ("-1", NOON),
     ],
 )
-def test_every_form_of_an_expiry_is_understood(value: ExpirationTime, expected: datetime | None) -> None:
+def test_every_form_of_an_expiry_is_understood(
+    value: ExpirationTime, expected: datetime | None
+) -> None:
     assert get_expiration_datetime(value, start_time=NOON) == expected
 
 

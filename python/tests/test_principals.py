@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import loopback
 import pytest
-from drivers import DRIVERS, Driver
-from loopback import Origin, Say
 
 import lacre
+import loopback
+from drivers import DRIVERS, Driver
 from lacre import Cache
+from loopback import Origin, Say
 
 FRESH = {"Cache-Control": "max-age=60"}
 NAMES = [
@@ -59,7 +59,9 @@ def driver(request: pytest.FixtureRequest, cache: Cache) -> Iterator[Driver]:
 def test_users_with_different_credentials_never_get_each_others_answer(
     driver: Driver, origin: Origin, name: str
 ) -> None:
-    origin.answers["/"] = lambda got: Say(got.headers.get(name.lower(), "nobody").encode(), headers=FRESH)
+    origin.answers["/"] = lambda got: Say(
+        got.headers.get(name.lower(), "nobody").encode(), headers=FRESH
+    )
     for who in ["alice", "bob", "alice", "bob"]:
         assert driver.get(origin.url + "/", headers={name: who}).body == who.encode()
     assert driver.get(origin.url + "/").body == b"nobody"
@@ -132,7 +134,12 @@ def certificate(directory: Path, name: str, address: str | None = None) -> str:
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)
     day = datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+    )
     builder = builder.serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - day).not_valid_after(now + day)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -141,7 +148,9 @@ def certificate(directory: Path, name: str, address: str | None = None) -> str:
         builder = builder.add_extension(names, critical=False)
     signed = builder.sign(key, hashes.SHA256())
     encoding = serialization.Encoding.PEM
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     path = directory / f"{name}.pem"
     path.write_bytes(signed.public_bytes(encoding) + private)
     return str(path)
@@ -173,7 +182,9 @@ def https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Https]:
 Ask = Callable[..., bytes]
 
 
-def ask_httpx(cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any) -> bytes:
+def ask_httpx(
+    cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any
+) -> bytes:
     httpx = pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
@@ -187,7 +198,9 @@ def ask_httpx(cache: Cache, url: str, verify: Any = True, cert: Any = None, **op
     return body
 
 
-def ask_aiohttp(cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any) -> bytes:
+def ask_aiohttp(
+    cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any
+) -> bytes:
     import asyncio
 
     pytest.importorskip("aiohttp")
@@ -200,14 +213,18 @@ def ask_aiohttp(cache: Cache, url: str, verify: Any = True, cert: Any = None, **
             context.load_cert_chain(cert)
 
     async def asked() -> bytes:
-        async with cached_session(cache, options=options or None) as session:
-            async with session.get(url, ssl=context) as response:
-                return bytes(await response.read())
+        async with (
+            cached_session(cache, options=options or None) as session,
+            session.get(url, ssl=context) as response,
+        ):
+            return bytes(await response.read())
 
     return asyncio.run(asked())
 
 
-def ask_niquests(cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any) -> bytes:
+def ask_niquests(
+    cache: Cache, url: str, verify: Any = True, cert: Any = None, **options: Any
+) -> bytes:
     pytest.importorskip("niquests")
     from lacre.niquests import CachedSession
 
@@ -233,11 +250,11 @@ def test_what_was_fetched_without_verification_is_served_to_nobody_who_verifies(
     assert ask(cache, https.url, verify=False) == b"nobody"
     assert ask(cache, https.url, verify=False) == b"nobody"
     assert len(https.origin.got) == 1, "those who do not verify share it"
-    with pytest.raises(Exception, match="(?i)certificate"):
+    with pytest.raises(Exception, match=r"(?i)certificate"):
         ask(cache, https.url)
     assert ask(cache, https.url, verify=https.ca) == b"nobody"
     assert len(https.origin.got) == 2, "who trusts another root asks anew"
-    with pytest.raises(Exception, match="(?i)certificate"):
+    with pytest.raises(Exception, match=r"(?i)certificate"):
         ask(cache, https.url)
 
 
@@ -268,7 +285,7 @@ def test_a_context_of_ones_own_is_its_own_partition_until_it_has_a_name(
     for _ in range(2):
         ask(cache, https.url, verify=context(), transport="our CA")
         assert len(https.origin.got) == 3
-    with pytest.raises(Exception, match="(?i)certificate"):
+    with pytest.raises(Exception, match=r"(?i)certificate"):
         ask(cache, https.url)
 
 
@@ -282,12 +299,16 @@ def test_the_roots_of_the_environment_are_told_apart(
         assert ask_httpx(cache, https.url) == b"nobody"
     assert len(https.origin.got) == 1
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(Exception, match="(?i)certificate"):
+    with pytest.raises(Exception, match=r"(?i)certificate"):
         ask_httpx(cache, https.url)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_sockets_mocks_and_transports_of_ones_own_are_told_apart(cache: Cache, origin: Origin) -> None:
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_sockets_mocks_and_transports_of_ones_own_are_told_apart(
+    cache: Cache, origin: Origin
+) -> None:
     httpx = pytest.importorskip("httpx")
     from lacre.httpx import CachedClient, CacheTransport
 
@@ -304,7 +325,10 @@ def test_sockets_mocks_and_transports_of_ones_own_are_told_apart(cache: Cache, o
     with httpx.Client(transport=CacheTransport(cache, retries=1)) as client:
         assert client.get(url).text == "the origin's"
     assert len(origin.got) == 1, "settings that decide nothing about the peer"
-    with httpx.Client(transport=CacheTransport(cache, uds="/nowhere.sock")) as client, pytest.raises(httpx.ConnectError):
+    with (
+        httpx.Client(transport=CacheTransport(cache, uds="/nowhere.sock")) as client,
+        pytest.raises(httpx.ConnectError),
+    ):
         client.get(url)
     with pytest.raises(TypeError, match="retries"):
         CacheTransport(cache, httpx.HTTPTransport(), retries=1)
@@ -339,9 +363,11 @@ def test_aiohttp_tells_connectors_apart(tmp_path: Path, origin: Origin) -> None:
 
     async def asked(**settings: Any) -> bytes:
         make = settings.pop("make", None)
-        async with cached_session(cache, connector=make() if make else None, **settings) as session:
-            async with session.get(url) as response:
-                return bytes(await response.read())
+        async with (
+            cached_session(cache, connector=make() if make else None, **settings) as session,
+            session.get(url) as response,
+        ):
+            return bytes(await response.read())
 
     assert asyncio.run(asked()) == b"the origin's"
     assert asyncio.run(asked(make=aiohttp.TCPConnector)) == b"the origin's"
@@ -360,9 +386,11 @@ def test_aiohttp_tells_connectors_apart(tmp_path: Path, origin: Origin) -> None:
     origin.answers["/"] = lambda _: Say(b"the origin's", headers=FRESH)
 
     async def by(resolver: Any) -> bytes:
-        async with cached_session(cache, connector=aiohttp.TCPConnector(resolver=resolver)) as session:
-            async with session.get(named) as response:
-                return bytes(await response.read())
+        async with (
+            cached_session(cache, connector=aiohttp.TCPConnector(resolver=resolver)) as session,
+            session.get(named) as response,
+        ):
+            return bytes(await response.read())
 
     assert asyncio.run(by(None)) == b"the origin's"
 
@@ -383,7 +411,7 @@ def test_the_drop_in_tells_roots_client_certificates_and_hosts_apart(
     with lacre.CachedSession(str(tmp_path / "dropin"), backend="memory") as session:
         assert session.get(https.url, verify=https.ca).content == b"nobody"
         assert session.get(https.url, verify=https.ca).from_cache
-        with pytest.raises(Exception, match="(?i)certificate"):
+        with pytest.raises(Exception, match=r"(?i)certificate"):
             session.get(https.url)
         for who in ["alice", "bob", "alice"]:
             response = session.get(https.url, verify=https.ca, cert=https.client[who])
@@ -394,7 +422,7 @@ def test_the_drop_in_tells_roots_client_certificates_and_hosts_apart(
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", https.ca)
         assert session.get(https.url).content == b"nobody"
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-        with pytest.raises(Exception, match="(?i)certificate"):
+        with pytest.raises(Exception, match=r"(?i)certificate"):
             session.get(https.url)
 
         origin.answers["/"] = lambda got: Say(got.headers["host"].encode())

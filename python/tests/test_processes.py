@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from origin import Origin
 from requests import PreparedRequest, Response
 
 from lacre import CachedSession
 from lacre.backends import _connections
+from origin import Origin
 
 PROCESSES, THREADS, ROUNDS, PAGES = 4, 8, 25, 10
 #: Long enough for the slowest machine; a deadlock is longer.
@@ -77,7 +77,9 @@ def test_forked_processes_and_threads_share_a_cache(tmp_path: Path, backend: str
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite", "filesystem"])
-def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(tmp_path: Path, backend: str) -> None:
+def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(
+    tmp_path: Path, backend: str
+) -> None:
     context = multiprocessing.get_context("fork")
     wrong = context.SimpleQueue()
     asked, go_on = threading.Event(), threading.Event()
@@ -104,10 +106,13 @@ def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(tmp_path: Pat
         go_on.set()
         busy.join()
         assert wrong.empty(), wrong.get()
-        assert not hangs and child.exitcode == 0
+        assert not hangs
+        assert child.exitcode == 0
 
 
-@pytest.mark.parametrize("settings", [{}, {"serializer": "pickle"}], ids=["sealed", "as requests-cache"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"serializer": "pickle"}], ids=["sealed", "as requests-cache"]
+)
 def test_a_session_on_a_file_that_is_there_does_not_wait_for_who_writes(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +164,9 @@ def test_a_cache_is_cleared_and_closed_while_others_read(tmp_path: Path) -> None
         assert all(each.result(PATIENCE) for each in reading)
 
 
-def test_redirects_are_stored_within_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirects_are_stored_within_a_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_connections, "LOCK_PATIENCE", 0.1)
     with CachedSession(tmp_path / "cache") as session:
         cache = session.cache

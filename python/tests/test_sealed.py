@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from origin import Origin, answer
 
 from lacre import (
     BadSignature,
@@ -24,6 +23,7 @@ from lacre import (
     safe_pickle_serializer,
 )
 from lacre.backends import SQLiteDict
+from origin import Origin, answer
 
 SECRET = "0123456789abcdef0123456789abcdef-a"
 OTHER = "fedcba9876543210fedcba9876543210-b"
@@ -83,7 +83,9 @@ def test_of_several_keys_the_last_seals_and_all_open(tmp_path: Path) -> None:
     assert session(OTHER).get(URL).from_cache
 
 
-def test_a_reference_and_a_keyring_name_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_and_a_keyring_name_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LACRE_TEST_SECRET", "6b" * 16 + "0123456789abcdef" * 2)
     CachedSession(tmp_path / "cache", secret_key="env:LACRE_TEST_SECRET").get(URL)
     keyring = Keyring.load("env:LACRE_TEST_SECRET")
@@ -180,8 +182,18 @@ def test_a_misspelt_reference_never_becomes_the_secret(tmp_path: Path) -> None:
     schemes = set(re.findall(r"([a-z]+):[A-Z]", str(refused.value)))
     assert len(schemes) == 8
     long = "x" * 40
-    for wrong in ("File:/", " file:/", "keyrng:", "vault:", *(scheme.upper() + ":" for scheme in schemes)):
-        for taken in (Keyring.of_text, Keyring.load, lambda text: CachedSession(tmp_path / "c", secret_key=text)):
+    for wrong in (
+        "File:/",
+        " file:/",
+        "keyrng:",
+        "vault:",
+        *(scheme.upper() + ":" for scheme in schemes),
+    ):
+        for taken in (
+            Keyring.of_text,
+            Keyring.load,
+            lambda text: CachedSession(tmp_path / "c", secret_key=text),
+        ):
             with pytest.raises(ConfigError) as refused:
                 taken(wrong + long)
             assert all(f"{scheme}:" in str(refused.value) for scheme in schemes)
@@ -191,7 +203,9 @@ def test_a_misspelt_reference_never_becomes_the_secret(tmp_path: Path) -> None:
     assert not (tmp_path / "File:").exists()
 
 
-def test_the_variable_names_the_key_of_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_names_the_key_of_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("A_KEY", "6b" * 16 + "0123456789abcdef" * 2)
     monkeypatch.setenv("LACRE_KEY", "env:A_KEY")
     CachedSession(tmp_path / "cache").get(URL)
@@ -218,7 +232,8 @@ def test_a_copy_of_a_store_serves_nothing_of_it_and_becomes_one_of_its_own(
         assert not fetched("b")
     assert str(a) in caplog.text
     caplog.clear()
-    assert fetched("a") and fetched("b")
+    assert fetched("a")
+    assert fetched("b")
     a.rename(c)
     assert fetched("c")
     assert not caplog.text
@@ -260,12 +275,15 @@ def test_a_value_of_any_length_is_read_and_held_to_its_seal(
 ) -> None:
     if not in_pieces:
         # As before Python 3.11.
-        monkeypatch.setattr(SQLiteDict, "_in_pieces", property(lambda _: False, lambda *_: None), raising=False)
+        monkeypatch.setattr(
+            SQLiteDict, "_in_pieces", property(lambda _: False, lambda *_: None), raising=False
+        )
     body = bytes(range(250)) * (length // 250)
     origin.default = answer(body)
     with CachedSession(tmp_path / "cache", secret_key=SECRET) as session:
         key = session.get(URL).cache_key
-        assert session.get(URL).from_cache and session.get(URL).content == body
+        assert session.get(URL).from_cache
+        assert session.get(URL).content == body
         with session.cache.responses.bulk_commit():
             assert session.get(URL).content == body, "in a transaction"
         path = tmp_path / "cache.sqlite"
@@ -286,7 +304,9 @@ def test_a_value_of_any_length_is_read_and_held_to_its_seal(
 
 
 @pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
-def test_a_long_value_is_read_in_pieces(tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_value_is_read_in_pieces(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[str] = []
     original = SQLiteDict._pieces
 
@@ -297,7 +317,8 @@ def test_a_long_value_is_read_in_pieces(tmp_path: Path, origin: Origin, monkeypa
     monkeypatch.setattr(SQLiteDict, "_pieces", pieces)
     with CachedSession(tmp_path / "cache", secret_key=SECRET) as session:
         session.get(URL)
-        assert session.get(URL).from_cache and not read
+        assert session.get(URL).from_cache
+        assert not read
         origin.default = answer(bytes(300_000))
         key = session.get(URL + "/long").cache_key
         assert session.get(URL + "/long").content == bytes(300_000)
@@ -329,4 +350,5 @@ def test_a_long_value_whose_row_is_taken_by_another_while_it_is_read_is_read_to_
 
         before.append(take)
         assert responses[key].content == bytes(300_000)
-        assert not before and key not in responses
+        assert not before
+        assert key not in responses

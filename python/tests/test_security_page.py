@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import shared
-from origin import Origin, answer
 
+from conftest import shared
 from lacre import CachedSession
+from origin import Origin, answer
 
 
 def snippets() -> list[str]:
@@ -24,12 +25,13 @@ def statements(snippet: str) -> list[str]:
 
 
 @pytest.fixture(params=["environment", "keyring"])
-def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A secret where the page has one: in the environment, or in the user's keyring."""
     secret = "the secret of whoever reads the page"
     if request.param == "environment":
         monkeypatch.setenv("SECRET_KEY", secret)
-        return "import os"
+        yield "import os"
+        return
     import keyring
     from keyring.backend import KeyringBackend
 
@@ -37,7 +39,9 @@ def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         priority = 1  # type: ignore[assignment]
 
         def get_password(self, service: str, username: str) -> str | None:
-            return secret if (service, username) == ("requests-cache-example", "secret_key") else None
+            return (
+                secret if (service, username) == ("requests-cache-example", "secret_key") else None
+            )
 
         def set_password(self, service: str, username: str, password: str) -> None:
             raise NotImplementedError
@@ -47,8 +51,8 @@ def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
     before = keyring.get_keyring()
     keyring.set_keyring(InMemory())
-    request.addfinalizer(lambda: keyring.set_keyring(before))
-    return "import keyring"
+    yield "import keyring"
+    keyring.set_keyring(before)
 
 
 def test_the_page_ends_in_a_bad_signature(

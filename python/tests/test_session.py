@@ -12,16 +12,24 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import loopback
 import pytest
 import requests
 import time_machine
-from loopback import Say
-from origin import Answer, Origin, answer
 from requests import PreparedRequest, Response
 
-from lacre import DO_NOT_CACHE, BaseCache, CachedSession, ConfigError, SQLiteCache, install_cache, uninstall_cache
+import loopback
+from lacre import (
+    DO_NOT_CACHE,
+    BaseCache,
+    CachedSession,
+    ConfigError,
+    SQLiteCache,
+    install_cache,
+    uninstall_cache,
+)
 from lacre.policy import utcnow
+from loopback import Say
+from origin import Answer, Origin, answer
 
 URL = "http://example.test/"
 
@@ -56,7 +64,9 @@ def test_headers_are_stored_as_they_came_whatever_is_done_with_the_answer(
     origin: Origin, backend: str, tmp_path: Path
 ) -> None:
     origin.answers["/"] = answer(**{"X-Api-Key": "secret", "B": "1", "A": "2"})
-    cached = CachedSession(tmp_path / "cache", backend, secret_key="of at least 32 random bytes, as it must be")
+    cached = CachedSession(
+        tmp_path / "cache", backend, secret_key="of at least 32 random bytes, as it must be"
+    )
     cached.mount("http://", origin)
     first = cached.get(URL, headers={"Authorization": "secret"})
     assert first.headers["X-Api-Key"] == "secret" == first.request.headers["Authorization"]
@@ -69,13 +79,16 @@ def test_headers_are_stored_as_they_came_whatever_is_done_with_the_answer(
     assert stored.request.headers["Accept"] == "*/*"
 
 
-def test_what_is_done_with_an_answer_does_not_reach_the_cache_where_nothing_is_ignored(origin: Origin) -> None:
+def test_what_is_done_with_an_answer_does_not_reach_the_cache_where_nothing_is_ignored(
+    origin: Origin,
+) -> None:
     cached = session(origin, ignored_parameters=None)
     first = cached.get(URL)
     first.headers["A"] = first.request.headers["A"] = "added"
     stored = cached.get(URL)
     assert stored.from_cache
-    assert "A" not in stored.headers and "A" not in stored.request.headers
+    assert "A" not in stored.headers
+    assert "A" not in stored.request.headers
 
 
 def test_the_bypass_stays_in_the_house_and_holds_for_redirects(origin: Origin) -> None:
@@ -165,7 +178,9 @@ def test_an_expires_that_is_no_date_is_in_the_past(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_an_unsafe_request_invalidates_what_it_may_have_changed(origin: Origin, method: str) -> None:
+def test_an_unsafe_request_invalidates_what_it_may_have_changed(
+    origin: Origin, method: str
+) -> None:
     cached = session(origin, cache_control=True)
     cached.get(URL)
     assert cached.get(URL).from_cache is True
@@ -269,15 +284,22 @@ def test_redirects_that_lead_to_each_other_do_not_wait_for_each_other(origin: Or
             cached.get(f"http://example.test/{path}")
 
     with ThreadPoolExecutor(2) as pool:
-        assert [each.result(30) for each in [pool.submit(follow, path) for path in "ab"]] == [None, None]
+        assert [each.result(30) for each in [pool.submit(follow, path) for path in "ab"]] == [
+            None,
+            None,
+        ]
 
 
 @pytest.mark.parametrize("settings", [{"expire_after": 1}, {"cache_control": True}], ids=str)
-def test_validators_do_not_follow_a_redirect_to_another_resource(origin: Origin, settings: dict[str, Any]) -> None:
+def test_validators_do_not_follow_a_redirect_to_another_resource(
+    origin: Origin, settings: dict[str, Any]
+) -> None:
     def tagged(body: str) -> Answer:
         def make(request: PreparedRequest) -> Response:
             known = request.headers.get("If-None-Match") == '"1"'
-            return answer("" if known else body, 304 if known else 200, ETag='"1"', Cache_Control="max-age=1")(request)
+            return answer(
+                "" if known else body, 304 if known else 200, ETag='"1"', Cache_Control="max-age=1"
+            )(request)
 
         return make
 
@@ -288,12 +310,19 @@ def test_validators_do_not_follow_a_redirect_to_another_resource(origin: Origin,
     with later(10):
         assert [cached.get(f"{URL}a").text for _ in range(2)] == ["b", "b"]
         unfollowed = cached.get(f"{URL}a", force_refresh=True, allow_redirects=False)
-        assert unfollowed.next is not None and "If-None-Match" not in unfollowed.next.headers
-    assert ["If-None-Match" in request.headers for request in origin.requests[:3]] == [False, True, False]
+        assert unfollowed.next is not None
+        assert "If-None-Match" not in unfollowed.next.headers
+    assert ["If-None-Match" in request.headers for request in origin.requests[:3]] == [
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("said", ["no-cache", "max-age=0, must-revalidate"])
-def test_what_must_be_validated_is_used_on_errors_where_the_user_wants_that(origin: Origin, said: str) -> None:
+def test_what_must_be_validated_is_used_on_errors_where_the_user_wants_that(
+    origin: Origin, said: str
+) -> None:
     origin.default = answer(Cache_Control=said, ETag='"1"')
     cached = session(origin, cache_control=True, stale_if_error=True)
     cached.get(URL)
@@ -301,14 +330,17 @@ def test_what_must_be_validated_is_used_on_errors_where_the_user_wants_that(orig
     assert cached.get(URL).from_cache
 
 
-def test_ignored_parameters_count_as_they_are_written_in_keys_and_in_any_case_in_what_is_stored(origin: Origin) -> None:
+def test_ignored_parameters_count_as_they_are_written_in_keys_and_in_any_case_in_what_is_stored(
+    origin: Origin,
+) -> None:
     cached = session(origin)
     for expected in (False, True):
         assert cached.get(f"{URL}?api_key={expected}").from_cache is expected
     for name in ("API_KEY", "Api_Key"):
         assert not cached.get(f"{URL}?{name}=secret").from_cache
         stored = cached.get(f"{URL}?{name}=secret")
-        assert stored.from_cache and "secret" not in (stored.url or "") + (stored.request.url or "")
+        assert stored.from_cache
+        assert "secret" not in (stored.url or "") + (stored.request.url or "")
 
 
 def test_a_class_is_no_backend_and_a_secret_needs_something_to_seal() -> None:
@@ -333,7 +365,9 @@ class Once(BytesIO):
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_a_body_that_can_be_read_once_is_sent_whole_and_not_looked_up(origin: Origin, method: str) -> None:
+def test_a_body_that_can_be_read_once_is_sent_whole_and_not_looked_up(
+    origin: Origin, method: str
+) -> None:
     sent: list[bytes] = []
 
     def read(request: PreparedRequest) -> Response:
@@ -365,7 +399,11 @@ def test_a_body_that_is_a_file_counts_from_where_it_is(origin: Origin) -> None:
 
     origin.default = read
     cached = session(origin, allowable_methods=["POST"])
-    assert [cached.post(URL, data=body(content)).from_cache for content in (b"1", b"1", b"2")] == [False, True, False]
+    assert [cached.post(URL, data=body(content)).from_cache for content in (b"1", b"1", b"2")] == [
+        False,
+        True,
+        False,
+    ]
     assert sent == [b"1", b"2"]
 
 
@@ -379,10 +417,15 @@ def test_a_raw_response_is_a_file_whether_hit_or_miss(tmp_path: Path, encoded: b
             assert len(list(cached.get(url, stream=True).raw)) == 3000 or encoded
             response = cached.get(url, stream=True, force_refresh=not expected)
             assert response.from_cache is expected
-            assert (response.raw.version, response.raw.status, response.raw.closed) == (11, 200, False)
+            assert (response.raw.version, response.raw.status, response.raw.closed) == (
+                11,
+                200,
+                False,
+            )
             assert response.raw.read(decode_content=True) == body
             whole = cached.get(url, force_refresh=not expected)
-            assert whole.raw.closed and whole.content == body
+            assert whole.raw.closed
+            assert whole.content == body
             assert list(cached.get(url, stream=True).iter_lines()) == body.splitlines()
 
 

@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 import requests
 import time_machine
-from origin import Origin, answer
-from requests import PreparedRequest
 from requests.auth import HTTPDigestAuth
 
 from lacre import DO_NOT_CACHE, CachedResponse, CachedSession, _lacre
 from lacre._shortcut import Missed, Shortcut
 from lacre.policy import utcnow
+from origin import Origin, answer
 
 URL = "http://example.test/"
 SECRET = bytes(range(32))
@@ -32,7 +31,7 @@ def origin() -> Origin:
 
 
 @pytest.fixture
-def long_ways(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def long_ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The URLs of requests that went the long way."""
     urls: list[str] = []
     original = CachedSession._look_up
@@ -42,11 +41,13 @@ def long_ways(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return original(self, actions, *args, **kwargs)
 
     monkeypatch.setattr(CachedSession, "_look_up", look_up)
-    yield urls
+    return urls
 
 
 @pytest.fixture(params=["memory", "sealed", "pickle", "filesystem"])
-def session(request: pytest.FixtureRequest, tmp_path: Path, origin: Origin) -> Iterator[CachedSession]:
+def session(
+    request: pytest.FixtureRequest, tmp_path: Path, origin: Origin
+) -> Iterator[CachedSession]:
     path = tmp_path / "cache"
     made = {
         "memory": lambda: CachedSession(backend="memory"),
@@ -65,14 +66,20 @@ def test_a_fresh_response_is_found_without_preparing_a_request(
     first = session.get(URL)
     second = session.get(URL)
     assert len(long_ways) == 1
-    assert second.from_cache and second.content == first.content == b"hello"
-    assert second.request.url == URL and second.url == URL and second.cache_key == first.cache_key
-    assert [session.get(URL, timeout=3).from_cache, session.get(URL, headers={"X": "y"}).from_cache] == [True, True]
+    assert second.from_cache
+    assert second.content == first.content == b"hello"
+    assert second.request.url == URL
+    assert second.url == URL
+    assert second.cache_key == first.cache_key
+    assert [
+        session.get(URL, timeout=3).from_cache,
+        session.get(URL, headers={"X": "y"}).from_cache,
+    ] == [True, True]
     assert len(long_ways) == 1
 
 
 @pytest.mark.parametrize(
-    "url, params",
+    ("url", "params"),
     [
         ("http://example.test", None),
         ("http://EXAMPLE.test/%7ea", None),
@@ -112,7 +119,8 @@ def test_what_changes_no_answer_takes_no_long_way(
 ) -> None:
     key = session.get(URL).cache_key
     found = session.get(URL, **options)
-    assert found.from_cache and found.cache_key == key
+    assert found.from_cache
+    assert found.cache_key == key
     assert len(long_ways) == 1
     # The long way says the same.
     assert CachedSession.send(session, requests.Request("GET", URL).prepare()).cache_key == key
@@ -197,7 +205,9 @@ def test_what_somebody_changed_is_asked(origin: Origin, change: str, long_ways: 
     # Without where something lies in memory: each process of a run is to have the same names.
     ids=lambda options: re.sub(r" at 0x\w+", "", str(options)),
 )
-def test_what_a_request_asks_for_is_heard(origin: Origin, options: Any, long_ways: list[str]) -> None:
+def test_what_a_request_asks_for_is_heard(
+    origin: Origin, options: Any, long_ways: list[str]
+) -> None:
     session = CachedSession(backend="memory")
     session.mount("http://", origin)
     session.get(URL)
@@ -232,7 +242,9 @@ def test_what_has_expired_is_not_answered_with(session: CachedSession, origin: O
         assert not session.get(URL).from_cache
 
 
-def test_headers_that_vary_names_are_compared(session: CachedSession, origin: Origin, long_ways: list[str]) -> None:
+def test_headers_that_vary_names_are_compared(
+    session: CachedSession, origin: Origin, long_ways: list[str]
+) -> None:
     origin.default = answer(Vary="Accept, X-Kind")
     session.get(URL, headers={"X-Kind": "a"})
     assert session.get(URL, headers={"x-kind": "a"}).from_cache
@@ -267,7 +279,9 @@ def test_an_origin_that_wants_to_be_asked_is(
 
 def test_a_response_that_is_read_lazily_is_the_same(session: CachedSession, origin: Origin) -> None:
     origin.answers["/old"] = answer(status=302, Location="/")
-    origin.default = answer("é", Content_Type="text/plain; charset=utf-8", Set_Cookie="a=b", ETag='"e"')
+    origin.default = answer(
+        "é", Content_Type="text/plain; charset=utf-8", Set_Cookie="a=b", ETag='"e"'
+    )
     session.get(f"{URL}old")
     found = session.cache.get_response(session.get(f"{URL}old").cache_key)
     assert found is not None
@@ -276,7 +290,7 @@ def test_a_response_that_is_read_lazily_is_the_same(session: CachedSession, orig
     assert [hop.status_code for hop in again.history] == [302]
     assert (again.text, again.reason, again.encoding) == ("é", found.reason, found.encoding)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        found.nothing  # noqa: B018
+        _ = found.nothing
     assert str(found).startswith("<CachedResponse [200]")
 
 
@@ -284,10 +298,13 @@ def test_a_body_that_was_read_can_be_read_again(session: CachedSession) -> None:
     session.get(URL)
     for _ in range(3):
         found = session.get(URL, stream=True)
-        assert found.from_cache and found.raw.read() == b"hello"
+        assert found.from_cache
+        assert found.raw.read() == b"hello"
 
 
-def test_the_keys_that_are_remembered_are_bounded(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keys_that_are_remembered_are_bounded(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lacre._shortcut._MOST_KEYS", 3)
     shortcut = Shortcut()
     session = CachedSession(backend="memory")
@@ -303,12 +320,52 @@ def test_a_url_is_plain_only_if_requests_leaves_it_as_it_is() -> None:
     rng = random.Random(5)
     session = CachedSession(backend="memory")
     serializer = str(session.cache.responses.serializer)
-    parts = ["a", "Z", "0", "-", ".", "_", "~", "/", "//", "..", "%41", "%", "?", "&", "=", "+", ":", "@", "#", " ", "é", ";", ","]
-    hosts = ["example.test", "a.b-c.test", "127.0.0.1", "[::1]", "a..b", ".a", "*.a", "-a", "xn--a", "A.test", "a_b", "", "é"]
+    parts = [
+        "a",
+        "Z",
+        "0",
+        "-",
+        ".",
+        "_",
+        "~",
+        "/",
+        "//",
+        "..",
+        "%41",
+        "%",
+        "?",
+        "&",
+        "=",
+        "+",
+        ":",
+        "@",
+        "#",
+        " ",
+        "é",
+        ";",
+        ",",
+    ]
+    hosts = [
+        "example.test",
+        "a.b-c.test",
+        "127.0.0.1",
+        "[::1]",
+        "a..b",
+        ".a",
+        "*.a",
+        "-a",
+        "xn--a",
+        "A.test",
+        "a_b",
+        "",
+        "é",
+    ]
     ports = ["", ":80", ":8080", ":0080", ":", ":x", ":70000", ":443"]
     plain = 0
     for _ in range(30_000):
-        tail = "".join(rng.choice(parts[: rng.choice((8, len(parts)))]) for _ in range(rng.randrange(12)))
+        tail = "".join(
+            rng.choice(parts[: rng.choice((8, len(parts)))]) for _ in range(rng.randrange(12))
+        )
         slash = rng.choice(("/", "/", "/", ""))
         url = f"{rng.choice(('http', 'https', 'HTTP', 'ftp'))}://{rng.choice(hosts)}{rng.choice(ports)}{slash}{tail}"
         key = _lacre.plain_key(url, ("a",), serializer)
@@ -322,7 +379,9 @@ def test_a_url_is_plain_only_if_requests_leaves_it_as_it_is() -> None:
     assert plain > 300
 
 
-def test_what_is_missing_is_looked_up_once(session: CachedSession, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_looked_up_once(
+    session: CachedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage = type(session.cache.responses)
     looked_up: list[Any] = []
     original = storage.__getitem__
@@ -356,7 +415,9 @@ def test_what_was_missing_and_is_stored_meanwhile_is_found(
     assert len(origin.requests) == 1
 
 
-def test_what_was_missing_for_one_request_says_nothing_of_the_next(session: CachedSession, origin: Origin) -> None:
+def test_what_was_missing_for_one_request_says_nothing_of_the_next(
+    session: CachedSession, origin: Origin
+) -> None:
     session.get(URL)
     prepared = session.prepare_request(requests.Request("GET", URL))
     with pytest.raises(requests.exceptions.InvalidHeader):

@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import loopback
 import pytest
-from drivers import DRIVERS, Driver
-from loopback import Got, Origin, Say
 
+import loopback
+from drivers import DRIVERS, Driver
 from lacre import Cache, _herd
+from loopback import Got, Origin, Say
 
 FRESH = {"Cache-Control": "max-age=60"}
 #: Longer than any test may take: who waits so long hangs.
@@ -59,7 +59,12 @@ def clients() -> dict[str, Callable[[Path], tuple[Any, type[Exception]]]]:
 
         return Session(Cache(":memory:")), niquests.ReadTimeout
 
-    return {"sqlite": drop_in("sqlite"), "memory": drop_in("memory"), "httpx": httpx, "niquests": niquests}
+    return {
+        "sqlite": drop_in("sqlite"),
+        "memory": drop_in("memory"),
+        "httpx": httpx,
+        "niquests": niquests,
+    }
 
 
 @pytest.mark.parametrize("client", clients())
@@ -147,7 +152,9 @@ def hold(driver: Driver, url: str, stack: ExitStack) -> None:
     elif hasattr(driver, "aiohttp"):
         response = driver.session.get(url)  # type: ignore[attr-defined]
     elif run is not None:
-        response = run(asyncio.ensure_future(driver.session.get(url, stream=True), loop=driver.loop))  # type: ignore[attr-defined]
+        response = run(
+            asyncio.ensure_future(driver.session.get(url, stream=True), loop=driver.loop)
+        )  # type: ignore[attr-defined]
         stack.callback(lambda: run(response.close()))
         return
     else:
@@ -195,7 +202,11 @@ def test_what_is_stale_at_once_is_not_waited_for(
     with ExitStack() as stack:
         hold(driver, url, stack)
         with ThreadPoolExecutor(1) as pool:
-            ask = driver.get if hasattr(driver, "run") else lambda url: pool.submit(driver.get, url).result(60)
+            ask = (
+                driver.get
+                if hasattr(driver, "run")
+                else lambda url: pool.submit(driver.get, url).result(60)
+            )
             assert len(ask(url).body) == 20 << 20
     assert len(origin.got) == 2
 

@@ -18,6 +18,9 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     };
     let package = root.join("python");
     let python = environment.join("bin/python");
+    for check in ["check --quiet", "format --check --quiet"] {
+        run(Command::new(environment.join("bin/ruff")).args(check.split(' ')).current_dir(root))?;
+    }
     develop(root, &environment)?;
     for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
         run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .sqlite import SQLiteDict as SQLiteDict
 
 #: An alias, or a cache.
-BackendSpecifier = Union[str, BaseCache]  # noqa: UP007 (evaluated on Python 3.10 too)
+BackendSpecifier = Union[str, BaseCache]
 
 _MODULES = {
     "DynamoDbCache": "dynamodb",
@@ -80,7 +80,9 @@ def __getattr__(name: str) -> Any:
     return found
 
 
-def init_backend(cache_name: StrOrPath, backend: BackendSpecifier | None = None, **kwargs: Any) -> BaseCache:
+def init_backend(
+    cache_name: StrOrPath, backend: BackendSpecifier | None = None, **kwargs: Any
+) -> BaseCache:
     """A cache of the kind that an alias says, or the given one.
 
     Raises:

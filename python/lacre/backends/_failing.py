@@ -18,7 +18,15 @@ from .base import is_tampering
 _PAUSE = 30.0
 
 #: What a program does wrong, or its settings, and no place.
-_PROGRAM = (ArithmeticError, AssertionError, AttributeError, NameError, NotImplementedError, TypeError, ValueError)
+_PROGRAM = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    NameError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
 
 logger = getLogger("lacre.store")
 
@@ -69,5 +77,8 @@ class Tolerant:
         cause = (error.__cause__ if isinstance(error, KeyError) else None) or error
         why = f": {cause}" if isinstance(cause, OSError | sqlite3.Error) else ""
         logger.warning(
-            "the cache cannot be %s (%s%s); answers come from the origin until it can", what, type(cause).__name__, why
+            "the cache cannot be %s (%s%s); answers come from the origin until it can",
+            what,
+            type(cause).__name__,
+            why,
         )

@@ -26,7 +26,9 @@ class LRUDict(SQLiteDict):
                 f"CREATE TABLE IF NOT EXISTS {table} "
                 "(key TEXT PRIMARY KEY, access_time INTEGER NOT NULL, size INTEGER NOT NULL)"
             )
-            connection.execute(f"CREATE INDEX IF NOT EXISTS idx_access_time ON {table}(access_time)")
+            connection.execute(
+                f"CREATE INDEX IF NOT EXISTS idx_access_time ON {table}(access_time)"
+            )
             connection.execute(f"CREATE INDEX IF NOT EXISTS idx_size ON {table}(size)")
 
     def __getitem__(self, key: str) -> int:
@@ -64,7 +66,9 @@ class LRUDict(SQLiteDict):
             raise ValueError(f"Invalid sort key: {key}")
         order = f"ORDER BY {key} {'DESC' if reversed else 'ASC'}"
         bound = f"LIMIT {int(limit)}" if limit else ""
-        return (name for (name,) in self._rows(f"SELECT key FROM {self.table_name} {order} {bound}"))
+        return (
+            name for (name,) in self._rows(f"SELECT key FROM {self.table_name} {order} {bound}")
+        )
 
     def total_size(self) -> int:
         """The sum of all sizes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Union
 
-StrOrPath = Union[str, Path]  # noqa: UP007 (evaluated on Python 3.10 too)
+StrOrPath = Union[str, Path]
 
 
 def get_cache_path(path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:

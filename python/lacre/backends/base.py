@@ -93,7 +93,9 @@ class BaseCache:
         key = cache_key or self.create_key(response.request)
         stored = CachedResponse.from_response(response, expires=expires)
         stored.expires = expires
-        hops = [] if stored.revalidated else [self.create_key(hop.request) for hop in response.history]
+        hops = (
+            [] if stored.revalidated else [self.create_key(hop.request) for hop in response.history]
+        )
         # Said of the answer that is being given, not of those that will be given from here.
         stored.revalidated = False
         self.responses[key] = redact_response(stored, self._settings.ignored_parameters)
@@ -280,8 +282,13 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         self, serializer: SerializerType | None = None, decode_content: bool = False, **kwargs: Any
     ) -> None:
         self.serializer = init_serializer(serializer, decode_content)
-        if isinstance(self.serializer, SealedSerializer) and type(self)._place is BaseStorage._place:
-            raise _lacre.ConfigError(f"{type(self).__name__} cannot be sealed; SQLite, files and Redis can")
+        if (
+            isinstance(self.serializer, SealedSerializer)
+            and type(self)._place is BaseStorage._place
+        ):
+            raise _lacre.ConfigError(
+                f"{type(self).__name__} cannot be sealed; SQLite, files and Redis can"
+            )
 
     def bulk_delete(self, keys: Iterable[KT]) -> None:
         """Deletes what is there of `keys`."""

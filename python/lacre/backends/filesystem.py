@@ -117,7 +117,11 @@ class FileDict(BaseStorage[str, Any]):
         if len(found) != 16 or (original := serializer.original(found, self.cache_dir)) is None:
             return found
         if not os.access(self.cache_dir, os.W_OK):
-            logger.warning("%s is a copy of %s, which is still there: nothing in it opens here", self.cache_dir, original)
+            logger.warning(
+                "%s is a copy of %s, which is still there: nothing in it opens here",
+                self.cache_dir,
+                original,
+            )
             return os.urandom(16)
         logger.warning(
             "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
@@ -165,7 +169,9 @@ class FileDict(BaseStorage[str, Any]):
 
     def _write(self, key: str, content: str | bytes) -> None:
         # Nobody sees half a file: others may read while this writes. It is private from the beginning.
-        with NamedTemporaryFile(dir=self.cache_dir, prefix="lacre-", suffix=".tmp", delete=False) as made:
+        with NamedTemporaryFile(
+            dir=self.cache_dir, prefix="lacre-", suffix=".tmp", delete=False
+        ) as made:
             try:
                 made.write(content.encode() if isinstance(content, str) else content)
                 made.close()

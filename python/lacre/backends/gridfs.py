@@ -45,7 +45,9 @@ class GridFSCache(BaseCache):
         self.responses = GridFSDict(
             db_name, connection=connection, decode_content=decode_content, **chosen, **kwargs
         )
-        self.redirects = MongoDict(db_name, "redirects", self.responses.connection, serializer=None, **kwargs)
+        self.redirects = MongoDict(
+            db_name, "redirects", self.responses.connection, serializer=None, **kwargs
+        )
 
     def delete(self, *args: Any, **kwargs: Any) -> None:
         with self.responses.lock:
@@ -64,7 +66,9 @@ class GridFSDict(BaseStorage[str, Any]):
         **kwargs: Any,
     ) -> None:
         super().__init__(serializer=serializer, **kwargs)
-        self.connection = connection or MongoClient(**get_valid_kwargs(MongoClient.__init__, kwargs))
+        self.connection = connection or MongoClient(
+            **get_valid_kwargs(MongoClient.__init__, kwargs)
+        )
         self.db = self.connection[db_name]
         self.fs = GridFS(self.db)
         #: A file is replaced in two steps.

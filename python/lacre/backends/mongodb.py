@@ -46,7 +46,9 @@ class MongoCache(BaseCache):
         self.responses = MongoDict(
             db_name, "responses", connection, decode_content=decode_content, **chosen, **kwargs
         )
-        self.redirects = MongoDict(db_name, "redirects", self.responses.connection, serializer=None, **kwargs)
+        self.redirects = MongoDict(
+            db_name, "redirects", self.responses.connection, serializer=None, **kwargs
+        )
 
     def get_ttl(self) -> int | None:
         """After how many seconds MongoDB deletes a response, if it does."""
@@ -73,7 +75,9 @@ class MongoDict(BaseStorage[str, Any]):
         **kwargs: Any,
     ) -> None:
         super().__init__(serializer=serializer, **kwargs)
-        self.connection = connection or MongoClient(**get_valid_kwargs(MongoClient.__init__, kwargs))
+        self.connection = connection or MongoClient(
+            **get_valid_kwargs(MongoClient.__init__, kwargs)
+        )
         self.collection = self.connection[db_name][collection_name]
 
     def get_ttl(self) -> int | None:
@@ -89,7 +93,9 @@ class MongoDict(BaseStorage[str, Any]):
             if overwrite:
                 self.collection.drop_index(_TTL_INDEX)
             if seconds and seconds != NEVER_EXPIRE:
-                self.collection.create_index("created_at", name=_TTL_INDEX, expireAfterSeconds=seconds)
+                self.collection.create_index(
+                    "created_at", name=_TTL_INDEX, expireAfterSeconds=seconds
+                )
         except OperationFailure as error:
             logger.warning("the TTL index was not changed (%s)", type(error).__name__)
 

@@ -65,7 +65,10 @@ class SQLiteCache(BaseCache):
     redirects: SQLiteDict
 
     def __init__(
-        self, db_path: StrOrPath = "http_cache", serializer: SerializerType | None = None, **kwargs: Any
+        self,
+        db_path: StrOrPath = "http_cache",
+        serializer: SerializerType | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(cache_name=str(db_path), **kwargs)
         chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
@@ -81,7 +84,9 @@ class SQLiteCache(BaseCache):
         try:
             super().clear()
         except Exception as error:
-            logger.error("the cache cannot be cleared (%s); its file is made anew", type(error).__name__)
+            logger.error(
+                "the cache cannot be cleared (%s); its file is made anew", type(error).__name__
+            )
             self.close()
             if isfile(self.responses.db_path):
                 unlink(self.responses.db_path)
@@ -106,7 +111,9 @@ class SQLiteCache(BaseCache):
 
     def _prune_redirects(self) -> None:
         with self.redirects.connection(commit=True) as connection:
-            connection.execute("DELETE FROM redirects WHERE value NOT IN (SELECT key FROM responses)")
+            connection.execute(
+                "DELETE FROM redirects WHERE value NOT IN (SELECT key FROM responses)"
+            )
 
     def count(self, expired: bool = True) -> int:
         """How many responses there are, with or without those that have expired."""
@@ -128,7 +135,11 @@ class SQLiteCache(BaseCache):
             super().recreate_keys()
 
     def sorted(
-        self, key: str = "expires", reversed: bool = False, limit: int | None = None, expired: bool = True
+        self,
+        key: str = "expires",
+        reversed: bool = False,
+        limit: int | None = None,
+        expired: bool = True,
     ) -> Iterator[CachedResponse]:
         """The responses in an order.
 
@@ -188,8 +199,13 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         self.table_name = table_name
         # requests-cache does not; but what is sealed is not for it to read.
         self.wal = isinstance(self.serializer, SealedSerializer) if wal is None else wal
-        in_pieces = isinstance(self.serializer, SealedSerializer) and hasattr(sqlite3.Connection, "blobopen")
-        self._select = _select(f"CASE WHEN length(value) <= {_LONG} THEN value END" if in_pieces else "value", table_name)
+        in_pieces = isinstance(self.serializer, SealedSerializer) and hasattr(
+            sqlite3.Connection, "blobopen"
+        )
+        self._select = _select(
+            f"CASE WHEN length(value) <= {_LONG} THEN value END" if in_pieces else "value",
+            table_name,
+        )
         self.init_db()
 
     def init_db(self) -> None:
@@ -208,7 +224,9 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if connection.execute("PRAGMA application_id").fetchone() == (_NATIVE_STORE,):
-            raise ConfigError(f"{self.db_path} is a store of lacre.Cache; give this session a file of its own")
+            raise ConfigError(
+                f"{self.db_path} is a store of lacre.Cache; give this session a file of its own"
+            )
         self._prepare_table(connection)
         if isinstance(self.serializer, SealedSerializer):
             self._sealed_at = Place.of(self._own_id(connection), self.table_name)
@@ -224,10 +242,14 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
                 f"CREATE TABLE IF NOT EXISTS {self.table_name} "
                 "(key TEXT PRIMARY KEY, value BLOB, expires INTEGER)"
             )
-            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({self.table_name})")}
+            columns = {
+                row[1] for row in connection.execute(f"PRAGMA table_info({self.table_name})")
+            }
             if "expires" not in columns:
                 connection.execute(f"ALTER TABLE {self.table_name} ADD COLUMN expires INTEGER")
-            connection.execute(f"CREATE INDEX IF NOT EXISTS expires_idx ON {self.table_name}(expires)")
+            connection.execute(
+                f"CREATE INDEX IF NOT EXISTS expires_idx ON {self.table_name}(expires)"
+            )
 
     def _store_id(self, connection: sqlite3.Connection) -> Any:
         """What the store keeps as its id; given to it, if it has none."""
@@ -238,7 +260,9 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             # Nothing here is sealed, and nothing will be.
             return os.urandom(16)
         with self.connection(commit=True):
-            connection.execute("CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS lacre_store (one INTEGER PRIMARY KEY, id BLOB)"
+            )
             connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
             return connection.execute("SELECT id FROM lacre_store").fetchone()[0]
 
@@ -252,7 +276,11 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         if original is None:
             return found
         if self._read_only:
-            logger.warning("%s is a copy of %s, which is still there: nothing in it opens here", self.db_path, original)
+            logger.warning(
+                "%s is a copy of %s, which is still there: nothing in it opens here",
+                self.db_path,
+                original,
+            )
             return os.urandom(16)
         logger.warning(
             "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
@@ -353,12 +381,15 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         row = (key, self.pack(key, value), getattr(value, "expires_unix", None))
         with self.connection(commit=True) as connection:
             connection.execute(
-                f"INSERT OR REPLACE INTO {self.table_name} (key, value, expires) VALUES (?, ?, ?)", row
+                f"INSERT OR REPLACE INTO {self.table_name} (key, value, expires) VALUES (?, ?, ?)",
+                row,
             )
 
     def __delitem__(self, key: str) -> None:
         with self.connection(commit=True) as connection:
-            deleted = connection.execute(f"DELETE FROM {self.table_name} WHERE key=?", (key,)).rowcount
+            deleted = connection.execute(
+                f"DELETE FROM {self.table_name} WHERE key=?", (key,)
+            ).rowcount
         if not deleted:
             raise KeyError(key)
 
@@ -370,10 +401,15 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         return self.count()
 
     def _rows(self, statement: str, *parameters: Any) -> list[Any]:
-        with self.connection() as connection, closing(connection.execute(statement, parameters)) as cursor:
+        with (
+            self.connection() as connection,
+            closing(connection.execute(statement, parameters)) as cursor,
+        ):
             return cursor.fetchall()
 
-    def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[Any] | None = None) -> None:
+    def bulk_delete(
+        self, keys: Iterable[str] | None = None, values: Iterable[Any] | None = None
+    ) -> None:
         """Deletes what is there of `keys`, or of `values`."""
         column, wanted = ("key", list(keys)) if keys else ("value", list(values or ()))
         if not wanted:
@@ -381,12 +417,16 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         with self.connection(commit=True) as connection:
             for some in chunkify(wanted, SQLITE_MAX_VARIABLE_NUMBER):
                 marks = ",".join("?" * len(some))
-                connection.execute(f"DELETE FROM {self.table_name} WHERE {column} IN ({marks})", some)
+                connection.execute(
+                    f"DELETE FROM {self.table_name} WHERE {column} IN ({marks})", some
+                )
 
     def delete_expired(self) -> None:
         """Deletes what has expired."""
         with self.connection(commit=True) as connection:
-            connection.execute(f"DELETE FROM {self.table_name} WHERE expires <= ?", (round(time()),))
+            connection.execute(
+                f"DELETE FROM {self.table_name} WHERE expires <= ?", (round(time()),)
+            )
 
     def clear(self) -> None:
         with self.connection():
@@ -409,7 +449,11 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             return int(self._rows("PRAGMA page_count")[0][0] * self._rows("PRAGMA page_size")[0][0])
 
     def sorted(
-        self, key: str = "expires", reversed: bool = False, limit: int | None = None, expired: bool = True
+        self,
+        key: str = "expires",
+        reversed: bool = False,
+        limit: int | None = None,
+        expired: bool = True,
     ) -> Iterator[Any]:
         """See `SQLiteCache.sorted`. What cannot be read is left out."""
         if key not in _SORT_KEYS:
@@ -419,7 +463,9 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         bound = f"LIMIT {int(limit)}" if limit else ""
         # The keys at once and the values one by one: memory is bounded, and what is written meanwhile
         # comes neither twice nor for ever.
-        keys = self._rows(f"SELECT key FROM {self.table_name} {condition} {order} {bound}", *parameters)
+        keys = self._rows(
+            f"SELECT key FROM {self.table_name} {condition} {order} {bound}", *parameters
+        )
         for (each,) in keys:
             try:
                 value = self[each]
@@ -476,7 +522,9 @@ def _select(column: str, table_name: str) -> str:
     return f"SELECT {column} FROM {table_name} WHERE key=?"
 
 
-def _database(db_path: StrOrPath, use_cache_dir: bool, use_temp: bool, use_memory: bool) -> str | Path:
+def _database(
+    db_path: StrOrPath, use_cache_dir: bool, use_temp: bool, use_memory: bool
+) -> str | Path:
     """A path, or what SQLite takes for one in memory."""
     name = str(db_path)
     if use_memory:

@@ -12,9 +12,9 @@ from .response import CachedResponse as CachedResponse
 from .response import DecodedContent as DecodedContent
 from .response import OriginalResponse as OriginalResponse
 
-AnyResponse = Union[OriginalResponse, CachedResponse]  # noqa: UP007 (evaluated on Python 3.10 too)
-AnyRequest = Union[Request, PreparedRequest, CachedRequest]  # noqa: UP007
-AnyPreparedRequest = Union[PreparedRequest, CachedRequest]  # noqa: UP007
+AnyResponse = Union[OriginalResponse, CachedResponse]
+AnyRequest = Union[Request, PreparedRequest, CachedRequest]
+AnyPreparedRequest = Union[PreparedRequest, CachedRequest]
 
 __all__ = [
     "AnyPreparedRequest",

@@ -52,7 +52,9 @@ class CachedRequest(RichMixin):
     def prepare(self) -> PreparedRequest:
         """One that can be sent."""
         prepared = PreparedRequest()
-        prepared.prepare(self.method, self.url, headers=self.headers, data=self.body, cookies=self.cookies)
+        prepared.prepare(
+            self.method, self.url, headers=self.headers, data=self.body, cookies=self.cookies
+        )
         return prepared
 
     @property

@@ -247,7 +247,12 @@ class CachedResponse(RichMixin, BaseResponse):
     __hash__ = None  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**{name: getattr(self, name) for name in _FIELDS}, **self.__dict__, "_raw": None, "_make_raw": None}
+        state = {
+            **{name: getattr(self, name) for name in _FIELDS},
+            **self.__dict__,
+            "_raw": None,
+            "_make_raw": None,
+        }
         return {name: value for name, value in state.items() if name not in ("_plain", "_read")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -106,7 +106,8 @@ class CacheActions(RichMixin):
             skip_read=_any("not read", reasons),
             skip_write=directives.no_store or reasons["a part only"],
             stale_if_error=settings.stale_if_error or directives.stale_if_error,
-            stale_while_revalidate=settings.stale_while_revalidate or directives.stale_while_revalidate,
+            stale_while_revalidate=settings.stale_while_revalidate
+            or directives.stale_while_revalidate,
         )
 
     @property
@@ -167,7 +168,9 @@ class CacheActions(RichMixin):
             self.send_request = not self.only_if_cached
             return
         if self.only_if_cached:
-            self.resend_async = bool(usable and cached_response.is_expired and self.stale_while_revalidate)
+            self.resend_async = bool(
+                usable and cached_response.is_expired and self.stale_while_revalidate
+            )
             return
         if not usable:
             self.resend_request = True
@@ -268,7 +271,9 @@ class CacheActions(RichMixin):
         """Whether what is stored is for this request's headers. If not, says where that would be."""
         if cached_response is None:
             return True
-        names = [name.strip().lower() for name in (cached_response.headers.get("Vary") or "").split(",")]
+        names = [
+            name.strip().lower() for name in (cached_response.headers.get("Vary") or "").split(",")
+        ]
         names = [name for name in names if name]
         if not names:
             return True
@@ -294,7 +299,9 @@ class CacheActions(RichMixin):
         if key == create_key(answered, match_headers=names, **key_kwargs):
             return True
         _log_differences(self.request.headers, answered.headers, names)
-        self.vary_cache_key = create_key(self.request, match_headers=self._merged(names), **key_kwargs)
+        self.vary_cache_key = create_key(
+            self.request, match_headers=self._merged(names), **key_kwargs
+        )
         return False
 
     def _merged(self, vary: list[str]) -> list[str] | bool:
@@ -318,7 +325,11 @@ def _asks_for_a_part(request: AnyRequest, settings: CacheSettings) -> bool:
     if get_header(request.headers, "range") is None or settings.key_fn is not None:
         return False
     matched = settings.match_headers
-    return not matched if isinstance(matched, bool) else "range" not in {name.lower() for name in matched}
+    return (
+        not matched
+        if isinstance(matched, bool)
+        else "range" not in {name.lower() for name in matched}
+    )
 
 
 def _cookies(request: Any) -> list[str]:
@@ -334,7 +345,9 @@ def _any(consequence: str, reasons: dict[str, bool]) -> bool:
     if not any(reasons.values()):
         return False
     if logger.isEnabledFor(DEBUG):
-        logger.debug("%s: %s", consequence, ", ".join(name for name, holds in reasons.items() if holds))
+        logger.debug(
+            "%s: %s", consequence, ", ".join(name for name, holds in reasons.items() if holds)
+        )
     return True
 
 

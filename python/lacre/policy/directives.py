@@ -108,9 +108,15 @@ def set_request_headers(
     result: CaseInsensitiveDict[str] = copy_headers(headers)
     if expire_after is None and not (only_if_cached or refresh or force_refresh):
         return result
-    options = {"only-if-cached": only_if_cached, "must-revalidate": refresh, "no-cache": force_refresh}
+    options = {
+        "only-if-cached": only_if_cached,
+        "must-revalidate": refresh,
+        "no-cache": force_refresh,
+    }
     added = {name for name, wanted in options.items() if wanted}
-    stated = {match[0].strip() for match in _DIRECTIVE.finditer(decode(result.get("Cache-Control")))}
+    stated = {
+        match[0].strip() for match in _DIRECTIVE.finditer(decode(result.get("Cache-Control")))
+    }
     if expire_after == DO_NOT_CACHE:
         result[BYPASS_HEADER] = "true"
     elif expire_after is not None:

@@ -11,9 +11,9 @@ from re import Pattern
 from typing import Union
 
 #: Seconds from now, a duration, a moment, or one of the constants below; in headers also an HTTP date.
-ExpirationTime = Union[None, int, float, str, datetime, timedelta]  # noqa: UP007 (evaluated on Python 3.10 too)
+ExpirationTime = Union[None, int, float, str, datetime, timedelta]
 #: A glob for a URL without its scheme, or a regular expression for all of it.
-ExpirationPattern = Union[str, Pattern[str]]  # noqa: UP007
+ExpirationPattern = Union[str, Pattern[str]]
 #: The first pattern that fits a URL decides.
 ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 

@@ -39,6 +39,8 @@ def stand_in() -> None:
         ImportError: it has been imported before, and what was taken from it cannot be replaced
     """
     if sys.modules.setdefault("requests_cache", _HERE) is not _HERE:
-        raise ImportError("requests_cache is imported already; let lacre stand in for it before that")
+        raise ImportError(
+            "requests_cache is imported already; let lacre stand in for it before that"
+        )
     if _STAND_IN not in sys.meta_path:
         sys.meta_path.insert(0, _STAND_IN)

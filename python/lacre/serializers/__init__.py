@@ -33,10 +33,12 @@ SERIALIZERS: dict[str, Any] = {
 }
 
 #: A name, or anything with `dumps` and `loads`.
-SerializerType = Union[str, SerializerPipeline, Stage, Any]  # noqa: UP007 (evaluated on Python 3.10 too)
+SerializerType = Union[str, SerializerPipeline, Stage, Any]
 
 
-def init_serializer(serializer: SerializerType | None, decode_content: bool) -> SerializerPipeline | None:
+def init_serializer(
+    serializer: SerializerType | None, decode_content: bool
+) -> SerializerPipeline | None:
     """A pipeline of one's own, from a name or from anything with `dumps` and `loads`.
 
     Raises:

@@ -39,7 +39,9 @@ class SerializerPipeline:
         is_binary: whether it ends in bytes
     """
 
-    def __init__(self, stages: Sequence[Any], name: str | None = None, is_binary: bool = False) -> None:
+    def __init__(
+        self, stages: Sequence[Any], name: str | None = None, is_binary: bool = False
+    ) -> None:
         self.is_binary = is_binary
         self.stages = stages
         self.name = name

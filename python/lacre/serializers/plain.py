@@ -49,7 +49,8 @@ class Notation:
 
 PLAIN = Notation()
 BASE64 = Notation(
-    bytes_out=lambda value: b64encode(value).decode(), bytes_in=lambda value: b64decode(value, validate=True)
+    bytes_out=lambda value: b64encode(value).decode(),
+    bytes_in=lambda value: b64decode(value, validate=True),
 )
 BSON = Notation(moment_out=_same)
 DYNAMODB = Notation(duration_out=lambda value: Decimal(str(value.total_seconds())))
@@ -63,7 +64,9 @@ def to_plain(response: CachedResponse, notation: Notation, decode_content: bool)
     """
     decoded = _decoded(response) if decode_content else None
     # Bytes that cannot be made again from the value are kept as well.
-    again = decoded is not None and _encoded(response, decoded["_decoded_content"]) == response._content
+    again = (
+        decoded is not None and _encoded(response, decoded["_decoded_content"]) == response._content
+    )
     content = None if again else response._content
     plain: dict[str, Any] = {
         "_content": notation.bytes_out(content) if content is not None else None,

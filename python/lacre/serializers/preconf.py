@@ -85,7 +85,9 @@ class LibraryStage(Stage):
         options: what `dumps` takes besides the value
     """
 
-    def __init__(self, library: str, dumps: str = "dumps", loads: str = "loads", **options: Any) -> None:
+    def __init__(
+        self, library: str, dumps: str = "dumps", loads: str = "loads", **options: Any
+    ) -> None:
         self.library = library
         self.dumps = lambda value: getattr(import_module(library), dumps)(value, **options)
         self.loads = lambda value: getattr(import_module(library), loads)(value)
@@ -101,7 +103,9 @@ bson_serializer = SerializerPipeline(
     [bson_preconf_stage, LibraryStage("bson", "encode", "decode")], name="bson", is_binary=True
 )
 bson_document_serializer = SerializerPipeline([bson_preconf_stage], name="bson_document")
-ujson_serializer = SerializerPipeline([ujson_preconf_stage, LibraryStage("ujson", indent=2)], name="ujson")
+ujson_serializer = SerializerPipeline(
+    [ujson_preconf_stage, LibraryStage("ujson", indent=2)], name="ujson"
+)
 orjson_serializer = SerializerPipeline(
     [orjson_preconf_stage, LibraryStage("orjson", option=_INDENTED)], name="orjson", is_binary=True
 )

@@ -38,7 +38,9 @@ class Place(NamedTuple):
             BadSignature: it is no id
         """
         if not isinstance(store, bytes) or len(store) != 16:
-            raise BadSignature("the id of this store is damaged, and nothing in it opens; delete the store")
+            raise BadSignature(
+                "the id of this store is damaged, and nothing in it opens; delete the store"
+            )
         return cls(store, table)
 
 
@@ -102,12 +104,18 @@ class SealedSerializer(SerializerPipeline):
         if not isinstance(found, Plain):
             return found
         # What is sealed was written by this package, so that no field can turn out to be unreadable later.
-        return from_plain(found, PLAIN) if "_decoded_content" in found else CachedResponse.lazily(found, read_field)
+        return (
+            from_plain(found, PLAIN)
+            if "_decoded_content" in found
+            else CachedResponse.lazily(found, read_field)
+        )
 
 
 def _placed(value: Any) -> Placed:
     if not isinstance(value, Placed):
-        raise TypeError("what is sealed is sealed to a place, which a storage knows: give it this serializer")
+        raise TypeError(
+            "what is sealed is sealed to a place, which a storage knows: give it this serializer"
+        )
     return value
 
 
@@ -119,7 +127,9 @@ def choose_serializer(backend: Any, serializer: Any, secret_key: SecretKey | Non
     """
     if secret_key is None:
         by_name = str(backend or "sqlite").lower() if isinstance(backend, str | None) else None
-        return SealedSerializer() if serializer is None and by_name in _SEALED_BACKENDS else serializer
+        return (
+            SealedSerializer() if serializer is None and by_name in _SEALED_BACKENDS else serializer
+        )
     if not isinstance(backend, str | None):
         raise ConfigError(
             "secret_key needs a backend by name; give yours serializer=SealedSerializer(secret_key)"

@@ -53,12 +53,16 @@ def _header(name: str, *values: str) -> Explains:
 
 
 def _unsafe(scenario: Scenario, steps: list[Step]) -> bool:
-    unsafe = {"POST", "PUT", "DELETE"}.intersection(request["method"] for request in requested(steps))
+    unsafe = {"POST", "PUT", "DELETE"}.intersection(
+        request["method"] for request in requested(steps)
+    )
     return scenario["settings"].get("cache_control", False) and bool(unsafe)
 
 
 def _any_staleness(scenario: Scenario, steps: list[Step]) -> bool:
-    return any(request["headers"].get("Cache-Control") == "max-stale" for request in requested(steps))
+    return any(
+        request["headers"].get("Cache-Control") == "max-stale" for request in requested(steps)
+    )
 
 
 def _stale_if_error(scenario: Scenario, steps: list[Step]) -> bool:
@@ -77,7 +81,9 @@ def _only_if_cached(scenario: Scenario, steps: list[Step]) -> bool:
 
 
 def _rewritten(scenario: Scenario, steps: list[Step]) -> bool:
-    return scenario["backend"] == "filesystem" and "/json" in steps[-1].get("request", {}).get("url", "")
+    return scenario["backend"] == "filesystem" and "/json" in steps[-1].get("request", {}).get(
+        "url", ""
+    )
 
 
 DIFFERENCES: dict[str, Explains] = {
@@ -94,7 +100,9 @@ DIFFERENCES: dict[str, Explains] = {
     "the first of two equal directives counts, and a malformed max-age is 0": _header(
         "Cache-Control", "max-age=5, max-age=60", "max-age=soon"
     ),
-    "stale-if-error of a response is obeyed": _header("Cache-Control", "max-age=5, stale-if-error=60"),
+    "stale-if-error of a response is obeyed": _header(
+        "Cache-Control", "max-age=5, stale-if-error=60"
+    ),
     "what must be validated is not used when sending fails": _header(
         "Cache-Control", "no-cache", "must-revalidate"
     ),

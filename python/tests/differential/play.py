@@ -21,8 +21,9 @@ import requests
 import time_machine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from origin import Origin, answer
 from requests import PreparedRequest, Response
+
+from origin import Origin, answer
 from scenarios import Scenario, Step, generate
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -36,7 +37,9 @@ class Player:
     def __init__(self, package: Any, scenario: Scenario, folder: str) -> None:
         self.scenario = scenario
         name = str(Path(folder, f"cache-{scenario['number']}"))
-        self.session = package.CachedSession(name, backend=scenario["backend"], **scenario["settings"])
+        self.session = package.CachedSession(
+            name, backend=scenario["backend"], **scenario["settings"]
+        )
         self.origin = Origin(self.respond)
         self.session.mount("http://", self.origin)
         self.fails = False
@@ -50,7 +53,9 @@ class Player:
         status = habits["statuses"][turn % len(habits["statuses"])]
         headers = {name.replace("-", "_"): value for name, value in habits["headers"].items()}
         validated = ("If-None-Match", "ETag"), ("If-Modified-Since", "Last_Modified")
-        if status == 200 and any(name in request.headers and own in headers for name, own in validated):
+        if status == 200 and any(
+            name in request.headers and own in headers for name, own in validated
+        ):
             return answer("", 304, **headers)(request)
         text = f"{request.path_url} {turn} {request.headers.get('Accept')}"
         body = json.dumps({"text": text}) if path == "/json" else text

@@ -80,7 +80,9 @@ def settings(random: Random) -> dict[str, Any]:
         "read_only": [True],
         "content_root_key": ["y"],
     }
-    return {name: random.choice(values) for name, values in choices.items() if random.random() < 0.2}
+    return {
+        name: random.choice(values) for name, values in choices.items() if random.random() < 0.2
+    }
 
 
 def habits(random: Random, path: str) -> dict[str, Any]:
@@ -103,7 +105,9 @@ def habits(random: Random, path: str) -> dict[str, Any]:
     if path == "/old":
         headers["Location"] = random.choice(["/a", "/etag?x=1"])
     usual = 302 if path == "/old" else 200
-    statuses = [usual] if random.random() < 0.7 else [usual, random.choice([404, 500, usual]), usual]
+    statuses = (
+        [usual] if random.random() < 0.7 else [usual, random.choice([404, 500, usual]), usual]
+    )
     return {"headers": headers, "statuses": statuses}
 
 
@@ -111,10 +115,16 @@ def step(random: Random, urls: list[str]) -> Step:
     """A request, or something asked of the cache, after some time."""
     wait = random.choice([0, 0, 0, 1, 8, 100])
     if random.random() < 0.15:
-        asked = random.choice(["urls", "count", "contains", "delete expired", "filter", "clear", "reset"])
+        asked = random.choice(
+            ["urls", "count", "contains", "delete expired", "filter", "clear", "reset"]
+        )
         return {"wait": wait, "ask": asked, "url": random.choice(urls)}
     method = random.choice(["GET"] * 8 + ["HEAD", "POST", "POST", "PUT", "DELETE"])
-    request: dict[str, Any] = {"method": method, "url": random.choice(urls), "headers": headers(random)}
+    request: dict[str, Any] = {
+        "method": method,
+        "url": random.choice(urls),
+        "headers": headers(random),
+    }
     if method in ("POST", "PUT"):
         request |= random.choice(BODIES)
     options = {"refresh": True, "force_refresh": True, "only_if_cached": True}

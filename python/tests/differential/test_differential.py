@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from differences import DIFFERENCES
 from scenarios import generate
 
@@ -20,7 +21,8 @@ def played(*packages: str) -> Iterator[tuple[list[object], ...]]:
     """What happened in each scenario, by package; in a process of each one's own, at the same time."""
     play = [sys.executable, str(Path(__file__).with_name("play.py"))]
     players = [
-        subprocess.Popen([*play, package, SEED, str(COUNT)], stdout=subprocess.PIPE) for package in packages
+        subprocess.Popen([*play, package, SEED, str(COUNT)], stdout=subprocess.PIPE)
+        for package in packages
     ]
     printed = [player.stdout for player in players if player.stdout]
     for lines in zip(*printed, strict=True):

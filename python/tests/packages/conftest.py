@@ -51,7 +51,9 @@ class Internet:
         status, fields, body = found if isinstance(found, tuple) else (200, {}, found)
         if fields.get("ETag") and headers.get("If-None-Match") == fields["ETag"]:
             return 304, fields, b""
-        kind = {"{": "application/json", "[": "application/json", "<": "text/xml"}.get(body[:1], "text/plain")
+        kind = {"{": "application/json", "[": "application/json", "<": "text/xml"}.get(
+            body[:1], "text/plain"
+        )
         return status, {"Content-Type": kind, **fields}, body.encode()
 
 
@@ -60,7 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, headers, body = self.internet.answer(self.command, self.path.removeprefix("/"), self.headers)
+        status, headers, body = self.internet.answer(
+            self.command, self.path.removeprefix("/"), self.headers
+        )
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -78,7 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
 def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
     """A server on loopback, to which every request to any host goes."""
     internet = Internet()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"internet": internet}))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Handler", (_Handler,), {"internet": internet})
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     send = HTTPAdapter.send

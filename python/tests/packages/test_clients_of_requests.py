@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import requests_cache
-from conftest import RELEASED, Internet
 from requests_cache import CachedSession, CacheMixin
+
+from conftest import RELEASED, Internet
 
 URL = "https://api.example.org/data"
 
@@ -37,7 +38,9 @@ def test_requests_toolbelt_bases_dumps_and_streams(data: Internet, tmp_path: Pat
     class CachedBaseUrlSession(CacheMixin, BaseUrlSession):
         pass
 
-    session = CachedBaseUrlSession(base_url="https://api.example.org/", cache_name=str(tmp_path / "cache"))
+    session = CachedBaseUrlSession(
+        base_url="https://api.example.org/", cache_name=str(tmp_path / "cache")
+    )
     first, hit = session.get("data"), session.get("data")
     assert [first.from_cache, hit.from_cache] == [False, True]
     assert b'{"answer": 42}' in dump.dump_response(first)
@@ -98,13 +101,21 @@ def test_pystac_client_walks_a_catalog_from_the_cache(internet: Internet, tmp_pa
 
     root = "https://stac.example.org/"
     links = [{"rel": "self", "href": root}, {"rel": "child", "href": f"{root}child"}]
-    catalog = {"type": "Catalog", "stac_version": "1.0.0", "id": "root", "description": "-", "links": links}
+    catalog = {
+        "type": "Catalog",
+        "stac_version": "1.0.0",
+        "id": "root",
+        "description": "-",
+        "links": links,
+    }
     child = catalog | {"id": "child", "links": [{"rel": "self", "href": f"{root}child"}]}
     internet.answers["stac.example.org/"] = json.dumps(catalog)
     internet.answers["stac.example.org/child"] = json.dumps(child)
     for _ in range(2):
         io = StacApiIO()
-        io.session = requests_cache.CachedSession.wrap(io.session, cache_name=str(tmp_path / "cache"))
+        io.session = requests_cache.CachedSession.wrap(
+            io.session, cache_name=str(tmp_path / "cache")
+        )
         client = Client.open(root, stac_io=io)
         assert [found.id for found in client.get_children()] == ["child"]
     assert sorted(set(internet.asked)) == ["GET stac.example.org/", "GET stac.example.org/child"]
@@ -118,7 +129,12 @@ def test_internetarchive_sessions_take_the_mixin(internet: Internet, tmp_path: P
     class CachedArchiveSession(CacheMixin, ArchiveSession):
         """As the documentation of requests-cache has it."""
 
-    metadata = {"metadata": {"identifier": "nasa", "title": "NASA"}, "files": [], "server": "a", "dir": "/"}
+    metadata = {
+        "metadata": {"identifier": "nasa", "title": "NASA"},
+        "files": [],
+        "server": "a",
+        "dir": "/",
+    }
     internet.answers["archive.org/metadata/nasa"] = json.dumps(metadata)
     session = CachedArchiveSession(cache_name=str(tmp_path / "cache"))
     for _ in range(2):

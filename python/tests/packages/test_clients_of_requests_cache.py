@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 import requests_cache
+
 from conftest import RELEASED, Internet
 
 
@@ -27,7 +28,9 @@ def test_pyinaturalist_caches_limits_and_revalidates(internet: Internet, tmp_pat
     internet.answers[url] = (200, {"Cache-Control": "max-age=3600", "ETag": '"1"'}, body)
 
     def session() -> ClientSession:
-        return ClientSession(cache_file=tmp_path / "inat.db", ratelimit_path=str(tmp_path / "limits.db"))
+        return ClientSession(
+            cache_file=tmp_path / "inat.db", ratelimit_path=str(tmp_path / "limits.db")
+        )
 
     first, second = session(), session()
     assert is_ours(first)
@@ -95,7 +98,9 @@ def test_sdmx1_derives_its_session_from_the_mixin(internet: Internet, tmp_path: 
         "<mes:Prepared>2026-01-01T00:00:00</mes:Prepared></mes:Header></mes:Structure>"
     )
     internet.answers["data-api.ecb.europa.eu/service/dataflow/ECB/EXR/latest"] = message
-    client = sdmx.Client("ECB", backend="sqlite", cache_name=str(tmp_path / "sdmx"), expire_after=60)
+    client = sdmx.Client(
+        "ECB", backend="sqlite", cache_name=str(tmp_path / "sdmx"), expire_after=60
+    )
     assert isinstance(client.session, Session)
     assert is_ours(client.session)
     for _ in range(2):
@@ -111,7 +116,11 @@ def test_fastf1_asks_online_and_offline(internet: Internet, tmp_path: Path) -> N
     from fastf1.req import Cache
 
     url = "api.jolpi.ca/ergast/f1/2023.json"
-    internet.answers[url] = (200, {"Cache-Control": "max-age=0", "ETag": '"1"'}, json.dumps({"Year": 2023}))
+    internet.answers[url] = (
+        200,
+        {"Cache-Control": "max-age=0", "ETag": '"1"'},
+        json.dumps({"Year": 2023}),
+    )
     fastf1.Cache.configure(cache_dir=str(tmp_path))
     try:
         assert is_ours(Cache._requests_session_cached)

@@ -16,8 +16,9 @@ import socket
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mongodb
 import pytest
+
+import mongodb
 
 PUBLIC_NAME = "requests_cache"
 PACKAGE = os.environ["LACRE_SUITE_PACKAGE"]

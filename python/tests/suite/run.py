@@ -49,10 +49,14 @@ def main(arguments: list[str]) -> int:
             "LACRE_SUITE_SCRATCH": scratch,
             "TMPDIR": temporary,
             "XDG_CONFIG_HOME": scratch,
-            "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+            ),
         }
-        chosen = selected or [str(suite / "tests"), "--numprocesses=2", "--dist=loadfile", "--quiet"]
-        command = [sys.executable, "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider", *chosen]
+        everything = [str(suite / "tests"), "--numprocesses=2", "--dist=loadfile", "--quiet"]
+        chosen = selected or everything
+        options = ["-p", "plugin", "-p", "no:cacheprovider", "-rsxX", "--timeout=120"]
+        command = [sys.executable, "-m", "pytest", *options, *chosen]
         if not selected:
             environment["LACRE_SUITE_GATE"] = "1"
         return subprocess.run(command, cwd=suite, env=environment, check=False).returncode
@@ -65,8 +69,8 @@ def unpacked(folder: Path) -> Path:
     if not done.exists() or done.read_text() != pinned.read_text():
         folder.mkdir(parents=True, exist_ok=True)
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        fetch = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--requirement", str(pinned)]
-        subprocess.run([*pip, *fetch, "--dest", str(folder)], check=True)
+        source = ["--no-deps", "--no-binary", ":all:", "--require-hashes"]
+        subprocess.run([*pip, *source, "-r", str(pinned), "--dest", str(folder)], check=True)
         with tarfile.open(next(folder.glob("requests_cache-*.tar.gz"))) as archive:
             archive.extractall(folder, filter="data")
         done.write_text(pinned.read_text())

@@ -15,7 +15,17 @@ PATIENCE = 20.0
 def redis(scratch: str) -> Iterator[int]:
     """A redis-server (Debian's package `redis-server`) that keeps nothing on disk."""
     port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", scratch]
+    command = [
+        "redis-server",
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        scratch,
+    ]
     try:
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     except FileNotFoundError:

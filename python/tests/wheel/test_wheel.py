@@ -29,7 +29,11 @@ def interpreters() -> list[str]:
     for minor in range(10, 15):
         path = shutil.which(f"python3.{minor}")
         # What is there may still be a name only.
-        if path and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+        if (
+            path
+            and subprocess.run([path, "--version"], capture_output=True, check=False).returncode
+            == 0
+        ):
             found.setdefault((3, minor), path)
     return [found[version] for version in sorted(found)]
 
@@ -55,7 +59,13 @@ def environment(home: Path) -> dict[str, str]:
 
 def ran(home: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=home, env=environment(home), capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -109,7 +119,9 @@ def test_an_interrupt_ends_a_command(python: Path, tmp_path: Path, module: bool)
     command = [python, "-m", "lacre"] if module else [python.parent / "lacre"]
     with silence() as (url, listening):
         asking = subprocess.Popen(
-            [*command, "get", url, "--store", "memory:"], stderr=subprocess.PIPE, env=environment(tmp_path)
+            [*command, "get", url, "--store", "memory:"],
+            stderr=subprocess.PIPE,
+            env=environment(tmp_path),
         )
         connection, _ = listening.accept()
         connection.recv(1)
@@ -127,6 +139,8 @@ def test_a_typed_program_is_checked_against_it(python: Path, tmp_path: Path) -> 
     done = ran(tmp_path, *check)
     wrong = {int(line) for line in re.findall(r"typed\.py:(\d+): error", done.stdout)}
     expected = {
-        number for number, line in enumerate(program.read_text().splitlines(), 1) if line.endswith("# wrong")
+        number
+        for number, line in enumerate(program.read_text().splitlines(), 1)
+        if line.endswith("# wrong")
     }
     assert wrong == expected, done.stdout

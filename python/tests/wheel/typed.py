@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
+from requests import Session
+
 import lacre
 import lacre.requests_cache as requests_cache
 from lacre import CachedResponse, CachedSession, Keyring, SQLiteCache, install_cache
 from lacre.requests_cache.backends.sqlite import SQLiteDict
 from lacre.requests_cache.policy.expiration import get_expiration_seconds
-from requests import Session
 
 
 class Limited(lacre.CacheMixin, Session):

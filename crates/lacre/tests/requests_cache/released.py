@@ -33,7 +33,9 @@ def shown(response):
 
 for name in ["pickle", "json", "yaml", "safe_pickle"]:
     serializer = safe_pickle_serializer(secret_key=SECRET) if name == "safe_pickle" else name
-    with CachedSession(Path(sys.argv[1]) / name, backend="filesystem", serializer=serializer) as session:
+    with CachedSession(
+        Path(sys.argv[1]) / name, backend="filesystem", serializer=serializer
+    ) as session:
         response = session.get(URL, only_if_cached=True)
         assert response.from_cache, f"{name}: {response.status_code}"
         print(json.dumps(shown(response)))
