@@ -3,7 +3,8 @@
 //! [`CRATES`] is compared with each crate's manifest (development dependencies are free), [`SOURCES`] with the paths
 //! that its code names outside tests.
 
-use crate::{Failure, paths};
+use crate::modules::Crate;
+use crate::{Failure, circles, paths};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -186,9 +187,7 @@ const SOURCES: &[SourceRule] = &[
 /// There is one, or the workspace cannot be read.
 pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     let mut violations = manifests(&metadata(root)?);
-    let mut sources = sources(&root.join("crates"), "crates")?;
-    let tests: BTreeSet<_> = sources.iter().flat_map(|(file, source)| test_files(file, source)).collect();
-    sources.retain(|(file, _)| !tests.contains(file));
+    let sources = shipped(root)?;
     for (file, source) in &sources {
         violations.extend(violations_in(file, source));
     }
@@ -205,6 +204,96 @@ pub(crate) fn check(root: &Path) -> Result<(), Failure> {
         )
         .into()),
     }
+}
+
+/// Prints every circle of files or folders in one crate or in all, and every arrow against the order of `lacre`'s folders.
+///
+/// # Errors
+/// There is one that is not allowed, or the workspace cannot be read.
+pub(crate) fn circles(root: &Path, name: Option<&str>) -> Result<(), Failure> {
+    let sources = shipped(root)?;
+    let mut count = 0;
+    let is_asked = |folder: &&str| name.is_none_or(|name| *folder == format!("crates/{name}/src/"));
+    for folder in folders(&sources).into_iter().filter(is_asked) {
+        let house = Crate::read(folder, &sources);
+        for circle in circles::circles(folder, &house).iter().filter(|circle| !circle.is_allowed()) {
+            eprint!("{}", circle.describe());
+            count += 1;
+        }
+        if folder == circles::ORDERED {
+            for arrow in circles::against_order(&house) {
+                eprintln!("{arrow}");
+                count += 1;
+            }
+        }
+    }
+    match count {
+        0 => {
+            println!("circles: none but those allowed; lacre's folders keep their order");
+            Ok(())
+        }
+        count => Err(format!(
+            "{count} circle(s) or arrow(s) against the order; the rule is at the top of xtask/src/circles.rs"
+        )
+        .into()),
+    }
+}
+
+/// Draws the dependencies between the folders of `lacre` into CONTRIBUTING.md, and prints them.
+///
+/// # Errors
+/// The file cannot be read or written, or has no place for the drawing.
+pub(crate) fn draw(root: &Path) -> Result<(), Failure> {
+    let drawing = drawing(root)?;
+    let text = fs::read_to_string(root.join(DRAWN_IN))?;
+    let (before, _, after) = around_drawing(&text)?;
+    fs::write(root.join(DRAWN_IN), format!("{before}{drawing}{after}"))?;
+    print!("{drawing}");
+    Ok(())
+}
+
+/// Fails where the drawing in CONTRIBUTING.md is not the one that [`draw`] would write.
+pub(crate) fn check_drawing(root: &Path) -> Result<(), Failure> {
+    let text = fs::read_to_string(root.join(DRAWN_IN))?;
+    if around_drawing(&text)?.1 == drawing(root)? {
+        return Ok(());
+    }
+    Err(format!("the drawing in {DRAWN_IN} is out of date; run cargo xtask layers --draw").into())
+}
+
+fn drawing(root: &Path) -> Result<String, Failure> {
+    Ok(circles::draw(&Crate::read(circles::ORDERED, &shipped(root)?)))
+}
+
+/// The document that shows the drawing, and the lines around it there.
+const DRAWN_IN: &str = "CONTRIBUTING.md";
+const DRAWING: (&str, &str) = ("<!-- cargo xtask layers --draw -->\n", "<!-- end of the drawing -->");
+
+/// The text before the drawing, the drawing, and the text after it.
+fn around_drawing(text: &str) -> Result<(&str, &str, &str), Failure> {
+    let wrong = || format!("{DRAWN_IN} has not the two comments {DRAWING:?} around the drawing");
+    let start = text.find(DRAWING.0).ok_or_else(wrong)? + DRAWING.0.len();
+    let end = start + text[start..].find(DRAWING.1).ok_or_else(wrong)?;
+    Ok((&text[..start], &text[start..end], &text[end..]))
+}
+
+/// The folders of all crates' sources.
+fn folders(sources: &[(String, String)]) -> BTreeSet<&str> {
+    sources.iter().filter_map(|(name, _)| Some(&name[..name.find("/src/")? + "/src/".len()])).collect()
+}
+
+/// The sources of all crates, without files that are only tests.
+fn shipped(root: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let mut sources = sources(&root.join("crates"), "crates")?;
+    let tests: Vec<_> = sources.iter().flat_map(|(file, source)| test_files(file, source)).collect();
+    let is_test = |file: &str| {
+        let module = file.strip_suffix(".rs").unwrap_or(file);
+        tests.iter().any(|test| {
+            module.strip_prefix(test.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    };
+    sources.retain(|(file, _)| !is_test(file));
+    Ok(sources)
 }
 
 fn metadata(root: &Path) -> Result<Value, Failure> {
@@ -263,12 +352,12 @@ fn violations_in(file: &str, source: &str) -> Vec<String> {
     violations
 }
 
-/// The files of the modules that `file` declares for tests only.
+/// The modules that `file` declares for tests only, by their path without `.rs`.
 fn test_files(file: &str, source: &str) -> Vec<String> {
     let module = file.strip_suffix(".rs").unwrap_or(file);
     let folder =
         ["/lib", "/main", "/mod"].iter().find_map(|root| module.strip_suffix(root)).unwrap_or(module);
-    paths::test_files(source).iter().map(|name| format!("{folder}/{name}.rs")).collect()
+    paths::test_files(source).iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
 /// Whether a path contains `never`: at its start when that is one whole crate's name, anywhere otherwise.
@@ -377,9 +466,18 @@ mod tests {
     #[test]
     fn a_test_module_lies_where_rust_looks_for_it() {
         let source = "#[cfg(test)]\nmod vectors;";
-        assert_eq!(test_files("crates/a/src/lib.rs", source), ["crates/a/src/vectors.rs"]);
-        assert_eq!(test_files("crates/a/src/b/mod.rs", source), ["crates/a/src/b/vectors.rs"]);
-        assert_eq!(test_files("crates/a/src/b.rs", source), ["crates/a/src/b/vectors.rs"]);
+        assert_eq!(test_files("crates/a/src/lib.rs", source), ["crates/a/src/vectors"]);
+        assert_eq!(test_files("crates/a/src/b/mod.rs", source), ["crates/a/src/b/vectors"]);
+        assert_eq!(test_files("crates/a/src/b.rs", source), ["crates/a/src/b/vectors"]);
+    }
+
+    #[test]
+    fn the_drawing_is_found_between_its_comments() {
+        let text = "a\n<!-- cargo xtask layers --draw -->\nb\n<!-- end of the drawing -->\nc";
+        let (before, drawing, after) = around_drawing(text).unwrap();
+        assert_eq!(drawing, "b\n");
+        assert_eq!(format!("{before}{drawing}{after}"), text);
+        assert!(around_drawing("none").is_err());
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against, `keyrings` real
 //! keyrings, `python` the environments of what is written in Python, `package` the Python package. Nothing here is part of what is published.
 
+mod circles;
 mod httpbin;
 mod keyrings;
 mod layers;
+mod modules;
 mod named_files;
 mod package;
 mod paths;
@@ -28,7 +30,8 @@ cargo xtask COMMAND
             tests (against a local httpbin and keyrings of their own too), doctests, documentation, licences
   httpbin   the local httpbin alone, until its input ends (Ctrl-D) or Ctrl-C
   keyrings  the keyrings that tests use alone, likewise
-  layers    only the rules on which crate or module may use which
+  layers    only the rules on which crate or module may use which; with --circles [CRATE], the circles of
+            files and folders; with --draw, writes the drawing of lacre's folders in CONTRIBUTING.md anew
   soak PART what lacre withstands for long; `soak help` lists the parts
   wheel     packs the Python package: a source distribution, and a wheel built from it
   packages  what others have published for Python, run with lacre in the place of requests-cache
@@ -53,6 +56,10 @@ fn main() -> ExitCode {
         ["httpbin"] => httpbin::serve(&root()),
         ["keyrings"] => keyrings::serve(&root()),
         ["layers"] => layers::check(&root()),
+        ["layers", "--circles"] => layers::circles(&root(), None),
+        ["layers", "--circles", name] => layers::circles(&root(), Some(name)),
+        ["layers", "--drawn"] => layers::check_drawing(&root()),
+        ["layers", "--draw"] => layers::draw(&root()),
         ["wheel"] => package::wheel(&root()),
         ["packages"] => package::packages(&root()),
         ["rfc9111"] => rfc9111::write(&root()),

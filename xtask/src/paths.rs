@@ -1,6 +1,8 @@
-//! Reads Rust source as far as the layer rules need: which paths (`std::fs::File`) it names, and on which line.
+//! Reads Rust source as far as the layer rules need: the paths that code names, and the items that a file defines.
 //!
-//! Comments, literals and `#[cfg(test)]` modules are passed over; groups in a `use` are spelt out.
+//! Comments, literals and items under `#[cfg(test)]` are skipped; groups in a `use` are expanded.
+
+use std::collections::BTreeSet;
 
 /// A path as written, with `use` groups expanded.
 #[derive(Debug, PartialEq, Eq)]
@@ -8,6 +10,20 @@ pub(crate) struct Named {
     pub(crate) segments: Vec<String>,
     /// Counted from 1.
     pub(crate) line: usize,
+    /// How many inline modules (`mod name { … }`) enclose it.
+    pub(crate) depth: usize,
+    /// Set for a path in a `use`.
+    pub(crate) import: Option<Import>,
+}
+
+/// How a `use` binds its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// The name that the file knows it by; `None` for a glob and for `as _`.
+    pub(crate) name: Option<String>,
+    pub(crate) glob: bool,
+    /// Whether the `use` has a visibility (`pub`, `pub(crate)`, …).
+    pub(crate) exported: bool,
 }
 
 /// Every path that `source` names, outside its tests.
@@ -15,25 +31,68 @@ pub(crate) fn named(source: &str) -> Vec<Named> {
     let tokens = without_tests(&tokens(source));
     let mut found = Vec::new();
     let mut at = 0;
+    let mut braces = 0_usize;
+    let mut inline = Vec::new();
     while let Some((token, line)) = tokens.get(at) {
         match token {
-            Token::Word(word) if word == "use" => at = use_tree(&tokens, at + 1, &[], &mut found),
+            Token::Word(word) if word == "use" => {
+                let (start, exported) = (found.len(), is_exported(&tokens[..at]));
+                at = use_tree(&tokens, at + 1, &[], &mut found);
+                for path in &mut found[start..] {
+                    path.depth = inline.len();
+                    path.import.iter_mut().for_each(|import| import.exported = exported);
+                }
+            }
             Token::Word(_) => {
+                if word_at(&tokens, at) == Some("mod") && mark(&tokens, at + 2) == Some('{') {
+                    inline.push(braces);
+                }
                 let (segments, next) = path(&tokens, at);
-                found.push(Named { segments, line: *line });
+                found.push(Named { segments, line: *line, depth: inline.len(), import: None });
                 at = next;
             }
-            Token::Mark(_) => at += 1,
+            Token::Mark(mark) => {
+                match mark {
+                    '{' => braces += 1,
+                    '}' => {
+                        braces = braces.saturating_sub(1);
+                        if inline.last() == Some(&braces) {
+                            inline.pop();
+                        }
+                    }
+                    _ => {}
+                }
+                at += 1;
+            }
         }
     }
     found
 }
 
+/// The names of the items that `source` defines, outside its tests.
+pub(crate) fn defined(source: &str) -> BTreeSet<String> {
+    const KEYWORDS: [&str; 10] =
+        ["const", "enum", "fn", "macro_rules", "mod", "static", "struct", "trait", "type", "union"];
+    let tokens = without_tests(&tokens(source));
+    let keywords =
+        (0..tokens.len()).filter(|at| word_at(&tokens, *at).is_some_and(|word| KEYWORDS.contains(&word)));
+    let names = keywords.filter_map(|at| {
+        let name = if mark(&tokens, at + 1) == Some('!') { at + 2 } else { at + 1 };
+        word_at(&tokens, name).map(str::to_owned)
+    });
+    names.collect()
+}
+
 /// The modules that `source` declares for tests only and keeps in files of their own.
 pub(crate) fn test_files(source: &str) -> Vec<String> {
     let tokens = tokens(source);
-    let declared = (0..tokens.len()).filter_map(|at| test_module(&tokens[at..]));
-    declared.filter(|(_, mark, _)| *mark == ';').map(|(name, ..)| name.to_owned()).collect()
+    let declared =
+        (0..tokens.len()).filter_map(|at| test_item(&tokens[at..]).map(|length| &tokens[at..at + length]));
+    let names = declared.filter_map(|item| {
+        let at = (0..item.len()).find(|at| word_at(item, *at) == Some("mod"))?;
+        (mark(item, at + 2) == Some(';')).then(|| word_at(item, at + 1).map(str::to_owned))?
+    });
+    names.collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +109,21 @@ fn mark(tokens: &[Placed], at: usize) -> Option<char> {
         Some((Token::Mark(mark), _)) => Some(*mark),
         _ => None,
     }
+}
+
+fn word_at(tokens: &[Placed], at: usize) -> Option<&str> {
+    match tokens.get(at) {
+        Some((Token::Word(word), _)) => Some(word),
+        _ => None,
+    }
+}
+
+/// Whether a visibility ends here: `pub` or `pub(…)`.
+fn is_exported(before: &[Placed]) -> bool {
+    let end = before.len();
+    let is_pub = |at: Option<usize>| at.and_then(|at| word_at(before, at)) == Some("pub");
+    is_pub(end.checked_sub(1))
+        || (mark(before, end.wrapping_sub(1)) == Some(')') && is_pub(end.checked_sub(4)))
 }
 
 /// `a::b::c` from `at`: its segments, and where it ends.
@@ -86,21 +160,30 @@ fn use_tree(tokens: &[Placed], mut at: usize, prefix: &[String], found: &mut Vec
         }
         return at + 1;
     }
-    found.push(Named { segments, line });
-    // What is left is `::*` or `as name`.
+    let mut import = Import { name: segments.last().cloned(), glob: false, exported: false };
+    if import.name.as_deref() == Some("self") {
+        import.name = segments.iter().nth_back(1).cloned();
+    }
+    // The rest is `::*` or `as name`.
     while at < tokens.len() && !matches!(mark(tokens, at), Some(',' | '}' | ';')) {
+        match &tokens[at].0 {
+            Token::Mark('*') => import = Import { name: None, glob: true, exported: false },
+            Token::Word(word) if word != "as" => import.name = Some(word.clone()).filter(|name| name != "_"),
+            _ => {}
+        }
         at += 1;
     }
+    found.push(Named { segments, line, depth: 0, import: Some(import) });
     at
 }
 
-/// Drops every `#[cfg(test)] mod name { … }`.
+/// Drops every item under `#[cfg(test)]`.
 fn without_tests(tokens: &[Placed]) -> Vec<Placed> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        if let Some((_, '{', body)) = test_module(&tokens[at..]) {
-            at += body + matching_brace(&tokens[at + body..]);
+        if let Some(length) = test_item(&tokens[at..]) {
+            at += length;
         } else {
             kept.push(token.clone());
             at += 1;
@@ -109,21 +192,31 @@ fn without_tests(tokens: &[Placed]) -> Vec<Placed> {
     kept
 }
 
-/// Whether `#[cfg(test)] mod name` starts here: the name, the mark after it and that mark's index.
-fn test_module(tokens: &[Placed]) -> Option<(&str, char, usize)> {
-    const START: [&str; 8] = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
+/// The length of the item that starts here with `#[cfg(test)]`, if one does: up to its `;`, `,` or closing brace.
+fn test_item(tokens: &[Placed]) -> Option<usize> {
+    const START: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let written = |token: &Token, wanted: &str| match token {
         Token::Word(word) => word == wanted,
         Token::Mark(mark) => wanted.starts_with(*mark),
     };
     let start = tokens.get(..START.len())?;
-    let matches = start.iter().zip(START).all(|((token, _), wanted)| written(token, wanted));
-    match tokens.get(START.len()) {
-        Some((Token::Word(name), _)) if matches => {
-            Some((name, mark(tokens, START.len() + 1)?, START.len() + 1))
-        }
-        _ => None,
+    if !start.iter().zip(START).all(|((token, _), wanted)| written(token, wanted)) {
+        return None;
     }
+    let is_import = (START.len()..START.len() + 5).any(|at| word_at(tokens, at) == Some("use"));
+    let mut nested = 0_usize;
+    let mut at = START.len();
+    while at < tokens.len() {
+        match mark(tokens, at) {
+            Some('{') if nested == 0 && !is_import => return Some(at + matching_brace(&tokens[at..])),
+            Some('(' | '[' | '{') => nested += 1,
+            Some(')' | ']' | '}') => nested = nested.saturating_sub(1),
+            Some(';' | ',') if nested == 0 => return Some(at + 1),
+            _ => {}
+        }
+        at += 1;
+    }
+    Some(at)
 }
 
 /// How many tokens the block that starts here has.
@@ -273,10 +366,51 @@ mod tests {
     }
 
     #[test]
-    fn test_modules_are_passed_over_and_what_follows_is_not() {
+    fn test_modules_are_skipped_and_the_code_after_them_is_not() {
         let source =
             "#[cfg(test)]\nmod tests {\n    fn f() { std::fs::read(\"{\"); }\n}\nfn g() { std::net::x() }";
         assert_eq!(long_paths(source), [("std::net::x".to_owned(), 5)]);
+    }
+
+    #[test]
+    fn test_imports_and_functions_are_skipped() {
+        let source = "#[cfg(test)]\nuse std::{fs, io};\n#[cfg(test)]\n#[must_use]\nfn f(a: [u8; 2]) -> std::A { std::b() }\nfn g() { std::c() }";
+        assert_eq!(long_paths(source), [("std::c".to_owned(), 6)]);
+    }
+
+    #[test]
+    fn an_import_knows_its_name_and_whether_it_is_exported() {
+        let source =
+            "use a::b as c;\npub(crate) use d::{self, e::*, F as _};\npub use g::h;\nfn f(x: pubs) {}";
+        let imports =
+            named(source).into_iter().filter_map(|path| Some((path.segments.join("::"), path.import?)));
+        let shown: Vec<_> = imports
+            .map(|(path, import)| format!("{path} {:?} {} {}", import.name, import.glob, import.exported))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "a::b Some(\"c\") false false",
+                "d::self Some(\"d\") false true",
+                "d::e None true true",
+                "d::F None false true",
+                "g::h Some(\"h\") false true",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_path_in_an_inline_module_knows_its_depth() {
+        let paths = named("mod a { use super::b; } fn f() { super::c() }");
+        let depths = paths.iter().filter(|path| path.segments.len() > 1).map(|path| path.depth);
+        assert_eq!(depths.collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn items_that_a_file_defines_are_listed() {
+        let source =
+            "pub struct A; enum B {} fn c() {} macro_rules! d { () => {} } #[cfg(test)] fn e() {} use f::G;";
+        assert_eq!(defined(source).into_iter().collect::<Vec<_>>(), ["A", "B", "c", "d"]);
     }
 
     #[test]
