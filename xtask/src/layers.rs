@@ -70,8 +70,17 @@ const CRATES: &[CrateRule] = &[
         ],
     },
     CrateRule {
-        name: "lacre-reqwest",
+        name: "lacre-tokio",
         house: &["lacre"],
+        never: &[
+            (CLIENTS, "every client on Tokio shares it: it knows none"),
+            (CRYPTO, "a runtime seals nothing: that is lacre's"),
+            (STORES, "a runtime stores nothing: that is lacre's"),
+        ],
+    },
+    CrateRule {
+        name: "lacre-reqwest",
+        house: &["lacre", "lacre-tokio"],
         never: &[
             (CRYPTO, "a driver seals nothing: that is lacre's"),
             (STORES, "a driver stores nothing: that is lacre's"),
@@ -99,7 +108,7 @@ const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "lacre-tower",
-        house: &["lacre"],
+        house: &["lacre", "lacre-tokio"],
         never: &[
             (CRYPTO, "a driver seals nothing: that is lacre's"),
             (STORES, "a driver stores nothing: that is lacre's"),

@@ -2,7 +2,7 @@
 //! what reqwest hides from a middleware, and how that fails closed.
 
 use crate::deadline::{Deadline, timed_out};
-use crate::network::{Exchange, Route, Tokio, answer};
+use crate::network::{Exchange, Route, answer};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
@@ -10,6 +10,7 @@ use http::{Extensions, Uri, header, request};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use lacre::{Answer, Content, Driver, Failure, RequestBody, RequestOptions, Transport, unseen_id};
+use lacre_tokio::Tokio;
 use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 use std::fmt;
@@ -109,7 +110,7 @@ impl Middleware for CacheMiddleware {
             found => {
                 let route = Route::Onwards(next, extensions);
                 let exchange = Exchange::new(request, deadline, self.beneath.clone(), route);
-                let runtime = Tokio::here();
+                let runtime = Tokio::current();
                 // In a box, so that a hit does not carry its room along.
                 let carried_out = Box::pin(self.driver.carry_out(found, exchange, runtime.as_ref()));
                 carried_out.await.map_err(|failure| match failure {

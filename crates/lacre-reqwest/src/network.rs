@@ -5,11 +5,10 @@ use crate::middleware::Beneath;
 use bytes::Bytes;
 use http::{Extensions, request, response};
 use http_body_util::BodyExt;
-use lacre::{Background, Content, Detail, Failure, Network, Runtime, varies_by_unseen};
+use lacre::{Background, Content, Detail, Failure, Network, varies_by_unseen};
 use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Next, Result};
 use std::time::Duration;
-use tokio::runtime::Handle;
 
 /// One request, and its way to the network.
 pub(crate) struct Exchange<'a> {
@@ -104,26 +103,6 @@ impl Background for Exchange<'_> {
         let request = self.request.as_ref()?.try_clone()?;
         let (route, beneath) = (Route::Background(client.clone()), self.beneath.clone());
         Some(Self { url: self.url.clone(), request: Some(request), deadline: self.deadline, beneath, route })
-    }
-}
-
-/// The runtime that reqwest needs, too.
-#[derive(Clone)]
-pub(crate) struct Tokio(Handle);
-
-impl Tokio {
-    pub(crate) fn here() -> Option<Self> {
-        Handle::try_current().ok().map(Self)
-    }
-}
-
-impl Runtime for Tokio {
-    async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(task);
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::request::{Held, LookedUp, SentBody};
 use crate::{Error, LookupTime, ServedBody};
 use bytes::Bytes;
-use futures_timer::Delay;
 use http::{Request, Response, request};
 use http_body::Body;
-use lacre::{Answer, Background, Driver, Failure, Network, RequestBody, Runtime, Transport, unseen_id};
+use lacre::{Answer, Background, Driver, Failure, Network, RequestBody, Transport, unseen_id};
+use lacre_tokio::Tokio;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
@@ -15,7 +15,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -198,7 +197,7 @@ where
         Answer::Hit(reply) => reply.response.map(|body| lacre::Content::Stored(body).into()),
         answer => {
             let network = Sending { service, body };
-            let runtime = Handle::try_current().ok().map(Tokio);
+            let runtime = Tokio::current();
             driver.carry_out(answer, network, runtime.as_ref()).await?.map(Into::into)
         }
     };
@@ -262,20 +261,6 @@ where
 
     fn again(&self) -> Option<Self> {
         Some(Self { service: self.service.clone(), body: self.body.again()? })
-    }
-}
-
-/// tokio runs what goes on in the background. Its timers may be switched off, and then it panics where one is wanted.
-#[derive(Clone)]
-struct Tokio(Handle);
-
-impl Runtime for Tokio {
-    async fn sleep(&self, time: Duration) {
-        Delay::new(time).await;
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(task);
     }
 }
 
