@@ -1,108 +1,44 @@
 //! What can be said on the command line.
 
-use crate::commands::{anchor, audit, completions, get, key, ls, migrate, reseal, rm, show, verify};
-use crate::exit::Exit;
-use crate::output::{Color, Format};
+use crate::commands::{anchor, audit, completions, explain, get, key, ls, migrate, reseal, rm, show, verify};
+use crate::demo;
+use crate::exit::{Exit, Failure};
+use crate::global_options::GlobalOptions;
+use crate::output::Output;
 use crate::request;
+use crate::runtime::interruptible;
 use crate::serve;
-use clap::{Parser, Subcommand, ValueEnum};
-use lacre::Suite;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// An HTTP cache that seals what it stores: a byte changed on disk is refused instead of served.
 #[derive(Debug, Parser)]
 #[command(name = "lacre", version, after_help = Exit::table(), infer_subcommands = false, arg_required_else_help = true)]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
-pub(crate) struct Global {
-    /// Where entries are kept: `sqlite:PATH`, `dir:PATH` (a file for each entry) or `memory:` [env: LACRE_STORE] [default: cache.sqlite in
-    /// your cache directory]
-    #[arg(long, global = true)]
-    pub(crate) store: Option<String>,
-    /// Where the key is kept, never the key itself: `file:PATH`, `env:NAME` … (`lacre key list` shows every form) [env: LACRE_KEY]
-    /// [default: one of your own, made on first use]
-    #[arg(long, global = true)]
-    pub(crate) key: Option<String>,
-    /// The name of this application, bound into every seal; give each a store of its own
-    #[arg(long, global = true, value_name = "NAME", default_value = "", hide_default_value = true)]
-    pub(crate) namespace: String,
-    /// How entries are sealed [default: encrypted]; what is sealed otherwise is not used, and is told from what was tampered with
-    #[arg(long, global = true, env = "LACRE_SUITE", hide_env = true)]
-    suite: Option<Sealing>,
-    /// Speak JSON: lists as one object a line, errors too
-    #[arg(long, global = true)]
-    json: bool,
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
-    pub(crate) color: Color,
-}
-
-impl Global {
-    /// How entries are sealed.
-    pub(crate) fn suite(&self) -> Suite {
-        self.suite.unwrap_or(Sealing::Encrypted).into()
-    }
-
-    /// The same, where somebody said.
-    pub(crate) fn suite_said(&self) -> Option<Suite> {
-        self.suite.map(Suite::from)
-    }
-
-    pub(crate) const fn format(&self) -> Format {
-        if self.json { Format::Json } else { Format::Human }
-    }
-}
-
-/// How entries are sealed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Sealing {
-    /// Nobody without the key can read or change them (AES-256-GCM)
-    #[value(alias = "aes-256-gcm")]
-    Encrypted,
-    /// Everybody can read them, nobody without the key can change them (BLAKE3); those that came of a secret or hold one are encrypted
-    #[value(alias = "blake3")]
-    Signed,
-    /// Encrypted, for processors without AES instructions
-    #[value(name = "xchacha20-poly1305")]
-    XChaCha20Poly1305,
-    /// Signed, for readers that have nothing newer than HMAC
-    HmacSha256,
-}
-
-impl Sealing {
-    pub(crate) const fn of(suite: Suite) -> Self {
-        match suite {
-            Suite::Aes256Gcm => Self::Encrypted,
-            Suite::XChaCha20Poly1305 => Self::XChaCha20Poly1305,
-            Suite::Blake3 => Self::Signed,
-            Suite::HmacSha256 => Self::HmacSha256,
-        }
-    }
-
-    /// As `--suite` takes it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Encrypted => "encrypted",
-            Self::Signed => "signed",
-            Self::XChaCha20Poly1305 => "xchacha20-poly1305",
-            Self::HmacSha256 => "hmac-sha256",
-        }
-    }
-}
-
-impl From<Sealing> for Suite {
-    fn from(sealing: Sealing) -> Self {
-        match sealing {
-            Sealing::Encrypted => Self::Aes256Gcm,
-            Sealing::Signed => Self::Blake3,
-            Sealing::XChaCha20Poly1305 => Self::XChaCha20Poly1305,
-            Sealing::HmacSha256 => Self::HmacSha256,
+impl Args {
+    /// Does what was asked.
+    pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
+        let global = &self.global;
+        match &self.command {
+            Command::Get(args) => get::run(args, global, output),
+            Command::Ls(args) => ls::run(args, global, output),
+            Command::Show(args) => show::run(args, global, output),
+            Command::Rm(args) => rm::run(args, global, output),
+            Command::Verify(args) => verify::run(args, global, output),
+            Command::Reseal(args) => reseal::run(args, global, output),
+            Command::Anchor(command) => anchor::run(command, global, output),
+            Command::Audit(args) => audit::run(args, global, output),
+            Command::Key(command) => key::run(command, global, output),
+            Command::Explain(args) => explain::run(args, global, output),
+            Command::Migrate(args) => migrate::run(args, global, output),
+            Command::Serve(args) => serve::run(args, global, output),
+            Command::Demo => interruptible(demo::run(output)),
+            Command::Completions(args) => completions::run(args, Self::command()),
         }
     }
 }

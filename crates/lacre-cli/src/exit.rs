@@ -1,6 +1,6 @@
 //! How a command ends: its exit code, and for a failure one line of what happened and one of what helps.
 
-use crate::args::Sealing;
+use crate::suite_option::SuiteOption;
 use lacre::{Error, ErrorKind};
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -30,7 +30,7 @@ pub enum Exit {
     KeyUnavailable = 11,
     /// The store, or something in it, is locked, corrupt or too new.
     Store = 12,
-    /// Somebody must consent, and nobody can be asked.
+    /// Somebody must confirmation, and nobody can be asked.
     NeedsYes = 13,
     /// The user ended it.
     Interrupted = 130,
@@ -111,7 +111,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) const AFTER_TAMPERING: &str = "`lacre verify` lists what is bad, `lacre rm --bad` removes it";
+    pub(crate) const TAMPERED_HINT: &str = "`lacre verify` lists what is bad, `lacre rm --bad` removes it";
 
     pub(crate) fn new(exit: Exit, message: impl Into<Cow<'static, str>>) -> Self {
         Self { exit, message: Some(message.into()), hint: None }
@@ -129,7 +129,7 @@ impl Failure {
     /// The flag by which this command opens what it did not open, where that is a matter of settings.
     pub(crate) fn flag_for(error: &Error) -> Option<String> {
         match error.kind() {
-            ErrorKind::OtherSuite(suite) => Some(format!("pass --suite {}", Sealing::of(suite).name())),
+            ErrorKind::OtherSuite(suite) => Some(format!("pass --suite {}", SuiteOption::of(suite).name())),
             ErrorKind::OtherNamespace => Some("name that namespace with --namespace".to_owned()),
             _ => None,
         }
@@ -163,7 +163,7 @@ impl From<Error> for Failure {
                 failure.with_hint(Self::flag_for(&error).unwrap_or_default())
             }
             Some(hint) => failure.with_hint(hint.to_owned()),
-            None if exit == Exit::Integrity => failure.with_hint(Self::AFTER_TAMPERING),
+            None if exit == Exit::Integrity => failure.with_hint(Self::TAMPERED_HINT),
             None => failure,
         }
     }

@@ -5,29 +5,33 @@
 //! for `python -m lacre`.
 
 mod args;
+mod cache_result;
 mod commands;
 mod demo;
-mod evidence;
+mod encoding_options;
 mod exit;
+mod format;
+mod global_options;
+mod listing;
 mod netrc;
-mod network;
-mod open;
+mod network_error;
 mod output;
-mod pretty;
-mod printable;
 mod progress;
-mod prompt;
+mod quarantine;
+mod record_state;
 #[cfg(test)]
 mod reference;
 mod request;
-mod rows;
+mod runtime;
+mod sanitize;
+mod selector;
 mod serve;
 mod sink;
+mod store_options;
+mod suite_option;
 mod table;
-mod tally;
-mod target;
+mod terminal;
 mod transport;
-mod writing;
 
 use args::Args;
 use clap::Parser;
@@ -45,26 +49,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let args = match Args::try_parse_from(&arguments) {
         Ok(args) => args,
-        Err(error) => return misunderstood(&error, &arguments),
+        Err(error) => return usage_error(&error, &arguments),
     };
     let output = Output::new(args.global.format(), args.global.color);
-    match commands::run(&args, output) {
+    match args.run(output) {
         Ok(()) => Exit::Ok,
-        Err(failure) => output.failed(&failure),
+        Err(failure) => output.report(&failure),
     }
 }
 
 /// What clap could not read, or help and version, which it takes for errors, too.
-fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
+fn usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
         // Nowhere to say it is no reason to fail in another way.
         let _ = error.print();
         return Exit::Ok;
     }
     let text = error.to_string();
-    let shown = target::without_queries(&text);
+    let shown = selector::without_queries(&text);
     if arguments.iter().any(|argument| argument == "--json") {
-        return Output::new(output::Format::Json, output::Color::Never).failed(&usage(error.kind(), &shown));
+        return Output::new(output::Format::Json, output::Color::Never).report(&usage(error.kind(), &shown));
     }
     // As clap shows it, in colour, unless it repeats what nobody should see.
     let _ = if shown == text { error.print() } else { write!(anstream::stderr(), "{shown}") };
@@ -94,7 +98,7 @@ mod tests {
 
     fn said(arguments: &[&str]) -> Failure {
         let error = Args::try_parse_from(arguments).unwrap_err();
-        usage(error.kind(), &target::without_queries(&error.to_string()))
+        usage(error.kind(), &selector::without_queries(&error.to_string()))
     }
 
     #[test]

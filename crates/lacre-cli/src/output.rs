@@ -1,8 +1,8 @@
-//! Speaking to people and to programs. Data goes to stdout, everything else to stderr. What origins wrote is made harmless before it
+//! Speaking to people and to programs. Data goes to stdout, everything else to stderr. What origins wrote is made replace_controls before it
 //! reaches a terminal.
 
 use crate::exit::{Exit, Failure, chain};
-use crate::printable::{self, harmless};
+use crate::sanitize::{self, replace_controls};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use lacre::{Event, Observer};
@@ -69,21 +69,21 @@ impl Output {
     }
 
     /// Objects of one `schema` for programs, one a line, on stdout.
-    pub(crate) fn objects<T: Serialize>(
+    pub(crate) fn print_objects<T: Serialize>(
         self,
         schema: &'static str,
         objects: impl IntoIterator<Item = T>,
     ) -> Result<(), Failure> {
         let mut out = io::BufWriter::new(io::stdout().lock());
         for object in objects {
-            let line = printable::json(&Object { schema, content: object }).map_err(io::Error::from)?;
+            let line = sanitize::json(&Object { schema, content: object }).map_err(io::Error::from)?;
             writeln!(out, "{line}")?;
         }
         Ok(out.flush()?)
     }
 
     /// A line beside the data, on stderr: `text` for people, `object` for programs.
-    pub(crate) fn remark<T: Serialize>(
+    pub(crate) fn status<T: Serialize>(
         self,
         schema: &'static str,
         text: impl Display,
@@ -93,7 +93,7 @@ impl Output {
         match self.format {
             Format::Human => writeln!(out, "{text}")?,
             Format::Json => {
-                let line = printable::json(&Object { schema, content: object }).map_err(io::Error::from)?;
+                let line = sanitize::json(&Object { schema, content: object }).map_err(io::Error::from)?;
                 writeln!(out, "{line}")?;
             }
         }
@@ -101,49 +101,50 @@ impl Output {
     }
 
     /// How many were meant: beside the data for people, on stderr; for programs it is data.
-    pub(crate) fn count<T: Serialize>(
+    pub(crate) fn print_count<T: Serialize>(
         self,
         schema: &'static str,
         text: impl Display,
         object: T,
     ) -> Result<(), Failure> {
-        if self.is_json() { self.objects(schema, [object]) } else { self.remark(schema, text, object) }
+        if self.is_json() { self.print_objects(schema, [object]) } else { self.status(schema, text, object) }
     }
 
     /// Something that is not as it should be, though the command goes on.
     pub(crate) fn warn(self, message: impl Display) {
-        self.aside("warning", WARNING, message);
+        self.diagnostic("warning", WARNING, message);
     }
 
     /// Something that is as it should be, and that the user may not expect.
     pub(crate) fn note(self, message: impl Display) {
-        self.aside("note", TITLE, message);
+        self.diagnostic("note", TITLE, message);
     }
 
     /// Something that the user should know, though the command goes on.
-    fn aside(self, what: &'static str, style: Style, message: impl Display) {
+    fn diagnostic(self, what: &'static str, style: Style, message: impl Display) {
         let message = message.to_string();
-        let text = format!("{style}{what}:{style:#} {}", harmless(&message));
+        let text = format!("{style}{what}:{style:#} {}", replace_controls(&message));
         // What nobody can read is no reason to fail.
-        let _ = self.remark("lacre/note/v1", text, json!({ what: { "message": message } }));
+        let _ = self.status("lacre/note/v1", text, json!({ what: { "message": message } }));
     }
 
     /// Says why a command failed, and how it ends.
-    pub(crate) fn failed(self, failure: &Failure) -> Exit {
+    pub(crate) fn report(self, failure: &Failure) -> Exit {
         let Failure { exit, message: Some(message), hint } = failure else { return failure.exit };
         let mut out = anstream::stderr().lock();
         // Nobody listens where this cannot be written; the exit code says it still.
         let _ = match self.format {
             Format::Human => {
-                let hint = hint.iter().map(|hint| format!("{TITLE}hint:{TITLE:#} {}\n", harmless(hint)));
-                write!(out, "{BAD}error:{BAD:#} {}\n{}", harmless(message), hint.collect::<String>())
+                let hint =
+                    hint.iter().map(|hint| format!("{TITLE}hint:{TITLE:#} {}\n", replace_controls(hint)));
+                write!(out, "{BAD}error:{BAD:#} {}\n{}", replace_controls(message), hint.collect::<String>())
             }
             Format::Json => {
                 let error = json!({
                     "schema": "lacre/error/v1",
                     "error": { "code": exit.name(), "message": message, "hint": hint },
                 });
-                writeln!(out, "{}", printable::json(&error).unwrap_or_default())
+                writeln!(out, "{}", sanitize::json(&error).unwrap_or_default())
             }
         };
         *exit

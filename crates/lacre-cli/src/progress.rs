@@ -5,21 +5,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_millis(500);
+const DELAY: Duration = Duration::from_millis(500);
 
 /// Gone when it is dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    somebody_looks: bool,
+    is_visible: bool,
 }
 
 impl Progress {
-    pub(crate) fn through(rows: u64, output: Output) -> Self {
+    pub(crate) fn of_rows(rows: u64, output: Output) -> Self {
         let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {eta}") {
             bar.set_style(style);
         }
-        Self { bar, somebody_looks: !output.is_json() && io::stderr().is_terminal() }
+        Self { bar, is_visible: !output.is_json() && io::stderr().is_terminal() }
     }
 
     /// A download of `length` bytes, or of an unknown number.
@@ -32,7 +32,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, somebody_looks: !output.is_json() && io::stderr().is_terminal() }
+        Self { bar, is_visible: !output.is_json() && io::stderr().is_terminal() }
     }
 
     /// One row more is done.
@@ -42,14 +42,14 @@ impl Progress {
 
     /// So many rows or bytes more are done.
     pub(crate) fn advance(&self, done: u64) {
-        if self.somebody_looks && self.bar.is_hidden() && self.bar.elapsed() > PATIENCE {
+        if self.is_visible && self.bar.is_hidden() && self.bar.elapsed() > DELAY {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.inc(done);
     }
 
     /// Speaks without a bar in between.
-    pub(crate) fn aside<T>(&self, speak: impl FnOnce() -> T) -> T {
+    pub(crate) fn suspend<T>(&self, speak: impl FnOnce() -> T) -> T {
         self.bar.suspend(speak)
     }
 }

@@ -1,9 +1,9 @@
 //! Where a response goes: to a file, to a pipe byte by byte, or to a terminal, which gets text that cannot command it.
 
 use crate::exit::{Exit, Failure};
+use crate::format;
 use crate::output::Output;
-use crate::pretty;
-use crate::printable::harmless;
+use crate::sanitize::replace_controls;
 use http::header;
 use reqwest::Response;
 use std::fs::{self, File};
@@ -15,14 +15,14 @@ use tempfile::NamedTempFile;
 pub(crate) enum Sink {
     Pipe(StdoutLock<'static>),
     Terminal(Terminal),
-    File(Target),
+    File(OutputFile),
 }
 
 impl Sink {
     /// Opens the destination before anything is sent: `output` or, without one and with `-`, standard output.
     pub(crate) fn open(output: Option<&Path>) -> Result<Self, Failure> {
         match output {
-            Some(path) if path.as_os_str() != "-" => Target::open(path).map(Self::File),
+            Some(path) if path.as_os_str() != "-" => OutputFile::open(path).map(Self::File),
             _ if io::stdout().is_terminal() => Ok(Self::Terminal(Terminal::new())),
             _ => Ok(Self::Pipe(io::stdout().lock())),
         }
@@ -40,7 +40,9 @@ impl Sink {
             head.extend_from_slice(name.as_str().as_bytes());
             head.extend_from_slice(b": ");
             if self.is_terminal() {
-                head.extend_from_slice(harmless(&String::from_utf8_lossy(value.as_bytes())).as_bytes());
+                head.extend_from_slice(
+                    replace_controls(&String::from_utf8_lossy(value.as_bytes())).as_bytes(),
+                );
             } else {
                 head.extend_from_slice(value.as_bytes());
             }
@@ -50,7 +52,7 @@ impl Sink {
         match self {
             Self::Pipe(out) => Ok(out.write_all(&head)?),
             Self::Terminal(terminal) => Ok(terminal.out.write_all(&head)?),
-            Self::File(target) => target.write(&head),
+            Self::File(file) => file.write(&head),
         }
     }
 
@@ -66,7 +68,7 @@ impl Sink {
         match self {
             Self::Pipe(out) => Ok(out.write_all(bytes)?),
             Self::Terminal(terminal) => Ok(terminal.body(bytes)?),
-            Self::File(target) => target.write(bytes),
+            Self::File(file) => file.write(bytes),
         }
     }
 
@@ -75,7 +77,7 @@ impl Sink {
         match self {
             Self::Pipe(mut out) => Ok(out.flush()?),
             Self::Terminal(terminal) => terminal.finish(output),
-            Self::File(target) => target.finish(),
+            Self::File(file) => file.finish(),
         }
     }
 }
@@ -113,7 +115,7 @@ impl Terminal {
 
     fn finish(mut self, output: Output) -> Result<(), Failure> {
         if self.is_binary == Some(true) {
-            let size = pretty::size(self.length);
+            let size = format::size(self.length);
             output.warn(format_args!(
                 "the body is binary ({size}) and not shown on a terminal; write it to a file with -o FILE, or into a pipe"
             ));
@@ -143,18 +145,18 @@ fn printable(bytes: &[u8]) -> String {
     text.split_inclusive(['\n', '\t'])
         .flat_map(|piece| {
             let end = piece.trim_end_matches(['\n', '\t']).len();
-            [harmless(&piece[..end]).into_owned(), piece[end..].to_owned()]
+            [replace_controls(&piece[..end]).into_owned(), piece[end..].to_owned()]
         })
         .collect()
 }
 
 /// A file that is replaced at the end, or written to directly where it is no regular file.
-pub(crate) enum Target {
+pub(crate) enum OutputFile {
     Replaced { new: NamedTempFile, path: PathBuf },
     Direct { file: File, path: PathBuf },
 }
 
-impl Target {
+impl OutputFile {
     fn open(path: &Path) -> Result<Self, Failure> {
         let cannot = |error: io::Error| {
             Failure::new(Exit::Failed, format!("-o: cannot write {}: {error}", path.display()))

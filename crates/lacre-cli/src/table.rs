@@ -58,7 +58,7 @@ pub(crate) fn render(columns: &[Column], lines: &[Line], width: Option<usize>) -
                 let _ = write!(line, "{cell}{:padding$}", "");
             }
         }
-        let _ = writeln!(out, "{style}{}{style:#}", fit(line.trim_end(), width));
+        let _ = writeln!(out, "{style}{}{style:#}", truncate(line.trim_end(), width));
     };
     write(TITLE, &|at| columns[at].title.to_owned());
     for line in lines {
@@ -69,7 +69,7 @@ pub(crate) fn render(columns: &[Column], lines: &[Line], width: Option<usize>) -
 }
 
 /// `text`, cut to `width` columns where it is longer.
-pub(crate) fn fit(text: &str, width: Option<usize>) -> Cow<'_, str> {
+pub(crate) fn truncate(text: &str, width: Option<usize>) -> Cow<'_, str> {
     let Some(width) = width.filter(|width| text.width() > *width) else { return Cow::Borrowed(text) };
     let mut taken = 0;
     let fits = |c: &char| {

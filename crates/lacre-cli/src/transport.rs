@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure, root_cause};
 use crate::netrc;
-use crate::network;
+use crate::network_error;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -76,23 +76,23 @@ impl Args {
             let pem = read("--cacert", path)?;
             builder = match Certificate::from_pem_bundle(&pem) {
                 Ok(roots) if !roots.is_empty() => builder.root_certificates(&pem),
-                _ => return Err(no_roots(path)),
+                _ => return Err(invalid_roots(path)),
             }
-            .map_err(|_| no_roots(path))?;
+            .map_err(|_| invalid_roots(path))?;
         }
         if let Some((path, pem)) = self.identity_pem()? {
-            builder = builder.client_certificate(&pem).map_err(|_| no_identity(&path))?;
+            builder = builder.client_certificate(&pem).map_err(|_| invalid_identity(&path))?;
         }
         if self.insecure {
             builder = builder.danger_accept_invalid_certificates();
         }
-        let way = builder.transport();
+        let transport = builder.transport();
         let client = builder.build().map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot set up a client: {}", root_cause(&error))).with_hint(
                 "SSL_CERT_FILE and SSL_CERT_DIR, where they are set, must name certificates in PEM",
             )
         })?;
-        Ok((network::noting_failures(client), way))
+        Ok((network_error::record_network_errors(client), transport))
     }
 
     pub(crate) const fn time_limit(&self) -> Option<Duration> {
@@ -155,12 +155,12 @@ fn proxy(url: &str) -> Result<Proxy, Failure> {
         .map_err(|error| Failure::usage(format!("--proxy: {}", root_cause(&error))).with_hint(hint))
 }
 
-fn no_roots(path: &Path) -> Failure {
+fn invalid_roots(path: &Path) -> Failure {
     Failure::usage(format!("--cacert: {} holds no certificate in PEM", path.display()))
         .with_hint("a certificate in PEM begins with -----BEGIN CERTIFICATE-----")
 }
 
-fn no_identity(path: &Path) -> Failure {
+fn invalid_identity(path: &Path) -> Failure {
     Failure::usage(format!("--cert: {} holds no certificate with a private key in PEM", path.display()))
         .with_hint("--cert-key names the file of the key; an encrypted key is decrypted by `openssl pkey`")
 }

@@ -16,19 +16,19 @@ fn httpbin() -> Option<String> {
     url.map(|url| url.trim_end_matches('/').to_owned())
 }
 
-struct Ran {
+struct RunResult {
     code: i32,
     out: Vec<u8>,
     word: String,
 }
 
 /// `lacre get` by a user of `home`.
-fn get(home: &std::path::Path, args: &[&str]) -> Ran {
+fn get(home: &std::path::Path, args: &[&str]) -> RunResult {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lacre"));
     let output = command.env_clear().env("HOME", home).arg("get").args(args).output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     let word = err.lines().last().unwrap_or_default().split(' ').next().unwrap().to_owned();
-    Ran { code: output.status.code().unwrap(), out: output.stdout, word }
+    RunResult { code: output.status.code().unwrap(), out: output.stdout, word }
 }
 
 /// The body as the network sends it, by a client that shares nothing with ours.
@@ -46,9 +46,9 @@ fn from_the_network(url: &str) -> Vec<u8> {
 #[track_caller]
 fn words(url: &str, args: &[&str], expected: &[&str]) -> Vec<u8> {
     let home = tempfile::tempdir().unwrap();
-    let runs: Vec<Ran> = expected.iter().map(|_| get(home.path(), &[&[url], args].concat())).collect();
-    assert_eq!(runs.iter().map(|ran| ran.word.as_str()).collect::<Vec<_>>(), expected, "{url}");
-    let bodies: Vec<&Vec<u8>> = runs.iter().map(|ran| &ran.out).collect();
+    let runs: Vec<RunResult> = expected.iter().map(|_| get(home.path(), &[&[url], args].concat())).collect();
+    assert_eq!(runs.iter().map(|result| result.word.as_str()).collect::<Vec<_>>(), expected, "{url}");
+    let bodies: Vec<&Vec<u8>> = runs.iter().map(|result| &result.out).collect();
     assert!(bodies.iter().all(|body| *body == bodies[0]), "{url}: bodies differ");
     runs.into_iter().next().unwrap().out
 }
@@ -79,8 +79,8 @@ fn what_varies_is_a_hit_for_the_same_header_only() {
 fn redirects_are_followed_hop_by_hop() {
     let Some(base) = httpbin() else { return };
     let home = tempfile::tempdir().unwrap();
-    let ran = get(home.path(), &["--fail", &format!("{base}/redirect/3")]);
-    assert_eq!((ran.code, ran.out), (0, from_the_end(&base)));
+    let result = get(home.path(), &["--fail", &format!("{base}/redirect/3")]);
+    assert_eq!((result.code, result.out), (0, from_the_end(&base)));
     // Permanent redirects and what they end in can be told to last.
     let url = format!("{base}/redirect-to?status_code=301&url=/cache/60");
     let first = get(home.path(), &["--ttl", "60", &url]);
@@ -126,10 +126,10 @@ fn cookies_partition_the_cache_where_the_user_says_so() {
     for (cookie, word) in
         [("Cookie:a=1", "MISS"), ("Cookie:a=2", "MISS"), ("Cookie:a=1", "HIT"), ("Cookie:a=2", "HIT")]
     {
-        let ran = get(home.path(), &["--partition-by-cookies", "--ttl", "60", &url, cookie]);
+        let result = get(home.path(), &["--partition-by-cookies", "--ttl", "60", &url, cookie]);
         let expected = format!("\"a\": \"{}\"", &cookie["Cookie:a=".len()..]);
-        assert_eq!(ran.word, word);
-        assert!(String::from_utf8(ran.out).unwrap().contains(&expected));
+        assert_eq!(result.word, word);
+        assert!(String::from_utf8(result.out).unwrap().contains(&expected));
     }
 }
 

@@ -1,10 +1,10 @@
 //! `lacre anchor`: writes down what is stored, for `lacre verify --anchor`.
 
-use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::format::{entries, records};
+use crate::global_options::GlobalOptions;
 use crate::output::{GOOD, Output};
-use crate::pretty::{entries, records};
+use crate::store_options;
 use clap::Subcommand;
 use lacre::AnchorWritten;
 use serde_json::json;
@@ -21,10 +21,10 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) fn run(command: &Command, global: &Global, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(command: &Command, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let Command::Write { file } = command;
-    open::ensure_anchor_apart(global, file)?;
-    let Some(builder) = open::reading(global, output)? else {
+    store_options::ensure_anchor_apart(global, file)?;
+    let Some(builder) = store_options::open_to_read(global, output)? else {
         return Err(Failure::new(Exit::NotCached, "nothing is stored that an anchor could write down")
             .with_hint("`lacre get URL` stores something; --store names another store"));
     };
@@ -52,7 +52,7 @@ pub(crate) fn run(command: &Command, global: &Global, output: Output) -> Result<
     if output.is_json() {
         let AnchorWritten { entries, index_records, unopened, .. } = written;
         let summary = json!({ "entries": entries, "index_records": index_records, "unopened": unopened });
-        return output.objects("lacre/anchor/v1", [summary]);
+        return output.print_objects("lacre/anchor/v1", [summary]);
     }
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let beside = match count(written.index_records) {

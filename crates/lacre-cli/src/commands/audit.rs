@@ -1,17 +1,17 @@
 //! `lacre audit`: what looks like a secret in what is stored. The secrets themselves are not shown.
 
-use super::now;
-use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::format::entries;
+use crate::global_options::GlobalOptions;
+use crate::listing::{self, Depth, Row};
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
-use crate::pretty::entries;
-use crate::printable::harmless;
 use crate::progress::Progress;
-use crate::rows::{self, Depth, Row};
+use crate::record_state::{RecordState, StateCounts};
+use crate::runtime::now;
+use crate::sanitize::replace_controls;
+use crate::selector::{self, Selector};
+use crate::store_options;
 use crate::table;
-use crate::tally::{State, Tally};
-use crate::target::{self, Target};
 use lacre::{Audited, Looked, Spot, Suspicion};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 pub(crate) struct Args {
     /// Only these: the first digits of a key (four or more), a URL, a host, or a glob such as `example.com/api/*`
     #[arg(value_name = "KEY|URL|HOST|GLOB")]
-    targets: Vec<String>,
+    selectors: Vec<String>,
     /// Only what whoever has a copy of the store can read: entries that are signed and not encrypted
     #[arg(long)]
     readable: bool,
@@ -35,27 +35,27 @@ struct Summary {
     /// Bodies that were not looked at to their end.
     unread_bodies: usize,
     /// Entries that do not open, by the reason.
-    closed: Tally,
+    closed: StateCounts,
 }
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let targets = args.targets.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let Some(builder) = open::reading(global, output)? else {
-        return match args.targets.first() {
-            Some(text) => Err(target::nothing_fits(text)),
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let selectors = args.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let Some(builder) = store_options::open_to_read(global, output)? else {
+        return match args.selectors.first() {
+            Some(text) => Err(selector::no_match(text)),
             None => report(&[], &Summary::default(), output),
         };
     };
     let cache = builder.build()?;
-    let mut rows = rows::all(&cache, Depth::Heads, now())?;
-    if let Some(lost) = targets.iter().position(|target| !rows.iter().any(|row| target.means(row))) {
-        return Err(target::nothing_fits(&args.targets[lost]));
+    let mut rows = listing::all(&cache, Depth::Heads, now())?;
+    if let Some(lost) = selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row))) {
+        return Err(selector::no_match(&args.selectors[lost]));
     }
-    rows.retain(|row| targets.is_empty() || targets.iter().any(|target| target.means(row)));
+    rows.retain(|row| selectors.is_empty() || selectors.iter().any(|selector| selector.matches(row)));
     rows.sort_by_key(|row| *row.key());
     let mut summary = Summary::default();
     let mut reports = Vec::new();
-    let progress = Progress::through(rows.len() as u64, output);
+    let progress = Progress::of_rows(rows.len() as u64, output);
     for row in &rows {
         progress.step();
         match lacre::wait(cache.audit(row.key())) {
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
             }
             // Removed meanwhile.
             Ok(None) => {}
-            Err(error) => summary.closed.count(row.listed.kind, State::of(&error)),
+            Err(error) => summary.closed.count(row.listed.kind, RecordState::of(&error)),
         }
     }
     drop(progress);
@@ -122,18 +122,21 @@ fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Res
             .flat_map(|(row, audited)| audited.audit.suspicions.iter().map(move |it| (*row, audited, it)))
     };
     if output.is_json() {
-        output.objects("lacre/finding/v1", findings().map(|(row, audited, it)| to_json(row, audited, it)))?;
-        return output.objects("lacre/audit/v1", [summary.to_json()]);
+        output.print_objects(
+            "lacre/finding/v1",
+            findings().map(|(row, audited, it)| to_json(row, audited, it)),
+        )?;
+        return output.print_objects("lacre/audit/v1", [summary.to_json()]);
     }
     for (row, audited, finding) in findings() {
         let (style, seal) = if is_readable(audited) { (BAD, "readable") } else { (WARNING, "encrypted") };
         let rest = format!("{}  #{}  {}", in_words(finding), finding.fingerprint, url(row));
         let room = output.width().map(|width| width.saturating_sub(21));
-        let rest = harmless(&rest);
+        let rest = replace_controls(&rest);
         output.print(format_args!(
             "{:.8}  {style}{seal:<9}{style:#}  {}",
             row.key(),
-            table::fit(&rest, room)
+            table::truncate(&rest, room)
         ))?;
     }
     if summary.findings == 0 {

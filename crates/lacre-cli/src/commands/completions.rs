@@ -1,7 +1,6 @@
 //! `lacre completions`: what a shell needs to complete our commands.
 
 use crate::exit::Failure;
-use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::{self, Write};
 
@@ -10,8 +9,8 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, mut command: clap::Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::args::Args::command(), "lacre", &mut script);
+    clap_complete::generate(args.shell, &mut command, "lacre", &mut script);
     Ok(io::stdout().write_all(&script)?)
 }

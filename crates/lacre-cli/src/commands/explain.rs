@@ -1,11 +1,11 @@
 //! `lacre explain`: why a request would hit or miss. Nothing is sent, and nothing is stored.
 
-use super::get;
-use crate::args::Global;
+use crate::cache_result;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::global_options::GlobalOptions;
 use crate::output::{FAINT, Output};
-use crate::{pretty, request as asked};
+use crate::store_options;
+use crate::{format, request as asked};
 use http::{HeaderName, Uri, header, request};
 use lacre::{
     Answer, Builder, Cache, CacheInfo, Detail, Key, OnTamper, Policy, RequestBody, RequestOptions, Stored,
@@ -14,22 +14,22 @@ use lacre::{
 use reqwest::Request;
 use serde_json::{Value, json};
 
-pub(crate) fn run(args: &asked::Args, global: &Global, output: Output) -> Result<(), Failure> {
-    // Nothing that is met is moved out of the way.
+pub(crate) fn run(args: &asked::Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    // Nothing that is met is moved out of the transport.
     let look = |builder: Builder| builder.policy(args.policy()).on_tamper(OnTamper::FailClosed).build();
-    let (cache, is_there) = match open::reading(global, output)? {
+    let (cache, is_there) = match store_options::open_to_read(global, output)? {
         Some(builder) => (look(builder)?, true),
-        None => (look(open::empty(global, output)?)?, false),
+        None => (look(store_options::in_memory(global, output)?)?, false),
     };
-    let (client, way) = args.transport.client(cache.clone())?;
-    let (request, wishes) = args.build(&client)?;
-    let mut explanation = lacre::wait(Explanation::of(&cache, &request, &wishes, &way))?;
+    let (client, transport) = args.transport.client(cache.clone())?;
+    let (request, options) = args.build(&client)?;
+    let mut explanation = lacre::wait(Explanation::of(&cache, &request, &options, &transport))?;
     if !is_there {
         // Of a key that nobody has.
         explanation.info.key = None;
     }
     if output.is_json() {
-        return output.objects("lacre/explain/v1", [explanation.to_json()]);
+        return output.print_objects("lacre/explain/v1", [explanation.to_json()]);
     }
     output.print(explanation.to_text())
 }
@@ -38,12 +38,12 @@ pub(crate) fn run(args: &asked::Args, global: &Global, output: Output) -> Result
 pub(crate) async fn to_stderr(
     cache: &Cache,
     request: &Request,
-    wishes: &RequestOptions,
-    way: &Transport,
+    options: &RequestOptions,
+    transport: &Transport,
     output: Output,
 ) -> Result<(), Failure> {
-    let explanation = Explanation::of(cache, request, wishes, way).await?;
-    output.remark("lacre/explain/v1", explanation.to_text(), explanation.to_json())
+    let explanation = Explanation::of(cache, request, options, transport).await?;
+    output.status("lacre/explain/v1", explanation.to_text(), explanation.to_json())
 }
 
 struct Explanation {
@@ -60,8 +60,8 @@ impl Explanation {
     async fn of(
         cache: &Cache,
         request: &Request,
-        wishes: &RequestOptions,
-        way: &Transport,
+        options: &RequestOptions,
+        transport: &Transport,
     ) -> Result<Self, Failure> {
         let (mut head, ()) = http::Request::new(()).into_parts();
         head.method = request.method().clone();
@@ -71,8 +71,8 @@ impl Explanation {
             .parse()
             .map_err(|_| Failure::new(Exit::Usage, "the URL cannot be a request's"))?;
         head.headers = request.headers().clone();
-        head.extensions.insert(wishes.clone());
-        way.add_to(&mut head.extensions);
+        head.extensions.insert(options.clone());
+        transport.add_to(&mut head.extensions);
         let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
         let identity = identity(cache.engine().policy(), &head, body);
         let row = cache.row_of(head.clone(), RequestBody::Seen(body));
@@ -103,7 +103,7 @@ impl Explanation {
     }
 
     fn to_text(&self) -> String {
-        let (word, style) = get::word(&self.info);
+        let (word, style) = cache_result::word(&self.info);
         let mut lines = vec![format!("{style}{word}{style:#}  Cache-Status: {}", self.info.status)];
         let mut line = |name: &str, value: String| lines.push(format!("  {FAINT}{name:<6}{FAINT:#} {value}"));
         line("key", self.identity.join(" + "));
@@ -111,13 +111,13 @@ impl Explanation {
             line("row", format!("{key:.16}"));
         }
         if let Some(vary) = self.vary() {
-            let vary = crate::printable::harmless(&vary).into_owned();
+            let vary = crate::sanitize::replace_controls(&vary).into_owned();
             let other = if self.varies_by.is_empty() { "" } else { " (stored for other values of these)" };
             line("vary", format!("{vary}{other}"));
         }
         match &self.stored {
             Some((_, stored)) => {
-                let received = pretty::moment(stored.entry.received).unwrap_or_default();
+                let received = format::timestamp(stored.entry.received).unwrap_or_default();
                 line("stored", format!("{} {received}", stored.entry.status.as_u16()));
                 line("fresh", stored.freshness.to_string());
             }
@@ -131,20 +131,20 @@ impl Explanation {
 
     fn to_json(&self) -> Value {
         json!({
-            "result": get::word(&self.info).0.to_ascii_lowercase(),
+            "result": cache_result::word(&self.info).0.to_ascii_lowercase(),
             "cache_status": self.info.status.to_string(),
             "identity": self.identity,
             "key": self.info.key.map(|key| key.to_string()),
             "vary": self.vary(),
             "vary_miss": !self.varies_by.is_empty(),
             "freshness": self.stored.as_ref().map(|(_, stored)| stored.freshness.to_string()),
-            "received": self.stored.as_ref().and_then(|(_, stored)| pretty::moment(stored.entry.received)),
+            "received": self.stored.as_ref().and_then(|(_, stored)| format::timestamp(stored.entry.received)),
         })
     }
 }
 
 /// The parts of a request that tell it from others, without their secrets (docs/format.md §5): the method, the target URI, and what says who asks
-/// and which way.
+/// and which transport.
 fn identity(policy: &Policy, request: &request::Parts, body: &[u8]) -> Vec<String> {
     let target = lacre::target_uri(request);
     let url = target.as_ref().unwrap_or(&request.uri).to_string();
@@ -156,7 +156,7 @@ fn identity(policy: &Policy, request: &request::Parts, body: &[u8]) -> Vec<Strin
         parts.push(format!("sent to {}", authority(&request.uri)));
     }
     if request.extensions.get::<Transport>().is_some() {
-        parts.push("a way of its own (certificates or a proxy)".to_owned());
+        parts.push("a transport of its own (certificates or a proxy)".to_owned());
     }
     let cookie_counts = policy.always_counts_cookie(&request.headers);
     let names = request.headers.keys().filter(|name| policy.tells_requesters_apart(name));

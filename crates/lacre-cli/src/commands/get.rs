@@ -1,16 +1,17 @@
 //! `lacre get`: a request through the cache. The body goes to stdout byte by byte as it came, one line about the cache to stderr.
 
 use super::explain;
-use super::interruptible;
-use crate::args::Global;
+use crate::cache_result;
+use crate::encoding_options::EncodingOptions;
 use crate::exit::{Exit, Failure, chain, root_cause};
-use crate::network::Unanswered;
-use crate::open;
-use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
+use crate::global_options::GlobalOptions;
+use crate::network_error::NetworkError;
+use crate::output::{FAINT, Output};
 use crate::progress::Progress;
+use crate::runtime::interruptible;
 use crate::sink::Sink;
-use crate::writing::Writing;
-use crate::{pretty, request};
+use crate::store_options;
+use crate::{format, request};
 use clap::ValueEnum;
 use http::{Extensions, StatusCode};
 use lacre::{Cache, CacheInfo, Detail, Forward, OnTamper, RequestOptions};
@@ -40,16 +41,16 @@ pub(crate) struct Args {
     fail: bool,
     /// What to do when a stored response was tampered with
     #[arg(long, value_name = "WHAT", default_value = "refetch")]
-    on_tamper: Tampered,
+    on_tamper: TamperOption,
     /// The longest body that is stored, in bytes; longer ones pass through
     #[arg(long, value_name = "BYTES")]
     max_body: Option<u64>,
     #[command(flatten)]
-    writing: Writing,
+    encoding: EncodingOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Tampered {
+enum TamperOption {
     /// Warn, and fetch it again
     Refetch,
     /// Fail with exit code 10
@@ -58,29 +59,29 @@ enum Tampered {
     FailClosed,
 }
 
-impl From<Tampered> for OnTamper {
-    fn from(tampered: Tampered) -> Self {
-        match tampered {
-            Tampered::Refetch => Self::Refetch,
-            Tampered::Raise => Self::Raise,
-            Tampered::FailClosed => Self::FailClosed,
+impl From<TamperOption> for OnTamper {
+    fn from(option: TamperOption) -> Self {
+        match option {
+            TamperOption::Refetch => Self::Refetch,
+            TamperOption::Raise => Self::Raise,
+            TamperOption::FailClosed => Self::FailClosed,
         }
     }
 }
 
 /// How much longer than --timeout all may take, so that a stale response can be found and written.
-const STAND_IN: Duration = Duration::from_millis(500);
+const STALE_GRACE: Duration = Duration::from_millis(500);
 
 /// How long a refresh in the background may go on after the answer was given.
-const LAST_WORK: Duration = Duration::from_secs(10);
+const BACKGROUND_LIMIT: Duration = Duration::from_secs(10);
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let policy = args.request.policy();
     let policy = match args.max_body {
         Some(bytes) => policy.max_body(bytes),
         None => policy,
     };
-    let builder = args.writing.apply(open::storing(global, output)?);
+    let builder = args.encoding.apply(store_options::open_or_create(global, output)?);
     let cache = builder.policy(policy).on_tamper(args.on_tamper.into()).build()?;
     interruptible(async {
         let result = fetch(args, cache, output).await;
@@ -90,17 +91,17 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
 }
 
 async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure> {
-    let (client, way) = args.request.transport.client(cache.clone())?;
-    let (request, wishes) = args.request.build(&client)?;
+    let (client, transport) = args.request.transport.client(cache.clone())?;
+    let (request, options) = args.request.build(&client)?;
     let sink = Sink::open(args.output.as_deref())?;
     if args.explain {
-        explain::to_stderr(&cache, &request, &wishes, &way, output).await?;
+        explain::to_stderr(&cache, &request, &options, &transport, output).await?;
     }
-    let exchange = exchange(args, &client, request, wishes, sink, output);
+    let exchange = exchange(args, &client, request, options, sink, output);
     match args.request.transport.time_limit() {
         None => exchange.await,
         // Each hop to the network has this limit, too. The margin lets a stale response stand in for a silent origin.
-        Some(limit) => tokio::time::timeout(limit + STAND_IN, exchange).await.unwrap_or_else(|_| {
+        Some(limit) => tokio::time::timeout(limit + STALE_GRACE, exchange).await.unwrap_or_else(|_| {
             Err(Failure::new(Exit::Unreachable, format!("no whole answer came within {limit:?}"))
                 .with_hint("allow more with --timeout; --offline answers from what is stored"))
         }),
@@ -111,23 +112,25 @@ async fn exchange(
     args: &Args,
     client: &ClientWithMiddleware,
     request: Request,
-    wishes: RequestOptions,
+    options: RequestOptions,
     mut sink: Sink,
     output: Output,
 ) -> Result<(), Failure> {
     let url = request.url().clone();
     let mut extensions = Extensions::new();
-    extensions.insert(wishes);
+    extensions.insert(options);
     let mut response = client
         .execute_with_extensions(request, &mut extensions)
         .await
         .map_err(|error| unanswered(&url, error))?;
     let status = response.status();
     let info = response.extensions().get::<CacheInfo>().copied();
-    let stands_in = StandsIn::of(info, &extensions);
+    let stale_cause = StaleCause::of(info, &extensions);
     refused(args, status, info)?;
-    let failure =
-        args.fail.then(|| stands_in.as_ref().map(StandsIn::failure).or_else(|| refusal(status))).flatten();
+    let failure = args
+        .fail
+        .then(|| stale_cause.as_ref().map(StaleCause::failure).or_else(|| refusal(status)))
+        .flatten();
     if args.headers {
         sink.head(&response)?;
     }
@@ -145,7 +148,7 @@ async fn exchange(
         sink.finish(output)?;
     }
     if let Some(info) = info {
-        report(status, info, stands_in.as_ref(), output)?;
+        report(status, info, stale_cause.as_ref(), output)?;
     }
     failure.map_or(Ok(()), Err)
 }
@@ -158,7 +161,7 @@ async fn finish_background_work() {
         }
     };
     // What takes longer is begun anew by the next request.
-    let _ = tokio::time::timeout(LAST_WORK, under_way).await;
+    let _ = tokio::time::timeout(BACKGROUND_LIMIT, under_way).await;
 }
 
 /// The cache's own 504, which no origin sent.
@@ -169,7 +172,7 @@ fn refused(args: &Args, status: StatusCode, info: Option<CacheInfo>) -> Result<(
     match info.filter(|info| from_nowhere(*info)) {
         Some(info) if info.status.detail == Some(Detail::Tampered) => {
             Err(Failure::new(Exit::Integrity, "what is stored was tampered with, and was not served")
-                .with_hint(Failure::AFTER_TAMPERING))
+                .with_hint(Failure::TAMPERED_HINT))
         }
         Some(info) if args.request.is_offline() => {
             let why = if info.status.forward == Some(Forward::Stale) {
@@ -185,16 +188,16 @@ fn refused(args: &Args, status: StatusCode, info: Option<CacheInfo>) -> Result<(
 }
 
 /// What a stale answer stands in for.
-enum StandsIn {
-    Unanswered(Unanswered),
+enum StaleCause {
+    NetworkError(NetworkError),
     Answered(StatusCode),
 }
 
-impl StandsIn {
+impl StaleCause {
     fn of(info: Option<CacheInfo>, extensions: &Extensions) -> Option<Self> {
         let info = info.filter(|info| info.status.detail == Some(Detail::StaleIfError))?;
-        match (extensions.get::<Unanswered>(), info.status.forward_status) {
-            (Some(unanswered), _) => Some(Self::Unanswered(unanswered.clone())),
+        match (extensions.get::<NetworkError>(), info.status.forward_status) {
+            (Some(unanswered), _) => Some(Self::NetworkError(unanswered.clone())),
             (None, status) => status.map(Self::Answered),
         }
     }
@@ -202,14 +205,14 @@ impl StandsIn {
     /// What happened, and the word for it.
     fn in_words(&self) -> (String, &'static str) {
         match self {
-            Self::Unanswered(unanswered) => (unanswered.in_words(), unanswered.name()),
+            Self::NetworkError(unanswered) => (unanswered.message(), unanswered.name()),
             Self::Answered(status) => (format!("the origin answered {status}"), "status"),
         }
     }
 
     fn failure(&self) -> Failure {
         match self {
-            Self::Unanswered(unanswered) => unanswered.clone().failure(),
+            Self::NetworkError(unanswered) => unanswered.clone().to_failure(),
             Self::Answered(status) => answered(Exit::ServerError, *status),
         }
     }
@@ -218,11 +221,11 @@ impl StandsIn {
 fn report(
     status: StatusCode,
     info: CacheInfo,
-    stands_in: Option<&StandsIn>,
+    stale_cause: Option<&StaleCause>,
     output: Output,
 ) -> Result<(), Failure> {
-    let happened = stands_in.map(StandsIn::in_words);
-    let (word, style) = word(&info);
+    let happened = stale_cause.map(StaleCause::in_words);
+    let (word, style) = cache_result::word(&info);
     let key = info.key.map(|key| format!("  {FAINT}{key:.8}{FAINT:#}")).unwrap_or_default();
     let why = happened.as_ref().map(|(why, _)| format!("  ({why})")).unwrap_or_default();
     let text = format!("{style}{word}{style:#} {} {}{key}{why}", status.as_u16(), info.status);
@@ -232,24 +235,10 @@ fn report(
         "cache_status": info.status.to_string(),
         "ttl_seconds": info.status.ttl,
         "key": info.key.map(|key| key.to_string()),
-        "received": info.stored_at.and_then(pretty::moment),
+        "received": info.stored_at.and_then(format::timestamp),
         "stands_in_for": happened.map(|(message, fault)| json!({ "fault": fault, "message": message })),
     });
-    output.remark("lacre/get/v1", text, object)
-}
-
-/// What the cache did, in one word.
-pub(crate) fn word(info: &CacheInfo) -> (&'static str, anstyle::Style) {
-    match (info.status.detail, info.status.forward) {
-        (Some(Detail::MaxStale | Detail::StaleWhileRevalidate | Detail::StaleIfError), _) => {
-            ("STALE", WARNING)
-        }
-        (Some(Detail::Tampered), _) => ("REFUSED", BAD),
-        (_, None) => ("HIT", GOOD),
-        (_, Some(_)) if info.status.is_revalidated() => ("REVALIDATED", GOOD),
-        (_, Some(Forward::Bypass | Forward::Method)) => ("BYPASS", WARNING),
-        (_, Some(_)) => ("MISS", WARNING),
-    }
+    output.status("lacre/get/v1", text, object)
 }
 
 /// What `--fail` says of a status.
@@ -285,5 +274,5 @@ fn unanswered(url: &Url, error: reqwest_middleware::Error) -> Failure {
             };
         }
     };
-    Unanswered::of(url, &error).failure()
+    NetworkError::of(url, &error).to_failure()
 }

@@ -1,14 +1,14 @@
 //! `lacre ls`: what is stored. A row that does not open is shown as such, and stops nothing.
 
-use super::now;
-use crate::args::Global;
-use crate::evidence;
 use crate::exit::Failure;
-use crate::open;
+use crate::global_options::GlobalOptions;
+use crate::listing::{self, Depth, Row};
 use crate::output::Output;
-use crate::rows::{self, Depth, Row};
-use crate::tally::State;
-use crate::target::Target;
+use crate::quarantine;
+use crate::record_state::RecordState;
+use crate::runtime::now;
+use crate::selector::Selector;
+use crate::store_options;
 use clap::ValueEnum;
 use std::cmp::Reverse;
 
@@ -16,7 +16,7 @@ use std::cmp::Reverse;
 pub(crate) struct Args {
     /// Only these: a host, a URL, a glob such as `example.com/api/*`, or the first digits of a key
     #[arg(value_name = "HOST|URL|GLOB|KEY")]
-    target: Option<String>,
+    selector: Option<String>,
     /// Only those of this host, and of its port where one is named
     #[arg(long, value_name = "HOST[:PORT]")]
     host: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long)]
     bad: bool,
     /// What was put into quarantine, instead
-    #[arg(long, conflicts_with_all = ["target", "host", "stale", "bad", "sort"])]
+    #[arg(long, conflicts_with_all = ["selector", "host", "stale", "bad", "sort"])]
     quarantined: bool,
     /// In which order
     #[arg(long, default_value = "age")]
@@ -46,30 +46,30 @@ enum Order {
     Url,
 }
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let target = args.target.as_deref().map(Target::parse).transpose()?;
-    let host = args.host.as_deref().map(Target::host).transpose()?;
-    let Some(builder) = open::reading(global, output)? else { return Ok(()) };
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let selector = args.selector.as_deref().map(Selector::parse).transpose()?;
+    let host = args.host.as_deref().map(Selector::host).transpose()?;
+    let Some(builder) = store_options::open_to_read(global, output)? else { return Ok(()) };
     let cache = builder.build()?;
     if args.quarantined {
-        return evidence::show(&evidence::all(&cache)?, output);
+        return quarantine::print(&quarantine::list(&cache)?, output);
     }
     let depth = if args.bad { Depth::Bodies } else { Depth::Heads };
-    let mut rows = rows::all(&cache, depth, now())?;
+    let mut rows = listing::all(&cache, depth, now())?;
     rows.retain(|row| {
-        target.as_ref().is_none_or(|target| target.means(row))
-            && host.as_ref().is_none_or(|host| host.means(row))
+        selector.as_ref().is_none_or(|selector| selector.matches(row))
+            && host.as_ref().is_none_or(|host| host.matches(row))
             && (!args.stale || row.is_stale())
-            && (!args.bad || row.state() == State::Bad)
+            && (!args.bad || row.state() == RecordState::Bad)
     });
     args.sort.sort(&mut rows);
     if output.is_json() {
-        return output.objects("lacre/entry/v1", rows.iter().map(Row::to_json));
+        return output.print_objects("lacre/entry/v1", rows.iter().map(Row::to_json));
     }
     if rows.is_empty() {
         return Ok(());
     }
-    output.print(rows::table(&rows, output.width()))
+    output.print(listing::table(&rows, output.width()))
 }
 
 impl Order {

@@ -1,13 +1,13 @@
 //! `lacre migrate`: what requests-cache stored, sealed. No pickle is ever run, and the source is never changed.
 
-use super::now;
-use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::format::entries;
+use crate::global_options::GlobalOptions;
 use crate::output::{BAD, GOOD, Output, WARNING};
-use crate::pretty::entries;
-use crate::printable::harmless;
 use crate::progress::Progress;
+use crate::runtime::now;
+use crate::sanitize::replace_controls;
+use crate::store_options;
 use clap::ValueEnum;
 use lacre::requests_cache::{Format, Imported, Importer, Response, Serializer, Source, Stored};
 use lacre::{Error, ErrorKind, Policy};
@@ -47,14 +47,18 @@ enum Written {
     Yaml,
 }
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let source = Source::open(&args.source)?;
     let serializer = args.serializer()?;
     // A dry run goes through the same rules, into memory.
-    let builder = if args.dry_run { open::empty(global, output)? } else { open::storing(global, output)? };
+    let builder = if args.dry_run {
+        store_options::in_memory(global, output)?
+    } else {
+        store_options::open_or_create(global, output)?
+    };
     let importer = Importer::new(builder, args.policy())?;
-    let mut tally = Tally::default();
-    let progress = Progress::through(source.len() as u64 * 2, output);
+    let mut tally = StateCounts::default();
+    let progress = Progress::of_rows(source.len() as u64 * 2, output);
     let mut good = Vec::new();
     for index in 0..source.len() {
         match read(&source, &serializer, index) {
@@ -136,7 +140,7 @@ fn secret(reference: &str) -> Result<Vec<u8>, Failure> {
 
 /// What became of the entries.
 #[derive(Default)]
-struct Tally {
+struct StateCounts {
     stored: usize,
     known: usize,
     /// Those that are of no more use, and those that the rules keep out: each with the reason.
@@ -147,7 +151,7 @@ struct Tally {
 /// The reason of what is of no more use.
 const STALE_TOO_LONG: &str = "stale-too-long";
 
-impl Tally {
+impl StateCounts {
     fn count(&mut self, imported: Imported, key: impl FnOnce() -> String) {
         match imported {
             Imported::Stored => self.stored += 1,
@@ -174,16 +178,19 @@ impl Tally {
         if output.is_json() {
             let refused =
                 self.refused.iter().map(|(key, error)| json!({ "key": key, "reason": error.to_string() }));
-            output.objects("lacre/refused/v1", refused)?;
+            output.print_objects("lacre/refused/v1", refused)?;
             let left_out = self.left_out.iter().map(|(key, why)| json!({ "key": key, "reason": why }));
-            output.objects("lacre/not-stored/v1", left_out)?;
-            output.objects("lacre/migrate/v1", [self.to_json(args)])?;
+            output.print_objects("lacre/not-stored/v1", left_out)?;
+            output.print_objects("lacre/migrate/v1", [self.to_json(args)])?;
         } else {
             for (key, error) in &self.refused {
-                output.print(format_args!("{}  {BAD}refused{BAD:#}  {error}", harmless(key)))?;
+                output.print(format_args!("{}  {BAD}refused{BAD:#}  {error}", replace_controls(key)))?;
             }
             for (key, why) in &self.left_out {
-                output.print(format_args!("{}  {WARNING}not stored{WARNING:#}  {why}", harmless(key)))?;
+                output.print(format_args!(
+                    "{}  {WARNING}not stored{WARNING:#}  {why}",
+                    replace_controls(key)
+                ))?;
             }
             output.print(self.summary(args))?;
         }

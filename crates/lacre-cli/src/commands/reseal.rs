@@ -1,14 +1,15 @@
 //! `lacre reseal`: everything under the key in use, so that older ones can be given up. Each entry keeps its suite, unless `--suite` says
 //! which one it is to have.
 
-use crate::args::{Global, Sealing};
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::format::{entries, records};
+use crate::global_options::GlobalOptions;
 use crate::output::{BAD, GOOD, Output, WARNING};
-use crate::pretty::{entries, records};
 use crate::progress::Progress;
+use crate::record_state::{RecordState, StateCounts};
+use crate::store_options;
+use crate::suite_option::SuiteOption;
 use crate::table;
-use crate::tally::{State, Tally};
 use lacre::{Builder, Cache, Error, Key, Pass, RecordKind, ResealedRow, Resealing, Suite};
 use serde_json::json;
 
@@ -19,45 +20,49 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let pass = if args.dry_run { Pass::Dry } else { Pass::Real };
-    let opened = if args.dry_run { open::reading(global, output)? } else { open::changing(global, output)? };
-    let Some(builder) = opened else { return Counts::default().conclude(None, pass, global, output) };
+    let opened = if args.dry_run {
+        store_options::open_to_read(global, output)?
+    } else {
+        store_options::open_to_change(global, output)?
+    };
+    let Some(builder) = opened else { return Counts::default().finish(None, pass, global, output) };
     let cache = Suite::ALL.into_iter().fold(builder, Builder::also_accept).build()?;
-    let progress = Progress::through(lacre::wait(cache.usage())?.records, output);
-    let (mut told, mut counts) = (Ok(()), Counts::default());
+    let progress = Progress::of_rows(lacre::wait(cache.usage())?.records, output);
+    let (mut printed, mut counts) = (Ok(()), Counts::default());
     let mut report = |row: ResealedRow<'_>| {
         progress.step();
         counts.count(&row);
         if let Resealing::Refused(error) = row.outcome
-            && told.is_ok()
+            && printed.is_ok()
         {
-            told = progress.aside(|| tell(row.key, error, output));
+            printed = progress.suspend(|| print_row(row.key, error, output));
         }
     };
     // A suite that nobody named is no reason to change what is readable into what is not, or the other way round.
     lacre::wait(async {
-        match global.suite_said() {
+        match global.named_suite() {
             Some(_) => cache.reseal(pass, &mut report).await,
             None => cache.rekey(pass, &mut report).await,
         }
     })?;
     drop(progress);
-    told?;
-    counts.conclude(Some(&cache), pass, global, output)
+    printed?;
+    counts.finish(Some(&cache), pass, global, output)
 }
 
-fn tell(key: &Key, error: &Error, output: Output) -> Result<(), Failure> {
-    let state = State::of(error);
+fn print_row(key: &Key, error: &Error, output: Output) -> Result<(), Failure> {
+    let state = RecordState::of(error);
     if output.is_json() {
         let object = json!({ "key": key.to_string(), "state": state.name(), "trouble": error.to_string() });
-        return output.objects("lacre/not-resealed/v1", [object]);
+        return output.print_objects("lacre/not-resealed/v1", [object]);
     }
-    let style = if state == State::Bad { BAD } else { WARNING };
+    let style = if state == RecordState::Bad { BAD } else { WARNING };
     let room = output.width().map(|width| width.saturating_sub(24));
     output.print(format_args!(
         "{key:.8}  {style}not resealed{style:#}  {}",
-        table::fit(&error.to_string(), room)
+        table::truncate(&error.to_string(), room)
     ))
 }
 
@@ -68,7 +73,7 @@ struct Counts {
     already: usize,
     overtaken: usize,
     /// Those that were not resealed because they do not open, by the reason.
-    left: Tally,
+    left: StateCounts,
     expired_or_revoked: usize,
     /// Index records, evidence and the like.
     others: usize,
@@ -77,7 +82,7 @@ struct Counts {
 impl Counts {
     fn count(&mut self, row: &ResealedRow<'_>) {
         if let Resealing::Refused(error) = row.outcome {
-            return self.left.count(row.kind, State::of(error));
+            return self.left.count(row.kind, RecordState::of(error));
         }
         if row.kind == RecordKind::Index {
             self.others += 1;
@@ -97,24 +102,24 @@ impl Counts {
         self.resealed + self.already + self.expired_or_revoked + self.overtaken + self.left.entries()
     }
 
-    fn conclude(
+    fn finish(
         self,
         cache: Option<&Cache>,
         pass: Pass,
-        global: &Global,
+        global: &GlobalOptions,
         output: Output,
     ) -> Result<(), Failure> {
         let ring: Vec<String> =
             cache.map(|cache| cache.key_ids().map(|id| id.to_string()).collect()).unwrap_or_default();
         let not_resealed = self.left.entries() + self.left.index_records();
-        let suite = global.suite_said().map_or("kept", |suite| Sealing::of(suite).name());
+        let suite = global.named_suite().map_or("kept", |suite| SuiteOption::of(suite).name());
         if output.is_json() {
             let summary = json!({
                 "dry_run": pass == Pass::Dry, "suite": suite, "entries": self.entries(), "resealed": self.resealed,
                 "already": self.already, "expired_or_revoked": self.expired_or_revoked, "overtaken": self.overtaken,
                 "not_resealed": self.left.to_json(), "other_records": self.others, "primary": ring.first(),
             });
-            output.objects("lacre/reseal/v1", [summary])?;
+            output.print_objects("lacre/reseal/v1", [summary])?;
         } else {
             let what = if pass == Pass::Dry { "to be sealed anew" } else { "sealed anew" };
             let beside = match self.others {
@@ -141,7 +146,7 @@ impl Counts {
         if not_resealed == 0 {
             return Ok(());
         }
-        if self.left.of(State::Bad) == 0
+        if self.left.of(RecordState::Bad) == 0
             && let Some((exit, message, hint)) = self.left.unopened()
         {
             return Err(Failure::new(exit, format!("not resealed: {message}"))

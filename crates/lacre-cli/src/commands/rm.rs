@@ -1,26 +1,26 @@
 //! `lacre rm`: takes entries away, so that they cannot be recovered. It shows which, and asks.
 
-use super::now;
-use crate::args::Global;
-use crate::evidence;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::format::entries;
+use crate::global_options::GlobalOptions;
+use crate::listing::{self, Belonging, Depth, Row};
 use crate::output::Output;
-use crate::pretty::entries;
-use crate::prompt::Consent;
-use crate::rows::{self, Belonging, Depth, Row};
-use crate::tally::State;
-use crate::target::{self, Target};
+use crate::quarantine;
+use crate::record_state::RecordState;
+use crate::runtime::now;
+use crate::selector::{self, Selector};
+use crate::store_options;
+use crate::terminal::Confirmation;
 use clap::ArgGroup;
 use lacre::{Builder, Cache, ErrorKind, Trouble};
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["targets", "expired", "bad", "quarantined", "all"]))]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["selectors", "expired", "bad", "quarantined", "all"]))]
 pub(crate) struct Args {
     /// Which: the first digits of a key (four or more), a URL, a host, or a glob such as `example.com/api/*`
     #[arg(value_name = "KEY|URL|HOST|GLOB")]
-    targets: Vec<String>,
+    selectors: Vec<String>,
     /// Those that are no longer fresh, and those whose seal has expired or was revoked
     #[arg(long)]
     expired: bool,
@@ -28,19 +28,19 @@ pub(crate) struct Args {
     #[arg(long)]
     bad: bool,
     /// What is in quarantine
-    #[arg(long, conflicts_with_all = ["targets", "expired", "bad"])]
+    #[arg(long, conflicts_with_all = ["selectors", "expired", "bad"])]
     quarantined: bool,
     /// Everything, whatever it is
-    #[arg(long, conflicts_with_all = ["targets", "expired", "bad", "quarantined"])]
+    #[arg(long, conflicts_with_all = ["selectors", "expired", "bad", "quarantined"])]
     all: bool,
     #[command(flatten)]
-    consent: Consent,
+    confirmation: Confirmation,
 }
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let targets = args.targets.iter().map(|text| Target::parse(text)).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let selectors = args.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let Some(cache) = args.open(global, output)? else {
-        return match args.targets.first() {
+        return match args.selectors.first() {
             Some(text) => Err(nothing_removed(text)),
             None => args.tell(0, output),
         };
@@ -48,9 +48,9 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
     if args.quarantined {
         return remove_evidence(args, &cache, output);
     }
-    let mut rows = rows::all(&cache, if args.bad { Depth::Bodies } else { Depth::Heads }, now())?;
-    if let Some(lost) = targets.iter().position(|target| !rows.iter().any(|row| target.means(row))) {
-        return Err(nothing_removed(&args.targets[lost]));
+    let mut rows = listing::all(&cache, if args.bad { Depth::Bodies } else { Depth::Heads }, now())?;
+    if let Some(lost) = selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row))) {
+        return Err(nothing_removed(&args.selectors[lost]));
     }
     if args.bad && Belonging::of(&rows).is_elsewhere() {
         return Err(Failure::new(
@@ -59,27 +59,29 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         )
         .with_hint("name the right one with --namespace; --all removes everything, whosever it is"));
     }
-    rows.retain(|row| args.all || args.means(row) || targets.iter().any(|target| target.means(row)));
+    rows.retain(|row| {
+        args.all || args.selects(row) || selectors.iter().any(|selector| selector.matches(row))
+    });
     show(&rows, output)?;
     args.finish(&cache, rows.len(), remove(&cache, args, &rows), output)
 }
 
 fn show(rows: &[Row], output: Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.objects("lacre/entry/v1", rows.iter().map(Row::to_json));
+        return output.print_objects("lacre/entry/v1", rows.iter().map(Row::to_json));
     }
-    if rows.is_empty() { Ok(()) } else { output.print(rows::table(rows, output.width())) }
+    if rows.is_empty() { Ok(()) } else { output.print(listing::table(rows, output.width())) }
 }
 
 fn nothing_removed(text: &str) -> Failure {
-    let mut failure = target::nothing_fits(text);
+    let mut failure = selector::no_match(text);
     failure.message = failure.message.map(|message| format!("{message}; nothing was removed").into());
     failure
 }
 
 fn remove_evidence(args: &Args, cache: &Cache, output: Output) -> Result<(), Failure> {
-    let evidence = evidence::all(cache)?;
-    evidence::show(&evidence, output)?;
+    let evidence = quarantine::list(cache)?;
+    quarantine::print(&evidence, output)?;
     let removal = async {
         for piece in &evidence {
             cache.remove(&piece.key).await?;
@@ -123,18 +125,19 @@ fn is_locked(error: &lacre::Error) -> bool {
 }
 
 impl Args {
-    fn means(&self, row: &Row) -> bool {
-        let is_over = row.is_stale() || matches!(row.state(), State::Expired | State::Revoked);
-        (self.expired && is_over) || (self.bad && row.state() == State::Bad)
+    fn selects(&self, row: &Row) -> bool {
+        let is_over = row.is_stale() || matches!(row.state(), RecordState::Expired | RecordState::Revoked);
+        (self.expired && is_over) || (self.bad && row.state() == RecordState::Bad)
     }
 
     /// What goes whatever it is takes no key, so that a store whose key is lost can be emptied.
-    fn open(&self, global: &Global, output: Output) -> Result<Option<Cache>, Failure> {
+    fn open(&self, global: &GlobalOptions, output: Output) -> Result<Option<Cache>, Failure> {
         let build = |builder: Builder| Ok::<_, Failure>(builder.build()?);
-        let opened = open::changing(global, output).and_then(|builder| builder.map(build).transpose());
+        let opened =
+            store_options::open_to_change(global, output).and_then(|builder| builder.map(build).transpose());
         match opened {
             Err(failure) if self.all && failure.exit == Exit::KeyUnavailable => {
-                open::clearing(global, output)?.map(build).transpose()
+                store_options::open_to_clear(global, output)?.map(build).transpose()
             }
             opened => opened,
         }
@@ -148,9 +151,9 @@ impl Args {
         removal: impl Future<Output = Result<(), lacre::Error>>,
         output: Output,
     ) -> Result<(), Failure> {
-        let removes = !self.consent.dry_run && (count > 0 || self.all);
+        let removes = !self.confirmation.dry_run && (count > 0 || self.all);
         if removes {
-            self.consent.obtain(&format!("remove {}", entries(count)))?;
+            self.confirmation.ask(&format!("remove {}", entries(count)))?;
             lacre::wait(removal)?;
         }
         self.tell(count, output)?;
@@ -158,9 +161,9 @@ impl Args {
     }
 
     fn tell(&self, count: usize, output: Output) -> Result<(), Failure> {
-        let dry = self.consent.dry_run;
+        let dry = self.confirmation.dry_run;
         let done = if dry { "would be removed" } else { "removed" };
-        output.count(
+        output.print_count(
             "lacre/removed/v1",
             format_args!("{} {done}", entries(count)),
             json!({ "entries": count, "removed": if dry { 0 } else { count }, "dry_run": dry }),

@@ -1,16 +1,16 @@
 //! `lacre show`: one stored response, pretty on a terminal, exact bytes in a pipe.
 
-use super::now;
-use crate::args::Global;
 use crate::exit::Failure;
-use crate::open;
+use crate::format;
+use crate::global_options::GlobalOptions;
+use crate::listing::{self, Depth, Row};
 use crate::output::{FAINT, Output, TITLE};
-use crate::pretty;
-use crate::printable::harmless;
+use crate::record_state::RecordState;
 use crate::request;
-use crate::rows::{self, Depth, Row};
-use crate::tally::State;
-use crate::target::{self, Target};
+use crate::runtime::now;
+use crate::sanitize::replace_controls;
+use crate::selector::{self, Selector};
+use crate::store_options;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
@@ -22,7 +22,7 @@ use std::io::{self, IsTerminal, Write};
 pub(crate) struct Args {
     /// Which: the first digits of its key (four or more), its URL, or a host or glob that only it fits
     #[arg(value_name = "KEY|URL")]
-    target: String,
+    selector: String,
     /// Only the status and the headers
     #[arg(long, conflicts_with_all = ["body", "raw"])]
     headers: bool,
@@ -34,17 +34,17 @@ pub(crate) struct Args {
     raw: bool,
 }
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let Some(builder) = open::reading(global, output)? else {
-        Target::parse(&args.target)?;
-        return Err(target::nothing_fits(&args.target));
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let Some(builder) = store_options::open_to_read(global, output)? else {
+        Selector::parse(&args.selector)?;
+        return Err(selector::no_match(&args.selector));
     };
     let cache = builder.build()?;
     let row = args.row(&cache)?;
     let key = *row.key();
     // What is bad can be removed; what only lacks its key or was asked for with another setting is not to be.
     let bad = |error| {
-        let is_bad = State::of(&error) == State::Bad;
+        let is_bad = RecordState::of(&error) == RecordState::Bad;
         let failure = Failure::from(error);
         if is_bad { failure.with_hint(format!("remove it: lacre rm {key:.8}")) } else { failure }
     };
@@ -52,9 +52,9 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         return Err(bad(error));
     }
     let stored =
-        lacre::wait(cache.stored(&key)).map_err(bad)?.ok_or_else(|| target::nothing_fits(&args.target))?;
+        lacre::wait(cache.stored(&key)).map_err(bad)?.ok_or_else(|| selector::no_match(&args.selector))?;
     if output.is_json() && !args.raw {
-        return output.objects("lacre/response/v1", [to_json(&row, stored).map_err(bad)?]);
+        return output.print_objects("lacre/response/v1", [to_json(&row, stored).map_err(bad)?]);
     }
     if !args.body && !args.raw {
         head(&row, &stored, output)?;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         }
         (false, false) => {
             let bytes = lacre::wait(body.bytes()).map_err(bad)?;
-            match pretty::body(&bytes) {
+            match format::body(&bytes) {
                 Some(text) => output.print(text.trim_end()),
                 None => output.print(format_args!(
                     "{FAINT}({} bytes that are no text; --raw shows them){FAINT:#}",
@@ -85,16 +85,16 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
 impl Args {
     /// The row that is meant. Where no entry that opens is from this URL, one that does not may lie where it belongs.
     fn row(&self, cache: &Cache) -> Result<Row, Failure> {
-        let mut rows = rows::all(cache, Depth::Heads, now())?;
-        let target = Target::parse(&self.target)?;
-        if matches!(target, Target::Url(_))
-            && !rows.iter().any(|row| target.means(row))
+        let mut rows = listing::all(cache, Depth::Heads, now())?;
+        let selector = Selector::parse(&self.selector)?;
+        if matches!(selector, Selector::Url(_))
+            && !rows.iter().any(|row| selector.matches(row))
             && let Some(at) =
-                row_of(cache, &self.target).and_then(|key| rows.iter().position(|row| *row.key() == key))
+                row_of(cache, &self.selector).and_then(|key| rows.iter().position(|row| *row.key() == key))
         {
             return Ok(rows.swap_remove(at));
         }
-        target::only(rows, &self.target)
+        selector::find_one(rows, &self.selector)
     }
 }
 
@@ -108,7 +108,7 @@ fn row_of(cache: &Cache, url: &str) -> Option<Key> {
 
 fn head(row: &Row, stored: &Stored, output: Output) -> Result<(), Failure> {
     let entry = &stored.entry;
-    output.print(format_args!("{TITLE}{} {}{TITLE:#}", entry.method, harmless(&entry.url)))?;
+    output.print(format_args!("{TITLE}{} {}{TITLE:#}", entry.method, replace_controls(&entry.url)))?;
     output.print(format_args!(
         "{FAINT}key {:.16} · sealed by {} ({}) · {}{FAINT:#}",
         row.key(),
@@ -119,7 +119,7 @@ fn head(row: &Row, stored: &Stored, output: Output) -> Result<(), Failure> {
     output.print(format_args!("{:?} {}", entry.version, entry.status))?;
     for (name, value) in &entry.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
-        output.print(format_args!("{FAINT}{name}:{FAINT:#} {}", harmless(&value)))?;
+        output.print(format_args!("{FAINT}{name}:{FAINT:#} {}", replace_controls(&value)))?;
     }
     output.print("")
 }

@@ -1,15 +1,15 @@
 //! `lacre verify`: every seal, bodies included; and with an anchor, that nothing is missing or older than it was.
 
-use super::now;
-use crate::args::Global;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::format::{self, entries, records};
+use crate::global_options::GlobalOptions;
+use crate::listing::{self, Belonging, Depth, Row};
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
-use crate::pretty::{self, entries, records};
 use crate::progress::Progress;
-use crate::rows::{self, Belonging, Depth, Row};
+use crate::record_state::{RecordState, StateCounts};
+use crate::runtime::now;
+use crate::store_options;
 use crate::table;
-use crate::tally::{State, Tally};
 use lacre::{Anchored, Cache, Change, Finding, Key};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -30,12 +30,15 @@ pub(crate) struct Args {
     anchor: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
-    let builder =
-        if args.quarantine { open::changing(global, output)? } else { open::reading(global, output)? };
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let builder = if args.quarantine {
+        store_options::open_to_change(global, output)?
+    } else {
+        store_options::open_to_read(global, output)?
+    };
     let Some(builder) = builder else {
         return match &args.anchor {
-            None => Findings::default().conclude(None, None, output),
+            None => Report::default().finish(None, None, output),
             Some(_) => {
                 Err(Failure::new(Exit::Integrity, "there is an anchor of a store that does not exist")
                     .with_hint(
@@ -45,20 +48,20 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         };
     };
     let cache = builder.build()?;
-    let mut findings = Findings::of(&cache, output)?;
-    if args.quarantine && (args.danger_quarantine_all || !findings.belonging.is_elsewhere()) {
-        for key in &findings.bad {
-            findings.quarantined += usize::from(lacre::wait(cache.quarantine(key))?.is_some());
+    let mut report = Report::of(&cache, output)?;
+    if args.quarantine && (args.danger_quarantine_all || !report.belonging.is_elsewhere()) {
+        for key in &report.bad {
+            report.quarantined += usize::from(lacre::wait(cache.quarantine(key))?.is_some());
         }
     }
     let anchored = args.anchor.as_deref().map(|file| compare(&cache, file, output)).transpose()?;
-    findings.conclude(Some(&cache), anchored, output)
+    report.finish(Some(&cache), anchored, output)
 }
 
 /// What was found.
 #[derive(Default)]
-struct Findings {
-    tally: Tally,
+struct Report {
+    counts: StateCounts,
     bad: Vec<Key>,
     belonging: Belonging,
     quarantined: usize,
@@ -66,27 +69,27 @@ struct Findings {
     by_key: BTreeMap<String, usize>,
 }
 
-impl Findings {
+impl Report {
     /// Looks at every record, and tells of those that do not open.
     fn of(cache: &Cache, output: Output) -> Result<Self, Failure> {
-        let mut findings = Self::default();
-        let mut told = Ok(());
-        let progress = Progress::through(lacre::wait(cache.usage())?.records, output);
-        rows::each(cache, Depth::Bodies, now(), &mut |row| {
+        let mut report = Self::default();
+        let mut printed = Ok(());
+        let progress = Progress::of_rows(lacre::wait(cache.usage())?.records, output);
+        listing::for_each(cache, Depth::Bodies, now(), &mut |row| {
             progress.step();
-            findings.count(&row);
-            if told.is_ok() && row.is_entry() && row.state() != State::Good {
-                told = progress.aside(|| tell(&row, output));
+            report.count(&row);
+            if printed.is_ok() && row.is_entry() && row.state() != RecordState::Good {
+                printed = progress.suspend(|| print_row(&row, output));
             }
         })?;
-        told.map(|()| findings)
+        printed.map(|()| report)
     }
 
     fn count(&mut self, row: &Row) {
         let state = row.state();
-        self.tally.count(row.listed.kind, state);
+        self.counts.count(row.listed.kind, state);
         self.belonging.count(row);
-        if state == State::Bad {
+        if state == RecordState::Bad {
             self.bad.push(*row.key());
         }
         for key in row.sealed_with() {
@@ -94,20 +97,20 @@ impl Findings {
         }
     }
 
-    fn conclude(
+    fn finish(
         self,
         cache: Option<&Cache>,
         anchored: Option<Anchored>,
         output: Output,
     ) -> Result<(), Failure> {
         let bad = self.bad.len();
-        let all = entries(self.tally.entries());
+        let all = entries(self.counts.entries());
         if output.is_json() {
-            let mut summary = self.tally.to_json();
+            let mut summary = self.counts.to_json();
             summary.insert("quarantined".to_owned(), self.quarantined.into());
             summary.insert("keys".to_owned(), json!(self.by_key));
             summary.insert("anchor".to_owned(), json!(anchored.as_ref().map(summary_of)));
-            output.objects("lacre/verify/v1", [summary])?;
+            output.print_objects("lacre/verify/v1", [summary])?;
         } else {
             self.print(cache, anchored.as_ref(), output)?;
         }
@@ -133,7 +136,7 @@ impl Findings {
             return Err(Failure::new(Exit::Integrity, message)
                 .with_hint("if you removed, invalidated or evicted these yourself, write a new anchor"));
         }
-        match self.tally.unopened() {
+        match self.counts.unopened() {
             Some((exit, reasons, hint)) => {
                 Err(Failure::new(exit, format!("of {all}, {reasons}")).with_hint(hint))
             }
@@ -148,9 +151,9 @@ impl Findings {
         anchored: Option<&Anchored>,
         output: Output,
     ) -> Result<(), Failure> {
-        let all = entries(self.tally.entries());
-        let good = self.tally.of(State::Good);
-        match self.tally.exceptions() {
+        let all = entries(self.counts.entries());
+        let good = self.counts.of(RecordState::Good);
+        match self.counts.exceptions() {
             none if none.is_empty() => output.print(format_args!("{GOOD}every seal holds{GOOD:#}: {all}"))?,
             exceptions => {
                 output.print(format_args!("{WARNING}{good} of {all} good{WARNING:#}: {exceptions}"))?;
@@ -164,7 +167,7 @@ impl Findings {
             }
         }
         let Some(Anchored { at, same, newer, over, findings, .. }) = anchored else { return Ok(()) };
-        let at = pretty::moment(*at).unwrap_or_default();
+        let at = format::timestamp(*at).unwrap_or_default();
         let (style, verdict) = if *findings == 0 { (GOOD, "as anchored") } else { (BAD, "not as anchored") };
         output.print(format_args!(
             "{style}{verdict}{style:#} at {at}: {same} records the same, {newer} newer, {over} expired"
@@ -172,21 +175,21 @@ impl Findings {
     }
 }
 
-fn tell(row: &Row, output: Output) -> Result<(), Failure> {
+fn print_row(row: &Row, output: Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.objects("lacre/entry/v1", [row.to_json()]);
+        return output.print_objects("lacre/entry/v1", [row.to_json()]);
     }
     let (style, what) = match row.state() {
-        State::Bad => (BAD, "bad seal"),
-        State::NoKey => (WARNING, "no key"),
-        State::OtherSuite(_) => (WARNING, "other suite"),
-        State::OtherNamespace => (WARNING, "other namespace"),
-        State::Unsupported => (WARNING, "unsupported"),
-        State::Good | State::Expired | State::Revoked => return Ok(()),
+        RecordState::Bad => (BAD, "bad seal"),
+        RecordState::NoKey => (WARNING, "no key"),
+        RecordState::OtherSuite(_) => (WARNING, "other suite"),
+        RecordState::OtherNamespace => (WARNING, "other namespace"),
+        RecordState::Unsupported => (WARNING, "unsupported"),
+        RecordState::Good | RecordState::Expired | RecordState::Revoked => return Ok(()),
     };
     let trouble = row.trouble().unwrap_or_default();
     let room = output.width().map(|width| width.saturating_sub(what.len() + 12));
-    let trouble = table::fit(&trouble, room);
+    let trouble = table::truncate(&trouble, room);
     output.print(format_args!("{:.8}  {style}{what}{style:#}  {trouble}", row.key()))
 }
 
@@ -195,17 +198,17 @@ fn compare(cache: &Cache, file: &Path, output: Output) -> Result<Anchored, Failu
         Failure::new(Exit::Failed, format!("cannot read the anchor {}: {error}", file.display()))
             .with_hint("name the file that `lacre anchor write` wrote")
     })?;
-    let mut told = Ok(());
+    let mut printed = Ok(());
     let mut report = |finding: Finding| {
-        if told.is_ok() {
-            told = tell_finding(finding, output);
+        if printed.is_ok() {
+            printed = print_finding(finding, output);
         }
     };
     let anchored = lacre::wait(cache.verify_anchor(&mut BufReader::new(opened), &mut report))?;
-    told.map(|()| anchored)
+    printed.map(|()| anchored)
 }
 
-fn tell_finding(Finding { key, change, .. }: Finding, output: Output) -> Result<(), Failure> {
+fn print_finding(Finding { key, change, .. }: Finding, output: Output) -> Result<(), Failure> {
     let (name, text) = match change {
         Change::Missing => ("missing", "gone before its time was over: removed, evicted or deleted"),
         Change::RolledBack => ("rolled-back", "older than it was"),
@@ -213,11 +216,12 @@ fn tell_finding(Finding { key, change, .. }: Finding, output: Output) -> Result<
         _ => ("refused", "what lies there does not open"),
     };
     if output.is_json() {
-        return output.objects("lacre/finding/v1", [json!({ "key": key.to_string(), "finding": name })]);
+        return output
+            .print_objects("lacre/finding/v1", [json!({ "key": key.to_string(), "finding": name })]);
     }
     output.print(format_args!("{key:.8}  {BAD}{name}{BAD:#}  {text}"))
 }
 
 fn summary_of(Anchored { at, same, newer, over, findings, .. }: &Anchored) -> Value {
-    json!({ "at": pretty::moment(*at), "same": same, "newer": newer, "over": over, "findings": findings })
+    json!({ "at": format::timestamp(*at), "same": same, "newer": newer, "over": over, "findings": findings })
 }

@@ -1,47 +1,49 @@
 //! `lacre demo`: what the seal is good for, shown on a store of its own and without a network. Every step is a check, and what does not
 //! hold ends the demo with an error. It touches nothing of the user's and leaves nothing behind.
 
-mod disk;
+mod check;
 mod origin;
+mod sandbox;
 mod secrets;
-mod world;
+mod store_file;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::output::{BAD, FAINT, GOOD, Output};
-use disk::Image;
+use check::{ensure, violated};
 use lacre::keys::{self, KeySource};
 use lacre::{CacheStatus, Detail, Keyring, OnTamper};
+use sandbox::{Sandbox, Session};
 use secrets::{ACCOUNT, AUTHORIZATION, FIGURES, TOKEN};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
-use world::{Session, World};
+use store_file::StoreFile;
 
 /// Tells the whole story, a step at a time.
 pub(crate) async fn run(output: Output) -> Result<(), Failure> {
     let start = Instant::now();
-    let world = World::start().await?;
-    let told =
-        |step: Step| if output.is_json() { output.objects(SCHEMA, [step]) } else { output.print(step) };
+    let sandbox = Sandbox::start().await?;
+    let print =
+        |step: Step| if output.is_json() { output.print_objects(SCHEMA, [step]) } else { output.print(step) };
 
-    let session = world.open(OnTamper::default())?;
-    told(miss(&session).await?)?;
-    told(hit(&session).await?)?;
-    told(secrets_are_nowhere(&world)?)?;
+    let session = sandbox.open(OnTamper::default())?;
+    print(miss(&session).await?)?;
+    print(hit(&session).await?)?;
+    print(secrets_are_nowhere(&sandbox)?)?;
     session.close().await?;
-    told(tamper(&world).await?)?;
-    told(heal(&world).await?)?;
-    told(swap(&world).await?)?;
-    told(rotate(&world).await?)?;
-    told(retire(&world).await?)?;
+    print(tamper(&sandbox).await?)?;
+    print(heal(&sandbox).await?)?;
+    print(swap(&sandbox).await?)?;
+    print(rotate(&sandbox).await?)?;
+    print(retire(&sandbox).await?)?;
 
-    let asked = world.asked();
-    world.end()?;
+    let requests = sandbox.requests();
+    sandbox.end()?;
     let took = start.elapsed().as_millis();
-    told(Step::new(
+    print(Step::new(
         "done",
-        format!("in {took} ms; the origin was asked {asked} times; nothing is left behind"),
+        format!("in {took} ms; the origin was requests {requests} times; nothing is left behind"),
     ))
 }
 
@@ -53,18 +55,18 @@ const ORDERS: &str = "/orders";
 
 async fn miss(session: &Session<'_>) -> Result<Step, Failure> {
     let fetched = session.fetch(REPORT).await?.must_miss()?;
-    Ok(Step::new("miss", "the origin is asked, and its answer sealed").did(fetched.status))
+    Ok(Step::new("miss", "the origin is requests, and its answer sealed").with_status(fetched.status))
 }
 
 async fn hit(session: &Session<'_>) -> Result<Step, Failure> {
     let fetched = session.fetch(REPORT).await?.must_hit()?;
     let took = fetched.took.as_micros();
-    Ok(Step::new("hit", format!("answered from the sealed store in {took} µs")).did(fetched.status))
+    Ok(Step::new("hit", format!("answered from the sealed store in {took} µs")).with_status(fetched.status))
 }
 
 /// While the store is in use, since its log tells most.
-fn secrets_are_nowhere(world: &World) -> Result<Step, Failure> {
-    let files = world.images()?;
+fn secrets_are_nowhere(sandbox: &Sandbox) -> Result<Step, Failure> {
+    let files = sandbox.images()?;
     // Had nothing been written, nothing would be found either.
     ensure(files.iter().any(|file| !file.envelopes().is_empty()), "the sealed record is on disk")?;
     let in_clear = |secret| files.iter().any(|file| file.contains(secret));
@@ -72,76 +74,77 @@ fn secrets_are_nowhere(world: &World) -> Result<Step, Failure> {
         ![REPORT, TOKEN, AUTHORIZATION, ACCOUNT, FIGURES].into_iter().any(in_clear),
         "no secret is on disk",
     )?;
-    let kilobytes = files.iter().map(Image::len).sum::<usize>() / 1000;
+    let kilobytes = files.iter().map(StoreFile::len).sum::<usize>() / 1000;
     let what = "no path, token, Authorization, header or body";
     Ok(Step::new("secrecy", format!("{what} is found in the {kilobytes} kB on disk")))
 }
 
-async fn tamper(world: &World) -> Result<Step, Failure> {
-    let image = world.image()?;
-    let [envelope] = image.envelopes()[..] else { return Err(unkept("one record is on disk")) };
+async fn tamper(sandbox: &Sandbox) -> Result<Step, Failure> {
+    let image = sandbox.image()?;
+    let [envelope] = image.envelopes()[..] else { return Err(violated("one record is on disk")) };
     let at = image.flip(envelope)?;
-    let session = world.open(OnTamper::Raise)?;
+    let session = sandbox.open(OnTamper::Raise)?;
     let refusal = session.refusal(REPORT).await?;
     session.close().await?;
     Ok(Step::new("tamper", format!("one byte changed on disk, at {at}: refused, not served"))
-        .refused(&refusal))
+        .with_error(&refusal))
 }
 
-async fn heal(world: &World) -> Result<Step, Failure> {
-    let session = world.open(OnTamper::default())?;
+async fn heal(sandbox: &Sandbox) -> Result<Step, Failure> {
+    let session = sandbox.open(OnTamper::default())?;
     let status = healed(&session, REPORT).await?;
     ensure(session.discard_evidence().await? == 1, "the bad record is kept as evidence")?;
     session.close().await?;
     Ok(Step::new("heal", "by default, the bad record is kept as evidence, and the answer fetched again")
-        .did(status))
+        .with_status(status))
 }
 
-async fn swap(world: &World) -> Result<Step, Failure> {
-    let session = world.open(OnTamper::default())?;
+async fn swap(sandbox: &Sandbox) -> Result<Step, Failure> {
+    let session = sandbox.open(OnTamper::default())?;
     session.fetch(ORDERS).await?.must_miss()?;
     let lengths = session.lengths().await?;
     session.close().await?;
-    let image = world.image()?;
+    let image = sandbox.image()?;
     let ([one, other], [length, same]) = (&image.envelopes()[..], &lengths[..]) else {
-        return Err(unkept("two records are on disk"));
+        return Err(violated("two records are on disk"));
     };
     ensure(length == same, "both records are equally long")?;
     image.exchange(*one, *other, *length)?;
 
-    let session = world.open(OnTamper::Raise)?;
+    let session = sandbox.open(OnTamper::Raise)?;
     let refusal = session.refusal(REPORT).await?;
     session.refusal(ORDERS).await?;
     session.close().await?;
-    let session = world.open(OnTamper::default())?;
+    let session = sandbox.open(OnTamper::default())?;
     healed(&session, REPORT).await?;
     healed(&session, ORDERS).await?;
     session.close().await?;
-    Ok(Step::new("swap", "two records changed places: each is genuine, its place is not").refused(&refusal))
+    Ok(Step::new("swap", "two records changed places: each is genuine, its place is not")
+        .with_error(&refusal))
 }
 
-async fn rotate(world: &World) -> Result<Step, Failure> {
-    keys::update(&world.keyring, Keyring::rotate)?;
-    let protection = world.protection()?;
-    let session = world.open(OnTamper::default())?;
+async fn rotate(sandbox: &Sandbox) -> Result<Step, Failure> {
+    keys::update(&sandbox.keyring, Keyring::rotate)?;
+    let protection = sandbox.protection()?;
+    let session = sandbox.open(OnTamper::default())?;
     let fetched = session.fetch(REPORT).await?.must_hit()?;
     session.close().await?;
     Ok(Step::new(
         "rotate",
         format!("the keyring{protection} got a new key to seal with; the old one still opens"),
     )
-    .did(fetched.status))
+    .with_status(fetched.status))
 }
 
-async fn retire(world: &World) -> Result<Step, Failure> {
-    let ring = world.keyring.load()?;
-    let old = ring.key_ids().nth(1).ok_or_else(|| unkept("the keyring holds the old key, too"))?;
-    keys::update(&world.keyring, |ring| ring.retire(old))?;
-    let session = world.open(OnTamper::Raise)?;
+async fn retire(sandbox: &Sandbox) -> Result<Step, Failure> {
+    let ring = sandbox.keyring.load()?;
+    let old = ring.key_ids().nth(1).ok_or_else(|| violated("the keyring holds the old key, too"))?;
+    keys::update(&sandbox.keyring, |ring| ring.retire(old))?;
+    let session = sandbox.open(OnTamper::Raise)?;
     let fetched = session.fetch(REPORT).await?.must_miss()?;
     session.fetch(REPORT).await?.must_hit()?;
     session.close().await?;
-    Ok(Step::new("retire", "without the old key, a miss and no error").did(fetched.status))
+    Ok(Step::new("retire", "without the old key, a miss and no error").with_status(fetched.status))
 }
 
 /// What the cache does with a request for a bad record: asks the origin, and is whole again.
@@ -168,12 +171,12 @@ impl Step {
         Self { step, text: text.into(), cache_status: None, error: None }
     }
 
-    fn did(self, status: CacheStatus) -> Self {
+    fn with_status(self, status: CacheStatus) -> Self {
         Self { cache_status: Some(status.to_string()), ..self }
     }
 
     /// By the name that the error has wherever signatures are checked.
-    fn refused(self, error: &lacre::Error) -> Self {
+    fn with_error(self, error: &lacre::Error) -> Self {
         Self { error: Some(format!("BadSignature: {error}")), ..self }
     }
 }
@@ -190,18 +193,4 @@ impl fmt::Display for Step {
         }
         Ok(())
     }
-}
-
-/// Ends the demo where a promise is not kept.
-fn ensure(kept: bool, promise: &'static str) -> Result<(), Failure> {
-    if kept { Ok(()) } else { Err(unkept(promise)) }
-}
-
-fn unkept(promise: &'static str) -> Failure {
-    failed(format_args!("it does not hold that {promise}"))
-}
-
-fn failed(why: impl fmt::Display) -> Failure {
-    Failure::new(Exit::Failed, format!("the demo failed: {why}"))
-        .with_hint("this should never happen; please report it with the output above")
 }

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 /// Ends, with all its connections, when it is dropped.
 pub(super) struct Origin {
     address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
@@ -26,9 +26,9 @@ impl Origin {
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let asked = Arc::default();
-        let server = tokio::spawn(serve(listener, Arc::clone(&asked)));
-        Ok(Self { address, asked, server })
+        let requests = Arc::default();
+        let server = tokio::spawn(serve(listener, Arc::clone(&requests)));
+        Ok(Self { address, requests, server })
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -36,8 +36,8 @@ impl Origin {
     }
 
     /// How many requests arrived so far.
-    pub(super) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
@@ -52,12 +52,12 @@ pub(super) fn content(path: &str) -> String {
     format!("{path}: {FIGURES}")
 }
 
-async fn serve(listener: TcpListener, asked: Arc<AtomicUsize>) {
+async fn serve(listener: TcpListener, requests: Arc<AtomicUsize>) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        let asked = Arc::clone(&asked);
+        let requests = Arc::clone(&requests);
         let service = service_fn(move |request: Request<_>| {
-            asked.fetch_add(1, Ordering::SeqCst);
+            requests.fetch_add(1, Ordering::SeqCst);
             let response = answer(&request);
             async { Ok::<_, Infallible>(response) }
         });

@@ -104,7 +104,7 @@ impl Args {
             Body::Multipart(form) => request.multipart(form),
         };
         let request = request.build().map_err(|error| Failure::usage(error.without_url().to_string()))?;
-        Ok((request, self.wishes()))
+        Ok((request, self.options()))
     }
 
     /// What is wished for the cache that this request goes through.
@@ -117,19 +117,19 @@ impl Args {
         self.offline
     }
 
-    fn wishes(&self) -> RequestOptions {
-        let mut wishes = RequestOptions::new().mode(match (self.offline, self.refresh) {
+    fn options(&self) -> RequestOptions {
+        let mut options = RequestOptions::new().mode(match (self.offline, self.refresh) {
             (true, _) => Mode::OnlyIfCached,
             (_, true) => Mode::Refresh,
             _ => Mode::Default,
         });
         if let Some(ttl) = self.ttl.or(self.no_store.then_some(Expire::DoNotStore)) {
-            wishes = wishes.ttl(ttl);
+            options = options.ttl(ttl);
         }
         if let Some(staleness) = self.max_stale {
-            wishes = wishes.max_stale(staleness);
+            options = options.max_stale(staleness);
         }
-        wishes
+        options
     }
 }
 

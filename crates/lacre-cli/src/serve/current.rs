@@ -37,7 +37,7 @@ impl Current {
             Ok(Ok(front)) => {
                 *self.front.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(front);
                 // What nobody can read is no reason to stop serving.
-                let _ = self.output.remark("lacre/reload/v1", "reloaded", json!({ "reloaded": true }));
+                let _ = self.output.status("lacre/reload/v1", "reloaded", json!({ "reloaded": true }));
             }
             Ok(Err(failure)) => self.warn("could not reload, and goes on as before", &failure),
             Err(_) => self.output.warn("could not reload, and goes on as before"),

@@ -1,9 +1,9 @@
-//! The access log: one line for each request, when its answer has ended. URLs are shown as `printable::url` does: without secrets. No line
+//! The access log: one line for each request, when its answer has ended. URLs are shown as `sanitize::url` does: without secrets. No line
 //! has a header.
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::printable;
+use crate::sanitize;
 use crate::serve::failure::Fault;
 use crate::serve::metrics::Outcome;
 use http::{Method, Request, StatusCode, Uri, Version};
@@ -172,7 +172,7 @@ impl Record {
     fn text(&self) -> String {
         let now = jiff::Timestamp::now();
         let millis = self.begun.elapsed().as_secs_f64() * 1000.0;
-        let url = printable::url(&self.journal.policy, &self.url.to_string());
+        let url = sanitize::url(&self.journal.policy, &self.url.to_string());
         let method = method(self.method.as_str());
         let status = self.status.map_or(0, |status| status.as_u16());
         if self.journal.output.is_json() {
@@ -181,7 +181,7 @@ impl Record {
                 "url": url, "version": format!("{:?}", self.version), "status": status, "bytes": self.bytes,
                 "ms": millis, "cache": self.outcome, "fault": self.fault,
             });
-            return printable::json(&line).unwrap_or_default();
+            return sanitize::json(&line).unwrap_or_default();
         }
         let mut line = String::with_capacity(128);
         // Writing to a string does not fail.

@@ -28,11 +28,11 @@ mod tracked;
 mod upstream;
 mod wire;
 
-use crate::args::Global;
+use crate::encoding_options::EncodingOptions;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::global_options::GlobalOptions;
 use crate::output::Output;
-use crate::writing::Writing;
+use crate::store_options;
 use clap::ArgGroup;
 use connections::Connections;
 use current::Current;
@@ -130,7 +130,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
-    writing: Writing,
+    writing: EncodingOptions,
 }
 
 /// What a slow or hostile client or origin cannot exceed.
@@ -200,7 +200,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Serves until a signal.
-pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let route = route(args)?;
     if route.leads_to(args.listen) {
         return Err(Failure::usage(format!("--upstream {route} is where this proxy listens itself"))
@@ -212,7 +212,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         false => AccessLog::new(output, policy(args), args.access_log.as_deref())?,
     };
     let metrics = Arc::new(Metrics::default());
-    let (store, key) = open::store_and_key(global, output)?;
+    let (store, key) = store_options::store_and_key(global, output)?;
     let first = cache(args, global, &store, &*key, output, &metrics)?;
     files::raise_limit(args.limits.max_connections, output);
     runtime(args.workers)?.block_on(async {
@@ -240,7 +240,7 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
         let again = {
             let (args, global) = (args.clone(), global.clone());
             move || {
-                let key = open::key_without_asking(&global)?;
+                let key = store_options::key_source_without_prompt(&global)?;
                 front(cache(&args, &global, &store, &*key, output, &metrics)?)
             }
         };
@@ -256,14 +256,15 @@ pub(crate) fn run(args: &Args, global: &Global, output: Output) -> Result<(), Fa
 /// The cache, with the keys of this moment.
 fn cache(
     args: &Args,
-    global: &Global,
+    global: &GlobalOptions,
     store: &Arc<dyn Store>,
     key: &dyn KeySource,
     output: Output,
     metrics: &Arc<Metrics>,
 ) -> Result<Cache, Failure> {
     let observer = metrics::Watch { output, metrics: Arc::clone(metrics) };
-    let builder = open::over(global, Arc::clone(store), key, output).observer(Arc::new(observer));
+    let builder =
+        store_options::builder_with_key(global, Arc::clone(store), key, output).observer(Arc::new(observer));
     let builder = args.writing.apply(builder).policy(policy(args));
     Ok(builder.memory_tier(args.memory).read_whole(READ_WHOLE).build()?)
 }
@@ -340,5 +341,5 @@ fn announce(
     let metrics = admin.map(|admin| format!(", metrics on http://{admin}/metrics")).unwrap_or_default();
     let text = format!("listening on http://{listen} for {route}{metrics}");
     let object = json!({ "listen": listen, "admin": admin, "route": route.to_string() });
-    output.remark("lacre/serve/v1", text, object)
+    output.status("lacre/serve/v1", text, object)
 }

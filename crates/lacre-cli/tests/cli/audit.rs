@@ -1,6 +1,6 @@
 //! `lacre audit`: secrets in what is stored are found, told apart, and not shown.
 
-use crate::world::{Origin, World, response};
+use crate::sandbox::{Origin, Sandbox, response};
 
 /// A token of well-known shape, put together here so that no scanner of repositories takes it for real.
 fn token() -> String {
@@ -8,8 +8,8 @@ fn token() -> String {
 }
 
 /// A signed store with a page that holds a token, one with a password, one that sets a cookie, and a harmless one.
-fn filled() -> (World, Origin) {
-    let world = World::new();
+fn filled() -> (Sandbox, Origin) {
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|request| {
         let path = request.split(' ').nth(1).unwrap_or_default();
         let (headers, body) = match path {
@@ -24,16 +24,16 @@ fn filled() -> (World, Origin) {
         response("200 OK", &format!("cache-control: max-age=3600\r\n{headers}"), body.as_bytes())
     });
     for path in ["/token", "/json", "/cookie", "/harmless?token=hunter3"] {
-        world.ok(&["get", "--suite", "signed", &origin.url(path), "X-Api-Key:hunter4"]);
+        sandbox.ok(&["get", "--suite", "signed", &origin.url(path), "X-Api-Key:hunter4"]);
     }
-    world.ok(&["get", "--suite", "signed", &origin.url("/token")]);
-    (world, origin)
+    sandbox.ok(&["get", "--suite", "signed", &origin.url("/token")]);
+    (sandbox, origin)
 }
 
 #[test]
 fn secrets_are_found_and_never_shown() {
-    let (world, origin) = filled();
-    let audit = world.run(&["audit", "--suite", "signed"]);
+    let (sandbox, origin) = filled();
+    let audit = sandbox.run(&["audit", "--suite", "signed"]);
     assert_eq!(audit.code, 1, "{}", audit.err);
     for line in [
         "  body at 3: github-token  #",
@@ -55,8 +55,8 @@ fn secrets_are_found_and_never_shown() {
 
 #[test]
 fn programs_get_an_object_for_each_finding_and_a_summary() {
-    let (world, origin) = filled();
-    let audit = world.run(&["audit", "--suite", "signed", "--json"]);
+    let (sandbox, origin) = filled();
+    let audit = sandbox.run(&["audit", "--suite", "signed", "--json"]);
     assert_eq!(audit.code, 1);
     let mut objects = audit.objects();
     let summary = objects.pop().unwrap();
@@ -79,27 +79,27 @@ fn programs_get_an_object_for_each_finding_and_a_summary() {
 
 #[test]
 fn only_what_others_can_read_or_only_what_is_named_is_looked_at() {
-    let (world, origin) = filled();
+    let (sandbox, origin) = filled();
     // Of five entries, all but one were asked for with a key, and are encrypted.
-    let readable = world.run(&["audit", "--suite", "signed", "--readable", "--json"]).objects();
+    let readable = sandbox.run(&["audit", "--suite", "signed", "--readable", "--json"]).objects();
     assert_eq!(readable.len(), 2);
     assert_eq!((&readable[0]["readable"], &readable[0]["url"]), (&true.into(), &origin.url("/token").into()));
     assert_eq!(readable[1]["entries"], 1);
-    let one = world.run(&["audit", "--suite", "signed", &origin.url("/cookie")]);
+    let one = sandbox.run(&["audit", "--suite", "signed", &origin.url("/cookie")]);
     assert!(one.err.starts_with("error: 1 likely secret in 1 of 1 entry\n"), "{}", one.err);
-    let none = world.ok(&["audit", "--suite", "signed", "*/harmless*"]);
+    let none = sandbox.ok(&["audit", "--suite", "signed", "*/harmless*"]);
     assert_eq!(none.text(), "nothing looks like a secret: 1 entry\n");
 }
 
 #[test]
 fn what_does_not_open_stops_nothing_and_is_counted() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::always("cache-control: max-age=3600\r\n", "hello");
     for path in ["/a", "/b", "/c"] {
-        world.ok(&["get", &origin.url(path)]);
+        sandbox.ok(&["get", &origin.url(path)]);
     }
-    world.tamper(|place| place == 0);
-    let audit = world.ok(&["audit"]);
+    sandbox.tamper(|place| place == 0);
+    let audit = sandbox.ok(&["audit"]);
     assert_eq!(
         audit.text(),
         "nothing looks like a secret: 2 entries\n1 entry did not open (1 bad): lacre verify says why\n"

@@ -1,31 +1,31 @@
 //! What can be wrong, and that each of it ends with its own exit code, one line that says what, one that says what helps, and nothing
 //! of what was stored lost.
 
-use crate::world::{Origin, Ran, World, nowhere, response};
+use crate::sandbox::{Origin, RunResult, Sandbox, response, unreachable_url};
 use std::fs;
 use std::path::Path;
 
-/// A world with one stored response, and the URL of it.
-fn filled() -> (World, Origin, String) {
-    let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "kept"));
+/// A sandbox with one stored response, and the URL of it.
+fn filled() -> (Sandbox, Origin, String) {
+    let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "kept"));
     let url = origin.url("/kept");
-    world.ok(&["get", &url]);
-    (world, origin, url)
+    sandbox.ok(&["get", &url]);
+    (sandbox, origin, url)
 }
 
 #[track_caller]
-fn refused(ran: &Ran, code: i32, message: &str) {
-    assert_eq!(ran.code, code, "{}", ran.err);
-    let lines: Vec<&str> = ran.err.lines().collect();
-    assert_eq!(lines.len(), 2, "{}", ran.err);
-    assert!(lines[0].starts_with("error: ") && lines[0].contains(message), "{}", ran.err);
-    assert!(lines[1].starts_with("hint: "), "{}", ran.err);
-    assert!(ran.out.is_empty(), "{}", ran.text());
+fn refused(result: &RunResult, code: i32, message: &str) {
+    assert_eq!(result.code, code, "{}", result.err);
+    let lines: Vec<&str> = result.err.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", result.err);
+    assert!(lines[0].starts_with("error: ") && lines[0].contains(message), "{}", result.err);
+    assert!(lines[1].starts_with("hint: "), "{}", result.err);
+    assert!(result.out.is_empty(), "{}", result.text());
 }
 
 #[track_caller]
-fn still_there(world: &World, url: &str) {
-    assert_eq!(world.ok(&["get", "--offline", url]).text(), "kept");
+fn still_there(sandbox: &Sandbox, url: &str) {
+    assert_eq!(sandbox.ok(&["get", "--offline", url]).text(), "kept");
 }
 
 #[cfg(unix)]
@@ -36,9 +36,9 @@ fn chmod(path: impl AsRef<Path>, mode: u32) {
 
 #[test]
 fn keys_that_are_none() {
-    let (world, _origin, url) = filled();
+    let (sandbox, _origin, url) = filled();
     let pasted = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
-    let garbage = world.file("garbage", "not a key");
+    let garbage = sandbox.file("garbage", "not a key");
     #[cfg(unix)]
     chmod(&garbage, 0o600);
     for (key, code, message) in [
@@ -50,60 +50,60 @@ fn keys_that_are_none() {
         ("vault:key", 2, "does not say where a key is kept"),
     ] {
         let output =
-            world.command(&["get", "--key", key, &url]).env("SHORT_KEY", "abcd1234").output().unwrap();
-        let ran = Ran::from(output);
-        refused(&ran, code, message);
-        assert!(!ran.err.contains("abcd1234") && !ran.err.contains(pasted));
+            sandbox.command(&["get", "--key", key, &url]).env("SHORT_KEY", "abcd1234").output().unwrap();
+        let result = RunResult::from(output);
+        refused(&result, code, message);
+        assert!(!result.err.contains("abcd1234") && !result.err.contains(pasted));
     }
-    still_there(&world, &url);
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn another_key_reads_nothing_and_breaks_nothing() {
-    let (world, _origin, url) = filled();
-    let other = format!("file:{}", world.path("other/ring").display());
-    world.ok(&["key", "new", &other]);
-    assert_eq!(world.run(&["get", "--offline", "--key", &other, &url]).code, 3);
-    let verify = world.run(&["verify", "--key", &other]);
+    let (sandbox, _origin, url) = filled();
+    let other = format!("file:{}", sandbox.path("other/ring").display());
+    sandbox.ok(&["key", "new", &other]);
+    assert_eq!(sandbox.run(&["get", "--offline", "--key", &other, &url]).code, 3);
+    let verify = sandbox.run(&["verify", "--key", &other]);
     assert_eq!(verify.code, 11, "{}", verify.err);
     assert!(verify.text().contains("no key"), "{}", verify.text());
-    assert!(world.ok(&["ls", "--key", &other]).text().contains("NO KEY"));
+    assert!(sandbox.ok(&["ls", "--key", &other]).text().contains("NO KEY"));
     assert!(verify.err.contains("--key"), "{}", verify.err);
-    world.ok(&["rm", "--key", &other, "--bad", "--expired", "--yes"]);
-    still_there(&world, &url);
+    sandbox.ok(&["rm", "--key", &other, "--bad", "--expired", "--yes"]);
+    still_there(&sandbox, &url);
 }
 
 #[cfg(unix)]
 #[test]
 fn keys_that_others_can_read() {
-    let (world, _origin, url) = filled();
-    let ring = world.path(".config/lacre/keyring");
+    let (sandbox, _origin, url) = filled();
+    let ring = sandbox.path(".config/lacre/keyring");
     chmod(&ring, 0o644);
-    let ran = world.run(&["get", &url]);
-    refused(&ran, 11, "can be read by others");
-    assert!(ran.err.ends_with(&format!("hint: chmod 600 {}\n", ring.display())), "{}", ran.err);
+    let result = sandbox.run(&["get", &url]);
+    refused(&result, 11, "can be read by others");
+    assert!(result.err.ends_with(&format!("hint: chmod 600 {}\n", ring.display())), "{}", result.err);
     chmod(&ring, 0o600);
-    std::os::unix::fs::symlink(&ring, world.path("link")).unwrap();
-    let link = format!("file:{}", world.path("link").display());
-    refused(&world.run(&["get", "--key", &link, &url]), 11, "is a symbolic link");
-    still_there(&world, &url);
+    std::os::unix::fs::symlink(&ring, sandbox.path("link")).unwrap();
+    let link = format!("file:{}", sandbox.path("link").display());
+    refused(&sandbox.run(&["get", "--key", &link, &url]), 11, "is a symbolic link");
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn a_key_beside_the_store() {
-    let (world, _origin, url) = filled();
-    let beside = world.store().with_file_name("ring");
+    let (sandbox, _origin, url) = filled();
+    let beside = sandbox.store().with_file_name("ring");
     let reference = format!("file:{}", beside.display());
-    refused(&world.run(&["get", "--key", &reference, &url]), 2, "lies beside the store");
-    still_there(&world, &url);
+    refused(&sandbox.run(&["get", "--key", &reference, &url]), 2, "lies beside the store");
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn stores_that_are_none() {
-    let (world, _origin, url) = filled();
-    let garbage = world.file("garbage", "these bytes are no store, and are not ours to delete".repeat(100));
-    let newer = world.path("newer");
-    let mut bytes = fs::read(world.store()).unwrap();
+    let (sandbox, _origin, url) = filled();
+    let garbage = sandbox.file("garbage", "these bytes are no store, and are not ours to delete".repeat(100));
+    let newer = sandbox.path("newer");
+    let mut bytes = fs::read(sandbox.store()).unwrap();
     // SQLite keeps `user_version` here; format.md §8.
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
     fs::write(&newer, &bytes).unwrap();
@@ -111,152 +111,161 @@ fn stores_that_are_none() {
     {
         chmod(&garbage, 0o600);
         chmod(&newer, 0o600);
-        std::os::unix::fs::symlink(world.store(), world.path("link")).unwrap();
+        std::os::unix::fs::symlink(sandbox.store(), sandbox.path("link")).unwrap();
     }
     for (name, code) in [("garbage", 12), ("newer", 12), (".config", 12), (".config/lacre/keyring/x", 12)] {
-        let store = format!("sqlite:{}", world.path(name).display());
-        refused(&world.run(&["get", "--store", &store, &url]), code, "");
+        let store = format!("sqlite:{}", sandbox.path(name).display());
+        refused(&sandbox.run(&["get", "--store", &store, &url]), code, "");
     }
     #[cfg(unix)]
     refused(
-        &world.run(&["get", "--store", &format!("sqlite:{}", world.path("link").display()), &url]),
+        &sandbox.run(&["get", "--store", &format!("sqlite:{}", sandbox.path("link").display()), &url]),
         12,
         "link",
     );
     assert!(fs::read_to_string(garbage).unwrap().starts_with("these bytes"));
     assert_eq!(fs::read(newer).unwrap(), bytes);
-    still_there(&world, &url);
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn misspelt_references_list_the_forms_and_repeat_nothing() {
-    let (world, _origin, url) = filled();
+    let (sandbox, _origin, url) = filled();
     for key in ["File:/hunter2", " file:/hunter2", "keyrng:lacre/hunter2", "/hunter2", "vault:hunter2"] {
-        let by_flag = world.run(&["get", "--key", key, &url]);
-        let by_variable = Ran::from(world.command(&["get", &url]).env("LACRE_KEY", key).output().unwrap());
-        for (ran, by) in [(by_flag, "--key"), (by_variable, "LACRE_KEY")] {
-            refused(&ran, 2, by);
-            assert!(ran.err.contains("file:PATH, env:NAME") && !ran.err.contains("hunter2"), "{}", ran.err);
+        let by_flag = sandbox.run(&["get", "--key", key, &url]);
+        let by_variable =
+            RunResult::from(sandbox.command(&["get", &url]).env("LACRE_KEY", key).output().unwrap());
+        for (result, by) in [(by_flag, "--key"), (by_variable, "LACRE_KEY")] {
+            refused(&result, 2, by);
+            assert!(
+                result.err.contains("file:PATH, env:NAME") && !result.err.contains("hunter2"),
+                "{}",
+                result.err
+            );
         }
     }
     for store in ["sqlit:/hunter2", "SQLITE:/hunter2", "redis://:hunter2@localhost"] {
-        let ran = Ran::from(world.command(&["get", &url]).env("LACRE_STORE", store).output().unwrap());
-        refused(&ran, 2, "LACRE_STORE");
-        assert!(ran.err.contains("sqlite:PATH") && !ran.err.contains("hunter2"), "{}", ran.err);
+        let result =
+            RunResult::from(sandbox.command(&["get", &url]).env("LACRE_STORE", store).output().unwrap());
+        refused(&result, 2, "LACRE_STORE");
+        assert!(result.err.contains("sqlite:PATH") && !result.err.contains("hunter2"), "{}", result.err);
     }
-    let nothing_stored = World::new().run(&["ls", "--key", "keyrng:lacre/hunter2"]);
+    let nothing_stored = Sandbox::new().run(&["ls", "--key", "keyrng:lacre/hunter2"]);
     refused(&nothing_stored, 2, "--key");
     let empty = [("LACRE_KEY", ""), ("LACRE_STORE", "")];
-    let ran = Ran::from(world.command(&["get", &url]).envs(empty).output().unwrap());
-    assert_eq!(ran.code, 0, "an empty variable says nothing: {}", ran.err);
+    let result = RunResult::from(sandbox.command(&["get", &url]).envs(empty).output().unwrap());
+    assert_eq!(result.code, 0, "an empty variable says nothing: {}", result.err);
 }
 
 #[test]
 fn a_tilde_is_the_home_directory() {
-    let (world, _origin, url) = filled();
-    let home = world.path("");
+    let (sandbox, _origin, url) = filled();
+    let home = sandbox.path("");
     for store in ["sqlite:~/tilde/c.sqlite", "dir:~/tilde/d"] {
         let key = "file:~/keys/ring";
-        let ran =
-            Ran::from(world.command(&["get", "--store", store, &url]).env("HOME", &home).output().unwrap());
-        assert_eq!(ran.code, 0, "{}", ran.err);
-        let ran =
-            Ran::from(world.command(&["key", "show", "--key", key]).env("HOME", &home).output().unwrap());
-        refused(&ran, 11, "keys/ring does not exist");
+        let result = RunResult::from(
+            sandbox.command(&["get", "--store", store, &url]).env("HOME", &home).output().unwrap(),
+        );
+        assert_eq!(result.code, 0, "{}", result.err);
+        let result = RunResult::from(
+            sandbox.command(&["key", "show", "--key", key]).env("HOME", &home).output().unwrap(),
+        );
+        refused(&result, 11, "keys/ring does not exist");
     }
-    assert!(world.path("tilde/c.sqlite").exists() && world.path("tilde/d/lacre-store").exists());
+    assert!(sandbox.path("tilde/c.sqlite").exists() && sandbox.path("tilde/d/lacre-store").exists());
 }
 
 #[test]
 fn stores_that_have_no_name() {
-    let (world, _origin, url) = filled();
+    let (sandbox, _origin, url) = filled();
     for store in ["cache.sqlite", "sqlite:", "dir:", "redis://:hunter2@localhost", ""] {
-        let ran = world.run(&["get", "--store", store, &url]);
-        refused(&ran, 2, "does not name a store");
-        assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+        let result = sandbox.run(&["get", "--store", store, &url]);
+        refused(&result, 2, "does not name a store");
+        assert!(!result.err.contains("hunter2"), "{}", result.err);
     }
     // An empty cache is empty, and whoever named it hears that it is not there.
     for kind in ["sqlite", "dir"] {
         for command in ["ls", "verify", "audit"] {
-            let ran = world.ok(&[command, "--store", &format!("{kind}:{}", world.path("absent").display())]);
-            assert!(ran.err.starts_with("note: nothing is stored yet: /"), "{command}: {}", ran.err);
+            let result =
+                sandbox.ok(&[command, "--store", &format!("{kind}:{}", sandbox.path("absent").display())]);
+            assert!(result.err.starts_with("note: nothing is stored yet: /"), "{command}: {}", result.err);
         }
     }
-    assert!(!world.path("absent").exists(), "looking makes nothing");
+    assert!(!sandbox.path("absent").exists(), "looking makes nothing");
 }
 
 #[cfg(unix)]
 #[test]
 fn directories_that_are_no_store_or_hold_the_key() {
-    let (world, _origin, url) = filled();
-    world.file("letter.txt", "private");
-    let store = format!("dir:{}", world.path("").display());
-    refused(&world.run(&["get", "--store", &store, &url]), 12, "the directory holds");
-    let (store, key) = (world.path("store"), world.path("store/keyring"));
-    world.ok(&["key", "new", &format!("file:{}", key.display())]);
+    let (sandbox, _origin, url) = filled();
+    sandbox.file("letter.txt", "private");
+    let store = format!("dir:{}", sandbox.path("").display());
+    refused(&sandbox.run(&["get", "--store", &store, &url]), 12, "the directory holds");
+    let (store, key) = (sandbox.path("store"), sandbox.path("store/keyring"));
+    sandbox.ok(&["key", "new", &format!("file:{}", key.display())]);
     let (store, key) = (format!("dir:{}", store.display()), format!("file:{}", key.display()));
-    refused(&world.run(&["get", "--store", &store, "--key", &key, &url]), 2, "lies beside the store");
-    still_there(&world, &url);
+    refused(&sandbox.run(&["get", "--store", &store, "--key", &key, &url]), 2, "lies beside the store");
+    still_there(&sandbox, &url);
 }
 
 #[cfg(unix)]
 #[test]
 fn a_store_that_cannot_be_written_still_answers() {
-    let (world, _origin, url) = filled();
-    chmod(world.store(), 0o400);
-    still_there(&world, &url);
+    let (sandbox, _origin, url) = filled();
+    chmod(sandbox.store(), 0o400);
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn requests_that_cannot_be_made() {
-    let (world, origin, url) = filled();
+    let (sandbox, origin, url) = filled();
     for url in
         ["example.com", "http://", "http://[::1", "ftp://example.com/", "//example.com/", "data:,x", ""]
     {
-        refused(&world.run(&["get", url]), 2, "");
-        refused(&world.run(&["explain", url]), 2, "");
+        refused(&sandbox.run(&["get", url]), 2, "");
+        refused(&sandbox.run(&["explain", url]), 2, "");
     }
     for part in ["a".repeat(70_000), "?q".repeat(40_000)] {
-        refused(&world.run(&["get", &origin.url(&format!("/{part}"))]), 2, "the URL is too long");
+        refused(&sandbox.run(&["get", &origin.url(&format!("/{part}"))]), 2, "the URL is too long");
     }
     for item in ["what", "na me:value", "X-A:va\nlue", "a:=nonsense", ":x"] {
-        refused(&world.run(&["get", &url, item]), 2, "");
+        refused(&sandbox.run(&["get", &url, item]), 2, "");
     }
-    refused(&world.run(&["get", &url, "X-A:@/nonexistent"]), 1, "cannot read the value of `X-A`");
+    refused(&sandbox.run(&["get", &url, "X-A:@/nonexistent"]), 1, "cannot read the value of `X-A`");
     for args in
         [&["get", &url, "--ttl", "soon"][..], &["get", &url, "--max-stale", "never"], &["get"], &["nonsense"]]
     {
-        let ran = world.run(args);
-        assert_eq!(ran.code, 2);
-        assert!(ran.err.starts_with("error: "), "{}", ran.err);
+        let result = sandbox.run(args);
+        assert_eq!(result.code, 2);
+        assert!(result.err.starts_with("error: "), "{}", result.err);
     }
     assert_eq!(origin.count(), 1);
-    still_there(&world, &url);
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn origins_that_do_not_answer() {
-    let (world, _origin, url) = filled();
+    let (sandbox, _origin, url) = filled();
     let mute = Origin::start(|_| Vec::new());
     let babbling = Origin::start(|_| b"220 this is no HTTP\r\n\r\n".to_vec());
     for url in [
-        nowhere(),
+        unreachable_url(),
         mute.url("/?token=hunter2"),
         babbling.url("/?token=hunter2"),
         "http://lacre.invalid/".into(),
     ] {
-        let ran = world.run(&["get", &url]);
-        refused(&ran, 6, ": ");
+        let result = sandbox.run(&["get", &url]);
+        refused(&result, 6, ": ");
         let host = url.trim_start_matches("http://").split('/').next().unwrap();
-        assert!(ran.err.contains(host), "{}", ran.err);
-        assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+        assert!(result.err.contains(host), "{}", result.err);
+        assert!(!result.err.contains("hunter2"), "{}", result.err);
     }
-    still_there(&world, &url);
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn responses_that_are_cut_short_are_not_stored() {
-    let (world, _origin, url) = filled();
+    let (sandbox, _origin, url) = filled();
     let cut = [
         b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 100\r\n\r\nonly this".to_vec(),
         b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n5\r\nonly \r\n"
@@ -264,29 +273,33 @@ fn responses_that_are_cut_short_are_not_stored() {
     ];
     for bytes in cut {
         let origin = Origin::start(move |_| bytes.clone());
-        let ran = world.run(&["get", &origin.url("/")]);
-        assert_eq!(ran.code, 6, "{}", ran.err);
-        assert!(ran.err.starts_with("error: the response was cut short and is not stored"), "{}", ran.err);
-        assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 1);
+        let result = sandbox.run(&["get", &origin.url("/")]);
+        assert_eq!(result.code, 6, "{}", result.err);
+        assert!(
+            result.err.starts_with("error: the response was cut short and is not stored"),
+            "{}",
+            result.err
+        );
+        assert_eq!(sandbox.ok(&["ls", "--json"]).objects().len(), 1);
     }
-    still_there(&world, &url);
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn bodies_over_the_limit_pass_and_are_not_stored() {
-    let (world, _origin, url) = filled();
+    let (sandbox, _origin, url) = filled();
     let origin = Origin::start(|_| response("200 OK", "cache-control: max-age=60\r\n", &[b'x'; 5000]));
     for _ in 0..2 {
-        let ran = world.ok(&["get", "--max-body", "4999", &origin.url("/")]);
-        assert_eq!((ran.out.len(), ran.word()), (5000, "MISS"));
+        let result = sandbox.ok(&["get", "--max-body", "4999", &origin.url("/")]);
+        assert_eq!((result.out.len(), result.cache_result()), (5000, "MISS"));
     }
-    assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 1);
-    still_there(&world, &url);
+    assert_eq!(sandbox.ok(&["ls", "--json"]).objects().len(), 1);
+    still_there(&sandbox, &url);
 }
 
 #[test]
 fn with_json_errors_are_objects() {
-    let (world, _origin, url) = filled();
+    let (sandbox, _origin, url) = filled();
     for (args, code) in [
         (&["get", "--json", "nonsense"][..], "usage"),
         (&["get", "--json", "--no-such-flag"], "usage"),
@@ -297,8 +310,8 @@ fn with_json_errors_are_objects() {
         (&["get", "--json"], "usage"),
         (&["--json"], "usage"),
     ] {
-        let ran = world.run(args);
-        let line: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+        let result = sandbox.run(args);
+        let line: serde_json::Value = serde_json::from_str(&result.err).unwrap();
         assert_eq!(
             (&line["error"]["code"], &line["schema"]),
             (&code.into(), &"lacre/error/v1".into()),

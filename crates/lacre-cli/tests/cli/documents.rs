@@ -3,7 +3,7 @@
 //! Blocks of Rust are doctests, those of Python run in `python/tests/test_documents.py`. A block that cannot run here is listed with the
 //! reason. A block that is not listed fails the test.
 
-use crate::world::{Origin, World};
+use crate::sandbox::{Origin, Sandbox};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -162,7 +162,7 @@ fn what_cannot_run_here_says_why() {
 
 /// Runs a block with `set -e`: each of its commands must end well.
 fn run(document: &str, before: &str, block: &str, with: &[(&str, &str)]) {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::always("cache-control: max-age=3600\r\netag: \"1\"\r\n", "hello");
     let mut script = block.to_owned();
     for (from, to) in with {
@@ -171,7 +171,7 @@ fn run(document: &str, before: &str, block: &str, with: &[(&str, &str)]) {
     }
     let script =
         format!("set -euo pipefail\n{before}\n{script}").replace("https://example.com/", &origin.url("/"));
-    let programs = world.path("programs");
+    let programs = sandbox.path("programs");
     fs::create_dir(&programs).unwrap();
     // The clipboard of nobody's desktop.
     fs::write(programs.join("xclip"), "#!/bin/sh\ncat > /dev/null\n").unwrap();
@@ -185,8 +185,8 @@ fn run(document: &str, before: &str, block: &str, with: &[(&str, &str)]) {
     let ended = Command::new("bash")
         .args(["-c", &script])
         .env_clear()
-        .envs([("HOME", world.path("").to_str().unwrap()), ("PATH", &path)])
-        .current_dir(world.path(""))
+        .envs([("HOME", sandbox.path("").to_str().unwrap()), ("PATH", &path)])
+        .current_dir(sandbox.path(""))
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();

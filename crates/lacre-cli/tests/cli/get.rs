@@ -1,6 +1,6 @@
 //! `lacre get`.
 
-use crate::world::{Origin, World, nowhere, response};
+use crate::sandbox::{Origin, Sandbox, response, unreachable_url};
 use serde_json::Value;
 use std::io::Read;
 use std::process::Stdio;
@@ -12,12 +12,12 @@ const FRESH: &str = "cache-control: max-age=60\r\n";
 #[test]
 fn a_second_get_is_a_hit_with_the_same_bytes() {
     let body: Vec<u8> = (0..=255).cycle().take(300_000).collect();
-    let (world, origin) = (World::new(), Origin::always(FRESH, body.clone()));
-    let miss = world.ok(&["get", &origin.url("/")]);
-    let hit = world.ok(&["get", &origin.url("/")]);
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, body.clone()));
+    let miss = sandbox.ok(&["get", &origin.url("/")]);
+    let hit = sandbox.ok(&["get", &origin.url("/")]);
     assert!(miss.out == body && hit.out == body);
     assert_eq!(origin.count(), 1);
-    assert_eq!(miss.word(), "MISS");
+    assert_eq!(miss.cache_result(), "MISS");
     assert!(hit.err.starts_with("HIT 200 lacre; hit; ttl="), "{}", hit.err);
     assert_eq!(hit.err.lines().count(), 1);
 }
@@ -26,11 +26,11 @@ fn a_second_get_is_a_hit_with_the_same_bytes() {
 #[test]
 fn a_directory_is_a_store_like_any_other() {
     let body: Vec<u8> = (0..=255).cycle().take(600_000).collect();
-    let (world, origin) = (World::new(), Origin::always(FRESH, body.clone()));
-    let store = format!("dir:{}", world.path("store").display());
-    let run = |args: &[&str]| world.ok(&[args, &["--store", &store]].concat());
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, body.clone()));
+    let store = format!("dir:{}", sandbox.path("store").display());
+    let run = |args: &[&str]| sandbox.ok(&[args, &["--store", &store]].concat());
     run(&["get", &origin.url("/")]);
-    assert_eq!(run(&["get", &origin.url("/")]).word(), "HIT");
+    assert_eq!(run(&["get", &origin.url("/")]).cache_result(), "HIT");
     assert!(run(&["show", "--body", &origin.url("/")]).out == body);
     assert_eq!(run(&["ls", "--json"]).text().lines().count(), 1);
     run(&["verify"]);
@@ -42,28 +42,28 @@ fn a_directory_is_a_store_like_any_other() {
 #[test]
 fn however_an_entry_was_written_any_command_reads_it() {
     let body: Vec<u8> = (0..300_000).map(|at| (at / 100) as u8).collect();
-    let (world, origin) = (World::new(), Origin::always(FRESH, body.clone()));
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, body.clone()));
     let sizes = ["none", "zstd", "gzip", "lz4", "brotli"].map(|how| {
-        let world = World::new();
-        world.ok(&["get", "--compress", how, &origin.url("/")]);
-        assert!(world.ok(&["get", "--offline", &origin.url("/")]).out == body, "{how}");
-        std::fs::metadata(world.store()).unwrap().len()
+        let sandbox = Sandbox::new();
+        sandbox.ok(&["get", "--compress", how, &origin.url("/")]);
+        assert!(sandbox.ok(&["get", "--offline", &origin.url("/")]).out == body, "{how}");
+        std::fs::metadata(sandbox.store()).unwrap().len()
     });
     assert!(sizes[1..].iter().all(|size| size * 5 < sizes[0]), "{sizes:?}");
     for format in ["cbor", "json", "yaml", "msgpack", "bson"] {
         let url = origin.url(&format!("/{format}"));
-        world.ok(&["get", "--format", format, &url]);
-        assert!(world.ok(&["get", "--offline", &url]).out == body, "{format}");
+        sandbox.ok(&["get", "--format", format, &url]);
+        assert!(sandbox.ok(&["get", "--offline", &url]).out == body, "{format}");
     }
-    assert_eq!(world.ok(&["ls"]).text().lines().filter(|line| line.contains("200")).count(), 5);
-    world.ok(&["verify"]);
+    assert_eq!(sandbox.ok(&["ls"]).text().lines().filter(|line| line.contains("200")).count(), 5);
+    sandbox.ok(&["verify"]);
 }
 
 #[test]
 fn with_json_the_status_line_is_an_object() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
-    world.ok(&["get", &origin.url("/")]);
-    let hit = world.ok(&["get", "--json", &origin.url("/")]);
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
+    sandbox.ok(&["get", &origin.url("/")]);
+    let hit = sandbox.ok(&["get", "--json", &origin.url("/")]);
     let line: Value = serde_json::from_str(&hit.err).unwrap();
     assert_eq!((&line["schema"], &line["result"]), (&"lacre/get/v1".into(), &"hit".into()));
     assert_eq!((&line["status"], &line["key"].as_str().unwrap().len()), (&200.into(), &64));
@@ -72,209 +72,209 @@ fn with_json_the_status_line_is_an_object() {
 
 #[test]
 fn offline_answers_from_what_is_stored_or_exits_3() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
-    let offline = world.run(&["get", "--offline", &origin.url("/")]);
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
+    let offline = sandbox.run(&["get", "--offline", &origin.url("/")]);
     assert_eq!((offline.code, origin.count()), (3, 0));
     assert!(offline.out.is_empty() && offline.err.contains("hint: "));
-    world.ok(&["get", &origin.url("/")]);
-    assert_eq!(world.ok(&["get", "--offline", &origin.url("/")]).text(), "x");
+    sandbox.ok(&["get", &origin.url("/")]);
+    assert_eq!(sandbox.ok(&["get", "--offline", &origin.url("/")]).text(), "x");
 }
 
 #[test]
 fn an_origins_own_504_is_not_taken_for_the_caches() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|_| response("504 Gateway Timeout", FRESH, b"late"));
-    assert_eq!(world.ok(&["get", &origin.url("/")]).text(), "late");
-    assert_eq!(world.ok(&["get", "--offline", &origin.url("/")]).text(), "late");
+    assert_eq!(sandbox.ok(&["get", &origin.url("/")]).text(), "late");
+    assert_eq!(sandbox.ok(&["get", "--offline", &origin.url("/")]).text(), "late");
 }
 
 #[test]
 fn refresh_asks_the_origin_whether_it_still_holds() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|request| match request.contains("if-none-match: \"1\"") {
         true => response("304 Not Modified", "etag: \"1\"\r\ncache-control: max-age=60\r\n", b""),
         false => response("200 OK", "etag: \"1\"\r\ncache-control: max-age=60\r\n", b"x"),
     });
-    world.ok(&["get", &origin.url("/")]);
-    let refreshed = world.ok(&["get", "--refresh", &origin.url("/")]);
-    assert_eq!((refreshed.word(), refreshed.text(), origin.count()), ("REVALIDATED", "x", 2));
+    sandbox.ok(&["get", &origin.url("/")]);
+    let refreshed = sandbox.ok(&["get", "--refresh", &origin.url("/")]);
+    assert_eq!((refreshed.cache_result(), refreshed.text(), origin.count()), ("REVALIDATED", "x", 2));
 }
 
 #[test]
 fn a_ttl_of_ones_own_keeps_what_says_nothing_of_itself() {
-    let (world, origin) = (World::new(), Origin::always("", "x"));
-    world.ok(&["get", "--ttl", "1h30m", &origin.url("/")]);
-    let hit = world.ok(&["get", &origin.url("/")]);
-    assert_eq!((hit.word(), origin.count()), ("HIT", 1));
+    let (sandbox, origin) = (Sandbox::new(), Origin::always("", "x"));
+    sandbox.ok(&["get", "--ttl", "1h30m", &origin.url("/")]);
+    let hit = sandbox.ok(&["get", &origin.url("/")]);
+    assert_eq!((hit.cache_result(), origin.count()), ("HIT", 1));
     assert!(hit.err.contains("ttl=5400") || hit.err.contains("ttl=5399"), "{}", hit.err);
 }
 
 #[test]
 fn no_store_stores_nothing() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
-    world.ok(&["get", "--no-store", &origin.url("/")]);
-    assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 0);
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
+    sandbox.ok(&["get", "--no-store", &origin.url("/")]);
+    assert_eq!(sandbox.ok(&["ls", "--json"]).objects().len(), 0);
 }
 
 #[test]
 fn max_stale_accepts_what_is_stale() {
-    let (world, origin) = (World::new(), Origin::always("etag: \"1\"\r\n", "x"));
-    world.ok(&["get", "--ttl", "immediately", &origin.url("/")]);
-    let stale = world.ok(&["get", "--max-stale", "1h", &origin.url("/")]);
-    assert_eq!((stale.word(), origin.count()), ("STALE", 1));
+    let (sandbox, origin) = (Sandbox::new(), Origin::always("etag: \"1\"\r\n", "x"));
+    sandbox.ok(&["get", "--ttl", "immediately", &origin.url("/")]);
+    let stale = sandbox.ok(&["get", "--max-stale", "1h", &origin.url("/")]);
+    assert_eq!((stale.cache_result(), origin.count()), ("STALE", 1));
 }
 
 #[test]
 fn a_refresh_in_the_background_ends_before_the_program_does() {
     let origin =
         Origin::always("cache-control: max-age=0, stale-while-revalidate=60\r\netag: \"1\"\r\n", "x");
-    let world = World::new();
-    world.ok(&["get", &origin.url("/")]);
-    assert_eq!(world.ok(&["get", &origin.url("/")]).word(), "STALE");
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["get", &origin.url("/")]);
+    assert_eq!(sandbox.ok(&["get", &origin.url("/")]).cache_result(), "STALE");
     assert_eq!(origin.count(), 2);
 }
 
 #[test]
 fn items_become_headers_parameters_and_a_json_body() {
-    let (world, origin) = (World::new(), Origin::always("", "x"));
-    world.ok(&["get", &origin.url("/?a=1"), "X-One: 1", "b==2 3", "name=va:lue", "number:=[1,2]"]);
+    let (sandbox, origin) = (Sandbox::new(), Origin::always("", "x"));
+    sandbox.ok(&["get", &origin.url("/?a=1"), "X-One: 1", "b==2 3", "name=va:lue", "number:=[1,2]"]);
     let request = &origin.seen()[0];
     assert!(request.starts_with("POST /?a=1&b=2+3 HTTP/1.1\r\n"), "{request}");
     assert!(
         request.contains("\r\nx-one: 1\r\n") && request.contains("\r\ncontent-type: application/json\r\n")
     );
     assert!(request.ends_with("{\"name\":\"va:lue\",\"number\":[1,2]}"), "{request}");
-    world.ok(&["get", "-X", "PUT", &origin.url("/"), "a=1", "content-type:text/x"]);
+    sandbox.ok(&["get", "-X", "PUT", &origin.url("/"), "a=1", "content-type:text/x"]);
     let request = &origin.seen()[1];
     assert!(request.starts_with("PUT / ") && request.contains("\r\ncontent-type: text/x\r\n"), "{request}");
 }
 
 #[test]
 fn a_header_can_be_kept_in_a_file_and_partitions_the_cache() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let [one, other] = ["one", "other"]
-        .map(|name| format!("Authorization:@{}", world.file(name, format!("Bearer {name}\n"))));
-    world.ok(&["get", &origin.url("/"), &one]);
+        .map(|name| format!("Authorization:@{}", sandbox.file(name, format!("Bearer {name}\n"))));
+    sandbox.ok(&["get", &origin.url("/"), &one]);
     assert!(origin.seen()[0].contains("\r\nauthorization: Bearer one\r\n"));
-    assert_eq!(world.ok(&["get", &origin.url("/"), &one]).word(), "HIT");
-    assert_eq!(world.ok(&["get", &origin.url("/"), &other]).word(), "MISS");
+    assert_eq!(sandbox.ok(&["get", &origin.url("/"), &one]).cache_result(), "HIT");
+    assert_eq!(sandbox.ok(&["get", &origin.url("/"), &other]).cache_result(), "MISS");
 }
 
 #[test]
 fn fail_tells_client_from_server_errors_and_still_prints_the_body() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     for (status, code) in [("404 Not Found", 4), ("503 Service Unavailable", 5), ("200 OK", 0)] {
         let origin = Origin::start(move |_| response(status, "", b"said"));
-        let ran = world.run(&["get", "--fail", &origin.url("/")]);
-        assert_eq!((ran.code, ran.text()), (code, "said"));
-        assert_eq!(world.ok(&["get", &origin.url("/")]).text(), "said");
+        let result = sandbox.run(&["get", "--fail", &origin.url("/")]);
+        assert_eq!((result.code, result.text()), (code, "said"));
+        assert_eq!(sandbox.ok(&["get", &origin.url("/")]).text(), "said");
     }
 }
 
 #[test]
 fn headers_are_printed_byte_by_byte_and_survive_the_store() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|_| {
         b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\nx-odd: \xff\xfe!\r\ncontent-length: 1\r\n\r\nx"
             .to_vec()
     });
     for expected in ["MISS", "HIT"] {
-        let ran = world.ok(&["get", "-i", &origin.url("/")]);
-        assert_eq!(ran.word(), expected);
-        assert!(ran.out.starts_with(b"HTTP/1.1 200 OK\n"));
-        assert!(ran.out.windows(11).any(|bytes| bytes == b"x-odd: \xff\xfe!\n"));
-        assert!(ran.out.ends_with(b"\n\nx"));
+        let result = sandbox.ok(&["get", "-i", &origin.url("/")]);
+        assert_eq!(result.cache_result(), expected);
+        assert!(result.out.starts_with(b"HTTP/1.1 200 OK\n"));
+        assert!(result.out.windows(11).any(|bytes| bytes == b"x-odd: \xff\xfe!\n"));
+        assert!(result.out.ends_with(b"\n\nx"));
     }
 }
 
 #[test]
 fn each_hop_of_a_redirect_is_stored() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|request| match request.starts_with("GET /end") {
         true => response("200 OK", FRESH, b"there"),
         false => response("301 Moved Permanently", "location: /end\r\ncache-control: max-age=60\r\n", b""),
     });
     for _ in 0..2 {
-        assert_eq!(world.ok(&["get", &origin.url("/start")]).text(), "there");
+        assert_eq!(sandbox.ok(&["get", &origin.url("/start")]).text(), "there");
     }
     assert_eq!(origin.count(), 2);
     let circle = Origin::start(|_| response("302 Found", "location: /\r\n", b""));
-    let ran = world.run(&["get", &circle.url("/")]);
-    assert_eq!(ran.code, 1);
-    assert!(ran.err.starts_with("error: more than 10 redirects"), "{}", ran.err);
+    let result = sandbox.run(&["get", &circle.url("/")]);
+    assert_eq!(result.code, 1);
+    assert!(result.err.starts_with("error: more than 10 redirects"), "{}", result.err);
 }
 
 #[test]
 fn what_was_tampered_with_is_fetched_again_or_raised_as_told() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let url = origin.url("/secret-path");
-    world.ok(&["get", &url]);
+    sandbox.ok(&["get", &url]);
     for how in ["raise", "fail-closed"] {
-        world.tamper(|_| true);
-        let ran = world.run(&["get", "--on-tamper", how, &url]);
-        assert_eq!((ran.code, origin.count()), (10, 1), "{how}: {}", ran.err);
+        sandbox.tamper(|_| true);
+        let result = sandbox.run(&["get", "--on-tamper", how, &url]);
+        assert_eq!((result.code, origin.count()), (10, 1), "{how}: {}", result.err);
         assert!(
-            ran.out.is_empty() && ran.err.contains("error: ") && ran.err.contains("tampered"),
+            result.out.is_empty() && result.err.contains("error: ") && result.err.contains("tampered"),
             "{}",
-            ran.err
+            result.err
         );
-        assert!(!ran.err.contains("secret-path"));
-        world.tamper(|_| true);
+        assert!(!result.err.contains("secret-path"));
+        sandbox.tamper(|_| true);
     }
-    world.tamper(|_| true);
-    let ran = world.ok(&["get", &url]);
-    assert_eq!((ran.text(), ran.word(), origin.count()), ("x", "REFUSED", 2));
-    assert!(ran.err.contains("warning: "), "{}", ran.err);
-    assert_eq!(world.ok(&["get", &url]).word(), "HIT");
+    sandbox.tamper(|_| true);
+    let result = sandbox.ok(&["get", &url]);
+    assert_eq!((result.text(), result.cache_result(), origin.count()), ("x", "REFUSED", 2));
+    assert!(result.err.contains("warning: "), "{}", result.err);
+    assert_eq!(sandbox.ok(&["get", &url]).cache_result(), "HIT");
 }
 
 #[test]
 fn what_is_sealed_in_one_way_does_not_open_in_the_other() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "plain to see"));
-    world.ok(&["get", "--suite", "signed", &origin.url("/")]);
-    let on_disk = std::fs::read(world.store()).unwrap();
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "plain to see"));
+    sandbox.ok(&["get", "--suite", "signed", &origin.url("/")]);
+    let on_disk = std::fs::read(sandbox.store()).unwrap();
     assert!(on_disk.windows(12).any(|bytes| bytes == b"plain to see"), "signed entries can be read");
-    assert_eq!(world.ok(&["get", "--suite", "signed", &origin.url("/")]).word(), "HIT");
+    assert_eq!(sandbox.ok(&["get", "--suite", "signed", &origin.url("/")]).cache_result(), "HIT");
     // It is not served, and it is no tampering: a miss that names the suite.
-    let got = world.ok(&["get", "--on-tamper", "raise", &origin.url("/")]);
-    assert!(got.word() == "MISS" && got.err.contains("pass --suite signed"), "{}", got.err);
+    let got = sandbox.ok(&["get", "--on-tamper", "raise", &origin.url("/")]);
+    assert!(got.cache_result() == "MISS" && got.err.contains("pass --suite signed"), "{}", got.err);
     assert_eq!(origin.count(), 2);
 }
 
 #[test]
 fn namespaces_share_nothing() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
-    world.ok(&["get", "--namespace", "one", &origin.url("/")]);
-    assert_eq!(world.ok(&["get", "--namespace", "one", &origin.url("/")]).word(), "HIT");
-    assert_ne!(world.ok(&["get", "--namespace", "two", &origin.url("/")]).word(), "HIT");
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
+    sandbox.ok(&["get", "--namespace", "one", &origin.url("/")]);
+    assert_eq!(sandbox.ok(&["get", "--namespace", "one", &origin.url("/")]).cache_result(), "HIT");
+    assert_ne!(sandbox.ok(&["get", "--namespace", "two", &origin.url("/")]).cache_result(), "HIT");
 }
 
 #[test]
 fn a_stale_entry_stands_in_for_an_origin_that_does_not_answer() {
-    let world = World::new();
-    assert_eq!(world.run(&["get", &nowhere()]).code, 6);
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["get", &unreachable_url()]).code, 6);
     let origin = Origin::start(|request| match request.contains("if-none-match") {
         true => Vec::new(),
         false => response("200 OK", "etag: \"1\"\r\ncache-control: max-age=0, stale-if-error=60\r\n", b"old"),
     });
-    world.ok(&["get", &origin.url("/")]);
-    let ran = world.ok(&["get", &origin.url("/")]);
-    assert_eq!((ran.word(), ran.text()), ("STALE", "old"));
+    sandbox.ok(&["get", &origin.url("/")]);
+    let result = sandbox.ok(&["get", &origin.url("/")]);
+    assert_eq!((result.cache_result(), result.text()), ("STALE", "old"));
 }
 
 #[test]
 fn explain_says_why_before_it_is_sent() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
-    let ran = world.ok(&["get", "--explain", &origin.url("/")]);
-    assert!(ran.err.contains("nothing that can be used"), "{}", ran.err);
-    assert_eq!(ran.text(), "x");
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
+    let result = sandbox.ok(&["get", "--explain", &origin.url("/")]);
+    assert!(result.err.contains("nothing that can be used"), "{}", result.err);
+    assert_eq!(result.text(), "x");
 }
 
 #[test]
 fn a_reader_that_has_read_enough_is_not_an_error() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, vec![b'x'; 4 << 20]));
-    world.ok(&["key", "new"]);
-    let mut child = world.command(&["get", &origin.url("/")]).spawn().unwrap();
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, vec![b'x'; 4 << 20]));
+    sandbox.ok(&["key", "new"]);
+    let mut child = sandbox.command(&["get", &origin.url("/")]).spawn().unwrap();
     let mut start = [0; 10];
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut start).unwrap();
@@ -282,22 +282,22 @@ fn a_reader_that_has_read_enough_is_not_an_error() {
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0));
     assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
-    assert_eq!(world.ok(&["ls", "--json"]).objects().len(), 0, "what was not read is not stored");
+    assert_eq!(sandbox.ok(&["ls", "--json"]).objects().len(), 0, "what was not read is not stored");
 }
 
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_with_130() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|_| {
         thread::sleep(Duration::from_secs(30));
         Vec::new()
     });
-    let child = world.command(&["get", &origin.url("/")]).stdout(Stdio::null()).spawn().unwrap();
+    let child = sandbox.command(&["get", &origin.url("/")]).stdout(Stdio::null()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     // It is interruptible once it connects; until then an interrupt ends it in the way of the system.
     let start = Instant::now();
-    while !world.store().exists() && start.elapsed() < Duration::from_secs(10) {
+    while !sandbox.store().exists() && start.elapsed() < Duration::from_secs(10) {
         thread::sleep(Duration::from_millis(10));
     }
     thread::sleep(Duration::from_millis(300));

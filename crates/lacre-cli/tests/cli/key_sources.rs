@@ -3,7 +3,7 @@
 //! `cargo xtask test` starts keyrings and says where (`LACRE_SECRET_SERVICE`, `LACRE_KEYCTL`, `LACRE_KEYRING_PYTHON`);
 //! `cargo xtask keyrings` does so for one test.
 
-use crate::world::{Origin, Ran, World};
+use crate::sandbox::{Origin, RunResult, Sandbox};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -18,25 +18,25 @@ fn told(variable: &str) -> Option<String> {
     value
 }
 
-impl World {
+impl Sandbox {
     /// Runs with the variables `set`, and checks that no key was shown.
-    fn run_with(&self, args: &[&str], set: &[(&str, &str)]) -> Ran {
+    fn run_with(&self, args: &[&str], set: &[(&str, &str)]) -> RunResult {
         let mut command = self.command(args);
         // Commands and Python are found by it.
         command.env("PATH", std::env::var_os("PATH").unwrap());
-        let ran = Ran::from(command.envs(set.iter().copied()).output().unwrap());
-        let said = String::from_utf8_lossy(&ran.out).into_owned() + &ran.err;
+        let result = RunResult::from(command.envs(set.iter().copied()).output().unwrap());
+        let said = String::from_utf8_lossy(&result.out).into_owned() + &result.err;
         assert!(!said.contains(KEY), "{args:?} shows a key");
         for (name, value) in set.iter().filter(|(name, _)| name.ends_with("PASSPHRASE")) {
             assert!(!said.contains(value), "{args:?} shows {name}");
         }
-        ran
+        result
     }
 
-    fn ok_with(&self, args: &[&str], set: &[(&str, &str)]) -> Ran {
-        let ran = self.run_with(args, set);
-        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
-        ran
+    fn ok_with(&self, args: &[&str], set: &[(&str, &str)]) -> RunResult {
+        let result = self.run_with(args, set);
+        assert_eq!(result.code, 0, "{args:?}: {}", result.err);
+        result
     }
 
     /// The id of the key that seals.
@@ -47,8 +47,8 @@ impl World {
 }
 
 /// What a bare key is called.
-fn primary_of_bare(world: &World) -> String {
-    world.primary("env:SOME_KEY", &[("SOME_KEY", KEY)])
+fn primary_of_bare(sandbox: &Sandbox) -> String {
+    sandbox.primary("env:SOME_KEY", &[("SOME_KEY", KEY)])
 }
 
 fn answered(command: &mut Command) -> String {
@@ -62,7 +62,7 @@ fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
     let (Some(bus), Some(python)) = (told("LACRE_SECRET_SERVICE"), told("LACRE_KEYRING_PYTHON")) else {
         return;
     };
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let set = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
     let keyring = |script: &str| {
         let mut command = Command::new(&python);
@@ -72,64 +72,64 @@ fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
     // A keyring that runs for long keeps what earlier runs wrote.
     let (ours, theirs) = (format!("ours-{}", std::process::id()), format!("theirs-{}", std::process::id()));
     let key = &*format!("keyring:lacre-test/{ours}");
-    world.ok_with(&["key", "new", key], &set);
-    assert_eq!(world.run_with(&["key", "new", key], &set).code, 2, "it is there already");
-    let old = world.primary(key, &set);
-    world.ok_with(&["key", "rotate", "--key", key], &set);
-    let new = world.primary(key, &set);
+    sandbox.ok_with(&["key", "new", key], &set);
+    assert_eq!(sandbox.run_with(&["key", "new", key], &set).code, 2, "it is there already");
+    let old = sandbox.primary(key, &set);
+    sandbox.ok_with(&["key", "rotate", "--key", key], &set);
+    let new = sandbox.primary(key, &set);
     assert_ne!(old, new);
 
     let text = keyring(&format!("print(keyring.get_password('lacre-test', '{ours}'), end='')"));
     assert!(text.starts_with("lacre-keyring-v1\n") && text.contains("\nverify "), "it reads as text");
-    let file = world.file("copy", text);
-    let mut command = world.command(&["key", "import", "-", &format!("file:{file}-2")]);
+    let file = sandbox.file("copy", text);
+    let mut command = sandbox.command(&["key", "import", "-", &format!("file:{file}-2")]);
     assert!(command.stdin(fs::File::open(&file).unwrap()).status().unwrap().success());
-    assert_eq!(world.primary(&format!("file:{file}-2"), &[]), new);
+    assert_eq!(sandbox.primary(&format!("file:{file}-2"), &[]), new);
 
     keyring(&format!("keyring.set_password('lacre-test', '{theirs}', '{KEY}')"));
     let key = &*format!("keyring:lacre-test/{theirs}");
-    assert_eq!(world.primary(key, &set), primary_of_bare(&world));
-    world.ok_with(&["key", "rotate", "--key", key], &set);
+    assert_eq!(sandbox.primary(key, &set), primary_of_bare(&sandbox));
+    sandbox.ok_with(&["key", "rotate", "--key", key], &set);
     let rotated = keyring(&format!("print(keyring.get_password('lacre-test', '{theirs}'), end='')"));
     assert!(rotated.starts_with("lacre-keyring-v1\n"), "it is written back where it was");
 
-    let absent = world.run_with(&["key", "show", "--key", "keyring:lacre-test/nobody"], &set);
+    let absent = sandbox.run_with(&["key", "show", "--key", "keyring:lacre-test/nobody"], &set);
     assert_eq!(absent.code, 11);
     assert!(absent.err.contains("hint: lacre key new keyring:lacre-test/nobody"), "{}", absent.err);
-    let listed = world.ok_with(&["key", "list", "--json"], &set).objects();
+    let listed = sandbox.ok_with(&["key", "list", "--json"], &set).objects();
     let desktop = listed.iter().find(|form| form["reference"] == "keyring:SERVICE/USER").unwrap();
     assert_eq!(desktop["usable"], true);
 }
 
 #[test]
 fn where_no_desktop_answers_the_remedy_is_named() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let set = [("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/at-all")];
-    let ran = world.run_with(&["key", "show", "--key", "keyring:lacre-test/ana"], &set);
-    assert_eq!(ran.code, 11);
-    assert!(ran.err.contains("cannot be reached") && ran.err.contains("hint: "), "{}", ran.err);
+    let result = sandbox.run_with(&["key", "show", "--key", "keyring:lacre-test/ana"], &set);
+    assert_eq!(result.code, 11);
+    assert!(result.err.contains("cannot be reached") && result.err.contains("hint: "), "{}", result.err);
 }
 
 #[test]
 fn changes_of_a_keyring_at_the_same_time_are_all_kept() {
     let Some(bus) = told("LACRE_SECRET_SERVICE") else { return };
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let set = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
     let rotate = ["key", "rotate", "--key", &format!("keyring:lacre-test/racing-{}", std::process::id())];
-    world.ok_with(&["key", "new", rotate[3]], &set);
-    let racing: Vec<_> = (0..6).map(|_| world.command(&rotate).envs(set).spawn().unwrap()).collect();
+    sandbox.ok_with(&["key", "new", rotate[3]], &set);
+    let racing: Vec<_> = (0..6).map(|_| sandbox.command(&rotate).envs(set).spawn().unwrap()).collect();
     for child in racing {
-        let ran = Ran::from(child.wait_with_output().unwrap());
-        assert_eq!(ran.code, 0, "{}", ran.err);
+        let result = RunResult::from(child.wait_with_output().unwrap());
+        assert_eq!(result.code, 0, "{}", result.err);
     }
-    let shown = world.ok_with(&["key", "show", "--json", "--key", rotate[3]], &set).objects();
+    let shown = sandbox.ok_with(&["key", "show", "--json", "--key", rotate[3]], &set).objects();
     assert_eq!(shown[0]["verify"].as_array().unwrap().len(), 6);
 }
 
 #[test]
 fn the_kernels_keyring_keeps_and_rotates_a_key_for_its_session() {
     let Some(keyctl) = told("LACRE_KEYCTL") else { return };
-    let world = World::new();
+    let sandbox = Sandbox::new();
     // One session for all, and nothing left in this user's persistent keyring.
     let script = r#"
         set -e
@@ -140,25 +140,25 @@ fn the_kernels_keyring_keeps_and_rotates_a_key_for_its_session() {
         keyctl invalidate "$(keyctl search @s user "$NAME")"
     "#;
     let user = std::process::id();
-    let ran = Command::new(keyctl)
+    let result = Command::new(keyctl)
         .args(["session", "-", "sh", "-c", script])
-        .env("HOME", world.path(""))
+        .env("HOME", sandbox.path(""))
         .env("LACRE", env!("CARGO_BIN_EXE_lacre"))
         .env("KEY", format!("keyutils:lacre-test/{user}"))
         .env("NAME", format!("keyring:{user}@lacre-test"))
         .stdin(Stdio::null())
         .output();
-    let ran = Ran::from(ran.unwrap());
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_eq!(ran.text().matches("verify").count(), 1, "{}", ran.text());
-    assert!(ran.err.contains("there is no keyutils:lacre-test/nobody"), "{}", ran.err);
+    let result = RunResult::from(result.unwrap());
+    assert_eq!(result.code, 0, "{}", result.err);
+    assert_eq!(result.text().matches("verify").count(), 1, "{}", result.text());
+    assert!(result.err.contains("there is no keyutils:lacre-test/nobody"), "{}", result.err);
 }
 
 #[test]
 fn a_key_in_a_keepass_database_seals_and_is_never_written() {
     let Some(python) = told("LACRE_KEYRING_PYTHON") else { return };
-    let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
-    let path = world.path("secrets.kdbx");
+    let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
+    let path = sandbox.path("secrets.kdbx");
     let path = path.to_str().unwrap();
     let script = format!(
         "import pykeepass\n\
@@ -171,55 +171,55 @@ fn a_key_in_a_keepass_database_seals_and_is_never_written() {
     let written = fs::read(path).unwrap();
     let reference = format!("kdbx:{path}#Work/lacre");
     let set = [("LACRE_PASSPHRASE", "open sesame, please")];
-    assert_eq!(world.primary(&reference, &set), primary_of_bare(&world));
+    assert_eq!(sandbox.primary(&reference, &set), primary_of_bare(&sandbox));
 
     let get = ["get", &origin.url("/"), "--key", &reference];
-    assert_eq!(world.ok_with(&get, &set).word(), "MISS");
-    assert_eq!(world.ok_with(&get, &set).word(), "HIT");
-    let rotated = world.run_with(&["key", "rotate", "--key", &reference], &set);
+    assert_eq!(sandbox.ok_with(&get, &set).cache_result(), "MISS");
+    assert_eq!(sandbox.ok_with(&get, &set).cache_result(), "HIT");
+    let rotated = sandbox.run_with(&["key", "rotate", "--key", &reference], &set);
     assert_eq!(rotated.code, 2);
     assert!(rotated.err.contains("hint: `lacre key import"), "{}", rotated.err);
     assert_eq!(fs::read(path).unwrap(), written);
-    assert_eq!(world.run_with(&get, &[("LACRE_PASSPHRASE", "another one, please")]).code, 11);
-    assert_eq!(world.run_with(&get, &[]).code, 11);
+    assert_eq!(sandbox.run_with(&get, &[("LACRE_PASSPHRASE", "another one, please")]).code, 11);
+    assert_eq!(sandbox.run_with(&get, &[]).code, 11);
 }
 
 #[test]
 fn a_keyring_locked_with_a_passphrase_rotates_and_opens_for_nobody_else() {
-    let world = World::new();
-    let reference = format!("passphrase:{}", world.path("keys/locked").display());
+    let sandbox = Sandbox::new();
+    let reference = format!("passphrase:{}", sandbox.path("keys/locked").display());
     let set = [("LACRE_PASSPHRASE", "correct horse battery")];
-    let weak = world.run_with(&["key", "new", &reference], &[("LACRE_PASSPHRASE", "hunter2")]);
+    let weak = sandbox.run_with(&["key", "new", &reference], &[("LACRE_PASSPHRASE", "hunter2")]);
     assert_eq!(weak.code, 11);
     assert!(weak.err.contains("twelve characters"), "{}", weak.err);
-    assert!(!world.path("keys/locked").exists());
+    assert!(!sandbox.path("keys/locked").exists());
 
-    world.ok_with(&["key", "new", &reference], &set);
+    sandbox.ok_with(&["key", "new", &reference], &set);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(fs::metadata(world.path("keys/locked")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(sandbox.path("keys/locked")).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    let old = world.primary(&reference, &set);
-    world.ok_with(&["key", "rotate", "--key", &reference], &set);
-    assert_ne!(world.primary(&reference, &set), old);
+    let old = sandbox.primary(&reference, &set);
+    sandbox.ok_with(&["key", "rotate", "--key", &reference], &set);
+    assert_ne!(sandbox.primary(&reference, &set), old);
     let wrong =
-        world.run_with(&["key", "show", "--key", &reference], &[("LACRE_PASSPHRASE", "incorrect horse")]);
+        sandbox.run_with(&["key", "show", "--key", &reference], &[("LACRE_PASSPHRASE", "incorrect horse")]);
     assert_eq!(wrong.code, 11);
-    let unknown = world.run(&["key", "show", "--key", &reference]);
+    let unknown = sandbox.run(&["key", "show", "--key", &reference]);
     assert_eq!(unknown.code, 11);
     assert!(unknown.err.contains("LACRE_PASSPHRASE_FROM"), "{}", unknown.err);
 
     // The passphrase may be kept elsewhere, too.
-    let file = world.file("phrase", "correct horse battery\n");
+    let file = sandbox.file("phrase", "correct horse battery\n");
     close(&file);
     for from in [format!("file:{file}"), "cmd:printf 'correct horse battery'".to_owned()] {
-        assert_ne!(world.primary(&reference, &[("LACRE_PASSPHRASE_FROM", &from)]), old);
+        assert_ne!(sandbox.primary(&reference, &[("LACRE_PASSPHRASE_FROM", &from)]), old);
     }
     // Another passphrase is another file.
-    let opened = format!("file:{}", world.path("keys/open").display());
-    world.ok_with(&["key", "import", &reference, &opened], &set);
-    assert_eq!(world.primary(&opened, &[]), world.primary(&reference, &set));
+    let opened = format!("file:{}", sandbox.path("keys/open").display());
+    sandbox.ok_with(&["key", "import", &reference, &opened], &set);
+    assert_eq!(sandbox.primary(&opened, &[]), sandbox.primary(&reference, &set));
 }
 
 /// Runs a program on a terminal of its own, types each line once nothing that is typed is shown, and prints what was shown.
@@ -254,26 +254,31 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 #[test]
 fn p39_a_passphrase_is_asked_for_on_a_terminal_and_never_shown_there() {
     let Some(python) = told("LACRE_KEYRING_PYTHON") else { return };
-    let world = World::new();
-    let reference = format!("passphrase:{}", world.path("locked").display());
+    let sandbox = Sandbox::new();
+    let reference = format!("passphrase:{}", sandbox.path("locked").display());
     let typed = |lines: &str, args: &[&str]| {
         let mut command = Command::new(&python);
         command.args(["-c", TYPE, lines, env!("CARGO_BIN_EXE_lacre")]).args(args);
-        let ran = Ran::from(command.env("HOME", world.path("")).stdin(Stdio::null()).output().unwrap());
-        assert!(!ran.text().contains("battery") && !ran.err.contains("battery"), "{}", ran.text());
-        ran
+        let result =
+            RunResult::from(command.env("HOME", sandbox.path("")).stdin(Stdio::null()).output().unwrap());
+        assert!(!result.text().contains("battery") && !result.err.contains("battery"), "{}", result.text());
+        result
     };
     let new = ["key", "new", reference.as_str()];
     let differ = typed("correct horse battery|correct house battery", &new);
     assert_eq!(differ.code, 11, "{}", differ.text());
-    assert!(differ.text().contains("the two differ") && !world.path("locked").exists(), "{}", differ.text());
+    assert!(
+        differ.text().contains("the two differ") && !sandbox.path("locked").exists(),
+        "{}",
+        differ.text()
+    );
     let made = typed("correct horse battery|correct horse battery", &new);
     assert_eq!(made.code, 0, "{}{}", made.text(), made.err);
     let set = [("LACRE_PASSPHRASE", "correct horse battery")];
-    let old = world.primary(&reference, &set);
+    let old = sandbox.primary(&reference, &set);
     let rotated = typed("correct horse battery", &["key", "rotate", "--key", &reference]);
     assert_eq!(rotated.code, 0, "{}{}", rotated.text(), rotated.err);
-    assert_ne!(world.primary(&reference, &set), old);
+    assert_ne!(sandbox.primary(&reference, &set), old);
 
     // Nor does a terminal show keys.
     let exported = typed("", &["key", "export", "--key", &reference]);
@@ -285,21 +290,21 @@ fn p39_a_passphrase_is_asked_for_on_a_terminal_and_never_shown_there() {
 
 #[test]
 fn a_command_and_a_credential_of_a_service_hold_keys() {
-    let world = World::new();
-    let expected = primary_of_bare(&world);
-    let file = world.file("secret", KEY);
-    assert_eq!(world.primary(&format!("cmd:cat '{file}'"), &[]), expected);
-    let failed = world.run_with(&["key", "show", "--key", "cmd:cat /nowhere/at-all"], &[]);
+    let sandbox = Sandbox::new();
+    let expected = primary_of_bare(&sandbox);
+    let file = sandbox.file("secret", KEY);
+    assert_eq!(sandbox.primary(&format!("cmd:cat '{file}'"), &[]), expected);
+    let failed = sandbox.run_with(&["key", "show", "--key", "cmd:cat /nowhere/at-all"], &[]);
     assert_eq!(failed.code, 11);
     assert!(!failed.err.contains("/nowhere/at-all"), "{}", failed.err);
 
-    let directory = world.path("");
+    let directory = sandbox.path("");
     let set = [("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())];
-    assert_eq!(world.primary("systemd:secret", &set), expected);
-    let lost = world.run_with(&["key", "show", "--key", "systemd:secret"], &[]);
+    assert_eq!(sandbox.primary("systemd:secret", &set), expected);
+    let lost = sandbox.run_with(&["key", "show", "--key", "systemd:secret"], &[]);
     assert_eq!(lost.code, 11);
     assert!(lost.err.contains("LoadCredential="), "{}", lost.err);
-    assert_eq!(world.run_with(&["key", "rotate", "--key", "systemd:secret"], &set).code, 2);
+    assert_eq!(sandbox.run_with(&["key", "rotate", "--key", "systemd:secret"], &set).code, 2);
 }
 
 /// Makes a file its owner's alone.
@@ -312,13 +317,13 @@ fn close(path: impl AsRef<std::path::Path>) {
 
 #[test]
 fn p39_no_source_gives_a_weak_key_or_shows_what_it_holds() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let zeros = "00".repeat(32);
     let ring = format!("lacre-keyring-v1\nindex {0}\nepoch 0\nprimary {0}\n", "A".repeat(43));
     for weak in [zeros.as_str(), "a password, not a key", &ring] {
-        let file = world.file("weak", weak);
+        let file = sandbox.file("weak", weak);
         close(&file);
-        let directory = world.path("");
+        let directory = sandbox.path("");
         let variables = [("SOME_KEY", weak), ("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())];
         for source in [&format!("file:{file}"), "env:SOME_KEY", &format!("cmd:cat '{file}'"), "systemd:weak"]
         {
@@ -327,19 +332,19 @@ fn p39_no_source_gives_a_weak_key_or_shows_what_it_holds() {
                 &["key", "import", source],
                 &["get", "--key", source, "http://127.0.0.1:9/"],
             ] {
-                let ran = world.run_with(args, &variables);
-                assert_eq!(ran.code, 11, "{args:?}: {}", ran.err);
-                let said = format!("{}{}", ran.text(), ran.err);
+                let result = sandbox.run_with(args, &variables);
+                assert_eq!(result.code, 11, "{args:?}: {}", result.err);
+                let said = format!("{}{}", result.text(), result.err);
                 assert!(weak.lines().all(|line| !said.contains(line)), "{args:?}: {said}");
             }
         }
     }
-    assert!(!world.path(".config").exists(), "a weak key was kept");
+    assert!(!sandbox.path(".config").exists(), "a weak key was kept");
 }
 
 #[test]
 fn p39_a_key_on_the_command_line_is_refused_and_not_repeated() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     for args in [
         &["key", "new", KEY][..],
         &["key", "import", KEY],
@@ -349,31 +354,31 @@ fn p39_a_key_on_the_command_line_is_refused_and_not_repeated() {
         &["get", "--key", KEY, "http://127.0.0.1:9/"],
     ] {
         // `run_with` looks for the key in what is said.
-        let ran = world.run_with(args, &[]);
-        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
-        let json = world.run_with(&[args, &["--json"]].concat(), &[]);
+        let result = sandbox.run_with(args, &[]);
+        assert_eq!(result.code, 2, "{args:?}: {}", result.err);
+        let json = sandbox.run_with(&[args, &["--json"]].concat(), &[]);
         assert_eq!(json.code, 2, "{args:?}: {}", json.err);
     }
 }
 
 #[test]
 fn p39_no_file_of_keys_lies_beside_the_store() {
-    let (world, origin) = (World::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
-    world.ok(&["get", &origin.url("/")]);
-    let beside = |name: &str| world.path(".cache/lacre").join(name).display().to_string();
+    let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
+    sandbox.ok(&["get", &origin.url("/")]);
+    let beside = |name: &str| sandbox.path(".cache/lacre").join(name).display().to_string();
     let set = [("LACRE_PASSPHRASE", "correct horse battery")];
     for reference in [format!("file:{}", beside("keys/ring")), format!("passphrase:{}", beside("locked"))] {
         for args in [["key", "new", &reference], ["key", "export", &reference]] {
-            let ran = world.run_with(&args, &set);
-            assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
-            assert!(ran.err.contains("protects nothing"), "{}", ran.err);
+            let result = sandbox.run_with(&args, &set);
+            assert_eq!(result.code, 2, "{args:?}: {}", result.err);
+            assert!(result.err.contains("protects nothing"), "{}", result.err);
         }
     }
-    let (locked, moved) = (format!("passphrase:{}", world.path("locked").display()), beside("locked"));
-    world.ok_with(&["key", "new", &locked], &set);
-    fs::rename(world.path("locked"), &moved).unwrap();
+    let (locked, moved) = (format!("passphrase:{}", sandbox.path("locked").display()), beside("locked"));
+    sandbox.ok_with(&["key", "new", &locked], &set);
+    fs::rename(sandbox.path("locked"), &moved).unwrap();
     for reference in [format!("passphrase:{moved}"), format!("kdbx:{moved}#lacre")] {
-        let ran = world.run_with(&["get", "--key", &reference, &origin.url("/")], &set);
-        assert_eq!(ran.code, 2, "{reference}: {}", ran.err);
+        let result = sandbox.run_with(&["get", "--key", &reference, &origin.url("/")], &set);
+        assert_eq!(result.code, 2, "{reference}: {}", result.err);
     }
 }

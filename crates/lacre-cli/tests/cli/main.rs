@@ -3,18 +3,18 @@
 
 mod audit;
 mod bad_input;
+mod consistency;
 #[cfg(unix)]
 mod documents;
 mod download;
+mod first_session;
 mod get;
+mod inspect;
 mod key_sources;
 mod keys;
-mod look;
 mod maintain;
 mod migrate;
-mod newcomer;
-mod principals;
+mod partitions;
 mod remove;
-mod surprises;
+mod sandbox;
 mod tls;
-mod world;

@@ -1,6 +1,6 @@
 //! `lacre migrate`: from the files of requests-cache into the sealed store, and from there to `lacre get`.
 
-use crate::world::{Origin, World, nowhere};
+use crate::sandbox::{Origin, Sandbox, unreachable_url};
 use lacre::Timestamp;
 use lacre::requests_cache::{Format, Request, Response, Serializer};
 use std::fs;
@@ -41,8 +41,8 @@ fn response(url: &str, body: &str) -> Response {
 }
 
 /// A cache in a directory: each file with its content.
-fn cache(world: &World, files: &[(&str, Vec<u8>)]) -> PathBuf {
-    let directory = world.path("http_cache");
+fn cache(sandbox: &Sandbox, files: &[(&str, Vec<u8>)]) -> PathBuf {
+    let directory = sandbox.path("http_cache");
     fs::create_dir_all(&directory).unwrap();
     for (name, content) in files {
         fs::write(directory.join(name), content).unwrap();
@@ -56,38 +56,38 @@ fn migrate<'a>(directory: &'a Path, args: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn what_was_migrated_is_a_hit_without_a_network() {
-    let world = World::new();
-    let (a, b) = (format!("{}a", nowhere()), format!("{}b?token=hunter2", nowhere()));
+    let sandbox = Sandbox::new();
+    let (a, b) = (format!("{}a", unreachable_url()), format!("{}b?token=hunter2", unreachable_url()));
     let unsigned = Serializer::danger_unsigned();
     let directory = cache(
-        &world,
+        &sandbox,
         &[
             ("1.pkl", unsigned.encode(&response(&a, "hello"))),
             ("2.json", unsigned.clone().format(Format::Json).encode(&response(&b, "json"))),
         ],
     );
-    let dry = world.ok(&migrate(&directory, &["--trust-existing", "--dry-run"]));
+    let dry = sandbox.ok(&migrate(&directory, &["--trust-existing", "--dry-run"]));
     assert_eq!(dry.text(), "2 entries would be sealed\n");
-    assert!(!world.store().exists());
+    assert!(!sandbox.store().exists());
 
-    let done = world.ok(&migrate(&directory, &["--trust-existing"]));
+    let done = sandbox.ok(&migrate(&directory, &["--trust-existing"]));
     assert_eq!(done.text(), "2 entries sealed\n");
-    let hit = world.ok(&["get", "--offline", &a]);
-    assert_eq!((hit.text(), hit.word()), ("hello", "HIT"));
-    assert_eq!(world.ok(&["get", "--offline", &b]).text(), "json");
-    let row = &world.ok(&["ls", "--json", &a]).objects()[0];
+    let hit = sandbox.ok(&["get", "--offline", &a]);
+    assert_eq!((hit.text(), hit.cache_result()), ("hello", "HIT"));
+    assert_eq!(sandbox.ok(&["get", "--offline", &b]).text(), "json");
+    let row = &sandbox.ok(&["ls", "--json", &a]).objects()[0];
     assert_eq!((&row["status"], &row["method"]), (&200.into(), &"GET".into()));
-    assert!(world.ok(&["ls"]).text().contains("token=REDACTED"), "secrets are redacted on the way in");
-    world.ok(&["verify"]);
+    assert!(sandbox.ok(&["ls"]).text().contains("token=REDACTED"), "secrets are redacted on the way in");
+    sandbox.ok(&["verify"]);
 
-    let again = world.ok(&migrate(&directory, &["--trust-existing", "--json"])).objects();
+    let again = sandbox.ok(&migrate(&directory, &["--trust-existing", "--json"])).objects();
     assert_eq!((&again[0]["schema"], &again[0]["known"]), (&"lacre/migrate/v1".into(), &2.into()));
 }
 
 #[test]
 fn redirects_end_at_the_answer_without_a_network() {
-    let world = World::new();
-    let base = nowhere();
+    let sandbox = Sandbox::new();
+    let base = unreachable_url();
     let hop = |from: &str, to: &str| Response {
         status: http::StatusCode::FOUND,
         headers: vec![("Location".to_owned(), to.to_owned())],
@@ -95,19 +95,19 @@ fn redirects_end_at_the_answer_without_a_network() {
     };
     let last =
         Response { history: vec![hop("a", "/b"), hop("b", "c")], ..response(&format!("{base}c"), "at last") };
-    let directory = cache(&world, &[("1.pkl", Serializer::danger_unsigned().encode(&last))]);
-    world.ok(&migrate(&directory, &["--trust-existing"]));
+    let directory = cache(&sandbox, &[("1.pkl", Serializer::danger_unsigned().encode(&last))]);
+    sandbox.ok(&migrate(&directory, &["--trust-existing"]));
     for from in ["a", "b", "c"] {
-        assert_eq!(world.ok(&["get", "--offline", &format!("{base}{from}")]).text(), "at last");
+        assert_eq!(sandbox.ok(&["get", "--offline", &format!("{base}{from}")]).text(), "at last");
     }
 }
 
 #[test]
 fn without_a_signature_nothing_is_trusted_unless_that_is_said() {
-    let world = World::new();
-    let unsigned = Serializer::danger_unsigned().encode(&response(&nowhere(), "x"));
-    let directory = cache(&world, &[("1.pkl", unsigned)]);
-    let refused = world.run(&migrate(&directory, &[]));
+    let sandbox = Sandbox::new();
+    let unsigned = Serializer::danger_unsigned().encode(&response(&unreachable_url(), "x"));
+    let directory = cache(&sandbox, &[("1.pkl", unsigned)]);
+    let refused = sandbox.run(&migrate(&directory, &[]));
     assert_eq!(refused.code, 2);
     assert!(
         refused.err.starts_with("error: nothing vouches for what is stored there\nhint: "),
@@ -115,18 +115,18 @@ fn without_a_signature_nothing_is_trusted_unless_that_is_said() {
         refused.err
     );
     assert!(refused.err.contains("--trust-existing"));
-    assert!(!world.store().exists());
+    assert!(!sandbox.store().exists());
 }
 
 #[test]
 fn signatures_are_verified_and_what_they_do_not_cover_is_refused() {
-    let world = World::new();
-    let base = nowhere();
+    let sandbox = Sandbox::new();
+    let base = unreachable_url();
     let signed = Serializer::safe_pickle(SECRET).unwrap();
     let mut changed = signed.encode(&response(&format!("{base}changed"), "x"));
     changed[50] ^= 1;
     let directory = cache(
-        &world,
+        &sandbox,
         &[
             ("1.pkl", signed.encode(&response(&format!("{base}good"), "good"))),
             ("2.pkl", changed),
@@ -134,41 +134,41 @@ fn signatures_are_verified_and_what_they_do_not_cover_is_refused() {
             ("4.json", Serializer::danger_unsigned().format(Format::Json).encode(&response(&base, "x"))),
         ],
     );
-    let key = world.file("secret", format!("{SECRET}\n"));
+    let key = sandbox.file("secret", format!("{SECRET}\n"));
     let reference = format!("file:{key}");
-    let ran = world.run(&migrate(&directory, &["--itsdangerous-key", &reference]));
-    assert_eq!(ran.code, 10);
-    let lines: Vec<&str> = ran.text().lines().collect();
+    let result = sandbox.run(&migrate(&directory, &["--itsdangerous-key", &reference]));
+    assert_eq!(result.code, 10);
+    let lines: Vec<&str> = result.text().lines().collect();
     assert_eq!(lines.len(), 4);
     assert!(lines[0].starts_with("2  refused  the signature does not hold"), "{}", lines[0]);
     assert_eq!(lines[3], "1 entry sealed");
-    assert!(ran.err.contains("error: 3 of 4 entries refused\nhint: "), "{}", ran.err);
-    assert_eq!(world.ok(&["get", "--offline", &format!("{base}good")]).text(), "good");
+    assert!(result.err.contains("error: 3 of 4 entries refused\nhint: "), "{}", result.err);
+    assert_eq!(sandbox.ok(&["get", "--offline", &format!("{base}good")]).text(), "good");
 
     let environment = |args: &[&str]| -> i32 {
-        let mut command = world.command(&migrate(&directory, args));
+        let mut command = sandbox.command(&migrate(&directory, args));
         command.env("CACHE_SECRET", "wrong").output().unwrap().status.code().unwrap()
     };
     assert_eq!(environment(&["--itsdangerous-key", "env:CACHE_SECRET"]), 10);
     assert_eq!(environment(&["--itsdangerous-key", "env:ABSENT"]), 11);
     assert_eq!(environment(&["--itsdangerous-key", SECRET]), 2);
-    assert!(!world.run(&migrate(&directory, &["--itsdangerous-key", SECRET])).err.contains(SECRET));
+    assert!(!sandbox.run(&migrate(&directory, &["--itsdangerous-key", SECRET])).err.contains(SECRET));
 }
 
 #[test]
 fn signed_responses_without_their_secret_ask_for_it() {
-    let world = World::new();
-    let signed = Serializer::safe_pickle(SECRET).unwrap().encode(&response(&nowhere(), "x"));
-    let directory = cache(&world, &[("1.pkl", signed)]);
-    let ran = world.run(&migrate(&directory, &["--trust-existing"]));
-    assert_eq!(ran.code, 11);
-    assert!(ran.err.contains("--itsdangerous-key"), "{}", ran.err);
+    let sandbox = Sandbox::new();
+    let signed = Serializer::safe_pickle(SECRET).unwrap().encode(&response(&unreachable_url(), "x"));
+    let directory = cache(&sandbox, &[("1.pkl", signed)]);
+    let result = sandbox.run(&migrate(&directory, &["--trust-existing"]));
+    assert_eq!(result.code, 11);
+    assert!(result.err.contains("--itsdangerous-key"), "{}", result.err);
 }
 
 #[test]
 fn p15_a_planted_pickle_never_runs_and_the_rest_is_migrated() {
-    let world = World::new();
-    let marker = world.path("marker");
+    let sandbox = Sandbox::new();
+    let marker = sandbox.path("marker");
     // os.system("touch MARKER"), as STACK_GLOBAL and as the GLOBAL of old.
     let command = format!("touch '{}'", marker.display());
     let length = u32::try_from(command.len()).unwrap().to_le_bytes();
@@ -178,9 +178,9 @@ fn p15_a_planted_pickle_never_runs_and_the_rest_is_migrated() {
         format!("!!python/object/apply:os.system [\"{command}\"]").into_bytes(),
     ];
     let [first, second, third] = planted;
-    let good = format!("{}good", nowhere());
+    let good = format!("{}good", unreachable_url());
     let directory = cache(
-        &world,
+        &sandbox,
         &[
             ("1.pkl", first),
             ("2.pkl", second),
@@ -191,20 +191,20 @@ fn p15_a_planted_pickle_never_runs_and_the_rest_is_migrated() {
     );
     let before: Vec<_> =
         fs::read_dir(&directory).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
-    let ran = world.run(&migrate(&directory, &["--trust-existing", "--json"]));
-    assert_eq!(ran.code, 10);
-    let objects = ran.objects();
+    let result = sandbox.run(&migrate(&directory, &["--trust-existing", "--json"]));
+    assert_eq!(result.code, 10);
+    let objects = result.objects();
     assert_eq!(objects[0]["reason"], "pickle opcode STACK_GLOBAL refused: it would run code");
     assert_eq!((&objects[4]["sealed"], &objects[4]["refused"]), (&1.into(), &4.into()));
-    assert!(ran.err.contains("{\"error\":{\"code\":\"integrity\""), "{}", ran.err);
-    assert!(ran.err.contains("0.7"));
-    let human = world.run(&migrate(&directory, &["--trust-existing"]));
+    assert!(result.err.contains("{\"error\":{\"code\":\"integrity\""), "{}", result.err);
+    assert!(result.err.contains("0.7"));
+    let human = sandbox.run(&migrate(&directory, &["--trust-existing"]));
     assert!(
         human.text().contains("2  refused  pickle opcode GLOBAL refused: it would run code\n"),
         "{}",
         human.text()
     );
-    assert_eq!(world.ok(&["get", "--offline", &good]).text(), "good");
+    assert_eq!(sandbox.ok(&["get", "--offline", &good]).text(), "good");
     let after: Vec<_> =
         fs::read_dir(&directory).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     assert_eq!(before, after, "the source is never changed");
@@ -213,7 +213,7 @@ fn p15_a_planted_pickle_never_runs_and_the_rest_is_migrated() {
 
 #[test]
 fn a_stale_response_is_validated_and_not_fetched_again() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|request| {
         assert!(request.contains("if-none-match: \"1\""), "{request}");
         b"HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\nconnection: close\r\n\r\n".to_vec()
@@ -222,23 +222,23 @@ fn a_stale_response_is_validated_and_not_fetched_again() {
     let mut stale = response(&url, "still good");
     stale.expires = Some(now().minus(Duration::from_secs(60)));
     stale.headers.push(("ETag".to_owned(), "\"1\"".to_owned()));
-    let directory = cache(&world, &[("1.pkl", Serializer::danger_unsigned().encode(&stale))]);
-    world.ok(&migrate(&directory, &["--trust-existing"]));
-    assert_eq!(world.ok(&["get", &url]).text(), "still good");
+    let directory = cache(&sandbox, &[("1.pkl", Serializer::danger_unsigned().encode(&stale))]);
+    sandbox.ok(&migrate(&directory, &["--trust-existing"]));
+    assert_eq!(sandbox.ok(&["get", &url]).text(), "still good");
     assert_eq!(origin.count(), 1);
 }
 
 #[test]
 fn what_is_no_cache_is_said_to_be_none() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     for (name, content) in [("text", "hello"), ("empty.sqlite", "")] {
-        let ran = world.run(&["migrate", &world.file(name, content), "--trust-existing"]);
-        assert_eq!(ran.code, 2, "{}", ran.err);
+        let result = sandbox.run(&["migrate", &sandbox.file(name, content), "--trust-existing"]);
+        assert_eq!(result.code, 2, "{}", result.err);
         assert!(
-            ran.err.contains("this is no cache of requests-cache") && ran.err.contains("\nhint: "),
+            result.err.contains("this is no cache of requests-cache") && result.err.contains("\nhint: "),
             "{}",
-            ran.err
+            result.err
         );
     }
-    assert_eq!(world.run(&["migrate", "/nowhere/at/all", "--trust-existing"]).code, 1);
+    assert_eq!(sandbox.run(&["migrate", "/nowhere/at/all", "--trust-existing"]).code, 1);
 }

@@ -1,48 +1,48 @@
 //! What is in quarantine, as a listing.
 
 use crate::exit::Failure;
+use crate::format;
 use crate::output::Output;
-use crate::pretty;
-use crate::printable::harmless;
+use crate::sanitize::replace_controls;
 use crate::table::{self, Column, Line};
 use anstyle::Style;
 use lacre::{Cache, Quarantined};
 use serde_json::json;
 
-pub(crate) fn all(cache: &Cache) -> Result<Vec<Quarantined>, Failure> {
+pub(crate) fn list(cache: &Cache) -> Result<Vec<Quarantined>, Failure> {
     let mut all = Vec::new();
-    lacre::wait(cache.quarantined(&mut |mut piece| {
+    lacre::wait(cache.quarantined(&mut |mut record| {
         // Only its length is shown, and a thousand pieces may be many megabytes.
-        piece.evidence.clear();
-        all.push(piece);
+        record.evidence.clear();
+        all.push(record);
     }))?;
-    all.sort_by_key(|piece| piece.at);
+    all.sort_by_key(|record| record.at);
     Ok(all)
 }
 
-pub(crate) fn show(evidence: &[Quarantined], output: Output) -> Result<(), Failure> {
+pub(crate) fn print(records: &[Quarantined], output: Output) -> Result<(), Failure> {
     if output.is_json() {
-        let object = |piece: &Quarantined| {
+        let object = |record: &Quarantined| {
             json!({
-                "key": piece.key.to_string(), "from": piece.from.to_string(), "at": pretty::moment(piece.at),
-                "size": piece.length, "reason": piece.reason,
+                "key": record.key.to_string(), "from": record.from.to_string(), "at": format::timestamp(record.at),
+                "size": record.length, "reason": record.reason,
             })
         };
-        return output.objects("lacre/quarantined/v1", evidence.iter().map(object));
+        return output.print_objects("lacre/quarantined/v1", records.iter().map(object));
     }
-    if evidence.is_empty() {
+    if records.is_empty() {
         return Ok(());
     }
     let line = |Quarantined { from, at, reason, length, .. }: &Quarantined| Line {
         style: Style::new(),
         cells: vec![
             format!("{from:.8}"),
-            pretty::moment(*at).unwrap_or_default(),
-            pretty::size(*length),
-            harmless(reason).into_owned(),
+            format::timestamp(*at).unwrap_or_default(),
+            format::size(*length),
+            replace_controls(reason).into_owned(),
         ],
     };
-    let lines: Vec<Line> = evidence.iter().map(line).collect();
+    let lines: Vec<Line> = records.iter().map(line).collect();
     output.print(table::render(&COLUMNS, &lines, output.width()))
 }
 

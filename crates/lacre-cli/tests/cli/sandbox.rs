@@ -11,19 +11,19 @@ use std::thread;
 use tempfile::TempDir;
 
 /// A user.
-pub(crate) struct World {
+pub(crate) struct Sandbox {
     home: TempDir,
 }
 
 /// What a run of the program left behind.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct RunResult {
     pub(crate) code: i32,
     pub(crate) out: Vec<u8>,
     pub(crate) err: String,
 }
 
-impl World {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap() }
     }
@@ -51,22 +51,22 @@ impl World {
         command
     }
 
-    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> RunResult {
         self.command(args).output().unwrap().into()
     }
 
     /// Runs with `input` on standard input.
-    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> RunResult {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap().into()
     }
 
     /// Runs what must go well.
-    pub(crate) fn ok(&self, args: &[&str]) -> Ran {
-        let ran = self.run(args);
-        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
-        ran
+    pub(crate) fn ok(&self, args: &[&str]) -> RunResult {
+        let result = self.run(args);
+        assert_eq!(result.code, 0, "{args:?}: {}", result.err);
+        result
     }
 
     /// Changes one byte of the sealed head of each envelope in the store whose place `choose` says yes to, counted from 0.
@@ -95,14 +95,14 @@ impl World {
     }
 }
 
-impl From<Output> for Ran {
+impl From<Output> for RunResult {
     fn from(output: Output) -> Self {
         let err = String::from_utf8(output.stderr).unwrap();
         Self { code: output.status.code().unwrap_or(-1), out: output.stdout, err }
     }
 }
 
-impl Ran {
+impl RunResult {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.out).unwrap()
     }
@@ -113,7 +113,7 @@ impl Ran {
     }
 
     /// What the cache did, in a word: how the last line of stderr begins.
-    pub(crate) fn word(&self) -> &str {
+    pub(crate) fn cache_result(&self) -> &str {
         let last = self.err.lines().last().unwrap_or_default();
         last.split(' ').next().unwrap()
     }
@@ -194,7 +194,7 @@ pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// An address where nobody listens.
-pub(crate) fn nowhere() -> String {
+pub(crate) fn unreachable_url() -> String {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     format!("http://{address}/")
 }

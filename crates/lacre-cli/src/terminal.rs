@@ -1,4 +1,4 @@
-//! Asking people: for a passphrase, which is never echoed, and for their consent. Nobody is asked but at a terminal.
+//! Asking people: for a passphrase, which is never echoed, and for their confirmation. Nobody is asked but at a terminal.
 
 use crate::exit::{Exit, Failure};
 use lacre::keys::{Asked, Prompt};
@@ -11,14 +11,14 @@ pub(crate) struct Terminal;
 
 impl Terminal {
     /// Whether somebody does.
-    fn is_there() -> bool {
+    fn is_interactive() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 }
 
 impl Prompt for Terminal {
     fn ask(&self, what: &str, asked: Asked) -> io::Result<Option<Zeroizing<String>>> {
-        if !Self::is_there() {
+        if !Self::is_interactive() {
             return Ok(None);
         }
         let hidden = |prompt: String| rpassword::prompt_password(prompt).map(Zeroizing::new);
@@ -38,7 +38,7 @@ impl Prompt for Terminal {
 
 /// How a command that takes something away gets leave to.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Consent {
+pub(crate) struct Confirmation {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -47,13 +47,13 @@ pub(crate) struct Consent {
     pub(crate) dry_run: bool,
 }
 
-impl Consent {
+impl Confirmation {
     /// Asks whether to do `what`, which has been shown.
-    pub(crate) fn obtain(&self, what: &str) -> Result<(), Failure> {
+    pub(crate) fn ask(&self, what: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }
-        if !Terminal::is_there() {
+        if !Terminal::is_interactive() {
             return Err(Failure::new(Exit::NeedsYes, format!("nobody can be asked whether to {what}"))
                 .with_hint("--yes does it without asking, --dry-run only shows what it would do"));
         }

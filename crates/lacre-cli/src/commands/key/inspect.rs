@@ -1,18 +1,18 @@
 //! `lacre key list` and `lacre key show`.
 
-use super::say;
-use crate::args::Global;
+use super::keyring;
 use crate::exit::{Failure, chain};
-use crate::open;
+use crate::global_options::GlobalOptions;
 use crate::output::{BAD, FAINT, Output};
+use crate::store_options;
 use crate::table::{self, Column, Line};
 use anstyle::Style;
 use lacre::keys::{self, Access, KeySource};
 use serde_json::json;
 
 /// The keyring in use, then every form of reference.
-pub(super) fn list(global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key_place(global)?;
+pub(super) fn list(global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let source = store_options::key_source(global)?;
     let (described, loaded) = (source.describe(), source.load());
     let forms = keys::forms();
     if output.is_json() {
@@ -33,7 +33,7 @@ pub(super) fn list(global: &Global, output: Output) -> Result<(), Failure> {
                 "why": form.usable.as_ref().err().map(|error| chain(error)),
             })
         });
-        return output.objects("lacre/key-source/v1", std::iter::once(in_use).chain(forms));
+        return output.print_objects("lacre/key-source/v1", std::iter::once(in_use).chain(forms));
     }
     match loaded {
         Ok(ring) => {
@@ -76,5 +76,5 @@ pub(super) fn show(source: &dyn KeySource, output: Output) -> Result<(), Failure
         ring.primary(),
         ring.epoch()
     );
-    say(output, text, source, &ring)
+    keyring::print(output, text, source, &ring)
 }

@@ -9,15 +9,15 @@ use std::error::Error as StdError;
 use std::io;
 
 /// The client, which notes in the extensions of a request that an answer from the cache stands in for one that did not come, and why.
-pub(crate) fn noting_failures(client: ClientWithMiddleware) -> ClientWithMiddleware {
-    ClientBuilder::from_client(client).with(NoteFailures).build()
+pub(crate) fn record_network_errors(client: ClientWithMiddleware) -> ClientWithMiddleware {
+    ClientBuilder::from_client(client).with(RecordNetworkErrors).build()
 }
 
 /// Below the cache, where failures are still to be seen.
-struct NoteFailures;
+struct RecordNetworkErrors;
 
 #[async_trait]
-impl Middleware for NoteFailures {
+impl Middleware for RecordNetworkErrors {
     async fn handle(
         &self,
         request: Request,
@@ -25,10 +25,10 @@ impl Middleware for NoteFailures {
         next: Next<'_>,
     ) -> Result<Response> {
         let url = request.url().clone();
-        extensions.remove::<Unanswered>();
+        extensions.remove::<NetworkError>();
         let answered = next.run(request, extensions).await;
         if let Err(Error::Reqwest(error)) = &answered {
-            extensions.insert(Unanswered::of(&url, error));
+            extensions.insert(NetworkError::of(&url, error));
         }
         answered
     }
@@ -36,17 +36,17 @@ impl Middleware for NoteFailures {
 
 /// A request that got no answer from the network.
 #[derive(Clone, Debug)]
-pub(crate) struct Unanswered {
+pub(crate) struct NetworkError {
     /// With the port, where it is not that of the scheme.
     host: String,
-    fault: Fault,
+    kind: NetworkErrorKind,
     /// The cause, in the words of whoever met it.
     cause: String,
 }
 
 /// What went wrong, by what helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum NetworkErrorKind {
     Name,
     Refused,
     Certificate,
@@ -57,65 +57,67 @@ enum Fault {
     Other,
 }
 
-impl Unanswered {
+impl NetworkError {
     pub(crate) fn of(url: &Url, error: &reqwest::Error) -> Self {
         let host = url.host_str().unwrap_or_default();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Self { host: format!("{host}{port}"), fault: Fault::of(error), cause: cause(error) }
+        Self { host: format!("{host}{port}"), kind: NetworkErrorKind::of(error), cause: cause(error) }
     }
 
     /// In one line: `example.com does not answer: connection refused`.
-    pub(crate) fn in_words(&self) -> String {
-        let Self { host, fault, cause } = self;
-        match fault {
-            Fault::Name => format!("the name {host} cannot be resolved: {cause}"),
-            Fault::Certificate => format!("the certificate of {host} is not accepted: {cause}"),
-            Fault::Tls => format!("{host} does not speak TLS as it should: {cause}"),
-            Fault::Slow => format!("{host} does not answer in time: {cause}"),
-            Fault::Malformed => format!("{host} does not answer in HTTP: {cause}"),
-            Fault::Proxy => format!("the proxy does not lead to {host}: {cause}"),
-            Fault::Refused | Fault::Other => format!("{host} does not answer: {cause}"),
+    pub(crate) fn message(&self) -> String {
+        let Self { host, kind, cause } = self;
+        match kind {
+            NetworkErrorKind::Name => format!("the name {host} cannot be resolved: {cause}"),
+            NetworkErrorKind::Certificate => format!("the certificate of {host} is not accepted: {cause}"),
+            NetworkErrorKind::Tls => format!("{host} does not speak TLS as it should: {cause}"),
+            NetworkErrorKind::Slow => format!("{host} does not answer in time: {cause}"),
+            NetworkErrorKind::Malformed => format!("{host} does not answer in HTTP: {cause}"),
+            NetworkErrorKind::Proxy => format!("the proxy does not lead to {host}: {cause}"),
+            NetworkErrorKind::Refused | NetworkErrorKind::Other => format!("{host} does not answer: {cause}"),
         }
     }
 
     /// For the `fault` of an object.
     pub(crate) const fn name(&self) -> &'static str {
-        match self.fault {
-            Fault::Name => "dns",
-            Fault::Refused => "connect",
-            Fault::Certificate => "certificate",
-            Fault::Tls => "tls",
-            Fault::Slow => "timeout",
-            Fault::Malformed => "malformed",
-            Fault::Proxy => "proxy",
-            Fault::Other => "network",
+        match self.kind {
+            NetworkErrorKind::Name => "dns",
+            NetworkErrorKind::Refused => "connect",
+            NetworkErrorKind::Certificate => "certificate",
+            NetworkErrorKind::Tls => "tls",
+            NetworkErrorKind::Slow => "timeout",
+            NetworkErrorKind::Malformed => "malformed",
+            NetworkErrorKind::Proxy => "proxy",
+            NetworkErrorKind::Other => "network",
         }
     }
 
     const fn hint(&self) -> &'static str {
-        match self.fault {
-            Fault::Name => {
+        match self.kind {
+            NetworkErrorKind::Name => {
                 "check how the host is written, and the resolver; --offline answers from what is stored"
             }
-            Fault::Certificate => {
+            NetworkErrorKind::Certificate => {
                 "check the host's name and this machine's clock, or name the issuer with --cacert FILE; --offline answers from what is stored"
             }
-            Fault::Tls => "check the port, and whether the URL should begin with http://",
-            Fault::Slow => "allow more with --timeout, or try again; --max-stale accepts what is stale",
-            Fault::Malformed => "check the port, and whether the URL should begin with https://",
-            Fault::Proxy => "check --proxy, or the environment variables that name one",
-            Fault::Refused | Fault::Other => {
+            NetworkErrorKind::Tls => "check the port, and whether the URL should begin with http://",
+            NetworkErrorKind::Slow => {
+                "allow more with --timeout, or try again; --max-stale accepts what is stale"
+            }
+            NetworkErrorKind::Malformed => "check the port, and whether the URL should begin with https://",
+            NetworkErrorKind::Proxy => "check --proxy, or the environment variables that name one",
+            NetworkErrorKind::Refused | NetworkErrorKind::Other => {
                 "check the address and the network; --offline answers from what is stored, --max-stale accepts what is stale"
             }
         }
     }
 
-    pub(crate) fn failure(&self) -> Failure {
-        Failure::new(Exit::Unreachable, self.in_words()).with_hint(self.hint())
+    pub(crate) fn to_failure(&self) -> Failure {
+        Failure::new(Exit::Unreachable, self.message()).with_hint(self.hint())
     }
 }
 
-impl Fault {
+impl NetworkErrorKind {
     /// By the types that are known here, and by the words of those that are not.
     fn of(error: &reqwest::Error) -> Self {
         let said = chain(error).to_lowercase();

@@ -1,7 +1,7 @@
 //! Who gets whose answer: by `Host`, by who asks, and by what the environment trusts.
 
+use crate::sandbox::{Origin, Sandbox, response, unreachable_url};
 use crate::tls::Authority;
-use crate::world::{Origin, World, nowhere, response};
 
 const FRESH: &str = "cache-control: max-age=60\r\n";
 
@@ -15,37 +15,37 @@ fn virtual_hosts() -> Origin {
 
 #[test]
 fn the_host_that_is_sent_is_the_one_that_is_keyed_and_shown() {
-    let (world, origin) = (World::new(), virtual_hosts());
+    let (sandbox, origin) = (Sandbox::new(), virtual_hosts());
     let url = origin.url("/");
     for host in ["a.example", "b.example", "a.example"] {
-        assert_eq!(world.ok(&["get", &url, &format!("Host:{host}")]).text(), host);
+        assert_eq!(sandbox.ok(&["get", &url, &format!("Host:{host}")]).text(), host);
     }
     let own = url.strip_prefix("http://").unwrap().trim_end_matches('/');
-    assert_eq!(world.ok(&["get", &url]).text(), own);
+    assert_eq!(sandbox.ok(&["get", &url]).text(), own);
     assert_eq!(origin.count(), 3);
 
-    let explained = world.ok(&["explain", &url, "Host:a.example"]);
+    let explained = sandbox.ok(&["explain", &url, "Host:a.example"]);
     assert!(explained.text().starts_with("HIT"), "{}", explained.text());
     let identity = format!("GET + http://a.example/ + sent to {own}");
     assert!(explained.text().contains(&identity), "{}", explained.text());
-    assert!(world.ok(&["explain", &url, "Host:c.example"]).text().starts_with("MISS"));
+    assert!(sandbox.ok(&["explain", &url, "Host:c.example"]).text().starts_with("MISS"));
 
-    let listed = world.ok(&["ls"]);
+    let listed = sandbox.ok(&["ls"]);
     for shown in ["http://a.example/", "http://b.example/", &url] {
         assert!(listed.text().contains(shown), "{}", listed.text());
     }
-    assert!(world.ok(&["show", "http://a.example/"]).text().ends_with("a.example"));
-    world.ok(&["rm", "--yes", "http://a.example/"]);
-    assert_eq!(world.ok(&["get", &url, "Host:b.example"]).word(), "HIT");
-    assert_eq!(world.ok(&["get", &url, "Host:a.example"]).word(), "MISS");
+    assert!(sandbox.ok(&["show", "http://a.example/"]).text().ends_with("a.example"));
+    sandbox.ok(&["rm", "--yes", "http://a.example/"]);
+    assert_eq!(sandbox.ok(&["get", &url, "Host:b.example"]).cache_result(), "HIT");
+    assert_eq!(sandbox.ok(&["get", &url, "Host:a.example"]).cache_result(), "MISS");
 }
 
 #[test]
 fn a_host_that_cannot_be_read_passes_the_cache_by() {
-    let (world, origin) = (World::new(), virtual_hosts());
+    let (sandbox, origin) = (Sandbox::new(), virtual_hosts());
     for _ in 0..2 {
-        let passed = world.ok(&["get", &origin.url("/"), "Host:user:hunter2@a.example"]);
-        assert_eq!(passed.word(), "BYPASS");
+        let passed = sandbox.ok(&["get", &origin.url("/"), "Host:user:hunter2@a.example"]);
+        assert_eq!(passed.cache_result(), "BYPASS");
         assert!(
             passed.err.contains("detail=no-authority") && !passed.err.contains("hunter2"),
             "{}",
@@ -57,7 +57,7 @@ fn a_host_that_cannot_be_read_passes_the_cache_by() {
 
 #[test]
 fn who_asks_tells_requests_apart_and_is_explained_by_name_only() {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "x"));
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let url = origin.url("/");
     for (item, word) in [
         ("X-Functions-Key:hunter2", "MISS"),
@@ -67,14 +67,14 @@ fn who_asks_tells_requests_apart_and_is_explained_by_name_only() {
         ("X-Request-Id:2", "HIT"),
         ("X-Flavour:a", "HIT"),
     ] {
-        assert_eq!(world.ok(&["get", &url, item]).word(), word, "{item}");
+        assert_eq!(sandbox.ok(&["get", &url, item]).cache_result(), word, "{item}");
     }
     for (team, word) in [("a", "MISS"), ("b", "MISS"), ("a", "HIT")] {
-        let ran =
-            world.ok(&["get", "--partition-by-header", "X-Flavour", &url, &format!("X-Flavour:{team}")]);
-        assert_eq!(ran.word(), word);
+        let result =
+            sandbox.ok(&["get", "--partition-by-header", "X-Flavour", &url, &format!("X-Flavour:{team}")]);
+        assert_eq!(result.cache_result(), word);
     }
-    let explained = world.ok(&[
+    let explained = sandbox.ok(&[
         "explain",
         "--partition-by-header",
         "X-Flavour",
@@ -89,9 +89,9 @@ fn who_asks_tells_requests_apart_and_is_explained_by_name_only() {
 
 #[test]
 fn other_proxies_and_other_roots_of_the_environment_are_told_apart() {
-    let (world, proxy, nowhere) = (World::new(), Origin::always(FRESH, "forged"), nowhere());
+    let (sandbox, proxy, nowhere) = (Sandbox::new(), Origin::always(FRESH, "forged"), unreachable_url());
     let get = |proxy: Option<&str>| {
-        let mut command = world.command(&["get", &nowhere]);
+        let mut command = sandbox.command(&["get", &nowhere]);
         if let Some(proxy) = proxy {
             command.env("http_proxy", proxy);
         }
@@ -104,12 +104,12 @@ fn other_proxies_and_other_roots_of_the_environment_are_told_apart() {
     assert_eq!(proxy.count(), 1);
     assert!(!get(None).status.success());
     let explained = |name: &str, value: &str| {
-        let mut command = world.command(&["explain", "--json", "https://site.invalid/"]);
+        let mut command = sandbox.command(&["explain", "--json", "https://site.invalid/"]);
         let output = command.env(name, value).output().unwrap();
         let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         object["key"].as_str().unwrap().to_owned()
     };
-    let roots = ["one", "two"].map(|name| world.file(name, Authority::new().pem()));
+    let roots = ["one", "two"].map(|name| sandbox.file(name, Authority::new().pem()));
     let keys = [
         explained("NOTHING", ""),
         explained("SSL_CERT_FILE", &roots[0]),

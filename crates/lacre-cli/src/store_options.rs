@@ -1,12 +1,12 @@
 //! The store and its key, as the flags and the environment name them.
 //!
-//! What only looks opens them for [`reading`]: nothing is made, and nothing is written. What changes a store that is there opens it for
-//! [`changing`]. What stores responses opens them for [`storing`], which makes both on first use.
+//! What only looks opens them for [`open_to_read`]: nothing is made, and nothing is written. What changes a store that is there opens it for
+//! [`open_to_change`]. What stores responses opens them for [`open_or_create`], which makes both on first use.
 
-use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::global_options::GlobalOptions;
 use crate::output::Output;
-use crate::prompt::Terminal;
+use crate::terminal::Terminal;
 use lacre::keys::{self, KeySource, Nobody, Prompt};
 use lacre::store::{Location, OpenOptions, Store};
 use lacre::{Builder, Cache, Error, config};
@@ -16,28 +16,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The cache, to be looked at: neither a key nor a store is made, and nothing is written. `None`: there is no store yet.
-pub(crate) fn reading(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
-    existing(global, &options(output).read_only(), output)
+pub(crate) fn open_to_read(global: &GlobalOptions, output: Output) -> Result<Option<Builder>, Failure> {
+    open_existing(global, &options(output).read_only(), output)
 }
 
 /// The cache, to be changed. Neither a key nor a store is made. `None`: there is no store yet.
-pub(crate) fn changing(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
-    existing(global, &options(output), output)
+pub(crate) fn open_to_change(global: &GlobalOptions, output: Output) -> Result<Option<Builder>, Failure> {
+    open_existing(global, &options(output), output)
 }
 
 /// The cache, to be stored into. Its store is made on first use, and so is its key where none is named.
-pub(crate) fn storing(global: &Global, output: Output) -> Result<Builder, Failure> {
+pub(crate) fn open_or_create(global: &GlobalOptions, output: Output) -> Result<Builder, Failure> {
     let (store, key) = store_and_key(global, output)?;
-    Ok(over(global, store, &*key, output))
+    Ok(builder_with_key(global, store, &*key, output))
 }
 
 /// A store, and where its key is kept.
 pub(crate) type StoreAndKey = (Arc<dyn Store>, Box<dyn KeySource>);
 
 /// A store to be stored into, and where its key is kept, both made on first use. The key is not read yet.
-pub(crate) fn store_and_key(global: &Global, output: Output) -> Result<StoreAndKey, Failure> {
+pub(crate) fn store_and_key(global: &GlobalOptions, output: Output) -> Result<StoreAndKey, Failure> {
     let location = location(global)?;
-    let key: Box<dyn KeySource> = match said(global)? {
+    let key: Box<dyn KeySource> = match named_key_source(global)? {
         Some(source) => source,
         None => Box::new(keys::user(&output)?),
     };
@@ -46,28 +46,37 @@ pub(crate) fn store_and_key(global: &Global, output: Output) -> Result<StoreAndK
 }
 
 /// The cache over a store that is open.
-pub(crate) fn over(global: &Global, store: Arc<dyn Store>, key: &dyn KeySource, output: Output) -> Builder {
+pub(crate) fn builder_with_key(
+    global: &GlobalOptions,
+    store: Arc<dyn Store>,
+    key: &dyn KeySource,
+    output: Output,
+) -> Builder {
     builder(global, store, output).keys(key)
 }
 
 /// A cache in memory, with a key that ends with this process: for asking what would happen where nothing is stored.
-pub(crate) fn empty(global: &Global, output: Output) -> Result<Builder, Failure> {
+pub(crate) fn in_memory(global: &GlobalOptions, output: Output) -> Result<Builder, Failure> {
     Ok(builder(global, Location::Memory.open()?, output).danger_ephemeral_key())
 }
 
 /// The cache to remove everything from, which takes no key. `None`: there is no store yet.
-pub(crate) fn clearing(global: &Global, output: Output) -> Result<Option<Builder>, Failure> {
+pub(crate) fn open_to_clear(global: &GlobalOptions, output: Output) -> Result<Option<Builder>, Failure> {
     let location = location(global)?;
-    if !is_there(global, &location, output)? {
+    if !store_exists(global, &location, output)? {
         return Ok(None);
     }
     Ok(Some(builder(global, location.open_with(&options(output))?, output).danger_ephemeral_key()))
 }
 
-fn existing(global: &Global, options: &OpenOptions, output: Output) -> Result<Option<Builder>, Failure> {
+fn open_existing(
+    global: &GlobalOptions,
+    options: &OpenOptions,
+    output: Output,
+) -> Result<Option<Builder>, Failure> {
     // Both are understood first: what is misspelt is an error where nothing is stored yet, too.
-    let (location, key) = (location(global)?, key_place(global)?);
-    if !is_there(global, &location, output)? {
+    let (location, key) = (location(global)?, key_source(global)?);
+    if !store_exists(global, &location, output)? {
         return Ok(None);
     }
     ensure_apart(&location, &*key)?;
@@ -81,7 +90,7 @@ fn options(output: Output) -> OpenOptions {
 }
 
 /// With every setting that is the same for all commands, but for the key.
-fn builder(global: &Global, store: Arc<dyn Store>, output: Output) -> Builder {
+fn builder(global: &GlobalOptions, store: Arc<dyn Store>, output: Output) -> Builder {
     Cache::builder()
         .store(store)
         .namespace(&global.namespace)
@@ -90,8 +99,8 @@ fn builder(global: &Global, store: Arc<dyn Store>, output: Output) -> Builder {
 }
 
 /// Says what to do where the user's own keyring is gone and the store is not.
-fn ensure_key_there(global: &Global, store: &Location) -> Result<(), Failure> {
-    if said(global)?.is_some() {
+fn ensure_key_there(global: &GlobalOptions, store: &Location) -> Result<(), Failure> {
+    if named_key_source(global)?.is_some() {
         return Ok(());
     }
     let keyring = config::keyring_path()?;
@@ -106,7 +115,7 @@ fn ensure_key_there(global: &Global, store: &Location) -> Result<(), Failure> {
 }
 
 /// Refuses an anchor beside the store: whoever puts an older store back puts that back with it.
-pub(crate) fn ensure_anchor_apart(global: &Global, anchor: &Path) -> Result<(), Failure> {
+pub(crate) fn ensure_anchor_apart(global: &GlobalOptions, anchor: &Path) -> Result<(), Failure> {
     match location(global)?.file() {
         Some(store) if config::lie_together(anchor, &store) => {
             Err(Failure::usage("an anchor beside the store goes back in time with it")
@@ -117,27 +126,30 @@ pub(crate) fn ensure_anchor_apart(global: &Global, anchor: &Path) -> Result<(), 
 }
 
 /// Where the key is kept, or would be.
-pub(crate) fn key_place(global: &Global) -> Result<Box<dyn KeySource>, Failure> {
-    match said(global)? {
+pub(crate) fn key_source(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
+    match named_key_source(global)? {
         Some(source) => Ok(source),
         None => Ok(Box::new(keys::user_place()?)),
     }
 }
 
 /// The same, for a process that nobody sits at: a key that needs a passphrase from the terminal is unavailable.
-pub(crate) fn key_without_asking(global: &Global) -> Result<Box<dyn KeySource>, Failure> {
-    match said_to(global, Arc::new(Nobody))? {
+pub(crate) fn key_source_without_prompt(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
+    match named_key_source_with(global, Arc::new(Nobody))? {
         Some(source) => Ok(source),
-        None => key_place(global),
+        None => key_source(global),
     }
 }
 
 /// Where `--key` says that the key is kept, or else `LACRE_KEY`.
-fn said(global: &Global) -> Result<Option<Box<dyn KeySource>>, Failure> {
-    said_to(global, Arc::new(Terminal))
+fn named_key_source(global: &GlobalOptions) -> Result<Option<Box<dyn KeySource>>, Failure> {
+    named_key_source_with(global, Arc::new(Terminal))
 }
 
-fn said_to(global: &Global, prompt: Arc<dyn Prompt>) -> Result<Option<Box<dyn KeySource>>, Failure> {
+fn named_key_source_with(
+    global: &GlobalOptions,
+    prompt: Arc<dyn Prompt>,
+) -> Result<Option<Box<dyn KeySource>>, Failure> {
     let (reference, by) = match &global.key {
         Some(reference) => (Some(reference.clone()), "--key"),
         None => (config::key_reference()?, config::KEY),
@@ -147,17 +159,17 @@ fn said_to(global: &Global, prompt: Arc<dyn Prompt>) -> Result<Option<Box<dyn Ke
 }
 
 /// Refuses a keyring beside the store.
-pub(crate) fn ensure_key_apart(global: &Global, key: &dyn KeySource) -> Result<(), Failure> {
+pub(crate) fn ensure_key_apart(global: &GlobalOptions, key: &dyn KeySource) -> Result<(), Failure> {
     ensure_apart(&location(global)?, key)
 }
 
 /// What a reference names. Whoever sits at the terminal is asked for a passphrase that it needs.
-pub(crate) fn source(reference: &str) -> Result<Box<dyn KeySource>, Failure> {
+pub(crate) fn parse_key_source(reference: &str) -> Result<Box<dyn KeySource>, Failure> {
     Ok(keys::parse_asking(reference, Arc::new(Terminal))?)
 }
 
 /// The store that `--store` names, or `LACRE_STORE`, or else the user's own.
-fn location(global: &Global) -> Result<Location, Failure> {
+fn location(global: &GlobalOptions) -> Result<Location, Failure> {
     match &global.store {
         Some(text) => text.parse().map_err(|error: Error| error.about("--store").into()),
         None => Ok(Location::user()?),
@@ -173,7 +185,7 @@ fn ensure_apart(location: &Location, key: &dyn KeySource) -> Result<(), Failure>
 
 /// Whether there is something to look at. What cannot be looked at is an error; what does not exist yet, or was only begun, is empty, and
 /// whoever named it hears of that.
-fn is_there(global: &Global, location: &Location, output: Output) -> Result<bool, Failure> {
+fn store_exists(global: &GlobalOptions, location: &Location, output: Output) -> Result<bool, Failure> {
     let Some(path) = location.path() else { return Ok(false) };
     let cannot = |error: &io::Error| {
         let hint = match error.kind() {

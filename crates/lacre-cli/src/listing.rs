@@ -1,11 +1,11 @@
 //! What is stored, row by row, and how it is shown.
 
 use crate::exit::Failure;
+use crate::format;
 use crate::output::{BAD, FAINT, WARNING};
-use crate::pretty;
-use crate::printable::harmless;
+use crate::record_state::RecordState;
+use crate::sanitize::replace_controls;
 use crate::table::{self, Column, Line};
-use crate::tally::State;
 use anstyle::Style;
 use lacre::codec::BodyHead;
 use lacre::{
@@ -31,12 +31,12 @@ pub(crate) enum Depth {
 /// Every entry.
 pub(crate) fn all(cache: &Cache, depth: Depth, now: Timestamp) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
-    each(cache, depth, now, &mut |row| rows.extend(Some(row).filter(Row::is_entry)))?;
+    for_each(cache, depth, now, &mut |row| rows.extend(Some(row).filter(Row::is_entry)))?;
     Ok(rows)
 }
 
 /// Shows each record to `visit`, index records, too.
-pub(crate) fn each(
+pub(crate) fn for_each(
     cache: &Cache,
     depth: Depth,
     now: Timestamp,
@@ -76,19 +76,19 @@ impl Row {
 
     /// Whether it counts as an entry: what was tampered with does, whatever it was.
     pub(crate) fn is_entry(&self) -> bool {
-        self.listed.kind == RecordKind::Entry || self.state() == State::Bad
+        self.listed.kind == RecordKind::Entry || self.state() == RecordState::Bad
     }
 
     /// Whether it opens.
-    pub(crate) fn state(&self) -> State {
-        self.listed.slot.as_ref().err().map_or(State::Good, State::of)
+    pub(crate) fn state(&self) -> RecordState {
+        self.listed.slot.as_ref().err().map_or(RecordState::Good, RecordState::of)
     }
 
     /// What it is sealed with: by its seal, or, where it is genuine and of other settings, by what it says of itself.
     pub(crate) fn seal(&self) -> Option<SealInfo> {
         match self.state() {
-            State::Good => self.listed.seal,
-            State::OtherSuite(_) | State::OtherNamespace | State::Unsupported => {
+            RecordState::Good => self.listed.seal,
+            RecordState::OtherSuite(_) | RecordState::OtherNamespace | RecordState::Unsupported => {
                 self.listed.claimed_unverified
             }
             _ => None,
@@ -106,8 +106,8 @@ impl Row {
     pub(crate) fn trouble(&self) -> Option<String> {
         let error = self.listed.slot.as_ref().err()?;
         Some(match (self.state(), Failure::flag_for(error)) {
-            (State::OtherSuite(suite), Some(flag)) => {
-                format!("sealed with `{}`; {flag}", crate::args::Sealing::of(suite).name())
+            (RecordState::OtherSuite(suite), Some(flag)) => {
+                format!("sealed with `{}`; {flag}", crate::suite_option::SuiteOption::of(suite).name())
             }
             (_, Some(flag)) => format!("{error}; {flag}"),
             (_, None) => error.to_string(),
@@ -130,7 +130,7 @@ impl Row {
             object["url"] = entry.url.as_str().into();
             object["status"] = entry.status.as_u16().into();
             object["size"] = entry.body.length.into();
-            object["received"] = pretty::moment(entry.received).into();
+            object["received"] = format::timestamp(entry.received).into();
             object["age_seconds"] = freshness.age.as_secs().into();
             object["fresh"] = freshness.is_fresh().into();
             object["ttl_seconds"] = freshness.ttl().into();
@@ -158,7 +158,7 @@ impl Belonging {
     }
 
     pub(crate) fn count(&mut self, row: &Row) {
-        if row.state() == State::OtherNamespace {
+        if row.state() == RecordState::OtherNamespace {
             return;
         }
         match row.listed.slot.as_ref().map_err(|error| error.fault().map(Fault::kind)) {
@@ -194,31 +194,34 @@ pub(crate) fn table(rows: &[Row], width: Option<usize>) -> String {
 
 fn style(row: &Row) -> Style {
     match row.state() {
-        State::Bad => BAD,
-        State::NoKey | State::OtherSuite(_) | State::OtherNamespace | State::Unsupported => WARNING,
-        State::Expired | State::Revoked => FAINT,
-        State::Good if row.is_stale() => FAINT,
-        State::Good => Style::new(),
+        RecordState::Bad => BAD,
+        RecordState::NoKey
+        | RecordState::OtherSuite(_)
+        | RecordState::OtherNamespace
+        | RecordState::Unsupported => WARNING,
+        RecordState::Expired | RecordState::Revoked => FAINT,
+        RecordState::Good if row.is_stale() => FAINT,
+        RecordState::Good => Style::new(),
     }
 }
 
 fn cells(row: &Row) -> Vec<String> {
     let key = format!("{:.8}", row.key());
     let seal = match (row.state(), row.listed.seal) {
-        (State::Good, Some(seal)) => seal.key_id.short(),
+        (RecordState::Good, Some(seal)) => seal.key_id.short(),
         (state, _) => state.mark().to_owned(),
     };
     let (Some(entry), Some(freshness)) = (row.entry(), row.freshness) else {
-        let size = pretty::size(row.listed.sealed_bytes as u64);
-        let trouble = harmless(&row.trouble().unwrap_or_default()).into_owned();
+        let size = format::size(row.listed.sealed_bytes as u64);
+        let trouble = replace_controls(&row.trouble().unwrap_or_default()).into_owned();
         return vec![key, "-".into(), size, "-".into(), "-".into(), seal, trouble];
     };
     let fresh = match freshness.lifetime {
         None => "for ever".to_owned(),
-        Some(_) if freshness.is_fresh() => pretty::duration(freshness.remaining()),
-        Some(_) => format!("stale {}", pretty::duration(freshness.staleness())),
+        Some(_) if freshness.is_fresh() => format::duration(freshness.remaining()),
+        Some(_) => format!("stale {}", format::duration(freshness.staleness())),
     };
-    let (status, size) = (entry.status.as_u16().to_string(), pretty::size(entry.body.length));
-    let url = format!("{} {}", entry.method, harmless(&entry.url));
-    vec![key, status, size, pretty::duration(freshness.age), fresh, seal, url]
+    let (status, size) = (entry.status.as_u16().to_string(), format::size(entry.body.length));
+    let url = format!("{} {}", entry.method, replace_controls(&entry.url));
+    vec![key, status, size, format::duration(freshness.age), fresh, seal, url]
 }

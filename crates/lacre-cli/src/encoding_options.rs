@@ -7,7 +7,7 @@ use lacre::stage::{Brotli, Gzip, Lz4, Zstd};
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "How new entries are written")]
-pub(crate) struct Writing {
+pub(crate) struct EncodingOptions {
     /// The format of all but the body; with --suite signed, `json` and `yaml` are readable as they lie in the store
     #[arg(long, value_name = "FORMAT", default_value = "cbor")]
     format: Format,
@@ -34,7 +34,7 @@ enum Compression {
     Brotli,
 }
 
-impl Writing {
+impl EncodingOptions {
     pub(crate) fn apply(self, builder: Builder) -> Builder {
         let builder = match self.format {
             Format::Cbor => builder.format(Cbor),

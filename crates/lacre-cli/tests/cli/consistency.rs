@@ -1,7 +1,7 @@
 //! Commands never surprise: what only looks changes nothing, a setting is no tampering, no hint costs a good entry, every number means the
 //! same in every command, and every failure says what it is about.
 
-use crate::world::{Origin, Ran, World, response};
+use crate::sandbox::{Origin, RunResult, Sandbox, response};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::time::SystemTime;
 const FRESH: &str = "cache-control: max-age=3600\r\n";
 
 /// Every file below the home, with what would change if somebody wrote: its size, its times and its content.
-fn listing(world: &World) -> Vec<(PathBuf, u64, SystemTime, Vec<u8>)> {
+fn listing(sandbox: &Sandbox) -> Vec<(PathBuf, u64, SystemTime, Vec<u8>)> {
     let mut found = Vec::new();
-    let mut folders = vec![world.path("")];
+    let mut folders = vec![sandbox.path("")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -29,12 +29,12 @@ fn listing(world: &World) -> Vec<(PathBuf, u64, SystemTime, Vec<u8>)> {
     found
 }
 
-fn stored(args: &[&str]) -> (World, Origin) {
-    let (world, origin) = (World::new(), Origin::always(FRESH, "body"));
+fn stored(args: &[&str]) -> (Sandbox, Origin) {
+    let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "body"));
     for path in ["/a", "/b"] {
-        world.ok(&[&["get"], args, &[&origin.url(path)]].concat());
+        sandbox.ok(&[&["get"], args, &[&origin.url(path)]].concat());
     }
-    (world, origin)
+    (sandbox, origin)
 }
 
 /// Every command that only looks.
@@ -60,79 +60,79 @@ fn looks(url: &str) -> Vec<Vec<&str>> {
 #[test]
 fn what_only_looks_changes_no_file() {
     for store in ["sqlite", "dir"] {
-        let (world, origin) = (World::new(), Origin::always(FRESH, "body"));
-        let place = format!("{store}:{}", world.path("store").display());
+        let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "body"));
+        let place = format!("{store}:{}", sandbox.path("store").display());
         let at: &[&str] = &["--store", &place];
         let url = origin.url("/a");
         for path in ["/a", "/b"] {
-            world.ok(&[&["get", &origin.url(path)], at].concat());
+            sandbox.ok(&[&["get", &origin.url(path)], at].concat());
         }
-        let check = |world: &World, what: &str| {
-            let before = listing(world);
+        let check = |sandbox: &Sandbox, what: &str| {
+            let before = listing(sandbox);
             for look in looks(&url) {
                 for json in [&[][..], &["--json"]] {
-                    world.run(&[&look[..], at, json].concat());
-                    assert!(listing(world) == before, "{what} {store}: {look:?} {json:?} wrote");
+                    sandbox.run(&[&look[..], at, json].concat());
+                    assert!(listing(sandbox) == before, "{what} {store}: {look:?} {json:?} wrote");
                 }
             }
         };
-        check(&world, "whole");
+        check(&sandbox, "whole");
         if store == "sqlite" {
-            let path = world.path("store");
+            let path = sandbox.path("store");
             let mut bytes = fs::read(&path).unwrap();
             let start = bytes.windows(5).position(|window| window == b"\x89LAC\x01").unwrap();
             bytes[start + 112] ^= 1;
             fs::write(&path, bytes).unwrap();
-            check(&world, "tampered");
+            check(&sandbox, "tampered");
         }
-        fs::remove_file(world.path(".config/lacre/keyring")).unwrap();
-        check(&world, "without a keyring");
+        fs::remove_file(sandbox.path(".config/lacre/keyring")).unwrap();
+        check(&sandbox, "without a keyring");
     }
 }
 
 #[test]
 fn on_a_fresh_machine_nothing_is_stored_and_nothing_is_made() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     for args in
         [&["ls"][..], &["verify"], &["audit"], &["rm", "--all", "--yes"], &["reseal"], &["ls", "--bad"]]
     {
-        let ran = world.ok(args);
-        assert!(!ran.err.contains("error"), "{args:?}: {}", ran.err);
-        let json = world.ok(&[args, &["--json"]].concat());
+        let result = sandbox.ok(args);
+        assert!(!result.err.contains("error"), "{args:?}: {}", result.err);
+        let json = sandbox.ok(&[args, &["--json"]].concat());
         assert!(json.objects().iter().all(|object| object["entries"].as_u64().unwrap_or(0) == 0), "{args:?}");
     }
-    let explained = world.ok(&["explain", "http://127.0.0.1:9/"]);
+    let explained = sandbox.ok(&["explain", "http://127.0.0.1:9/"]);
     assert!(
         explained.text().starts_with("MISS") && explained.text().contains("nothing"),
         "{}",
         explained.text()
     );
-    assert_eq!(world.run(&["show", "http://127.0.0.1:9/"]).code, 3);
+    assert_eq!(sandbox.run(&["show", "http://127.0.0.1:9/"]).code, 3);
     for args in
         [&["key", "show"][..], &["key", "rotate"], &["key", "export"], &["key", "revoke-all", "--yes"]]
     {
-        let ran = world.run(args);
-        assert_eq!(ran.code, 11, "{args:?}: {}", ran.err);
-        assert!(ran.err.contains(".config/lacre/keyring does not exist"), "{args:?}: {}", ran.err);
-        assert!(ran.err.contains("hint: lacre key new"), "{args:?}: {}", ran.err);
+        let result = sandbox.run(args);
+        assert_eq!(result.code, 11, "{args:?}: {}", result.err);
+        assert!(result.err.contains(".config/lacre/keyring does not exist"), "{args:?}: {}", result.err);
+        assert!(result.err.contains("hint: lacre key new"), "{args:?}: {}", result.err);
     }
-    assert!(!world.path(".config").exists() && !world.path(".cache").exists());
+    assert!(!sandbox.path(".config").exists() && !sandbox.path(".cache").exists());
 }
 
 #[test]
 fn a_lost_keyring_is_said_and_can_be_put_back() {
-    let (world, origin) = stored(&[]);
-    let ring = world.path(".config/lacre/keyring");
-    let backup = world.file("backup", fs::read(&ring).unwrap());
+    let (sandbox, origin) = stored(&[]);
+    let ring = sandbox.path(".config/lacre/keyring");
+    let backup = sandbox.file("backup", fs::read(&ring).unwrap());
     fs::remove_file(&ring).unwrap();
     let url = origin.url("/a");
     for args in [&["ls"][..], &["verify"], &["show", &url], &["audit"], &["reseal"], &["explain", &url]] {
-        let ran = world.run(args);
-        assert_eq!(ran.code, 11, "{args:?}: {}", ran.err);
+        let result = sandbox.run(args);
+        assert_eq!(result.code, 11, "{args:?}: {}", result.err);
         assert!(
-            ran.err.contains(ring.to_str().unwrap()) && ran.err.contains("hint: "),
+            result.err.contains(ring.to_str().unwrap()) && result.err.contains("hint: "),
             "{args:?}: {}",
-            ran.err
+            result.err
         );
     }
     assert!(!ring.exists());
@@ -141,28 +141,28 @@ fn a_lost_keyring_is_said_and_can_be_put_back() {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(&backup, PermissionsExt::from_mode(0o600)).unwrap();
     }
-    world.ok(&["key", "import", &format!("file:{backup}")]);
-    assert_eq!(world.ok(&["verify"]).text(), "every seal holds: 2 entries\n");
+    sandbox.ok(&["key", "import", &format!("file:{backup}")]);
+    assert_eq!(sandbox.ok(&["verify"]).text(), "every seal holds: 2 entries\n");
     // A store whose keys are gone for good can be emptied.
     fs::remove_file(&ring).unwrap();
-    assert_eq!(world.ok(&["rm", "--all", "--yes"]).err, "2 entries removed\n");
+    assert_eq!(sandbox.ok(&["rm", "--all", "--yes"]).err, "2 entries removed\n");
     assert!(!ring.exists());
 }
 
 /// What no setting may do: count as tampering, be removed as bad, or go into quarantine.
-fn is_no_tampering(world: &World, settings: &[&str], state: &str, flag: &str) {
-    let verify = world.run(&[&["verify", "--quarantine"], settings].concat());
+fn is_no_tampering(sandbox: &Sandbox, settings: &[&str], state: &str, flag: &str) {
+    let verify = sandbox.run(&[&["verify", "--quarantine"], settings].concat());
     assert_eq!(verify.code, 11, "{settings:?}: {} {}", verify.text(), verify.err);
     assert!(verify.err.contains(flag), "{settings:?}: {}", verify.err);
-    let json = world.run(&[&["verify", "--json"], settings].concat()).objects();
+    let json = sandbox.run(&[&["verify", "--json"], settings].concat()).objects();
     let summary = json.last().unwrap();
     assert_eq!((&summary["bad"], &summary[state.replace('-', "_")]), (&0.into(), &2.into()), "{summary}");
     assert!(json[..2].iter().all(|row| row["state"] == state), "{json:?}");
-    world.ok(&[&["rm", "--bad", "--expired", "--yes"], settings].concat());
-    world.ok(&[&["ls"], settings].concat());
-    assert!(world.ok(&[&["ls", "--bad", "--json"], settings].concat()).objects().is_empty());
-    let keys = world.ok(&[&["ls", "--json"], settings].concat()).objects();
-    let show = world.run(&[&["show", keys[0]["key"].as_str().unwrap()], settings].concat());
+    sandbox.ok(&[&["rm", "--bad", "--expired", "--yes"], settings].concat());
+    sandbox.ok(&[&["ls"], settings].concat());
+    assert!(sandbox.ok(&[&["ls", "--bad", "--json"], settings].concat()).objects().is_empty());
+    let keys = sandbox.ok(&[&["ls", "--json"], settings].concat()).objects();
+    let show = sandbox.run(&[&["show", keys[0]["key"].as_str().unwrap()], settings].concat());
     assert_eq!(show.code, 11, "{settings:?}: {}", show.err);
     assert!(!show.err.contains("lacre rm") && !show.err.contains("tamper"), "{settings:?}: {}", show.err);
 }
@@ -170,138 +170,142 @@ fn is_no_tampering(world: &World, settings: &[&str], state: &str, flag: &str) {
 #[test]
 fn another_suite_namespace_or_key_is_no_tampering_and_costs_nothing() {
     for suite in ["signed", "xchacha20-poly1305", "hmac-sha256"] {
-        let (world, origin) = stored(&["--suite", suite]);
-        is_no_tampering(&world, &[], "other-suite", &format!("--suite {suite}"));
-        assert_eq!(world.ok(&["verify", "--suite", suite]).text(), "every seal holds: 2 entries\n");
+        let (sandbox, origin) = stored(&["--suite", suite]);
+        is_no_tampering(&sandbox, &[], "other-suite", &format!("--suite {suite}"));
+        assert_eq!(sandbox.ok(&["verify", "--suite", suite]).text(), "every seal holds: 2 entries\n");
         // Asked for by the wrong suite, it is a miss that says why, and no alarm.
-        let got = world.ok(&["get", "--no-store", &origin.url("/a")]);
-        assert!(got.err.contains(&format!("--suite {suite}")) && got.word() == "MISS", "{}", got.err);
-        assert!(world.ok(&["ls", "--quarantined", "--json"]).objects().is_empty());
+        let got = sandbox.ok(&["get", "--no-store", &origin.url("/a")]);
+        assert!(got.err.contains(&format!("--suite {suite}")) && got.cache_result() == "MISS", "{}", got.err);
+        assert!(sandbox.ok(&["ls", "--quarantined", "--json"]).objects().is_empty());
     }
-    let (world, origin) = stored(&["--namespace", "mine"]);
-    is_no_tampering(&world, &[], "other-namespace", "--namespace");
-    is_no_tampering(&world, &["--namespace", "another"], "other-namespace", "--namespace");
-    let ls = world.ok(&["ls"]);
+    let (sandbox, origin) = stored(&["--namespace", "mine"]);
+    is_no_tampering(&sandbox, &[], "other-namespace", "--namespace");
+    is_no_tampering(&sandbox, &["--namespace", "another"], "other-namespace", "--namespace");
+    let ls = sandbox.ok(&["ls"]);
     assert!(ls.text().contains("sealed in namespace `mine`"), "{}", ls.text());
-    let got = world.ok(&["get", &origin.url("/a")]);
-    assert_eq!((got.word(), got.err.lines().count()), ("MISS", 1), "{}", got.err);
-    assert_eq!(world.ok(&["get", "--namespace", "mine", &origin.url("/a")]).word(), "HIT");
+    let got = sandbox.ok(&["get", &origin.url("/a")]);
+    assert_eq!((got.cache_result(), got.err.lines().count()), ("MISS", 1), "{}", got.err);
+    assert_eq!(sandbox.ok(&["get", "--namespace", "mine", &origin.url("/a")]).cache_result(), "HIT");
     // Beside entries of its own, too.
-    let verify = world.run(&["verify", "--json"]);
+    let verify = sandbox.run(&["verify", "--json"]);
     let summary = verify.objects().pop().unwrap();
     assert_eq!(
         (&summary["good"], &summary["other_namespace"], &summary["bad"]),
         (&1.into(), &2.into(), &0.into())
     );
-    world.ok(&["rm", "--bad", "--yes"]);
-    assert_eq!(world.run(&["verify", "--namespace", "mine", "--json"]).code, 11, "the other one is not mine");
+    sandbox.ok(&["rm", "--bad", "--yes"]);
+    assert_eq!(
+        sandbox.run(&["verify", "--namespace", "mine", "--json"]).code,
+        11,
+        "the other one is not mine"
+    );
 
     // Nor after everything was revoked, the list of namespaces included.
-    world.ok(&["key", "revoke-all", "--yes"]);
-    let summary = world.run(&["verify", "--json"]).objects().pop().unwrap();
+    sandbox.ok(&["key", "revoke-all", "--yes"]);
+    let summary = sandbox.run(&["verify", "--json"]).objects().pop().unwrap();
     assert_eq!((&summary["other_namespace"], &summary["bad"]), (&2.into(), &0.into()), "{summary}");
 
-    let (world, _origin) = stored(&[]);
-    let other = format!("file:{}", world.path("other").display());
-    world.ok(&["key", "new", &other]);
-    is_no_tampering(&world, &["--key", &other], "no-key", "--key");
+    let (sandbox, _origin) = stored(&[]);
+    let other = format!("file:{}", sandbox.path("other").display());
+    sandbox.ok(&["key", "new", &other]);
+    is_no_tampering(&sandbox, &["--key", &other], "no-key", "--key");
 }
 
 #[test]
 fn what_fails_under_its_own_suite_and_key_is_bad_whatever_was_asked_for() {
-    let (world, _origin) = stored(&["--suite", "signed"]);
-    world.tamper(|place| place == 0);
+    let (sandbox, _origin) = stored(&["--suite", "signed"]);
+    sandbox.tamper(|place| place == 0);
     for settings in [&[][..], &["--suite", "signed"]] {
-        let verify = world.run(&[&["verify", "--json"], settings].concat());
+        let verify = sandbox.run(&[&["verify", "--json"], settings].concat());
         assert_eq!(verify.code, 10, "{settings:?}: {}", verify.err);
         assert_eq!(verify.objects().last().unwrap()["bad"], 1, "{settings:?}");
     }
-    assert_eq!(world.ok(&["rm", "--bad", "--yes"]).err, "1 entry removed\n");
-    assert_eq!(world.ok(&["verify", "--suite", "signed"]).text(), "every seal holds: 1 entry\n");
+    assert_eq!(sandbox.ok(&["rm", "--bad", "--yes"]).err, "1 entry removed\n");
+    assert_eq!(sandbox.ok(&["verify", "--suite", "signed"]).text(), "every seal holds: 1 entry\n");
 }
 
 #[test]
 fn retiring_counts_what_only_another_suite_or_namespace_opens() {
-    let (world, origin) = stored(&["--suite", "signed"]);
-    world.ok(&["get", "--namespace", "mine", &origin.url("/a")]);
-    world.ok(&["key", "rotate"]);
-    let old = world.ok(&["key", "show", "--json"]).objects()[0]["verify"][0].as_str().unwrap().to_owned();
-    let preview = world.ok(&["key", "retire", "--dry-run", &old, "--json"]).objects();
+    let (sandbox, origin) = stored(&["--suite", "signed"]);
+    sandbox.ok(&["get", "--namespace", "mine", &origin.url("/a")]);
+    sandbox.ok(&["key", "rotate"]);
+    let old = sandbox.ok(&["key", "show", "--json"]).objects()[0]["verify"][0].as_str().unwrap().to_owned();
+    let preview = sandbox.ok(&["key", "retire", "--dry-run", &old, "--json"]).objects();
     assert_eq!((&preview[0]["lost"], &preview[0]["entries"]), (&3.into(), &3.into()), "{preview:?}");
-    let resealed = world.run(&["reseal", "--json"]);
+    let resealed = sandbox.run(&["reseal", "--json"]);
     assert_eq!(resealed.code, 11, "{}", resealed.err);
-    assert!(!world.run(&["reseal"]).text().contains("retire"), "one entry still needs the old key");
+    assert!(!sandbox.run(&["reseal"]).text().contains("retire"), "one entry still needs the old key");
     // Both namespaces are resealed, each in its turn; then nothing needs the old key.
-    world.run(&["reseal", "--namespace", "mine", "--json"]);
-    let preview = world.ok(&["key", "retire", "--dry-run", &old, "--json"]).objects();
+    sandbox.run(&["reseal", "--namespace", "mine", "--json"]);
+    let preview = sandbox.ok(&["key", "retire", "--dry-run", &old, "--json"]).objects();
     assert_eq!(preview[0]["lost"], 0, "{preview:?}");
 }
 
-fn number(ran: &Ran, schema: &str, field: &str) -> u64 {
-    let objects = ran.objects();
+fn number(result: &RunResult, schema: &str, field: &str) -> u64 {
+    let objects = result.objects();
     let object = objects.iter().find(|object| object["schema"] == schema).unwrap();
     object[field].as_u64().unwrap()
 }
 
 #[test]
 fn every_command_counts_the_same_entries() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::start(|request| match request.starts_with("GET /varies") {
         true => response("200 OK", "cache-control: max-age=3600\r\nvary: accept-language\r\n", b"x"),
         false => response("200 OK", FRESH, b"x"),
     });
     for item in ["Accept-Language:de", "Accept-Language:fr"] {
-        world.ok(&["get", &origin.url("/varies"), item]);
+        sandbox.ok(&["get", &origin.url("/varies"), item]);
     }
-    world.ok(&["get", &origin.url("/plain")]);
-    let anchor = world.path("anchor");
-    let count = |world: &World, entries: u64| {
-        assert_eq!(world.ok(&["ls", "--json"]).objects().len() as u64, entries);
-        let verify = world.run(&["verify", "--json"]);
+    sandbox.ok(&["get", &origin.url("/plain")]);
+    let anchor = sandbox.path("anchor");
+    let count = |sandbox: &Sandbox, entries: u64| {
+        assert_eq!(sandbox.ok(&["ls", "--json"]).objects().len() as u64, entries);
+        let verify = sandbox.run(&["verify", "--json"]);
         assert_eq!(number(&verify, "lacre/verify/v1", "entries"), entries);
-        let reseal = world.run(&["reseal", "--dry-run", "--json"]);
+        let reseal = sandbox.run(&["reseal", "--dry-run", "--json"]);
         assert_eq!(number(&reseal, "lacre/reseal/v1", "entries"), entries);
-        let removed = world.ok(&["rm", "--all", "--dry-run", "--json"]);
+        let removed = sandbox.ok(&["rm", "--all", "--dry-run", "--json"]);
         assert_eq!(number(&removed, "lacre/removed/v1", "entries"), entries);
-        let lost = world.ok(&["key", "revoke-all", "--dry-run", "--json"]);
+        let lost = sandbox.ok(&["key", "revoke-all", "--dry-run", "--json"]);
         assert_eq!(number(&lost, "lacre/lost/v1", "entries"), entries);
         verify
     };
-    let verify = count(&world, 3);
+    let verify = count(&sandbox, 3);
     assert_eq!(number(&verify, "lacre/verify/v1", "index_records"), 1);
-    let written = world.ok(&["anchor", "write", anchor.to_str().unwrap(), "--json"]);
+    let written = sandbox.ok(&["anchor", "write", anchor.to_str().unwrap(), "--json"]);
     assert_eq!(number(&written, "lacre/anchor/v1", "entries"), 3);
     assert_eq!(number(&written, "lacre/anchor/v1", "index_records"), 1);
-    assert_eq!(number(&world.ok(&["audit", "--json"]), "lacre/audit/v1", "entries"), 3);
+    assert_eq!(number(&sandbox.ok(&["audit", "--json"]), "lacre/audit/v1", "entries"), 3);
 
-    world.ok(&["key", "revoke-all", "--yes"]);
-    let verify = count(&world, 3);
+    sandbox.ok(&["key", "revoke-all", "--yes"]);
+    let verify = count(&sandbox, 3);
     assert_eq!((verify.code, number(&verify, "lacre/verify/v1", "revoked")), (0, 3));
     assert_eq!(number(&verify, "lacre/verify/v1", "good"), 0);
-    let said = world.ok(&["verify"]);
+    let said = sandbox.ok(&["verify"]);
     assert!(said.text().starts_with("0 of 3 entries good: 3 revoked"), "{}", said.text());
-    assert!(world.ok(&["ls"]).text().contains("REVOKED"));
+    assert!(sandbox.ok(&["ls"]).text().contains("REVOKED"));
 }
 
 #[test]
 fn tables_fit_the_terminal_and_keep_their_columns() {
-    let (world, origin) = stored(&[]);
-    world.ok(&["get", &origin.url(&format!("/{}", "long/".repeat(40)))]);
-    world.tamper(|place| place == 0);
+    let (sandbox, origin) = stored(&[]);
+    sandbox.ok(&["get", &origin.url(&format!("/{}", "long/".repeat(40)))]);
+    sandbox.tamper(|place| place == 0);
     for args in [&["ls"][..], &["verify"], &["key", "list"], &["audit"], &["rm", "--all", "--dry-run"]] {
         for width in ["40", "60", "80", "200"] {
-            let output = world.command(args).env("COLUMNS", width).output().unwrap();
-            let ran = Ran::from(output);
+            let output = sandbox.command(args).env("COLUMNS", width).output().unwrap();
+            let result = RunResult::from(output);
             // What is said of all is a sentence, not a table.
             let is_table = |line: &&str| {
                 !line.starts_with("in use") && !line.contains("entries") && !line.contains("entry")
             };
-            for line in ran.text().lines().filter(is_table) {
+            for line in result.text().lines().filter(is_table) {
                 assert!(line.chars().count() <= width.parse().unwrap(), "{args:?} at {width}: {line}");
             }
         }
     }
-    let narrow = Ran::from(world.command(&["ls"]).env("COLUMNS", "40").output().unwrap());
+    let narrow = RunResult::from(sandbox.command(&["ls"]).env("COLUMNS", "40").output().unwrap());
     assert_eq!(narrow.text().lines().count(), 4, "{}", narrow.text());
     let starts: Vec<usize> = narrow.text().lines().skip(1).filter_map(|line| line.find(" GET ")).collect();
     assert!(starts.windows(2).all(|pair| pair[0] == pair[1]), "{}", narrow.text());
@@ -309,20 +313,20 @@ fn tables_fit_the_terminal_and_keep_their_columns() {
 
 #[test]
 fn a_host_is_found_by_its_name() {
-    let (world, origin) = stored(&[]);
+    let (sandbox, origin) = stored(&[]);
     let authority = origin.url("");
     let authority = authority.trim_start_matches("http://");
     for target in ["127.0.0.1", authority, &format!("{authority}/")] {
-        assert_eq!(world.ok(&["ls", target, "--json"]).objects().len(), 2, "{target}");
+        assert_eq!(sandbox.ok(&["ls", target, "--json"]).objects().len(), 2, "{target}");
     }
-    assert!(world.ok(&["ls", "example.com", "--json"]).objects().is_empty());
-    assert!(world.ok(&["ls", "127.0.0.1:1", "--json"]).objects().is_empty());
-    assert_eq!(world.ok(&["ls", "--host", authority, "--json"]).objects().len(), 2);
+    assert!(sandbox.ok(&["ls", "example.com", "--json"]).objects().is_empty());
+    assert!(sandbox.ok(&["ls", "127.0.0.1:1", "--json"]).objects().is_empty());
+    assert_eq!(sandbox.ok(&["ls", "--host", authority, "--json"]).objects().len(), 2);
 }
 
 #[test]
 fn no_error_of_any_command_shows_a_query() {
-    let (world, origin) = stored(&[]);
+    let (sandbox, origin) = stored(&[]);
     let url = origin.url("/nothing?q=hunter2&token=hunter3#hunter4");
     for args in [
         &["rm", "--yes", &url][..],
@@ -335,38 +339,38 @@ fn no_error_of_any_command_shows_a_query() {
         &["get", "--offline", &url],
     ] {
         for json in [&[][..], &["--json"]] {
-            let ran = world.run(&[args, json].concat());
-            assert_ne!(ran.code, 0, "{args:?}");
-            assert!(!ran.err.contains("hunter"), "{args:?}: {}", ran.err);
-            assert!(!ran.text().contains("hunter"), "{args:?}: {}", ran.text());
+            let result = sandbox.run(&[args, json].concat());
+            assert_ne!(result.code, 0, "{args:?}");
+            assert!(!result.err.contains("hunter"), "{args:?}: {}", result.err);
+            assert!(!result.text().contains("hunter"), "{args:?}: {}", result.text());
         }
     }
 }
 
 #[test]
 fn explain_names_what_other_answers_vary_by() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::always("cache-control: max-age=60\r\nvary: accept-language\r\n", "x");
-    world.ok(&["get", &origin.url("/"), "Accept-Language:de"]);
-    let miss = world.ok(&["explain", &origin.url("/"), "Accept-Language:fr"]);
+    sandbox.ok(&["get", &origin.url("/"), "Accept-Language:de"]);
+    let miss = sandbox.ok(&["explain", &origin.url("/"), "Accept-Language:fr"]);
     assert!(
         miss.text().contains("vary-miss") && miss.text().contains("vary   accept-language"),
         "{}",
         miss.text()
     );
-    let json = &world.ok(&["explain", "--json", &origin.url("/"), "Accept-Language:fr"]).objects()[0];
+    let json = &sandbox.ok(&["explain", "--json", &origin.url("/"), "Accept-Language:fr"]).objects()[0];
     assert_eq!((&json["vary"], &json["vary_miss"]), (&"accept-language".into(), &Value::Bool(true)));
 }
 
 #[test]
 fn cors_headers_are_no_secrets() {
-    let world = World::new();
+    let sandbox = Sandbox::new();
     let origin = Origin::always(
         "cache-control: max-age=60\r\naccess-control-allow-credentials: true\r\naccess-control-allow-headers: authorization\r\n",
         "x",
     );
-    world.ok(&["get", "--suite", "signed", &origin.url("/")]);
-    let audit = world.ok(&["audit", "--suite", "signed", "--readable"]);
+    sandbox.ok(&["get", "--suite", "signed", &origin.url("/")]);
+    let audit = sandbox.ok(&["audit", "--suite", "signed", "--readable"]);
     assert_eq!(audit.text(), "nothing looks like a secret: 1 entry\n", "it is stored readable, too");
 }
 
@@ -374,19 +378,23 @@ fn cors_headers_are_no_secrets() {
 #[test]
 fn a_place_that_may_not_be_read_is_named() {
     use std::os::unix::fs::PermissionsExt;
-    let (world, _origin) = stored(&[]);
+    let (sandbox, _origin) = stored(&[]);
     let chmod = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-    let folder = world.path(".cache/lacre");
+    let folder = sandbox.path(".cache/lacre");
     chmod(&folder, 0o000);
     if fs::read_dir(&folder).is_ok() {
         // The administrator may read everything.
         return chmod(&folder, 0o700);
     }
     for command in ["ls", "verify", "audit"] {
-        let ran = world.run(&[command]);
+        let result = sandbox.run(&[command]);
         chmod(&folder, 0o700);
-        assert_eq!(ran.code, 12, "{}", ran.err);
-        assert!(ran.err.contains("ermission denied") && ran.err.contains("cache.sqlite"), "{}", ran.err);
+        assert_eq!(result.code, 12, "{}", result.err);
+        assert!(
+            result.err.contains("ermission denied") && result.err.contains("cache.sqlite"),
+            "{}",
+            result.err
+        );
         chmod(&folder, 0o000);
     }
     chmod(&folder, 0o700);

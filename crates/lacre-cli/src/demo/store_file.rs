@@ -12,12 +12,12 @@ const START: &[u8] = b"\x89LAC\x01";
 const HEADER: usize = 112;
 
 /// A file's bytes, to be changed and written back.
-pub(super) struct Image {
+pub(super) struct StoreFile {
     path: PathBuf,
     bytes: Vec<u8>,
 }
 
-impl Image {
+impl StoreFile {
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), bytes: fs::read(path)? })
     }
@@ -65,12 +65,12 @@ mod tests {
     use super::*;
 
     /// Two envelopes of 120 bytes, one after the other.
-    fn image() -> (tempfile::TempDir, Image) {
+    fn image() -> (tempfile::TempDir, StoreFile) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         let envelope = |content: u8| [START, &[0; HEADER - START.len()][..], &[content; 8][..]].concat();
         fs::write(&path, [b"page".to_vec(), envelope(1), envelope(2)].concat()).unwrap();
-        let image = Image::read(&path).unwrap();
+        let image = StoreFile::read(&path).unwrap();
         (directory, image)
     }
 

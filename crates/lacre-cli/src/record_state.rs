@@ -3,15 +3,15 @@
 //! An *entry* is a stored response. *Index records* lead to entries (to the variants of a response, or to another row); they are counted
 //! apart. A record that does not open counts as what the store has it for; one that was tampered with always counts as an entry.
 
-use crate::args::Sealing;
 use crate::exit::Exit;
+use crate::suite_option::SuiteOption;
 use lacre::{Error, ErrorKind, FaultKind, RecordKind, Suite};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Whether a record opens, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum RecordState {
     Good,
     /// Tampered with, moved, replayed or damaged: it fails under its own suite and key.
     Bad,
@@ -29,7 +29,7 @@ pub(crate) enum State {
     Revoked,
 }
 
-impl State {
+impl RecordState {
     pub(crate) fn of(error: &Error) -> Self {
         let kind = error.fault().map(lacre::Fault::kind);
         match error.kind() {
@@ -45,7 +45,7 @@ impl State {
 
     /// For programs: the `state` of an entry.
     pub(crate) const fn name(self) -> &'static str {
-        ALL[self.place()].0
+        STATES[self.index()].0
     }
 
     /// In a column of a table, in capitals.
@@ -62,7 +62,7 @@ impl State {
         }
     }
 
-    const fn place(self) -> usize {
+    const fn index(self) -> usize {
         match self {
             Self::Good => 0,
             Self::Bad => 1,
@@ -77,7 +77,7 @@ impl State {
 }
 
 /// The name of each state, its field in a summary, and how many of them are called.
-const ALL: [(&str, &str, &str); 8] = [
+const STATES: [(&str, &str, &str); 8] = [
     ("good", "good", "good"),
     ("bad", "bad", "bad"),
     ("no-key", "no_key", "without their key"),
@@ -90,22 +90,22 @@ const ALL: [(&str, &str, &str); 8] = [
 
 /// How many records are in which state.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    counts: [usize; ALL.len()],
+pub(crate) struct StateCounts {
+    counts: [usize; STATES.len()],
     index_records: usize,
     /// The suites that were met and not asked for, by the names of `--suite`.
     suites: BTreeSet<&'static str>,
 }
 
-impl Tally {
-    pub(crate) fn count(&mut self, kind: RecordKind, state: State) {
-        if kind == RecordKind::Index && state != State::Bad {
+impl StateCounts {
+    pub(crate) fn count(&mut self, kind: RecordKind, state: RecordState) {
+        if kind == RecordKind::Index && state != RecordState::Bad {
             self.index_records += 1;
         } else {
-            self.counts[state.place()] += 1;
+            self.counts[state.index()] += 1;
         }
-        if let State::OtherSuite(suite) = state {
-            self.suites.insert(Sealing::of(suite).name());
+        if let RecordState::OtherSuite(suite) = state {
+            self.suites.insert(SuiteOption::of(suite).name());
         }
     }
 
@@ -118,15 +118,15 @@ impl Tally {
     }
 
     /// How many entries are in this state; of another suite, whichever it is.
-    pub(crate) fn of(&self, state: State) -> usize {
-        self.counts[state.place()]
+    pub(crate) fn of(&self, state: RecordState) -> usize {
+        self.counts[state.index()]
     }
 
     /// The same for programs.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::from_iter([("entries".to_owned(), self.entries().into())]);
         object.extend(
-            ALL.iter().zip(self.counts).map(|((_, field, _), count)| ((*field).to_owned(), count.into())),
+            STATES.iter().zip(self.counts).map(|((_, field, _), count)| ((*field).to_owned(), count.into())),
         );
         object.insert("index_records".to_owned(), self.index_records.into());
         object
@@ -134,7 +134,7 @@ impl Tally {
 
     /// `1 bad, 2 revoked`: what is not good, without what is nil.
     pub(crate) fn exceptions(&self) -> String {
-        let each = ALL.iter().zip(self.counts).skip(1).filter(|(_, count)| *count > 0);
+        let each = STATES.iter().zip(self.counts).skip(1).filter(|(_, count)| *count > 0);
         each.map(|((_, _, words), count)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
     }
 
@@ -178,16 +178,21 @@ mod tests {
 
     #[test]
     fn every_entry_is_in_one_state_and_index_records_are_apart() {
-        let mut tally = Tally::default();
-        for state in [State::Good, State::Bad, State::NoKey, State::OtherSuite(Suite::Blake3), State::Revoked]
-        {
+        let mut tally = StateCounts::default();
+        for state in [
+            RecordState::Good,
+            RecordState::Bad,
+            RecordState::NoKey,
+            RecordState::OtherSuite(Suite::Blake3),
+            RecordState::Revoked,
+        ] {
             tally.count(RecordKind::Entry, state);
             tally.count(RecordKind::Index, state);
         }
         // One that was tampered with is never only an index record.
-        assert_eq!((tally.entries(), tally.index_records(), tally.of(State::Bad)), (6, 4, 2));
+        assert_eq!((tally.entries(), tally.index_records(), tally.of(RecordState::Bad)), (6, 4, 2));
         let object = tally.to_json();
-        let sum: u64 = ALL.iter().map(|(_, field, _)| object[*field].as_u64().unwrap()).sum();
+        let sum: u64 = STATES.iter().map(|(_, field, _)| object[*field].as_u64().unwrap()).sum();
         assert_eq!(
             (Value::from(sum), Value::from(4)),
             (object["entries"].clone(), object["index_records"].clone())
@@ -197,14 +202,14 @@ mod tests {
 
     #[test]
     fn a_setting_is_named_with_the_flag_that_changes_it() {
-        let mut tally = Tally::default();
+        let mut tally = StateCounts::default();
         assert!(tally.unopened().is_none());
-        tally.count(RecordKind::Entry, State::OtherSuite(Suite::Blake3));
+        tally.count(RecordKind::Entry, RecordState::OtherSuite(Suite::Blake3));
         let (exit, message, hint) = tally.unopened().unwrap();
         assert_eq!((exit, hint.as_str()), (Exit::KeyUnavailable, "pass --suite signed"));
         assert_eq!(message, "1 sealed with `signed`");
-        let mut tally = Tally::default();
-        tally.count(RecordKind::Entry, State::Unsupported);
+        let mut tally = StateCounts::default();
+        tally.count(RecordKind::Entry, RecordState::Unsupported);
         assert_eq!(tally.unopened().unwrap().0, Exit::Store);
     }
 }

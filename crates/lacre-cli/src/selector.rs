@@ -1,17 +1,17 @@
 //! Which stored responses a command means: by the digits of a key, a URL, a host, or a glob.
 
 use crate::exit::{Exit, Failure};
+use crate::listing::Row;
 use crate::request;
-use crate::rows::Row;
 use lacre::{Redactor, UrlPattern};
 
-/// How targets are written, for help and hints.
+/// How selectors are written, for help and hints.
 pub(crate) const FORMS: &str =
     "name a key (four digits or more), a URL, a host, or a glob such as example.com/api/*";
 
 /// Which entries are meant.
 #[derive(Debug)]
-pub(crate) enum Target {
+pub(crate) enum Selector {
     /// Those whose key begins like this.
     Key(String),
     /// Those of this URL, as it is stored: without secrets.
@@ -24,7 +24,7 @@ pub(crate) enum Target {
     KeyOrHost(String),
 }
 
-impl Target {
+impl Selector {
     /// At least four hexadecimal digits, a URL, a host, or a glob.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         if (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -55,7 +55,7 @@ impl Target {
         })
     }
 
-    pub(crate) fn means(&self, row: &Row) -> bool {
+    pub(crate) fn matches(&self, row: &Row) -> bool {
         match self {
             Self::Key(prefix) => row.key().to_string().starts_with(prefix),
             Self::Url(url) => row.entry().is_some_and(|entry| entry.url == *url),
@@ -96,14 +96,14 @@ pub(crate) fn without_queries(text: &str) -> String {
 }
 
 /// A host with or without a port, and with nothing after it.
-fn host(text: &str) -> Option<Target> {
+fn host(text: &str) -> Option<Selector> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if text.is_empty() || text.contains(['/', '?', '#', '@', ' ']) {
         return None;
     }
     let url = reqwest::Url::parse(&format!("http://{text}/")).ok()?;
     let named_port = text.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    Some(Target::Host { host: url.host_str()?.to_owned(), port: url.port().or(named_port) })
+    Some(Selector::Host { host: url.host_str()?.to_owned(), port: url.port().or(named_port) })
 }
 
 /// Whether an entry is from this host; the host of a URL is lower-case, and so is what it is compared with.
@@ -114,9 +114,9 @@ pub(crate) fn is_from(row: &Row, host: &str, port: Option<u16>) -> bool {
 }
 
 /// The one row that `text` means.
-pub(crate) fn only(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
-    let target = Target::parse(text)?;
-    let mut found: Vec<Row> = rows.into_iter().filter(|row| target.means(row)).collect();
+pub(crate) fn find_one(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
+    let selector = Selector::parse(text)?;
+    let mut found: Vec<Row> = rows.into_iter().filter(|row| selector.matches(row)).collect();
     match (found.pop(), found.as_slice()) {
         (Some(row), []) => Ok(row),
         (Some(last), others) => {
@@ -124,15 +124,15 @@ pub(crate) fn only(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
                 others.iter().chain([&last]).map(|row| format!("{:.8}", row.key())).collect();
             let shown = keys.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(" ");
             let more = if keys.len() > 8 { " …" } else { "" };
-            Err(Failure::usage(format!("{} entries fit {}", keys.len(), Target::describe(text)))
+            Err(Failure::usage(format!("{} entries fit {}", keys.len(), Selector::describe(text)))
                 .with_hint(format!("name one of them by its key: {shown}{more}")))
         }
-        (None, _) => Err(nothing_fits(text)),
+        (None, _) => Err(no_match(text)),
     }
 }
 
-pub(crate) fn nothing_fits(text: &str) -> Failure {
-    Failure::new(Exit::NotCached, format!("nothing that is stored fits `{}`", Target::describe(text)))
+pub(crate) fn no_match(text: &str) -> Failure {
+    Failure::new(Exit::NotCached, format!("nothing that is stored fits `{}`", Selector::describe(text)))
         .with_hint("`lacre ls` lists what is stored")
 }
 
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn a_target_is_a_key_a_url_a_host_or_a_glob() {
-        assert!(matches!(Target::parse("3FA1").unwrap(), Target::KeyOrHost(prefix) if prefix == "3fa1"));
-        assert!(matches!(Target::parse(&"3f".repeat(32)).unwrap(), Target::Key(_)));
+        assert!(matches!(Selector::parse("3FA1").unwrap(), Selector::KeyOrHost(prefix) if prefix == "3fa1"));
+        assert!(matches!(Selector::parse(&"3f".repeat(32)).unwrap(), Selector::Key(_)));
         for text in ["*", "https://example.com/*", "example.com/api", "*.example.com", "{a,b}.example/"] {
-            assert!(matches!(Target::parse(text).unwrap(), Target::Pattern(_)), "{text}");
+            assert!(matches!(Selector::parse(text).unwrap(), Selector::Pattern(_)), "{text}");
         }
         for (text, of, at) in [
             ("api.GitHub.com", "api.github.com", None),
@@ -155,14 +155,14 @@ mod tests {
             ("3fa", "3fa", None),
         ] {
             // An address of digits alone is one of IPv4, as in a URL.
-            let Target::Host { host, port } = Target::parse(text).unwrap() else { panic!("{text}") };
+            let Selector::Host { host, port } = Selector::parse(text).unwrap() else { panic!("{text}") };
             assert_eq!((host.as_str(), port), (of, at), "{text}");
         }
-        let Target::Url(url) = Target::parse("HTTPS://Example.com?token=hunter2#top").unwrap() else {
+        let Selector::Url(url) = Selector::parse("HTTPS://Example.com?token=hunter2#top").unwrap() else {
             panic!()
         };
         assert_eq!(url, "https://example.com/?token=REDACTED");
-        assert_eq!(Target::parse("ftp://example.com/").unwrap_err().exit, Exit::Usage);
+        assert_eq!(Selector::parse("ftp://example.com/").unwrap_err().exit, Exit::Usage);
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn no_error_shows_a_query() {
         for text in ["https://u:pw@h/p?token=hunter2", "h/p?q=hunter2", "https://h/#access_token=hunter2"] {
-            let said = Target::describe(text);
+            let said = Selector::describe(text);
             assert!(!said.contains("hunter2") && !said.contains("pw"), "{said}");
         }
     }

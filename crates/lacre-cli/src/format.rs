@@ -1,6 +1,6 @@
 //! Numbers, times and bodies as people like to read them.
 
-use crate::printable::harmless;
+use crate::sanitize::replace_controls;
 use lacre::Timestamp;
 use serde::de::IgnoredAny;
 use std::time::Duration;
@@ -37,15 +37,15 @@ pub(crate) fn records(count: usize) -> String {
 }
 
 /// RFC 3339, in UTC; absent for a time that no calendar has.
-pub(crate) fn moment(time: Timestamp) -> Option<String> {
+pub(crate) fn timestamp(time: Timestamp) -> Option<String> {
     jiff::Timestamp::from_millisecond(time.as_millis()).ok().map(|time| time.to_string())
 }
 
-/// A body for a terminal: JSON indented, other text as it is, harmless in any case. `None`: it is no text.
+/// A body for a terminal: JSON indented, other text as it is, replace_controls in any case. `None`: it is no text.
 pub(crate) fn body(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok().filter(|text| !text.contains('\0'))?;
     let text = json(text).unwrap_or_else(|| text.to_owned());
-    Some(text.lines().flat_map(|line| [harmless(line).into_owned(), "\n".to_owned()]).collect())
+    Some(text.lines().flat_map(|line| [replace_controls(line).into_owned(), "\n".to_owned()]).collect())
 }
 
 /// JSON with line breaks and indentation, every token as it was written; `None`: it is not JSON.
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn times_are_written_by_rfc_3339() {
-        assert_eq!(moment(Timestamp::from_seconds(784_111_777)).unwrap(), "1994-11-06T08:49:37Z");
-        assert_eq!(moment(Timestamp::MAX), None);
+        assert_eq!(timestamp(Timestamp::from_seconds(784_111_777)).unwrap(), "1994-11-06T08:49:37Z");
+        assert_eq!(timestamp(Timestamp::MAX), None);
     }
 }

@@ -1,14 +1,14 @@
 //! `lacre key rotate`, `lacre key retire` and `lacre key revoke-all`.
 
-use super::{keeper, say};
-use crate::args::Global;
-use crate::commands::now;
+use super::keyring;
 use crate::exit::Failure;
-use crate::open;
+use crate::format::entries;
+use crate::global_options::GlobalOptions;
+use crate::listing::{self, Depth, Row};
 use crate::output::{GOOD, Output};
-use crate::pretty::entries;
-use crate::prompt::Consent;
-use crate::rows::{self, Depth, Row};
+use crate::runtime::now;
+use crate::store_options;
+use crate::terminal::Confirmation;
 use lacre::{Builder, KeyId, Keyring, Suite, keys};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -19,59 +19,65 @@ pub(crate) struct Retire {
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
     #[command(flatten)]
-    consent: Consent,
+    confirmation: Confirmation,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RevokeAll {
     #[command(flatten)]
-    consent: Consent,
+    confirmation: Confirmation,
 }
 
-pub(super) fn rotate(global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key_place(global)?;
-    let (ring, (old, new)) = keys::update(keeper(&*source)?, |ring| Ok((ring.primary(), ring.rotate()?)))?;
+pub(super) fn rotate(global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let source = store_options::key_source(global)?;
+    let (ring, (old, new)) =
+        keys::update(keyring::writable(&*source)?, |ring| Ok((ring.primary(), ring.rotate()?)))?;
     let text = format!(
         "{GOOD}rotated{GOOD:#}: {new} seals from now on, {old} only opens\n\
          `lacre reseal` seals what is stored anew; after it, `lacre key retire {}` forgets the old key",
         old.short()
     );
-    say(output, text, &*source, &ring)
+    keyring::print(output, text, &*source, &ring)
 }
 
-pub(super) fn retire(args: &Retire, global: &Global, output: Output) -> Result<(), Failure> {
+pub(super) fn retire(args: &Retire, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     if !args.ids.iter().all(|id| is_id(id)) {
         // It is not repeated: it may be a key itself.
         return Err(Failure::usage("this is no id of a key")
             .with_hint("`lacre key show` lists the ids, such as k-7f3a09bc"));
     }
-    let source = open::key_place(global)?;
-    let keeper = keeper(&*source)?;
+    let source = store_options::key_source(global)?;
+    let keeper = keyring::writable(&*source)?;
     let ring = source.load()?;
     let ids = args.ids.iter().map(|id| find(&ring, id)).collect::<Result<BTreeSet<_>, _>>()?;
     preview(global, output, "what was sealed with that, unless `lacre reseal` comes first", |row| {
         row.sealed_with().any(|id| ids.contains(&id))
     })?;
-    if args.consent.dry_run {
+    if args.confirmation.dry_run {
         return Ok(());
     }
     let named = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    args.consent.obtain(&format!("retire {named}"))?;
+    args.confirmation.ask(&format!("retire {named}"))?;
     let (ring, ()) = keys::update(keeper, |ring| ids.iter().try_for_each(|id| ring.retire(*id)))?;
-    say(output, format_args!("{GOOD}retired{GOOD:#} {named}: what it sealed is a miss"), &*source, &ring)
+    keyring::print(
+        output,
+        format_args!("{GOOD}retired{GOOD:#} {named}: what it sealed is a miss"),
+        &*source,
+        &ring,
+    )
 }
 
-pub(super) fn revoke_all(args: &RevokeAll, global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key_place(global)?;
-    let keeper = keeper(&*source)?;
+pub(super) fn revoke_all(args: &RevokeAll, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let source = store_options::key_source(global)?;
+    let keeper = keyring::writable(&*source)?;
     let epoch = source.load()?.epoch();
     preview(global, output, "all that was sealed", |row| row.seal().is_some_and(|seal| seal.epoch <= epoch))?;
-    if args.consent.dry_run {
+    if args.confirmation.dry_run {
         return Ok(());
     }
-    args.consent.obtain("revoke everything that was sealed so far")?;
+    args.confirmation.ask("revoke everything that was sealed so far")?;
     let (ring, epoch) = keys::update(keeper, |ring| Ok(ring.raise_epoch()))?;
-    say(
+    keyring::print(
         output,
         format_args!("{GOOD}revoked{GOOD:#}: only what is sealed from now on, in epoch {epoch}, is opened"),
         &*source,
@@ -99,12 +105,17 @@ fn find(ring: &Keyring, start: &str) -> Result<KeyId, Failure> {
 }
 
 /// Says how much of the store, if one is at hand, will be lost among what opens, whatever its suite: the entries that `lost` means.
-fn preview(global: &Global, output: Output, what: &str, lost: impl Fn(&Row) -> bool) -> Result<(), Failure> {
+fn preview(
+    global: &GlobalOptions,
+    output: Output,
+    what: &str,
+    lost: impl Fn(&Row) -> bool,
+) -> Result<(), Failure> {
     let unknown = |why: String| {
         let text = format!("{why}; {what}, wherever it is, will be a miss");
-        output.count("lacre/lost/v1", text, json!({ "lost": null, "entries": null, "why": why }))
+        output.print_count("lacre/lost/v1", text, json!({ "lost": null, "entries": null, "why": why }))
     };
-    let rows = match open::reading(global, output) {
+    let rows = match store_options::open_to_read(global, output) {
         Ok(None) => return unknown("no store is at hand to look into".to_owned()),
         Ok(Some(builder)) => Suite::ALL
             .into_iter()
@@ -112,7 +123,7 @@ fn preview(global: &Global, output: Output, what: &str, lost: impl Fn(&Row) -> b
             .build()
             .map_err(Failure::from)
             // Chunks may be sealed with another key than the head that leads to them.
-            .and_then(|cache| rows::all(&cache, Depth::Bodies, now())),
+            .and_then(|cache| listing::all(&cache, Depth::Bodies, now())),
         Err(failure) => Err(failure),
     };
     let rows = match rows {
@@ -123,7 +134,7 @@ fn preview(global: &Global, output: Output, what: &str, lost: impl Fn(&Row) -> b
         }
     };
     let count = rows.iter().filter(|row| lost(row)).count();
-    output.count(
+    output.print_count(
         "lacre/lost/v1",
         format_args!("{} of {} here will be a miss: {what}", count, entries(rows.len())),
         json!({ "lost": count, "entries": rows.len() }),

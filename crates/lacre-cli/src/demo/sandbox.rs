@@ -1,9 +1,9 @@
-//! The demo's own world: an origin, a store and a keyring, the last two in directories apart, all of it gone at the end.
+//! The demo's own sandbox: an origin, a store and a keyring, the last two in directories apart, all of it gone at the end.
 
-use super::disk::Image;
+use super::check::{ensure, failed, violated};
 use super::origin::{self, Origin};
 use super::secrets::AUTHORIZATION;
-use super::{ensure, failed, unkept};
+use super::store_file::StoreFile;
 use crate::exit::{Failure, chain};
 use http::{StatusCode, header};
 use lacre::keys::{KeyFile, KeyKeeper};
@@ -17,13 +17,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub(super) struct World {
+pub(super) struct Sandbox {
     origin: Origin,
     pub(super) keyring: KeyFile,
     directory: TempDir,
 }
 
-impl World {
+impl Sandbox {
     pub(super) async fn start() -> Result<Self, Failure> {
         let directory = tempfile::Builder::new().prefix("lacre-demo-").tempdir()?;
         let keyring = KeyFile::at(directory.path().join("config/keyring"));
@@ -35,21 +35,21 @@ impl World {
     pub(super) fn open(&self, on_tamper: OnTamper) -> Result<Session<'_>, Failure> {
         let store = Sqlite::open(self.store())?;
         let cache = Cache::builder().store(store).keys(&self.keyring).on_tamper(on_tamper).build()?;
-        // A proxy that the environment names would be asked for loopback, too.
+        // A proxy that the environment names would be requests for loopback, too.
         let client = ClientBuilder::new(cache.clone()).no_proxy().build();
         let client = client.map_err(unanswered)?;
         Ok(Session { origin: &self.origin, cache, client })
     }
 
     /// The store's files as they are: the database, and its log and index while it is in use.
-    pub(super) fn images(&self) -> io::Result<Vec<Image>> {
+    pub(super) fn images(&self) -> io::Result<Vec<StoreFile>> {
         let files = fs::read_dir(self.directory.path().join("cache"))?;
-        files.map(|file| Image::read(&file?.path())).collect()
+        files.map(|file| StoreFile::read(&file?.path())).collect()
     }
 
     /// The store's one file once nobody uses it.
-    pub(super) fn image(&self) -> io::Result<Image> {
-        Image::read(&self.store())
+    pub(super) fn image(&self) -> io::Result<StoreFile> {
+        StoreFile::read(&self.store())
     }
 
     /// What keeps others from the keyring's file, in brackets.
@@ -67,9 +67,9 @@ impl World {
         Ok("")
     }
 
-    /// How often the origin was asked so far.
-    pub(super) fn asked(&self) -> usize {
-        self.origin.asked()
+    /// How often the origin was requests so far.
+    pub(super) fn requests(&self) -> usize {
+        self.origin.requests()
     }
 
     /// Leaves nothing behind.
@@ -92,27 +92,27 @@ pub(super) struct Session<'a> {
 impl Session<'_> {
     /// The answer to GET, which must be the origin's own.
     pub(super) async fn fetch(&self, path: &str) -> Result<Fetched, Failure> {
-        let (start, asked) = (Instant::now(), self.origin.asked());
+        let (start, requests) = (Instant::now(), self.origin.requests());
         let response = self.send(path).await.map_err(unanswered)?;
         let (code, info) = (response.status(), response.extensions().get::<CacheInfo>().copied());
         let body = response.bytes().await.map_err(unanswered)?;
         let took = start.elapsed();
         ensure(code == StatusCode::OK && body == origin::content(path), "the answer is the origin's")?;
-        let status = info.ok_or_else(|| unkept("the answer says what the cache did"))?.status;
-        Ok(Fetched { status, asked: self.origin.asked() - asked, took })
+        let status = info.ok_or_else(|| violated("the answer says what the cache did"))?.status;
+        Ok(Fetched { status, requests: self.origin.requests() - requests, took })
     }
 
-    /// Why GET is refused, before the origin is asked.
+    /// Why GET is refused, before the origin is requests.
     pub(super) async fn refusal(&self, path: &str) -> Result<lacre::Error, Failure> {
-        let asked = self.origin.asked();
+        let requests = self.origin.requests();
         let refusal = match self.send(path).await {
             Err(Error::Middleware(error)) => error.downcast::<lacre::Error>().ok(),
             _ => None,
         };
-        ensure(self.origin.asked() == asked, "the origin is not asked")?;
+        ensure(self.origin.requests() == requests, "the origin is not requests")?;
         refusal
             .filter(|error| error.kind() == ErrorKind::Tampered)
-            .ok_or_else(|| unkept("what was tampered with is refused"))
+            .ok_or_else(|| violated("what was tampered with is refused"))
     }
 
     /// How long the stored records are.
@@ -153,19 +153,19 @@ fn unanswered(error: impl Into<Error>) -> Failure {
 /// A request that was answered well.
 pub(super) struct Fetched {
     pub(super) status: CacheStatus,
-    /// How often the origin was asked for it.
-    asked: usize,
+    /// How often the origin was requests for it.
+    requests: usize,
     pub(super) took: Duration,
 }
 
 impl Fetched {
     pub(super) fn must_hit(self) -> Result<Self, Failure> {
-        ensure(self.status.is_hit() && self.asked == 0, "the answer comes from the store")?;
+        ensure(self.status.is_hit() && self.requests == 0, "the answer comes from the store")?;
         Ok(self)
     }
 
     pub(super) fn must_miss(self) -> Result<Self, Failure> {
-        ensure(!self.status.is_hit() && self.asked == 1, "the answer comes from the origin")?;
+        ensure(!self.status.is_hit() && self.requests == 1, "the answer comes from the origin")?;
         Ok(self)
     }
 }

@@ -1,10 +1,10 @@
 //! `lacre key new`, `lacre key import` and `lacre key export`.
 
-use super::{keeper, say};
-use crate::args::Global;
+use super::keyring;
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::global_options::GlobalOptions;
 use crate::output::{GOOD, Output};
+use crate::store_options;
 use lacre::Keyring;
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -30,19 +30,19 @@ pub(crate) struct Export {
     danger_show_keys: bool,
 }
 
-pub(super) fn new(at: Option<&str>, global: &Global, output: Output) -> Result<(), Failure> {
+pub(super) fn new(at: Option<&str>, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     create("made", at, global, output, || Ok(Keyring::generate().map_err(lacre::Error::from)?))
 }
 
-pub(super) fn import(args: &Import, global: &Global, output: Output) -> Result<(), Failure> {
+pub(super) fn import(args: &Import, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     create("copied to", args.at.as_deref(), global, output, || match args.from.as_str() {
         "-" => from_input(),
-        reference => Ok(open::source(reference)?.load()?),
+        reference => Ok(store_options::parse_key_source(reference)?.load()?),
     })
 }
 
-pub(super) fn export(args: &Export, global: &Global, output: Output) -> Result<(), Failure> {
-    let source = open::key_place(global)?;
+pub(super) fn export(args: &Export, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
+    let source = store_options::key_source(global)?;
     if args.to.is_some() {
         return create("copied to", args.to.as_deref(), global, output, || Ok(source.load()?));
     }
@@ -59,16 +59,16 @@ pub(super) fn export(args: &Export, global: &Global, output: Output) -> Result<(
 fn create(
     done: &str,
     at: Option<&str>,
-    global: &Global,
+    global: &GlobalOptions,
     output: Output,
     make: impl FnOnce() -> Result<Keyring, Failure>,
 ) -> Result<(), Failure> {
     let place = match at {
-        Some(reference) => open::source(reference)?,
-        None => open::key_place(global)?,
+        Some(reference) => store_options::parse_key_source(reference)?,
+        None => store_options::key_source(global)?,
     };
-    let keeper = keeper(&*place)?;
-    open::ensure_key_apart(global, &*place)?;
+    let keeper = keyring::writable(&*place)?;
+    store_options::ensure_key_apart(global, &*place)?;
     let reader = Reader::start(&place.describe());
     let ring = make()?;
     keeper.create(&ring)?;
@@ -81,7 +81,7 @@ fn create(
     let caveat = place.caveat().map(|caveat| format!("; {caveat}")).unwrap_or_default();
     let text =
         format!("{GOOD}{done}{GOOD:#} {}, which seals with {}{caveat}", place.describe(), ring.primary());
-    say(output, text, &*place, &ring)
+    keyring::print(output, text, &*place, &ring)
 }
 
 /// Another process that looks whether a key of the kernel's keyring is there. It begins before this one has looked at any keyring, since it

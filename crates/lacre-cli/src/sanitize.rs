@@ -12,9 +12,9 @@ use std::io;
 const MAX_URL: usize = 2000;
 
 /// `text` for a terminal: every character that could command it is replaced by U+FFFD, line breaks too.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    if text.contains(is_harmful) {
-        Cow::Owned(text.replace(is_harmful, "\u{fffd}"))
+pub(crate) fn replace_controls(text: &str) -> Cow<'_, str> {
+    if text.contains(is_unsafe) {
+        Cow::Owned(text.replace(is_unsafe, "\u{fffd}"))
     } else {
         Cow::Borrowed(text)
     }
@@ -58,7 +58,7 @@ pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
 }
 
 /// Control characters, what turns the direction of text, what separates lines, and what no terminal shows.
-fn is_harmful(c: char) -> bool {
+fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -103,7 +103,7 @@ impl Shown {
             self.length += 1;
             if self.length > MAX_URL {
                 self.text.push('…');
-            } else if is_harmful(c) || c.is_whitespace() {
+            } else if is_unsafe(c) || c.is_whitespace() {
                 let mut bytes = [0; 4];
                 for byte in c.encode_utf8(&mut bytes).bytes() {
                     // Writing to a string does not fail.
@@ -126,7 +126,7 @@ impl Formatter for Escaping {
         fragment: &str,
     ) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some((at, harmful)) = rest.char_indices().find(|(_, c)| is_harmful(*c)) {
+        while let Some((at, harmful)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
             let mut units = [0; 2];
             for unit in harmful.encode_utf16(&mut units) {
@@ -157,12 +157,15 @@ mod tests {
 
     #[test]
     fn what_an_origin_wrote_cannot_command_a_terminal() {
-        assert_eq!(harmless("a\x1b[31mb\u{202e}c\u{200f}\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}\u{fffd}");
         assert_eq!(
-            harmless("\u{9b}2J\u{2028}\u{2066}\u{e0041}\u{200b}"),
+            replace_controls("a\x1b[31mb\u{202e}c\u{200f}\n"),
+            "a\u{fffd}[31mb\u{fffd}c\u{fffd}\u{fffd}"
+        );
+        assert_eq!(
+            replace_controls("\u{9b}2J\u{2028}\u{2066}\u{e0041}\u{200b}"),
             "\u{fffd}2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
         );
-        assert!(matches!(harmless("plain é 家 👩‍🚀"), Cow::Borrowed(_)));
+        assert!(matches!(replace_controls("plain é 家 👩‍🚀"), Cow::Borrowed(_)));
     }
 
     #[test]
