@@ -129,8 +129,10 @@ impl Failure {
     /// The flag by which this command opens what it did not open, where that is a matter of settings.
     pub(crate) fn flag_for(error: &Error) -> Option<String> {
         match error.kind() {
-            ErrorKind::OtherSuite(suite) => Some(format!("pass --suite {}", SuiteOption::of(suite).name())),
-            ErrorKind::OtherNamespace => Some("name that namespace with --namespace".to_owned()),
+            ErrorKind::SuiteMismatch(suite) => {
+                Some(format!("pass --suite {}", SuiteOption::of(suite).name()))
+            }
+            ErrorKind::NamespaceMismatch => Some("name that namespace with --namespace".to_owned()),
             _ => None,
         }
     }
@@ -144,7 +146,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::Tampered | ErrorKind::Broken => Exit::Integrity,
-            ErrorKind::KeyUnavailable | ErrorKind::OtherSuite(_) | ErrorKind::OtherNamespace => {
+            ErrorKind::KeyUnavailable | ErrorKind::SuiteMismatch(_) | ErrorKind::NamespaceMismatch => {
                 Exit::KeyUnavailable
             }
             ErrorKind::Lapsed => Exit::NotCached,
@@ -154,7 +156,7 @@ impl From<Error> for Failure {
         };
         let message = match error.kind() {
             // The cause is what was seen before it turned out to be a setting, and speaks of tampering.
-            ErrorKind::OtherSuite(_) | ErrorKind::OtherNamespace => error.to_string(),
+            ErrorKind::SuiteMismatch(_) | ErrorKind::NamespaceMismatch => error.to_string(),
             _ => chain(&error),
         };
         let failure = Self::new(exit, message);

@@ -88,7 +88,7 @@ impl Row {
     pub(crate) fn seal(&self) -> Option<SealInfo> {
         match self.state() {
             RecordState::Good => self.listed.seal,
-            RecordState::OtherSuite(_) | RecordState::OtherNamespace | RecordState::Unsupported => {
+            RecordState::SuiteMismatch(_) | RecordState::NamespaceMismatch | RecordState::Unsupported => {
                 self.listed.claimed_unverified
             }
             _ => None,
@@ -106,7 +106,7 @@ impl Row {
     pub(crate) fn trouble(&self) -> Option<String> {
         let error = self.listed.slot.as_ref().err()?;
         Some(match (self.state(), Failure::flag_for(error)) {
-            (RecordState::OtherSuite(suite), Some(flag)) => {
+            (RecordState::SuiteMismatch(suite), Some(flag)) => {
                 format!("sealed with `{}`; {flag}", crate::suite_option::SuiteOption::of(suite).name())
             }
             (_, Some(flag)) => format!("{error}; {flag}"),
@@ -158,7 +158,7 @@ impl Belonging {
     }
 
     pub(crate) fn count(&mut self, row: &Row) {
-        if row.state() == RecordState::OtherNamespace {
+        if row.state() == RecordState::NamespaceMismatch {
             return;
         }
         match row.listed.slot.as_ref().map_err(|error| error.fault().map(Fault::kind)) {
@@ -196,8 +196,8 @@ fn style(row: &Row) -> Style {
     match row.state() {
         RecordState::Bad => BAD,
         RecordState::NoKey
-        | RecordState::OtherSuite(_)
-        | RecordState::OtherNamespace
+        | RecordState::SuiteMismatch(_)
+        | RecordState::NamespaceMismatch
         | RecordState::Unsupported => WARNING,
         RecordState::Expired | RecordState::Revoked => FAINT,
         RecordState::Good if row.is_stale() => FAINT,

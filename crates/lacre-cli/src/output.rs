@@ -160,26 +160,28 @@ struct Object<T> {
 
 /// Tells the user what the cache notices on its way.
 impl Observer for Output {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         let message = match event {
             Event::Refused { key, error } => {
                 let flag = Failure::flag_for(error).map(|flag| format!("; {flag}")).unwrap_or_default();
                 format!("{key:.8} is not used: {error}{flag}")
             }
-            Event::Corrected { key } => {
+            Event::MetadataCorrected { key } => {
                 format!("what the store said beside {key:.8} was forged, and was corrected")
             }
             Event::StoreFailed { error } => format!("going on without the store: {}", chain(error)),
-            Event::SetAside { to, error } => {
+            Event::StoreSetAside { to, error } => {
                 format!("set the old store aside, at {}: {}", to.display(), chain(error))
             }
-            Event::Foreign { finding } => format!("the store holds what lacre did not make: {finding}"),
-            Event::Copied { at, of } => format!(
+            Event::ForeignContent { finding } => {
+                format!("the store holds what lacre did not make: {finding}")
+            }
+            Event::StoreCopied { copy: at, original: of } => format!(
                 "{} has the id of {}, which is still there: one is a copy of the other, and nothing of the copy is served",
                 at.display(),
                 of.display()
             ),
-            Event::KeyMade { at } => {
+            Event::KeyCreated { path: at } => {
                 return self.note(format_args!("made a key for you, at {}", at.display()));
             }
             _ => return,

@@ -18,9 +18,9 @@ pub(crate) enum RecordState {
     /// Its key is not in the keyring.
     NoKey,
     /// Genuine, and of a suite that was not asked for.
-    OtherSuite(Suite),
+    SuiteMismatch(Suite),
     /// Genuine, and of another namespace.
-    OtherNamespace,
+    NamespaceMismatch,
     /// It needs a newer release, or a format or stage that this program lacks.
     Unsupported,
     /// Its time is over.
@@ -34,8 +34,8 @@ impl RecordState {
         let kind = error.fault().map(lacre::Fault::kind);
         match error.kind() {
             ErrorKind::KeyUnavailable => Self::NoKey,
-            ErrorKind::OtherSuite(suite) => Self::OtherSuite(suite),
-            ErrorKind::OtherNamespace => Self::OtherNamespace,
+            ErrorKind::SuiteMismatch(suite) => Self::SuiteMismatch(suite),
+            ErrorKind::NamespaceMismatch => Self::NamespaceMismatch,
             ErrorKind::Unsupported => Self::Unsupported,
             ErrorKind::Lapsed if matches!(kind, Some(FaultKind::Revoked(_))) => Self::Revoked,
             ErrorKind::Lapsed => Self::Expired,
@@ -54,8 +54,8 @@ impl RecordState {
             Self::Good => "GOOD",
             Self::Bad => "BAD",
             Self::NoKey => "NO KEY",
-            Self::OtherSuite(_) => "SUITE",
-            Self::OtherNamespace => "NAMESPACE",
+            Self::SuiteMismatch(_) => "SUITE",
+            Self::NamespaceMismatch => "NAMESPACE",
             Self::Unsupported => "UNSUPPORTED",
             Self::Expired => "EXPIRED",
             Self::Revoked => "REVOKED",
@@ -67,8 +67,8 @@ impl RecordState {
             Self::Good => 0,
             Self::Bad => 1,
             Self::NoKey => 2,
-            Self::OtherSuite(_) => 3,
-            Self::OtherNamespace => 4,
+            Self::SuiteMismatch(_) => 3,
+            Self::NamespaceMismatch => 4,
             Self::Unsupported => 5,
             Self::Expired => 6,
             Self::Revoked => 7,
@@ -104,7 +104,7 @@ impl StateCounts {
         } else {
             self.counts[state.index()] += 1;
         }
-        if let RecordState::OtherSuite(suite) = state {
+        if let RecordState::SuiteMismatch(suite) = state {
             self.suites.insert(SuiteOption::of(suite).name());
         }
     }
@@ -183,7 +183,7 @@ mod tests {
             RecordState::Good,
             RecordState::Bad,
             RecordState::NoKey,
-            RecordState::OtherSuite(Suite::Blake3),
+            RecordState::SuiteMismatch(Suite::Blake3),
             RecordState::Revoked,
         ] {
             tally.count(RecordKind::Entry, state);
@@ -204,7 +204,7 @@ mod tests {
     fn a_setting_is_named_with_the_flag_that_changes_it() {
         let mut tally = StateCounts::default();
         assert!(tally.unopened().is_none());
-        tally.count(RecordKind::Entry, RecordState::OtherSuite(Suite::Blake3));
+        tally.count(RecordKind::Entry, RecordState::SuiteMismatch(Suite::Blake3));
         let (exit, message, hint) = tally.unopened().unwrap();
         assert_eq!((exit, hint.as_str()), (Exit::KeyUnavailable, "pass --suite signed"));
         assert_eq!(message, "1 sealed with `signed`");

@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::global_options::GlobalOptions;
 use crate::output::Output;
 use crate::terminal::Terminal;
-use lacre::keys::{self, KeySource, Nobody, Prompt};
+use lacre::keys::{self, KeySource, NoPrompt, Prompt};
 use lacre::store::{Location, OpenOptions, Store};
 use lacre::{Builder, Cache, Error, config};
 use std::fs::File;
@@ -117,7 +117,7 @@ fn ensure_key_there(global: &GlobalOptions, store: &Location) -> Result<(), Fail
 /// Refuses an anchor beside the store: whoever puts an older store back puts that back with it.
 pub(crate) fn ensure_anchor_apart(global: &GlobalOptions, anchor: &Path) -> Result<(), Failure> {
     match location(global)?.file() {
-        Some(store) if config::lie_together(anchor, &store) => {
+        Some(store) if config::share_directory(anchor, &store) => {
             Err(Failure::usage("an anchor beside the store goes back in time with it")
                 .with_hint("keep it where whoever can write the store cannot: another user, disk or machine"))
         }
@@ -129,13 +129,13 @@ pub(crate) fn ensure_anchor_apart(global: &GlobalOptions, anchor: &Path) -> Resu
 pub(crate) fn key_source(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
     match named_key_source(global)? {
         Some(source) => Ok(source),
-        None => Ok(Box::new(keys::user_place()?)),
+        None => Ok(Box::new(keys::user_source()?)),
     }
 }
 
 /// The same, for a process that nobody sits at: a key that needs a passphrase from the terminal is unavailable.
 pub(crate) fn key_source_without_prompt(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
-    match named_key_source_with(global, Arc::new(Nobody))? {
+    match named_key_source_with(global, Arc::new(NoPrompt))? {
         Some(source) => Ok(source),
         None => key_source(global),
     }
@@ -154,8 +154,8 @@ fn named_key_source_with(
         Some(reference) => (Some(reference.clone()), "--key"),
         None => (config::key_reference()?, config::KEY),
     };
-    let parse = |reference: String| keys::parse_asking(&reference, prompt);
-    Ok(reference.map(parse).transpose().map_err(|error| error.about(by))?)
+    let parse = |reference: String| keys::parse_with_prompt(&reference, prompt);
+    Ok(reference.map(parse).transpose().map_err(|error| error.with_context(by))?)
 }
 
 /// Refuses a keyring beside the store.
@@ -165,13 +165,13 @@ pub(crate) fn ensure_key_apart(global: &GlobalOptions, key: &dyn KeySource) -> R
 
 /// What a reference names. Whoever sits at the terminal is asked for a passphrase that it needs.
 pub(crate) fn parse_key_source(reference: &str) -> Result<Box<dyn KeySource>, Failure> {
-    Ok(keys::parse_asking(reference, Arc::new(Terminal))?)
+    Ok(keys::parse_with_prompt(reference, Arc::new(Terminal))?)
 }
 
 /// The store that `--store` names, or `LACRE_STORE`, or else the user's own.
 fn location(global: &GlobalOptions) -> Result<Location, Failure> {
     match &global.store {
-        Some(text) => text.parse().map_err(|error: Error| error.about("--store").into()),
+        Some(text) => text.parse().map_err(|error: Error| error.with_context("--store").into()),
         None => Ok(Location::user()?),
     }
 }

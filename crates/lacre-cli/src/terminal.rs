@@ -1,7 +1,7 @@
 //! Asking people: for a passphrase, which is never echoed, and for their confirmation. Nobody is asked but at a terminal.
 
 use crate::exit::{Exit, Failure};
-use lacre::keys::{Asked, Prompt};
+use lacre::keys::{Prompt, PromptPurpose};
 use std::io::{self, IsTerminal, Write};
 use zeroize::Zeroizing;
 
@@ -17,14 +17,14 @@ impl Terminal {
 }
 
 impl Prompt for Terminal {
-    fn ask(&self, what: &str, asked: Asked) -> io::Result<Option<Zeroizing<String>>> {
+    fn ask(&self, what: &str, asked: PromptPurpose) -> io::Result<Option<Zeroizing<String>>> {
         if !Self::is_interactive() {
             return Ok(None);
         }
         let hidden = |prompt: String| rpassword::prompt_password(prompt).map(Zeroizing::new);
         let said = match asked {
-            Asked::ToOpen => hidden(format!("passphrase of {what}: "))?,
-            Asked::ToChoose => {
+            PromptPurpose::Unlock => hidden(format!("passphrase of {what}: "))?,
+            PromptPurpose::Choose => {
                 let chosen = hidden(format!("new passphrase of {what}: "))?;
                 if chosen != hidden("once more: ".into())? {
                     return Err(io::Error::other("the two differ"));

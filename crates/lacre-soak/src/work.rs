@@ -1,7 +1,7 @@
 //! Workers: this program again, in processes of their own, and the cache that they share.
 
 use crate::Failure;
-use lacre::keys::{KeyFile, KeyKeeper};
+use lacre::keys::{KeyFile, WritableKeySource};
 use lacre::store::Sqlite;
 use lacre::{Builder, Cache, Event, Keyring, Observer, Policy};
 use std::io::{BufRead, BufReader};
@@ -111,9 +111,9 @@ impl Failures {
 }
 
 impl Observer for Failures {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         let is_failure =
-            matches!(event, Event::StoreFailed { .. } | Event::Refused { .. } | Event::SetAside { .. });
+            matches!(event, Event::StoreFailed { .. } | Event::Refused { .. } | Event::StoreSetAside { .. });
         // The first says what the others say.
         if is_failure && self.0.fetch_add(1, Ordering::Relaxed) == 0 {
             eprintln!("{event:?}");

@@ -60,9 +60,9 @@ impl Clock for ManualClock {
 
 /// A moment of this process, whatever the cache's own clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(Instant);
+pub(crate) struct MonotonicTime(Instant);
 
-impl Moment {
+impl MonotonicTime {
     /// Longer than any process, and within what every system can count.
     const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 

@@ -1,6 +1,6 @@
 //! Where things are kept by default, by the conventions of the platform. This file and `keys/env.rs` are all that reads the environment.
 
-use crate::files::{self, Made};
+use crate::files::{self, Creation};
 use crate::{Error, ErrorKind, Transport};
 use etcetera::BaseStrategy;
 use std::env;
@@ -164,7 +164,7 @@ fn trusted(path: &Path) -> Option<Vec<u8>> {
 pub fn make_cache_directory(path: &Path) -> Result<(), Error> {
     let (directory, made) =
         files::private_directory(path).map_err(|refusal| refusal.into_error(ErrorKind::Io))?;
-    if made == Made::Now {
+    if made == Creation::Created {
         mark_cache_directory(&directory);
     }
     Ok(())
@@ -178,7 +178,7 @@ pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
 /// Whether `file` lies in the same directory as the file `store`, or anywhere in that directory where it is marked as a cache: whoever
 /// copies or restores one has or restores the other. Neither need exist yet.
 #[must_use]
-pub fn lie_together(file: &Path, store: &Path) -> bool {
+pub fn share_directory(file: &Path, store: &Path) -> bool {
     let (directory, cache) = (directory_of(file), directory_of(store));
     directory == cache || (directory.starts_with(&cache) && cache.join(CACHE_TAG).exists())
 }
@@ -208,8 +208,7 @@ const CACHE_TAG: &str = "CACHEDIR.TAG";
 /// Tells backup programs and version control to leave a directory alone that we made for a cache.
 /// Both are courtesies: a failure is no reason not to cache.
 pub(crate) fn mark_cache_directory(directory: &Path) {
-    let tag =
-        "Signature: 8a477f597d28d172789f06886806bc55\n# Made by lacre; see https://bford.info/cachedir/\n";
+    let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# Creation by lacre; see https://bford.info/cachedir/\n";
     for (name, content) in [(CACHE_TAG, tag), (".gitignore", "*\n")] {
         let _ = files::create_private(&directory.join(name))
             .and_then(|mut file| file.write_all(content.as_bytes()));

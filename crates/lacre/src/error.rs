@@ -29,9 +29,9 @@ pub enum ErrorKind {
     /// The seal has ended: by its own time, or because everything of its epoch was revoked.
     Lapsed,
     /// What was stored is genuine and of another suite than this cache accepts: a setting, no tampering.
-    OtherSuite(Suite),
+    SuiteMismatch(Suite),
     /// What was stored is genuine and of another namespace than this cache has: a setting, no tampering.
-    OtherNamespace,
+    NamespaceMismatch,
     /// What was stored needs a newer release, or a format or a stage that this cache does not have.
     Unsupported,
     /// What was stored cannot be understood, though nobody need have touched it.
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     /// What was being read was replaced or removed meanwhile.
     Gone,
     /// The store does not answer as it should.
-    Store(Trouble),
+    Store(StoreErrorKind),
     /// A setting is wrong.
     Config,
     /// A file, directory or device outside the store failed.
@@ -49,7 +49,7 @@ pub enum ErrorKind {
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum StoreErrorKind {
     /// Somebody else holds its lock for too long.
     Locked,
     /// Its file is damaged.
@@ -78,7 +78,7 @@ impl Error {
         Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, repeated: false }))
     }
 
-    pub(crate) fn store(trouble: Trouble, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn store(trouble: StoreErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Store(trouble), message)
     }
 
@@ -98,12 +98,12 @@ impl Error {
 
     /// The same, with the file it is about.
     pub(crate) fn at(self, path: &Path) -> Self {
-        self.about(path.display())
+        self.with_context(path.display())
     }
 
     /// The same, with what it is about before the message.
     #[must_use]
-    pub fn about(mut self, what: impl fmt::Display) -> Self {
+    pub fn with_context(mut self, what: impl fmt::Display) -> Self {
         self.0.message = format!("{what}: {}", self.0.message).into();
         self
     }

@@ -52,7 +52,7 @@ pub enum Event<'a> {
         evidence: &'a Key,
     },
     /// What the store said of a row beside its seal was not true. The seal holds, and the store was corrected.
-    Corrected {
+    MetadataCorrected {
         /// The row.
         key: &'a Key,
     },
@@ -62,41 +62,41 @@ pub enum Event<'a> {
         error: &'a Error,
     },
     /// A file that could not be used as a store was renamed, and a new one made in its place.
-    SetAside {
+    StoreSetAside {
         /// Where the old file is now.
         to: &'a Path,
         /// Why it could not be used.
         error: &'a Error,
     },
     /// The store's file holds something that lacre did not put there; it has no effect.
-    Foreign {
+    ForeignContent {
         /// What, as one line.
         finding: &'a str,
     },
     /// A store is a copy of another that is still there: they have the same id. Nothing of it is served; where it can be written, it was
     /// emptied and got an id of its own.
-    Copied {
+    StoreCopied {
         /// The copy.
-        at: &'a Path,
-        /// The other.
-        of: &'a Path,
+        copy: &'a Path,
+        /// The store it was copied from.
+        original: &'a Path,
     },
     /// A key was made on first use.
-    KeyMade {
+    KeyCreated {
         /// The keyring's file.
-        at: &'a Path,
+        path: &'a Path,
     },
 }
 
 /// Who is told. Called on the thread where it happens, so it must be quick and must not call the cache.
 pub trait Observer: Debug + Send + Sync + 'static {
     /// Takes note of `event`.
-    fn notice(&self, event: Event<'_>);
+    fn on_event(&self, event: Event<'_>);
 }
 
 impl<O: Observer + ?Sized> Observer for Arc<O> {
-    fn notice(&self, event: Event<'_>) {
-        (**self).notice(event);
+    fn on_event(&self, event: Event<'_>) {
+        (**self).on_event(event);
     }
 }
 
@@ -105,7 +105,7 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 pub struct Tracing;
 
 impl Observer for Tracing {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         match event {
             Event::Hit { key } => tracing::debug!(target: "lacre::lookup", %key, "hit"),
             Event::Miss { key, reason } => tracing::debug!(target: "lacre::lookup", %key, reason, "miss"),
@@ -119,22 +119,24 @@ impl Observer for Tracing {
             Event::Quarantined { key, evidence } => {
                 tracing::warn!(target: "lacre::seal", %key, %evidence, "quarantined");
             }
-            Event::Corrected { key } => {
+            Event::MetadataCorrected { key } => {
                 tracing::warn!(target: "lacre::store", %key, "the store's columns were forged");
             }
             Event::StoreFailed { error } => {
                 tracing::warn!(target: "lacre::store", kind = ?error.kind(), %error, "the store failed");
             }
-            Event::SetAside { to, error } => {
+            Event::StoreSetAside { to, error } => {
                 tracing::warn!(target: "lacre::store", to = %to.display(), %error, "set an unusable store aside");
             }
-            Event::Foreign { finding } => {
+            Event::ForeignContent { finding } => {
                 tracing::warn!(target: "lacre::store", finding, "not made by lacre");
             }
-            Event::Copied { at, of } => {
+            Event::StoreCopied { copy: at, original: of } => {
                 tracing::warn!(target: "lacre::store", at = %at.display(), of = %of.display(), "a copy of another store");
             }
-            Event::KeyMade { at } => tracing::info!(target: "lacre::seal", at = %at.display(), "made a key"),
+            Event::KeyCreated { path: at } => {
+                tracing::info!(target: "lacre::seal", at = %at.display(), "made a key")
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which files and directories are safe to keep secrets and stores in: ours, closed to others, and reached by no foreign link.
 //! Nothing here follows a link at the end of a path. Where there is no Unix owner or mode, only links are checked.
 
-use crate::{Error, ErrorKind, Trouble};
+use crate::{Error, ErrorKind, StoreErrorKind};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ impl Refusal {
 
     /// As an error of a store.
     pub(crate) fn into_store_error(mut self) -> Error {
-        let trouble = if self.is_denial() { Trouble::Denied } else { Trouble::Unusable };
+        let trouble = if self.is_denial() { StoreErrorKind::Denied } else { StoreErrorKind::Unusable };
         if self.of_directory {
             self.hint.push_str("; or keep the store in a directory under TMPDIR, or in memory");
         }
@@ -81,12 +81,12 @@ impl Refusal {
 
 /// Makes the directory `path` and what is missing above it, closed to others, or checks the one that is there.
 /// Returns its path free of links, and whether it was made.
-pub(crate) fn private_directory(path: &Path) -> Result<(PathBuf, Made), Refusal> {
+pub(crate) fn private_directory(path: &Path) -> Result<(PathBuf, Creation), Refusal> {
     if let Some(real) = existing_directory(path)? {
-        return Ok((real, Made::Earlier));
+        return Ok((real, Creation::Existed));
     }
     make_directory(path).map_err(|error| Refusal::io(path, "cannot make the directory", error))?;
-    Ok((checked_directory(path)?, Made::Now))
+    Ok((checked_directory(path)?, Creation::Created))
 }
 
 /// Checks the directory that is at `path` as [`private_directory`] does; `None`: nothing is there, and nothing is made.
@@ -112,9 +112,9 @@ fn checked_directory(path: &Path) -> Result<PathBuf, Refusal> {
 
 /// Whether a directory was made just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Made {
-    Now,
-    Earlier,
+pub(crate) enum Creation {
+    Created,
+    Existed,
 }
 
 /// What lies at `path`, which must be a regular file of ours, closed to other writers; `None`: nothing does.
@@ -170,19 +170,19 @@ pub(crate) fn is_ours_alone_to_write(found: &Metadata) -> bool {
 
 /// What somebody wants to do with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Access {
     Read,
     ReadAndWrite,
 }
 
 /// Whether this user may do that with the file `path`. It is not opened: to close it again would end the locks that this process has on it.
-pub(crate) fn may(path: &Path, wish: Wish) -> io::Result<()> {
-    platform::may(path, wish)
+pub(crate) fn check_access(path: &Path, access: Access) -> io::Result<()> {
+    platform::check_access(path, access)
 }
 
 /// Whether this user may make files in the directory `path`.
-pub(crate) fn may_make(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { platform::may(path, Wish::ReadAndWrite) } else { Ok(()) }
+pub(crate) fn check_can_create(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { platform::check_access(path, Access::ReadAndWrite) } else { Ok(()) }
 }
 
 /// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
@@ -195,20 +195,20 @@ pub(crate) fn open_secret(path: &Path) -> Result<(File, u64), Refusal> {
 }
 
 /// As [`open_secret`], for a file that others may read.
-pub(crate) fn open_own(path: &Path) -> Result<(File, u64), Refusal> {
+pub(crate) fn open_owned(path: &Path) -> Result<(File, u64), Refusal> {
     open_checked(path).map(|(file, found)| (file, found.len()))
 }
 
 /// What is checked is what was opened, whatever lies at `path` by then.
 fn open_checked(path: &Path) -> Result<(File, Metadata), Refusal> {
-    let file = open_as_it_is(path)?;
+    let file = open_no_follow(path)?;
     let found = file.metadata().map_err(|error| Refusal::io(path, "cannot look at", error))?;
     check_file(path, &found)?;
     Ok((file, found))
 }
 
 /// Opens what lies at `path` for reading, unless it is a link.
-pub(crate) fn open_as_it_is(path: &Path) -> Result<File, Refusal> {
+pub(crate) fn open_no_follow(path: &Path) -> Result<File, Refusal> {
     let mut options = OpenOptions::new();
     options.read(true);
     platform::as_it_is(&mut options);
@@ -224,13 +224,13 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     options.read(true).write(true).create_new(true);
     platform::private(&mut options);
     let file = options.open(path)?;
-    platform::close_to_others(&file)?;
+    platform::restrict_to_owner(&file)?;
     Ok(file)
 }
 
 /// Makes a file that was made just now ours alone (0600): a umask may have taken our own rights away.
-pub(crate) fn close_to_others(file: &File) -> io::Result<()> {
-    platform::close_to_others(file)
+pub(crate) fn restrict_to_owner(file: &File) -> io::Result<()> {
+    platform::restrict_to_owner(file)
 }
 
 /// One level after the other, since a umask may close each to ourselves.
@@ -301,13 +301,13 @@ mod platform {
         found.nlink()
     }
 
-    pub(super) fn may(path: &Path, wish: Wish) -> io::Result<()> {
-        use rustix::fs::{Access, AtFlags, CWD, accessat};
-        let access = match wish {
-            Wish::Read => Access::READ_OK,
-            Wish::ReadAndWrite => Access::READ_OK | Access::WRITE_OK,
+    pub(super) fn check_access(path: &Path, access: Access) -> io::Result<()> {
+        use rustix::fs::{Access as Flags, AtFlags, CWD, accessat};
+        let flags = match access {
+            Access::Read => Flags::READ_OK,
+            Access::ReadAndWrite => Flags::READ_OK | Flags::WRITE_OK,
         };
-        Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
+        Ok(accessat(CWD, path, flags, AtFlags::EACCESS)?)
     }
 
     pub(super) fn private(options: &mut OpenOptions) {
@@ -325,7 +325,7 @@ mod platform {
     }
 
     // A umask may have taken the owner's own rights away.
-    pub(super) fn close_to_others(file: &File) -> io::Result<()> {
+    pub(super) fn restrict_to_owner(file: &File) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(0o600))
     }
 
@@ -350,8 +350,8 @@ mod platform {
         1
     }
 
-    pub(super) fn may(path: &Path, wish: Wish) -> io::Result<()> {
-        OpenOptions::new().read(true).write(wish == Wish::ReadAndWrite).open(path).map(drop)
+    pub(super) fn check_access(path: &Path, access: Access) -> io::Result<()> {
+        OpenOptions::new().read(true).write(access == Access::ReadAndWrite).open(path).map(drop)
     }
 
     pub(super) fn private(_: &mut OpenOptions) {}
@@ -360,7 +360,7 @@ mod platform {
 
     pub(super) fn private_directory(_: &mut DirBuilder) {}
 
-    pub(super) fn close_to_others(_: &File) -> io::Result<()> {
+    pub(super) fn restrict_to_owner(_: &File) -> io::Result<()> {
         Ok(())
     }
 
@@ -389,10 +389,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
         let (real, made) = private_directory(&path).unwrap();
-        assert_eq!(made, Made::Now);
+        assert_eq!(made, Creation::Created);
         assert_eq!(mode_of(&real), 0o700);
         assert_eq!(mode_of(&root.path().join("a")), 0o700);
-        assert_eq!(private_directory(&path).unwrap().1, Made::Earlier);
+        assert_eq!(private_directory(&path).unwrap().1, Creation::Existed);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Forks of a process that has a cache open: they wait until no thread is inside a store.
 //!
 //! A child has one thread, and the locks of all: those that another thread held at the fork, in SQLite for instance, are never let go. Who
-//! forks calls [`before`], then [`after_in_parent`] and [`after_in_child`]; who calls a store from many threads is [`Inside`] meanwhile. The
+//! forks calls [`before`], then [`after_in_parent`] and [`after_in_child`]; who calls a store from many threads is [`ForkGuard`] meanwhile. The
 //! threads that a store starts itself are, too.
 //!
 //! Two counters and no lock, since a lock could be in a child's way as well.
 
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// As long as it lives, no thread that waits in [`before`] goes on.
 #[derive(Debug)]
-pub struct Inside(());
+pub struct ForkGuard(());
 
-impl Inside {
+impl ForkGuard {
     /// Waits while somebody forks.
     #[must_use]
     pub fn enter() -> Self {
         loop {
-            let inside = Self::joined();
+            let inside = Self::nested();
             if FORKING.load(Ordering::SeqCst) == 0 {
                 return inside;
             }
@@ -40,13 +40,13 @@ impl Inside {
     }
 
     /// For work that somebody inside hands to another thread, and may wait for: it does not wait itself.
-    pub(crate) fn joined() -> Self {
+    pub(crate) fn nested() -> Self {
         INSIDE.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
 }
 
-impl Drop for Inside {
+impl Drop for ForkGuard {
     fn drop(&mut self) {
         INSIDE.fetch_sub(1, Ordering::SeqCst);
     }
@@ -59,7 +59,7 @@ pub fn before() {
 
 /// Waits until nobody is inside; `false`: that takes too long.
 pub fn wait_until_quiet() -> bool {
-    let latest = Moment::after(PATIENCE);
+    let latest = MonotonicTime::after(PATIENCE);
     while !is_quiet() {
         if latest.remaining().is_zero() {
             return false;
@@ -93,17 +93,17 @@ mod tests {
 
     #[test]
     fn who_forks_waits_for_those_inside_and_holds_the_others_back_however_many_fork() {
-        let inside = Inside::enter();
+        let inside = ForkGuard::enter();
         before();
         before();
         assert!(!is_quiet());
         let (sender, receiver) = mpsc::channel();
         let entering = thread::spawn(move || {
-            let _inside = Inside::enter();
+            let _inside = ForkGuard::enter();
             sender.send(()).unwrap();
         });
         // Handed on by somebody inside, it need not wait; the fork does.
-        drop((inside, Inside::joined()));
+        drop((inside, ForkGuard::nested()));
         assert!(wait_until_quiet());
         after_in_parent();
         assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "another thread is about to fork");

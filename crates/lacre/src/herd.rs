@@ -4,7 +4,7 @@
 //! This is no rule of caching, and it knows no runtime: a driver joins before it sends, and awaits where it is told to follow.
 
 use crate::cache::{Glimpse, Held, UnderWay};
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 use crate::{CacheInfo, Reply, Ticket};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
@@ -25,7 +25,7 @@ pub(crate) struct Herd(Arc<Mutex<Rows>>);
 struct Rows {
     led: HashMap<Key, Shared<oneshot::Receiver<News>>>,
     /// The leads that ended last, and when.
-    ended: VecDeque<(Key, Moment)>,
+    ended: VecDeque<(Key, MonotonicTime)>,
 }
 
 /// How many leads that ended are remembered: enough for those that end in the time of one lookup. Where it is not, a request is sent that
@@ -92,7 +92,7 @@ impl Herd {
         (!rows.led.contains_key(&key)).then(|| self.first(&mut rows, key, ticket.since()))
     }
 
-    fn first(&self, rows: &mut Rows, key: Key, since: Moment) -> Lead {
+    fn first(&self, rows: &mut Rows, key: Key, since: MonotonicTime) -> Lead {
         let (news, wait) = oneshot::channel();
         rows.led.insert(key, wait.shared());
         let late = rows.ended.iter().any(|&(other, end)| other == key && end >= since);
@@ -154,7 +154,7 @@ impl Drop for Lead {
         let mut rows = self.herd.rows();
         rows.led.remove(&self.key);
         rows.ended.truncate(REMEMBERED - 1);
-        rows.ended.push_front((self.key, Moment::now()));
+        rows.ended.push_front((self.key, MonotonicTime::now()));
     }
 }
 

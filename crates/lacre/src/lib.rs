@@ -69,7 +69,7 @@ pub use drive::{
     Background, Coding, Content, DecodedLength, Driver, Failure, Hop, HopBody, Network, Pace, Runtime,
     Threads, TooManyRedirects, unseen_id, varies_by_unseen,
 };
-pub use error::{Error, ErrorKind, Trouble};
+pub use error::{Error, ErrorKind, StoreErrorKind};
 pub use events::{Event, Observer, Tracing};
 pub use places::Places;
 pub use wait::wait;

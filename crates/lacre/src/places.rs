@@ -7,7 +7,7 @@
 
 use crate::keys::KeySource;
 use crate::store::{OnDisk, Store};
-use crate::{Error, ErrorKind, Event, Observer, Trouble, config, files, wait};
+use crate::{Error, ErrorKind, Event, Observer, StoreErrorKind, config, files, wait};
 use lacre_seal::StoreId;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use std::fs::{self, File, TryLockError};
@@ -43,7 +43,7 @@ impl Places {
     /// directory. `None`: this user has none.
     #[must_use]
     pub fn of(source: &dyn KeySource) -> Option<Self> {
-        match source.file().filter(|_| source.keeper().is_some()) {
+        match source.file().filter(|_| source.writable().is_some()) {
             Some(keyring) => {
                 let mut name = keyring.file_name()?.to_owned();
                 name.push(".stores");
@@ -97,23 +97,23 @@ impl Places {
                     "the store has the id of the one at {}, which is still there",
                     original.display()
                 );
-                return Err(Error::new(ErrorKind::Store(Trouble::Unusable), message)
+                return Err(Error::new(ErrorKind::Store(StoreErrorKind::Unusable), message)
                     .with_hint("name that one, or remove it first; opened for writing, the copy is emptied")
                     .at(path));
             }
-            let id = wait(store.renew())?;
+            let id = wait(store.reset())?;
             let _ = self.original(id, path, writable);
-            observer.notice(Event::Copied { at: path, of: &original });
+            observer.on_event(Event::StoreCopied { copy: path, original: &original });
             return Ok(id);
         }
-        observer.notice(Event::Copied { at: path, of: &original });
+        observer.on_event(Event::StoreCopied { copy: path, original: &original });
         Ok(id)
     }
 
     /// What is noted; `None`: it cannot be read, or a later version wrote it.
     fn read(&self) -> Option<Vec<Known>> {
         let mut text = String::new();
-        match files::open_own(&self.file) {
+        match files::open_owned(&self.file) {
             Ok((file, _)) => {
                 file.take(LONGEST).read_to_string(&mut text).ok()?;
             }
@@ -136,7 +136,7 @@ impl Places {
         }
         known.push(new);
         let mut written = NamedTempFile::with_prefix_in(".stores-", directory)?;
-        files::close_to_others(written.as_file())?;
+        files::restrict_to_owner(written.as_file())?;
         let lines: String = known.iter().map(Known::line).collect();
         written.write_all(format!("{VERSION}\n{lines}").as_bytes())?;
         written.persist(&self.file).map(drop).map_err(|error| error.error)

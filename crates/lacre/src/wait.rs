@@ -1,6 +1,6 @@
 //! Blocking on a future without a runtime, by parking the thread.
 
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -29,7 +29,10 @@ pub fn wait<F: Future>(future: F) -> F::Output {
 }
 
 /// Polls `future`, which may block in turn; also says when it is to be polled again in any case.
-fn poll<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> (Poll<F::Output>, Option<Moment>) {
+fn poll<F: Future>(
+    future: Pin<&mut F>,
+    context: &mut Context<'_>,
+) -> (Poll<F::Output>, Option<MonotonicTime>) {
     let outer = ALARM.replace(None);
     let polled = future.poll(context);
     (polled, ALARM.replace(outer))
@@ -37,15 +40,15 @@ fn poll<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> (Poll<F::O
 
 thread_local! {
     /// When what this thread polls wants to be polled again, whether or not it is woken.
-    static ALARM: Cell<Option<Moment>> = const { Cell::new(None) };
+    static ALARM: Cell<Option<MonotonicTime>> = const { Cell::new(None) };
 }
 
 /// Resolves after a time, without a timer: the thread that [`wait`]s for it sleeps no longer. Whoever polls it in another way is not woken.
-pub(crate) struct Pause(Moment);
+pub(crate) struct Pause(MonotonicTime);
 
 impl Pause {
     pub(crate) fn new(time: Duration) -> Self {
-        Self(Moment::after(time))
+        Self(MonotonicTime::after(time))
     }
 }
 

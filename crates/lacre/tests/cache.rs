@@ -21,7 +21,7 @@ const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1
 struct Notes(Mutex<Vec<&'static str>>);
 
 impl Observer for Notes {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         let name = match event {
             Event::Hit { .. } => "hit",
             Event::Miss { .. } => "miss",

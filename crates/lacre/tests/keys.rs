@@ -21,8 +21,8 @@ const FIRST_USE_UMASK_777: &str = "first-use-umask-777";
 struct Announce;
 
 impl Observer for Announce {
-    fn notice(&self, event: Event<'_>) {
-        if let Event::KeyMade { .. } = event {
+    fn on_event(&self, event: Event<'_>) {
+        if let Event::KeyCreated { .. } = event {
             println!("made");
         }
     }
@@ -33,7 +33,7 @@ impl Observer for Announce {
 fn role() {
     let Ok(role) = std::env::var(ROLE) else { return };
     if role == VARIABLES {
-        match keys::user_place() {
+        match keys::user_source() {
             Ok(keys) => {
                 println!("key {} {:?}", keys.describe(), keys.load().map(|ring| ring.primary().to_string()));
             }

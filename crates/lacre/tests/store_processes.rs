@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use lacre::store::{Fs, Record, Sqlite, Store, StoreExt};
-use lacre::{ErrorKind, Key, Timestamp, Trouble, wait};
+use lacre::{ErrorKind, Key, StoreErrorKind, Timestamp, wait};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -33,7 +33,7 @@ fn role() {
             let store = open(&file);
             println!("{}", get(&store, key(0, 0)).unwrap());
             let error = wait(store.remove(&key(0, 0))).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store(Trouble::ReadOnly));
+            assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::ReadOnly));
             println!("refused");
         }
         "denied" => {

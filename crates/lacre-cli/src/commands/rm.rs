@@ -12,7 +12,7 @@ use crate::selector::{self, Selector};
 use crate::store_options;
 use crate::terminal::Confirmation;
 use clap::ArgGroup;
-use lacre::{Builder, Cache, ErrorKind, Trouble};
+use lacre::{Builder, Cache, ErrorKind, StoreErrorKind};
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
@@ -121,7 +121,7 @@ fn leave_no_trace(cache: &Cache) -> Result<(), Failure> {
 }
 
 fn is_locked(error: &lacre::Error) -> bool {
-    error.kind() == ErrorKind::Store(Trouble::Locked)
+    error.kind() == ErrorKind::Store(StoreErrorKind::Locked)
 }
 
 impl Args {

@@ -182,8 +182,8 @@ fn print_row(row: &Row, output: Output) -> Result<(), Failure> {
     let (style, what) = match row.state() {
         RecordState::Bad => (BAD, "bad seal"),
         RecordState::NoKey => (WARNING, "no key"),
-        RecordState::OtherSuite(_) => (WARNING, "other suite"),
-        RecordState::OtherNamespace => (WARNING, "other namespace"),
+        RecordState::SuiteMismatch(_) => (WARNING, "other suite"),
+        RecordState::NamespaceMismatch => (WARNING, "other namespace"),
         RecordState::Unsupported => (WARNING, "unsupported"),
         RecordState::Good | RecordState::Expired | RecordState::Revoked => return Ok(()),
     };

@@ -6,7 +6,7 @@ use super::secrets::AUTHORIZATION;
 use super::store_file::StoreFile;
 use crate::exit::{Failure, chain};
 use http::{StatusCode, header};
-use lacre::keys::{KeyFile, KeyKeeper};
+use lacre::keys::{KeyFile, WritableKeySource};
 use lacre::store::Sqlite;
 use lacre::{Cache, CacheInfo, CacheStatus, ErrorKind, Keyring, OnTamper};
 use lacre_reqwest::ClientBuilder;

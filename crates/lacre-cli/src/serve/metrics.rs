@@ -138,7 +138,7 @@ pub(crate) struct Watch {
 }
 
 impl Observer for Watch {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         if let Event::Refused { error, .. } = event {
             let reason = match error.kind() {
                 ErrorKind::Tampered => "tampered",
@@ -148,7 +148,7 @@ impl Observer for Watch {
             };
             self.metrics.refused.get_or_create(&Refused { reason }).inc();
         }
-        self.output.notice(event);
+        self.output.on_event(event);
     }
 }
 

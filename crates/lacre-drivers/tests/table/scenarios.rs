@@ -41,7 +41,7 @@ impl Misses {
 }
 
 impl Observer for Misses {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         if matches!(event, Event::Miss { .. }) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }

@@ -34,7 +34,7 @@ const INFO: u8 = 20;
 const WARNING: u8 = 30;
 
 impl Observer for Events {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         const STORE: &str = "lacre.store";
         const SEAL: &str = "lacre.seal";
         let (name, logger, level, key, message) = match event {
@@ -46,7 +46,7 @@ impl Observer for Events {
             Event::Quarantined { key, evidence } => {
                 ("quarantined", SEAL, WARNING, Some(*key), format!("kept as evidence {evidence:.8}"))
             }
-            Event::Corrected { key } => {
+            Event::MetadataCorrected { key } => {
                 ("corrected", STORE, WARNING, Some(*key), "the store's columns were forged".into())
             }
             Event::StoreFailed { error } => {
@@ -54,16 +54,18 @@ impl Observer for Events {
                 let level = if self.failing.swap(true, Ordering::Relaxed) { DEBUG } else { WARNING };
                 ("store-failed", STORE, level, None, with_causes(error))
             }
-            Event::SetAside { to, error } => {
+            Event::StoreSetAside { to, error } => {
                 let message = format!("an unusable store is now {}: {error}", to.display());
                 ("set-aside", STORE, WARNING, None, message)
             }
-            Event::Foreign { finding } => ("foreign", STORE, WARNING, None, finding.to_owned()),
-            Event::Copied { at, of } => {
+            Event::ForeignContent { finding } => ("foreign", STORE, WARNING, None, finding.to_owned()),
+            Event::StoreCopied { copy: at, original: of } => {
                 let message = format!("{} is a copy of {}, which is still there", at.display(), of.display());
                 ("copied", STORE, WARNING, None, message)
             }
-            Event::KeyMade { at } => ("key-made", SEAL, INFO, None, format!("made {}", at.display())),
+            Event::KeyCreated { path: at } => {
+                ("key-made", SEAL, INFO, None, format!("made {}", at.display()))
+            }
             _ => return,
         };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

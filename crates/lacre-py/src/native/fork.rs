@@ -1,6 +1,6 @@
 //! Python's forks wait until no thread is inside a store ([`lacre::fork`]).
 
-use lacre::fork::{self, Inside};
+use lacre::fork::{self, ForkGuard};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyModule};
 /// Runs `work` without the GIL; no fork happens meanwhile.
 pub(super) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     py.detach(|| {
-        let _inside = Inside::enter();
+        let _inside = ForkGuard::enter();
         work()
     })
 }

@@ -114,7 +114,7 @@ impl Builder {
         self
     }
 
-    /// Uses a store that is a copy of another one as it is, with an [event](crate::Event::Copied). Whoever can read one store and write
+    /// Uses a store that is a copy of another one as it is, with an [event](crate::Event::StoreCopied). Whoever can read one store and write
     /// another decides then which of both answers: for looking at a backup.
     #[must_use]
     pub fn danger_accept_copies(mut self) -> Self {

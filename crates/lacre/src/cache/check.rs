@@ -83,6 +83,6 @@ impl Vault {
         };
         // Where it cannot be read, there is nothing more to say.
         let _ = self.store.get(key, &mut read).await;
-        error.about(format_args!("entry {key:.8}{sealed_with}"))
+        error.with_context(format_args!("entry {key:.8}{sealed_with}"))
     }
 }

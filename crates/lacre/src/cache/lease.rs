@@ -2,7 +2,7 @@
 
 use super::Cache;
 use super::vault::Vault;
-use crate::store::Holder;
+use crate::store::LeaseHolder;
 use crate::{Clock, Error};
 use lacre_core::Key;
 use std::fmt;
@@ -28,13 +28,13 @@ pub(crate) struct Held {
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
     key: Key,
-    holder: Holder,
+    holder: LeaseHolder,
 }
 
 impl Cache {
     /// Takes the lease on `key`, for a short time.
     pub(crate) async fn lease(&self, key: &Key) -> Lease {
-        let Ok(holder) = Holder::generate() else { return Lease::Unknown };
+        let Ok(holder) = LeaseHolder::generate() else { return Lease::Unknown };
         match take(&self.vault, &*self.clock, key, holder).await {
             Ok(true) => {
                 let (vault, clock) = (Arc::clone(&self.vault), Arc::clone(&self.clock));
@@ -56,7 +56,7 @@ impl Held {
     }
 }
 
-async fn take(vault: &Vault, clock: &dyn Clock, key: &Key, holder: Holder) -> Result<bool, Error> {
+async fn take(vault: &Vault, clock: &dyn Clock, key: &Key, holder: LeaseHolder) -> Result<bool, Error> {
     let now = clock.now();
     vault.store.lease(key, holder, now.plus(SPAN), now).await
 }

@@ -43,9 +43,9 @@ pub(crate) use resume::{OwnAnswer, Resume};
 pub use selection::{Selected, Selection};
 pub(crate) use transfer::broken_off;
 
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 use crate::codec::BodyHead;
-use crate::{Clock, Error, ErrorKind, Event, Observer, Trouble};
+use crate::{Clock, Error, ErrorKind, Event, Observer, StoreErrorKind};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request, response};
 use lacre_core::{
@@ -148,7 +148,7 @@ pub struct Ticket {
     /// What the lookup ran into, for the status.
     trouble: Option<Detail>,
     /// When the lookup began: what was stored since then, it may not have seen.
-    since: Moment,
+    since: MonotonicTime,
 }
 
 impl Ticket {
@@ -163,7 +163,7 @@ impl Ticket {
     }
 
     /// When the cache was asked. It may not know of what was stored since.
-    pub(crate) fn since(&self) -> Moment {
+    pub(crate) fn since(&self) -> MonotonicTime {
         self.since
     }
 
@@ -273,7 +273,7 @@ impl Cache {
         body: RequestBody<'_>,
         under_way: Option<&UnderWay>,
     ) -> Result<Answer, Error> {
-        let (since, now) = (Moment::now(), self.clock.now());
+        let (since, now) = (MonotonicTime::now(), self.clock.now());
         let mut decision = self.engine.begin(request, body, now);
         let mut trouble = None;
         loop {
@@ -299,7 +299,7 @@ impl Cache {
                 Decision::Send(pending) => {
                     if let Some(key) = pending.key() {
                         let reason = pending.status().forward.map_or("", lacre_core::Forward::as_str);
-                        self.observer.notice(Event::Miss { key, reason });
+                        self.observer.on_event(Event::Miss { key, reason });
                     }
                     return Ok(Answer::Send(Ticket { pending, trouble, since }));
                 }
@@ -390,7 +390,7 @@ impl Cache {
                 Ok(Found::Nothing(Some(Detail::StoreUnavailable)))
             }
             ErrorKind::Tampered | ErrorKind::Broken => {
-                self.observer.notice(Event::Refused { key, error: &error });
+                self.observer.on_event(Event::Refused { key, error: &error });
                 match self.on_tamper {
                     OnTamper::Raise => return Err(self.vault.name(key, error).await),
                     OnTamper::Refetch => self.forgive(self.quarantine_if_writable(key).await)?,
@@ -400,7 +400,7 @@ impl Cache {
             }
             ErrorKind::Lapsed => Ok(Found::Nothing(None)),
             _ => {
-                self.observer.notice(Event::Refused { key, error: &error });
+                self.observer.on_event(Event::Refused { key, error: &error });
                 Ok(Found::Nothing(None))
             }
         }
@@ -426,7 +426,12 @@ impl Cache {
             return Ok(());
         }
         match self.quarantine(key).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Store(Trouble::ReadOnly | Trouble::Denied)) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Store(StoreErrorKind::ReadOnly | StoreErrorKind::Denied)
+                ) =>
+            {
                 Ok(())
             }
             quarantined => quarantined.map(drop),
@@ -447,7 +452,7 @@ impl Cache {
     /// Tells the observer, once for what goes on.
     fn store_failed(&self, error: &Error) {
         if !error.is_repeated() {
-            self.observer.notice(Event::StoreFailed { error });
+            self.observer.on_event(Event::StoreFailed { error });
         }
     }
 
@@ -476,7 +481,7 @@ impl Cache {
     }
 
     fn reply(&self, hit: Hit<Handle>, trouble: Option<Detail>) -> Reply {
-        self.observer.notice(Event::Hit { key: hit.key() });
+        self.observer.on_event(Event::Hit { key: hit.key() });
         let info =
             CacheInfo { status: hit.status(), key: Some(*hit.key()), stored_at: Some(hit.entry().received) };
         let (key, portion) = (*hit.key(), hit.answer());
@@ -499,7 +504,7 @@ impl Cache {
         };
         match error.kind() {
             ErrorKind::Store(_) => self.store_failed(&error),
-            _ => self.observer.notice(Event::Refused { key, error: &error }),
+            _ => self.observer.on_event(Event::Refused { key, error: &error }),
         }
         let untrusted = matches!(error.kind(), ErrorKind::Tampered | ErrorKind::Broken);
         if untrusted && self.on_tamper == OnTamper::Refetch {

@@ -83,7 +83,7 @@ impl Vault {
             "" => "sealed in the default namespace".to_owned(),
             name => format!("sealed in namespace `{}`", name.escape_debug()),
         };
-        Error::new(ErrorKind::OtherNamespace, message)
+        Error::new(ErrorKind::NamespaceMismatch, message)
             .with_hint("name that namespace with Builder::namespace")
             .with_source(fault)
     }

@@ -65,7 +65,7 @@ impl Cache {
         self.vault.learn_namespaces().await;
         let Some(reason) = self.vault.reason_for_quarantine(key, now).await? else { return Ok(None) };
         let evidence = self.vault.quarantine(key, &reason, now).await?;
-        self.observer.notice(Event::Quarantined { key, evidence: &evidence });
+        self.observer.on_event(Event::Quarantined { key, evidence: &evidence });
         Ok(Some(evidence))
     }
 }

@@ -84,7 +84,7 @@ impl Recording {
         self.length = self.length.saturating_add(bytes.len() as u64);
         if self.length > self.limit() {
             let reason = Detail::TooLarge.as_str();
-            self.cache.observer.notice(Event::NotStored { key: &self.keep.key, reason });
+            self.cache.observer.on_event(Event::NotStored { key: &self.keep.key, reason });
             return self.give_up();
         }
         self.rest.extend_from_slice(bytes);
@@ -185,7 +185,7 @@ impl Recording {
             }
             None => vault.put_inline(&key, secrecy, entry, &rest, useful_until, now).await?,
         };
-        self.cache.observer.notice(Event::Stored { key: &key, bytes: bytes as u64 });
+        self.cache.observer.on_event(Event::Stored { key: &key, bytes: bytes as u64 });
         Ok(())
     }
 
@@ -240,7 +240,7 @@ impl Drop for Recording {
     fn drop(&mut self) {
         if !self.is_over() {
             let reason = Detail::Incomplete.as_str();
-            self.cache.observer.notice(Event::NotStored { key: &self.keep.key, reason });
+            self.cache.observer.on_event(Event::NotStored { key: &self.keep.key, reason });
         }
         if let Some(Staged { body, chunks }) = self.staged {
             self.cache.vault.unstage(body, chunks);

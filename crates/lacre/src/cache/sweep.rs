@@ -27,7 +27,7 @@ impl Cache {
                     Finding::Revoked => revoked += u64::from(self.vault.remove(&key, now).await?),
                     Finding::Forged => {
                         if self.vault.correct(&key).await? {
-                            self.observer.notice(Event::Corrected { key: &key });
+                            self.observer.on_event(Event::MetadataCorrected { key: &key });
                         }
                     }
                 }

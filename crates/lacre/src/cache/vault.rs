@@ -418,8 +418,11 @@ impl Vault {
 }
 
 fn other_suite(suite: Suite) -> Error {
-    Error::new(ErrorKind::OtherSuite(suite), format!("sealed with {suite}, which this cache does not accept"))
-        .with_hint("name that suite with Builder::suite, or accept it with Builder::also_accept")
+    Error::new(
+        ErrorKind::SuiteMismatch(suite),
+        format!("sealed with {suite}, which this cache does not accept"),
+    )
+    .with_hint("name that suite with Builder::suite, or accept it with Builder::also_accept")
 }
 
 /// What was found encrypted stays so.

@@ -1,6 +1,6 @@
 //! The rows whose origin failed when it was last asked for them: for a while, what is stored answers without it, where it may.
 
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 use lacre_core::{FailedLast, Key};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ pub(super) struct Failing(Arc<Mutex<HashMap<Key, Failure>>>);
 
 struct Failure {
     failed: FailedLast,
-    at: Moment,
+    at: MonotonicTime,
     pause: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Failing {
             Some(last) => last.pause.max(pause),
             None => pause,
         };
-        rows.insert(*key, Failure { failed, at: Moment::now(), pause });
+        rows.insert(*key, Failure { failed, at: MonotonicTime::now(), pause });
     }
 
     /// The origin answered.
@@ -59,7 +59,7 @@ impl Failing {
 
     /// How the origin failed, for a request that came at `since`. A failure after that counts without a pause, too: the request would only repeat
     /// it.
-    pub(super) fn known(&self, key: &Key, since: Moment) -> Option<Known> {
+    pub(super) fn known(&self, key: &Key, since: MonotonicTime) -> Option<Known> {
         let mut rows = self.rows();
         let failure = rows.get(key)?;
         if failure.at >= since {
@@ -91,28 +91,28 @@ mod tests {
     const KEY: Key = Key::from_bytes([1; 32]);
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn known(failing: &Failing, since: Moment) -> Option<bool> {
+    fn known(failing: &Failing, since: MonotonicTime) -> Option<bool> {
         failing.known(&KEY, since).map(|known| known.due)
     }
 
     #[test]
     fn a_failure_is_known_for_its_pause_and_until_the_origin_answers() {
         let failing = Failing::default();
-        assert_eq!(known(&failing, Moment::now()), None);
+        assert_eq!(known(&failing, MonotonicTime::now()), None);
         failing.note(&KEY, FailedLast::Unanswered, LONG);
-        assert_eq!(known(&failing, Moment::now()), Some(false));
+        assert_eq!(known(&failing, MonotonicTime::now()), Some(false));
         failing.clear(&KEY);
-        assert_eq!(known(&failing, Moment::now()), None);
+        assert_eq!(known(&failing, MonotonicTime::now()), None);
     }
 
     #[test]
     fn without_a_pause_a_failure_counts_for_those_who_came_before_it() {
         let failing = Failing::default();
-        let before = Moment::now();
+        let before = MonotonicTime::now();
         failing.note(&KEY, FailedLast::Unanswered, Duration::ZERO);
         assert_eq!(known(&failing, before), Some(false));
         std::thread::sleep(Duration::from_millis(1));
-        assert_eq!(known(&failing, Moment::now()), None);
+        assert_eq!(known(&failing, MonotonicTime::now()), None);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Drop for Beating {
 mod tests {
     use super::*;
     use crate::cache::Lease;
-    use crate::store::{Holder, Memory, Store};
+    use crate::store::{LeaseHolder, Memory, Store};
     use crate::{Cache, Clock, ManualClock, wait};
     use futures_channel::oneshot;
     use lacre_core::{Key, Timestamp};
@@ -129,7 +129,7 @@ mod tests {
         /// Whether somebody else, who then has it for no time at all, can take the lease.
         fn is_free(&self) -> bool {
             let now = self.clock.now();
-            wait(self.store.lease(&KEY, Holder::generate().unwrap(), now, now)).unwrap()
+            wait(self.store.lease(&KEY, LeaseHolder::generate().unwrap(), now, now)).unwrap()
         }
 
         /// Lets a sleep end, and waits for the next.

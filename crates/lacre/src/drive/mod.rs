@@ -24,7 +24,7 @@ pub use threads::Threads;
 pub use unseen::unseen_id;
 
 use crate::cache::{Begun, Lease};
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 use crate::herd::{Herd, Lead, Passed, Place, done};
 use crate::{
     Answer, Body, Cache, CacheInfo, Detail, Error, ErrorKind, Outcome, Recorded, Reply, RequestBody,
@@ -308,7 +308,7 @@ impl Driver {
     }
 
     /// What answers a request that came at `since` without the origin, which failed a moment ago; and whether it is time to ask it again.
-    fn spare(&self, ticket: &Ticket, since: Moment) -> Option<(Reply, bool)> {
+    fn spare(&self, ticket: &Ticket, since: MonotonicTime) -> Option<(Reply, bool)> {
         let Known { failed, due } = self.failing.known(ticket.key()?, since)?;
         Some((self.cache.stand_in(ticket, failed)?, due))
     }

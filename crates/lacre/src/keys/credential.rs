@@ -35,7 +35,7 @@ impl KeyCredential {
         let directory =
             directory.ok_or_else(|| refused("is not there: this is no systemd service with credentials"))?;
         // Its mode says nothing: access may be given by an access control list, which shows as the group's.
-        let (file, length) = files::open_own(&directory.join(name)).map_err(|refusal| {
+        let (file, length) = files::open_owned(&directory.join(name)).map_err(|refusal| {
             if refusal.is_absence() {
                 return refused("is not among those of this service");
             }

@@ -1,7 +1,7 @@
 //! A keyring in a file that only its owner may read (docs/format.md §3).
 
 use super::secret_file::{Published, SecretFile};
-use super::{KeyKeeper, KeySource, Turn};
+use super::{KeySource, UpdateLock, WritableKeySource};
 use crate::{Error, Event, Observer};
 use lacre_seal::Keyring;
 use std::path::{Path, PathBuf};
@@ -29,12 +29,12 @@ impl KeyFile {
 
     /// Makes the file, with a fresh key, where there is none.
     pub(super) fn ensure(&self, observer: &dyn Observer) -> Result<(), Error> {
-        // Asked first, so that a home that cannot be written to is no trouble once the file is there.
+        // PromptPurpose first, so that a home that cannot be written to is no trouble once the file is there.
         if self.path().symlink_metadata().is_ok() {
             return Ok(());
         }
         if self.file.publish_new(&Keyring::generate()?.to_text())? == Published::New {
-            observer.notice(Event::KeyMade { at: self.path() });
+            observer.on_event(Event::KeyCreated { path: self.path() });
         }
         Ok(())
     }
@@ -53,13 +53,13 @@ impl KeySource for KeyFile {
         Some(self.path())
     }
 
-    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+    fn writable(&self) -> Option<&dyn WritableKeySource> {
         Some(self)
     }
 }
 
 /// A new file gets mode 0600, in a directory that is made (0700) where it is missing.
-impl KeyKeeper for KeyFile {
+impl WritableKeySource for KeyFile {
     fn create(&self, keyring: &Keyring) -> Result<(), Error> {
         self.file.create(&keyring.to_text())
     }
@@ -68,8 +68,8 @@ impl KeyKeeper for KeyFile {
         self.file.replace(&keyring.to_text())
     }
 
-    fn wait_for_turn(&self) -> Result<Turn, Error> {
-        self.file.wait_for_turn()
+    fn lock_for_update(&self) -> Result<UpdateLock, Error> {
+        self.file.lock_for_update()
     }
 }
 

@@ -4,7 +4,7 @@
 use super::kdbx_cost::{self, Price};
 use super::secret_file::read_opened;
 use super::unlock::Unlock;
-use super::{Asked, KeySource, Prompt};
+use super::{KeySource, Prompt, PromptPurpose};
 use crate::{Error, ErrorKind, files};
 use keepass::db::{EntryRef, GroupRef};
 use keepass::error::{DatabaseKeyError, DatabaseOpenError};
@@ -40,7 +40,7 @@ impl KdbxEntry {
     fn open(&self) -> Result<Database, Error> {
         // It is encrypted, so others may read it; nobody else may have written it.
         let (file, length) =
-            files::open_own(&self.path).map_err(|refusal| refusal.into_error(ErrorKind::KeyUnavailable))?;
+            files::open_owned(&self.path).map_err(|refusal| refusal.into_error(ErrorKind::KeyUnavailable))?;
         let bytes = read_opened(file, length, MOST)
             .map_err(|error| self.refused("cannot be read").with_source(error))?
             .ok_or_else(|| self.refused("is longer than a database of passwords can be"))?;
@@ -53,7 +53,7 @@ impl KdbxEntry {
             }
             None => return Err(self.refused("is no KeePass database (KDBX 3 or 4), or is damaged")),
         }
-        let password = self.unlock.ask(&self.path.display(), Asked::ToOpen)?;
+        let password = self.unlock.ask(&self.path.display(), PromptPurpose::Unlock)?;
         Database::parse(&bytes, DatabaseKey::new().with_password(&password)).map_err(|error| match error {
             DatabaseOpenError::Key(DatabaseKeyError::IncorrectKey) => self
                 .refused("does not open with this password")
@@ -123,7 +123,7 @@ mod tests {
     struct Answer(&'static str);
 
     impl Prompt for Answer {
-        fn ask(&self, _: &str, _: Asked) -> std::io::Result<Option<Zeroizing<String>>> {
+        fn ask(&self, _: &str, _: PromptPurpose) -> std::io::Result<Option<Zeroizing<String>>> {
             Ok(Some(self.0.to_owned().into()))
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         #[derive(Debug)]
         struct NeverAsked;
         impl Prompt for NeverAsked {
-            fn ask(&self, _: &str, _: Asked) -> std::io::Result<Option<Zeroizing<String>>> {
+            fn ask(&self, _: &str, _: PromptPurpose) -> std::io::Result<Option<Zeroizing<String>>> {
                 panic!("asked")
             }
         }

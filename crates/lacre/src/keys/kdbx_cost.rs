@@ -27,7 +27,7 @@ pub(super) fn of(database: &[u8]) -> Option<Price> {
     if *magic != MAGIC {
         return None;
     }
-    let mut asked = Asked::default();
+    let mut asked = PromptPurpose::default();
     loop {
         let (kind, field);
         (kind, field, rest) = match u16::from_le_bytes(*major) {
@@ -55,14 +55,14 @@ pub(super) fn of(database: &[u8]) -> Option<Price> {
 
 /// The most that any field of a header says.
 #[derive(Default)]
-struct Asked {
+struct PromptPurpose {
     rounds: u64,
     memory: u64,
     passes: u64,
     lanes: u32,
 }
 
-impl Asked {
+impl PromptPurpose {
     fn price(&self) -> Option<Price> {
         let fair = self.rounds <= MOST_ROUNDS
             && self.memory <= MOST_MEMORY

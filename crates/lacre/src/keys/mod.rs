@@ -28,11 +28,11 @@ pub use file::KeyFile;
 #[cfg(feature = "keys-kdbx")]
 pub use kdbx::KdbxEntry;
 #[cfg(feature = "keys-os")]
-pub use os::KeyEntry;
+pub use os::KeyringEntry;
 #[cfg(feature = "keys-passphrase")]
-pub use passphrase::LockedFile;
-pub use prompt::{Asked, Nobody, PASSPHRASE, PASSPHRASE_FROM, Prompt};
-pub use reference::{Access, FORMS, Form, forms, parse, parse_asking};
+pub use passphrase::PassphraseFile;
+pub use prompt::{NoPrompt, PASSPHRASE, PASSPHRASE_FROM, Prompt, PromptPurpose};
+pub use reference::{Access, FORMS, Form, forms, parse, parse_with_prompt};
 
 use crate::{Error, ErrorKind, Observer, config};
 use lacre_seal::{Fault, FaultKind, Keyring};
@@ -60,7 +60,7 @@ pub trait KeySource: Debug + Send + Sync {
     }
 
     /// The same source as one that can be written, where it can.
-    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+    fn writable(&self) -> Option<&dyn WritableKeySource> {
         None
     }
 
@@ -103,8 +103,8 @@ macro_rules! pointing_to_a_source {
                 (**self).file()
             }
 
-            fn keeper(&self) -> Option<&dyn KeyKeeper> {
-                (**self).keeper()
+            fn writable(&self) -> Option<&dyn WritableKeySource> {
+                (**self).writable()
             }
 
             fn load(&self) -> Result<Keyring, Error> {
@@ -117,7 +117,7 @@ macro_rules! pointing_to_a_source {
 pointing_to_a_source!(&K, Box<K>, Arc<K>);
 
 /// A source that can be written, too. [`update`] changes what it holds.
-pub trait KeyKeeper: KeySource {
+pub trait WritableKeySource: KeySource {
     /// Writes a keyring where there is none.
     ///
     /// # Errors
@@ -135,20 +135,20 @@ pub trait KeyKeeper: KeySource {
     ///
     /// # Errors
     /// [`Io`](ErrorKind::Io): that cannot be found out.
-    fn wait_for_turn(&self) -> Result<Turn, Error>;
+    fn lock_for_update(&self) -> Result<UpdateLock, Error>;
 }
 
 /// Loads a keyring, applies `change` to it, and writes what became of it in place of what was there. On Unix, changes wait for each
 /// other, so that none is lost to another process.
 ///
 /// # Errors
-/// As [`load`](KeySource::load) and as [`replace`](KeyKeeper::replace); [`Config`](ErrorKind::Config): the keyring cannot be changed
+/// As [`load`](KeySource::load) and as [`replace`](WritableKeySource::replace); [`Config`](ErrorKind::Config): the keyring cannot be changed
 /// like this. The source is as it was then.
 pub fn update<T>(
-    keeper: &dyn KeyKeeper,
+    keeper: &dyn WritableKeySource,
     change: impl FnOnce(&mut Keyring) -> Result<T, Fault>,
 ) -> Result<(Keyring, T), Error> {
-    let _turn = keeper.wait_for_turn()?;
+    let _turn = keeper.lock_for_update()?;
     let mut keyring = keeper.load()?;
     let changed = change(&mut keyring).map_err(impossible)?;
     keeper.replace(&keyring)?;
@@ -166,16 +166,16 @@ fn impossible(fault: Fault) -> Error {
 
 /// For as long as this lives, other processes wait for their turn.
 #[derive(Debug)]
-pub struct Turn {
+pub struct UpdateLock {
     _lock: Option<File>,
 }
 
-impl Turn {
+impl UpdateLock {
     /// By a lock on `directory`, on Unix. Where there is none there is nothing to change, which loading says better.
     ///
     /// # Errors
     /// It cannot be locked.
-    pub fn wait_at(directory: &Path) -> io::Result<Self> {
+    pub fn acquire(directory: &Path) -> io::Result<Self> {
         if !cfg!(unix) {
             return Ok(Self { _lock: None });
         }
@@ -194,7 +194,7 @@ impl Turn {
 /// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_KEY` is no reference. [`Io`](ErrorKind::Io): the keyring could not
 /// be made.
 pub fn user(observer: &dyn Observer) -> Result<UserKeys, Error> {
-    let keys = user_place()?;
+    let keys = user_source()?;
     if let UserKeys(Place::Own(file)) = &keys {
         file.ensure(observer)?;
     }
@@ -205,9 +205,9 @@ pub fn user(observer: &dyn Observer) -> Result<UserKeys, Error> {
 ///
 /// # Errors
 /// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_KEY` is no reference.
-pub fn user_place() -> Result<UserKeys, Error> {
+pub fn user_source() -> Result<UserKeys, Error> {
     Ok(UserKeys(match config::key_reference()? {
-        Some(reference) => Place::Said(parse(&reference).map_err(|error| error.about(config::KEY))?),
+        Some(reference) => Place::Said(parse(&reference).map_err(|error| error.with_context(config::KEY))?),
         None => Place::Own(KeyFile::at(config::keyring_path()?)),
     }))
 }
@@ -245,8 +245,8 @@ impl KeySource for UserKeys {
         self.source().file()
     }
 
-    fn keeper(&self) -> Option<&dyn KeyKeeper> {
-        self.source().keeper()
+    fn writable(&self) -> Option<&dyn WritableKeySource> {
+        self.source().writable()
     }
 
     fn caveat(&self) -> Option<&'static str> {
@@ -270,13 +270,13 @@ fn there_already(what: &dyn Display) -> Error {
         .with_hint("name another place, or rotate the keys that are there")
 }
 
-/// Refuses a keyring's file that [lies together](config::lie_together) with the store: whoever copies that directory has both, and the
+/// Refuses a keyring's file that [lies together](config::share_directory) with the store: whoever copies that directory has both, and the
 /// seal protects nothing.
 ///
 /// # Errors
 /// [`Config`](ErrorKind::Config): they lie side by side.
 pub fn ensure_apart(keyring: &Path, store: &Path) -> Result<(), Error> {
-    if !config::lie_together(keyring, store) {
+    if !config::share_directory(keyring, store) {
         return Ok(());
     }
     let message =

@@ -2,7 +2,7 @@
 //!
 //! Entries are named by service and user, and hold text, as those of Python's `keyring` do: either program reads what the other wrote.
 
-use super::{KeyKeeper, KeySource, Turn, there_already};
+use super::{KeySource, UpdateLock, WritableKeySource, there_already};
 use crate::{Error, ErrorKind, config};
 use keyring_core::api::CredentialStoreApi;
 use keyring_core::{Entry, Error as Refusal};
@@ -12,35 +12,35 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// An entry of the desktop's keyring, or of the kernel's.
 #[derive(Clone, Debug)]
-pub struct KeyEntry {
-    vault: Vault,
+pub struct KeyringEntry {
+    vault: OsKeyring,
     service: String,
     user: String,
 }
 
 /// Which keyring of the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Vault {
+pub(super) enum OsKeyring {
     /// Kept on disk, unlocked when the user logs in.
     Desktop,
     /// Kept in the kernel's memory until the machine is switched off, at the latest.
     Kernel,
 }
 
-impl KeyEntry {
+impl KeyringEntry {
     /// The entry of `user` for `service` in the desktop's keyring.
     pub fn in_desktop(service: impl Into<String>, user: impl Into<String>) -> Self {
-        Self { vault: Vault::Desktop, service: service.into(), user: user.into() }
+        Self { vault: OsKeyring::Desktop, service: service.into(), user: user.into() }
     }
 
     /// The entry of `user` for `service` in the kernel's keyring of this session, and in the persistent one of this user where the
     /// kernel has such. Linux only.
     pub fn in_kernel(service: impl Into<String>, user: impl Into<String>) -> Self {
-        Self { vault: Vault::Kernel, ..Self::in_desktop(service, user) }
+        Self { vault: OsKeyring::Kernel, ..Self::in_desktop(service, user) }
     }
 
     /// `None`: it is not SERVICE/USER.
-    pub(super) fn parse(vault: Vault, name: &str) -> Option<Self> {
+    pub(super) fn parse(vault: OsKeyring, name: &str) -> Option<Self> {
         // A service may be a URL; the name of a user has no slash.
         let (service, user) = name.rsplit_once('/')?;
         let complete = !service.is_empty() && !user.is_empty();
@@ -76,7 +76,7 @@ impl KeyEntry {
     }
 }
 
-impl KeySource for KeyEntry {
+impl KeySource for KeyringEntry {
     fn read(&self) -> Result<Zeroizing<String>, Error> {
         let text = self.entry()?.get_password().map_err(|refusal| self.refused(refusal))?;
         Ok(Zeroizing::new(text))
@@ -86,7 +86,7 @@ impl KeySource for KeyEntry {
         format!("{}:{}/{}", self.vault.scheme(), self.service, self.user)
     }
 
-    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+    fn writable(&self) -> Option<&dyn WritableKeySource> {
         Some(self)
     }
 
@@ -95,9 +95,9 @@ impl KeySource for KeyEntry {
     }
 }
 
-impl KeyKeeper for KeyEntry {
+impl WritableKeySource for KeyringEntry {
     fn create(&self, keyring: &Keyring) -> Result<(), Error> {
-        let _turn = self.wait_for_turn()?;
+        let _turn = self.lock_for_update()?;
         match self.entry()?.get_password().map(Zeroizing::new) {
             Err(Refusal::NoEntry) => self.replace(keyring),
             Ok(_) => Err(there_already(&self.describe())),
@@ -110,10 +110,10 @@ impl KeyKeeper for KeyEntry {
     }
 
     /// No keyring of an operating system can be locked for a change, so this user's own directory is.
-    fn wait_for_turn(&self) -> Result<Turn, Error> {
+    fn lock_for_update(&self) -> Result<UpdateLock, Error> {
         let directory = config::config_directory()?;
         config::make_private(&directory)?;
-        Turn::wait_at(&directory).map_err(|error| {
+        UpdateLock::acquire(&directory).map_err(|error| {
             Error::new(ErrorKind::Io, format!("{} cannot be locked", directory.display()))
                 .with_hint("check the permissions of this directory")
                 .with_source(error)
@@ -123,7 +123,7 @@ impl KeyKeeper for KeyEntry {
 
 type Opened = Result<Arc<dyn CredentialStoreApi + Send + Sync>, Refusal>;
 
-impl Vault {
+impl OsKeyring {
     /// The one that `scheme` names: the desktop's, unless it is `keyutils`.
     pub(super) fn of(scheme: &str) -> Self {
         if scheme == Self::Kernel.scheme() { Self::Kernel } else { Self::Desktop }
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_named_by_service_and_user() {
-        let parse = |name| KeyEntry::parse(Vault::Kernel, name);
+        let parse = |name| KeyringEntry::parse(OsKeyring::Kernel, name);
         assert_eq!(parse("lacre/ana").unwrap().describe(), "keyutils:lacre/ana");
         let entry = parse("https://example.org/ana").unwrap();
         assert_eq!((entry.service.as_str(), entry.user.as_str()), ("https://example.org", "ana"));
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_an_entry_holds_is_never_shown() {
-        let entry = KeyEntry::in_desktop("lacre", "ana");
+        let entry = KeyringEntry::in_desktop("lacre", "ana");
         let cause = || "whatever".into();
         for refusal in [
             Refusal::BadEncoding(b"hunter2".into()),

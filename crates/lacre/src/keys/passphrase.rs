@@ -2,7 +2,7 @@
 
 use super::secret_file::SecretFile;
 use super::unlock::Unlock;
-use super::{Asked, KeyKeeper, KeySource, Prompt, Turn};
+use super::{KeySource, Prompt, PromptPurpose, UpdateLock, WritableKeySource};
 use crate::{Error, ErrorKind};
 use lacre_seal::{Fault, Keyring, Passphrase};
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 /// A file that holds a keyring locked with a passphrase; its rules are those of [`KeyFile`](super::KeyFile).
 #[derive(Clone, Debug)]
-pub struct LockedFile {
+pub struct PassphraseFile {
     file: SecretFile,
     unlock: Unlock,
     /// The passphrase that fitted, so that nobody is asked twice.
     known: OnceLock<Arc<Passphrase>>,
 }
 
-impl LockedFile {
+impl PassphraseFile {
     /// The file at `path`, which need not exist yet. Its passphrase comes from the environment ([`PASSPHRASE`](super::PASSPHRASE),
     /// [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else `prompt` asks for it.
     pub fn at(path: impl Into<PathBuf>, prompt: Arc<dyn Prompt>) -> Self {
@@ -27,7 +27,7 @@ impl LockedFile {
     }
 
     /// The one that fitted, or else what is said now.
-    fn passphrase(&self, asked: Asked) -> Result<Arc<Passphrase>, Error> {
+    fn passphrase(&self, asked: PromptPurpose) -> Result<Arc<Passphrase>, Error> {
         if let Some(known) = self.known.get() {
             return Ok(Arc::clone(known));
         }
@@ -41,10 +41,10 @@ impl LockedFile {
     }
 }
 
-impl KeySource for LockedFile {
+impl KeySource for PassphraseFile {
     fn read(&self) -> Result<Zeroizing<String>, Error> {
         let text = self.file.read()?;
-        let passphrase = self.passphrase(Asked::ToOpen)?;
+        let passphrase = self.passphrase(PromptPurpose::Unlock)?;
         let keyring = passphrase.unlock(&text).map_err(|fault| self.refused(fault))?;
         // Whoever was faster knows it, too.
         let _ = self.known.set(passphrase);
@@ -59,27 +59,27 @@ impl KeySource for LockedFile {
         Some(self.file.path())
     }
 
-    fn keeper(&self) -> Option<&dyn KeyKeeper> {
+    fn writable(&self) -> Option<&dyn WritableKeySource> {
         Some(self)
     }
 }
 
 /// Every change takes a fresh salt.
-impl KeyKeeper for LockedFile {
+impl WritableKeySource for PassphraseFile {
     fn create(&self, keyring: &Keyring) -> Result<(), Error> {
         if self.file.path().symlink_metadata().is_ok() {
             return Err(super::there_already(&self.file.path().display()));
         }
-        self.file.create(&self.passphrase(Asked::ToChoose)?.lock(keyring)?)
+        self.file.create(&self.passphrase(PromptPurpose::Choose)?.lock(keyring)?)
     }
 
     fn replace(&self, keyring: &Keyring) -> Result<(), Error> {
-        let passphrase = self.passphrase(Asked::ToOpen)?;
+        let passphrase = self.passphrase(PromptPurpose::Unlock)?;
         self.file.replace(&passphrase.lock(keyring)?)
     }
 
-    fn wait_for_turn(&self) -> Result<Turn, Error> {
-        self.file.wait_for_turn()
+    fn lock_for_update(&self) -> Result<UpdateLock, Error> {
+        self.file.lock_for_update()
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     struct Answer(&'static str, AtomicUsize);
 
     impl Prompt for Answer {
-        fn ask(&self, _: &str, _: Asked) -> std::io::Result<Option<Zeroizing<String>>> {
+        fn ask(&self, _: &str, _: PromptPurpose) -> std::io::Result<Option<Zeroizing<String>>> {
             self.1.fetch_add(1, Ordering::Relaxed);
             Ok(Some(self.0.to_owned().into()))
         }
@@ -110,11 +110,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("locked");
         let ring = Keyring::generate().unwrap();
-        LockedFile::at(&path, answer("correct horse battery")).create(&ring).unwrap();
+        PassphraseFile::at(&path, answer("correct horse battery")).create(&ring).unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
 
         let asked = answer("correct horse battery");
-        let file = LockedFile::at(&path, Arc::<Answer>::clone(&asked));
+        let file = PassphraseFile::at(&path, Arc::<Answer>::clone(&asked));
         let (rotated, _) = keys::update(&file, Keyring::rotate).unwrap();
         assert_eq!(asked.1.load(Ordering::Relaxed), 1, "asked again");
         assert_eq!(file.load().unwrap().to_text(), rotated.to_text());
@@ -124,7 +124,7 @@ mod tests {
         let error = file.create(&ring).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         for wrong in ["correct horse batteries", "hunter2"] {
-            let error = LockedFile::at(&path, answer(wrong)).load().unwrap_err();
+            let error = PassphraseFile::at(&path, answer(wrong)).load().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
             assert!(!format!("{error:?}").contains(wrong));
         }
@@ -136,7 +136,7 @@ mod tests {
     fn a_weak_passphrase_makes_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("locked");
-        let file = LockedFile::at(&path, answer("password"));
+        let file = PassphraseFile::at(&path, answer("password"));
         assert_eq!(file.create(&Keyring::generate().unwrap()).unwrap_err().kind(), ErrorKind::KeyUnavailable);
         assert!(!path.exists());
     }

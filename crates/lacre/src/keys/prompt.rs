@@ -16,24 +16,24 @@ pub trait Prompt: Debug + Send + Sync {
     ///
     /// # Errors
     /// It cannot be read.
-    fn ask(&self, what: &str, asked: Asked) -> io::Result<Option<Zeroizing<String>>>;
+    fn ask(&self, what: &str, asked: PromptPurpose) -> io::Result<Option<Zeroizing<String>>>;
 }
 
 /// What a passphrase is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum PromptPurpose {
     /// To open what it was chosen for.
-    ToOpen,
+    Unlock,
     /// To be chosen now, so a slip of the finger must be noticed.
-    ToChoose,
+    Choose,
 }
 
-/// Nobody can be asked: a passphrase comes from the environment, or not at all.
+/// NoPrompt can be asked: a passphrase comes from the environment, or not at all.
 #[derive(Clone, Copy, Debug)]
-pub struct Nobody;
+pub struct NoPrompt;
 
-impl Prompt for Nobody {
-    fn ask(&self, _: &str, _: Asked) -> io::Result<Option<Zeroizing<String>>> {
+impl Prompt for NoPrompt {
+    fn ask(&self, _: &str, _: PromptPurpose) -> io::Result<Option<Zeroizing<String>>> {
         Ok(None)
     }
 }

@@ -3,10 +3,10 @@
 #[cfg(feature = "keys-kdbx")]
 use super::kdbx::KdbxEntry;
 #[cfg(feature = "keys-os")]
-use super::os::{KeyEntry, Vault};
+use super::os::{KeyringEntry, OsKeyring};
 #[cfg(feature = "keys-passphrase")]
-use super::passphrase::LockedFile;
-use super::{KeyCommand, KeyCredential, KeyEnv, KeyFile, KeySource, Nobody, Prompt, env};
+use super::passphrase::PassphraseFile;
+use super::{KeyCommand, KeyCredential, KeyEnv, KeyFile, KeySource, NoPrompt, Prompt, env};
 use crate::{Error, ErrorKind, config};
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ pub const FORMS: &str = "file:PATH, env:NAME, keyring:SERVICE/USER, keyutils:SER
 /// # Errors
 /// [`Config`](ErrorKind::Config): it has no such form, or this program was built without it.
 pub fn parse(reference: &str) -> Result<Box<dyn KeySource>, Error> {
-    parse_asking(reference, Arc::new(Nobody))
+    parse_with_prompt(reference, Arc::new(NoPrompt))
 }
 
 /// As [`parse`], with somebody to ask for a passphrase that is not in the environment.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_asking(reference: &str, prompt: Arc<dyn Prompt>) -> Result<Box<dyn KeySource>, Error> {
+pub fn parse_with_prompt(reference: &str, prompt: Arc<dyn Prompt>) -> Result<Box<dyn KeySource>, Error> {
     let source = match split(reference) {
         Some(("passphrase", path)) => locked_file(path, prompt)?,
         Some(("kdbx", name)) => database_entry(name, prompt)?,
@@ -82,12 +82,12 @@ fn found<S: KeySource + 'static>(source: Option<S>) -> Parsed {
 
 #[cfg(feature = "keys-os")]
 fn os_entry(scheme: &str, name: &str) -> Parsed {
-    found(KeyEntry::parse(Vault::of(scheme), name))
+    found(KeyringEntry::parse(OsKeyring::of(scheme), name))
 }
 
 #[cfg(feature = "keys-passphrase")]
 fn locked_file(path: &str, prompt: Arc<dyn Prompt>) -> Parsed {
-    found(Some(LockedFile::at(config::path_in_reference(path)?, prompt)))
+    found(Some(PassphraseFile::at(config::path_in_reference(path)?, prompt)))
 }
 
 #[cfg(feature = "keys-kdbx")]
@@ -163,7 +163,7 @@ pub fn forms() -> Vec<Form> {
 
 #[cfg(feature = "keys-os")]
 fn reach(scheme: &str) -> Result<(), Error> {
-    Vault::of(scheme).reach()
+    OsKeyring::of(scheme).reach()
 }
 
 #[cfg(not(feature = "keys-os"))]
@@ -248,7 +248,7 @@ mod tests {
         for form in forms() {
             assert!(FORMS.contains(form.reference), "{}", form.reference);
             if let Ok(source) = parse(form.reference) {
-                assert_eq!(source.keeper().is_some(), form.access == Access::Write, "{}", form.reference);
+                assert_eq!(source.writable().is_some(), form.access == Access::Write, "{}", form.reference);
             }
         }
         assert_eq!(forms().len(), FORMS.split([',', ' ']).filter(|word| word.contains(':')).count());

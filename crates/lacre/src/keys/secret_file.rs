@@ -1,7 +1,7 @@
 //! A text file that only its owner may read, written whole or not at all: a reader sees the old text or the new one, never half
 //! of either. What the text means is the concern of others.
 
-use crate::keys::{Turn, as_text};
+use crate::keys::{UpdateLock, as_text};
 use crate::{Error, ErrorKind, config, files};
 use lacre_seal::Keyring;
 use std::fs::File;
@@ -84,14 +84,14 @@ impl SecretFile {
     }
 
     /// The file is replaced by every change, so it is the directory that is locked.
-    pub(super) fn wait_for_turn(&self) -> Result<Turn, Error> {
-        Turn::wait_at(self.directory()).map_err(|error| self.unwritable(error))
+    pub(super) fn lock_for_update(&self) -> Result<UpdateLock, Error> {
+        UpdateLock::acquire(self.directory()).map_err(|error| self.unwritable(error))
     }
 
     /// In a file of another name, which only its owner may read and which is gone unless it is renamed.
     fn write_aside(&self, text: &str) -> io::Result<NamedTempFile> {
         let mut file = NamedTempFile::with_prefix_in(".keyring-", self.directory())?;
-        files::close_to_others(file.as_file())?;
+        files::restrict_to_owner(file.as_file())?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         Ok(file)

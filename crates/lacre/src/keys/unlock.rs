@@ -1,6 +1,6 @@
 //! The passphrase that opens another source: from the environment, or from whoever can be asked.
 
-use super::{Asked, PASSPHRASE, PASSPHRASE_FROM, Prompt, env, reference};
+use super::{PASSPHRASE, PASSPHRASE_FROM, Prompt, PromptPurpose, env, reference};
 use crate::{Error, ErrorKind};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ impl Unlock {
         Self { prompt }
     }
 
-    pub(super) fn ask(&self, what: &dyn Display, asked: Asked) -> Result<Zeroizing<String>, Error> {
+    pub(super) fn ask(&self, what: &dyn Display, asked: PromptPurpose) -> Result<Zeroizing<String>, Error> {
         if let Some(text) = env::variable(PASSPHRASE) {
             return Ok(text);
         }
@@ -55,11 +55,11 @@ fn single_line(text: &str) -> Option<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Nobody;
+    use crate::keys::NoPrompt;
 
     #[test]
     fn where_nobody_can_be_asked_the_remedy_is_named() {
-        let error = Unlock::by(Arc::new(Nobody)).ask(&"some/path", Asked::ToOpen).unwrap_err();
+        let error = Unlock::by(Arc::new(NoPrompt)).ask(&"some/path", PromptPurpose::Unlock).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
         assert!(error.to_string().contains("some/path"));
         assert!(error.hint().unwrap().contains(PASSPHRASE));

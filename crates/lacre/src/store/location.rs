@@ -32,7 +32,7 @@ impl Location {
     /// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_STORE` names no store.
     pub fn user() -> Result<Self, Error> {
         match config::store_reference()? {
-            Some(reference) => reference.parse().map_err(|error: Error| error.about(config::STORE)),
+            Some(reference) => reference.parse().map_err(|error: Error| error.with_context(config::STORE)),
             None => Ok(Self::Sqlite(config::store_path()?)),
         }
     }
@@ -46,7 +46,7 @@ impl Location {
         }
     }
 
-    /// A file of the store: no key may [lie together](config::lie_together) with it.
+    /// A file of the store: no key may [lie together](config::share_directory) with it.
     #[must_use]
     pub fn file(&self) -> Option<PathBuf> {
         match self {
@@ -67,7 +67,7 @@ impl Location {
     /// Opens the store.
     ///
     /// # Errors
-    /// As those of the stores. [`Missing`](crate::Trouble::Missing): there is none yet, and it is to be read only.
+    /// As those of the stores. [`Missing`](crate::StoreErrorKind::Missing): there is none yet, and it is to be read only.
     pub fn open_with(&self, options: &OpenOptions) -> Result<Arc<dyn Store>, Error> {
         let OpenOptions { max_bytes, reads_only, observer } = options;
         match self {

@@ -1,8 +1,8 @@
 //! Waiting for the lock of another process. Nothing here holds up the thread that it runs on: an attempt that finds the lock taken is made
 //! again after a nap, which is a future, so that the tasks of an executor go on meanwhile.
 
-use crate::clock::Moment;
-use crate::{Error, ErrorKind, Trouble};
+use crate::clock::MonotonicTime;
+use crate::{Error, ErrorKind, StoreErrorKind};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,7 +52,7 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Attempts something until it fails otherwise than with [`Trouble::Locked`], or for as long as its purpose allows. `turns` is a number that
+    /// Attempts something until it fails otherwise than with [`StoreErrorKind::Locked`], or for as long as its purpose allows. `turns` is a number that
     /// changes while other processes are at work; `None`: there is no telling.
     ///
     /// An attempt that finds the lock taken must have done nothing.
@@ -78,7 +78,7 @@ impl Locks {
             Purpose::Lease => (LEASE, LEASE),
             Purpose::Upkeep => (LONGEST, LONGEST),
         };
-        let (begun, mut since) = (Moment::now(), Moment::now());
+        let (begun, mut since) = (MonotonicTime::now(), MonotonicTime::now());
         while begun.elapsed() < longest && since.elapsed() < stuck {
             self.nap().await;
             last = match attempt() {
@@ -87,7 +87,7 @@ impl Locks {
             };
             let now = turns();
             if now.is_some() && now != turn {
-                (turn, since) = (now, Moment::now());
+                (turn, since) = (now, MonotonicTime::now());
             }
             if given_up.is_some_and(|given_up| given_up.stands(now)) {
                 return Err(last.repeated());
@@ -101,7 +101,7 @@ impl Locks {
 
     /// Until the next attempt.
     pub(super) fn nap(&self) -> Nap<'_> {
-        Nap { alarm: &self.alarm, end: Moment::after(NAP) }
+        Nap { alarm: &self.alarm, end: MonotonicTime::after(NAP) }
     }
 
     fn done<T>(&self, purpose: Purpose, done: Result<T, Error>) -> Result<T, Error> {
@@ -149,13 +149,13 @@ impl GivenUp {
 }
 
 fn is_locked(error: &Error) -> bool {
-    error.kind() == ErrorKind::Store(Trouble::Locked)
+    error.kind() == ErrorKind::Store(StoreErrorKind::Locked)
 }
 
 /// Resolves after [`NAP`], whoever polls it.
 pub(super) struct Nap<'a> {
     alarm: &'a Arc<Alarm>,
-    end: Moment,
+    end: MonotonicTime,
 }
 
 impl Future for Nap<'_> {
@@ -184,14 +184,14 @@ struct Alarm {
 
 #[derive(Default)]
 struct Naps {
-    list: Vec<(Moment, Waker)>,
+    list: Vec<(MonotonicTime, Waker)>,
     /// Whether the thread is there.
     watched: bool,
 }
 
 impl Alarm {
     /// Wakes `waker` at `end`. `false`: nobody can.
-    fn set(self: &Arc<Self>, end: Moment, waker: &Waker) -> bool {
+    fn set(self: &Arc<Self>, end: MonotonicTime, waker: &Waker) -> bool {
         let mut naps = self.naps();
         if !naps.watched {
             let alarm = Arc::clone(self);
@@ -210,7 +210,7 @@ impl Alarm {
         let mut naps = self.naps();
         loop {
             let next = naps.list.iter().map(|(end, _)| *end).min();
-            let time = next.map_or(IDLE, Moment::remaining);
+            let time = next.map_or(IDLE, MonotonicTime::remaining);
             if !time.is_zero() {
                 let (waited, timeout) =
                     self.added.wait_timeout(naps, time).unwrap_or_else(PoisonError::into_inner);
@@ -248,7 +248,7 @@ mod tests {
     use std::cell::Cell;
 
     fn locked() -> Error {
-        Error::store(Trouble::Locked, "taken")
+        Error::store(StoreErrorKind::Locked, "taken")
     }
 
     /// Attempts that always find the lock taken: how many, and what came of them.
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn who_takes_turns_with_others_waits_for_longer_than_for_one_who_keeps_the_lock() {
         let locks = Locks::default();
-        let begun = Moment::now();
+        let begun = MonotonicTime::now();
         let (turn, mut attempts) = (AtomicU64::new(0), 0);
         let done = wait(locks.wait(
             Purpose::Write,

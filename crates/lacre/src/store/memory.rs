@@ -1,10 +1,10 @@
 //! A store in this process's memory: bounded in bytes, the least recently used goes first, gone with the process.
 
 use super::{
-    Fut, Holder, ORPHAN_AGE, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept, Usage,
-    lease_end, unstaged,
+    Fut, LeaseHolder, ORPHAN_AGE, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept,
+    Usage, lease_end, unstaged,
 };
-use crate::{Error, Trouble};
+use crate::{Error, StoreErrorKind};
 use bytes::Bytes;
 use hashlink::LruCache;
 use lacre_core::{Key, Timestamp};
@@ -53,7 +53,7 @@ impl Memory {
         let weights = chunks.clone().map(|place| held.items.peek(&place).map(Item::weight));
         let staged = weights.sum::<Option<usize>>().ok_or_else(unstaged)?;
         if item.weight() + staged > self.capacity {
-            return Err(Error::store(Trouble::Full, "a record is larger than the whole memory store")
+            return Err(Error::store(StoreErrorKind::Full, "a record is larger than the whole memory store")
                 .with_hint("give the store more capacity"));
         }
         let replaced = held.remove(&place);
@@ -78,8 +78,8 @@ impl Store for Memory {
     }
 
     /// Nobody copies it.
-    fn renew(&self) -> Fut<'_, StoreId> {
-        Box::pin(async { Err(Error::store(Trouble::Failed, "a store in memory keeps its id")) })
+    fn reset(&self) -> Fut<'_, StoreId> {
+        Box::pin(async { Err(Error::store(StoreErrorKind::Failed, "a store in memory keeps its id")) })
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
@@ -137,11 +137,17 @@ impl Store for Memory {
         Box::pin(async move { Ok(self.held().trim(usize::try_from(most).unwrap_or(usize::MAX), now)) })
     }
 
-    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+    fn lease<'a>(
+        &'a self,
+        key: &'a Key,
+        holder: LeaseHolder,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Fut<'a, bool> {
         Box::pin(async move { Ok(self.held().lease(*key, holder, until, now)) })
     }
 
-    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+    fn release<'a>(&'a self, key: &'a Key, holder: LeaseHolder) -> Fut<'a, ()> {
         Box::pin(async move {
             let mut held = self.held();
             if held.leases.get(key).is_some_and(|(has, _)| *has == holder) {
@@ -252,7 +258,7 @@ fn places(body: BodyId, chunks: u32) -> impl Iterator<Item = Place> + Clone {
 struct Held {
     items: LruCache<Place, Item>,
     bytes: usize,
-    leases: HashMap<Key, (Holder, Timestamp)>,
+    leases: HashMap<Key, (LeaseHolder, Timestamp)>,
 }
 
 impl Default for Held {
@@ -324,7 +330,7 @@ impl Held {
         swept
     }
 
-    fn lease(&mut self, key: Key, holder: Holder, until: Timestamp, now: Timestamp) -> bool {
+    fn lease(&mut self, key: Key, holder: LeaseHolder, until: Timestamp, now: Timestamp) -> bool {
         self.leases.retain(|_, (_, until)| *until > now);
         let (has, end) = self.leases.entry(key).or_insert((holder, until));
         if *has == holder {
@@ -438,7 +444,7 @@ mod tests {
         let store = Memory::with_capacity(1000).unwrap();
         wait(store.put(&key(1), record(b"small"))).unwrap();
         let error = wait(store.put(&key(1), record(&[0; 1000]))).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+        assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Full));
         assert_eq!(wait(store.fetch(&key(1))).unwrap().unwrap().sealed, &b"small"[..]);
     }
 }

@@ -4,13 +4,13 @@
 //! [`Sqlite`] is the default, [`Fs`] keeps a file for each record, [`Memory`] forgets. [`Tiered`] and [`ReadOnly`] wrap others.
 //! Every store passes the checks of `suite`.
 
+mod eviction;
 #[cfg(unix)]
 pub mod fs;
 mod location;
 mod locks;
 mod memory;
 mod read_only;
-mod room;
 mod shared;
 pub mod sqlite;
 #[cfg(any(test, feature = "store-suite"))]
@@ -25,7 +25,7 @@ pub use read_only::ReadOnly;
 pub use sqlite::Sqlite;
 pub use tiered::Tiered;
 
-use crate::{Error, ErrorKind, Trouble};
+use crate::{Error, ErrorKind, StoreErrorKind};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
@@ -54,13 +54,13 @@ pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
 const LONGEST: usize = 16 << 20;
 
 /// The longest that a [lease](Store::lease) lasts: what a store says of a later end is not believed.
-pub const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
+pub const MAX_LEASE: Duration = Duration::from_secs(5 * 60);
 
 /// Who takes a [lease](Store::lease): 16 random bytes, told apart from every other holder in every process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Holder([u8; 16]);
+pub struct LeaseHolder([u8; 16]);
 
-impl Holder {
+impl LeaseHolder {
     /// One that is like no other.
     ///
     /// # Errors
@@ -211,7 +211,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Takes everything away and gives the store another id, so that nothing opens that was sealed for it before. For a store that has a
     /// [place on a disk](Self::on_disk); no cache may be using it.
-    fn renew(&self) -> Fut<'_, StoreId>;
+    fn reset(&self) -> Fut<'_, StoreId>;
 
     /// Lends what lies under `key` to `visit`. `false`: nothing does, and `visit` was not called.
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool>;
@@ -241,14 +241,20 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Nothing is taken from a store that holds less; no error where even an empty store holds more.
     fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept>;
 
-    /// Takes the lease on `key` for `holder`, or prolongs it, until `until` and no longer than [`LONGEST_LEASE`]. `false`: somebody else
+    /// Takes the lease on `key` for `holder`, or prolongs it, until `until` and no longer than [`MAX_LEASE`]. `false`: somebody else
     /// has it. Of several processes that miss the same response, the one that has the lease sends the request.
     ///
     /// A lease is advice among those who ask for it, and ends by itself: nothing waits for it, and no write needs it.
-    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool>;
+    fn lease<'a>(
+        &'a self,
+        key: &'a Key,
+        holder: LeaseHolder,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Fut<'a, bool>;
 
     /// Gives the lease on `key` back, where `holder` has it.
-    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()>;
+    fn release<'a>(&'a self, key: &'a Key, holder: LeaseHolder) -> Fut<'a, ()>;
 
     /// A number that differs from an earlier one when somebody else may have written meanwhile, so that copies of what the store held
     /// then can be used while it stays the same. `None`: there is no telling right now. Costs next to nothing.
@@ -280,7 +286,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
 /// Why a record is not put that would name chunks which are not there.
 fn unstaged() -> Error {
-    Error::store(Trouble::Failed, "the chunks of a body were taken away before its record was written")
+    Error::store(StoreErrorKind::Failed, "the chunks of a body were taken away before its record was written")
         .with_hint("fetch the response again")
 }
 
@@ -291,18 +297,18 @@ fn broken(what: &str) -> Error {
 }
 
 fn read_only() -> Error {
-    Error::store(Trouble::ReadOnly, "the store was opened for reading only")
+    Error::store(StoreErrorKind::ReadOnly, "the store was opened for reading only")
         .with_hint("make it writable for this user, or choose another store")
 }
 
 /// Nothing was found where a store is to be read.
 fn missing() -> Error {
-    Error::store(Trouble::Missing, "there is no store here")
+    Error::store(StoreErrorKind::Missing, "there is no store here")
         .with_hint("store a response first, or name another store")
 }
 
 fn no_room() -> Error {
-    Error::store(Trouble::Full, "the record does not fit into the store")
+    Error::store(StoreErrorKind::Full, "the record does not fit into the store")
         .with_hint("allow the store more bytes, or sweep it")
 }
 
@@ -312,12 +318,12 @@ fn random() -> Result<u64, Error> {
 }
 
 fn no_random(error: getrandom::Error) -> Error {
-    Error::store(Trouble::Failed, "the system yields no random bytes").with_source(error)
+    Error::store(StoreErrorKind::Failed, "the system yields no random bytes").with_source(error)
 }
 
 /// When a lease until `until` ends, if it is believed.
 fn lease_end(until: Timestamp, now: Timestamp) -> Timestamp {
-    until.min(now.plus(LONGEST_LEASE))
+    until.min(now.plus(MAX_LEASE))
 }
 
 /// Conveniences that every [`Store`] has.

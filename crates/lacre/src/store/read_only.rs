@@ -1,10 +1,10 @@
 //! A store that is only read: every write is refused, whatever the store beneath would allow.
 
-use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, read_only};
+use super::{Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, read_only};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 
-/// Lets a store be read and refuses every write with [`Trouble::ReadOnly`](crate::Trouble::ReadOnly), as a store does that is opened for
+/// Lets a store be read and refuses every write with [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly), as a store does that is opened for
 /// reading: a cache over it serves what is there, reports the refusal, and goes on.
 #[derive(Clone, Debug)]
 pub struct ReadOnly<S>(S);
@@ -29,7 +29,7 @@ impl<S: Store> Store for ReadOnly<S> {
         self.0.on_disk().map(|place| OnDisk { writable: false, ..place })
     }
 
-    fn renew(&self) -> Fut<'_, StoreId> {
+    fn reset(&self) -> Fut<'_, StoreId> {
         refused()
     }
 
@@ -61,11 +61,11 @@ impl<S: Store> Store for ReadOnly<S> {
         refused()
     }
 
-    fn lease<'a>(&'a self, _: &'a Key, _: Holder, _: Timestamp, _: Timestamp) -> Fut<'a, bool> {
+    fn lease<'a>(&'a self, _: &'a Key, _: LeaseHolder, _: Timestamp, _: Timestamp) -> Fut<'a, bool> {
         refused()
     }
 
-    fn release<'a>(&'a self, _: &'a Key, _: Holder) -> Fut<'a, ()> {
+    fn release<'a>(&'a self, _: &'a Key, _: LeaseHolder) -> Fut<'a, ()> {
         refused()
     }
 

@@ -1,6 +1,6 @@
 //! A store behind an `Arc` is that store: for several caches over one, and for a kind that is chosen at run time.
 
-use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage};
+use super::{Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).on_disk()
     }
 
-    fn renew(&self) -> Fut<'_, StoreId> {
-        (**self).renew()
+    fn reset(&self) -> Fut<'_, StoreId> {
+        (**self).reset()
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
@@ -46,11 +46,17 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).trim(most, now)
     }
 
-    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+    fn lease<'a>(
+        &'a self,
+        key: &'a Key,
+        holder: LeaseHolder,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Fut<'a, bool> {
         (**self).lease(key, holder, until, now)
     }
 
-    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+    fn release<'a>(&'a self, key: &'a Key, holder: LeaseHolder) -> Fut<'a, ()> {
         (**self).release(key, holder)
     }
 

@@ -4,7 +4,7 @@
 //! Three things make a copy old: another's write, which the back's generation tells; a write of ours, which takes the copy away first;
 //! and a copy made while such a write was under way, which is not kept.
 
-use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Store, Swept, Usage};
+use super::{Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Store, Swept, Usage};
 use crate::Error;
 use futures_util::lock::Mutex as AsyncMutex;
 use lacre_core::{Key, Timestamp};
@@ -37,9 +37,9 @@ struct Current {
     written: u64,
 }
 
-/// A moment, to be compared with a later one: a copy of what was read then is kept only if nobody wrote in between.
+/// A snapshot, to be compared with a later one: a copy of what was read then is kept only if nobody wrote in between.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Moment {
+struct Snapshot {
     generation: u64,
     written: u64,
 }
@@ -56,7 +56,7 @@ impl<Front: Store, Back: Store> Tiered<Front, Back> {
     }
 
     /// Empties the front if somebody else has written since. `None`: there is no telling, or a write of ours is under way.
-    async fn moment(&self) -> Result<Option<Moment>, Error> {
+    async fn snapshot(&self) -> Result<Option<Snapshot>, Error> {
         let Some(mut generation) = self.back.generation() else { return Ok(None) };
         if self.current().generation != Some(generation) {
             let _changing = self.changing.lock().await;
@@ -69,34 +69,34 @@ impl<Front: Store, Back: Store> Tiered<Front, Back> {
             }
         }
         let current = self.current();
-        Ok((current.writing == 0).then_some(Moment { generation, written: current.written }))
+        Ok((current.writing == 0).then_some(Snapshot { generation, written: current.written }))
     }
 
     async fn read(&self, key: &Key, visit: OnRecord<'_>) -> Result<bool, Error> {
-        let moment = self.moment().await?;
-        if moment.is_some() && self.front.get(key, visit).await? {
+        let snapshot = self.snapshot().await?;
+        if snapshot.is_some() && self.front.get(key, visit).await? {
             return Ok(true);
         }
         let mut copy = None;
         let found = self
             .back
             .get(key, &mut |record| {
-                copy = (moment.is_some() && record.chunks == 0).then(|| record.to_owned());
+                copy = (snapshot.is_some() && record.chunks == 0).then(|| record.to_owned());
                 visit(record);
             })
             .await?;
-        if let (Some(moment), Some(copy)) = (moment, copy) {
-            self.keep(key, &copy, moment).await;
+        if let (Some(snapshot), Some(copy)) = (snapshot, copy) {
+            self.keep(key, &copy, snapshot).await;
         }
         Ok(found)
     }
 
     /// Puts what was read from the back in front, unless a write may have come between. Where the front fails, the back is still there.
-    async fn keep(&self, key: &Key, copy: &OwnedRecord, read: Moment) {
+    async fn keep(&self, key: &Key, copy: &OwnedRecord, read: Snapshot) {
         let _changing = self.changing.lock().await;
         let now = {
             let Current { generation, writing, written } = *self.current();
-            generation.filter(|_| writing == 0).map(|generation| Moment { generation, written })
+            generation.filter(|_| writing == 0).map(|generation| Snapshot { generation, written })
         };
         if now == Some(read) {
             let _ = self.front.put(key, copy.lend()).await;
@@ -150,8 +150,8 @@ impl<Front: Store, Back: Store> Store for Tiered<Front, Back> {
         self.back.on_disk()
     }
 
-    fn renew(&self) -> Fut<'_, StoreId> {
-        Box::pin(self.write(None, self.back.renew()))
+    fn reset(&self) -> Fut<'_, StoreId> {
+        Box::pin(self.write(None, self.back.reset()))
     }
 
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool> {
@@ -182,11 +182,17 @@ impl<Front: Store, Back: Store> Store for Tiered<Front, Back> {
         Box::pin(self.write(None, self.back.trim(most, now)))
     }
 
-    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+    fn lease<'a>(
+        &'a self,
+        key: &'a Key,
+        holder: LeaseHolder,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Fut<'a, bool> {
         self.back.lease(key, holder, until, now)
     }
 
-    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+    fn release<'a>(&'a self, key: &'a Key, holder: LeaseHolder) -> Fut<'a, ()> {
         self.back.release(key, holder)
     }
 

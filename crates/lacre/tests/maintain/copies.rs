@@ -1,9 +1,9 @@
 //! The id that binds records to a store lies in that store. Who copies records and id makes no store serve another's records.
 
 use crate::world::{fetch, is_hit};
-use lacre::keys::{KeyFile, KeyKeeper};
+use lacre::keys::{KeyFile, WritableKeySource};
 use lacre::store::{Location, OpenOptions, ReadOnly};
-use lacre::{Cache, ErrorKind, Event, Keyring, Observer, Trouble};
+use lacre::{Cache, ErrorKind, Event, Keyring, Observer, StoreErrorKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 struct Copied(Mutex<Vec<(PathBuf, PathBuf)>>);
 
 impl Observer for Copied {
-    fn notice(&self, event: Event<'_>) {
-        if let Event::Copied { at, of } = event {
+    fn on_event(&self, event: Event<'_>) {
+        if let Event::StoreCopied { copy: at, original: of } = event {
             self.0.lock().unwrap().push((at.into(), of.into()));
         }
     }
@@ -133,7 +133,7 @@ fn a_copy_that_is_only_read_is_refused_unless_it_is_only_looked_at() {
             Cache::builder().store(ReadOnly::new(open())).keys(&places.keys).observer(places.copied.clone())
         };
         let error = builder().build().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Store(Trouble::Unusable));
+        assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Unusable));
         assert!(error.hint().is_some());
         assert_eq!(places.told(), 0);
         assert_eq!(answer(&builder().danger_accept_copies().build().unwrap()).unwrap(), b"of a");

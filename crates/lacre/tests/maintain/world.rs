@@ -22,12 +22,12 @@ pub(crate) const LARGE: usize = 700_000;
 pub(crate) struct Notes(Mutex<Vec<&'static str>>);
 
 impl Observer for Notes {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         self.0.lock().unwrap().push(match event {
             Event::Hit { .. } => "hit",
             Event::Refused { .. } => "refused",
             Event::Quarantined { .. } => "quarantined",
-            Event::Corrected { .. } => "corrected",
+            Event::MetadataCorrected { .. } => "corrected",
             Event::StoreFailed { .. } => "store failed",
             _ => "other",
         });

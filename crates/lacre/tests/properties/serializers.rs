@@ -65,7 +65,7 @@ type Adjust = fn(Builder) -> Builder;
 struct Complaints(Mutex<Vec<String>>);
 
 impl Observer for Complaints {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         if let Event::Refused { error, .. } | Event::StoreFailed { error } = event {
             self.0.lock().unwrap().push(format!("{error}; {}", error.hint().unwrap_or_default()));
         }

@@ -40,7 +40,7 @@ impl Medium {
 struct Notes(Mutex<Vec<&'static str>>);
 
 impl Observer for Notes {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         if let Event::Refused { .. } = event {
             self.0.lock().unwrap().push("refused");
         }

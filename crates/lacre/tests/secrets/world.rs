@@ -42,12 +42,12 @@ impl Debug for Notes {
 }
 
 impl Observer for Notes {
-    fn notice(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         self.note(&event);
         if let Event::Refused { error, .. } | Event::StoreFailed { error } = event {
             writeln!(self.0.lock().unwrap(), "{error} {:?}", error.hint()).unwrap();
         }
-        Tracing.notice(event);
+        Tracing.on_event(event);
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn list(global: &GlobalOptions, output: Output) -> Result<(), Failure
         let in_use = json!({
             "in_use": true,
             "reference": described,
-            "access": access(if source.keeper().is_some() { Access::Write } else { Access::Read }),
+            "access": access(if source.writable().is_some() { Access::Write } else { Access::Read }),
             "usable": loaded.is_ok(),
             "why": loaded.as_ref().err().map(|error| chain(error)),
         });

@@ -3,12 +3,12 @@
 use crate::exit::Failure;
 use crate::output::Output;
 use lacre::Keyring;
-use lacre::keys::{KeyKeeper, KeySource};
+use lacre::keys::{KeySource, WritableKeySource};
 use serde_json::{Value, json};
 use std::fmt::Display;
 
-pub(super) fn writable(source: &dyn KeySource) -> Result<&dyn KeyKeeper, Failure> {
-    source.keeper().ok_or_else(|| {
+pub(super) fn writable(source: &dyn KeySource) -> Result<&dyn WritableKeySource, Failure> {
+    source.writable().ok_or_else(|| {
         Failure::usage(format!("{} is not ours to write", source.describe())).with_hint(
             "`lacre key import FROM file:PATH` copies it to a file; change it there, and put the result back yourself",
         )

@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
                 FaultKind::BadCommitment => self.vault.misplaced(&at, &piece, fault, timestamp(self.now)),
                 _ => fault.into(),
             };
-            error.about("the anchor")
+            error.with_context("the anchor")
         })?;
         if first {
             self.at = opened.seal.created;

@@ -132,7 +132,7 @@ fn unreadable(error: io::Error) -> Error {
 
 /// A regular file, reached by no link.
 fn open(path: &Path) -> Result<File, Error> {
-    let file = files::open_as_it_is(path).map_err(|refusal: Refusal| refusal.into_error(ErrorKind::Io))?;
+    let file = files::open_no_follow(path).map_err(|refusal: Refusal| refusal.into_error(ErrorKind::Io))?;
     match file.metadata() {
         Ok(found) if found.is_file() => Ok(file),
         Ok(_) => Err(Error::new(ErrorKind::Io, "this is not a regular file")),

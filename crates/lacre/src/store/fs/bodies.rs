@@ -1,6 +1,6 @@
 //! Chunks of large bodies: a directory for each body, a file for each chunk, and one that says which record the body belongs to.
 
-use super::fault::Faulty;
+use super::error::ResultExt;
 use super::folder::Folder;
 use super::records::{readable, whole};
 use super::state::{Change, room};
@@ -28,9 +28,9 @@ impl Fs {
         self.change(Purpose::Write, |change| {
             self.make_room(written.length, None, now, change)?;
             let name = body.to_string();
-            let shard = self.tree.bodies.make_folder(text::shard(&name)).or_fail()?;
-            let folder = shard.make_folder(&name).or_fail()?;
-            let old = folder.length(&index.to_string()).or_fail()?;
+            let shard = self.tree.bodies.make_folder(text::shard(&name)).or_store_error()?;
+            let folder = shard.make_folder(&name).or_store_error()?;
+            let old = folder.length(&index.to_string()).or_store_error()?;
             written.place(&folder, &index.to_string())?;
             change.add(written.length);
             change.take(old.unwrap_or(0));
@@ -41,7 +41,7 @@ impl Fs {
 
     pub(super) fn chunk_now(&self, body: BodyId, index: u32, visit: OnChunk<'_>) -> Result<bool, Error> {
         let Some(folder) = self.body(body)? else { return Ok(false) };
-        let Some(file) = folder.file(&index.to_string()).or_fail()? else { return Ok(false) };
+        let Some(file) = folder.file(&index.to_string()).or_store_error()? else { return Ok(false) };
         let bytes = whole(file)?;
         let sealed = text::split(&bytes).filter(|(line, _)| text::parse_chunk(line).is_some());
         visit(sealed.ok_or_else(|| broken("has a chunk that is not of the shape that was stored"))?.1);
@@ -69,22 +69,22 @@ impl Fs {
     ) -> Result<u64, Error> {
         let Some(folder) = self.body(body)? else { return Ok(0) };
         let (mut deleted, mut left) = (0, false);
-        for name in folder.names().or_fail()? {
-            let name = name.or_fail()?.text;
+        for name in folder.names().or_store_error()? {
+            let name = name.or_store_error()?.text;
             match text::index(&name) {
                 Some(index) if wanted(&folder, index)? => {
-                    let found = folder.length(&name).or_fail()?;
+                    let found = folder.length(&name).or_store_error()?;
                     change.take(found.unwrap_or(0));
-                    deleted += u64::from(folder.remove(&name).or_fail()?);
+                    deleted += u64::from(folder.remove(&name).or_store_error()?);
                 }
                 _ => left |= name != OWNER,
             }
         }
         if !left {
             let name = body.to_string();
-            folder.remove(OWNER).or_fail()?;
-            if let Some(shard) = self.tree.bodies.folder(text::shard(&name)).or_fail()? {
-                shard.remove_empty(&name).or_fail()?;
+            folder.remove(OWNER).or_store_error()?;
+            if let Some(shard) = self.tree.bodies.folder(text::shard(&name)).or_store_error()? {
+                shard.remove_empty(&name).or_store_error()?;
             }
         }
         Ok(deleted)
@@ -97,8 +97,8 @@ impl Fs {
         }
         let folder = self.body(body)?.ok_or_else(unstaged)?;
         let mut there = 0_u32;
-        for name in folder.names().or_fail()? {
-            there += u32::from(text::index(&name.or_fail()?.text).is_some_and(|index| index < chunks));
+        for name in folder.names().or_store_error()? {
+            there += u32::from(text::index(&name.or_store_error()?.text).is_some_and(|index| index < chunks));
         }
         if there < chunks {
             return Err(unstaged());
@@ -112,9 +112,11 @@ impl Fs {
     /// Takes the chunks of a shard away that no record names and that are old enough.
     pub(super) fn drop_orphans(&self, shard: u8, now: Timestamp, change: &mut Change) -> Result<u64, Error> {
         let mut dropped = 0;
-        let Some(folder) = self.tree.bodies.folder(&format!("{shard:02x}")).or_fail()? else { return Ok(0) };
-        for name in folder.names().or_fail()? {
-            if let Some(body) = body_in(shard, &name.or_fail()?.text)
+        let Some(folder) = self.tree.bodies.folder(&format!("{shard:02x}")).or_store_error()? else {
+            return Ok(0);
+        };
+        for name in folder.names().or_store_error()? {
+            if let Some(body) = body_in(shard, &name.or_store_error()?.text)
                 && !self.is_named(body)?
             {
                 dropped += self.delete_old_chunks(body, now.minus(ORPHAN_AGE), change)?;
@@ -127,10 +129,10 @@ impl Fs {
     pub(super) fn count_chunks(&self, body: BodyId) -> Result<u64, Error> {
         let mut bytes = 0;
         let Some(folder) = self.body(body)? else { return Ok(0) };
-        for name in folder.names().or_fail()? {
-            let name = name.or_fail()?.text;
+        for name in folder.names().or_store_error()? {
+            let name = name.or_store_error()?.text;
             if text::index(&name).is_some() {
-                bytes += folder.length(&name).or_fail()?.map_or(0, room);
+                bytes += folder.length(&name).or_store_error()?.map_or(0, room);
             }
         }
         Ok(bytes)
@@ -151,8 +153,10 @@ impl Fs {
 
     fn body(&self, body: BodyId) -> Result<Option<Folder>, Error> {
         let name = body.to_string();
-        let Some(shard) = self.tree.bodies.folder(text::shard(&name)).or_fail()? else { return Ok(None) };
-        shard.folder(&name).or_fail()
+        let Some(shard) = self.tree.bodies.folder(text::shard(&name)).or_store_error()? else {
+            return Ok(None);
+        };
+        shard.folder(&name).or_store_error()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What lies in the directory that lacre did not put there. None of it has an effect.
 
 use super::bodies::body_in;
-use super::fault::Faulty;
+use super::error::ResultExt;
 use super::folder::{Folder, Name};
 use super::records::key_in;
 use super::{Tree, open, text};
@@ -52,8 +52,8 @@ pub(super) fn topmost(folder: &Folder) -> Result<Vec<String>, Error> {
 
 impl Findings {
     fn among(&mut self, folder: &Folder, path: &str, ours: impl Fn(&Name) -> bool) -> Result<(), Error> {
-        for name in folder.names().or_fail()? {
-            let name = name.or_fail()?;
+        for name in folder.names().or_store_error()? {
+            let name = name.or_store_error()?;
             if ours(&name) {
                 continue;
             }
@@ -67,8 +67,8 @@ impl Findings {
     }
 
     fn in_bodies(&mut self, shard: &Folder, number: u8) -> Result<(), Error> {
-        for body in shard.names().or_fail()? {
-            let body = body.or_fail()?.text;
+        for body in shard.names().or_store_error()? {
+            let body = body.or_store_error()?.text;
             if body_in(number, &body).is_some()
                 && let Ok(Some(folder)) = shard.folder(&body)
             {

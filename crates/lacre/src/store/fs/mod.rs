@@ -6,7 +6,7 @@
 //! blocks of a removed file is its own affair; only sealed content was in them.
 
 mod bodies;
-mod fault;
+mod error;
 mod folder;
 mod inspect;
 mod open;
@@ -15,15 +15,15 @@ mod state;
 mod sweep;
 mod text;
 
+use super::eviction::{OrphanSearch, RecentReads};
 use super::locks::{Locks, Purpose};
-use super::room::{Recent, Searched};
 use super::{
-    Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, lease_end, no_random,
+    Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, lease_end, no_random,
     read_only,
 };
 use crate::Error;
 use crate::events::{Observer, Tracing};
-use fault::Faulty;
+use error::ResultExt;
 use folder::Folder;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
@@ -41,8 +41,8 @@ pub struct Fs {
     access: Access,
     tree: Tree,
     state: State,
-    recent: Recent,
-    searched: Searched,
+    recent: RecentReads,
+    searched: OrphanSearch,
     locks: Locks,
 }
 
@@ -157,7 +157,7 @@ impl Fs {
     async fn lease_now(
         &self,
         key: &Key,
-        holder: Holder,
+        holder: LeaseHolder,
         until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, Error> {
@@ -179,13 +179,13 @@ impl Fs {
         self.locked(Purpose::Lease, take).await
     }
 
-    async fn release_now(&self, key: &Key, holder: Holder) -> Result<(), Error> {
+    async fn release_now(&self, key: &Key, holder: LeaseHolder) -> Result<(), Error> {
         let name = key.to_string();
         self.locked(Purpose::Lease, || {
             let there = line_of(&self.tree.leases, &name)?;
             if there.as_deref().and_then(text::parse_lease).is_some_and(|(has, _)| has == *holder.as_bytes())
             {
-                self.tree.leases.remove(&name).or_fail()?;
+                self.tree.leases.remove(&name).or_store_error()?;
             }
             Ok(())
         })
@@ -196,9 +196,9 @@ impl Fs {
 /// The first line of a file; `None`: there is no such file, or no such line.
 fn line_of(folder: &Folder, name: &str) -> Result<Option<String>, Error> {
     use std::io::Read;
-    let Some(file) = folder.file(name).or_fail()? else { return Ok(None) };
+    let Some(file) = folder.file(name).or_store_error()? else { return Ok(None) };
     let mut start = Vec::with_capacity(text::LONGEST_LINE);
-    file.take(text::LONGEST_LINE as u64).read_to_end(&mut start).or_fail()?;
+    file.take(text::LONGEST_LINE as u64).read_to_end(&mut start).or_store_error()?;
     Ok(text::split(&start).map(|(line, _)| line.to_owned()))
 }
 
@@ -214,17 +214,17 @@ impl<'a> Written<'a> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(no_random)?;
         let name = BodyId::from_bytes(random).to_string();
-        let mut file = temp.create(&name).or_fail()?;
+        let mut file = temp.create(&name).or_store_error()?;
         let length = content.iter().map(|part| part.len() as u64).sum();
         let written = Self { temp, name, length };
         for part in content {
-            file.write_all(part).or_fail()?;
+            file.write_all(part).or_store_error()?;
         }
         Ok(written)
     }
 
     fn place(&self, folder: &Folder, name: &str) -> Result<(), Error> {
-        self.temp.rename(&self.name, folder, name).or_fail()
+        self.temp.rename(&self.name, folder, name).or_store_error()
     }
 }
 
@@ -244,7 +244,7 @@ impl Store for Fs {
         Some(OnDisk { path: &self.path, writable: self.access == Access::ReadWrite })
     }
 
-    fn renew(&self) -> Fut<'_, StoreId> {
+    fn reset(&self) -> Fut<'_, StoreId> {
         Box::pin(async move {
             let id = StoreId::generate()?;
             // First of all: from now on, nothing opens that is there yet.
@@ -288,11 +288,17 @@ impl Store for Fs {
         Box::pin(async move { self.trim_now(most, now).await })
     }
 
-    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+    fn lease<'a>(
+        &'a self,
+        key: &'a Key,
+        holder: LeaseHolder,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Fut<'a, bool> {
         Box::pin(async move { self.lease_now(key, holder, until, now).await })
     }
 
-    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+    fn release<'a>(&'a self, key: &'a Key, holder: LeaseHolder) -> Fut<'a, ()> {
         Box::pin(async move { self.release_now(key, holder).await })
     }
 

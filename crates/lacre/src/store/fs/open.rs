@@ -1,15 +1,15 @@
 //! Opening a store: the directory first, then what it turns out to be.
 
-use super::fault::{self, Faulty};
+use super::error::{self, ResultExt};
 use super::folder::{Folder, Name};
 use super::inspect::{self, is_file, is_folder};
 use super::state::State;
 use super::{Access, Fs, Options, Tree, Written, line_of, text};
-use crate::files::{self, Made, Refusal};
+use crate::files::{self, Creation, Refusal};
+use crate::store::eviction::{OrphanSearch, RecentReads};
 use crate::store::locks::Locks;
 use crate::store::missing;
-use crate::store::room::{Recent, Searched};
-use crate::{Error, ErrorKind, Event, Trouble, config};
+use crate::{Error, ErrorKind, Event, StoreErrorKind, config};
 use lacre_seal::StoreId;
 use std::fs::File;
 use std::io;
@@ -26,7 +26,7 @@ const COURTESIES: [&str; 2] = ["CACHEDIR.TAG", ".gitignore"];
 pub(super) fn open(path: &Path, options: Options) -> Result<Fs, Error> {
     let opened = start(path, options).map_err(|error| match error.kind() {
         ErrorKind::Broken => {
-            fault::unusable("something else lies where a part of the store belongs").with_source(error)
+            error::unusable("something else lies where a part of the store belongs").with_source(error)
         }
         _ => error,
     });
@@ -40,25 +40,25 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
         }
         Access::ReadWrite => {
             let (real, made) = files::private_directory(path).map_err(Refusal::into_store_error)?;
-            if made == Made::Now {
+            if made == Creation::Created {
                 config::mark_cache_directory(&real);
             }
             real
         }
     };
-    let top = Folder::open(&real).or_fail()?;
+    let top = Folder::open(&real).or_store_error()?;
     let id = match identify(&top)? {
         Some(id) => id,
         None if options.access == Access::ReadOnly => return Err(missing()),
         None => create(&top)?,
     };
     for finding in inspect::topmost(&top)? {
-        options.observer.notice(Event::Foreign { finding: &finding });
+        options.observer.on_event(Event::ForeignContent { finding: &finding });
     }
     let (state, access) = open_state(&top, options.access)?;
     let [slots, bodies, leases, temp] = FOLDERS.map(|name| top.folder(name));
     let must = |folder: io::Result<Option<Folder>>| {
-        folder.or_fail()?.ok_or_else(|| fault::unusable("a directory of the store is missing"))
+        folder.or_store_error()?.ok_or_else(|| error::unusable("a directory of the store is missing"))
     };
     let tree =
         Tree { slots: must(slots)?, bodies: must(bodies)?, leases: must(leases)?, temp: must(temp)?, top };
@@ -69,8 +69,8 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
         access,
         tree,
         state: State::of(state),
-        recent: Recent::new(),
-        searched: Searched::never(),
+        recent: RecentReads::new(),
+        searched: OrphanSearch::never(),
         locks: Locks::default(),
     })
 }
@@ -90,19 +90,21 @@ fn identify(top: &Folder) -> Result<Option<StoreId>, Error> {
         return match text::parse_store(&line) {
             Some(Ok(id)) => Ok(Some(id)),
             Some(Err(version)) => Err(Error::store(
-                Trouble::TooNew,
+                StoreErrorKind::TooNew,
                 format!("the store has format {version}, this lacre knows up to 1"),
             )
             .with_hint("use the newer lacre that made it, or choose another store")),
-            None => Err(fault::unusable("the store's id is missing or altered")),
+            None => Err(error::unusable("the store's id is missing or altered")),
         };
     }
-    if top.length(IDENTITY).or_fail()?.is_some() {
-        return Err(fault::unusable("the store's id is missing or altered"));
+    if top.length(IDENTITY).or_store_error()?.is_some() {
+        return Err(error::unusable("the store's id is missing or altered"));
     }
     match inspect::topmost(top)?.first() {
-        Some(finding) => Err(Error::store(Trouble::Unusable, format!("the directory holds {finding}"))
-            .with_hint("name an empty directory, or one that does not exist yet")),
+        Some(finding) => {
+            Err(Error::store(StoreErrorKind::Unusable, format!("the directory holds {finding}"))
+                .with_hint("name an empty directory, or one that does not exist yet"))
+        }
         None => Ok(None),
     }
 }
@@ -110,24 +112,24 @@ fn identify(top: &Folder) -> Result<Option<StoreId>, Error> {
 /// Makes a store; where several processes do, they agree on one.
 fn create(top: &Folder) -> Result<StoreId, Error> {
     for name in FOLDERS {
-        top.make_folder(name).or_fail()?;
+        top.make_folder(name).or_store_error()?;
     }
     match top.create(State::NAME) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fault::store_error(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error::store_error(error)),
         _ => {}
     }
     let id = StoreId::generate()?;
-    let temp = top.make_folder("temp").or_fail()?;
+    let temp = top.make_folder("temp").or_store_error()?;
     let written = Written::new(&temp, &[text::store_line(id).as_bytes()])?;
     match temp.link(&written.name, top, IDENTITY) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault::store_error(error)),
-        _ => identify(top)?.ok_or_else(|| fault::unusable("the store's id is missing or altered")),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error::store_error(error)),
+        _ => identify(top)?.ok_or_else(|| error::unusable("the store's id is missing or altered")),
     }
 }
 
 /// The file that writers lock, and whether this user may be one.
 fn open_state(top: &Folder, wanted: Access) -> Result<(File, Access), Error> {
-    let missing = || fault::unusable("the store's state is missing");
+    let missing = || error::unusable("the store's state is missing");
     if wanted == Access::ReadWrite {
         match top.file_to_write(State::NAME) {
             Err(error)
@@ -135,8 +137,8 @@ fn open_state(top: &Folder, wanted: Access) -> Result<(File, Access), Error> {
                     error.kind(),
                     io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
                 ) => {}
-            file => return Ok((file.or_fail()?.ok_or_else(missing)?, Access::ReadWrite)),
+            file => return Ok((file.or_store_error()?.ok_or_else(missing)?, Access::ReadWrite)),
         }
     }
-    Ok((top.file(State::NAME).or_fail()?.ok_or_else(missing)?, Access::ReadOnly))
+    Ok((top.file(State::NAME).or_store_error()?.ok_or_else(missing)?, Access::ReadOnly))
 }

@@ -1,6 +1,6 @@
 //! Records: a file each, `slot/` and the first two digits of its key, then the whole key.
 
-use super::fault::Faulty;
+use super::error::ResultExt;
 use super::folder::{Folder, Name};
 use super::state::Change;
 use super::text::{self, Head};
@@ -25,8 +25,10 @@ pub(super) struct There {
 impl Fs {
     pub(super) fn get_now(&self, key: &Key, visit: OnRecord<'_>) -> Result<bool, Error> {
         let name = key.to_string();
-        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_fail()? else { return Ok(false) };
-        let Some(file) = shard.file(&name).or_fail()? else { return Ok(false) };
+        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_store_error()? else {
+            return Ok(false);
+        };
+        let Some(file) = shard.file(&name).or_store_error()? else { return Ok(false) };
         let bytes = whole(file)?;
         visit(record(&bytes)?);
         self.recent.mark(key);
@@ -54,7 +56,7 @@ impl Fs {
                 self.claim(body, record.chunks, key)?;
             }
             let name = key.to_string();
-            let shard = self.tree.slots.make_folder(text::shard(&name)).or_fail()?;
+            let shard = self.tree.slots.make_folder(text::shard(&name)).or_store_error()?;
             written.place(&shard, &name)?;
             change.add(written.length);
             if let Some(old) = there {
@@ -81,8 +83,10 @@ impl Fs {
         let Some(there) = self.there(key)?.filter(|there| wanted(there.head.as_ref())) else {
             return Ok(None);
         };
-        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_fail()? else { return Ok(None) };
-        shard.remove(&name).or_fail()?;
+        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_store_error()? else {
+            return Ok(None);
+        };
+        shard.remove(&name).or_store_error()?;
         change.take(there.length);
         match there.head {
             Some(Head { body: Some(body), chunks, .. }) => self.delete_chunks(body, chunks, change).map(Some),
@@ -93,8 +97,10 @@ impl Fs {
     /// What is known of the record under `key` without reading it whole; `None`: there is none.
     pub(super) fn there(&self, key: &Key) -> Result<Option<There>, Error> {
         let name = key.to_string();
-        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_fail()? else { return Ok(None) };
-        let Some(length) = shard.length(&name).or_fail()? else { return Ok(None) };
+        let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_store_error()? else {
+            return Ok(None);
+        };
+        let Some(length) = shard.length(&name).or_store_error()? else { return Ok(None) };
         let head = line_of(&shard, &name).ok().flatten().as_deref().and_then(Head::parse);
         Ok(Some(There { length, head }))
     }
@@ -108,9 +114,11 @@ impl Fs {
         let mut left = limit;
         let first = after.map_or(0, |key| key.as_bytes()[0]);
         for shard in first..=u8::MAX {
-            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? else { continue };
+            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_store_error()? else {
+                continue;
+            };
             for key in keys(&folder, shard, after, left)? {
-                let bytes = match folder.file(&key.to_string()).or_fail() {
+                let bytes = match folder.file(&key.to_string()).or_store_error() {
                     // It was removed meanwhile.
                     Ok(None) => continue,
                     Ok(Some(file)) => whole(file),
@@ -132,9 +140,11 @@ impl Fs {
     pub(super) fn count_records(&self) -> Result<u64, Error> {
         let mut count = 0;
         for shard in 0..=u8::MAX {
-            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? else { continue };
-            for name in folder.names().or_fail()? {
-                count += u64::from(key_in(shard, &name.or_fail()?).is_some());
+            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_store_error()? else {
+                continue;
+            };
+            for name in folder.names().or_store_error()? {
+                count += u64::from(key_in(shard, &name.or_store_error()?).is_some());
             }
         }
         Ok(count)
@@ -149,8 +159,8 @@ pub(super) fn keys(
     limit: usize,
 ) -> Result<BTreeSet<Key>, Error> {
     let mut keys = BTreeSet::new();
-    for name in folder.names().or_fail()? {
-        if let Some(key) = key_in(shard, &name.or_fail()?).filter(|key| Some(*key) > after) {
+    for name in folder.names().or_store_error()? {
+        if let Some(key) = key_in(shard, &name.or_store_error()?).filter(|key| Some(*key) > after) {
             keys.insert(key);
             if keys.len() > limit {
                 keys.pop_last();
@@ -168,12 +178,12 @@ pub(super) fn key_in(shard: u8, name: &Name) -> Option<Key> {
 
 /// What a file holds, unless it is longer than any of ours.
 pub(super) fn whole(file: File) -> Result<Vec<u8>, Error> {
-    let length = usize::try_from(file.metadata().or_fail()?.len()).unwrap_or(usize::MAX);
+    let length = usize::try_from(file.metadata().or_store_error()?.len()).unwrap_or(usize::MAX);
     if length > LONGEST {
         return Err(broken("is larger than any record may be"));
     }
     let mut bytes = Vec::with_capacity(length + 1);
-    file.take(LONGEST as u64).read_to_end(&mut bytes).or_fail()?;
+    file.take(LONGEST as u64).read_to_end(&mut bytes).or_store_error()?;
     Ok(bytes)
 }
 

@@ -3,8 +3,8 @@
 //! The number of writes is odd while one is under way, so that a copy of the store's content is never taken for current while, or after,
 //! a writer was killed half-way.
 
-use super::fault::{self, Faulty};
-use crate::{Error, Trouble};
+use super::error::{self, ResultExt};
+use crate::{Error, StoreErrorKind};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -56,7 +56,7 @@ impl State {
         Self(Mutex::new(Inner { file, own: 0 }))
     }
 
-    /// Runs `work` while nobody else writes; [`Trouble::Locked`], and nothing is done, where somebody does.
+    /// Runs `work` while nobody else writes; [`StoreErrorKind::Locked`], and nothing is done, where somebody does.
     pub(super) fn change<T>(&self, work: impl FnOnce(&mut Change) -> Result<T, Error>) -> Result<T, Error> {
         self.alone(|inner| {
             let (writes, bytes) = inner.read()?;
@@ -102,13 +102,13 @@ impl State {
         match inner.file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::store(Trouble::Locked, "another process holds the store's lock")
+                return Err(Error::store(StoreErrorKind::Locked, "another process holds the store's lock")
                     .with_hint("wait for it to finish, or stop it"));
             }
-            Err(TryLockError::Error(error)) => return Err(fault::store_error(error)),
+            Err(TryLockError::Error(error)) => return Err(error::store_error(error)),
         }
         let done = work(&mut inner);
-        inner.file.unlock().or_fail()?;
+        inner.file.unlock().or_store_error()?;
         done
     }
 }
@@ -120,7 +120,7 @@ impl Inner {
         match self.file.read_exact_at(&mut bytes, 0) {
             // Whoever made the file was killed before it was written.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-            read => read.or_fail()?,
+            read => read.or_store_error()?,
         }
         let number = u128::from_be_bytes(bytes);
         Ok(((number >> 64) as u64, number as u64))
@@ -128,6 +128,6 @@ impl Inner {
 
     fn write(&self, writes: u64, bytes: u64) -> Result<(), Error> {
         let number = u128::from(writes) << 64 | u128::from(bytes);
-        self.file.write_all_at(&number.to_be_bytes(), 0).or_fail()
+        self.file.write_all_at(&number.to_be_bytes(), 0).or_store_error()
     }
 }

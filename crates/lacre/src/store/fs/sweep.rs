@@ -1,14 +1,14 @@
 //! What has to go: expired records, orphans, ended leases, what killed processes left; and old records, where there is no more room.
 
 use super::bodies::body_in;
-use super::fault::Faulty;
+use super::error::ResultExt;
 use super::records::{key_in, keys};
 use super::state::{Change, room};
 use super::text::{self, Head};
 use super::{Fs, line_of};
 use crate::Error;
+use crate::store::eviction::EvictionCandidate;
 use crate::store::locks::Purpose;
-use crate::store::room::Old;
 use crate::store::{ORPHAN_AGE, Swept, lease_end, no_room};
 use lacre_core::{Key, Timestamp};
 
@@ -42,7 +42,7 @@ impl Fs {
     async fn sweep_records(&self, shard: u8, now: Timestamp) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         let expired = |head: Option<&Head>| head.is_some_and(|head| head.expires < now);
-        let keys: Vec<Key> = match self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? {
+        let keys: Vec<Key> = match self.tree.slots.folder(&format!("{shard:02x}")).or_store_error()? {
             Some(folder) => keys(&folder, shard, None, usize::MAX)?.into_iter().collect(),
             None => return Ok(swept),
         };
@@ -73,15 +73,15 @@ impl Fs {
 
     async fn sweep_leases(&self, now: Timestamp) -> Result<(), Error> {
         self.locked(Purpose::Upkeep, || {
-            for name in self.tree.leases.names().or_fail()? {
-                let name = name.or_fail()?.text;
+            for name in self.tree.leases.names().or_store_error()? {
+                let name = name.or_store_error()?.text;
                 let line = line_of(&self.tree.leases, &name).ok().flatten();
                 let held = line
                     .as_deref()
                     .and_then(text::parse_lease)
                     .is_some_and(|(_, until)| until > now && until <= lease_end(Timestamp::MAX, now));
                 if !held && text::key(&name).is_some() {
-                    self.tree.leases.remove(&name).or_fail()?;
+                    self.tree.leases.remove(&name).or_store_error()?;
                 }
             }
             Ok(())
@@ -91,12 +91,12 @@ impl Fs {
 
     /// Takes the files away that were never put into their place, since whoever wrote them was killed.
     fn sweep_temp(&self, now: Timestamp) -> Result<(), Error> {
-        for name in self.tree.temp.names().or_fail()? {
-            let name = name.or_fail()?.text;
+        for name in self.tree.temp.names().or_store_error()? {
+            let name = name.or_store_error()?.text;
             // What is none of our files is left for `inspect` to report.
             let written = self.tree.temp.written(&name).ok().flatten();
             if text::body(&name).is_some() && written.is_some_and(|written| written < now.minus(ORPHAN_AGE)) {
-                self.tree.temp.remove(&name).or_fail()?;
+                self.tree.temp.remove(&name).or_store_error()?;
             }
         }
         Ok(())
@@ -184,17 +184,19 @@ impl Fs {
     }
 
     /// Some records from a random place on, the ones first that can best go. Keys are digests, so this is a fair sample.
-    fn sample(&self, kept: Option<&Key>, now: Timestamp) -> Result<Vec<Old>, Error> {
+    fn sample(&self, kept: Option<&Key>, now: Timestamp) -> Result<Vec<EvictionCandidate>, Error> {
         let mut sample = Vec::new();
         let first = crate::store::random()? as u8;
         for shard in (0..=u8::MAX).map(|shard| first.wrapping_add(shard)) {
-            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_fail()? else { continue };
+            let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_store_error()? else {
+                continue;
+            };
             for key in keys(&folder, shard, None, usize::MAX)? {
                 let Some(there) = self.there(&key)?.filter(|_| Some(&key) != kept) else { continue };
                 // What is not understood is of no use.
                 let expired = there.head.is_none_or(|head| head.expires < now);
                 let written = there.head.map(|head| head.written);
-                sample.push((written, Old { key, expired }));
+                sample.push((written, EvictionCandidate { key, expired }));
             }
             if sample.len() >= SAMPLE {
                 break;
@@ -209,17 +211,17 @@ impl Fs {
         let mut bytes = 0;
         for shard in 0..=u8::MAX {
             let name = format!("{shard:02x}");
-            if let Some(folder) = self.tree.slots.folder(&name).or_fail()? {
-                for name in folder.names().or_fail()? {
-                    let name = name.or_fail()?;
+            if let Some(folder) = self.tree.slots.folder(&name).or_store_error()? {
+                for name in folder.names().or_store_error()? {
+                    let name = name.or_store_error()?;
                     if key_in(shard, &name).is_some() {
-                        bytes += folder.length(&name.text).or_fail()?.map_or(0, room);
+                        bytes += folder.length(&name.text).or_store_error()?.map_or(0, room);
                     }
                 }
             }
-            let Some(folder) = self.tree.bodies.folder(&name).or_fail()? else { continue };
-            for name in folder.names().or_fail()? {
-                if let Some(body) = body_in(shard, &name.or_fail()?.text) {
+            let Some(folder) = self.tree.bodies.folder(&name).or_store_error()? else { continue };
+            for name in folder.names().or_store_error()? {
+                if let Some(body) = body_in(shard, &name.or_store_error()?.text) {
                     bytes += self.count_chunks(body)?;
                 }
             }
@@ -231,7 +233,7 @@ impl Fs {
         for shard in 0..=u8::MAX {
             let delete = |change: &mut Change| {
                 let name = format!("{shard:02x}");
-                if let Some(folder) = self.tree.slots.folder(&name).or_fail()? {
+                if let Some(folder) = self.tree.slots.folder(&name).or_store_error()? {
                     for key in keys(&folder, shard, None, usize::MAX)? {
                         self.delete(&key, |_| true, change)?;
                     }

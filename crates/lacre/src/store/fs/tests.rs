@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::{ORPHAN_AGE, StoreExt, suite};
-use crate::{ErrorKind, Trouble, wait};
+use crate::{ErrorKind, StoreErrorKind, wait};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn file_of(path: &Path, n: u8) -> PathBuf {
     path.join(format!("slot/{n:02x}/{}", key(n)))
 }
 
-fn refusal(path: &Path) -> (Trouble, Error) {
+fn refusal(path: &Path) -> (StoreErrorKind, Error) {
     let error = Fs::open(path).unwrap_err();
     let ErrorKind::Store(trouble) = error.kind() else { panic!("{error:?}") };
     assert!(error.hint().is_some(), "{error:?} has no remedy");
@@ -146,7 +146,7 @@ fn p21_no_link_is_followed_and_what_it_points_to_is_untouched() {
     let link = root.path().join("link");
     fs::rename(path.join("body"), root.path().join("moved")).unwrap();
     symlink(root.path().join("moved"), path.join("body")).unwrap();
-    assert_eq!(refusal(&path).0, Trouble::Unusable);
+    assert_eq!(refusal(&path).0, StoreErrorKind::Unusable);
     symlink("/nowhere/at/all", &link).unwrap();
     assert!(Fs::open(&link).is_err());
 }
@@ -160,7 +160,7 @@ fn p21_a_state_with_another_name_is_not_written_through_it() {
     chmod(&victim, 0o600);
     fs::remove_file(path.join("state")).unwrap();
     fs::hard_link(&victim, path.join("state")).unwrap();
-    assert_eq!(refusal(&path).0, Trouble::Unusable);
+    assert_eq!(refusal(&path).0, StoreErrorKind::Unusable);
     assert_eq!(fs::read(&victim).unwrap(), b"precious, and longer than sixteen bytes");
 }
 
@@ -170,7 +170,7 @@ fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
     let (_root, path, store) = stored(1);
     let other = fs::File::open(path.join("state")).unwrap();
     other.lock().unwrap();
-    let (holder, until) = (Holder::generate().unwrap(), NOW.plus(Duration::from_secs(1)));
+    let (holder, until) = (LeaseHolder::generate().unwrap(), NOW.plus(Duration::from_secs(1)));
     for mut waiting in [
         store.put(&key(1), record(b"x")),
         Box::pin(async { store.touch(&key(0), None, record(b"x")).await.map(drop) }),
@@ -184,7 +184,7 @@ fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
     }
     assert_eq!(sealed(&store, 0).unwrap(), [0; 100], "reading goes on");
     let first = wait(store.put(&key(1), record(b"x"))).unwrap_err();
-    assert!(first.kind() == ErrorKind::Store(Trouble::Locked) && !first.is_repeated());
+    assert!(first.kind() == ErrorKind::Store(StoreErrorKind::Locked) && !first.is_repeated());
     assert!(wait(store.put(&key(1), record(b"x"))).unwrap_err().is_repeated());
     other.unlock().unwrap();
     put(&store, 1, record(b"written"));
@@ -199,7 +199,7 @@ fn p21_what_others_can_write_is_refused() {
     chmod(&path.join("slot/00"), 0o777);
     assert!(wait(store.fetch(&key(0))).is_err());
     chmod(&path.join("slot"), 0o777);
-    assert_eq!(refusal(&path).0, Trouble::Unusable);
+    assert_eq!(refusal(&path).0, StoreErrorKind::Unusable);
     chmod(&path.join("slot"), 0o700);
     chmod(&path, 0o777);
     assert!(refusal(&path).1.hint().unwrap().starts_with("chmod go-w "));
@@ -253,9 +253,9 @@ fn a_line_that_was_edited_is_broken_and_breaks_nothing_else() {
 #[test]
 fn foreign_newer_and_damaged_directories_are_refused_and_left_as_they_are() {
     for (name, content, expected) in [
-        ("letter.txt", "private", Trouble::Unusable),
-        ("lacre-store", "lacre-store-v2 whatever\n", Trouble::TooNew),
-        ("lacre-store", "garbage", Trouble::Unusable),
+        ("letter.txt", "private", StoreErrorKind::Unusable),
+        ("lacre-store", "lacre-store-v2 whatever\n", StoreErrorKind::TooNew),
+        ("lacre-store", "garbage", StoreErrorKind::Unusable),
     ] {
         let (_root, path) = place();
         fs::create_dir(&path).unwrap();
@@ -301,7 +301,7 @@ fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
     let gone = left.iter().filter(|n| **n < 40 || **n % 10 == 0).count();
     assert!(gone < 12, "{left:?}");
     let error = wait(store.put(&key(1), record(&[0; 3 << 20]))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Full));
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn the_generation_changes_when_somebody_else_writes_and_only_then() {
     assert_ne!(other.generation().unwrap(), before[1]);
     let before = other.generation();
     let until = NOW.plus(Duration::from_secs(1));
-    wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap();
+    wait(store.lease(&key(1), LeaseHolder::generate().unwrap(), until, NOW)).unwrap();
     assert_eq!(other.generation(), before, "a lease changes no record");
     assert_eq!(wait(store.change(Purpose::Write, |_| Ok(store.generation()))).unwrap(), None);
 }
@@ -363,11 +363,12 @@ fn the_generation_changes_when_somebody_else_writes_and_only_then() {
 fn a_planted_lease_or_state_holds_nobody_up() {
     let (_root, path, store) = stored(1);
     let until = NOW.plus(Duration::from_secs(1));
-    for planted in ["garbage".to_owned(), text::lease_line(Holder::generate().unwrap(), Timestamp::MAX)] {
+    for planted in ["garbage".to_owned(), text::lease_line(LeaseHolder::generate().unwrap(), Timestamp::MAX)]
+    {
         let lease = path.join("lease").join(key(1).to_string());
         fs::write(&lease, planted).unwrap();
         chmod(&lease, 0o600);
-        assert!(wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap());
+        assert!(wait(store.lease(&key(1), LeaseHolder::generate().unwrap(), until, NOW)).unwrap());
     }
     for state in [vec![0xFF; 16], vec![1, 2, 3], vec![]] {
         fs::write(path.join("state"), state).unwrap();
@@ -386,7 +387,7 @@ fn a_store_opened_for_reading_reads_and_refuses_to_write() {
     fs::create_dir(&empty).unwrap();
     for missing in [root.path().join("absent"), empty.clone()] {
         let error = Fs::options().read_only().open(&missing).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Store(Trouble::Missing));
+        assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Missing));
     }
     assert!(!root.path().join("absent").exists());
     assert_eq!(everything_below(&empty), Vec::<PathBuf>::new());

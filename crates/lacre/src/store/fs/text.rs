@@ -1,7 +1,7 @@
 //! The lines of text at the head of each file, and the names of files (docs/format.md §12). Each has one form: what would be written
 //! otherwise is not understood.
 
-use crate::store::{Holder, Record};
+use crate::store::{LeaseHolder, Record};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 
@@ -52,7 +52,7 @@ pub(super) fn parse_chunk(line: &str) -> Option<Timestamp> {
 }
 
 /// The line of a lease, which is all that its file holds.
-pub(super) fn lease_line(holder: Holder, until: Timestamp) -> String {
+pub(super) fn lease_line(holder: LeaseHolder, until: Timestamp) -> String {
     format!("lacre-lease-v1 holder={} until={}\n", BodyId::from_bytes(*holder.as_bytes()), until.as_millis())
 }
 

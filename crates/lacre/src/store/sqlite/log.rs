@@ -4,10 +4,10 @@
 //! What is in the log is committed; it is in the file, and its room in the log free for what comes next, when this is done.
 
 use super::Options;
-use super::fault::Faulty;
+use super::error::ResultExt;
 use super::open::{self, Place};
 use crate::Error;
-use crate::fork::Inside;
+use crate::fork::ForkGuard;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use rusqlite::wal::CheckpointMode;
@@ -53,7 +53,7 @@ impl Log {
             pages.store(now.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         };
-        writer.wal_hook(Some(count)).or_fail()
+        writer.wal_hook(Some(count)).or_store_error()
     }
 
     /// After a write: has the log brought into the file where it is worth the while. `false`: the log is long, and the thread still at it;
@@ -74,7 +74,7 @@ impl Log {
         work.finish();
         let (place, options) = (Arc::clone(place), options.clone());
         // Begun by who is inside, and waited for: nobody may fork before it ends, and it must not wait for who does.
-        let inside = Inside::joined();
+        let inside = ForkGuard::nested();
         let bring = move || {
             let _inside = inside;
             // What cannot be done now is tried again when more was written.

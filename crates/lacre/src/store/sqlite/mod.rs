@@ -1,20 +1,22 @@
 //! The default store: one SQLite file, shared by threads and processes, treated as if an enemy had written it
 //! (docs/format.md §8). Reads lend bytes straight from SQLite's memory.
 
-mod fault;
+mod error;
 mod log;
 pub(crate) mod open;
 mod rows;
 mod schema;
 mod statements;
 
+use super::eviction::{OrphanSearch, RecentReads};
 use super::locks::{LONGEST as LONGEST_WAIT, Locks, Purpose};
-use super::room::{Recent, Searched};
-use super::{Fut, Holder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, no_room, read_only};
-use crate::clock::Moment;
+use super::{
+    Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, no_room, read_only,
+};
+use crate::clock::MonotonicTime;
 use crate::events::{Observer, Tracing};
-use crate::{Error, Trouble};
-use fault::Faulty;
+use crate::{Error, StoreErrorKind};
+use error::ResultExt;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use log::Log;
@@ -37,9 +39,9 @@ pub struct Sqlite {
     log: Log,
     /// Writes queue here rather than at the file's lock.
     main: Mutex<Connection>,
-    recent: Recent,
+    recent: RecentReads,
     idle: Mutex<Vec<Connection>>,
-    searched: Searched,
+    searched: OrphanSearch,
     locks: Locks,
     /// Whether `main` is at work that takes long.
     busy: AtomicBool,
@@ -221,7 +223,7 @@ impl Sqlite {
         match self.main.try_lock() {
             Ok(main) => Ok(main),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(fault::locked("the store is at other work")),
+            Err(TryLockError::WouldBlock) => Err(error::locked("the store is at other work")),
         }
     }
 
@@ -240,14 +242,14 @@ impl Sqlite {
         let attempt = || {
             self.with_writer(|connection| {
                 let transaction =
-                    connection.transaction_with_behavior(TransactionBehavior::Immediate).or_fail()?;
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate).or_store_error()?;
                 let done = work(&transaction)?;
-                transaction.commit().or_fail()?;
+                transaction.commit().or_store_error()?;
                 Ok(done)
             })
         };
         let done = self.locks.wait(purpose, || self.place.activity(), attempt).await?;
-        let begun = Moment::now();
+        let begun = MonotonicTime::now();
         // Where the disk does not keep up, it is waited for.
         while !self.log.bring(&self.place, &self.options) && begun.elapsed() < LONGEST_WAIT {
             self.locks.nap().await;
@@ -326,11 +328,14 @@ impl Sqlite {
             let busy = self.with_writer(|connection| {
                 connection
                     .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
-                    .or_fail()
+                    .or_store_error()
             })?;
             if busy {
-                return Err(Error::store(Trouble::Locked, "another process kept the store's log in use")
-                    .with_hint("close the store again when the other process is done"));
+                return Err(Error::store(
+                    StoreErrorKind::Locked,
+                    "another process kept the store's log in use",
+                )
+                .with_hint("close the store again when the other process is done"));
             }
             Ok(())
         };
@@ -387,10 +392,10 @@ impl Sqlite {
     }
 
     async fn clear_now(&self) -> Result<(), Error> {
-        self.upkeep(|transaction| transaction.execute_batch(CLEAR).or_fail()).await?;
+        self.upkeep(|transaction| transaction.execute_batch(CLEAR).or_store_error()).await?;
         let vacuum = || {
             let _busy = Busy::begin(&self.busy);
-            self.with_writer(|connection| connection.execute_batch("VACUUM").or_fail())
+            self.with_writer(|connection| connection.execute_batch("VACUUM").or_store_error())
         };
         self.locks.wait(Purpose::Upkeep, || None, vacuum).await?;
         self.checkpoint().await
@@ -423,11 +428,11 @@ impl Store for Sqlite {
         Some(OnDisk { path: &self.place.file, writable })
     }
 
-    fn renew(&self) -> Fut<'_, StoreId> {
+    fn reset(&self) -> Fut<'_, StoreId> {
         Box::pin(async move {
             let id = StoreId::generate()?;
             self.upkeep(|transaction| {
-                transaction.execute_batch(CLEAR).or_fail()?;
+                transaction.execute_batch(CLEAR).or_store_error()?;
                 schema::set_store_id(transaction, id)
             })
             .await?;
@@ -484,7 +489,13 @@ impl Store for Sqlite {
         Box::pin(async move { self.trim_now(most, now).await })
     }
 
-    fn lease<'a>(&'a self, key: &'a Key, holder: Holder, until: Timestamp, now: Timestamp) -> Fut<'a, bool> {
+    fn lease<'a>(
+        &'a self,
+        key: &'a Key,
+        holder: LeaseHolder,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Fut<'a, bool> {
         Box::pin(async move {
             // Those who wait for somebody else ask often, and take no lock for it.
             let free = self.read(|connection| statements::may_lease(connection, key, holder, now)).await?;
@@ -494,7 +505,7 @@ impl Store for Sqlite {
         })
     }
 
-    fn release<'a>(&'a self, key: &'a Key, holder: Holder) -> Fut<'a, ()> {
+    fn release<'a>(&'a self, key: &'a Key, holder: LeaseHolder) -> Fut<'a, ()> {
         Box::pin(async move {
             let release = |transaction: &Transaction<'_>| statements::release(transaction, key, holder);
             self.write_for(Purpose::Lease, release).await
@@ -538,7 +549,7 @@ impl Store for Sqlite {
         Box::pin(async move {
             self.read_beside(|connection| match schema::identify(connection)? {
                 Identity::Ours { foreign, .. } => Ok(foreign),
-                Identity::Fresh => Err(fault::unusable("the store was emptied of its tables")),
+                Identity::Fresh => Err(error::unusable("the store was emptied of its tables")),
             })
             .await
         })

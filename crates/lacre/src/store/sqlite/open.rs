@@ -1,15 +1,15 @@
 //! Opening a store: the place first, then the connection, then what the file turns out to be ("SQLite as a hostile file").
 
-use super::fault::{self, Faulty};
+use super::error::{self, ResultExt};
 use super::log::Log;
 use super::schema::{self, Identity};
 use super::{Options, Sqlite};
 use crate::clock::{Clock, SystemClock};
-use crate::files::{self, Made, Refusal, Wish};
+use crate::files::{self, Creation, Refusal};
+use crate::store::eviction::{OrphanSearch, RecentReads};
 use crate::store::locks::Locks;
-use crate::store::room::{Recent, Searched};
 use crate::store::{LONGEST, missing, read_only};
-use crate::{Error, ErrorKind, Event, Trouble, config};
+use crate::{Error, ErrorKind, Event, StoreErrorKind, config};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -47,7 +47,7 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
     match start(&place, &options) {
         Err(error) if options.sets_aside && !options.reads_only && is_about_content(&error) => {
             let to = place.set_aside()?;
-            options.observer.notice(Event::SetAside { to: &to, error: &error });
+            options.observer.on_event(Event::StoreSetAside { to: &to, error: &error });
             let place = Place::prepare(path, &options)?;
             start(&place, &options).map(|started| started.finish(place, options))
         }
@@ -58,7 +58,10 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
 
 /// Whether a fresh file in the place of this one would help.
 pub(super) fn is_about_content(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Store(Trouble::Corrupt | Trouble::TooNew | Trouble::Unusable))
+    matches!(
+        error.kind(),
+        ErrorKind::Store(StoreErrorKind::Corrupt | StoreErrorKind::TooNew | StoreErrorKind::Unusable)
+    )
 }
 
 struct Started {
@@ -78,9 +81,9 @@ impl Started {
             options,
             log: self.log,
             main: Mutex::new(self.first),
-            recent: Recent::new(),
+            recent: RecentReads::new(),
             idle: Mutex::default(),
-            searched: Searched::never(),
+            searched: OrphanSearch::never(),
             locks: Locks::default(),
             busy: AtomicBool::new(false),
         }
@@ -103,7 +106,7 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
         Identity::Fresh => Err(read_only()),
         Identity::Ours { foreign, .. } => {
             for finding in &foreign {
-                options.observer.notice(Event::Foreign { finding });
+                options.observer.on_event(Event::ForeignContent { finding });
             }
             let log = Log::default();
             log.follow(&mut first)?;
@@ -122,12 +125,12 @@ pub(super) fn connect_reader(place: &Place, options: &Options) -> Result<Connect
 
 /// From now on, what is longer than any record is an error.
 pub(super) fn accept_records_only(connection: &Connection) -> Result<(), Error> {
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE).map(drop).or_fail()
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE).map(drop).or_store_error()
 }
 
 /// From now on, nothing is too long to be got rid of.
 pub(super) fn accept_everything(connection: &Connection) -> Result<(), Error> {
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::MAX).map(drop).or_fail()
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::MAX).map(drop).or_store_error()
 }
 
 /// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema. Nobody waits for a lock on the
@@ -152,9 +155,9 @@ fn connect_waiting(place: &Place, options: &Options, patience: Duration) -> Resu
             Connection::open_with_flags(immutable_uri(&place.file), flags)
         }
     }
-    .or_fail()?;
+    .or_store_error()?;
     wait_for_locks(&mut connection, patience)?;
-    make_inert(&connection).or_fail()?;
+    make_inert(&connection).or_store_error()?;
     let mmap = i64::try_from(options.mapped).unwrap_or(i64::MAX);
     for (pragma, value) in [
         ("secure_delete", 1),
@@ -163,7 +166,7 @@ fn connect_waiting(place: &Place, options: &Options, patience: Duration) -> Resu
         ("journal_size_limit", LOG_LIMIT),
         ("mmap_size", mmap),
     ] {
-        connection.pragma_update(None, pragma, value).or_fail()?;
+        connection.pragma_update(None, pragma, value).or_store_error()?;
     }
     Ok(connection)
 }
@@ -171,14 +174,14 @@ fn connect_waiting(place: &Place, options: &Options, patience: Duration) -> Resu
 /// Waits for the locks of other processes, but no longer than `patience` each time.
 pub(super) fn wait_for_locks(connection: &mut Connection, patience: Duration) -> Result<(), Error> {
     if patience.is_zero() {
-        return connection.busy_handler(None::<fn(i32) -> bool>).or_fail();
+        return connection.busy_handler(None::<fn(i32) -> bool>).or_store_error();
     }
     let naps = patience.as_millis() / NAP.as_millis();
     let nap = move |before: i32| {
         thread::sleep(NAP);
         u128::from(before.unsigned_abs()) < naps
     };
-    connection.busy_handler(Some(nap)).or_fail()
+    connection.busy_handler(Some(nap)).or_store_error()
 }
 
 /// Takes from a file what could act in it, whoever wrote it: triggers, views and functions that a schema calls.
@@ -198,14 +201,15 @@ pub(crate) fn make_inert(connection: &Connection) -> rusqlite::Result<()> {
 fn use_write_ahead_log(connection: &Connection) -> Result<(), Error> {
     let mut waited = Duration::ZERO;
     loop {
-        let mode =
-            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)).or_fail();
+        let mode = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))
+            .or_store_error();
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => {
-                return Err(fault::unusable("the file system cannot share a store (no write-ahead log)"));
+                return Err(error::unusable("the file system cannot share a store (no write-ahead log)"));
             }
-            Err(error) if error.kind() == ErrorKind::Store(Trouble::Locked) && waited < PATIENCE => {
+            Err(error) if error.kind() == ErrorKind::Store(StoreErrorKind::Locked) && waited < PATIENCE => {
                 thread::sleep(NAP);
                 waited += NAP;
             }
@@ -258,14 +262,14 @@ impl Place {
     /// Checks the directory and the file, and makes what is missing.
     fn prepare(path: &Path, options: &Options) -> Result<Self, Error> {
         let Some(name) = path.file_name() else {
-            return Err(fault::unusable("the store's path does not end in a file name"));
+            return Err(error::unusable("the store's path does not end in a file name"));
         };
         let parent = path.parent().unwrap_or(Path::new(""));
         let directory = if options.reads_only {
             files::existing_directory(parent).map_err(Refusal::into_store_error)?.ok_or_else(missing)?
         } else {
             let (directory, made) = files::private_directory(parent).map_err(Refusal::into_store_error)?;
-            if made == Made::Now {
+            if made == Creation::Created {
                 config::mark_cache_directory(&directory);
             }
             directory
@@ -312,7 +316,7 @@ impl Place {
         let to = beside(&self.file, &format!(".set-aside-{}", SystemClock.now().as_millis()));
         let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(fault::unusable("the unusable store cannot be set aside").with_source(error))
+                Err(error::unusable("the unusable store cannot be set aside").with_source(error))
             }
             _ => Ok(()),
         };
@@ -329,36 +333,38 @@ fn access(file: &Path, options: &Options) -> Result<Access, Error> {
     if !options.reads_only {
         // SQLite makes files beside it, too.
         let directory = file.parent().unwrap_or(Path::new("."));
-        match files::may(file, Wish::ReadAndWrite).and_then(|()| files::may_make(directory)) {
+        match files::check_access(file, files::Access::ReadAndWrite)
+            .and_then(|()| files::check_can_create(directory))
+        {
             Ok(()) => return Ok(Access::ReadWrite),
             Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {}
             Err(error) => return Err(cannot_open(error)),
         }
     }
-    files::may(file, Wish::Read).map_err(cannot_open)?;
+    files::check_access(file, files::Access::Read).map_err(cannot_open)?;
     Ok(Access::ReadOnly)
 }
 
 fn cannot_open(error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        return Error::store(Trouble::Denied, "permission denied: this user may not read the store")
+        return Error::store(StoreErrorKind::Denied, "permission denied: this user may not read the store")
             .with_hint("run as the user it belongs to, or choose another store");
     }
-    fault::unusable("the store's file cannot be opened").with_source(error)
+    error::unusable("the store's file cannot be opened").with_source(error)
 }
 
 fn cannot_create(error: io::Error) -> Error {
     let trouble = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
-        io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
+        io::ErrorKind::ReadOnlyFilesystem => StoreErrorKind::ReadOnly,
         io::ErrorKind::PermissionDenied => {
             return Error::store(
-                Trouble::Denied,
+                StoreErrorKind::Denied,
                 "permission denied: this user may not make the store's file",
             )
             .with_hint("choose another place, or run as the user that the directory belongs to");
         }
-        _ => Trouble::Unusable,
+        _ => StoreErrorKind::Unusable,
     };
     Error::store(trouble, "the store's file cannot be made")
         .with_hint("check the directory and its free space, or choose another place")

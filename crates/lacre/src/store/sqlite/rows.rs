@@ -1,6 +1,6 @@
 //! From rows to records and back. The type and size of every value are checked: a row edited to hold another SQL type is refused.
 
-use super::fault::Faulty;
+use super::error::ResultExt;
 use crate::Error;
 use crate::store::{Record, broken};
 use lacre_core::{Key, Timestamp};
@@ -54,14 +54,14 @@ pub(super) fn chunks_named(row: &Row<'_>) -> Option<(BodyId, u32)> {
 }
 
 pub(super) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], Error> {
-    match row.get_ref(column).or_fail()? {
+    match row.get_ref(column).or_store_error()? {
         ValueRef::Blob(bytes) => Ok(bytes),
         _ => Err(broken("holds a value of another type than was stored")),
     }
 }
 
 pub(super) fn integer(row: &Row<'_>, column: usize) -> Result<i64, Error> {
-    match row.get_ref(column).or_fail()? {
+    match row.get_ref(column).or_store_error()? {
         ValueRef::Integer(number) => Ok(number),
         _ => Err(broken("holds a value of another type than was stored")),
     }

@@ -1,7 +1,7 @@
 //! What our file looks like, and whether a file is one of ours (docs/format.md §8).
 
-use super::fault::{self, Faulty};
-use crate::{Error, Trouble};
+use super::error::{self, ResultExt};
+use crate::{Error, StoreErrorKind};
 use lacre_seal::StoreId;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -58,11 +58,11 @@ pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
         return Ok(Identity::Fresh);
     }
     if application != APPLICATION_ID {
-        return Err(fault::unusable("the file is another application's SQLite database"));
+        return Err(error::unusable("the file is another application's SQLite database"));
     }
     if version > USER_VERSION {
         return Err(Error::store(
-            Trouble::TooNew,
+            StoreErrorKind::TooNew,
             format!("the store has format {version}, this lacre knows up to {USER_VERSION}"),
         )
         .with_hint("use the newer lacre that made it, or choose another store"));
@@ -71,41 +71,42 @@ pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
     let early =
         |table: &Table| table.since > version && objects.iter().any(|object| object.name == table.name);
     if version < 1 || TABLES.iter().any(early) {
-        return Err(fault::unusable("the store's format version was altered"));
+        return Err(error::unusable("the store's format version was altered"));
     }
     for Table { name, sql, .. } in TABLES.iter().filter(|table| table.since <= version) {
         if !objects.iter().any(|object| object.is_table(name, sql)) {
-            return Err(fault::unusable(format!("the store's table `{name}` is missing or altered")));
+            return Err(error::unusable(format!("the store's table `{name}` is missing or altered")));
         }
     }
     let foreign = objects.iter().filter(|object| !object.is_ours());
     // An index takes part in every write to its table, and can refuse or redirect it; a trigger or a view, switched off, cannot.
     if foreign.clone().any(|object| object.kind == "index" && is_our_table(&object.table)) {
-        return Err(fault::unusable("an index was added to one of the store's tables"));
+        return Err(error::unusable("an index was added to one of the store's tables"));
     }
     Ok(Identity::Ours { version, foreign: foreign.map(Object::describe).collect() })
 }
 
 /// Turns an empty database into a store, and one of an earlier version into one of ours: all of it, or nothing.
 pub(super) fn update(connection: &mut Connection) -> Result<(), Error> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_fail()?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).or_store_error()?;
     // Another process may have been faster.
     let there = match identify(&transaction)? {
         Identity::Fresh => 0,
         Identity::Ours { version, .. } => version,
     };
     for table in TABLES.iter().filter(|table| table.since > there) {
-        transaction.execute_batch(table.sql).or_fail()?;
+        transaction.execute_batch(table.sql).or_store_error()?;
     }
     if there == 0 {
         let id = StoreId::generate()?;
         transaction
             .execute("INSERT INTO meta (name, value) VALUES ('store_id', ?1)", [id.as_bytes()])
-            .or_fail()?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID).or_fail()?;
+            .or_store_error()?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).or_store_error()?;
     }
-    transaction.pragma_update(None, "user_version", USER_VERSION).or_fail()?;
-    transaction.commit().or_fail()
+    transaction.pragma_update(None, "user_version", USER_VERSION).or_store_error()?;
+    transaction.commit().or_store_error()
 }
 
 impl Identity {
@@ -119,7 +120,7 @@ impl Identity {
 pub(super) fn set_store_id(connection: &Connection, id: StoreId) -> Result<(), Error> {
     connection
         .execute("UPDATE meta SET value = ?1 WHERE name = 'store_id'", [id.as_bytes()])
-        .or_fail()
+        .or_store_error()
         .and_then(super::statements::must_be_one)
 }
 
@@ -127,9 +128,9 @@ pub(super) fn set_store_id(connection: &Connection, id: StoreId) -> Result<(), E
 pub(super) fn store_id(connection: &Connection) -> Result<StoreId, Error> {
     let id = connection
         .query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| row.get::<_, [u8; 16]>(0));
-    id.map(StoreId::from_bytes).map_err(|error| match fault::store_error(error) {
+    id.map(StoreId::from_bytes).map_err(|error| match error::store_error(error) {
         error if error.kind() == crate::ErrorKind::Broken => {
-            fault::unusable("the store's id is missing or altered")
+            error::unusable("the store's id is missing or altered")
         }
         error => error,
     })
@@ -174,13 +175,13 @@ fn is_our_table(name: &str) -> bool {
 fn objects(connection: &Connection) -> Result<Vec<Object>, Error> {
     let mut statement = connection
         .prepare("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY rowid")
-        .or_fail()?;
+        .or_store_error()?;
     let objects = statement.query_map([], |row| {
         Ok(Object { kind: row.get(0)?, name: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
     });
-    objects.or_fail()?.collect::<Result<_, _>>().or_fail()
+    objects.or_store_error()?.collect::<Result<_, _>>().or_store_error()
 }
 
 fn number(connection: &Connection, pragma: &str) -> Result<i32, Error> {
-    connection.query_row(pragma, [], |row| row.get(0)).or_fail()
+    connection.query_row(pragma, [], |row| row.get(0)).or_store_error()
 }

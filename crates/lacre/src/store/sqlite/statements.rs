@@ -1,13 +1,13 @@
 //! Every statement that runs on a store, and what it means. Columns of rows that somebody else may have written are compared
 //! only after their type and length, which SQLite knows without reading them.
 
-use super::fault::{self, Faulty};
+use super::error::{self, ResultExt};
 use super::rows;
 use crate::Error;
-use crate::store::room::Old;
+use crate::store::eviction::EvictionCandidate;
 use crate::store::{
-    Holder, LONGEST, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, broken, lease_end, random,
-    unstaged,
+    LONGEST, LeaseHolder, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, broken, lease_end,
+    random, unstaged,
 };
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
@@ -33,7 +33,7 @@ pub(super) fn lend_rows(
 ) -> Result<Option<Key>, Error> {
     const PAGE: &str = "SELECT id FROM slot WHERE id >= ?1 ORDER BY id LIMIT ?2";
     // One moment of the store. Nobody's lock is met halfway.
-    let _snapshot = connection.unchecked_transaction().or_fail()?;
+    let _snapshot = connection.unchecked_transaction().or_store_error()?;
     let ids = ids(connection, PAGE, params![from, count(limit)])?;
     for id in &ids {
         // Each row by itself, so that one that cannot be read does not end the page.
@@ -60,9 +60,9 @@ pub(super) fn lend_chunk(
     visit: OnChunk<'_>,
 ) -> Result<bool, Error> {
     let mut statement =
-        connection.prepare_cached("SELECT body, n, sealed FROM chunk WHERE id = ?1").or_fail()?;
-    let mut found = statement.query([rows::chunk_id(body, index)]).or_fail()?;
-    let Some(row) = found.next().or_fail()? else { return Ok(false) };
+        connection.prepare_cached("SELECT body, n, sealed FROM chunk WHERE id = ?1").or_store_error()?;
+    let mut found = statement.query([rows::chunk_id(body, index)]).or_store_error()?;
+    let Some(row) = found.next().or_store_error()? else { return Ok(false) };
     if rows::blob(row, 0)? != body.as_bytes() || rows::integer(row, 1)? != i64::from(index) {
         return Ok(false);
     }
@@ -176,7 +176,7 @@ fn named_chunks(connection: &Connection, id: i64) -> Result<Option<(BodyId, u32)
     let named = connection
         .prepare_cached(NAMED)
         .and_then(|mut statement| statement.query_row([id], |row| Ok(rows::chunks_named(row))).optional());
-    Ok(named.or_fail()?.flatten())
+    Ok(named.or_store_error()?.flatten())
 }
 
 /// Up to `limit` rows from number `from` on that expired before `now`.
@@ -211,7 +211,11 @@ pub(super) fn usage(connection: &Connection) -> Result<Usage, Error> {
 
 /// A few rows picked at random, expired ones first, then by age. Row numbers are digests, so a run of neighbours is a fair sample, and
 /// no index has to be kept up to date for it.
-pub(super) fn sample(connection: &Connection, kept: Option<&Key>, now: Timestamp) -> Result<Vec<Old>, Error> {
+pub(super) fn sample(
+    connection: &Connection,
+    kept: Option<&Key>,
+    now: Timestamp,
+) -> Result<Vec<EvictionCandidate>, Error> {
     const SAMPLE: &str = "SELECT id, expires < ?3 AS expired FROM (\
                           SELECT id, iif(typeof(expires) = 'integer', expires, 0) AS expires, \
                           iif(typeof(written) = 'integer', written, 0) AS written FROM (\
@@ -219,18 +223,18 @@ pub(super) fn sample(connection: &Connection, kept: Option<&Key>, now: Timestamp
                           SELECT * FROM (SELECT id, expires, written FROM slot WHERE id < ?1 ORDER BY id LIMIT 16)) \
                           WHERE id IS NOT ?2 LIMIT 16) ORDER BY expired DESC, written";
     let random = random()?.cast_signed();
-    let mut statement = connection.prepare_cached(SAMPLE).or_fail()?;
+    let mut statement = connection.prepare_cached(SAMPLE).or_store_error()?;
     let rows = statement.query_map(params![random, kept.map(rows::row_id), now.as_millis()], |row| {
-        Ok(Old { key: rows::key_of(row.get(0)?), expired: row.get(1)? })
+        Ok(EvictionCandidate { key: rows::key_of(row.get(0)?), expired: row.get(1)? })
     });
-    rows.or_fail()?.collect::<Result<_, _>>().or_fail()
+    rows.or_store_error()?.collect::<Result<_, _>>().or_store_error()
 }
 
 /// Whether `holder` has the lease on `key`, or nobody.
 pub(super) fn may_lease(
     connection: &Connection,
     key: &Key,
-    holder: Holder,
+    holder: LeaseHolder,
     now: Timestamp,
 ) -> Result<bool, Error> {
     const TAKEN: &str = "SELECT count(*) FROM lease WHERE id = ?1 AND holder != ?2 AND typeof(until) = 'integer' \
@@ -244,7 +248,7 @@ pub(super) fn may_lease(
 pub(super) fn lease(
     transaction: &Transaction<'_>,
     key: &Key,
-    holder: Holder,
+    holder: LeaseHolder,
     until: Timestamp,
     now: Timestamp,
 ) -> Result<bool, Error> {
@@ -256,7 +260,7 @@ pub(super) fn lease(
     must_be_one(execute(transaction, LEASE, values)?).map(|()| true)
 }
 
-pub(super) fn release(transaction: &Transaction<'_>, key: &Key, holder: Holder) -> Result<(), Error> {
+pub(super) fn release(transaction: &Transaction<'_>, key: &Key, holder: LeaseHolder) -> Result<(), Error> {
     const RELEASE: &str = "DELETE FROM lease WHERE id = ?1 AND holder = ?2";
     execute(transaction, RELEASE, params![rows::row_id(key), holder.as_bytes()]).map(drop)
 }
@@ -292,29 +296,29 @@ fn with_record<T>(
     lend: impl FnOnce(Key, Record<'_>) -> T,
 ) -> Result<Option<T>, Error> {
     const SELECT: &str = "SELECT key, body, chunks, expires, written, sealed FROM slot WHERE id = ?1";
-    let mut statement = connection.prepare_cached(SELECT).or_fail()?;
-    let mut found = statement.query([id]).or_fail()?;
-    let Some(row) = found.next().or_fail()? else { return Ok(None) };
+    let mut statement = connection.prepare_cached(SELECT).or_store_error()?;
+    let mut found = statement.query([id]).or_store_error()?;
+    let Some(row) = found.next().or_store_error()? else { return Ok(None) };
     let (key, record) = rows::record(row)?;
     Ok(Some(lend(key, record)))
 }
 
 fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<usize, Error> {
-    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).or_fail()
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).or_store_error()
 }
 
 fn number(connection: &Connection, sql: &str, values: impl Params) -> Result<u64, Error> {
     let number: i64 = connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
-        .or_fail()?;
+        .or_store_error()?;
     Ok(number.unsigned_abs())
 }
 
 fn ids(connection: &Connection, sql: &str, values: impl Params) -> Result<Vec<i64>, Error> {
-    let mut statement = connection.prepare_cached(sql).or_fail()?;
-    let ids = statement.query_map(values, |row| row.get(0)).or_fail()?;
-    ids.collect::<Result<_, _>>().or_fail()
+    let mut statement = connection.prepare_cached(sql).or_store_error()?;
+    let ids = statement.query_map(values, |row| row.get(0)).or_store_error()?;
+    ids.collect::<Result<_, _>>().or_store_error()
 }
 
 /// As SQLite's `LIMIT` wants it.
@@ -335,5 +339,5 @@ fn readable(sealed: &[u8]) -> Result<&[u8], Error> {
 
 /// Whoever can edit the file could make a write come to nothing; that must not look like success.
 pub(super) fn must_be_one(rows: usize) -> Result<(), Error> {
-    if rows == 1 { Ok(()) } else { Err(fault::unusable("a write to the store had no effect")) }
+    if rows == 1 { Ok(()) } else { Err(error::unusable("a write to the store had no effect")) }
 }

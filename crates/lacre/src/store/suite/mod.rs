@@ -7,12 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a check fails by panicking, like every test")]
 
 mod bodies;
+mod capacity;
 mod records;
-mod room;
 mod together;
 
-use super::{Holder, LONGEST_LEASE, ORPHAN_AGE, OwnedRecord, Record, Store, StoreExt, Swept};
-use crate::{ErrorKind, Trouble, wait};
+use super::{LeaseHolder, MAX_LEASE, ORPHAN_AGE, OwnedRecord, Record, Store, StoreExt, Swept};
+use crate::{ErrorKind, StoreErrorKind, wait};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
@@ -51,8 +51,8 @@ pub const CHECKS: &[Check] = &[
     ("keys that share their first bytes never mix", records::keys_that_share_their_first_bytes_never_mix),
     ("a scan lends each record once, whatever the page", records::a_scan_lends_each_record_once),
     ("a scan goes on while rows come and go", records::a_scan_goes_on_while_rows_come_and_go),
-    ("a sweep takes what expired, and only that", room::a_sweep_takes_what_expired),
-    ("a sweep takes orphaned chunks, old ones only", room::a_sweep_takes_orphaned_chunks),
+    ("a sweep takes what expired, and only that", capacity::a_sweep_takes_what_expired),
+    ("a sweep takes orphaned chunks, old ones only", capacity::a_sweep_takes_orphaned_chunks),
     ("chunks are found by body and index", bodies::chunks_are_found_by_body_and_index),
     ("a removed record takes its chunks along", bodies::a_removed_record_takes_its_chunks_along),
     ("a replaced record takes its chunks along", bodies::a_replaced_record_takes_its_chunks_along),
@@ -61,11 +61,11 @@ pub const CHECKS: &[Check] = &[
         bodies::a_record_whose_chunks_are_not_there_is_not_put,
     ),
     ("unstaged chunks are gone, and no others", bodies::unstaged_chunks_are_gone),
-    ("a cleared store is empty", room::a_cleared_store_is_empty),
-    ("usage follows what is stored", room::usage_follows_what_is_stored),
-    ("a trim makes room, and takes what expired first", room::a_trim_makes_room),
-    ("a trim spares what was read", room::a_trim_spares_what_was_read),
-    ("a trim takes chunks along", room::a_trim_takes_chunks_along),
+    ("a cleared store is empty", capacity::a_cleared_store_is_empty),
+    ("usage follows what is stored", capacity::usage_follows_what_is_stored),
+    ("a trim makes room, and takes what expired first", capacity::a_trim_makes_room),
+    ("a trim spares what was read", capacity::a_trim_spares_what_was_read),
+    ("a trim takes chunks along", capacity::a_trim_takes_chunks_along),
     ("a lease has one holder, until it ends", together::a_lease_has_one_holder_until_it_ends),
     ("a lease is given back by its holder only", together::a_lease_is_given_back_by_its_holder_only),
     ("no lease lasts for ever", together::no_lease_lasts_for_ever),
@@ -74,7 +74,7 @@ pub const CHECKS: &[Check] = &[
     ("writers in threads lose nothing", together::writers_in_threads_lose_nothing),
     ("of many touches at once, none brings a replaced body back", together::touches_never_bring_a_body_back),
     ("a closed store can be used again", together::a_closed_store_can_be_used_again),
-    ("an untouched store has nothing to report", room::an_untouched_store_has_nothing_to_report),
+    ("an untouched store has nothing to report", capacity::an_untouched_store_has_nothing_to_report),
 ];
 
 /// A moment far from every boundary.

@@ -49,12 +49,12 @@ pub(super) fn a_closed_store_can_be_used_again(store: &dyn Store) {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn lease(store: &dyn Store, n: u32, holder: Holder, now: Timestamp) -> bool {
+fn lease(store: &dyn Store, n: u32, holder: LeaseHolder, now: Timestamp) -> bool {
     wait(store.lease(&key(n), holder, now.plus(MINUTE), now)).unwrap()
 }
 
-fn holders<const N: usize>() -> [Holder; N] {
-    std::array::from_fn(|_| Holder::generate().unwrap())
+fn holders<const N: usize>() -> [LeaseHolder; N] {
+    std::array::from_fn(|_| LeaseHolder::generate().unwrap())
 }
 
 pub(super) fn a_lease_has_one_holder_until_it_ends(store: &dyn Store) {
@@ -85,8 +85,8 @@ pub(super) fn a_lease_is_given_back_by_its_holder_only(store: &dyn Store) {
 pub(super) fn no_lease_lasts_for_ever(store: &dyn Store) {
     let [one, other] = holders();
     assert!(wait(store.lease(&key(1), one, Timestamp::MAX, NOW)).unwrap());
-    assert!(!lease(store, 1, other, NOW.plus(LONGEST_LEASE).minus(Duration::from_millis(1))));
-    assert!(lease(store, 1, other, NOW.plus(LONGEST_LEASE)));
+    assert!(!lease(store, 1, other, NOW.plus(MAX_LEASE).minus(Duration::from_millis(1))));
+    assert!(lease(store, 1, other, NOW.plus(MAX_LEASE)));
 }
 
 pub(super) fn of_many_who_want_a_lease_one_gets_it(store: &dyn Store) {
@@ -127,7 +127,7 @@ pub(super) fn what_is_there_is_read_and_nothing_is_written(store: &dyn Store, re
         wait(reading.unstage(body(2), 1)),
         wait(reading.clear()),
     ] {
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Store(Trouble::ReadOnly));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Store(StoreErrorKind::ReadOnly));
     }
     wait(reading.close()).unwrap();
     assert_eq!(reading.id(), store.id());

@@ -20,17 +20,17 @@ fn p21_no_link_is_followed_to_the_file_or_its_companions() {
     let (root, target) = stored(1);
     let link = root.path().join("link.sqlite");
     symlink(&target, &link).unwrap();
-    assert_eq!(refusal(&link).0, Trouble::Unusable);
+    assert_eq!(refusal(&link).0, StoreErrorKind::Unusable);
     let victim = root.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     for suffix in ["-wal", "-shm", "-journal"] {
         symlink(&victim, beside(&target, suffix)).unwrap();
-        assert_eq!(refusal(&target).0, Trouble::Unusable, "{suffix}");
+        assert_eq!(refusal(&target).0, StoreErrorKind::Unusable, "{suffix}");
         fs::remove_file(beside(&target, suffix)).unwrap();
     }
     let dangling = root.path().join("dangling.sqlite");
     symlink(root.path().join("nowhere"), &dangling).unwrap();
-    assert_eq!(refusal(&dangling).0, Trouble::Unusable);
+    assert_eq!(refusal(&dangling).0, StoreErrorKind::Unusable);
     assert!(!root.path().join("nowhere").exists());
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
     assert!(Sqlite::open(&target).is_ok());
@@ -48,7 +48,7 @@ fn p21_a_file_with_another_name_is_not_written_through_it() {
     let other = root.path().join("snapshot.sqlite");
     fs::hard_link(&file, &other).unwrap();
     let (trouble, error) = refusal(&file);
-    assert!(trouble == Trouble::Unusable && error.hint().unwrap().contains("copy"), "{error:?}");
+    assert!(trouble == StoreErrorKind::Unusable && error.hint().unwrap().contains("copy"), "{error:?}");
     assert_eq!(sealed(&Sqlite::options().read_only().open(&file).unwrap(), 0).unwrap(), [0; 100]);
     fs::remove_file(&other).unwrap();
     assert!(Sqlite::open(&file).is_ok());
@@ -61,7 +61,7 @@ fn p21_files_and_directories_that_others_can_write_are_refused_with_their_remedy
     for mode in [0o660, 0o606, 0o666] {
         chmod(&file, mode);
         let (trouble, error) = refusal(&file);
-        assert_eq!(trouble, Trouble::Unusable);
+        assert_eq!(trouble, StoreErrorKind::Unusable);
         assert!(error.hint().unwrap().starts_with("chmod 600 "), "{error:?}");
     }
     chmod(&file, 0o600);

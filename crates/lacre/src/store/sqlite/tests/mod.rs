@@ -1,12 +1,12 @@
 //! "SQLite as a hostile file": each test plants one thing and is named after the property that survives it.
 
+mod capacity;
 #[cfg(unix)]
 mod files;
-mod room;
 mod sharing;
 
 use super::*;
-use crate::clock::Moment;
+use crate::clock::MonotonicTime;
 use crate::store::{ORPHAN_AGE, StoreExt, locks, suite};
 use crate::{ErrorKind, Event, wait};
 use rusqlite::params;
@@ -53,7 +53,7 @@ fn sealed(store: &Sqlite, n: u8) -> Option<Vec<u8>> {
     wait(store.fetch(&key(n))).unwrap().map(|record| record.sealed.to_vec())
 }
 
-fn refusal(file: &Path) -> (Trouble, Error) {
+fn refusal(file: &Path) -> (StoreErrorKind, Error) {
     let error = Sqlite::open(file).unwrap_err();
     let ErrorKind::Store(trouble) = error.kind() else { panic!("{error:?}") };
     assert!(error.hint().is_some(), "{error:?} has no remedy");
@@ -128,7 +128,7 @@ fn p23_planted_tables_and_views_are_inert_and_reported_in_one_printable_line_eac
 fn a_view_in_the_place_of_a_table_is_refused() {
     let (_root, file) = stored(1);
     plant(&file, "ALTER TABLE slot RENAME TO hidden; CREATE VIEW slot AS SELECT * FROM hidden");
-    assert_eq!(refusal(&file).0, Trouble::Unusable);
+    assert_eq!(refusal(&file).0, StoreErrorKind::Unusable);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_table_of_ours_that_was_altered_is_refused() {
     ] {
         let (_root, file) = stored(1);
         plant(&file, sql);
-        assert_eq!(refusal(&file).0, Trouble::Unusable, "{sql}");
+        assert_eq!(refusal(&file).0, StoreErrorKind::Unusable, "{sql}");
     }
 }
 
@@ -168,10 +168,10 @@ fn p24_garbage_foreign_newer_and_damaged_files_are_each_refused_and_left_as_they
     bytes[100..108].fill(0xFF);
     fs::write(&damaged, bytes).unwrap();
     for (file, expected) in [
-        (garbage, Trouble::Unusable),
-        (foreign, Trouble::Unusable),
-        (newer, Trouble::TooNew),
-        (damaged, Trouble::Corrupt),
+        (garbage, StoreErrorKind::Unusable),
+        (foreign, StoreErrorKind::Unusable),
+        (newer, StoreErrorKind::TooNew),
+        (damaged, StoreErrorKind::Corrupt),
     ] {
         make_private(&file);
         let before = fs::read(&file).unwrap();
@@ -192,8 +192,8 @@ fn p24_garbage_foreign_newer_and_damaged_files_are_each_refused_and_left_as_they
 struct Watch(Mutex<Option<PathBuf>>);
 
 impl Observer for Watch {
-    fn notice(&self, event: Event<'_>) {
-        if let Event::SetAside { to, .. } = event {
+    fn on_event(&self, event: Event<'_>) {
+        if let Event::StoreSetAside { to, .. } = event {
             *self.0.lock().unwrap() = Some(to.to_owned());
         }
     }
@@ -355,7 +355,7 @@ fn p25_removed_content_is_nowhere_in_the_files_once_the_store_is_closed() {
 #[test]
 fn a_file_that_cannot_be_opened_just_now_is_not_taken_for_unusable() {
     let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-    let error = fault::store_error(rusqlite::Error::SqliteFailure(busy, None));
+    let error = error::store_error(rusqlite::Error::SqliteFailure(busy, None));
     assert!(!open::is_about_content(&error), "{error:?}");
 }
 
@@ -364,7 +364,7 @@ fn a_directory_in_the_place_of_the_file_is_refused() {
     let (_root, file) = place();
     fs::create_dir(&file).unwrap();
     let (trouble, error) = refusal(&file);
-    assert_eq!(trouble, Trouble::Unusable);
+    assert_eq!(trouble, StoreErrorKind::Unusable);
     assert!(error.to_string().contains("is a directory"), "{error}");
 }
 

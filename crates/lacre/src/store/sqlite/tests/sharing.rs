@@ -30,7 +30,7 @@ fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
     let store = Sqlite::open(&file).unwrap();
     assert_eq!((store.id(), sealed(&store, 2).unwrap()), (id, vec![2; 100]));
     let until = NOW.plus(Duration::from_secs(1));
-    assert!(wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap());
+    assert!(wait(store.lease(&key(1), LeaseHolder::generate().unwrap(), until, NOW)).unwrap());
     assert_eq!(wait(store.inspect()).unwrap(), Vec::<String>::new());
 }
 
@@ -59,7 +59,7 @@ fn a_planted_lease_holds_nobody_up() {
     for until in ["9223372036854775807", "'later'", "x'00'"] {
         plant(&file, &format!("INSERT OR REPLACE INTO lease VALUES (72340172838076673, x'00', {until})"));
         let until = NOW.plus(Duration::from_secs(1));
-        assert!(wait(store.lease(&key(1), Holder::generate().unwrap(), until, NOW)).unwrap());
+        assert!(wait(store.lease(&key(1), LeaseHolder::generate().unwrap(), until, NOW)).unwrap());
     }
 }
 
@@ -70,7 +70,7 @@ fn a_store_opened_for_reading_reads_and_refuses_to_write() {
     suite::run_reading(&Sqlite::open(&file).unwrap(), &reading);
     for absent in ["absent.sqlite", "absent/cache.sqlite"].map(|name| root.path().join(name)) {
         let error = Sqlite::options().read_only().set_aside_unusable().open(&absent).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Store(Trouble::Missing));
+        assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Missing));
         assert!(!absent.exists() && !root.path().join("absent").exists());
     }
 }
@@ -91,7 +91,7 @@ fn reading_leaves_nothing_beside_the_file() {
     assert_eq!(contents(root.path()), before);
     fs::write(&file, "").unwrap();
     let error = Sqlite::options().read_only().open(&file).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Missing), "it is empty");
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Missing), "it is empty");
     assert_eq!(fs::read(&file).unwrap(), b"");
 }
 
@@ -139,10 +139,10 @@ fn once<T>(mut done: Fut<'_, T>) -> Option<Result<T, Error>> {
 fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
-    let (holder, until) = (Holder::generate().unwrap(), NOW.plus(Duration::from_secs(1)));
+    let (holder, until) = (LeaseHolder::generate().unwrap(), NOW.plus(Duration::from_secs(1)));
     assert!(wait(store.lease(&key(7), holder, until, NOW)).unwrap());
     let other = lock(&file);
-    let begun = Moment::now();
+    let begun = MonotonicTime::now();
     assert!(once(store.put(&key(1), record(b"x"))).is_none());
     assert!(once(store.touch(&key(0), None, record(b"x"))).is_none());
     assert!(once(store.remove(&key(0))).is_none());
@@ -181,11 +181,11 @@ fn a_lock_that_is_kept_is_waited_for_once_and_told_once() {
     let store = Sqlite::open(&file).unwrap();
     let other = lock(&file);
     let first = wait(store.put(&key(1), record(b"x"))).unwrap_err();
-    assert_eq!(first.kind(), ErrorKind::Store(Trouble::Locked));
+    assert_eq!(first.kind(), ErrorKind::Store(StoreErrorKind::Locked));
     assert!(!first.is_repeated());
     for _ in 0..3 {
         let next = once(store.put(&key(1), record(b"x"))).expect("it waits again").unwrap_err();
-        assert!(next.is_repeated() && next.kind() == ErrorKind::Store(Trouble::Locked));
+        assert!(next.is_repeated() && next.kind() == ErrorKind::Store(StoreErrorKind::Locked));
     }
     drop(other);
     wait(store.put(&key(1), record(b"x"))).unwrap();
@@ -202,7 +202,7 @@ fn a_file_that_is_locked_for_reading_too_holds_up_no_thread() {
         .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE slot SET written = written")
         .unwrap();
     let error = Sqlite::options().read_only().open(&file).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Locked), "{error:?} {}", log.exists());
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Locked), "{error:?} {}", log.exists());
 }
 
 fn write_megabytes(store: &Sqlite, body: u8, count: u32) {

@@ -1,17 +1,17 @@
 //! What SQLite's failures mean to whoever must act on them.
 
 use crate::store::broken;
-use crate::{Error, Trouble};
+use crate::{Error, StoreErrorKind};
 use rusqlite::ErrorCode;
 use std::borrow::Cow;
 
 /// Turns SQLite's results into ours.
-pub(super) trait Faulty<T> {
-    fn or_fail(self) -> Result<T, Error>;
+pub(super) trait ResultExt<T> {
+    fn or_store_error(self) -> Result<T, Error>;
 }
 
-impl<T> Faulty<T> for rusqlite::Result<T> {
-    fn or_fail(self) -> Result<T, Error> {
+impl<T> ResultExt<T> for rusqlite::Result<T> {
+    fn or_store_error(self) -> Result<T, Error> {
         self.map_err(store_error)
     }
 }
@@ -27,7 +27,7 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
             return locked("another process holds the store's lock").with_source(error);
         }
         Some(ErrorCode::DatabaseCorrupt) => (
-            Trouble::Corrupt,
+            StoreErrorKind::Corrupt,
             "the store's file is damaged",
             "move the file away; a new one is made in its place",
         ),
@@ -35,25 +35,25 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
             return unusable("the file is not an SQLite database").with_source(error);
         }
         Some(ErrorCode::DiskFull) => (
-            Trouble::Full,
+            StoreErrorKind::Full,
             "there is no space left for the store",
             "free some space, or remove expired records",
         ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
-            Trouble::ReadOnly,
+            StoreErrorKind::ReadOnly,
             "the store can be read but not written",
             "check the file's and directory's permissions",
         ),
         Some(ErrorCode::CannotOpen) => {
             // Not `Unusable`: a good file cannot be opened either while, say, too many files are open.
             (
-                Trouble::Failed,
+                StoreErrorKind::Failed,
                 "the store's file cannot be opened",
                 "check the path, its permissions and the number of open files",
             )
         }
         Some(ErrorCode::TooBig) => return broken("is larger than any record may be").with_source(error),
-        Some(_) => (Trouble::Failed, "the store failed", "check the disk, then the file"),
+        Some(_) => (StoreErrorKind::Failed, "the store failed", "check the disk, then the file"),
         // Without a code it is a value of a type or size that we did not write, or no row at all.
         None => return broken("is not of the shape that was stored").with_source(error),
     };
@@ -61,9 +61,9 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
 }
 
 pub(super) fn locked(message: &'static str) -> Error {
-    Error::store(Trouble::Locked, message).with_hint("wait for it to finish, or stop it")
+    Error::store(StoreErrorKind::Locked, message).with_hint("wait for it to finish, or stop it")
 }
 
 pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Error {
-    Error::store(Trouble::Unusable, message).with_hint("choose another store, or move the file away")
+    Error::store(StoreErrorKind::Unusable, message).with_hint("choose another store, or move the file away")
 }

@@ -53,8 +53,8 @@ fn what_a_killed_process_left_makes_room_before_any_record_does() {
 #[test]
 fn a_disk_too_full_to_open_the_store_is_called_full() {
     let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
-    let error = fault::store_error(rusqlite::Error::SqliteFailure(full, None));
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+    let error = error::store_error(rusqlite::Error::SqliteFailure(full, None));
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Full));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn what_can_never_fit_is_refused_and_nothing_is_lost() {
     let store = Sqlite::options().max_bytes(100_000).open(&file).unwrap();
     wait(store.put(&key(1), record(b"small"))).unwrap();
     let error = wait(store.put(&key(2), record(&[0; 200_000]))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Full));
     assert_eq!(sealed(&store, 1).unwrap(), b"small");
 }
 
@@ -71,9 +71,11 @@ fn what_can_never_fit_is_refused_and_nothing_is_lost() {
 fn a_full_disk_is_reported_and_loses_nothing() {
     let (_root, file) = stored(2);
     let store = Sqlite::open(&file).unwrap();
-    store.with_writer(|connection| connection.pragma_update(None, "max_page_count", 10).or_fail()).unwrap();
+    store
+        .with_writer(|connection| connection.pragma_update(None, "max_page_count", 10).or_store_error())
+        .unwrap();
     let error = wait(store.put(&key(9), record(&[9; 1 << 20]))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Full));
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Full));
     assert!(error.hint().is_some());
     assert_eq!(sealed(&store, 9), None);
     assert_eq!(sealed(&store, 0).unwrap(), [0; 100]);
@@ -85,11 +87,13 @@ fn a_full_disk_is_reported_and_loses_nothing() {
 fn a_lock_that_is_never_released_is_reported() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
-    store.with_writer(|connection| connection.busy_timeout(Duration::from_millis(20)).or_fail()).unwrap();
+    store
+        .with_writer(|connection| connection.busy_timeout(Duration::from_millis(20)).or_store_error())
+        .unwrap();
     let other = Connection::open(&file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = wait(store.put(&key(1), record(b"x"))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store(Trouble::Locked));
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Locked));
     assert!(sealed(&store, 0).is_some(), "readers do not wait for writers");
     other.execute_batch("ROLLBACK").unwrap();
     wait(store.put(&key(1), record(b"x"))).unwrap();

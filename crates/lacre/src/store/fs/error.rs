@@ -1,17 +1,17 @@
 //! What a file system's failures mean to whoever must act on them.
 
 use crate::store::broken;
-use crate::{Error, Trouble};
+use crate::{Error, StoreErrorKind};
 use std::borrow::Cow;
 use std::io;
 
 /// Turns the file system's results into ours.
-pub(super) trait Faulty<T> {
-    fn or_fail(self) -> Result<T, Error>;
+pub(super) trait ResultExt<T> {
+    fn or_store_error(self) -> Result<T, Error>;
 }
 
-impl<T> Faulty<T> for io::Result<T> {
-    fn or_fail(self) -> Result<T, Error> {
+impl<T> ResultExt<T> for io::Result<T> {
+    fn or_store_error(self) -> Result<T, Error> {
         self.map_err(store_error)
     }
 }
@@ -20,16 +20,18 @@ pub(super) fn store_error(error: io::Error) -> Error {
     use io::ErrorKind as Kind;
     let (trouble, message, hint) = match error.kind() {
         Kind::StorageFull | Kind::QuotaExceeded => (
-            Trouble::Full,
+            StoreErrorKind::Full,
             "there is no space left for the store",
             "free some space, or remove expired records",
         ),
-        Kind::ReadOnlyFilesystem => {
-            (Trouble::ReadOnly, "the store is on a file system that is read-only", "choose another store")
-        }
+        Kind::ReadOnlyFilesystem => (
+            StoreErrorKind::ReadOnly,
+            "the store is on a file system that is read-only",
+            "choose another store",
+        ),
         Kind::PermissionDenied => {
             return Error::store(
-                Trouble::Denied,
+                StoreErrorKind::Denied,
                 "permission denied: this user may not read or write all of the store",
             )
             .with_hint(
@@ -39,7 +41,7 @@ pub(super) fn store_error(error: io::Error) -> Error {
         _ if is_misplaced(&error) => {
             return broken("is a link, or something else than a file of ours").with_source(error);
         }
-        _ => (Trouble::Failed, "the store failed", "check the disk, then the directory"),
+        _ => (StoreErrorKind::Failed, "the store failed", "check the disk, then the directory"),
     };
     Error::store(trouble, message).with_hint(hint).with_source(error)
 }
@@ -52,5 +54,6 @@ fn is_misplaced(error: &io::Error) -> bool {
 }
 
 pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Error {
-    Error::store(Trouble::Unusable, message).with_hint("choose another store, or move the directory away")
+    Error::store(StoreErrorKind::Unusable, message)
+        .with_hint("choose another store, or move the directory away")
 }

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Which records were read lately. Marks for them, a fixed number of bits. Records may share one: then both are spared once.
-pub(super) struct Recent(Box<[AtomicU64]>);
+pub(super) struct RecentReads(Box<[AtomicU64]>);
 
 /// 2^20 marks, 128 KiB.
 const WORDS: usize = 1 << 14;
 
-impl Recent {
+impl RecentReads {
     /// No record is marked.
     pub(super) fn new() -> Self {
         Self((0..WORDS).map(|_| AtomicU64::new(0)).collect())
@@ -29,8 +29,8 @@ impl Recent {
 
     /// Those of a sample, best to go first, that a full store can do without: what expired, and what was not read since it was last told
     /// apart like this. Where all of it was read, its first is not spared, and the others not the next time.
-    pub(super) fn victims(&self, sample: &[Old]) -> Vec<Key> {
-        let unread = |old: &&Old| old.expired || !self.is_marked(&old.key);
+    pub(super) fn victims(&self, sample: &[EvictionCandidate]) -> Vec<Key> {
+        let unread = |old: &&EvictionCandidate| old.expired || !self.is_marked(&old.key);
         let victims: Vec<Key> = sample.iter().filter(unread).map(|old| old.key).collect();
         if victims.is_empty() {
             sample.iter().for_each(|old| self.unmark(&old.key));
@@ -57,25 +57,25 @@ impl Recent {
     }
 }
 
-impl fmt::Debug for Recent {
+impl fmt::Debug for RecentReads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Recent")
+        f.write_str("RecentReads")
     }
 }
 
 /// A record that may have to make room.
-pub(super) struct Old {
+pub(super) struct EvictionCandidate {
     pub(super) key: Key,
     pub(super) expired: bool,
 }
 
 /// When orphans were last searched for in vain: since that means looking at everything, it is not done again before [`PAUSE`] has passed.
 #[derive(Debug)]
-pub(super) struct Searched(AtomicI64);
+pub(super) struct OrphanSearch(AtomicI64);
 
 const PAUSE: Duration = Duration::from_secs(60);
 
-impl Searched {
+impl OrphanSearch {
     pub(super) fn never() -> Self {
         Self(AtomicI64::new(i64::MIN))
     }
@@ -95,17 +95,17 @@ impl Searched {
 mod tests {
     use super::*;
 
-    fn old(n: u8, expired: bool) -> Old {
-        Old { key: Key::from_bytes([n; 32]), expired }
+    fn old(n: u8, expired: bool) -> EvictionCandidate {
+        EvictionCandidate { key: Key::from_bytes([n; 32]), expired }
     }
 
-    fn victims(recent: &Recent, sample: &[Old]) -> Vec<u8> {
+    fn victims(recent: &RecentReads, sample: &[EvictionCandidate]) -> Vec<u8> {
         recent.victims(sample).iter().map(|key| key.as_bytes()[0]).collect()
     }
 
     #[test]
     fn what_was_read_is_spared_unless_it_expired() {
-        let recent = Recent::new();
+        let recent = RecentReads::new();
         [1, 2, 4].iter().for_each(|n| recent.mark(&Key::from_bytes([*n; 32])));
         let sample = [old(1, true), old(2, false), old(3, false), old(4, false), old(5, false)];
         assert_eq!(victims(&recent, &sample), [1, 3, 5]);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn where_all_was_read_nothing_is_spared_twice() {
-        let recent = Recent::new();
+        let recent = RecentReads::new();
         let sample = [old(1, false), old(2, false), old(3, false)];
         sample.iter().for_each(|old| recent.mark(&old.key));
         assert_eq!(victims(&recent, &sample), [1]);
