@@ -6,6 +6,7 @@
 //! keyrings, `python` the environments of what is written in Python, `package` the Python package. Nothing here is part of what is published.
 
 mod circles;
+mod comments;
 mod httpbin;
 mod keyrings;
 mod layers;
@@ -16,6 +17,7 @@ mod paths;
 mod python;
 mod rfc9111;
 mod shown;
+mod skipped;
 mod steps;
 mod threat_model;
 
@@ -32,6 +34,8 @@ cargo xtask COMMAND
   keyrings  the keyrings that tests use alone, likewise
   layers    only the rules on which crate or module may use which; with --circles [CRATE], the circles of
             files and folders; with --draw, writes the drawing of lacre's folders in CONTRIBUTING.md anew
+  named-files  only the check that files, anchors and commands which texts name exist
+  comments  only the check that no comment reaches past column 100
   soak PART what lacre withstands for long; `soak help` lists the parts
   wheel     packs the Python package: a source distribution, and a wheel built from it
   packages  what others have published for Python, run with lacre in the place of requests-cache
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
         ["layers", "--circles", name] => layers::circles(&root(), Some(name)),
         ["layers", "--drawn"] => layers::check_drawing(&root()),
         ["layers", "--draw"] => layers::draw(&root()),
+        ["named-files"] => named_files::check(&root()),
+        ["comments"] => comments::check(&root()),
         ["wheel"] => package::wheel(&root()),
         ["packages"] => package::packages(&root()),
         ["rfc9111"] => rfc9111::write(&root()),

@@ -1,4 +1,5 @@
-//! Every file of this repository that a text names exists: in documents, comments, messages and hints, and behind the links of documents.
+//! Checks that the things which texts name exist: files of this repository, anchors behind links, commands of `cargo xtask` and
+//! `lacre`, and decisions by their number. The texts are documents, comments, messages and hints.
 
 use crate::Failure;
 use std::fs;
@@ -8,8 +9,13 @@ use std::path::{Path, PathBuf};
 const TOP: [&str; 8] = [".ci", "benches", "crates", "docs", "fuzz", "python", "vectors", "xtask"];
 
 /// Where texts are.
-const READ: [&str; 11] = [
+const READ: [&str; 16] = [
     ".ci",
+    ".config",
+    "CHANGELOG.md",
+    "Cargo.toml",
+    "clippy.toml",
+    "deny.toml",
     "benches",
     "crates",
     "docs",
@@ -25,6 +31,9 @@ const READ: [&str; 11] = [
 /// What is built or fetched, and holds texts of others.
 const SKIPPED: [&str; 6] = ["target", "node_modules", "__pycache__", ".venv", "corpus", "samples"];
 
+/// Files whose tests invent names.
+const INVENTING: [&str; 3] = ["xtask/src/named_files.rs", "xtask/src/layers.rs", "xtask/src/circles.rs"];
+
 /// What looks like a file and is none, or is made when something runs.
 const NO_FILE: [(&str, &str); 5] = [
     ("fuzz/artifacts", "made by a fuzzer that found something"),
@@ -34,40 +43,103 @@ const NO_FILE: [(&str, &str); 5] = [
     ("vectors/requests_cache_keys.json", "test data that is not part of the repository"),
 ];
 
-/// Fails where a text names a file that does not exist.
+/// Fails where a text names something that does not exist.
 ///
 /// # Errors
-/// That, or a file that cannot be read.
+/// There is such a name, or a file cannot be read.
 pub(crate) fn check(root: &Path) -> Result<(), Failure> {
+    let known = Known::read(root)?;
     let mut complaints = Vec::new();
     let mut read = 0;
     for file in files(root)? {
-        // The tests here and in `layers` make names up.
-        if file.ends_with("xtask/src/named_files.rs") || file.ends_with("xtask/src/layers.rs") {
+        // The tests of these files invent names.
+        if INVENTING.iter().any(|name| file.ends_with(name)) {
             continue;
         }
         let Ok(text) = fs::read_to_string(&file) else { continue };
         read += 1;
         let shown = file.strip_prefix(root).unwrap_or(&file).display().to_string();
-        let links = if shown.ends_with(".md") { links(&text) } else { Vec::new() };
-        let lost = named(&text).into_iter().filter(|(_, name)| !exists(root, &file, name));
-        let broken = links.into_iter().filter(|(_, link)| !beside(&file, link).exists());
+        let mut missing: Vec<_> =
+            named(&text).into_iter().filter(|(_, name)| !exists(root, &file, name)).collect();
+        let is_document = shown.ends_with(".md");
+        if is_document || shown.ends_with(".rs") {
+            // In Rust, a link may also be part of a document that the code writes.
+            let written = root.join("docs/written.md");
+            let is_lost = |link: &str| {
+                let leads = |from| leads_somewhere(from, &text, link);
+                !leads(&file) && (is_document || !leads(&written))
+            };
+            missing.extend(links(&text, is_document).into_iter().filter(|(_, link)| is_lost(link)));
+        }
+        missing.extend(known.unknown(&text));
         complaints
-            .extend(lost.chain(broken).map(|(line, name)| format!("{shown}:{line}: there is no {name}")));
+            .extend(missing.into_iter().map(|(line, name)| format!("{shown}:{line}: there is no {name}")));
     }
     for complaint in &complaints {
         eprintln!("{complaint}");
     }
     match complaints.len() {
         0 => {
-            println!("named files: {read} texts, each file that they name exists");
+            println!(
+                "named files: {read} texts; each file, anchor, command and decision that they name exists"
+            );
             Ok(())
         }
-        some => Err(format!("{some} names of files that do not exist").into()),
+        some => {
+            Err(format!("{some} names of files, anchors, commands or decisions that do not exist").into())
+        }
     }
 }
 
-fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The commands and decisions that texts may name.
+struct Known {
+    xtask: Vec<String>,
+    lacre: Vec<String>,
+    decisions: Vec<String>,
+}
+
+impl Known {
+    fn read(root: &Path) -> Result<Self, Failure> {
+        // A test of lacre-cli holds this document to the program.
+        let reference = fs::read_to_string(root.join("docs/reference.md"))?;
+        let lacre = reference.lines().filter_map(|line| line.strip_prefix("### lacre ")?.split(' ').next());
+        let xtask = crate::HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        let notes = fs::read_dir(root.join("docs/decisions"))?.collect::<Result<Vec<_>, _>>()?;
+        let number = |name: String| name.split('-').next().map(str::to_owned);
+        Ok(Self {
+            xtask: xtask.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            lacre: lacre.map(str::to_owned).collect(),
+            decisions: notes
+                .iter()
+                .filter_map(|note| number(note.file_name().to_string_lossy().into_owned()))
+                .collect(),
+        })
+    }
+
+    /// `cargo xtask NAME`, `` `lacre NAME `` and `decision N` in a text, where there is no such thing.
+    fn unknown(&self, text: &str) -> Vec<(usize, String)> {
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let mut found = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let mut look = |mark: &str, is_known: &dyn Fn(&str) -> bool| {
+                for rest in line.split(mark).skip(1) {
+                    let name = rest.split(|c| !is_name(c)).next().unwrap_or_default();
+                    if !name.trim_matches('-').is_empty() && !is_known(name) {
+                        found.push((number + 1, format!("`{}{name}`", mark.trim_start_matches('`'))));
+                    }
+                }
+            };
+            look("cargo xtask ", &|name| self.xtask.iter().any(|known| known == name));
+            look("`lacre ", &|name| name.starts_with('-') || self.lacre.iter().any(|known| known == name));
+            look("decision ", &|name| {
+                name.parse::<u16>().is_err() || self.decisions.contains(&format!("{:0>4}", name))
+            });
+        }
+        found
+    }
+}
+
+pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     let mut left: Vec<PathBuf> =
         READ.iter().map(|name| root.join(name)).filter(|path| path.exists()).collect();
@@ -114,24 +186,58 @@ fn is_placeholder(part: &str) -> bool {
         && !["README", "CHANGELOG", "CONTRIBUTING", "SECURITY", "LICENSE"].contains(&start)
 }
 
-/// The relative targets of the links in a document, without anchors.
-fn links(text: &str) -> Vec<(usize, String)> {
+/// The relative targets of a text's links, with their anchors. In Rust, only those to documents: others are rustdoc's.
+fn links(text: &str, is_document: bool) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut in_code = false;
     for (number, line) in text.lines().enumerate() {
-        if line.trim_start().starts_with("```") {
-            in_code = !in_code;
-        }
+        in_code ^= is_document && line.trim_start().starts_with("```");
         if in_code {
             continue;
         }
-        for behind in line.split("](").skip(1) {
-            let Some((target, _)) = behind.split_once(')') else { continue };
-            let target = target.split(['#', ' ']).next().unwrap_or_default();
-            if !target.is_empty() && !target.contains(':') && !target.starts_with('/') {
+        for rest in line.split("](").skip(1) {
+            let Some((target, _)) = rest.split_once(')') else { continue };
+            let target = target.split(' ').next().unwrap_or_default();
+            let path = target.split('#').next().unwrap_or_default();
+            let is_ours = is_document || path.ends_with(".md");
+            if is_ours && !target.is_empty() && !target.contains(':') && !target.starts_with('/') {
                 found.push((number + 1, target.to_owned()));
             }
         }
+    }
+    found
+}
+
+/// Whether a link's file exists beside the text, and its anchor in that file.
+fn leads_somewhere(file: &Path, text: &str, link: &str) -> bool {
+    let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let target = file.parent().unwrap_or(file).join(path);
+    if !path.is_empty() && !target.exists() {
+        return false;
+    }
+    let is_document = path.is_empty() || path.ends_with(".md");
+    if anchor.is_empty() || !is_document {
+        return true;
+    }
+    let other =
+        if path.is_empty() { text.to_owned() } else { fs::read_to_string(target).unwrap_or_default() };
+    anchors(&other).iter().any(|known| known == anchor)
+}
+
+/// The anchors of a document's headings, as GitHub names them.
+fn anchors(document: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut in_code = false;
+    for line in document.lines() {
+        in_code ^= line.starts_with("```");
+        let heading = line.trim_start_matches('#');
+        if in_code || heading.len() == line.len() || !heading.starts_with(' ') {
+            continue;
+        }
+        let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let slug: String = kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect();
+        let earlier = found.iter().filter(|known| **known == slug).count();
+        found.push(if earlier == 0 { slug } else { format!("{slug}-{earlier}") });
     }
     found
 }
@@ -145,10 +251,6 @@ fn exists(root: &Path, file: &Path, name: &str) -> bool {
         .skip(1)
         .take_while(|folder| folder.starts_with(root))
         .any(|folder| folder.join(name).exists())
-}
-
-fn beside(file: &Path, link: &str) -> PathBuf {
-    file.parent().unwrap_or(file).join(link)
 }
 
 #[cfg(test)]
@@ -167,10 +269,39 @@ mod tests {
     }
 
     #[test]
-    fn links_of_a_document_are_followed_from_where_it_lies() {
+    fn links_of_a_document_are_found_and_code_is_skipped() {
         let text =
             "[a](format.md#x) [b](https://h/p.md) [c](../README.md)\n```\n[d](code.md)\n```\n[e](#here)\n";
-        assert_eq!(links(text), [(1, "format.md".to_owned()), (1, "../README.md".to_owned())]);
+        let found = [(1, "format.md#x"), (1, "../README.md"), (5, "#here")];
+        assert_eq!(links(text, true), found.map(|(line, link)| (line, link.to_owned())));
+        assert_eq!(links("//! [a](../b.md) [c](crate::d)", false), [(1, "../b.md".to_owned())]);
+    }
+
+    #[test]
+    fn a_link_needs_its_file_and_its_anchor() {
+        let root = crate::root();
+        let text = "# One title\n## It's `this`, twice\n## It's `this`, twice\n```\n# code\n```\n";
+        assert_eq!(anchors(text), ["one-title", "its-this-twice", "its-this-twice-1"]);
+        for (link, leads) in [
+            ("#one-title", true),
+            ("#two", false),
+            ("LICENSE-MIT", true),
+            ("docs/no-such-page.md", false),
+            ("README.md#the-crates", true),
+            ("README.md#no-such-heading", false),
+        ] {
+            assert_eq!(leads_somewhere(&root.join("CONTRIBUTING.md"), text, link), leads, "{link}");
+        }
+    }
+
+    #[test]
+    fn commands_and_decisions_that_do_not_exist_are_found() {
+        let known = Known::read(&crate::root()).unwrap();
+        let text = "run `cargo xtask test`, `lacre ls`, `lacre --help` or `lacre key show` (decision 1)\n\
+                    run `cargo xtask tset`, `lacre lss` (decision 9999)\nthe decision of lacre lss";
+        let names: Vec<_> =
+            known.unknown(text).into_iter().map(|(line, name)| format!("{line} {name}")).collect();
+        assert_eq!(names, ["2 `cargo xtask tset`", "2 `lacre lss`", "2 `decision 9999`"]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! The children share this process's terminal and group, so Ctrl-C ends them all.
 
-use crate::{Failure, httpbin, keyrings, layers, named_files, package, python, rfc9111, threat_model};
+use crate::{
+    Failure, httpbin, keyrings, layers, named_files, package, python, rfc9111, skipped, threat_model,
+};
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -37,6 +39,7 @@ impl Missing {
             Self::Fail => Err(what.into()),
             Self::Skip => {
                 eprintln!("\n*** SKIPPED: {what} ***");
+                skipped::note(what);
                 Ok(())
             }
         }
@@ -64,6 +67,7 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     })?;
     step("python", || package::test(root, missing))?;
     step("licences", || licences(root, missing))?;
+    skipped::print();
     println!("\nall steps passed in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }
@@ -99,11 +103,14 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
         Some(true) => drop(tests.env("LACRE_KEYCTL", "keyctl")),
         // No tool is missing: there is nothing to install that would change it.
         Some(false) => {
-            eprintln!("\n*** SKIPPED: tests against the kernel's keyring, which this kernel refuses ***");
+            skipped::note("tests against the kernel's keyring: this kernel refuses to make one");
         }
         None => {}
     }
-    run(&mut tests)
+    skipped::forget_tests(root);
+    let passed = run(&mut tests);
+    skipped::note_tests(root);
+    passed
 }
 
 /// One part of what lacre must withstand for long, as fast as it can be built.
