@@ -1,5 +1,5 @@
 //! The segment keys of envelopes that were opened lately, so that a record that is read again and again is not derived for each time
-//! (docs/decisions/0009-the-keys-of-hot-records-are-kept.md).
+//! (docs/decisions/0009-cache-derived-keys-of-hot-records.md).
 //!
 //! A key is given back only for the very bytes that it was derived from. It never stands in for a check: whoever asks compares the
 //! commitment, and the segments verify themselves.
