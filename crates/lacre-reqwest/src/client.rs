@@ -1,9 +1,9 @@
-//! A client whose headers the cache can see: what reqwest would add below it is added above it.
+//! A client whose headers the cache can see: it adds above the cache what reqwest would add below.
 
-use crate::{CacheMiddleware, CachedSession, Decompress, FollowRedirects};
+use crate::{CacheMiddleware, Decompress, FollowRedirects};
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, HeaderValue, header};
-use lacre::{Cache, Cookies, Driver, Hop, Transport, unseen_id};
+use lacre::{Cache, Cookies, Driver, Hop, Transport, add_default_headers, unseen_id};
 use reqwest::{Request, Response, redirect};
 use reqwest_middleware::{ClientWithMiddleware, Middleware, Next, Result};
 use std::fmt;
@@ -15,40 +15,48 @@ use std::time::Duration;
 
 /// Builds a client with a cache.
 ///
-/// From the caller to the network: default headers and the timeout, redirects, what was added [`with`](Self::with), decompression, the cache,
-/// and a plain [`reqwest::Client`] which adds no headers that tell who asks, keeps no cookies, follows no redirects and decodes no bodies.
-/// Middleware that is added to the finished client lies below the cache: it must not add credentials, and does not see background refreshes.
+/// From the caller to the network, a request passes default headers and the timeout, redirects, the
+/// middleware added by [`with`](Self::with), decompression, the cache, and a plain
+/// [`reqwest::Client`]. That client adds no headers that identify the caller, keeps no cookies,
+/// follows no redirects and decodes no bodies.
+///
+/// Middleware added to the finished client runs below the cache. It must not add credentials, and
+/// it does not see background refreshes.
 #[must_use = "nothing is built before `build`"]
 pub struct ClientBuilder {
     driver: Driver,
     headers: HeaderMap,
     above: Vec<Arc<dyn Middleware>>,
-    transport: reqwest::ClientBuilder,
+    client: reqwest::ClientBuilder,
     timeout: Option<Duration>,
     redirects: Option<usize>,
     compression: Compression,
-    /// Shared with the transport's own policy of redirects, for as long as nobody sets another one.
-    untouched: Arc<()>,
-    /// How it reaches origins, as far as that was said here, or else is assumed.
-    way: Transport,
-    assumed: Option<Transport>,
+    /// The redirect policy that `new` gives to `client` holds the other reference. If that is gone,
+    /// the caller has set another policy.
+    default_redirect_policy: Arc<()>,
+    /// How the client reaches origins, as far as this builder set it.
+    transport: Transport,
+    /// Replaces `transport` where the caller declared it.
+    assumed_transport: Option<Transport>,
 }
 
-/// Whether compressed responses are asked for, and decoded.
+/// Whether the client asks for compressed responses and decodes them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Compression {
-    Decoded,
-    None,
+    Decode,
+    Off,
 }
 
 impl ClientBuilder {
-    /// A client that answers from a cache, driven by the defaults or as a [`Driver`] says: how long requests wait for others that want the
-    /// same, how many refreshes run at once, how fast requests may go to the network.
+    /// A client around a cache, or around a [`Driver`], which also sets how long a request waits
+    /// for an identical one, how many refreshes run at once, and how fast requests may go to the
+    /// network.
     pub fn new(cache: impl Into<Driver>) -> Self {
-        // What reqwest would add by itself, where the cache cannot see that a response varies by it.
+        // reqwest adds it by itself, below the cache; then the cache could not see that a response
+        // varies by it.
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
-        let untouched = Arc::new(());
-        let held = Arc::clone(&untouched);
+        let default_redirect_policy = Arc::new(());
+        let held = Arc::clone(&default_redirect_policy);
         let policy = redirect::Policy::custom(move |attempt| {
             let _held = &held;
             attempt.stop()
@@ -57,196 +65,206 @@ impl ClientBuilder {
             driver: cache.into(),
             headers,
             above: Vec::new(),
-            transport: reqwest::Client::builder().redirect(policy),
+            client: reqwest::Client::builder().redirect(policy),
             timeout: None,
             redirects: None,
-            compression: Compression::Decoded,
-            untouched,
-            way: lacre::config::transport(),
-            assumed: None,
+            compression: Compression::Decode,
+            default_redirect_policy,
+            transport: lacre::config::transport(),
+            assumed_transport: None,
         }
     }
 
-    /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
+    /// Adds headers to every request that lacks them. Credentials among them partition the cache,
+    /// as the request's own do.
     pub fn default_headers(mut self, headers: HeaderMap) -> Self {
-        // `extend` replaces what has the same name, and keeps several values of one name.
+        // `extend` replaces a header of the same name and keeps several values of one name.
         self.headers.extend(headers);
         self
     }
 
-    /// The `User-Agent` of every request that does not have one itself.
+    /// Sets the `User-Agent` of every request that lacks one.
     pub fn user_agent(mut self, value: HeaderValue) -> Self {
         self.headers.insert(header::USER_AGENT, value);
         self
     }
 
-    /// How long a request may take that has no [timeout](reqwest::RequestBuilder::timeout) itself, from its start to the end of its body: with
-    /// all redirects, and with what it waits for others that want the same.
+    /// Limits the time from the start of a request to the end of its body. It includes redirects
+    /// and the wait for an identical request. A request's own
+    /// [timeout](reqwest::RequestBuilder::timeout) overrides it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How many redirects are followed for one request (10); the next is [`TooManyRedirects`](lacre::TooManyRedirects). With none, redirects
-    /// are responses like others.
+    /// Limits how many redirects one request follows (10). One more is a
+    /// [`TooManyRedirects`](lacre::TooManyRedirects) error. With 0, a redirect is returned like any
+    /// other response.
     pub fn redirects(mut self, at_most: usize) -> Self {
         self.redirects = Some(at_most);
         self
     }
 
-    /// Asks for no compressed responses, and decodes none. Otherwise requests that have no `Accept-Encoding` and no `Range` get one that names
-    /// what the features of this crate can decode (`gzip` by default; `brotli`, `zstd`, `deflate`), and whatever comes in one of these codings
-    /// is [decoded](crate::Decompress) above the cache.
+    /// Neither asks for compressed responses nor decodes them.
+    ///
+    /// Without this, a request that has neither `Accept-Encoding` nor `Range` gets an
+    /// `Accept-Encoding` with the codings that the features of this crate enable (`gzip` by
+    /// default; `brotli`, `zstd`, `deflate`), and [`Decompress`](crate::Decompress) decodes them
+    /// above the cache.
     pub fn no_compression(mut self) -> Self {
-        self.compression = Compression::None;
+        self.compression = Compression::Off;
         self
     }
 
-    /// How long a connection may take to come about.
+    /// Limits the time to establish a connection.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.transport = self.transport.connect_timeout(timeout);
+        self.client = self.client.connect_timeout(timeout);
         self
     }
 
-    /// How long the network may be silent.
+    /// Limits the time between two reads from the network.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
-        self.transport = self.transport.read_timeout(timeout);
+        self.client = self.client.read_timeout(timeout);
         self
     }
 
-    /// Sends requests through a proxy. Credentials for the proxy are none for the origin. What came through it for an `http` URL is kept apart,
-    /// because a proxy can make such answers up.
+    /// Sends requests through a proxy. Credentials for the proxy do not partition the cache.
+    /// Responses to `http` URLs are stored apart, because a proxy can forge them.
     pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
-        self.way = self.way.proxy(format!("{proxy:?}"));
-        self.transport = self.transport.proxy(proxy);
+        self.transport = self.transport.proxy(format!("{proxy:?}"));
+        self.client = self.client.proxy(proxy);
         self
     }
 
-    /// Sends requests through no proxy, where reqwest would take one from the environment.
+    /// Ignores the proxy of the environment.
     pub fn no_proxy(mut self) -> Self {
-        self.way = self.way.no_proxy();
         self.transport = self.transport.no_proxy();
+        self.client = self.client.no_proxy();
         self
     }
 
-    /// Trusts these certificates and no others, in PEM. What they vouch for is stored apart from what the platform's roots do.
+    /// Trusts these root certificates, in PEM, and no others. Responses are stored apart from those
+    /// that the platform's roots vouch for.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// `pem` is not a list of certificates.
     #[cfg(feature = "rustls")]
     pub fn root_certificates(mut self, pem: &[u8]) -> reqwest::Result<Self> {
-        self.transport = self.transport.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
-        self.way = self.way.roots([pem]);
+        self.client = self.client.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
+        self.transport = self.transport.roots([pem]);
         Ok(self)
     }
 
-    /// Shows a client certificate, in PEM with its private key. What is answered to it is stored for it alone.
+    /// Presents a client certificate, in PEM with its private key. Responses are stored for this
+    /// certificate alone.
     ///
     /// # Errors
-    /// It cannot be read, or there is no private key.
+    /// `pem` has no certificate or no private key.
     #[cfg(feature = "rustls")]
     pub fn client_certificate(mut self, pem: &[u8]) -> reqwest::Result<Self> {
-        self.transport = self.transport.identity(reqwest::Identity::from_pem(pem)?);
-        self.way = self.way.client_certificate_pem(pem);
+        self.client = self.client.identity(reqwest::Identity::from_pem(pem)?);
+        self.transport = self.transport.client_certificate_pem(pem);
         Ok(self)
     }
 
-    /// Accepts any certificate, for any host and at any time: whoever is on the way can answer. What they answer is stored apart, and never
-    /// served to a client that verifies.
+    /// Accepts any certificate, for any host and at any time, so anybody on the path can answer.
+    /// Responses are stored apart and never served to a client that verifies certificates.
     #[cfg(feature = "rustls")]
     pub fn danger_accept_invalid_certificates(mut self) -> Self {
-        self.transport = self.transport.tls_danger_accept_invalid_certs(true);
-        self.way = self.way.unverified();
+        self.client = self.client.tls_danger_accept_invalid_certs(true);
+        self.transport = self.transport.unverified();
         self
     }
 
-    /// Connects to `address` where a URL names `host`, at the port of the URL if it has one. What is answered there is stored apart.
+    /// Connects to `address` for URLs of `host`, at the port of the URL if it names one. Responses
+    /// are stored apart.
     pub fn resolve(mut self, host: &str, address: SocketAddr) -> Self {
-        self.transport = self.transport.resolve(host, address);
-        self.way = self.way.way(format!("resolve:{host}={address}"));
+        self.client = self.client.resolve(host, address);
+        self.transport = self.transport.way(format!("resolve:{host}={address}"));
         self
     }
 
-    /// Connects to a Unix socket, whatever host a URL names. What is answered there is stored apart.
+    /// Connects to a Unix socket for every URL. Responses are stored apart.
     #[cfg(unix)]
     pub fn unix_socket(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        self.transport = self.transport.unix_socket(path);
-        self.way = self.way.way(format!("unix:{}", path.display()));
+        self.client = self.client.unix_socket(path);
+        self.transport = self.transport.way(format!("unix:{}", path.display()));
         self
     }
 
-    /// Adds middleware directly above the cache, below what was added before. It sees every hop of a redirect, and the cache sees what it
-    /// adds: this is the place for what signs requests.
+    /// Adds middleware directly above the cache, below the middleware added before. It sees every
+    /// hop of a redirect, and the cache sees the headers it adds. Add middleware that signs
+    /// requests here.
     pub fn with(mut self, middleware: impl Middleware) -> Self {
         self.above.push(Arc::new(middleware));
         self
     }
 
-    /// Keeps cookies, above the cache. What varies by `Cookie`, or has no lifetime, is stored for these cookies only
-    /// ([`Policy::partition_by_cookies`](lacre::Policy::partition_by_cookies): everything is).
+    /// Keeps cookies above the cache. A response that varies by `Cookie`, or has no lifetime, is
+    /// stored for these cookies only. With
+    /// [`Policy::partition_by_cookies`](lacre::Policy::partition_by_cookies), every response is.
     pub fn cookies(self, cookies: Cookies) -> Self {
         self.with(KeepsCookies(cookies))
     }
 
-    /// Anything else that reqwest can be told: resolvers, pools, TLS. You promise to add no default headers and no cookies there, because the
-    /// cache would not see them, and clients that differ in them would share answers.
+    /// Changes any other setting of the reqwest client: resolvers, pools, TLS. You promise to add
+    /// neither default headers nor cookies: the cache would not see them, and clients that differ
+    /// in them would share responses.
     ///
-    /// Nor does it see which certificates the client accepts or shows from then on, and where it connects to. So what the client stores is served
-    /// to this client alone, as long as it lives, unless you say otherwise with [`danger_assume_transport`](Self::danger_assume_transport).
+    /// From then on, the cache cannot see which certificates the client accepts or presents, nor
+    /// where it connects. Responses that this client stores are therefore served to this client
+    /// alone, for as long as it lives, unless you call
+    /// [`danger_assume_transport`](Self::danger_assume_transport).
     ///
-    /// A policy of redirects that is set there holds, unless [`redirects`](Self::redirects) says otherwise. What it follows is followed below
-    /// the cache, and not stored. A timeout holds for the network alone, hop by hop: [`timeout`](Self::timeout) covers all of a request.
-    /// Compression that is switched on or off there has no effect, as bodies are decoded above the cache: see
+    /// A redirect policy set here applies unless [`redirects`](Self::redirects) is called. It
+    /// follows redirects below the cache, and those responses are not stored. A timeout set here
+    /// applies to each hop on the network; [`timeout`](Self::timeout) covers the whole request.
+    /// Compression settings have no effect, because bodies are decoded above the cache: see
     /// [`no_compression`](Self::no_compression).
     pub fn danger_configure(
         mut self,
         configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Self {
-        self.transport = configure(self.transport);
-        self.way = self.way.unseen(unseen_id());
+        self.client = configure(self.client);
+        self.transport = self.transport.unseen(unseen_id());
         self
     }
 
-    /// How the client reaches origins, where [`danger_configure`](Self::danger_configure) hides it: [`Transport::usual`] where what you configured
-    /// changes neither which certificates are accepted or shown nor where connections lead; or a [name](Transport::named), for clients
-    /// that are configured alike. Clients with equal transports share answers.
-    pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
-        self.assumed = Some(transport);
-        self
-    }
-
-    /// How the client reaches origins, as far as the cache is told.
-    pub fn transport(&self) -> Transport {
-        self.assumed.clone().unwrap_or_else(|| self.way.clone())
-    }
-
-    /// The client, its cache and its cookies, in one.
+    /// Declares how the client reaches origins, where [`danger_configure`](Self::danger_configure)
+    /// hides it. Clients with equal transports share responses.
     ///
-    /// # Errors
-    /// As [`build`](Self::build).
-    pub fn session(self) -> reqwest::Result<CachedSession> {
-        CachedSession::of(self)
+    /// Use [`Transport::usual`] if your configuration changes neither the certificates that are
+    /// accepted or presented nor the place that connections lead to. Use a
+    /// [name](Transport::named) for clients that are configured alike.
+    pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
+        self.assumed_transport = Some(transport);
+        self
     }
 
-    /// The cache that it is built around.
+    /// How the client reaches origins, as the cache will see it.
+    pub fn transport(&self) -> Transport {
+        self.assumed_transport.clone().unwrap_or_else(|| self.transport.clone())
+    }
+
+    /// The cache that the client is built around.
     pub(crate) fn cache(&self) -> &Cache {
         self.driver.cache()
     }
 
-    /// The client.
+    /// Builds the client.
     ///
     /// # Errors
-    /// reqwest cannot build it, for instance because no TLS backend can be set up.
+    /// reqwest cannot build its client, for instance because no TLS backend can be set up.
     pub fn build(self) -> reqwest::Result<ClientWithMiddleware> {
-        let way = self.transport();
-        let follows_below = self.redirects.is_none() && Arc::strong_count(&self.untouched) == 1;
-        let (transport, followed) = match self.redirects {
-            None if follows_below => (self.transport, 0),
-            redirects => (self.transport.redirect(redirect::Policy::none()), redirects.unwrap_or(Hop::MOST)),
+        let transport = self.transport();
+        let own_redirect_policy = Arc::strong_count(&self.default_redirect_policy) == 1;
+        let (client, followed) = match self.redirects {
+            None if own_redirect_policy => (self.client, 0),
+            redirects => (self.client.redirect(redirect::Policy::none()), redirects.unwrap_or(Hop::MOST)),
         };
-        let client = transport.no_gzip().no_brotli().no_zstd().no_deflate().build()?;
-        let accepted = Decompress::accepted().filter(|_| self.compression == Compression::Decoded);
+        let client = client.no_gzip().no_brotli().no_zstd().no_deflate().build()?;
+        let accepted = Decompress::accepted().filter(|_| self.compression == Compression::Decode);
         let defaults = Defaults { headers: self.headers, timeout: self.timeout, accepted: accepted.clone() };
         let mut stack: Vec<Arc<dyn Middleware>> =
             vec![Arc::new(defaults), Arc::new(FollowRedirects::at_most(followed))];
@@ -254,12 +272,12 @@ impl ClientBuilder {
         if accepted.is_some() {
             stack.push(Arc::new(Decompress));
         }
-        stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.driver, way)));
+        stack.push(Arc::new(CacheMiddleware::above(client.clone(), self.driver, transport)));
         Ok(ClientWithMiddleware::new(client, stack))
     }
 }
 
-/// Adds cookies to requests, and learns them from responses.
+/// Adds cookies to requests, and stores those of responses.
 struct KeepsCookies(Cookies);
 
 #[async_trait]
@@ -278,18 +296,18 @@ impl Middleware for KeepsCookies {
     }
 }
 
-/// Neither the headers nor the settings of the transport, which may hold secrets.
+/// Omits the headers and the transport, which may hold secrets.
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder").finish_non_exhaustive()
     }
 }
 
-/// Adds what a request does not have.
+/// Adds the headers and the timeout that a request lacks.
 struct Defaults {
     headers: HeaderMap,
     timeout: Option<Duration>,
-    /// As `Accept-Encoding`.
+    /// The value of `Accept-Encoding`.
     accepted: Option<HeaderValue>,
 }
 
@@ -305,12 +323,7 @@ impl Middleware for Defaults {
             *request.timeout_mut() = Some(timeout);
         }
         let headers = request.headers_mut();
-        for name in self.headers.keys() {
-            if !headers.contains_key(name) {
-                let values = self.headers.get_all(name).iter();
-                headers.extend(values.map(|value| (name.clone(), value.clone())));
-            }
-        }
+        add_default_headers(headers, &self.headers);
         if let Some(accepted) = &self.accepted
             && !headers.contains_key(header::ACCEPT_ENCODING)
             && !headers.contains_key(header::RANGE)

@@ -1,4 +1,4 @@
-//! The time that a caller gave a request: it covers whatever the request waits for, be it the network or another request's answer.
+//! The deadline of a request. It covers every wait: for the network and for an identical request.
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -12,52 +12,53 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Until when a request must be answered, to the end of its body.
+/// The time by which a request must be answered, to the end of its body; `None` if there is no
+/// limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// That of a request that begins now.
+    /// The deadline of a request that starts now.
     pub(crate) fn of(request: &Request) -> Self {
         Self::after(request.timeout().copied())
     }
 
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
-        // What no clock can show is no limit.
+        // A timeout beyond the range of the clock is no limit.
         Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
-    /// How much time is left.
+    /// The time that is left.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// The request gets what is left.
+    /// Sets the request's timeout to the time that is left.
     pub(crate) fn apply_to(self, request: &mut Request) {
         if let Some(left) = self.left() {
             *request.timeout_mut() = Some(left);
         }
     }
 
-    /// A body that ends with an error when the time is over.
-    pub(crate) fn over<B>(self, body: B) -> Body
+    /// A body that fails with a timeout at the deadline.
+    pub(crate) fn limit<B>(self, body: B) -> Body
     where
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
         B: Send + Sync + Unpin + 'static,
     {
         match self.0 {
-            Some(until) => Body::wrap(Timed { body, over: Box::pin(sleep_until(until)) }),
+            Some(until) => Body::wrap(Limited { body, deadline: Box::pin(sleep_until(until)) }),
             None => Body::wrap(body),
         }
     }
 }
 
-struct Timed<B> {
+struct Limited<B> {
     body: B,
-    over: Pin<Box<Sleep>>,
+    deadline: Pin<Box<Sleep>>,
 }
 
-impl<B> http_body::Body for Timed<B>
+impl<B> http_body::Body for Limited<B>
 where
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
 {
@@ -68,8 +69,8 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.over.as_mut().poll(context).is_ready() {
-            // reqwest takes it for its own timeout.
+        if self.deadline.as_mut().poll(context).is_ready() {
+            // reqwest reports this kind as its own timeout.
             return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())));
         }
         Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
@@ -84,23 +85,25 @@ where
     }
 }
 
-/// reqwest's own error for a request to `url` whose time is over. Only a client of its makes one: this one has no network to reach.
+/// reqwest's own timeout error for a request to `url`.
+///
+/// Only a client can create that error, so a client that cannot resolve any name does.
 pub(crate) async fn timed_out(url: Url) -> Error {
-    static NOWHERE: LazyLock<Option<Client>> =
-        LazyLock::new(|| Client::builder().no_proxy().dns_resolver(Arc::new(Nowhere)).build().ok());
-    let asked = match &*NOWHERE {
+    static OFFLINE: LazyLock<Option<Client>> =
+        LazyLock::new(|| Client::builder().no_proxy().dns_resolver(Arc::new(NeverResolves)).build().ok());
+    let failed = match &*OFFLINE {
         Some(client) => client.get("http://nowhere.invalid/").timeout(Duration::ZERO).send().await.err(),
         None => None,
     };
-    match asked {
+    match failed {
         Some(error) => error.with_url(url).into(),
         None => Error::middleware(io::Error::from(io::ErrorKind::TimedOut)),
     }
 }
 
-struct Nowhere;
+struct NeverResolves;
 
-impl Resolve for Nowhere {
+impl Resolve for NeverResolves {
     fn resolve(&self, _: Name) -> Resolving {
         Box::pin(std::future::pending())
     }
@@ -111,9 +114,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_request_whose_time_is_over_fails_as_reqwest_would() {
+    async fn a_request_past_its_deadline_fails_with_the_timeout_error_of_reqwest() {
         let url: Url = "http://a.test/page".parse().unwrap();
-        let Error::Reqwest(error) = timed_out(url.clone()).await else { panic!("it is reqwest's own") };
+        let Error::Reqwest(error) = timed_out(url.clone()).await else { panic!("not an error of reqwest") };
         assert!(error.is_timeout() && !error.is_connect());
         assert_eq!(error.url(), Some(&url));
     }

@@ -1,31 +1,34 @@
-//! Compressed responses, decoded above the cache, which keeps the bytes as they came.
+//! Decodes compressed responses above the cache, which keeps the bytes as they came.
 
 use async_trait::async_trait;
 use http::{Extensions, HeaderValue};
-use lacre::Coding;
+use lacre::{Coding, Codings};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
 
-/// Decodes compressed responses. [`ClientBuilder`](crate::ClientBuilder) has it, and asks for compression; in a stack of your own it goes
-/// above the cache, over a client that was told not to decode (`no_gzip` and its like).
+/// A middleware that decodes compressed responses.
 ///
-/// It decodes what the features of this crate name: `gzip` (on by default), `brotli`, `zstd` and `deflate`. As reqwest does, it takes
-/// `Content-Encoding` and `Content-Length` away from what it decodes; parts (206), responses to HEAD and what has several codings stay as
-/// they are. What becomes absurdly long ends with an error.
+/// [`ClientBuilder`](crate::ClientBuilder) adds it and asks for compression. In a stack of your
+/// own, place it above the cache, over a client that does not decode (`no_gzip` and its siblings).
+///
+/// The features of this crate decide what it decodes: `gzip` (on by default), `brotli`, `zstd` and
+/// `deflate`. Like reqwest, it removes `Content-Encoding` and `Content-Length` from a response that
+/// it decodes. It leaves parts (206), responses to HEAD, and responses with several codings as they
+/// are. A body that decodes to more than 64 MiB and more than 1100 times its length ends with an
+/// error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Decompress;
 
 impl Decompress {
-    /// What to send as `Accept-Encoding`; `None`: nothing can be decoded.
+    /// The value of `Accept-Encoding` to send, or `None` if no coding is enabled.
     #[must_use]
     pub fn accepted() -> Option<HeaderValue> {
-        let names: Vec<_> = CODINGS.iter().map(|coding| coding.as_str()).collect();
-        HeaderValue::try_from(names.join(", ")).ok().filter(|value| !value.is_empty())
+        CODINGS.accept_encoding()
     }
 }
 
-/// Those that the features allow.
-const CODINGS: &[Coding] = &[
+/// The codings that the features enable.
+const CODINGS: Codings = Codings::new(&[
     #[cfg(feature = "gzip")]
     Coding::Gzip,
     #[cfg(feature = "brotli")]
@@ -34,7 +37,7 @@ const CODINGS: &[Coding] = &[
     Coding::Zstd,
     #[cfg(feature = "deflate")]
     Coding::Deflate,
-];
+]);
 
 #[async_trait]
 impl Middleware for Decompress {
@@ -46,9 +49,9 @@ impl Middleware for Decompress {
     ) -> Result<Response> {
         let method = request.method().clone();
         let response = next.run(request, extensions).await?;
-        match Coding::of(&method, response.status(), response.headers()) {
-            Some(coding) if CODINGS.contains(&coding) => decoded(response, coding),
-            _ => Ok(response),
+        match CODINGS.to_decode(&method, response.status(), response.headers()) {
+            Some(coding) => decoded(response, coding),
+            None => Ok(response),
         }
     }
 }
@@ -60,18 +63,19 @@ fn decoded(response: Response, _: Coding) -> Result<Response> {
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd", feature = "deflate"))]
 fn decoded(response: Response, coding: Coding) -> Result<Response> {
-    use crate::network::located;
-    use decoder::{Counted, Counting};
+    use crate::network::with_url;
+    use decoder::Counted;
+    use lacre::ExpansionLimit;
 
     let url = response.url().clone();
     let mut response = http::Response::from(response);
-    // Its other names are not known to everybody.
+    // tower-http does not know `x-gzip`, the other name of gzip.
     let name = HeaderValue::from_static(coding.as_str());
     response.headers_mut().insert(http::header::CONTENT_ENCODING, name);
-    let counting = Counting::default();
-    let response = response.map(|body| Counted::came(body, &counting));
+    let limit = ExpansionLimit::default();
+    let response = response.map(|body| Counted::encoded(body, &limit));
     let response = decoder::decode(response);
-    located(url, response.map(|body| reqwest::Body::wrap(Counted::became(body, &counting))))
+    with_url(url, response.map(|body| reqwest::Body::wrap(Counted::decoded(body, &limit))))
 }
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd", feature = "deflate"))]
@@ -80,19 +84,18 @@ mod decoder {
     use futures_util::FutureExt;
     use http::{Request, Response};
     use http_body::{Body, Frame};
-    use lacre::DecodedLength;
+    use lacre::ExpansionLimit;
     use std::convert::Infallible;
     use std::future::{Ready, ready};
     use std::pin::Pin;
-    use std::sync::{Arc, Mutex, PoisonError};
     use std::task::{Context, Poll, ready as ready_or_wait};
     use tower_http::decompression::{Decompression, DecompressionBody};
     use tower_service::Service;
 
-    /// A service that has one answer.
-    struct Answer<B>(Option<Response<B>>);
+    /// A service that returns one response: tower-http decodes only what a service returns.
+    struct Returns<B>(Option<Response<B>>);
 
-    impl<B: Default> Service<Request<()>> for Answer<B> {
+    impl<B: Default> Service<Request<()>> for Returns<B> {
         type Response = Response<B>;
         type Error = Infallible;
         type Future = Ready<Result<Response<B>, Infallible>>;
@@ -108,40 +111,38 @@ mod decoder {
 
     /// The response, which has one coding, with its body decoded.
     pub(super) fn decode<B: Body + Default>(response: Response<B>) -> Response<DecompressionBody<B>> {
-        let answered = Decompression::new(Answer(Some(response))).call(Request::new(()));
-        match answered.now_or_never() {
+        let response = Decompression::new(Returns(Some(response))).call(Request::new(()));
+        match response.now_or_never() {
             Some(Ok(response)) => response,
-            // It is always there.
+            // The service is ready at once, so this is not reached.
             None => Response::default(),
         }
     }
 
-    pub(super) type Counting = Arc<Mutex<DecodedLength>>;
-
-    /// A body whose length is watched, before it is decoded or afterwards.
+    /// A body whose bytes are counted, either before or after decoding.
     pub(super) struct Counted<B> {
         body: Pin<Box<B>>,
-        counting: Counting,
-        count: fn(&mut DecodedLength, usize) -> Result<(), lacre::Error>,
+        limit: ExpansionLimit,
+        count: fn(&ExpansionLimit, usize) -> Result<(), lacre::Error>,
     }
 
     impl<B> Counted<B> {
-        pub(super) fn came(body: B, counting: &Counting) -> Self {
-            let count = |length: &mut DecodedLength, bytes| {
-                length.came(bytes);
+        pub(super) fn encoded(body: B, limit: &ExpansionLimit) -> Self {
+            let count = |limit: &ExpansionLimit, bytes| {
+                limit.add_encoded(bytes);
                 Ok(())
             };
-            Self { body: Box::pin(body), counting: Arc::clone(counting), count }
+            Self { body: Box::pin(body), limit: limit.clone(), count }
         }
 
-        pub(super) fn became(body: B, counting: &Counting) -> Self {
-            Self { body: Box::pin(body), counting: Arc::clone(counting), count: DecodedLength::became }
+        pub(super) fn decoded(body: B, limit: &ExpansionLimit) -> Self {
+            Self { body: Box::pin(body), limit: limit.clone(), count: ExpansionLimit::add_decoded }
         }
     }
 
     impl<B: Default> Default for Counted<B> {
         fn default() -> Self {
-            Self::came(B::default(), &Counting::default())
+            Self::encoded(B::default(), &ExpansionLimit::default())
         }
     }
 
@@ -160,8 +161,7 @@ mod decoder {
             if let Some(Ok(frame)) = &frame
                 && let Some(bytes) = frame.data_ref()
             {
-                let mut length = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
-                (self.count)(&mut length, bytes.len())?;
+                (self.count)(&self.limit, bytes.len())?;
             }
             Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
         }

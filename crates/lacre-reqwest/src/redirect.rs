@@ -1,4 +1,4 @@
-//! Redirects, followed above the cache, so that each hop is answered and stored by the rules.
+//! Follows redirects above the cache, so that the caching rules apply to each hop (RFC 9110 §15.4).
 
 use crate::deadline::Deadline;
 use async_trait::async_trait;
@@ -7,25 +7,29 @@ use lacre::{Hop, HopBody, TooManyRedirects};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
-/// Follows redirects, each as a request of its own to whatever comes after it in the stack. [`ClientBuilder`](crate::ClientBuilder) has
-/// it; in a stack of your own it goes before the cache, above a client with [`reqwest::redirect::Policy::none`].
+/// A middleware that follows redirects, each as a request of its own to the rest of the stack.
 ///
-/// What a redirect does to a request is said at [`Hop`]. It is returned as it is where it leads nowhere, or would repeat a streamed body. The
-/// [timeout](reqwest::RequestBuilder::timeout) of a request is that of all its hops together.
+/// [`ClientBuilder`](crate::ClientBuilder) adds it. In a stack of your own, place it before the
+/// cache, over a client with [`reqwest::redirect::Policy::none`].
+///
+/// [`Hop`] documents how a redirect changes a request. A redirect is returned as it is if it has no
+/// usable `Location`, or if it would repeat a streamed body. The
+/// [timeout](reqwest::RequestBuilder::timeout) of a request covers all its hops together.
 #[derive(Clone, Copy, Debug)]
 pub struct FollowRedirects {
     at_most: usize,
 }
 
 impl FollowRedirects {
-    /// Follows this many for one request; the next is [`TooManyRedirects`]. With none, redirects are responses like others.
+    /// Follows this many redirects for one request; one more is a [`TooManyRedirects`] error. With
+    /// 0, a redirect is returned like any other response.
     #[must_use]
     pub const fn at_most(redirects: usize) -> Self {
         Self { at_most: redirects }
     }
 }
 
-/// Ten.
+/// Follows ten redirects.
 impl Default for FollowRedirects {
     fn default() -> Self {
         Self::at_most(Hop::MOST)
@@ -49,7 +53,7 @@ impl Middleware for FollowRedirects {
             deadline.apply_to(&mut request);
             let repeat = Repeat::of(&mut request);
             let response = next.clone().run(request, extensions).await?;
-            match repeat.and_then(|repeat| repeat.following(&response)) {
+            match repeat.and_then(|repeat| repeat.next_hop(&response)) {
                 None => return Ok(response),
                 Some(_) if hops == self.at_most => {
                     return Err(Error::middleware(TooManyRedirects::after(self.at_most)));
@@ -63,7 +67,8 @@ impl Middleware for FollowRedirects {
     }
 }
 
-/// Reads a redirect's body, so that it is stored and its connection can be used again.
+/// Reads the body of a redirect, so that it is stored and its connection is reused. Gives up on a
+/// long one.
 async fn drain(mut response: Response) {
     let mut read = 0;
     while let Ok(Some(bytes)) = response.chunk().await {
@@ -74,23 +79,23 @@ async fn drain(mut response: Response) {
     }
 }
 
-/// What it takes to send a request again, elsewhere.
+/// A copy of a request, from which the next hop is made.
 struct Repeat {
     request: Request,
     body: RepeatBody,
 }
 
-/// Whether a request's body can be sent again.
+/// Whether the body of a request can be sent again.
 #[derive(PartialEq)]
 enum RepeatBody {
-    Possible,
+    Replayable,
     Streamed,
 }
 
 impl Repeat {
     fn of(request: &mut Request) -> Option<Self> {
         if let Some(request) = request.try_clone() {
-            return Some(Self { request, body: RepeatBody::Possible });
+            return Some(Self { request, body: RepeatBody::Replayable });
         }
         let stream = request.body_mut().take();
         let without_body = request.try_clone();
@@ -98,8 +103,8 @@ impl Repeat {
         Some(Self { request: without_body?, body: RepeatBody::Streamed })
     }
 
-    /// The request that `response` redirects to, if it does.
-    fn following(self, response: &Response) -> Option<Request> {
+    /// The request that `response` redirects to; `None` if the redirect cannot be followed.
+    fn next_hop(self, response: &Response) -> Option<Request> {
         let Self { mut request, body } = self;
         let hop = Hop {
             method: request.method().clone(),
@@ -140,11 +145,11 @@ mod tests {
     }
 
     fn followed(mut request: Request, response: &Response) -> Option<Request> {
-        Repeat::of(&mut request)?.following(response)
+        Repeat::of(&mut request)?.next_hop(response)
     }
 
     #[test]
-    fn a_hop_is_sent_as_the_redirect_says() {
+    fn method_and_body_of_the_next_hop_follow_the_status() {
         let posted = request(Method::POST, "http://a/", &[("x-a", "1"), ("content-type", "text/plain")]);
         let got = followed(posted.try_clone().unwrap(), &redirect(302, "/b")).unwrap();
         assert_eq!(
@@ -158,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streamed_body_is_never_sent_twice() {
+    fn a_redirect_that_would_repeat_a_streamed_body_is_not_followed() {
         let streamed = || {
             let mut request = request(Method::POST, "http://a/", &[]);
             *request.body_mut() = Some(Body::wrap(String::from("stream")));

@@ -1,4 +1,4 @@
-//! A client, its cache and its cookies, in one.
+//! A client with its cache and its cookies.
 
 use crate::ClientBuilder;
 use futures_util::Stream;
@@ -7,8 +7,10 @@ use lacre::{Cache, Cookies, Driver, Error, Selected, Selection};
 use reqwest::IntoUrl;
 use reqwest_middleware::{ClientWithMiddleware, RequestBuilder};
 
-/// A client that keeps cookies and answers from a cache, with the means to look after what is stored. It owns all that it adds to a request,
-/// so the cache sees it. Clones are the same session.
+/// A client with cookies and a cache, and methods to select and invalidate stored responses.
+///
+/// The session itself adds the cookies to requests, so the cache sees them. Clones are the same
+/// session.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -22,8 +24,8 @@ use reqwest_middleware::{ClientWithMiddleware, RequestBuilder};
 /// #     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// #     let (mut connection, _) = listener.accept().await.unwrap();
 /// #     let _ = connection.read(&mut [0; 4096]).await.unwrap();
-/// #     let answer = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 5\r\n\r\nhello";
-/// #     connection.write_all(answer).await.unwrap();
+/// #     let head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 5\r\n\r\n";
+/// #     connection.write_all(format!("{head}hello").as_bytes()).await.unwrap();
 /// # });
 /// let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
 /// let session = CachedSession::new(cache)?;
@@ -40,67 +42,75 @@ pub struct CachedSession {
     cookies: Cookies,
 }
 
-impl CachedSession {
-    /// A session around a cache, without cookies yet. [`ClientBuilder::session`] makes one with default headers, timeouts and more.
+impl ClientBuilder {
+    /// Builds a client together with its cache and its cookies.
     ///
     /// # Errors
-    /// As [`ClientBuilder::build`].
+    /// See [`build`](Self::build).
+    pub fn session(self) -> reqwest::Result<CachedSession> {
+        let (cache, cookies) = (self.cache().clone(), Cookies::new());
+        Ok(CachedSession { client: self.cookies(cookies.clone()).build()?, cache, cookies })
+    }
+}
+
+impl CachedSession {
+    /// A session without cookies around a cache. Use [`ClientBuilder::session`] to set default
+    /// headers, timeouts and more.
+    ///
+    /// # Errors
+    /// See [`ClientBuilder::build`].
     pub fn new(cache: impl Into<Driver>) -> reqwest::Result<Self> {
         ClientBuilder::new(cache).session()
     }
 
-    pub(crate) fn of(builder: ClientBuilder) -> reqwest::Result<Self> {
-        let (cache, cookies) = (builder.cache().clone(), Cookies::new());
-        Ok(Self { client: builder.cookies(cookies.clone()).build()?, cache, cookies })
-    }
-
-    /// The client.
+    /// The client that sends the requests.
     #[must_use]
     pub fn client(&self) -> &ClientWithMiddleware {
         &self.client
     }
 
-    /// The cache.
+    /// The cache that answers them.
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// The cookies.
+    /// The cookies that the session has received.
     #[must_use]
     pub fn cookies(&self) -> &Cookies {
         &self.cookies
     }
 
-    /// Begins a GET.
+    /// Starts a GET request.
     pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::GET, url)
     }
 
-    /// Begins a HEAD.
+    /// Starts a HEAD request.
     pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::HEAD, url)
     }
 
-    /// Begins a POST.
+    /// Starts a POST request.
     pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::POST, url)
     }
 
-    /// Begins a request with any method.
+    /// Starts a request with any method.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
         self.client.request(method, url)
     }
 
-    /// What is meant of what is stored; see [`Cache::select`].
+    /// The stored responses that `selection` matches; see [`Cache::select`].
     pub fn select(&self, selection: Selection) -> impl Stream<Item = Result<Selected, Error>> + Send + '_ {
         self.cache.select(selection)
     }
 
-    /// Takes away what is meant, and says how many responses that were; see [`Cache::invalidate`].
+    /// Removes the stored responses that `selection` matches, and returns their number; see
+    /// [`Cache::invalidate`].
     ///
     /// # Errors
-    /// The store fails; some may be gone.
+    /// The store failed; some responses may have been removed.
     pub async fn invalidate(&self, selection: &Selection) -> Result<u64, Error> {
         self.cache.invalidate(selection).await
     }

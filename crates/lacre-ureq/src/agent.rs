@@ -1,8 +1,9 @@
-//! An agent whose headers the cache can see: what ureq would add below it is added above it.
+//! An agent whose headers the cache can see: it adds above the cache what ureq would add below.
 
-use crate::follow::Follow;
+use crate::decode::Compression;
+use crate::follow::FollowRedirects;
 use crate::settings::{plain_agent, transport_of};
-use crate::{CacheMiddleware, CachedSession, Decompress};
+use crate::{CacheMiddleware, Decompress};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use lacre::{Cache, Cookies, Driver};
 use std::fmt;
@@ -16,10 +17,14 @@ type Config = ConfigBuilder<AgentScope>;
 
 /// Builds an agent with a cache.
 ///
-/// From the caller to the network: default headers, redirects, what was added [`with`](Self::with), decompression, the cache, and a plain
-/// [`Agent`] which adds no headers that tell who asks, keeps no cookies, follows no redirects and asks for no compression. What a single
-/// request is [configured](ureq::RequestBuilder::config) to do holds as it would without a cache, and so does what the agent is
-/// [configured](Self::danger_configure) to do; but there is no history of redirects, and `User-Agent` is sent only where one was said.
+/// From the caller to the network, a request passes default headers, redirects, the middleware
+/// added by [`with`](Self::with), decompression, the cache, and a plain [`Agent`]. That agent adds
+/// no headers that identify the caller, keeps no cookies, follows no redirects and asks for no
+/// compression.
+///
+/// The configuration [of a request](ureq::RequestBuilder::config) and
+/// [of the agent](Self::danger_configure) works as it does without a cache, with two exceptions:
+/// there is no redirect history, and `User-Agent` is sent only if you set one.
 #[must_use = "nothing is built before `build`"]
 pub struct AgentBuilder {
     driver: Driver,
@@ -29,101 +34,105 @@ pub struct AgentBuilder {
     compression: Compression,
 }
 
-/// Whether compressed responses are asked for, and decoded.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    Decoded,
-    None,
-}
-
 impl AgentBuilder {
-    /// An agent that answers from a cache, driven by the defaults or as a [`Driver`] says: how long requests wait for others that want the
-    /// same, how many refreshes run at once, how fast requests may go to the network.
+    /// An agent around a cache, or around a [`Driver`], which also sets how long a request waits
+    /// for an identical one, how many refreshes run at once, and how fast requests may go to the
+    /// network.
     pub fn new(cache: impl Into<Driver>) -> Self {
         Self {
             driver: cache.into(),
             headers: HeaderMap::new(),
             above: Vec::new(),
             settings: Vec::new(),
-            compression: Compression::Decoded,
+            compression: Compression::Decode,
         }
     }
 
-    /// Headers of every request that does not have them itself. Credentials among them partition the cache, like those of a request.
+    /// Adds headers to every request that lacks them. Credentials among them partition the cache,
+    /// as the request's own do.
     pub fn default_headers(mut self, headers: HeaderMap) -> Self {
-        // `extend` replaces what has the same name, and keeps several values of one name.
+        // `extend` replaces a header of the same name and keeps several values of one name.
         self.headers.extend(headers);
         self
     }
 
-    /// The `User-Agent` of every request that does not have one itself.
+    /// Sets the `User-Agent` of every request that lacks one.
     pub fn user_agent(mut self, value: HeaderValue) -> Self {
         self.headers.insert(header::USER_AGENT, value);
         self
     }
 
-    /// How long a request may take, from its start to the end of its body: with all redirects, and with what it waits for others that want
-    /// the same. ureq calls it `timeout_global`.
+    /// Limits the time from the start of a request to the end of its body. It includes redirects
+    /// and the wait for an identical request. This is `timeout_global` of ureq.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.configured(move |config| config.timeout_global(Some(timeout)))
     }
 
-    /// How many redirects are followed for one request (10); the next is [`TooManyRedirects`](ureq::Error::TooManyRedirects). With none,
-    /// redirects are responses like others. A request may [say otherwise](ureq::config::ConfigBuilder::max_redirects).
+    /// Limits how many redirects one request follows (10). One more is a
+    /// [`TooManyRedirects`](ureq::Error::TooManyRedirects) error. With 0, a redirect is returned
+    /// like any other response. A request's own
+    /// [`max_redirects`](ureq::config::ConfigBuilder::max_redirects) overrides it.
     pub fn redirects(self, at_most: u32) -> Self {
         self.configured(move |config| config.max_redirects(at_most))
     }
 
-    /// Asks for no compressed responses, and decodes none. Otherwise requests that have no `Accept-Encoding` and no `Range` get one that names
-    /// what the features of this crate can decode (`gzip` by default; `brotli`), and whatever comes in one of these codings is
-    /// [decoded](crate::Decompress) above the cache.
+    /// Neither asks for compressed responses nor decodes them.
+    ///
+    /// Without this, a request that has neither `Accept-Encoding` nor `Range` gets an
+    /// `Accept-Encoding` with the codings that the features of this crate enable (`gzip` by
+    /// default; `brotli`), and [`Decompress`](crate::Decompress) decodes them above the cache.
     pub fn no_compression(mut self) -> Self {
-        self.compression = Compression::None;
+        self.compression = Compression::Off;
         self
     }
 
-    /// How long a connection may take to come about.
+    /// Limits the time to establish a connection.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.configured(move |config| config.timeout_connect(Some(timeout)))
     }
 
-    /// How long the network may be silent.
+    /// Limits the time between two reads from the network.
     pub fn read_timeout(self, timeout: Duration) -> Self {
         self.configured(move |config| config.timeout_per_read(Some(timeout)))
     }
 
-    /// Sends requests through a proxy, or through none, where ureq would take one from the environment. Credentials for the proxy are none
-    /// for the origin, and do not partition the cache.
+    /// Sends requests through a proxy, or with `None` through no proxy. Without this, ureq uses the
+    /// proxy of the environment. Credentials for the proxy do not partition the cache.
     pub fn proxy(self, proxy: Option<Proxy>) -> Self {
         self.configured(move |config| config.proxy(proxy.clone()))
     }
 
-    /// Makes responses with a status of 400 and above responses like others, where ureq would make them [errors](ureq::Error::StatusCode).
-    pub fn any_status_is_a_response(self) -> Self {
+    /// Returns responses with a status of 400 and above like any other, instead of the
+    /// [error](ureq::Error::StatusCode) that ureq makes of them by default.
+    pub fn no_status_errors(self) -> Self {
         self.configured(|config| config.http_status_as_error(false))
     }
 
-    /// Adds middleware directly above the cache, below what was added before. It sees every hop of a redirect, and the cache sees what it
-    /// adds: this is the place for what signs requests.
+    /// Adds middleware directly above the cache, below the middleware added before. It sees every
+    /// hop of a redirect, and the cache sees the headers it adds. Add middleware that signs
+    /// requests here.
     pub fn with(mut self, middleware: impl Middleware) -> Self {
         self.above.push(Box::new(|config| config.middleware(middleware)));
         self
     }
 
-    /// Keeps cookies, above the cache. What varies by `Cookie`, or has no lifetime, is stored for these cookies only
-    /// ([`Policy::partition_by_cookies`](lacre::Policy::partition_by_cookies): everything is).
+    /// Keeps cookies above the cache. A response that varies by `Cookie`, or has no lifetime, is
+    /// stored for these cookies only. With
+    /// [`Policy::partition_by_cookies`](lacre::Policy::partition_by_cookies), every response is.
     pub fn cookies(self, cookies: Cookies) -> Self {
         self.with(move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
-            keeping_cookies(&cookies, request, next)
+            with_cookies(&cookies, request, next)
         })
     }
 
-    /// Anything else that ureq can be told: certificates, pools, address families. A TLS configuration needs a provider of cryptography, as
-    /// ureq is built without one. You promise to add no middleware there, because the cache would not see what it adds, and agents that
-    /// differ in it would share answers.
+    /// Changes any other setting of the ureq agent: certificates, pools, address families. A TLS
+    /// configuration must name a crypto provider, because ureq is built without one. You promise to
+    /// add no middleware: the cache would not see what it adds, and agents that differ in it would
+    /// share responses.
     ///
-    /// The cache sees which certificates the agent accepts and shows and which proxy it uses, and those of requests that are configured: requests
-    /// that differ in them never share an answer.
+    /// The cache sees which certificates the agent accepts and presents and which proxy it uses, in
+    /// the configuration of the agent and of a request. Requests that differ in them never share a
+    /// response.
     pub fn danger_configure(self, configure: impl Fn(Config) -> Config + 'static) -> Self {
         self.configured(configure)
     }
@@ -133,38 +142,33 @@ impl AgentBuilder {
         self
     }
 
-    /// The agent, its cache and its cookies, in one.
-    pub fn session(self) -> CachedSession {
-        CachedSession::of(self)
-    }
-
-    /// The cache that it is built around.
+    /// The cache that the agent is built around.
     pub(crate) fn cache(&self) -> &Cache {
         self.driver.cache()
     }
 
-    /// The agent. Middleware cannot be added to it any more.
+    /// Builds the agent. Middleware can no longer be added to it.
     pub fn build(self) -> Agent {
-        // The same one for all, or they would not share connections.
+        // One value for all agents: they share connections only if they share it.
         let tls = tls();
         let config = || {
-            let begun = with_tls(Agent::config_builder(), &tls);
-            self.settings.iter().fold(begun, |config, change| change(config))
+            let config = with_tls(Agent::config_builder(), &tls);
+            self.settings.iter().fold(config, |config, change| change(config))
         };
         let settings = plain_agent(config()).build();
-        let way = transport_of(&settings);
-        let cache = CacheMiddleware::above(settings.new_agent(), self.driver, way);
+        let transport = transport_of(&settings);
+        let cache = CacheMiddleware::above(settings.new_agent(), self.driver, transport);
         let mut above = self.above.into_iter().fold(plain_agent(config()), |config, add| add(config));
-        if self.compression == Compression::Decoded {
+        if self.compression == Compression::Decode {
             above = above.middleware(Decompress);
         }
         let cached = above.middleware(cache).build().new_agent();
-        let follow = Follow::new(self.headers, cached, config().build(), self.compression);
+        let follow = FollowRedirects::new(self.headers, cached, config().build(), self.compression);
         config().middleware(follow).build().new_agent()
     }
 }
 
-/// The provider of cryptography that all of lacre has, and the certificates that the platform trusts.
+/// The crypto provider of lacre, and the certificates that the platform trusts.
 #[cfg(feature = "rustls")]
 fn tls() -> ureq::tls::TlsConfig {
     use std::sync::Arc;
@@ -188,12 +192,12 @@ fn with_tls(config: Config, (): &()) -> Config {
     config
 }
 
-fn keeping_cookies(
+fn with_cookies(
     cookies: &Cookies,
     mut request: Request<SendBody<'_>>,
     next: MiddlewareNext<'_>,
 ) -> Result<Response<Body>, Error> {
-    // What is no URL is refused below.
+    // ureq reports a URI that is not a URL.
     let Ok(url) = request.uri().to_string().parse() else { return next.handle(request) };
     cookies.add_to(&url, request.headers_mut());
     let response = next.handle(request)?;
@@ -201,7 +205,7 @@ fn keeping_cookies(
     Ok(response)
 }
 
-/// Neither the headers nor the settings of the transport, which may hold secrets.
+/// Omits the headers and the transport, which may hold secrets.
 impl fmt::Debug for AgentBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AgentBuilder").finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Bodies that are read, as bodies that are polled, and back.
+//! Converts between the readers of ureq and the polled bodies of `http_body`.
 
 use crate::deadline::Deadline;
 use bytes::{Buf, Bytes};
@@ -11,19 +11,19 @@ use std::io::{self, Cursor, Read};
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use ureq::{Body, BodyReader};
+use ureq::Body;
 
-/// How much is read from the network at once, in bytes.
-const PIECE: usize = 32 << 10;
+/// The size of one read from the network, in bytes.
+const READ_SIZE: usize = 32 << 10;
 
 /// The body of a response from the network. Polling it blocks.
 pub(crate) enum Incoming {
-    Untouched(Body),
-    Begun {
-        reader: BodyReader<'static>,
+    Unread(Body),
+    Started {
+        reader: ureq::BodyReader<'static>,
         left: Option<u64>,
     },
-    /// There is nothing to read, whatever its headers say.
+    /// There is no body to read, even if the headers give a length, as those of HEAD do.
     Empty(Body),
     Done,
 }
@@ -35,20 +35,20 @@ impl Incoming {
 
     fn left(&self) -> Option<u64> {
         match self {
-            Self::Untouched(body) => body.content_length(),
-            Self::Begun { left, .. } => *left,
+            Self::Unread(body) => body.content_length(),
+            Self::Started { left, .. } => *left,
             Self::Empty(_) | Self::Done => Some(0),
         }
     }
 
     fn next(&mut self) -> Option<io::Result<Bytes>> {
-        if let Self::Untouched(_) = self
-            && let Self::Untouched(body) = std::mem::replace(self, Self::Done)
+        if let Self::Unread(_) = self
+            && let Self::Unread(body) = std::mem::replace(self, Self::Done)
         {
-            *self = Self::Begun { left: body.content_length(), reader: body.into_reader() };
+            *self = Self::Started { left: body.content_length(), reader: body.into_reader() };
         }
-        let Self::Begun { reader, left } = self else { return None };
-        let mut piece = vec![0; PIECE];
+        let Self::Started { reader, left } = self else { return None };
+        let mut piece = vec![0; READ_SIZE];
         match reader.read(&mut piece) {
             Ok(0) => {
                 *self = Self::Done;
@@ -70,7 +70,7 @@ impl Incoming {
 
 impl From<Body> for Incoming {
     fn from(body: Body) -> Self {
-        Self::Untouched(body)
+        Self::Unread(body)
     }
 }
 
@@ -91,23 +91,25 @@ impl http_body::Body for Incoming {
     }
 }
 
-/// What the caller reads, under these headers, until the deadline.
+/// The body that the caller reads. It fails with a timeout at the deadline.
 pub(crate) fn outgoing(headers: &HeaderMap, content: Content<Incoming>, deadline: Deadline) -> Body {
     let stored = match content {
-        // ureq's own knows best what it is.
-        Content::Passing(Incoming::Untouched(body) | Incoming::Empty(body)) => return body,
-        Content::Passing(passing) => return described(headers, Polled::new(passing, deadline)),
-        Content::Recorded(recorded) => return described(headers, Polled::new(recorded, deadline)),
+        // ureq's own body keeps its metadata.
+        Content::Passing(Incoming::Unread(body) | Incoming::Empty(body)) => return body,
+        Content::Passing(passing) => return with_content_type(headers, BodyReader::new(passing, deadline)),
+        Content::Recorded(recorded) => {
+            return with_content_type(headers, BodyReader::new(recorded, deadline));
+        }
         Content::Stored(stored) => stored,
     };
     match stored.in_memory() {
-        Some(bytes) => described(headers, Cursor::new(bytes.clone())),
-        None => described(headers, Polled::new(stored, deadline)),
+        Some(bytes) => with_content_type(headers, Cursor::new(bytes.clone())),
+        None => with_content_type(headers, BodyReader::new(stored, deadline)),
     }
 }
 
-/// With what ureq wants to know of a body to make a text of it.
-pub(crate) fn described(headers: &HeaderMap, reader: impl Read + Send + Sync + 'static) -> Body {
+/// A body with the media type and the charset of `Content-Type`, from which ureq decodes text.
+pub(crate) fn with_content_type(headers: &HeaderMap, reader: impl Read + Send + Sync + 'static) -> Body {
     let mut builder = Body::builder();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if let Some(content_type) = content_type {
@@ -124,16 +126,17 @@ pub(crate) fn described(headers: &HeaderMap, reader: impl Read + Send + Sync + '
     builder.reader(reader)
 }
 
-type Polling = Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>;
+type PolledBody = Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>;
 
-/// Reads a body that is polled. A mutex that is never locked makes it [`Sync`], as ureq wants it.
-struct Polled {
-    body: Mutex<Polling>,
+/// A reader over a polled body. The mutex is never locked; it makes the reader [`Sync`], which ureq
+/// requires.
+struct BodyReader {
+    body: Mutex<PolledBody>,
     piece: Bytes,
     deadline: Deadline,
 }
 
-impl Polled {
+impl BodyReader {
     fn new<B>(body: B, deadline: Deadline) -> Self
     where
         B: http_body::Body<Data = Bytes, Error: IntoIo> + Send + 'static,
@@ -142,10 +145,10 @@ impl Polled {
     }
 }
 
-impl Read for Polled {
+impl Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !self.piece.has_remaining() {
-            // Where nobody has a piece any more, its memory serves for the next.
+            // Dropped before the next poll, so that the body can reuse its memory.
             self.piece = Bytes::new();
             let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
             self.deadline.check_reading()?;
@@ -168,7 +171,7 @@ impl Read for Polled {
     }
 }
 
-/// What a reader can fail with.
+/// Converts the errors of bodies to those of readers.
 trait IntoIo {
     fn into_io(self) -> io::Error;
 }

@@ -1,38 +1,47 @@
-//! Compressed responses, decoded above the cache, which keeps the bytes as they came.
+//! Decodes compressed responses above the cache, which keeps the bytes as they came.
 
-use crate::body::described;
+use crate::body::with_content_type;
 use http::{HeaderValue, Request, Response, header};
-use lacre::{Coding, DecodedLength};
+use lacre::{Coding, Codings, ExpansionLimit};
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Body, Error, SendBody};
 
-/// Decodes compressed responses. [`AgentBuilder`](crate::AgentBuilder) has it, and asks for compression; in a stack of your own it goes above
-/// the cache.
+/// A middleware that decodes compressed responses.
 ///
-/// It decodes what the features of this crate name: `gzip` (on by default) and `brotli`. As ureq does, it takes `Content-Encoding` and
-/// `Content-Length` away from what it decodes; parts (206), responses to HEAD and what has several codings stay as they are. What becomes
-/// absurdly long ends with an error.
+/// [`AgentBuilder`](crate::AgentBuilder) adds it and asks for compression. In a stack of your own,
+/// place it above the cache.
+///
+/// The features of this crate decide what it decodes: `gzip` (on by default) and `brotli`. Like
+/// ureq, it removes `Content-Encoding` and `Content-Length` from a response that it decodes. It
+/// leaves parts (206), responses to HEAD, and responses with several codings as they are. A body
+/// that decodes to more than 64 MiB and more than 1100 times its length ends with an error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Decompress;
 
+/// Whether the agent asks for compressed responses and decodes them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Decode,
+    Off,
+}
+
 impl Decompress {
-    /// What to send as `Accept-Encoding`; `None`: nothing can be decoded.
+    /// The value of `Accept-Encoding` to send, or `None` if no coding is enabled.
     #[must_use]
     pub fn accepted() -> Option<HeaderValue> {
-        let names: Vec<_> = CODINGS.iter().map(|coding| coding.as_str()).collect();
-        HeaderValue::try_from(names.join(", ")).ok().filter(|value| !value.is_empty())
+        CODINGS.accept_encoding()
     }
 }
 
-/// Those that the features allow.
-const CODINGS: &[Coding] = &[
+/// The codings that the features enable.
+const CODINGS: Codings = Codings::new(&[
     #[cfg(feature = "gzip")]
     Coding::Gzip,
     #[cfg(feature = "brotli")]
     Coding::Brotli,
-];
+]);
 
 impl Middleware for Decompress {
     fn handle(
@@ -42,8 +51,7 @@ impl Middleware for Decompress {
     ) -> Result<Response<Body>, Error> {
         let method = request.method().clone();
         let response = next.handle(request)?;
-        let coding = Coding::of(&method, response.status(), response.headers());
-        Ok(match coding.filter(|coding| CODINGS.contains(coding)) {
+        Ok(match CODINGS.to_decode(&method, response.status(), response.headers()) {
             Some(coding) => decoded(response, coding),
             None => response,
         })
@@ -54,10 +62,10 @@ fn decoded(response: Response<Body>, coding: Coding) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     head.headers.remove(header::CONTENT_ENCODING);
     head.headers.remove(header::CONTENT_LENGTH);
-    let length = Arc::new(Mutex::new(DecodedLength::default()));
-    let encoded = Encoded { reader: body.into_reader(), length: Arc::clone(&length) };
+    let limit = ExpansionLimit::default();
+    let encoded = Encoded { reader: body.into_reader(), limit: limit.clone() };
     let decoder = Mutex::new(decoder(coding, encoded));
-    let body = described(&head.headers, Decoded { decoder, length });
+    let body = with_content_type(&head.headers, Decoded { decoder, limit });
     Response::from_parts(head, body)
 }
 
@@ -73,30 +81,31 @@ fn decoder(coding: Coding, encoded: impl Read + Send + 'static) -> Decoder {
     }
 }
 
+/// Counts the bytes that the decoder reads.
 struct Encoded<R> {
     reader: R,
-    length: Arc<Mutex<DecodedLength>>,
+    limit: ExpansionLimit,
 }
 
 impl<R: Read> Read for Encoded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
-        self.length.lock().unwrap_or_else(PoisonError::into_inner).came(read);
+        self.limit.add_encoded(read);
         Ok(read)
     }
 }
 
+/// Counts the bytes that the decoder returns.
 struct Decoded {
-    /// Nobody ever locks it: ureq wants it to be `Sync`.
+    /// Never locked. The mutex makes the reader `Sync`, which ureq requires.
     decoder: Mutex<Decoder>,
-    length: Arc<Mutex<DecodedLength>>,
+    limit: ExpansionLimit,
 }
 
 impl Read for Decoded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.decoder.get_mut().unwrap_or_else(PoisonError::into_inner).read(buffer)?;
-        let became = self.length.lock().unwrap_or_else(PoisonError::into_inner).became(read);
-        became.map_err(io::Error::other)?;
+        self.limit.add_decoded(read).map_err(io::Error::other)?;
         Ok(read)
     }
 }

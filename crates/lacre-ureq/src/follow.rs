@@ -1,49 +1,45 @@
-//! The outermost part of an agent with a cache: default headers, and redirects, each hop as a request of its own to the cache.
+//! The outermost middleware of an agent with a cache: adds default headers and follows redirects,
+//! each hop as a request of its own to the cache (RFC 9110 §15.4).
 
-use crate::agent::Compression;
 use crate::deadline::Deadline;
-use crate::decode::Decompress;
-use crate::middleware::Hops;
-use crate::settings::{has_own, judged, plain_hop, settings};
+use crate::decode::{Compression, Decompress};
+use crate::middleware::TotalDeadline;
+use crate::settings::{has_request_config, hop_extensions, request_config, status_outcome};
 use http::uri::Scheme;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
-use lacre::{Hop, HopBody};
+use lacre::{Hop, HopBody, add_default_headers};
 use std::io::{self, Read};
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Agent, Body, Error, ResponseExt, SendBody};
 use url::Position;
 
-pub(crate) struct Follow {
+pub(crate) struct FollowRedirects {
     headers: HeaderMap,
-    /// The cache, and what is above it.
+    /// The agent with the cache and the middleware above it.
     cached: Agent,
-    /// The settings of requests that have none themselves.
-    settings: Config,
+    /// The configuration of requests that have none of their own.
+    config: Config,
     compression: Compression,
 }
 
-impl Follow {
-    pub(crate) fn new(headers: HeaderMap, cached: Agent, settings: Config, compression: Compression) -> Self {
-        Self { headers, cached, settings, compression }
+impl FollowRedirects {
+    pub(crate) fn new(headers: HeaderMap, cached: Agent, config: Config, compression: Compression) -> Self {
+        Self { headers, cached, config, compression }
     }
 
     fn add_default_headers(&self, headers: &mut HeaderMap, config: &Config) {
-        for name in self.headers.keys() {
-            if !headers.contains_key(name) {
-                headers.extend(self.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
-            }
-        }
-        let asks = self.compression == Compression::Decoded && !headers.contains_key(header::RANGE);
-        let accepted = Decompress::accepted().filter(|_| asks);
-        for (name, said, usual) in [
+        add_default_headers(headers, &self.headers);
+        let compressible = self.compression == Compression::Decode && !headers.contains_key(header::RANGE);
+        let accepted = Decompress::accepted().filter(|_| compressible);
+        for (name, configured, default) in [
             (header::ACCEPT, config.accept(), Some(HeaderValue::from_static("*/*"))),
             (header::USER_AGENT, config.user_agent(), None),
             (header::ACCEPT_ENCODING, config.accept_encoding(), accepted),
         ] {
-            let value = match said {
+            let value = match configured {
                 AutoHeaderValue::None => None,
-                AutoHeaderValue::Default => usual,
+                AutoHeaderValue::Default => default,
                 AutoHeaderValue::Provided(value) => HeaderValue::from_str(value).ok(),
             };
             if let Some(value) = value
@@ -55,7 +51,7 @@ impl Follow {
     }
 
     fn hop(&self, request: Request<SendBody<'_>>, config: &Config) -> Result<Response<Body>, Error> {
-        // What is stored was perhaps asked for by somebody who is less careful.
+        // Checked here, because another agent may have stored a response that came without TLS.
         if config.https_only() && request.uri().scheme() != Some(&Scheme::HTTPS) {
             return Err(Error::RequireHttpsOnly(request.uri().to_string()));
         }
@@ -63,39 +59,41 @@ impl Follow {
     }
 }
 
-impl Middleware for Follow {
+impl Middleware for FollowRedirects {
     fn handle(&self, request: Request<SendBody<'_>>, _: MiddlewareNext<'_>) -> Result<Response<Body>, Error> {
         let (mut head, body) = request.into_parts();
-        let own = if has_own(&head.extensions) { settings(&head.extensions) } else { None };
-        let config = own.as_ref().unwrap_or(&self.settings);
-        let hop = plain_hop(&head.extensions);
-        let asked = std::mem::replace(&mut head.extensions, hop);
-        head.extensions.insert(Hops(Deadline::of_all_hops(Some(config))));
+        let own = if has_request_config(&head.extensions) { request_config(&head.extensions) } else { None };
+        let config = own.as_ref().unwrap_or(&self.config);
+        let hop = hop_extensions(&head.extensions);
+        let original = std::mem::replace(&mut head.extensions, hop);
+        head.extensions.insert(TotalDeadline(Deadline::of_all_hops(Some(config))));
         self.add_default_headers(&mut head.headers, config);
         let request = Request::from_parts(head, body);
         let mut repeat = Repeat::of(&request);
         let mut response = self.hop(request, config)?;
         for _ in 0..config.max_redirects() {
-            let Some(followed) = repeat.following(&response) else { return as_asked(&asked, response) };
+            let Some(followed) = repeat.next_hop(&response) else { return check_status(&original, response) };
             drain(response);
             repeat = Repeat::of(&followed);
             response = self.hop(followed, config)?;
         }
-        // ureq returns the first redirect where it is to follow none, and the last one where that was asked for.
+        // Like ureq: with a limit of 0 the first redirect is returned, and past another limit the
+        // last one, if `max_redirects_will_error` is off.
         if config.max_redirects() == 0 || !config.max_redirects_will_error() {
-            return as_asked(&asked, response);
+            return check_status(&original, response);
         }
-        match repeat.following(&response) {
-            None => as_asked(&asked, response),
+        match repeat.next_hop(&response) {
+            None => check_status(&original, response),
             Some(_) => Err(Error::TooManyRedirects),
         }
     }
 }
 
-/// A status is an error where the request, or its agent, wants it to be. Its body is read nevertheless, so that it is stored.
-fn as_asked(asked: &Extensions, response: Response<Body>) -> Result<Response<Body>, Error> {
+/// Returns the status as an error if the configuration of the request or its agent asks for that.
+/// Reads the body first, so that the response is stored.
+fn check_status(original: &Extensions, response: Response<Body>) -> Result<Response<Body>, Error> {
     if (response.status().is_client_error() || response.status().is_server_error())
-        && let Err(error) = judged(asked, response.get_uri(), response.status())
+        && let Err(error) = status_outcome(original, response.get_uri(), response.status())
     {
         drain(response);
         return Err(error);
@@ -103,14 +101,15 @@ fn as_asked(asked: &Extensions, response: Response<Body>) -> Result<Response<Bod
     Ok(response)
 }
 
-/// Reads a body that nobody wants, so that it is stored and its connection can be used again; not where it is long.
+/// Reads an unwanted body, so that it is stored and its connection is reused. Gives up on a long
+/// one.
 fn drain(response: Response<Body>) {
     let mut start = response.into_body().into_reader().take(Hop::MOST_BODY as u64);
-    // One that breaks off is not stored, and its connection not used.
+    // If the transfer breaks off, nothing is stored and the connection is closed.
     let _ = io::copy(&mut start, &mut io::sink());
 }
 
-/// What it takes to send a request again, elsewhere.
+/// A copy of a request head, from which the next hop is made.
 struct Repeat {
     method: Method,
     uri: Uri,
@@ -128,12 +127,12 @@ impl Repeat {
         }
     }
 
-    /// The request that `response` redirects to, if it does.
-    fn following(self, response: &Response<Body>) -> Option<Request<SendBody<'static>>> {
+    /// The request that `response` redirects to; `None` if the redirect cannot be followed.
+    fn next_hop(self, response: &Response<Body>) -> Option<Request<SendBody<'static>>> {
         if !response.status().is_redirection() {
             return None;
         }
-        // What is not safe has a body as a rule, and ureq sends a body only once.
+        // A request with an unsafe method usually has a body, and ureq sends a body only once.
         let bodiless = self.method.is_safe();
         let url = self.uri.to_string().parse().ok()?;
         let hop = Hop { method: self.method, url, headers: self.headers };

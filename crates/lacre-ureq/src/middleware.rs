@@ -1,10 +1,12 @@
-//! The cache as a middleware: asks it before the network, and carries out what it answers. No rule of caching lives here; what does is
-//! what ureq hides from a middleware, and how that fails closed.
+//! The cache as a middleware: looks a request up before the network and carries out the decision.
+//!
+//! No caching rule lives here. This module accounts for what ureq hides from a middleware, and
+//! fails closed where that matters.
 
 use crate::body::{Incoming, outgoing};
 use crate::deadline::Deadline;
-use crate::network::{Exchange, Refused, RequestContent, Route};
-use crate::settings::{judged, settings, transport_of_request};
+use crate::network::{Exchange, RequestContent, Route, StatusError};
+use crate::settings::{request_config, status_outcome, transport_of_request};
 use http::{Extensions, Request, Response, Uri};
 use lacre::{Answer, Content, Driver, Failure, RequestOptions, Threads, Transport, unseen_id, wait};
 use std::fmt;
@@ -12,59 +14,70 @@ use std::sync::Arc;
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Agent, Body, Error, SendBody};
 
-/// Answers requests from a [`Cache`](lacre::Cache), and stores what the network answers.
+/// Answers requests from a [`Cache`](lacre::Cache), and stores responses from the network.
 ///
-/// [`AgentBuilder`](crate::AgentBuilder) puts it in its place. For an agent that was built elsewhere there is
-/// [`danger_assume_no_hidden_credentials`](Self::danger_assume_no_hidden_credentials). Clones share the requests under way.
+/// [`AgentBuilder`](crate::AgentBuilder) places it in an agent. For an agent built elsewhere, use
+/// [`danger_assume_no_hidden_credentials`](Self::danger_assume_no_hidden_credentials). Clones share
+/// the requests in flight.
 #[derive(Clone)]
 pub struct CacheMiddleware {
     driver: Arc<Driver>,
-    beneath: Beneath,
+    next: NextAgent,
     transport: Transport,
-    /// What stands for the transport where it cannot be seen, nor is assumed.
+    /// Stands for the transport if it is neither seen nor declared.
     unseen: Option<String>,
 }
 
-/// What lies between the cache and the network.
+/// The agent below the cache.
 #[derive(Clone)]
-enum Beneath {
+enum NextAgent {
     /// An agent that adds nothing and hides nothing.
     Plain(Agent),
-    /// Whatever somebody else built.
-    Unknown,
+    /// An agent that was built elsewhere. Its settings cannot be seen.
+    Foreign,
 }
 
 impl CacheMiddleware {
-    /// The cache directly above `agent`, which adds no header, keeps no cookies and follows no redirects.
+    /// The cache directly above `agent`, which must add no header, keep no cookies and follow no
+    /// redirects.
     pub(crate) fn above(agent: Agent, driver: Driver, transport: Transport) -> Self {
-        Self { driver: Arc::new(driver), beneath: Beneath::Plain(agent), transport, unseen: None }
+        Self { driver: Arc::new(driver), next: NextAgent::Plain(agent), transport, unseen: None }
     }
 
-    /// For an agent that was built elsewhere, of which you promise that nothing below this middleware adds credentials to requests: no
-    /// other middleware, no cookie jar. A middleware cannot see these, so agents that differ in them would receive each other's answers.
+    /// A cache for an agent that was built elsewhere.
     ///
-    /// Nor does it see which certificates the agent accepts or shows, and where it connects to: what is stored is served to this middleware and
-    /// its clones alone, as long as they live, unless you say otherwise with [`danger_assume_transport`](Self::danger_assume_transport).
+    /// You promise that nothing below this middleware adds credentials to requests: no other
+    /// middleware, no cookie jar. A middleware cannot see these, so agents that differ in them
+    /// would receive each other's responses. If there are hidden credentials, name their owner with
+    /// [`RequestOptions::partition`] on each request.
     ///
-    /// What gives a broken promise or another blind spot away keeps the response from being stored: a `Vary` that names a credential which
-    /// the request, as the cache saw it, does not have, and a redirect that was followed below the cache. Where the credentials are known
-    /// but hidden, say whose they are with [`RequestOptions::partition`] on each request. Stale responses are validated in the foreground,
-    /// because a middleware cannot outlive its request. Where a status is an error, as it is by default, nothing with that status is
-    /// stored, because ureq throws it away.
+    /// Nor does a middleware see which certificates the agent accepts or presents, or where it
+    /// connects. Stored responses are therefore served to this middleware and its clones alone, for
+    /// as long as they live, unless you call
+    /// [`danger_assume_transport`](Self::danger_assume_transport).
+    ///
+    /// A response that shows a broken promise is not stored: one whose `Vary` names a credential
+    /// that the request lacked when the cache saw it, and one that was redirected below the cache.
+    /// Stale responses are validated in the foreground, because a middleware cannot outlive its
+    /// request. By default ureq drops a response with an error status, so such responses are not
+    /// stored.
     #[must_use]
     pub fn danger_assume_no_hidden_credentials(cache: impl Into<Driver>) -> Self {
         Self {
             driver: Arc::new(cache.into()),
-            beneath: Beneath::Unknown,
+            next: NextAgent::Foreign,
             transport: Transport::usual(),
             unseen: Some(unseen_id()),
         }
     }
 
-    /// How the agent reaches origins, which a middleware cannot see: [`Transport::usual`] where it accepts the certificates that are trusted by
-    /// default, shows none, and connects to the hosts of URLs; else what it does instead, or a [name](Transport::named) for agents that
-    /// are built alike. Agents with equal transports share answers, in one process or in all that share a store. Requests that are configured
-    /// on their own are seen all the same.
+    /// Declares how the agent reaches origins, which a middleware cannot see. Agents with equal
+    /// transports share responses, in one process or in all that share a store. The configuration
+    /// of a single request is still seen.
+    ///
+    /// Use [`Transport::usual`] if the agent accepts the certificates that are trusted by default,
+    /// presents none, and connects to the hosts of URLs. Otherwise describe the difference, or use
+    /// a [name](Transport::named) for agents that are built alike.
     #[must_use]
     pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
         (self.transport, self.unseen) = (transport, None);
@@ -89,7 +102,7 @@ impl Middleware for CacheMiddleware {
     ) -> Result<Response<Body>, Error> {
         let (mut head, body) = request.into_parts();
         let mut extensions = std::mem::take(&mut head.extensions);
-        let hops = extensions.remove::<Hops>();
+        let total = extensions.remove::<TotalDeadline>();
         if let Some(options) = extensions.get::<RequestOptions>() {
             head.extensions.insert(options.clone());
         }
@@ -98,62 +111,63 @@ impl Middleware for CacheMiddleware {
         let body = if self.driver.cache().engine().policy().looks_up(&head.method) {
             RequestContent::read(body)?
         } else {
-            RequestContent::untouched(body)
+            RequestContent::unread(body)
         };
-        // A hit waits for nobody.
+        // A hit has no deadline: it waits for nothing.
         let mut deadline = Deadline::of(None);
-        let found = wait(self.driver.cache().ask(head, body.seen())).map_err(raised)?;
-        let answered = match found {
+        let answer = wait(self.driver.cache().ask(head, body.seen())).map_err(cache_error)?;
+        let response = match answer {
             Answer::Hit(reply) | Answer::Refuse(reply) => reply.response.map(Content::<Incoming>::Stored),
-            found => {
-                deadline = match hops {
-                    Some(Hops(hops)) => Deadline::of(settings(&extensions).as_ref()).and(hops),
-                    None => Deadline::of(settings(&extensions).as_ref()),
+            answer => {
+                let own = Deadline::of(request_config(&extensions).as_ref());
+                deadline = match total {
+                    Some(TotalDeadline(total)) => own.min(total),
+                    None => own,
                 };
-                let route = match &self.beneath {
-                    Beneath::Plain(agent) => Route::Plain(agent.clone()),
-                    Beneath::Unknown => Route::Onwards(Some(next)),
+                let route = match &self.next {
+                    NextAgent::Plain(agent) => Route::Plain(agent.clone()),
+                    NextAgent::Foreign => Route::Middleware(Some(next)),
                 };
                 let exchange = Exchange::new(extensions.clone(), body, deadline, route);
-                wait(self.driver.carry_out(found, exchange, Some(&Threads))).map_err(
+                wait(self.driver.carry_out(answer, exchange, Some(&Threads))).map_err(
                     |failure| match failure {
                         Failure::Network(error) => error,
-                        Failure::Cache(error) => raised(error),
+                        Failure::Cache(error) => cache_error(error),
                     },
                 )?
             }
         };
-        answer(&extensions, &uri, answered, deadline)
+        into_response(&extensions, &uri, response, deadline)
     }
 }
 
 /// The deadline of all hops of a request, among its extensions.
 #[derive(Clone, Copy)]
-pub(crate) struct Hops(pub(crate) Deadline);
+pub(crate) struct TotalDeadline(pub(crate) Deadline);
 
-/// The answer to a request for `uri`, as ureq's own.
-fn answer(
-    asked: &Extensions,
+/// The response to a request for `uri`, as ureq's own type.
+fn into_response(
+    request: &Extensions,
     uri: &Uri,
-    answered: Response<Content<Incoming>>,
+    response: Response<Content<Incoming>>,
     deadline: Deadline,
 ) -> Result<Response<Body>, Error> {
-    let (mut head, content) = answered.into_parts();
-    if let Some(Refused(status)) = head.extensions.remove() {
+    let (mut head, content) = response.into_parts();
+    if let Some(StatusError(status)) = head.extensions.remove() {
         return Err(Error::StatusCode(status));
     }
     if let Content::Stored(_) = &content {
-        head.extensions.extend(judged(asked, uri, head.status)?);
+        head.extensions.extend(status_outcome(request, uri, head.status)?);
     }
     let body = outgoing(&head.headers, content, deadline);
     Ok(Response::from_parts(head, body))
 }
 
-fn raised(error: lacre::Error) -> Error {
+fn cache_error(error: lacre::Error) -> Error {
     Error::Other(Box::new(error))
 }
 
-/// The cache and the agent may show secrets in their settings.
+/// Omits the settings of the cache and the agent, which may hold secrets.
 impl fmt::Debug for CacheMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheMiddleware").finish_non_exhaustive()

@@ -1,4 +1,5 @@
-//! ureq as the network beneath a cache: requests in its terms, responses in everybody's.
+//! ureq as the network below a cache: converts requests and responses between its types and those
+//! of `http`.
 
 use crate::body::Incoming;
 use crate::deadline::Deadline;
@@ -13,63 +14,66 @@ use std::time::Duration;
 use ureq::middleware::MiddlewareNext;
 use ureq::{Agent, AsSendBody, Body, Error, ResponseExt, SendBody};
 
-/// How much of a request's body is read to look it up, in bytes. What is longer is not looked up.
-const MOST_SEEN: u64 = 1 << 20;
+/// The longest request body that is read to look the request up, in bytes.
+const MAX_BUFFERED_BODY: u64 = 1 << 20;
 
-/// One request, and its way to the network.
+/// One request, and the route it takes to the network.
 pub(crate) struct Exchange<'body, 'agent> {
-    /// ureq's own, of the request.
+    /// The extensions of ureq's own request.
     extensions: Extensions,
     body: RequestContent<'body>,
     deadline: Deadline,
     route: Route<'agent>,
 }
 
-/// The way to the network.
+/// How a request is sent.
 pub(crate) enum Route<'a> {
-    /// An agent that adds nothing and hides nothing.
+    /// By an agent that adds nothing and hides nothing.
     Plain(Agent),
-    /// Whatever somebody else built; gone once it was taken.
-    Onwards(Option<MiddlewareNext<'a>>),
+    /// Through the rest of the middleware stack; `None` once it was used.
+    Middleware(Option<MiddlewareNext<'a>>),
 }
 
-/// A request's body. One that was not seen whole is gone once it was sent; ureq reads it on the thread that asks, where it stays.
+/// The body of a request. One that is not in memory can be sent once, and stays on the calling
+/// thread, where ureq reads it.
 pub(crate) enum RequestContent<'a> {
-    Seen(Bytes),
-    Untouched(Option<SendWrapper<SendBody<'a>>>),
-    Begun(Option<SendWrapper<Box<dyn Read + 'a>>>),
+    /// In memory: the cache sees it, and it can be sent again.
+    Buffered(Bytes),
+    Unread(Option<SendWrapper<SendBody<'a>>>),
+    /// The start is in memory; the body turned out to be too long.
+    PartlyRead(Option<SendWrapper<Box<dyn Read + 'a>>>),
 }
 
-/// ureq made a status an error, and threw the response away.
+/// Marks a response that ureq replaced by an error because of its status.
 #[derive(Clone, Copy)]
-pub(crate) struct Refused(pub(crate) u16);
+pub(crate) struct StatusError(pub(crate) u16);
 
-/// Redirects were followed below the cache.
+/// Marks a response that was redirected below the cache.
 #[derive(Clone, Copy)]
 struct Redirected;
 
 impl<'a> RequestContent<'a> {
-    /// Reads a body, to look up what it asks for.
+    /// Reads a short body into memory, so that the cache can see it.
     pub(crate) fn read(body: SendBody<'a>) -> Result<Self, Error> {
         let mut reader = body.into_reader();
         let mut start = Vec::new();
-        reader.by_ref().take(MOST_SEEN + 1).read_to_end(&mut start)?;
-        if start.len() as u64 <= MOST_SEEN {
-            return Ok(Self::Seen(start.into()));
+        reader.by_ref().take(MAX_BUFFERED_BODY + 1).read_to_end(&mut start)?;
+        if start.len() as u64 <= MAX_BUFFERED_BODY {
+            return Ok(Self::Buffered(start.into()));
         }
-        Ok(Self::Begun(Some(SendWrapper::new(Box::new(Cursor::new(start).chain(reader))))))
+        Ok(Self::PartlyRead(Some(SendWrapper::new(Box::new(Cursor::new(start).chain(reader))))))
     }
 
-    /// A body that nobody needs to see.
-    pub(crate) fn untouched(body: SendBody<'a>) -> Self {
-        Self::Untouched(Some(SendWrapper::new(body)))
+    /// A body that the cache does not look at.
+    pub(crate) fn unread(body: SendBody<'a>) -> Self {
+        Self::Unread(Some(SendWrapper::new(body)))
     }
 
-    /// What the cache sees of it.
+    /// The body as the cache sees it.
     pub(crate) fn seen(&self) -> RequestBody<'_> {
         match self {
-            Self::Seen(bytes) => RequestBody::Seen(bytes),
-            Self::Untouched(_) | Self::Begun(_) => RequestBody::of(None),
+            Self::Buffered(bytes) => RequestBody::Seen(bytes),
+            Self::Unread(_) | Self::PartlyRead(_) => RequestBody::of(None),
         }
     }
 }
@@ -84,12 +88,12 @@ impl<'body, 'agent> Exchange<'body, 'agent> {
         Self { extensions, body, deadline, route }
     }
 
-    /// The same once more, where it depends on nobody.
+    /// A copy of the request, if its body and its route allow one.
     fn copy<'a, 'b>(&self) -> Option<Exchange<'a, 'b>> {
-        let (RequestContent::Seen(body), Route::Plain(agent)) = (&self.body, &self.route) else {
+        let (RequestContent::Buffered(body), Route::Plain(agent)) = (&self.body, &self.route) else {
             return None;
         };
-        let (body, route) = (RequestContent::Seen(body.clone()), Route::Plain(agent.clone()));
+        let (body, route) = (RequestContent::Buffered(body.clone()), Route::Plain(agent.clone()));
         Some(Exchange { extensions: self.extensions.clone(), body, deadline: self.deadline, route })
     }
 
@@ -104,13 +108,13 @@ impl<'body, 'agent> Exchange<'body, 'agent> {
             None => self.extensions.clone(),
         };
         match &mut self.body {
-            RequestContent::Seen(bytes) if bytes.is_empty() => self.route.run(request, SendBody::none()),
-            RequestContent::Seen(bytes) => self.route.run(request, (&mut &bytes[..]).as_body()),
-            RequestContent::Untouched(body) => {
+            RequestContent::Buffered(bytes) if bytes.is_empty() => self.route.run(request, SendBody::none()),
+            RequestContent::Buffered(bytes) => self.route.run(request, (&mut &bytes[..]).as_body()),
+            RequestContent::Unread(body) => {
                 let body = body.take().ok_or_else(sent_already)?;
                 self.route.run(request, body.take())
             }
-            RequestContent::Begun(reader) => {
+            RequestContent::PartlyRead(reader) => {
                 let mut reader = reader.take().ok_or_else(sent_already)?.take();
                 self.route.run(request, SendBody::from_reader(&mut reader))
             }
@@ -123,7 +127,7 @@ impl Route<'_> {
         let request = request.map(|()| body);
         match self {
             Self::Plain(agent) => agent.run(request),
-            Self::Onwards(next) => next.take().ok_or_else(sent_already)?.handle(request),
+            Self::Middleware(next) => next.take().ok_or_else(sent_already)?.handle(request),
         }
     }
 }
@@ -134,8 +138,8 @@ impl Network for Exchange<'_, '_> {
 
     fn body(&self) -> Option<Bytes> {
         match &self.body {
-            RequestContent::Seen(bytes) => Some(bytes.clone()),
-            RequestContent::Untouched(_) | RequestContent::Begun(_) => None,
+            RequestContent::Buffered(bytes) => Some(bytes.clone()),
+            RequestContent::Unread(_) | RequestContent::PartlyRead(_) => None,
         }
     }
 
@@ -143,16 +147,16 @@ impl Network for Exchange<'_, '_> {
         &mut self,
         head: &request::Parts,
     ) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send {
-        // It blocks: there is nobody on this thread who could do anything else meanwhile.
+        // Blocks the thread, which belongs to this request alone.
         ready(match self.send_now(head) {
-            Ok(response) => Ok(answered(head, response)),
-            Err(Error::StatusCode(status)) => refused(status),
+            Ok(response) => Ok(received(head, response)),
+            Err(Error::StatusCode(status)) => dropped_response(status),
             Err(error) => Err(error),
         })
     }
 
     fn can_repeat(&self) -> bool {
-        matches!((&self.body, &self.route), (RequestContent::Seen(_), Route::Plain(_)))
+        matches!((&self.body, &self.route), (RequestContent::Buffered(_), Route::Plain(_)))
     }
 
     fn time_left(&self) -> Option<Duration> {
@@ -160,7 +164,7 @@ impl Network for Exchange<'_, '_> {
     }
 
     fn blind_spot(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
-        let Route::Onwards(_) = self.route else { return None };
+        let Route::Middleware(_) = self.route else { return None };
         if response.extensions.get::<Redirected>().is_some() {
             return Some(Detail::Filtered);
         }
@@ -197,17 +201,17 @@ impl Background for Exchange<'_, '_> {
     }
 }
 
-/// The driver asks whether a request can be repeated, so this is not reached.
+/// Not reached: the driver first asks whether a request can be repeated.
 fn sent_already() -> Error {
     Error::Io(io::Error::other("a request with a streamed body is sent only once"))
 }
 
-/// A response as the cache is to see it.
-fn answered(head: &request::Parts, mut response: Response<Body>) -> Response<Incoming> {
+/// A response as the cache sees it.
+fn received(head: &request::Parts, mut response: Response<Body>) -> Response<Incoming> {
     if *response.get_uri() != head.uri {
         response.extensions_mut().insert(Redirected);
     }
-    // ureq has no length for a body that is known to be empty.
+    // ureq does not report a length of 0.
     let headers = response.headers();
     let has_none = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0")
         && !headers.contains_key(header::TRANSFER_ENCODING);
@@ -215,12 +219,13 @@ fn answered(head: &request::Parts, mut response: Response<Body>) -> Response<Inc
     response.map(|body| if empty { Incoming::empty(body) } else { Incoming::from(body) })
 }
 
-/// What is left of a response that ureq made an error: enough for the cache's rules, and nothing to be stored.
-fn refused(status: u16) -> Result<Response<Incoming>, Error> {
+/// Stands for a response that ureq replaced by an error: the caching rules see the status, and
+/// nothing is stored.
+fn dropped_response(status: u16) -> Result<Response<Incoming>, Error> {
     let mut response = Response::new(Incoming::empty(Body::builder().data(Vec::new())));
     *response.status_mut() = StatusCode::from_u16(status).map_err(|error| Error::Http(error.into()))?;
     *response.headers_mut() =
         HeaderMap::from_iter([(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"))]);
-    response.extensions_mut().insert(Refused(status));
+    response.extensions_mut().insert(StatusError(status));
     Ok(response)
 }

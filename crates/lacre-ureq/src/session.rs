@@ -1,4 +1,4 @@
-//! An agent, its cache and its cookies, in one.
+//! An agent with its cache and its cookies.
 
 use crate::AgentBuilder;
 use futures_util::StreamExt;
@@ -7,8 +7,10 @@ use std::fmt;
 use std::iter;
 use ureq::Agent;
 
-/// An agent that keeps cookies and answers from a cache, with the means to look after what is stored. It owns all that it adds to a request,
-/// so the cache sees it. Clones are the same session.
+/// An agent with cookies and a cache, and methods to select and invalidate stored responses.
+///
+/// The session itself adds the cookies to requests, so the cache sees them. Clones are the same
+/// session.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,13 +23,14 @@ use ureq::Agent;
 /// #     use std::io::{Read, Write};
 /// #     let (mut connection, _) = listener.accept().unwrap();
 /// #     let _ = connection.read(&mut [0; 4096]).unwrap();
-/// #     let answer = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 5\r\n\r\nhello";
-/// #     connection.write_all(answer).unwrap();
+/// #     let head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 5\r\n\r\n";
+/// #     connection.write_all(format!("{head}hello").as_bytes()).unwrap();
 /// # });
 /// let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
 /// let session = CachedSession::new(cache);
 /// let news = RequestOptions::new().tag("news");
-/// assert_eq!(session.agent().get(&url).extension(news).call()?.body_mut().read_to_string()?, "hello");
+/// let mut response = session.agent().get(&url).extension(news).call()?;
+/// assert_eq!(response.body_mut().read_to_string()?, "hello");
 /// assert_eq!(session.invalidate(&Selection::all().tag("news"))?, 1);
 /// # Ok(())
 /// # }
@@ -39,52 +42,58 @@ pub struct CachedSession {
     cookies: Cookies,
 }
 
+impl AgentBuilder {
+    /// Builds an agent together with its cache and its cookies.
+    pub fn session(self) -> CachedSession {
+        let (cache, cookies) = (self.cache().clone(), Cookies::new());
+        CachedSession { agent: self.cookies(cookies.clone()).build(), cache, cookies }
+    }
+}
+
 impl CachedSession {
-    /// A session around a cache, without cookies yet. [`AgentBuilder::session`] makes one with default headers, timeouts and more.
+    /// A session without cookies around a cache. Use [`AgentBuilder::session`] to set default
+    /// headers, timeouts and more.
     #[must_use]
     pub fn new(cache: impl Into<Driver>) -> Self {
         AgentBuilder::new(cache).session()
     }
 
-    pub(crate) fn of(builder: AgentBuilder) -> Self {
-        let (cache, cookies) = (builder.cache().clone(), Cookies::new());
-        Self { agent: builder.cookies(cookies.clone()).build(), cache, cookies }
-    }
-
-    /// The agent, which asks.
+    /// The agent that sends the requests.
     #[must_use]
     pub fn agent(&self) -> &Agent {
         &self.agent
     }
 
-    /// The cache.
+    /// The cache that answers them.
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// The cookies.
+    /// The cookies that the session has received.
     #[must_use]
     pub fn cookies(&self) -> &Cookies {
         &self.cookies
     }
 
-    /// What is meant of what is stored, read as it is asked for; see [`Cache::select`].
+    /// The stored responses that `selection` matches, each read as the iterator reaches it; see
+    /// [`Cache::select`].
     pub fn select(&self, selection: Selection) -> impl Iterator<Item = Result<Selected, Error>> + '_ {
         let mut selected = Box::pin(self.cache.select(selection));
         iter::from_fn(move || wait(selected.next()))
     }
 
-    /// Takes away what is meant, and says how many responses that were; see [`Cache::invalidate`].
+    /// Removes the stored responses that `selection` matches, and returns their number; see
+    /// [`Cache::invalidate`].
     ///
     /// # Errors
-    /// The store fails; some may be gone.
+    /// The store failed; some responses may have been removed.
     pub fn invalidate(&self, selection: &Selection) -> Result<u64, Error> {
         wait(self.cache.invalidate(selection))
     }
 }
 
-/// The settings of the agent may hold secrets.
+/// Omits the settings of the agent, which may hold secrets.
 impl fmt::Debug for CachedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedSession").finish_non_exhaustive()

@@ -1,5 +1,8 @@
-//! What ureq keeps among a request's extensions, and only its own code can read: settings of this one request, or else of its agent. That
-//! code is made to show them: it is run over a transport that leads nowhere.
+//! Reads the configuration that ureq keeps among a request's extensions, in types that only its own
+//! code can read.
+//!
+//! To read it, a request runs through a ureq agent whose transport leads nowhere: ureq passes the
+//! configuration to the connector.
 
 use http::{Extensions, Request, StatusCode, Uri};
 use lacre::{RequestOptions, Transport};
@@ -14,7 +17,8 @@ use ureq::{Agent, Error, RequestExt};
 
 type RequestConfig = ConfigBuilder<HttpCrateScope<()>>;
 
-/// Nothing is added to a request, and nothing hidden of its response. ureq has a type for each place where this can be said.
+/// Adds nothing to a request and hides nothing of its response. A macro, because ureq has a builder
+/// type for each place that can be configured.
 macro_rules! plain {
     ($config:expr) => {
         $config
@@ -27,29 +31,35 @@ macro_rules! plain {
     };
 }
 
-/// An agent's settings, for one that adds and hides nothing.
+/// The configuration of an agent that adds and hides nothing.
 pub(crate) fn plain_agent(config: ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> {
     plain!(config)
 }
 
-/// Whether a request has settings of its own.
-pub(crate) fn has_own(extensions: &Extensions) -> bool {
+/// Whether a request has a configuration of its own.
+pub(crate) fn has_request_config(extensions: &Extensions) -> bool {
     configured(extensions, |config| config).len() == extensions.len()
 }
 
-/// A request's extensions, for one hop of it. Where it has no settings of its own, those of the agent that sends it hold: a connection for
-/// others would set TLS up anew.
-pub(crate) fn plain_hop(extensions: &Extensions) -> Extensions {
-    if has_own(extensions) { configured(extensions, |config| plain!(config)) } else { extensions.clone() }
+/// The extensions of one hop of a request.
+///
+/// A request without a configuration of its own gets none, so that it is sent with that of the
+/// agent: another configuration would open a connection with a TLS setup of its own.
+pub(crate) fn hop_extensions(extensions: &Extensions) -> Extensions {
+    if has_request_config(extensions) {
+        configured(extensions, |config| plain!(config))
+    } else {
+        extensions.clone()
+    }
 }
 
-/// How an agent, or a request, with these settings reaches origins.
+/// How an agent or a request with this configuration reaches origins (decision 16).
 pub(crate) fn transport_of(config: &Config) -> Transport {
     let tls = config.tls_config();
     let mut transport = match tls.root_certs() {
         RootCerts::Specific(roots) => Transport::usual().roots(roots.iter().map(Certificate::der)),
         RootCerts::PlatformVerifier => lacre::config::transport().no_proxy(),
-        // Its own list, as any client has one.
+        // A list of its own, like that of any client.
         RootCerts::WebPki => Transport::usual(),
         other => Transport::usual().roots([format!("{other:?}")]),
     };
@@ -65,9 +75,9 @@ pub(crate) fn transport_of(config: &Config) -> Transport {
     transport
 }
 
-/// How a request reaches its origin, where it has settings of its own.
+/// How a request reaches its origin; `None` if it has no configuration of its own.
 pub(crate) fn transport_of_request(extensions: &Extensions) -> Option<Transport> {
-    // What an agent adds to every request, and what the cache reads.
+    // An agent adds one extension to every request; the cache reads the other.
     let known = 1 + usize::from(extensions.get::<RequestOptions>().is_some());
     if extensions.len() <= known {
         return None;
@@ -75,35 +85,36 @@ pub(crate) fn transport_of_request(extensions: &Extensions) -> Option<Transport>
     let mut request = Request::new(());
     *request.uri_mut() = Uri::from_static("http://settings.invalid/");
     *request.extensions_mut() = extensions.clone();
-    FOUND.take();
-    // It never answers.
-    let _ = READS_SETTINGS.run(request);
-    FOUND.take()
+    TRANSPORT.take();
+    // Fails, because the connector opens no connection.
+    let _ = READS_TRANSPORT.run(request);
+    TRANSPORT.take()
 }
 
 thread_local! {
-    static FOUND: Cell<Option<Transport>> = const { Cell::new(None) };
+    static TRANSPORT: Cell<Option<Transport>> = const { Cell::new(None) };
 }
 
-/// An agent without a network that reads the settings of requests. Only a connector is shown these.
-static READS_SETTINGS: LazyLock<Agent> =
-    LazyLock::new(|| Agent::with_parts(Config::default(), ReadsSettings, NoResolver));
+/// An agent without a network that reads the configuration of requests. ureq shows it to a
+/// connector only.
+static READS_TRANSPORT: LazyLock<Agent> =
+    LazyLock::new(|| Agent::with_parts(Config::default(), ReadsTransport, NoResolver));
 
 #[derive(Debug)]
-struct ReadsSettings;
+struct ReadsTransport;
 
-impl Connector for ReadsSettings {
+impl Connector for ReadsTransport {
     type Out = Playback;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Playback>, Error> {
         if details.request_level {
-            FOUND.set(Some(transport_of(details.config)));
+            TRANSPORT.set(Some(transport_of(details.config)));
         }
         Ok(None)
     }
 }
 
-/// A request's extensions, with its settings changed.
+/// The extensions of a request, with its configuration changed.
 pub(crate) fn configured(
     extensions: &Extensions,
     change: impl FnOnce(RequestConfig) -> RequestConfig,
@@ -117,24 +128,25 @@ pub(crate) fn configured(
     carrier.into_parts().0.extensions
 }
 
-/// The settings of a request: its own, or else those of its agent. `None`: it came through no agent.
-pub(crate) fn settings(extensions: &Extensions) -> Option<Config> {
+/// The configuration of a request: its own, or that of its agent. `None` if the request came
+/// through no agent.
+pub(crate) fn request_config(extensions: &Extensions) -> Option<Config> {
     let mut request = Request::new(());
     *request.uri_mut() = Uri::from_static("https://nowhere.invalid/");
     *request.extensions_mut() = extensions.clone();
     let request = request.middleware_config()?.proxy(None).build();
-    let shown = Arc::new(Mutex::new(None));
-    let agent = Agent::with_parts(Config::default(), Shows(Arc::clone(&shown)), NoResolver);
-    // It gets no further than to the transport.
+    let captured = Arc::new(Mutex::new(None));
+    let agent = Agent::with_parts(Config::default(), CapturesConfig(Arc::clone(&captured)), NoResolver);
+    // Fails in the connector.
     let _ = agent.run(request);
-    shown.lock().unwrap_or_else(PoisonError::into_inner).take()
+    captured.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// A connector that shows the settings it was called with.
+/// A connector that keeps the configuration it was called with.
 #[derive(Debug)]
-struct Shows(Arc<Mutex<Option<Config>>>);
+struct CapturesConfig(Arc<Mutex<Option<Config>>>);
 
-impl Connector for Shows {
+impl Connector for CapturesConfig {
     type Out = Playback;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Playback>, Error> {
@@ -143,11 +155,18 @@ impl Connector for Shows {
     }
 }
 
-/// What ureq itself would make of a response with this status to a request for `uri` with these extensions: the error that the request's
-/// settings want, or the extensions that responses of ureq have, [`ureq::ResponseExt::get_uri`] among them.
-pub(crate) fn judged(extensions: &Extensions, uri: &Uri, status: StatusCode) -> Result<Extensions, Error> {
+/// The outcome that ureq itself gives to a response with this status, to a request for `uri` with
+/// these extensions.
+///
+/// Either the error that the request's configuration asks for, or the extensions of a ureq
+/// response, which [`ureq::ResponseExt::get_uri`] reads.
+pub(crate) fn status_outcome(
+    extensions: &Extensions,
+    uri: &Uri,
+    status: StatusCode,
+) -> Result<Extensions, Error> {
     let is_error = status.is_client_error() || status.is_server_error();
-    let agent = if is_error { &REFUSES } else { &AGREES };
+    let agent = if is_error { &RETURNS_500 } else { &RETURNS_200 };
     let mut request = Request::new(());
     *request.uri_mut() = uri.clone();
     *request.extensions_mut() = configured(extensions, |config| config.proxy(None));
@@ -158,31 +177,33 @@ pub(crate) fn judged(extensions: &Extensions, uri: &Uri, status: StatusCode) -> 
     }
 }
 
-/// Agents without a network, whose only answers these are.
-static AGREES: LazyLock<Agent> = LazyLock::new(|| always(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
-static REFUSES: LazyLock<Agent> = LazyLock::new(|| always(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"));
+/// Agents without a network that return one response.
+static RETURNS_200: LazyLock<Agent> =
+    LazyLock::new(|| returns(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+static RETURNS_500: LazyLock<Agent> =
+    LazyLock::new(|| returns(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"));
 
-fn always(answer: &'static [u8]) -> Agent {
-    Agent::with_parts(Config::default(), Always(answer), NoResolver)
+fn returns(response: &'static [u8]) -> Agent {
+    Agent::with_parts(Config::default(), Returns(response), NoResolver)
 }
 
 #[derive(Debug)]
-struct Always(&'static [u8]);
+struct Returns(&'static [u8]);
 
-impl Connector for Always {
+impl Connector for Returns {
     type Out = Playback;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Playback>, Error> {
-        // The request line and the headers of ureq's own must fit.
-        let room = details.uri.to_string().len() * 2 + 1024;
-        Ok(Some(Playback { buffers: LazyBuffers::new(self.0.len(), room), answer: self.0 }))
+        // Holds the request line and the headers that ureq adds.
+        let capacity = details.uri.to_string().len() * 2 + 1024;
+        Ok(Some(Playback { buffers: LazyBuffers::new(self.0.len(), capacity), response: self.0 }))
     }
 }
 
 #[derive(Debug)]
 struct Playback {
     buffers: LazyBuffers,
-    answer: &'static [u8],
+    response: &'static [u8],
 }
 
 impl transport::Transport for Playback {
@@ -195,10 +216,10 @@ impl transport::Transport for Playback {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
-        let answer = std::mem::take(&mut self.answer);
-        let room = self.buffers.input_append_buf();
-        let length = room.len().min(answer.len());
-        room[..length].copy_from_slice(&answer[..length]);
+        let response = std::mem::take(&mut self.response);
+        let buffer = self.buffers.input_append_buf();
+        let length = buffer.len().min(response.len());
+        buffer[..length].copy_from_slice(&response[..length]);
         self.buffers.input_appended(length);
         Ok(length > 0)
     }

@@ -65,7 +65,7 @@ fn a_redirect_s_body_is_read_so_that_it_is_stored() {
 fn a_status_is_an_error_where_the_request_or_the_agent_wants_it() {
     let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], "nothing here"));
     let url = origin.url("/");
-    let lenient = AgentBuilder::new(cache(Policy::rfc9111()).0).any_status_is_a_response().build();
+    let lenient = AgentBuilder::new(cache(Policy::rfc9111()).0).no_status_errors().build();
     for (agent, is_error) in [(agent(), true), (lenient, false)] {
         // Whether it comes from the network or from the cache.
         for _ in 0..2 {

@@ -66,8 +66,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "cookies")]
 pub use drive::Cookies;
 pub use drive::{
-    Background, Coding, Content, DecodedLength, Driver, Failure, Hop, HopBody, Network, Pace, Runtime,
-    Threads, TooManyRedirects, unseen_id, varies_by_unseen,
+    Background, Coding, Codings, Content, Driver, ExpansionLimit, Failure, Hop, HopBody, Network, Pace,
+    Runtime, Threads, TooManyRedirects, add_default_headers, unseen_id, varies_by_unseen,
 };
 pub use error::{Error, ErrorKind, StoreErrorKind};
 pub use events::{Event, Observer, Tracing};

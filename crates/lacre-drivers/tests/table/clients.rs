@@ -170,7 +170,7 @@ impl Client for Tower {
 struct Ureq(ureq::Agent);
 
 pub(crate) fn ureq(driver: Driver) -> Box<dyn Client> {
-    Box::new(Ureq(lacre_ureq::AgentBuilder::new(driver).any_status_is_a_response().build()))
+    Box::new(Ureq(lacre_ureq::AgentBuilder::new(driver).no_status_errors().build()))
 }
 
 impl Ureq {
@@ -212,6 +212,6 @@ pub(crate) fn reqwest_session(driver: Driver) -> Box<dyn Client> {
 }
 
 pub(crate) fn ureq_session(driver: Driver) -> Box<dyn Client> {
-    let session = lacre_ureq::AgentBuilder::new(driver).any_status_is_a_response().session();
+    let session = lacre_ureq::AgentBuilder::new(driver).no_status_errors().session();
     Box::new(Ureq(session.agent().clone()))
 }

@@ -1,14 +1,19 @@
-//! Which responses have a body that is to be decoded before their caller reads it (RFC 9110 §8.4), and how long it may become. Clients decode
-//! above the cache, which keeps the bytes as they came.
+//! Content codings that clients decode above the cache (RFC 9110 §8.4).
+//!
+//! The cache keeps a body as it came from the network. The rules that all clients share are here:
+//! which codings they ask for, which responses they decode, and how far a body may expand. The
+//! decoders themselves are the clients'.
 
 use crate::{Error, ErrorKind};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A coding that clients can decode.
+/// A content coding that clients can decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Coding {
-    /// `gzip`, and `x-gzip`, which is another name for it.
+    /// `gzip`, also named `x-gzip`.
     Gzip,
     /// `br`
     Brotli,
@@ -19,10 +24,11 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The coding of the body of a response to a request with this method, if there is one, and only one. A part of an encoded body is never
-    /// decoded, nor is there anything to decode where the response has no body.
-    #[must_use]
-    pub fn of(method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+    /// The single content coding of a response with a whole body.
+    ///
+    /// `None` if there is no body (HEAD, 1xx, 204, 304), no coding, more than one, or an unknown
+    /// one; and for 206, because a part of an encoded body cannot be decoded.
+    fn of_response(method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let whole = !status.is_informational()
             && ![StatusCode::NO_CONTENT, StatusCode::PARTIAL_CONTENT, StatusCode::NOT_MODIFIED]
                 .contains(&status);
@@ -53,37 +59,74 @@ impl Coding {
     }
 }
 
-/// What keeps a small encoded body from becoming an endless one: no more than 64 MiB, or 1100 times of what came, is decoded. No encoder
-/// makes honest text smaller than that.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DecodedLength {
-    encoded: u64,
-    decoded: u64,
-}
+/// The codings that one client can decode, which depend on the features it was built with.
+#[derive(Clone, Copy, Debug)]
+pub struct Codings(&'static [Coding]);
 
-impl DecodedLength {
-    const ALWAYS: u64 = 64 << 20;
-    const RATIO: u64 = 1100;
-
-    /// So many bytes came.
-    pub fn came(&mut self, encoded: usize) {
-        self.encoded = self.encoded.saturating_add(encoded as u64);
+impl Codings {
+    /// These codings, the preferred one first.
+    #[must_use]
+    pub const fn new(codings: &'static [Coding]) -> Self {
+        Self(codings)
     }
 
-    /// So many were decoded.
+    /// The value of `Accept-Encoding` that asks for them; `None` if there are none.
+    #[must_use]
+    pub fn accept_encoding(self) -> Option<HeaderValue> {
+        let names: Vec<_> = self.0.iter().map(|coding| coding.as_str()).collect();
+        HeaderValue::try_from(names.join(", ")).ok().filter(|value| !value.is_empty())
+    }
+
+    /// The coding to decode in a response to a request with this method, or `None` to leave the
+    /// response as it is.
+    ///
+    /// A response is left alone if it has no body, is a part (206), has several codings, or has one
+    /// that is not listed.
+    #[must_use]
+    pub fn to_decode(self, method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<Coding> {
+        Coding::of_response(method, status, headers).filter(|coding| self.0.contains(coding))
+    }
+}
+
+/// Stops a small encoded body from expanding without end.
+///
+/// A body may decode to 64 MiB, or to 1100 times its encoded length where that is more. Ordinary
+/// text does not compress that well. Clones count the same body: one counts the encoded bytes, the
+/// other the decoded ones.
+#[derive(Clone, Debug, Default)]
+pub struct ExpansionLimit(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    encoded: AtomicU64,
+    decoded: AtomicU64,
+}
+
+impl ExpansionLimit {
+    /// Always allowed, in bytes.
+    const MIN_LIMIT: u64 = 64 << 20;
+    const MAX_RATIO: u64 = 1100;
+
+    /// Counts encoded bytes that were read.
+    pub fn add_encoded(&self, bytes: usize) {
+        self.0.encoded.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts decoded bytes.
     ///
     /// # Errors
-    /// They are too many.
-    pub fn became(&mut self, decoded: usize) -> Result<(), Error> {
-        self.decoded = self.decoded.saturating_add(decoded as u64);
-        if self.decoded <= self.encoded.saturating_mul(Self::RATIO).max(Self::ALWAYS) {
+    /// The decoded body is now too long.
+    pub fn add_decoded(&self, bytes: usize) -> Result<(), Error> {
+        let bytes = bytes as u64;
+        let decoded = self.0.decoded.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let encoded = self.0.encoded.load(Ordering::Relaxed);
+        if decoded <= encoded.saturating_mul(Self::MAX_RATIO).max(Self::MIN_LIMIT) {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::Broken,
-            "the response becomes more than 1100 times as long when it is decoded",
-        )
-        .with_hint("ask for it with `Accept-Encoding: identity`, or build the client with no_compression()"))
+        Err(Error::new(ErrorKind::Broken, "the response body decodes to more than 1100 times its length")
+            .with_hint(
+                "ask for it with `Accept-Encoding: identity`, or build the client with no_compression()",
+            ))
     }
 }
 
@@ -98,11 +141,11 @@ mod tests {
         for (name, value) in values {
             headers.append(name, value);
         }
-        Coding::of(method, StatusCode::from_u16(status).unwrap(), &headers)
+        Coding::of_response(method, StatusCode::from_u16(status).unwrap(), &headers)
     }
 
     #[test]
-    fn a_whole_body_in_one_coding_is_decoded_and_nothing_else() {
+    fn only_a_whole_body_in_one_known_coding_is_decoded() {
         assert_eq!(coding(&Method::GET, 200, &["gzip"]), Some(Coding::Gzip));
         assert_eq!(coding(&Method::POST, 404, &["X-GZIP"]), Some(Coding::Gzip));
         assert_eq!(coding(&Method::GET, 200, &["br"]), Some(Coding::Brotli));
@@ -121,12 +164,25 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_explodes_is_an_error() {
-        let mut length = DecodedLength::default();
-        length.came(1000);
-        length.became(64 << 20).unwrap();
-        length.became(1).unwrap_err();
-        length.came(1 << 20);
-        length.became(64 << 20).unwrap();
+    fn a_client_asks_for_and_decodes_only_the_codings_that_it_has() {
+        let gzip = Codings::new(&[Coding::Gzip]);
+        assert_eq!(gzip.accept_encoding().unwrap(), "gzip");
+        assert_eq!(Codings::new(&[Coding::Brotli, Coding::Gzip]).accept_encoding().unwrap(), "br, gzip");
+        assert_eq!(Codings::new(&[]).accept_encoding(), None);
+        for (name, decoded) in [("gzip", Some(Coding::Gzip)), ("br", None)] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(name))]);
+            assert_eq!(gzip.to_decode(&Method::GET, StatusCode::OK, &headers), decoded);
+        }
+    }
+
+    #[test]
+    fn a_body_that_expands_beyond_the_limit_is_an_error() {
+        let encoded = ExpansionLimit::default();
+        let decoded = encoded.clone();
+        encoded.add_encoded(1000);
+        decoded.add_decoded(64 << 20).unwrap();
+        decoded.add_decoded(1).unwrap_err();
+        encoded.add_encoded(1 << 20);
+        decoded.add_decoded(64 << 20).unwrap();
     }
 }

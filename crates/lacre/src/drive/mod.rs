@@ -8,6 +8,7 @@ mod beside;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod decoding;
+mod defaults;
 mod failing;
 mod leases;
 mod network;
@@ -17,7 +18,8 @@ mod unseen;
 
 #[cfg(feature = "cookies")]
 pub use cookies::Cookies;
-pub use decoding::{Coding, DecodedLength};
+pub use decoding::{Coding, Codings, ExpansionLimit};
+pub use defaults::add_default_headers;
 pub use network::{Background, Network, Pace, Runtime, varies_by_unseen};
 pub use redirect::{Hop, HopBody, TooManyRedirects};
 pub use threads::Threads;
