@@ -1,16 +1,16 @@
-//! What can go wrong on the way through the cache.
+//! Errors of requests that go through the cache.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why there is no response.
+/// The reason why there is no response.
 #[derive(Debug)]
 pub enum Error<E> {
-    /// The service beneath failed, and nothing stored could stand in. Its own error, untouched.
+    /// The inner service failed and no stored response may replace it. The service's own error.
     Service(E),
-    /// The request's body broke off before the request was sent.
+    /// The request body ended early, before the request was sent.
     Request(Box<dyn StdError + Send + Sync>),
-    /// What the cache was told to raise.
+    /// The cache is configured to raise this error.
     Cache(lacre::Error),
 }
 
@@ -18,7 +18,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service(error) => error.fmt(f),
-            Self::Request(_) => f.write_str("the request's body broke off; send the request again"),
+            Self::Request(_) => f.write_str("the request body ended early; send the request again"),
             Self::Cache(error) => error.fmt(f),
         }
     }

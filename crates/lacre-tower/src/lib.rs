@@ -1,4 +1,5 @@
-//! A sealed HTTP cache around any tower service of HTTP: a thin driver of [`lacre::Cache`].
+//! A sealed HTTP cache as a [tower](https://docs.rs/tower) layer around any HTTP service: a thin
+//! driver of [`lacre::Cache`].
 //!
 //! ```
 //! use http::{Request, Response};
@@ -15,9 +16,12 @@
 //! #     type Response = Response<Full<Bytes>>;
 //! #     type Error = Infallible;
 //! #     type Future = Ready<Result<Self::Response, Infallible>>;
-//! #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+//! #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+//! #         Poll::Ready(Ok(()))
+//! #     }
 //! #     fn call(&mut self, _: Request<Empty<Bytes>>) -> Self::Future {
-//! #         ready(Ok(Response::builder().header("cache-control", "max-age=60").body(Full::from("hello")).unwrap()))
+//! #         let response = Response::builder().header("cache-control", "max-age=60");
+//! #         ready(Ok(response.body(Full::from("hello")).unwrap()))
 //! #     }
 //! # }
 //!
@@ -28,7 +32,7 @@
 //!
 //! for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
 //!     let response = service.call(Request::get("http://example.com/").body(Empty::new())?).await?;
-//!     let info = response.extensions().get::<CacheInfo>().copied().ok_or("every response has one")?;
+//!     let info = response.extensions().get::<CacheInfo>().copied().ok_or("no cache info")?;
 //!     assert_eq!(info.status.to_string(), expected);
 //!     assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
 //! }
@@ -36,40 +40,64 @@
 //! # }
 //! ```
 //!
-//! Bodies stream both ways: a response is stored while its body passes, and committed when it ended well; one that breaks off, is
-//! dropped or is too long is not stored, and reaches the caller all the same. On tokio's runtime, with or without its timers, requests for the
-//! same thing at the same time are sent once, and read the one answer while it comes in; and what may be served stale while it is refreshed
-//! is refreshed in the background. Elsewhere, each request is sent, and stale responses are validated in the foreground.
-//! A [`Driver`](lacre::Driver) says how many refreshes run at once and for how long, how long requests wait for others,
-//! and how fast requests may go to the service.
+//! Bodies stream in both directions. A response is stored while its body passes, and committed once
+//! the body is complete. If the transfer breaks off, the caller drops the body, or the body is too
+//! long, nothing is stored, and the caller gets the same response as without a cache.
 //!
-//! [`RequestOptions`](lacre::RequestOptions) among a request's extensions count, and every response has a
-//! [`CacheInfo`](lacre::CacheInfo) among its own.
+//! On a Tokio runtime, with or without timers, identical concurrent requests are sent once, and all
+//! callers read the one response while it arrives; stale responses that may be served while they
+//! are refreshed are refreshed in the background. Without a Tokio runtime, each request is sent,
+//! and stale responses are validated in the foreground. A [`Driver`](lacre::Driver), passed to the
+//! layer instead of the cache, limits the refreshes, the wait for an identical request, and the
+//! rate of requests to the service.
 //!
-//! # What this integration can and cannot see
+//! Put [`RequestOptions`](lacre::RequestOptions) into a request's extensions to set its options.
+//! Every response has a [`CacheInfo`](lacre::CacheInfo) among its own.
 //!
-//! The layer sees a request as the layers above left it, and nothing of what the service beneath does to it:
+//! # What the layer can and cannot see
 //!
-//! | what is done to a request | above the cache | below the cache |
-//! |---|---|---|
-//! | credentials, cookies | part of the key | unseen, and shared by all: what adds them belongs above |
-//! | which certificates are accepted and shown, sockets, mocks | a [`Transport`](lacre::Transport) among the request's extensions counts | unseen: what came for `https` URLs is served to the same layer alone, unless [said otherwise](CacheLayer::danger_assume_transport) |
-//! | `Accept`, `User-Agent` and the like | seen, where a response varies by them | unseen: what varies by them is stored for all |
-//! | redirects | each hop is answered and stored by the rules; tower-http's `FollowRedirect` drops the bodies of redirects unread, so that of these only the empty ones are stored | unseen: the last answer is stored for the first URL |
-//! | decompression | the cache keeps the bytes of the wire, and hands them out as they came: put a layer that decodes, such as tower-http's `Decompression`, above it | unseen: decoded bodies are stored |
-//! | retries, rate limits, timeouts | hits count, too | for requests that are sent; a [`Driver`](lacre::Driver) can pace these |
-//! | the URL of a server's request, which has only a path | its authority is taken from `Host`; without one that can be read, nothing is looked up | as it came |
-//! | `Host` that names another host than the URL | part of the key | unseen: what adds the authority belongs above |
-//! | an authority that is added to a URL (octocrab's `BaseUriLayer`) | seen | unseen: without exactly one authority that can be read, in the URL or in `Host`, there is no key, and the request bypasses the cache (`detail=no-authority`) |
-//! | a timeout | the caller's own; it covers what a request waits for others, too | for requests that are sent |
+//! The layer sees a request as the layers above leave it, and nothing that the inner service does
+//! to it. So it matters whether a change to a request is made above or below the cache:
 //!
-//! Bodies of requests pass as they came, with their type, so that the layer fits between any two services. The cache sees those that are
-//! empty, and `Full<Bytes>` and `String`; a request with any other is not looked up. A layer that [reads
-//! bodies](CacheLayer::reading_bodies) sees all of up to 64 KiB whose length is known, where the cache's policy looks up the method, and hands
-//! them on as [`SentBody`]. Trailers pass, and are not stored.
+//! - **Credentials, cookies.** Above: part of the key. Below: unseen, and responses are shared by
+//!   all users. Add them above.
+//! - **Certificates accepted and presented, sockets, mocks.** Above: a
+//!   [`Transport`](lacre::Transport) among the request's extensions is part of the key. Below:
+//!   unseen; responses to `https` URLs are served to the same layer alone, unless you
+//!   [declare the transport](CacheLayer::danger_assume_transport).
+//! - **`Accept`, `User-Agent` and similar headers.** Above: seen; a response that varies by them is
+//!   stored per value. Below: unseen; such a response is stored for all.
+//! - **Redirects.** Above: the caching rules apply to each hop. `FollowRedirect` of tower-http
+//!   drops the bodies of redirects unread, so only redirects without a body are stored. Below:
+//!   unseen; the last response is stored for the first URL.
+//! - **Decompression.** Above: the cache keeps the bytes of the wire and returns them as they came;
+//!   put a layer that decodes, such as `Decompression` of tower-http, above it. Below: unseen;
+//!   decoded bodies are stored.
+//! - **Retries, rate limits, timeouts.** Above: they count hits, too, and a timeout covers the wait
+//!   for an identical request. Below: they apply to requests that are sent; a
+//!   [`Driver`](lacre::Driver) can limit their rate.
+//! - **Authority of a URL.** A server's request has only a path; its authority is taken from
+//!   `Host`. A layer above may also add it to the URL (`BaseUriLayer` of octocrab). Without exactly
+//!   one valid authority, in the URL or in `Host`, the request bypasses the cache
+//!   (`detail=no-authority`). Below: unseen; add it above.
+//! - **`Host` that names another host than the URL.** Above: part of the key. Below: unseen.
 //!
-//! In octocrab, `with_layer(&CacheLayer::new(cache))` comes after `with_service` and before the layers that add the base URL and the token
-//! (whatever is added later lies above); retries may lie on either side.
+//! Request bodies pass with their own type, so the layer fits between any two services. The cache
+//! sees a body that is empty, a `Full<Bytes>` or a `String`; a request with any other body is not
+//! looked up. A layer that [buffers bodies](CacheLayer::buffer_bodies) sees every body of known
+//! length up to 64 KiB if the policy looks up the method, and sends it on as [`SentBody`]. Trailers
+//! pass and are not stored.
+//!
+//! In octocrab, call `with_layer(&CacheLayer::new(cache))` after `with_service` and before the
+//! layers that add the base URL and the token: a layer added later lies above. Retries may lie on
+//! either side.
+//!
+//! The crate has no features.
+//!
+//! # Modules
+//!
+//! `service` has the layer and its service, `request` and `response` the bodies that pass through
+//! them, `error` their errors. None holds a caching rule: those are in [`lacre`].
 
 mod error;
 mod request;
@@ -79,4 +107,4 @@ mod service;
 pub use error::Error;
 pub use request::SentBody;
 pub use response::{LookupTime, ServedBody};
-pub use service::{AsTheyCame, CacheLayer, CacheService, Read};
+pub use service::{Buffered, CacheLayer, CacheService, Streamed};

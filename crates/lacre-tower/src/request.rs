@@ -1,4 +1,4 @@
-//! What the cache gets to see of a request's body, where that is small.
+//! Request bodies: what the cache sees of them, and how one is sent again.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -13,12 +13,13 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The longest body that is read before the request is sent, in bytes.
-const SEEN: u64 = 64 << 10;
+/// The longest body that a layer reads into memory, in bytes.
+const MAX_BUFFERED: u64 = 64 << 10;
 
 pin_project! {
-    /// The body of a request that a [`CacheLayer`](crate::CacheLayer) which [reads bodies](crate::CacheLayer::reading_bodies) sends on: the
-    /// caller's own, unless the cache had to read it.
+    /// The body of a request that a [`CacheLayer`](crate::CacheLayer) which
+    /// [buffers bodies](crate::CacheLayer::buffer_bodies) sends on: the caller's own body, or the
+    /// bytes that the layer read from it.
     pub struct SentBody<B> {
         #[pin]
         body: Sent<B>,
@@ -28,12 +29,12 @@ pin_project! {
 pin_project! {
     #[project = SentProjection]
     enum Sent<B> {
-        Whole { #[pin] body: Full<Bytes>, seen: Bytes },
+        Buffered { #[pin] body: Full<Bytes>, bytes: Bytes },
         Stream { #[pin] body: B },
     }
 }
 
-/// Without the content.
+/// Omits the content.
 impl<B> fmt::Debug for SentBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SentBody").finish_non_exhaustive()
@@ -41,122 +42,125 @@ impl<B> fmt::Debug for SentBody<B> {
 }
 
 impl<B: Body<Data = Bytes>> SentBody<B> {
-    /// Reads a small `body` that tells requests apart; leaves others as they are.
-    async fn see(body: B, looked_up: LookedUp) -> Result<Self, B::Error> {
+    /// Reads a short `body` into memory if the request is looked up by it.
+    async fn buffer(body: B, lookup: LookupNeeded) -> Result<Self, B::Error> {
         if body.is_end_stream() {
-            return Ok(Self::whole(Bytes::new()));
+            return Ok(Self::buffered(Bytes::new()));
         }
-        let small = body.size_hint().upper().is_some_and(|length| length <= SEEN);
-        Ok(match looked_up {
-            LookedUp::Yes if small => Self::whole(body.collect().await?.to_bytes()),
-            LookedUp::Yes | LookedUp::No => Self { body: Sent::Stream { body } },
+        let short = body.size_hint().upper().is_some_and(|length| length <= MAX_BUFFERED);
+        Ok(match lookup {
+            LookupNeeded::Yes if short => Self::buffered(body.collect().await?.to_bytes()),
+            LookupNeeded::Yes | LookupNeeded::No => Self { body: Sent::Stream { body } },
         })
     }
 }
 
 impl<B> SentBody<B> {
-    /// What the cache may know of it; of a stream, nothing.
-    fn seen(&self) -> Option<Bytes> {
+    /// The whole body, if it is in memory.
+    fn bytes(&self) -> Option<Bytes> {
         match &self.body {
-            Sent::Whole { seen, .. } => Some(seen.clone()),
+            Sent::Buffered { bytes, .. } => Some(bytes.clone()),
             Sent::Stream { .. } => None,
         }
     }
 
-    /// The same once more; `None`: it is a stream, which can be sent only once.
-    pub fn again(&self) -> Option<Self> {
-        self.seen().map(Self::whole)
+    /// A copy of the body; `None` if it is a stream, which can be sent only once.
+    pub fn try_clone(&self) -> Option<Self> {
+        self.bytes().map(Self::buffered)
     }
 
-    fn whole(seen: Bytes) -> Self {
-        Self { body: Sent::Whole { body: Full::new(seen.clone()), seen } }
+    fn buffered(bytes: Bytes) -> Self {
+        Self { body: Sent::Buffered { body: Full::new(bytes.clone()), bytes } }
     }
 }
 
-/// The body of a request that may be sent: once at least, and as often as is wanted where it can be made anew.
-pub(crate) struct Held<T> {
+/// The body of a request that may be sent more than once.
+pub(crate) struct ReplayableBody<T> {
+    /// `None` once it was sent.
     body: Option<T>,
-    /// All of it, where that is known.
-    seen: Option<Bytes>,
-    make: Option<fn(Bytes) -> Option<T>>,
+    /// The whole body, if it is known.
+    bytes: Option<Bytes>,
+    /// Makes another body of the same bytes, if the type allows it.
+    rebuild: Option<fn(Bytes) -> Option<T>>,
 }
 
-impl<T> Held<T> {
-    /// What the cache may know of it; of a stream, nothing.
-    pub(crate) fn seen(&self) -> Option<Bytes> {
-        self.seen.clone()
+impl<T> ReplayableBody<T> {
+    /// The whole body as the cache sees it; `None` for a stream.
+    pub(crate) fn bytes(&self) -> Option<Bytes> {
+        self.bytes.clone()
     }
 
-    /// To be sent; `None`: it was, and can be only once.
+    /// The body to send; `None` if it was sent and cannot be sent again.
     pub(crate) fn take(&mut self) -> Option<T> {
-        self.body.take().or_else(|| self.made())
+        self.body.take().or_else(|| self.rebuilt())
     }
 
     /// Whether it can be [taken](Self::take).
-    pub(crate) fn is_there(&self) -> bool {
-        self.body.is_some() || (self.make.is_some() && self.seen.is_some())
+    pub(crate) fn can_take(&self) -> bool {
+        self.body.is_some() || (self.rebuild.is_some() && self.bytes.is_some())
     }
 
-    /// The same once more.
-    pub(crate) fn again(&self) -> Option<Self> {
-        Some(Self { body: Some(self.made()?), seen: self.seen.clone(), make: self.make })
+    /// A copy; `None` for a stream.
+    pub(crate) fn try_clone(&self) -> Option<Self> {
+        Some(Self { body: Some(self.rebuilt()?), bytes: self.bytes.clone(), rebuild: self.rebuild })
     }
 
-    fn made(&self) -> Option<T> {
-        self.make?(self.seen.clone()?)
-    }
-}
-
-impl<B: Body<Data = Bytes>> Held<SentBody<B>> {
-    /// A body that may be read before it is sent.
-    pub(crate) async fn reading(body: B, looked_up: LookedUp) -> Result<Self, B::Error> {
-        let body = SentBody::see(body, looked_up).await?;
-        let seen = body.seen();
-        Ok(Self { body: Some(body), seen, make: Some(|seen| Some(SentBody::whole(seen))) })
+    fn rebuilt(&self) -> Option<T> {
+        self.rebuild?(self.bytes.clone()?)
     }
 }
 
-/// Makes a body of what was seen of one.
-type Make<B> = fn(Bytes) -> Option<B>;
+impl<B: Body<Data = Bytes>> ReplayableBody<SentBody<B>> {
+    /// A body that is read into memory if it is short and the request is looked up by it.
+    pub(crate) async fn buffer(body: B, lookup: LookupNeeded) -> Result<Self, B::Error> {
+        let body = SentBody::buffer(body, lookup).await?;
+        let bytes = body.bytes();
+        Ok(Self { body: Some(body), bytes, rebuild: Some(|bytes| Some(SentBody::buffered(bytes))) })
+    }
+}
 
-impl<B: Body<Data = Bytes> + 'static> Held<B> {
-    /// A body that is sent as it came. What it holds can be seen where it is empty, or of one of the types that are known to hold all of it.
-    pub(crate) fn as_it_came(body: B) -> Self {
+/// Makes a body of these bytes.
+type Rebuild<B> = fn(Bytes) -> Option<B>;
+
+impl<B: Body<Data = Bytes> + 'static> ReplayableBody<B> {
+    /// A body that is passed on as it is. Its bytes are known if it is empty, or if its type is one
+    /// that always holds the whole body in memory.
+    pub(crate) fn streamed(body: B) -> Self {
         let any: &dyn Any = &body;
-        let (seen, make): (_, Option<Make<B>>) = if let Some(full) = any.downcast_ref() {
-            (whole::<Full<Bytes>>(full), Some(|seen| same(Full::new(seen))))
+        let (bytes, rebuild): (_, Option<Rebuild<B>>) = if let Some(full) = any.downcast_ref() {
+            (whole::<Full<Bytes>>(full), Some(|bytes| cast(Full::new(bytes))))
         } else if let Some(text) = any.downcast_ref() {
-            (whole::<String>(text), Some(|seen| same(String::from_utf8(seen.into()).ok()?)))
+            (whole::<String>(text), Some(|bytes| cast(String::from_utf8(bytes.into()).ok()?)))
         } else if any.is::<Empty<Bytes>>() {
-            (Some(Bytes::new()), Some(|_| same(Empty::<Bytes>::new())))
+            (Some(Bytes::new()), Some(|_| cast(Empty::<Bytes>::new())))
         } else {
             (body.is_end_stream().then(Bytes::new), None)
         };
-        Self { body: Some(body), seen, make }
+        Self { body: Some(body), bytes, rebuild }
     }
 }
 
-/// All of a body that is there at once.
+/// The whole of a body that is ready at once.
 fn whole<T: Body<Data = Bytes> + Clone + Unpin>(body: &T) -> Option<Bytes> {
     let whole = body.clone().collect().now_or_never()?.ok()?;
     Some(whole.to_bytes())
 }
 
-/// `body`, where it is of this very type.
-fn same<T: 'static, B: 'static>(body: T) -> Option<B> {
+/// `body`, if the two types are the same.
+fn cast<T: 'static, B: 'static>(body: T) -> Option<B> {
     let any: Box<dyn Any> = Box::new(body);
     any.downcast().ok().map(|body| *body)
 }
 
-/// Whether a request's method is one that the cache looks up.
+/// Whether the cache looks up requests with this method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LookedUp {
+pub(crate) enum LookupNeeded {
     Yes,
     No,
 }
 
-impl LookedUp {
-    pub(crate) fn of(policy: &Policy, method: &Method) -> Self {
+impl LookupNeeded {
+    pub(crate) fn by(policy: &Policy, method: &Method) -> Self {
         if policy.looks_up(method) { Self::Yes } else { Self::No }
     }
 }
@@ -173,7 +177,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.project().body.project() {
-            SentProjection::Whole { body, .. } => {
+            SentProjection::Buffered { body, .. } => {
                 body.poll_frame(context).map_err(|never: std::convert::Infallible| match never {})
             }
             SentProjection::Stream { body } => body.poll_frame(context).map_err(Into::into),
@@ -182,14 +186,14 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
-            Sent::Whole { body, .. } => body.is_end_stream(),
+            Sent::Buffered { body, .. } => body.is_end_stream(),
             Sent::Stream { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
-            Sent::Whole { body, .. } => body.size_hint(),
+            Sent::Buffered { body, .. } => body.size_hint(),
             Sent::Stream { body } => body.size_hint(),
         }
     }
@@ -200,10 +204,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_to_be_whole_is_seen_and_can_be_sent_again() {
+    fn a_body_of_a_type_that_is_always_whole_is_seen_and_can_be_sent_again() {
         fn seen<B: Body<Data = Bytes> + 'static>(body: B) -> (Option<Bytes>, bool) {
-            let held = Held::as_it_came(body);
-            (held.seen(), held.again().is_some())
+            let body = ReplayableBody::streamed(body);
+            (body.bytes(), body.try_clone().is_some())
         }
         assert_eq!(seen(Full::new(Bytes::from("a"))), (Some("a".into()), true));
         assert_eq!(seen(String::from("a")), (Some("a".into()), true));

@@ -1,4 +1,4 @@
-//! The body of a response on its way to the caller.
+//! The response as the caller gets it.
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long the cache took to look a request up; among the extensions of every response.
+/// The time that the cache took to look a request up. Every response has it among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookupTime(pub Duration);
 
@@ -49,7 +49,8 @@ where
     R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static>,
 {
     type Data = Bytes;
-    /// The service's own, or a [`lacre::Error`] where a stored body broke off.
+    /// The service's own error, or a [`lacre::Error`] if a stored body could not be read to its
+    /// end.
     type Error = BoxError;
 
     fn poll_frame(

@@ -1,6 +1,8 @@
-//! The cache as a layer: asks it before the service beneath, and carries out what it answers. No rule of caching lives here.
+//! The cache as a layer: looks a request up before the inner service and carries out the decision.
+//!
+//! No caching rule lives here.
 
-use crate::request::{Held, LookedUp, SentBody};
+use crate::request::{LookupNeeded, ReplayableBody, SentBody};
 use crate::{Error, LookupTime, ServedBody};
 use bytes::Bytes;
 use http::{Request, Response, request};
@@ -19,49 +21,57 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Puts a cache around a service.
+/// A layer that puts a cache around a service.
 ///
-/// The service beneath gets requests with the bodies that they came with, so that it may be what it would be without a cache: a client, a
-/// stack that retries, one of octocrab's. Where requests are told apart by bodies that only reading shows, see
-/// [`reading_bodies`](Self::reading_bodies).
-pub struct CacheLayer<M = AsTheyCame> {
+/// Request bodies reach the inner service with their own type, so the layer fits around any
+/// service: a client, a stack that retries, one of octocrab's. If the policy caches requests by
+/// their body, see [`buffer_bodies`](Self::buffer_bodies).
+pub struct CacheLayer<M = Streamed> {
     driver: Arc<Driver>,
     bodies: PhantomData<fn() -> M>,
     transport: Transport,
 }
 
-/// How a [`CacheLayer`] treats the bodies of requests: it leaves them alone, and sees what is empty or known to be whole (`Full<Bytes>`,
-/// `String`). The service beneath takes requests of the same type.
+/// Marks a [`CacheLayer`] that passes request bodies on without reading them. The cache sees a body
+/// only if it is empty or of a type that is always whole (`Full<Bytes>`, `String`). The inner
+/// service takes requests with the caller's body type.
 #[derive(Clone, Copy, Debug)]
-pub enum AsTheyCame {}
+pub enum Streamed {}
 
-/// How a [`CacheLayer`] treats the bodies of requests: it reads those that are short. The service beneath takes them as [`SentBody`].
+/// Marks a [`CacheLayer`] that reads short request bodies into memory. The inner service takes
+/// requests with a [`SentBody`].
 #[derive(Clone, Copy, Debug)]
-pub enum Read {}
+pub enum Buffered {}
 
 impl CacheLayer {
-    /// A layer that answers from a cache, driven by the defaults or as a [`Driver`] says. Clones of it, and all services it is put
-    /// around, share the requests under way.
+    /// A layer around a cache, or around a [`Driver`] with other settings. Its clones, and all
+    /// services made by them, share the requests in flight.
     ///
-    /// The layer does not see which certificates the service accepts or shows. So what came for an `https` URL is served to this layer and its clones
-    /// alone, as long as they live, unless you say otherwise with [`danger_assume_transport`](Self::danger_assume_transport).
+    /// The layer does not see which certificates the service accepts or presents. Responses to
+    /// `https` URLs are therefore served to this layer and its clones alone, for as long as they
+    /// live, unless you call [`danger_assume_transport`](Self::danger_assume_transport) (decision
+    /// 16).
     pub fn new(cache: impl Into<Driver>) -> Self {
         let transport = Transport::usual().unseen_tls(unseen_id());
         Self { driver: Arc::new(cache.into()), transport, bodies: PhantomData }
     }
 
-    /// The same, which reads bodies of up to 64 KiB and of known length where the cache's policy looks up the method of a request: for
-    /// policies that cache POST or QUERY. The service beneath takes requests with a [`SentBody`].
+    /// Reads request bodies of known length up to 64 KiB into memory if the policy looks up the
+    /// request's method, for policies that cache POST or QUERY. The inner service takes requests
+    /// with a [`SentBody`].
     #[must_use]
-    pub fn reading_bodies(self) -> CacheLayer<Read> {
+    pub fn buffer_bodies(self) -> CacheLayer<Buffered> {
         CacheLayer { driver: self.driver, transport: self.transport, bodies: PhantomData }
     }
 }
 
 impl<M> CacheLayer<M> {
-    /// How the service reaches origins, which a layer cannot see: [`Transport::usual`] where it accepts the certificates that are trusted by
-    /// default, shows none, and connects to the hosts of URLs; else what it does instead, or a [name](Transport::named) for services
-    /// that are made alike. Layers with equal transports share answers, in one process or in all that share a store.
+    /// Declares how the service reaches origins, which a layer cannot see. Layers with equal
+    /// transports share responses, in one process or in all that share a store.
+    ///
+    /// Use [`Transport::usual`] if the service accepts the certificates that are trusted by
+    /// default, presents none, and connects to the hosts of URLs. Otherwise describe the
+    /// difference, or use a [name](Transport::named) for services that are made alike.
     #[must_use]
     pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
@@ -94,9 +104,11 @@ impl<S, M> Layer<S> for CacheLayer<M> {
     }
 }
 
-/// A service with a cache around it. It is always ready, since a hit needs nobody else: the service beneath is waited for when it is
-/// called.
-pub struct CacheService<S, M = AsTheyCame> {
+/// A service with a cache around it.
+///
+/// It is always ready, because a hit does not need the inner service. A request that is sent waits
+/// for the inner service to become ready.
+pub struct CacheService<S, M = Streamed> {
     driver: Arc<Driver>,
     transport: Transport,
     inner: S,
@@ -117,9 +129,9 @@ impl<S, M> fmt::Debug for CacheService<S, M> {
 }
 
 type BoxError = Box<dyn StdError + Send + Sync>;
-type Answering<R, E> = Pin<Box<dyn Future<Output = Result<Response<ServedBody<R>>, Error<E>>> + Send>>;
+type ResponseFuture<R, E> = Pin<Box<dyn Future<Output = Result<Response<ServedBody<R>>, Error<E>>> + Send>>;
 
-impl<S, B, R> Service<Request<B>> for CacheService<S, AsTheyCame>
+impl<S, B, R> Service<Request<B>> for CacheService<S, Streamed>
 where
     S: Service<Request<B>, Response = Response<R>, Future: Send, Error: Send + 'static>,
     S: Clone + Send + 'static,
@@ -128,7 +140,7 @@ where
 {
     type Response = Response<ServedBody<R>>;
     type Error = Error<S::Error>;
-    type Future = Answering<R, S::Error>;
+    type Future = ResponseFuture<R, S::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -138,11 +150,11 @@ where
         let (driver, inner) = (Arc::clone(&self.driver), self.inner.clone());
         let (mut head, body) = request.into_parts();
         self.add_transport(&mut head);
-        Box::pin(answer(driver, inner, head, Held::as_it_came(body)))
+        Box::pin(respond(driver, inner, head, ReplayableBody::streamed(body)))
     }
 }
 
-impl<S, B, R> Service<Request<B>> for CacheService<S, Read>
+impl<S, B, R> Service<Request<B>> for CacheService<S, Buffered>
 where
     S: Service<Request<SentBody<B>>, Response = Response<R>, Future: Send, Error: Send + 'static>,
     S: Clone + Send + 'static,
@@ -151,7 +163,7 @@ where
 {
     type Response = Response<ServedBody<R>>;
     type Error = Error<S::Error>;
-    type Future = Answering<R, S::Error>;
+    type Future = ResponseFuture<R, S::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -161,16 +173,17 @@ where
         let (driver, inner) = (Arc::clone(&self.driver), self.inner.clone());
         let (mut head, body) = request.into_parts();
         self.add_transport(&mut head);
-        let looked_up = LookedUp::of(driver.cache().engine().policy(), &head.method);
+        let lookup = LookupNeeded::by(driver.cache().engine().policy(), &head.method);
         Box::pin(async move {
-            let body = Held::reading(body, looked_up).await.map_err(|error| Error::Request(error.into()))?;
-            answer(driver, inner, head, body).await
+            let body = ReplayableBody::buffer(body, lookup).await;
+            let body = body.map_err(|error| Error::Request(error.into()))?;
+            respond(driver, inner, head, body).await
         })
     }
 }
 
 impl<S, M> CacheService<S, M> {
-    /// Says how the request reaches its origin, unless the layers above did.
+    /// Declares how the request reaches its origin, unless the layers above did.
     fn add_transport(&self, head: &mut request::Parts) {
         if head.extensions.get::<Transport>().is_none() {
             self.transport.add_to(&mut head.extensions);
@@ -178,11 +191,11 @@ impl<S, M> CacheService<S, M> {
     }
 }
 
-async fn answer<S, T, R>(
+async fn respond<S, T, R>(
     driver: Arc<Driver>,
     service: S,
     head: request::Parts,
-    body: Held<T>,
+    body: ReplayableBody<T>,
 ) -> Result<Response<ServedBody<R>>, Error<S::Error>>
 where
     S: Service<Request<T>, Response = Response<R>, Future: Send, Error: Send + 'static>,
@@ -190,13 +203,13 @@ where
     T: Send + 'static,
     R: Body<Data = Bytes, Error: Into<BoxError> + Send + 'static> + Send + 'static,
 {
-    let begun = Instant::now();
-    let answer = driver.cache().ask(head, RequestBody::of(body.seen().as_deref())).await?;
-    let lookup = LookupTime(begun.elapsed());
+    let start = Instant::now();
+    let answer = driver.cache().ask(head, RequestBody::of(body.bytes().as_deref())).await?;
+    let lookup = LookupTime(start.elapsed());
     let mut response = match answer {
         Answer::Hit(reply) => reply.response.map(|body| lacre::Content::Stored(body).into()),
         answer => {
-            let network = Sending { service, body };
+            let network = Exchange { service, body };
             let runtime = Tokio::current();
             driver.carry_out(answer, network, runtime.as_ref()).await?.map(Into::into)
         }
@@ -206,12 +219,12 @@ where
 }
 
 /// A request on its way to the service.
-struct Sending<S, T> {
+struct Exchange<S, T> {
     service: S,
-    body: Held<T>,
+    body: ReplayableBody<T>,
 }
 
-impl<S, T, R> Network for Sending<S, T>
+impl<S, T, R> Network for Exchange<S, T>
 where
     S: Service<Request<T>, Response = Response<R>, Future: Send, Error: Send + 'static>,
     S: Clone + Send + 'static,
@@ -222,7 +235,7 @@ where
     type Error = Error<S::Error>;
 
     fn body(&self) -> Option<Bytes> {
-        self.body.seen()
+        self.body.bytes()
     }
 
     async fn send(&mut self, head: &request::Parts) -> Result<Response<R>, Error<S::Error>> {
@@ -234,14 +247,14 @@ where
     }
 
     fn can_repeat(&self) -> bool {
-        self.body.is_there()
+        self.body.can_take()
     }
 }
 
-/// The driver asks whether a request can be repeated, so this is not reached.
+/// Not reached: the driver first asks whether a request can be repeated.
 const SENT_ALREADY: &str = "a request with a streamed body is sent only once";
 
-impl<S, T, R> Background for Sending<S, T>
+impl<S, T, R> Background for Exchange<S, T>
 where
     S: Service<Request<T>, Response = Response<R>, Future: Send, Error: Send + 'static>,
     S: Clone + Send + 'static,
@@ -249,18 +262,18 @@ where
     R: Body<Data = Bytes, Error: Send + 'static> + Send + 'static,
 {
     fn can_detach(&self) -> bool {
-        self.body.is_there()
+        self.body.can_take()
     }
 
     fn detach(
         self,
         _: Option<Duration>,
     ) -> Result<impl Network<Body = R, Error = Error<S::Error>> + 'static, Self> {
-        if self.body.is_there() { Ok(self) } else { Err(self) }
+        if self.body.can_take() { Ok(self) } else { Err(self) }
     }
 
     fn again(&self) -> Option<Self> {
-        Some(Self { service: self.service.clone(), body: self.body.again()? })
+        Some(Self { service: self.service.clone(), body: self.body.try_clone()? })
     }
 }
 

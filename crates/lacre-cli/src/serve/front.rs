@@ -22,7 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use lacre::{Cache, CacheInfo, Driver};
-use lacre_tower::{CacheLayer, CacheService, Error, LookupTime, Read, ServedBody};
+use lacre_tower::{Buffered, CacheLayer, CacheService, Error, LookupTime, ServedBody};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -46,7 +46,7 @@ const SLOW: Duration = Duration::from_secs(2);
 pub(crate) struct Front {
     settings: Arc<Settings>,
     cache: Cache,
-    service: CacheService<Upstream, Read>,
+    service: CacheService<Upstream, Buffered>,
     log: AccessLog,
     metrics: Arc<Metrics>,
 }
@@ -79,7 +79,7 @@ impl Front {
         // It trusts what the environment says, and uses no proxy.
         let transport = lacre::config::transport().no_proxy();
         let layer = CacheLayer::new(driver(cache.clone())).danger_assume_transport(transport);
-        let service = layer.reading_bodies().layer(upstream);
+        let service = layer.buffer_bodies().layer(upstream);
         Ok(Self { settings, cache, service, log, metrics })
     }
 

@@ -137,7 +137,7 @@ impl Upstream {
 
 /// The same request once more, where it may be sent twice (RFC 9110 §9.2.2).
 fn repeatable(request: &Request<SentBody<Upload>>) -> Option<Request<SentBody<Upload>>> {
-    let body = request.method().is_idempotent().then(|| request.body().again())??;
+    let body = request.method().is_idempotent().then(|| request.body().try_clone())??;
     let mut again = Request::new(body);
     again.method_mut().clone_from(request.method());
     again.uri_mut().clone_from(request.uri());

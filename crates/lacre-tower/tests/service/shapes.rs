@@ -128,10 +128,10 @@ impl<Q, R, E> RetryPolicy<Q, R, E> for Never {
 #[tokio::test]
 async fn a_layer_that_reads_bodies_tells_them_apart_whatever_they_are() {
     let policy = Policy::rfc9111().methods([http::Method::POST]);
-    let layer = CacheLayer::new(cache(policy, Arc::new(SystemClock))).reading_bodies();
+    let layer = CacheLayer::new(cache(policy, Arc::new(SystemClock))).buffer_bodies();
     let origin =
         Origin::new(|_, request: Request<Bytes>| async move { page("max-age=60", request.into_body()) });
-    let service: CacheService<Origin, lacre_tower::Read> = layer.layer(origin.clone());
+    let service: CacheService<Origin, lacre_tower::Buffered> = layer.layer(origin.clone());
     for _ in 0..2 {
         for text in ["a", "b"] {
             let mut service = service.clone();
