@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use lacre_core::{Answer, Policy, ResponseDirectives};
+use lacre_core::{HitKind, Policy, ResponseDirectives};
 use lacre_fuzz::{Cache, Got, Source};
 use libfuzzer_sys::fuzz_target;
 
@@ -103,7 +103,7 @@ fn perform(mut cache: Cache, scenes: &[Scene], no_store: NoStore) {
             None => assert!(scene.status.is_none(), "only a failing network makes a failing cache"),
             Some(got) => {
                 judge(scene, &got, &answered, before);
-                if no_store == NoStore::Heard && got.source == Source::Stored(Answer::Full) {
+                if no_store == NoStore::Heard && got.source == Source::Stored(HitKind::Full) {
                     was_storable(&got.body, &answered);
                 }
             }
@@ -127,12 +127,12 @@ fn judge(scene: &Scene, got: &Got, answered: &[Answered], before: usize) {
     };
     let once = |matches: &dyn Fn(&Answered) -> bool| answered.iter().any(matches);
     match answer {
-        Answer::Full => {
+        HitKind::Full => {
             assert!(once(&|(status, _, said)| *status == head.status && said == body));
             assert_ne!(head.status, StatusCode::NOT_MODIFIED);
             assert_ne!(head.status, StatusCode::PARTIAL_CONTENT);
         }
-        Answer::Slice { .. } => {
+        HitKind::Slice { .. } => {
             assert_eq!(head.status, StatusCode::PARTIAL_CONTENT);
             assert!(
                 scene.request.contains_key(header::RANGE) && head.headers.contains_key(header::CONTENT_RANGE)
@@ -140,16 +140,16 @@ fn judge(scene: &Scene, got: &Got, answered: &[Answered], before: usize) {
             assert!(once(&|(_, _, said)| said.windows(body.len()).any(|window| window == body)));
             assert_eq!(head.headers[header::CONTENT_LENGTH], body.len().to_string());
         }
-        Answer::NotModified => {
+        HitKind::NotModified => {
             assert_eq!((head.status, body.len()), (StatusCode::NOT_MODIFIED, 0));
             let conditions = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
             assert!(conditions.iter().any(|name| scene.request.contains_key(name)));
         }
-        Answer::Unsatisfiable => {
+        HitKind::Unsatisfiable => {
             assert_eq!((head.status, body.len()), (StatusCode::RANGE_NOT_SATISFIABLE, 0));
             assert!(scene.request.contains_key(header::RANGE));
         }
-        Answer::Headers => assert_eq!(scene.method, Method::HEAD),
+        HitKind::Headers => assert_eq!(scene.method, Method::HEAD),
     }
 }
 

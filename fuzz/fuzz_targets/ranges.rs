@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use lacre_core::{Answer, Policy};
+use lacre_core::{HitKind, Policy};
 use lacre_fuzz::{Cache, Source};
 use libfuzzer_sys::fuzz_target;
 
@@ -36,11 +36,11 @@ fuzz_target!(|text: &[u8]| {
     let got = cache.exchange(request(then_asked), &mut |_| Some(Response::new(Bytes::new())));
     let got = got.expect("the network answers");
     match got.source {
-        Source::Network | Source::Refusal | Source::Stored(Answer::Unsatisfiable) => {}
-        Source::Stored(Answer::Full) => {
+        Source::Network | Source::Refusal | Source::Stored(HitKind::Unsatisfiable) => {}
+        Source::Stored(HitKind::Full) => {
             assert_eq!((got.head.status, &got.body[..]), (StatusCode::OK, &whole()[..]));
         }
-        Source::Stored(Answer::Slice { .. }) => {
+        Source::Stored(HitKind::Slice { .. }) => {
             let range = &got.head.headers[header::CONTENT_RANGE];
             // Where its origin's Content-Range makes no sense, neither can a part of it.
             if content_range.as_ref().is_none_or(|range| bounds(range).is_some()) {

@@ -15,6 +15,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(plain) = stage.back(Authentic::danger_assume(staged.to_vec()), limit) else { return };
     assert!(plain.len() <= limit);
     let again = stage.forward(plain.as_bytes()).expect("any bytes go forward");
-    let back = stage.back(Authentic::danger_assume(again), plain.len()).expect("what went forward comes back");
+    let back =
+        stage.back(Authentic::danger_assume(again), plain.len()).expect("what went forward comes back");
     assert_eq!(back, plain);
 });

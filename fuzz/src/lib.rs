@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, response};
 use lacre_core::{
-    Answer, Decision, Engine, Hit, Key, Outcome, Pending, Policy, RequestBody, Settled, Slot, Timestamp,
+    Decision, Engine, Hit, HitKind, Key, Outcome, Pending, Policy, RequestBody, Settled, Slot, Timestamp,
 };
 
 /// 2026-01-01T00:00:00Z
@@ -32,7 +32,7 @@ pub enum Source {
     /// The network, just now.
     Network,
     /// What was stored; this much of it.
-    Stored(Answer),
+    Stored(HitKind),
     /// The cache itself: it had to answer, and could not.
     Refusal,
 }
@@ -75,14 +75,14 @@ impl Cache {
         let answer = network(pending.request()).map(Response::into_parts);
         let outcome = answer.as_ref().map_or(Outcome::Failed, |(head, _)| Outcome::Response(head));
         let (hit, touch) = match pending.settle(outcome, self.now) {
-            Settled::Network { keep, touch, forget, .. } => {
+            Settled::Network { insert, touch, remove, .. } => {
                 let (head, body) = answer.expect("the network's answer is passed on only where it answered");
-                for key in forget {
+                for key in remove {
                     self.rows.remove(&key);
                 }
-                if let Some(keep) = keep {
-                    self.rows.extend(keep.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
-                    self.rows.insert(keep.key, Slot::Entry(Box::new(keep.entry.with_body(body.clone()))));
+                if let Some(insert) = insert {
+                    self.rows.extend(insert.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
+                    self.rows.insert(insert.key, Slot::Entry(Box::new(insert.entry.with_body(body.clone()))));
                 }
                 (Err(Got { head, body, source: Source::Network }), touch)
             }
@@ -98,12 +98,12 @@ impl Cache {
 }
 
 fn served(hit: Hit<Bytes>) -> Got {
-    let answer = hit.answer();
+    let answer = hit.kind();
     let (head, body) = hit.into_response();
     let body = match answer {
-        Answer::Full => body,
-        Answer::Slice { first, last } => body.slice(first as usize..=last as usize),
-        Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => Bytes::new(),
+        HitKind::Full => body,
+        HitKind::Slice { first, last } => body.slice(first as usize..=last as usize),
+        HitKind::Headers | HitKind::NotModified | HitKind::Unsatisfiable => Bytes::new(),
     };
     Got { head, body, source: Source::Stored(answer) }
 }

@@ -23,7 +23,7 @@ pub(crate) fn replace_controls(text: &str) -> Cow<'_, str> {
 /// A URL for a log line: without secrets, with the names in its query only, harmful characters percent-encoded, and cut where it is very
 /// long.
 pub(crate) fn url(policy: &Policy, url: &str) -> String {
-    let redacted = policy.redacted(url);
+    let redacted = policy.redact_url(url);
     let mut shown = Shown::default();
     let (base, query) = match redacted.split_once('?') {
         Some((base, query)) => (base, Some(query)),

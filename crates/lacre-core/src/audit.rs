@@ -3,56 +3,56 @@
 
 use crate::Entry;
 use crate::key::Digest;
-use crate::redact::{REDACTED, Redactor, Shape, shapes};
+use crate::redact::{REDACTED, Redactor, SecretFormat, find_formats};
 use http::{HeaderMap, HeaderName, header};
 use regex::bytes::Regex;
 use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// How much of a body is looked at, in bytes.
-pub const AUDITED_BODY: usize = 1 << 20;
+/// How much of a body is coverage at, in bytes.
+pub const MAX_AUDITED_BODY: usize = 1 << 20;
 
-/// How many suspicions an entry has at most; there may be more in it.
-const MOST_SUSPICIONS: usize = 100;
+/// How many findings an entry has at most; there may be more in it.
+const MAX_FINDINGS: usize = 100;
 
 /// What was found in an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Audit {
-    /// At most 100 suspicions, in the order of the entry.
-    pub suspicions: Vec<Suspicion>,
-    /// How much of the body was looked at.
-    pub body: Looked,
+    /// At most 100 findings, in the order of the entry.
+    pub findings: Vec<AuditFinding>,
+    /// How much of the body was coverage at.
+    pub body: Coverage,
 }
 
-/// How much of a body was looked at.
+/// How much of a body was coverage at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Looked {
+pub enum Coverage {
     /// All of it.
     Whole,
-    /// Its beginning, [`AUDITED_BODY`] bytes.
-    Beginning,
+    /// Its beginning, [`MAX_AUDITED_BODY`] bytes.
+    Prefix,
     /// Nothing: it is compressed, or no text.
-    Not,
+    Skipped,
 }
 
 /// Something that looks like a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Suspicion {
+pub struct AuditFinding {
     /// Where it is.
-    pub spot: Spot,
+    pub location: FindingLocation,
     /// What gives it away.
-    pub telltale: Telltale,
+    pub detector: Detector,
     /// Which secret it is.
     pub fingerprint: Fingerprint,
 }
 
 /// A part of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Spot {
+pub enum FindingLocation {
     /// The URL.
     Url,
     /// A header of the request.
@@ -71,9 +71,9 @@ pub enum Spot {
 /// What gives a secret away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Telltale {
+pub enum Detector {
     /// Its look.
-    Shape(Shape),
+    Format(SecretFormat),
     /// The name that it goes under; empty where it has none, as the userinfo of a URL.
     Name(String),
     /// It is random, and goes under a name like this.
@@ -96,11 +96,11 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-impl Telltale {
-    /// One word for the kind of telltale: the name of the shape, `name` or `random`.
+impl Detector {
+    /// One word for the kind of detector: the name of the format, `name` or `random`.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Shape(shape) => shape.as_str(),
+            Self::Format(format) => format.as_str(),
             Self::Name(_) => "name",
             Self::Random(_) => "random",
         }
@@ -109,84 +109,88 @@ impl Telltale {
     /// The name that the secret goes under, where that gives it away. It may be an origin's text.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Shape(_) => None,
+            Self::Format(_) => None,
             Self::Name(name) | Self::Random(name) => Some(name),
         }
     }
 }
 
-/// Looks at an entry with its body, or with the first [`AUDITED_BODY`] bytes of it.
+/// Looks at an entry with its body, or with the first [`MAX_AUDITED_BODY`] bytes of it.
 pub(crate) fn audit<B>(redactor: &Redactor, digest: &dyn Digest, entry: &Entry<B>, body: &[u8]) -> Audit {
-    let mut auditor = Auditor { redactor, digest, suspicions: Vec::new() };
-    auditor.look(&Spot::Url, entry.url.as_bytes(), redactor.in_url(entry.url.as_bytes()));
-    auditor.headers(Spot::RequestHeader, &entry.request_headers);
-    auditor.headers(Spot::ResponseHeader, &entry.headers);
+    let mut auditor = Auditor { redactor, digest, findings: Vec::new() };
+    auditor.look(&FindingLocation::Url, entry.url.as_bytes(), redactor.in_url(entry.url.as_bytes()));
+    auditor.headers(FindingLocation::RequestHeader, &entry.request_headers);
+    auditor.headers(FindingLocation::ResponseHeader, &entry.headers);
     for tag in &entry.tags {
-        auditor.look(&Spot::Tag, tag.as_bytes(), Vec::new());
+        auditor.look(&FindingLocation::Tag, tag.as_bytes(), Vec::new());
     }
-    let looked = auditor.body(&entry.headers, body);
-    Audit { suspicions: auditor.suspicions, body: looked }
+    let coverage = auditor.body(&entry.headers, body);
+    Audit { findings: auditor.findings, body: coverage }
 }
 
 struct Auditor<'a> {
     redactor: &'a Redactor,
     digest: &'a dyn Digest,
-    suspicions: Vec<Suspicion>,
+    findings: Vec<AuditFinding>,
 }
 
 impl Auditor<'_> {
-    fn headers(&mut self, spot: fn(HeaderName) -> Spot, headers: &HeaderMap) {
+    fn headers(&mut self, location: fn(HeaderName) -> FindingLocation, headers: &HeaderMap) {
         for (name, value) in headers {
-            // The name belongs to what is looked at: it may be what gives the value away.
+            // The name belongs to what is coverage at: it may be what gives the value away.
             let start = name.as_str().len() + 2;
             let text = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
             let named = self.redactor.in_header(name, value.as_bytes());
             let named = named.into_iter().map(|place| place.start + start..place.end + start);
-            self.look(&spot(name.clone()), &text, named.collect());
+            self.look(&location(name.clone()), &text, named.collect());
         }
     }
 
-    fn body(&mut self, headers: &HeaderMap, body: &[u8]) -> Looked {
-        let looked = if body.len() > AUDITED_BODY { Looked::Beginning } else { Looked::Whole };
-        let body = &body[..body.len().min(AUDITED_BODY)];
+    fn body(&mut self, headers: &HeaderMap, body: &[u8]) -> Coverage {
+        let coverage = if body.len() > MAX_AUDITED_BODY { Coverage::Prefix } else { Coverage::Whole };
+        let body = &body[..body.len().min(MAX_AUDITED_BODY)];
         if headers.contains_key(header::CONTENT_ENCODING) || body.contains(&0) {
-            return Looked::Not;
+            return Coverage::Skipped;
         }
         let mut named = self.redactor.in_body(headers.get(header::CONTENT_TYPE), body);
         named.retain(|place| is_telling(unquoted(&body[place.clone()])));
-        self.look(&Spot::Body { offset: 0 }, body, named);
-        looked
+        self.look(&FindingLocation::Body { offset: 0 }, body, named);
+        coverage
     }
 
     /// Looks at a text in which the values at `named` go under secret names. What is given away twice is told once: by its look
     /// rather than by its name.
-    fn look(&mut self, spot: &Spot, text: &[u8], named: Vec<Range<usize>>) {
-        let shaped = shapes(text).map(|(shape, place)| (place, Telltale::Shape(shape)));
+    fn look(&mut self, location: &FindingLocation, text: &[u8], named: Vec<Range<usize>>) {
+        let formatted = find_formats(text).map(|(format, place)| (place, Detector::Format(format)));
         let named =
-            named.into_iter().map(|place| (place.clone(), Telltale::Name(name_before(text, place.start))));
+            named.into_iter().map(|place| (place.clone(), Detector::Name(name_before(text, place.start))));
         let random = SUSPICIOUS.iter().flat_map(|pattern| pattern.captures_iter(text)).filter_map(|found| {
             let (name, value) = (found.get(1)?, found.get(2)?);
-            is_random(value.as_bytes()).then(|| (value.range(), Telltale::Random(shown(name.as_bytes()))))
+            is_random(value.as_bytes()).then(|| (value.range(), Detector::Random(shown(name.as_bytes()))))
         });
-        let mut seen: Vec<(Range<usize>, Telltale)> = Vec::new();
-        for (place, telltale) in shaped.chain(named).chain(random) {
+        let mut seen: Vec<(Range<usize>, Detector)> = Vec::new();
+        for (place, detector) in formatted.chain(named).chain(random) {
             let known = seen.iter().any(|(other, _)| other.start < place.end && place.start < other.end);
-            if !known && self.suspicions.len() + seen.len() < MOST_SUSPICIONS {
-                seen.push((place, telltale));
+            if !known && self.findings.len() + seen.len() < MAX_FINDINGS {
+                seen.push((place, detector));
             }
         }
         seen.sort_by_key(|(place, _)| place.start);
-        for (place, telltale) in seen {
+        for (place, detector) in seen {
             let secret = unquoted(&text[place.clone()]);
             // A name alone makes no secret of a word that every origin may send.
-            let is_word = matches!(telltale, Telltale::Name(_)) && is_flag(secret);
+            let is_word = matches!(detector, Detector::Name(_)) && is_flag(secret);
             if !secret.is_empty() && secret != REDACTED.as_bytes() && !is_word {
-                let spot = if let Spot::Body { .. } = spot {
-                    Spot::Body { offset: place.start }
+                let location = if let FindingLocation::Body { .. } = location {
+                    FindingLocation::Body { offset: place.start }
                 } else {
-                    spot.clone()
+                    location.clone()
                 };
-                self.suspicions.push(Suspicion { spot, telltale, fingerprint: self.fingerprint(secret) });
+                self.findings.push(AuditFinding {
+                    location,
+                    detector,
+                    fingerprint: self.fingerprint(secret),
+                });
             }
         }
     }
@@ -316,16 +320,16 @@ mod tests {
         audit(&Redactor::default(), &digest, entry, body)
     }
 
-    /// Spot, kind and name of each suspicion in a body of this type.
+    /// Location, kind and name of each finding in a body of this type.
     fn in_body(content_type: &'static str, body: &str) -> Vec<(usize, &'static str, String)> {
         let audit = of(&entry("http://h/", &[("content-type", content_type)]), body.as_bytes());
-        let each = |suspicion: &Suspicion| match suspicion.spot {
-            Spot::Body { offset } => {
-                (offset, suspicion.telltale.kind(), suspicion.telltale.name().unwrap_or_default().to_owned())
+        let each = |finding: &AuditFinding| match finding.location {
+            FindingLocation::Body { offset } => {
+                (offset, finding.detector.kind(), finding.detector.name().unwrap_or_default().to_owned())
             }
-            _ => panic!("{suspicion:?}"),
+            _ => panic!("{finding:?}"),
         };
-        audit.suspicions.iter().map(each).collect()
+        audit.findings.iter().map(each).collect()
     }
 
     #[test]
@@ -336,7 +340,7 @@ mod tests {
         let asked =
             [("authorization", "Bearer s"), ("cookie", "a=b; c=d"), ("x-any", "Bearer abcdefgh12345678")];
         kept.request_headers = redactor.headers(&entry("", &asked).headers);
-        assert_eq!(of(&kept, b"").suspicions, []);
+        assert_eq!(of(&kept, b"").findings, []);
     }
 
     #[test]
@@ -353,21 +357,21 @@ mod tests {
             ),
             b"",
         );
-        let each = |suspicion: &Suspicion| (suspicion.spot.clone(), suspicion.telltale.clone());
-        let found: Vec<_> = audit.suspicions.iter().map(each).collect();
-        let name = |name: &str| Telltale::Name(name.to_owned());
-        let header = |name| Spot::ResponseHeader(HeaderName::from_static(name));
+        let each = |finding: &AuditFinding| (finding.location.clone(), finding.detector.clone());
+        let found: Vec<_> = audit.findings.iter().map(each).collect();
+        let name = |name: &str| Detector::Name(name.to_owned());
+        let header = |name| FindingLocation::ResponseHeader(HeaderName::from_static(name));
         assert_eq!(
             found,
             [
-                (Spot::Url, name("")),
-                (Spot::Url, name("token")),
+                (FindingLocation::Url, name("")),
+                (FindingLocation::Url, name("token")),
                 (header("set-cookie"), name("id")),
                 (header("x-api-key"), name("x-api-key")),
                 (header("location"), name("sig")),
             ]
         );
-        let prints: Vec<_> = audit.suspicions.iter().map(|suspicion| suspicion.fingerprint).collect();
+        let prints: Vec<_> = audit.findings.iter().map(|finding| finding.fingerprint).collect();
         assert_eq!(prints[1], prints[4], "the same secret in two places");
         assert_ne!(prints[1], prints[2]);
     }
@@ -405,31 +409,31 @@ mod tests {
             ("set-cookie", "session=deleted; Max-Age=0"),
         ] {
             assert_eq!(
-                of(&entry("http://h/?token=true&session=0", &[(name, value)]), b"").suspicions,
+                of(&entry("http://h/?token=true&session=0", &[(name, value)]), b"").findings,
                 [],
                 "{name}"
             );
         }
-        assert_eq!(of(&entry("http://h/", &[("x-auth-token", "q9W8e7R6")]), b"").suspicions.len(), 1);
+        assert_eq!(of(&entry("http://h/", &[("x-auth-token", "q9W8e7R6")]), b"").findings.len(), 1);
     }
 
     #[test]
     fn a_body_is_looked_at_as_far_as_it_is_text_and_within_bounds() {
         let secret = b"\"password\":\"correct-horse\"";
         let json = entry("http://h/", &[("content-type", "application/json")]);
-        let far = [&vec![b' '; AUDITED_BODY][..], secret].concat();
-        assert_eq!(of(&json, &far), Audit { suspicions: Vec::new(), body: Looked::Beginning });
-        assert_eq!(of(&json, &[b"\0", &secret[..]].concat()).body, Looked::Not);
+        let far = [&vec![b' '; MAX_AUDITED_BODY][..], secret].concat();
+        assert_eq!(of(&json, &far), Audit { findings: Vec::new(), body: Coverage::Prefix });
+        assert_eq!(of(&json, &[b"\0", &secret[..]].concat()).body, Coverage::Skipped);
         let packed = entry("http://h/", &[("content-encoding", "gzip")]);
-        assert_eq!(of(&packed, secret).body, Looked::Not);
+        assert_eq!(of(&packed, secret).body, Coverage::Skipped);
         let many = format!("[{}]", vec!["{\"token\":\"abcdefgh\"}"; 1000].join(","));
-        assert_eq!(of(&json, many.as_bytes()).suspicions.len(), MOST_SUSPICIONS);
+        assert_eq!(of(&json, many.as_bytes()).findings.len(), MAX_FINDINGS);
     }
 
     #[test]
     fn no_finding_shows_what_it_found() {
         let audit = of(&entry("https://h/?token=hunter2", &[("x-api-key", "hunter3")]), b"");
-        assert_eq!(audit.suspicions.len(), 2);
+        assert_eq!(audit.findings.len(), 2);
         assert!(!format!("{audit:?}").contains("hunter"));
     }
 }

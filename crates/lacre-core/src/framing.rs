@@ -7,7 +7,7 @@ use std::fmt;
 /// Why a message's header does not say what its body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Misframed {
+pub enum FramingError {
     /// Content-Length is not a number, or several different ones (RFC 9112 §6.3).
     Length,
     /// Transfer-Encoding is not `chunked` alone, so that the body may still be coded (RFC 9112 §6.1).
@@ -21,30 +21,30 @@ pub enum Misframed {
 ///
 /// # Errors
 /// The header contradicts itself, or names a transfer coding other than `chunked`.
-pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Misframed> {
+pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
     match is_chunked(headers) {
         Ok(false) => {}
-        Err(_) if !names_no_coding(headers) => return Err(Misframed::TransferCoding),
+        Err(_) if !names_no_coding(headers) => return Err(FramingError::TransferCoding),
         Ok(true) | Err(_) => return Ok(None),
     }
     let lines = headers.get_all(header::CONTENT_LENGTH);
     let mut numbers = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(number);
     let Some(first) = numbers.next() else { return Ok(None) };
-    let first = first.ok_or(Misframed::Length)?;
+    let first = first.ok_or(FramingError::Length)?;
     // §6.3: the same number several times counts once.
-    if numbers.all(|number| number == Some(first)) { Ok(Some(first)) } else { Err(Misframed::Length) }
+    if numbers.all(|number| number == Some(first)) { Ok(Some(first)) } else { Err(FramingError::Length) }
 }
 
 /// Whether the body is chunked.
 ///
 /// # Errors
 /// It has another transfer coding, or `chunked` twice.
-pub fn is_chunked(headers: &HeaderMap) -> Result<bool, Misframed> {
+pub fn is_chunked(headers: &HeaderMap) -> Result<bool, FramingError> {
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (lines.next(), lines.next()) {
         (None, _) => Ok(false),
         (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(true),
-        _ => Err(Misframed::TransferCoding),
+        _ => Err(FramingError::TransferCoding),
     }
 }
 
@@ -83,7 +83,7 @@ fn names_no_coding(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// As for [`content_length`]; the headers are unchanged then.
-pub fn settle_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Misframed> {
+pub fn normalize_content_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), FramingError> {
     let length = if has_no_content(status) { None } else { content_length(headers)? };
     match length {
         Some(length) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length))),
@@ -93,13 +93,13 @@ pub fn settle_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), 
 }
 
 /// The length that a response as it was received declares, where it can have a body.
-pub(crate) fn declared(response: &response::Parts) -> Result<Option<u64>, Misframed> {
+pub(crate) fn declared(response: &response::Parts) -> Result<Option<u64>, FramingError> {
     if has_no_content(response.status) {
         return Ok(None);
     }
     // §6.1: HTTP/1.0 knows no transfer codings; whoever passed such a field on did not read the body by it.
     if response.version == Version::HTTP_10 && response.headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Misframed::TransferCoding);
+        return Err(FramingError::TransferCoding);
     }
     content_length(&response.headers)
 }
@@ -116,7 +116,7 @@ fn number(text: &[u8]) -> Option<u64> {
     if digits { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
 }
 
-impl fmt::Display for Misframed {
+impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Length => "Content-Length is not one number",
@@ -125,7 +125,7 @@ impl fmt::Display for Misframed {
     }
 }
 
-impl StdError for Misframed {}
+impl StdError for FramingError {}
 
 #[cfg(test)]
 mod tests {
@@ -153,17 +153,17 @@ mod tests {
             (&["18446744073709551615"], Ok(Some(u64::MAX))),
             (&["5", "5"], Ok(Some(5))),
             (&["5, 5"], Ok(Some(5))),
-            (&["5", "6"], Err(Misframed::Length)),
-            (&["5, 6"], Err(Misframed::Length)),
-            (&["5,"], Err(Misframed::Length)),
-            (&[""], Err(Misframed::Length)),
-            (&["+5"], Err(Misframed::Length)),
-            (&["-5"], Err(Misframed::Length)),
-            (&["0x5"], Err(Misframed::Length)),
-            (&["5 5"], Err(Misframed::Length)),
-            (&["5.0"], Err(Misframed::Length)),
-            (&["five"], Err(Misframed::Length)),
-            (&["18446744073709551616"], Err(Misframed::Length)),
+            (&["5", "6"], Err(FramingError::Length)),
+            (&["5, 6"], Err(FramingError::Length)),
+            (&["5,"], Err(FramingError::Length)),
+            (&[""], Err(FramingError::Length)),
+            (&["+5"], Err(FramingError::Length)),
+            (&["-5"], Err(FramingError::Length)),
+            (&["0x5"], Err(FramingError::Length)),
+            (&["5 5"], Err(FramingError::Length)),
+            (&["5.0"], Err(FramingError::Length)),
+            (&["five"], Err(FramingError::Length)),
+            (&["18446744073709551616"], Err(FramingError::Length)),
         ] {
             let fields: Vec<_> = values.iter().map(|value| (LENGTH, *value)).collect();
             assert_eq!(content_length(&headers(&fields)), length, "{values:?}");
@@ -176,16 +176,16 @@ mod tests {
             (&[][..], Ok(false)),
             (&["chunked"], Ok(true)),
             (&["Chunked "], Ok(true)),
-            (&["gzip"], Err(Misframed::TransferCoding)),
-            (&["gzip, chunked"], Err(Misframed::TransferCoding)),
-            (&["gzip", "chunked"], Err(Misframed::TransferCoding)),
-            (&["chunked", "chunked"], Err(Misframed::TransferCoding)),
-            (&["chunked, chunked"], Err(Misframed::TransferCoding)),
-            (&["chunked, gzip"], Err(Misframed::TransferCoding)),
-            (&["identity"], Err(Misframed::TransferCoding)),
-            (&["chunked;q=1"], Err(Misframed::TransferCoding)),
-            (&["xchunked"], Err(Misframed::TransferCoding)),
-            (&[""], Err(Misframed::TransferCoding)),
+            (&["gzip"], Err(FramingError::TransferCoding)),
+            (&["gzip, chunked"], Err(FramingError::TransferCoding)),
+            (&["gzip", "chunked"], Err(FramingError::TransferCoding)),
+            (&["chunked", "chunked"], Err(FramingError::TransferCoding)),
+            (&["chunked, chunked"], Err(FramingError::TransferCoding)),
+            (&["chunked, gzip"], Err(FramingError::TransferCoding)),
+            (&["identity"], Err(FramingError::TransferCoding)),
+            (&["chunked;q=1"], Err(FramingError::TransferCoding)),
+            (&["xchunked"], Err(FramingError::TransferCoding)),
+            (&[""], Err(FramingError::TransferCoding)),
         ] {
             let fields: Vec<_> = values.iter().map(|value| (CODING, *value)).collect();
             assert_eq!(is_chunked(&headers(&fields)), chunked, "{values:?}");
@@ -197,19 +197,19 @@ mod tests {
     fn a_word_that_names_no_transfer_coding_says_nothing_of_the_body() {
         for (coding, expected) in [
             ("arizqhypgxofwne", Ok(None)),
-            ("gzip", Err(Misframed::TransferCoding)),
-            ("X-Gzip", Err(Misframed::TransferCoding)),
-            ("xchunked", Err(Misframed::TransferCoding)),
-            ("chunked1", Err(Misframed::TransferCoding)),
-            ("identity", Err(Misframed::TransferCoding)),
-            ("br", Err(Misframed::TransferCoding)),
-            ("Zstd", Err(Misframed::TransferCoding)),
-            ("lz4", Err(Misframed::TransferCoding)),
-            ("dcz", Err(Misframed::TransferCoding)),
-            ("foo, chunked", Err(Misframed::TransferCoding)),
-            ("foo, bar", Err(Misframed::TransferCoding)),
-            ("foo;q=1", Err(Misframed::TransferCoding)),
-            ("", Err(Misframed::TransferCoding)),
+            ("gzip", Err(FramingError::TransferCoding)),
+            ("X-Gzip", Err(FramingError::TransferCoding)),
+            ("xchunked", Err(FramingError::TransferCoding)),
+            ("chunked1", Err(FramingError::TransferCoding)),
+            ("identity", Err(FramingError::TransferCoding)),
+            ("br", Err(FramingError::TransferCoding)),
+            ("Zstd", Err(FramingError::TransferCoding)),
+            ("lz4", Err(FramingError::TransferCoding)),
+            ("dcz", Err(FramingError::TransferCoding)),
+            ("foo, chunked", Err(FramingError::TransferCoding)),
+            ("foo, bar", Err(FramingError::TransferCoding)),
+            ("foo;q=1", Err(FramingError::TransferCoding)),
+            ("", Err(FramingError::TransferCoding)),
         ] {
             let fields = [(CODING, coding), (LENGTH, "3")];
             assert_eq!(content_length(&headers(&fields)), expected, "{coding}");
@@ -222,7 +222,7 @@ mod tests {
             let builder = http::Response::builder().version(version).header(CODING, "chunked");
             builder.body(()).unwrap().into_parts().0
         };
-        assert_eq!(declared(&response(Version::HTTP_10)), Err(Misframed::TransferCoding));
+        assert_eq!(declared(&response(Version::HTTP_10)), Err(FramingError::TransferCoding));
         assert_eq!(declared(&response(Version::HTTP_11)), Ok(None));
     }
 
@@ -238,11 +238,11 @@ mod tests {
             (304, &[(LENGTH, "5"), (LENGTH, "6")], &[]),
         ] {
             let mut headers = headers(fields);
-            settle_length(StatusCode::from_u16(status).unwrap(), &mut headers).unwrap();
+            normalize_content_length(StatusCode::from_u16(status).unwrap(), &mut headers).unwrap();
             assert_eq!(headers.get_all(LENGTH).iter().collect::<Vec<_>>(), left, "{status} {fields:?}");
         }
         let mut contradiction = headers(&[(LENGTH, "5"), (LENGTH, "6")]);
-        assert_eq!(settle_length(StatusCode::OK, &mut contradiction), Err(Misframed::Length));
+        assert_eq!(normalize_content_length(StatusCode::OK, &mut contradiction), Err(FramingError::Length));
         assert_eq!(contradiction.get_all(LENGTH).iter().count(), 2);
     }
 }

@@ -3,7 +3,7 @@
 use crate::policy::AgeHeader;
 use crate::range::{ContentRange, Part};
 use crate::rules::Freshness;
-use crate::{Answer, CacheStatus, Entry, Key, StoredBody};
+use crate::{CacheStatus, Entry, HitKind, Key, StoredBody};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 
 /// A stored response and what of it answers the request.
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 pub struct Hit<B> {
     pub(crate) key: Key,
     pub(crate) entry: Box<Entry<B>>,
-    pub(crate) answer: Answer,
+    pub(crate) kind: HitKind,
     pub(crate) freshness: Freshness,
     pub(crate) status: CacheStatus,
     pub(crate) age_header: AgeHeader,
@@ -40,8 +40,8 @@ impl<B: StoredBody> Hit<B> {
     }
 
     /// What of it answers the request.
-    pub fn answer(&self) -> Answer {
-        self.answer
+    pub fn kind(&self) -> HitKind {
+        self.kind
     }
 
     /// How fresh it is.
@@ -54,9 +54,9 @@ impl<B: StoredBody> Hit<B> {
         self.status
     }
 
-    /// The response to give, with the handle on the whole stored body; [`answer`](Hit::answer) says how much of that belongs to it.
+    /// The response to give, with the handle on the whole stored body; [`kind`](Hit::kind) says how much of that belongs to it.
     pub fn into_response(self) -> (response::Parts, B) {
-        let Self { entry, answer, freshness, age_header, withheld, .. } = self;
+        let Self { entry, kind, freshness, age_header, withheld, .. } = self;
         let entry = *entry;
         let length = entry.body.length();
         let (mut parts, ()) = http::Response::new(()).into_parts();
@@ -67,20 +67,20 @@ impl<B: StoredBody> Hit<B> {
         if age_header == AgeHeader::Added {
             parts.headers.insert(header::AGE, HeaderValue::from(freshness.age.as_secs()));
         }
-        match answer {
-            Answer::Full | Answer::Headers => {}
-            Answer::NotModified => {
+        match kind {
+            HitKind::Full | HitKind::Headers => {}
+            HitKind::NotModified => {
                 parts.status = StatusCode::NOT_MODIFIED;
                 without_body(&mut parts.headers);
             }
-            Answer::Slice { first, last } => {
+            HitKind::Slice { first, last } => {
                 let part = Part::of(&parts.headers).filter(|_| parts.status == StatusCode::PARTIAL_CONTENT);
                 let whole = ContentRange::Slice { first, last, length: Some(length) };
                 let range = part.map_or(whole, |part| part.content_range(first, last));
                 parts.status = StatusCode::PARTIAL_CONTENT;
                 partial(&mut parts.headers, range, last - first + 1);
             }
-            Answer::Unsatisfiable => {
+            HitKind::Unsatisfiable => {
                 parts.status = StatusCode::RANGE_NOT_SATISFIABLE;
                 partial(&mut parts.headers, ContentRange::Unsatisfiable { length }, 0);
             }

@@ -17,20 +17,20 @@
 //! let Decision::Lookup(lookup) = engine.begin::<bytes::Bytes>(request(), RequestBody::Seen(b""), now) else { panic!() };
 //! let Decision::Send(pending) = lookup.found::<bytes::Bytes>(None, now) else { panic!() };
 //! let (response, ()) = http::Response::builder().header("cache-control", "max-age=60").body(()).unwrap().into_parts();
-//! let Settled::Network { keep: Some(keep), .. } = pending.settle(Outcome::Response(&response), now) else { panic!() };
+//! let Settled::Network { insert: Some(insert), .. } = pending.settle(Outcome::Response(&response), now) else { panic!() };
 //!
 //! // A hit, half a minute later.
 //! let later = now.plus(Duration::from_secs(30));
 //! let Decision::Lookup(lookup) = engine.begin::<bytes::Bytes>(request(), RequestBody::Seen(b""), later) else { panic!() };
-//! assert_eq!(*lookup.key(), keep.key);
-//! let stored = Slot::Entry(Box::new(keep.entry.with_body(bytes::Bytes::from_static(b"hello"))));
+//! assert_eq!(*lookup.key(), insert.key);
+//! let stored = Slot::Entry(Box::new(insert.entry.with_body(bytes::Bytes::from_static(b"hello"))));
 //! let Decision::Serve(hit) = lookup.found(Some(stored), later) else { panic!() };
 //! assert_eq!(hit.status().to_string(), "lacre; hit; ttl=30");
 //! ```
 //!
 //! Where to find a rule: what the user wishes is in `policy`, `options` and `ttl`; what a message says in `directives`, `targeted`,
 //! `date`, `framing`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
-//! `key`, `target` and `transport`; what is never stored, or never readable, in `redact` and `secrecy`.
+//! `key`, `target` and `transport`; what is never stored, or never readable, in `redact` and `sensitivity`.
 
 mod audit;
 mod date;
@@ -45,7 +45,7 @@ mod policy;
 mod range;
 mod redact;
 mod rules;
-mod secrecy;
+mod sensitivity;
 mod slot;
 mod status;
 mod target;
@@ -56,26 +56,26 @@ mod ttl;
 mod validate;
 mod vary;
 
-pub use audit::{AUDITED_BODY, Audit, Fingerprint, Looked, Spot, Suspicion, Telltale};
+pub use audit::{Audit, AuditFinding, Coverage, Detector, FindingLocation, Fingerprint, MAX_AUDITED_BODY};
 pub use date::parse_http_date;
 pub use directives::{MaxStale, RequestDirectives, ResponseDirectives};
 pub use error::Error;
 pub use exchange::{
-    Decision, Engine, FailedLast, Keep, Lookup, Outcome, Pending, RequestBody, Settled, Touch,
+    Decision, Engine, Insert, LastFailure, Lookup, Outcome, Pending, RequestBody, Settled, Touch,
 };
-pub use framing::{Misframed, content_length, is_chunked, settle_length};
+pub use framing::{FramingError, content_length, is_chunked, normalize_content_length};
 pub use hit::Hit;
 pub use key::{Digest, Key};
 pub use options::{Mode, RequestOptions};
-pub use policy::{MatchHeaders, Origin, Policy, QueryOrder, Scope, Staleness};
-pub use redact::{Redactor, Shape};
-pub use rules::{Freshness, Source, end_hop};
-pub use secrecy::Secrecy;
-pub use slot::{Entry, Pointer, Signpost, Slot, StoredBody};
+pub use policy::{MatchHeaders, OriginHeaders, Policy, QueryOrder, Scope, Staleness};
+pub use redact::{Redactor, SecretFormat};
+pub use rules::{Freshness, LifetimeSource, strip_hop_by_hop};
+pub use sensitivity::Sensitivity;
+pub use slot::{Entry, Pointer, Slot, StoredBody, VariantIndex};
 pub use status::{CacheStatus, Collapsed, Detail, Forward, Stored};
 pub use target::target_uri;
 pub use time::Timestamp;
 pub use transport::Transport;
 pub use ttl::{Expire, Ttl, UrlPattern};
-pub use validate::Answer;
+pub use validate::HitKind;
 pub use vary::{Varies, varies};

@@ -22,7 +22,7 @@ pub enum Scope {
 /// How much the origin's Cache-Control, Expires and the heuristics count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Origin {
+pub enum OriginHeaders {
     /// The origin decides, unless the user spoke about this very request or its URL; the user's default fills its silence.
     Obeyed,
     /// Whatever the origin says comes before whatever the user says.
@@ -105,7 +105,7 @@ type Filter = dyn Fn(&request::Parts, &response::Parts) -> bool + Send + Sync;
 #[derive(Clone)]
 pub struct Policy {
     pub(crate) scope: Scope,
-    pub(crate) origin: Origin,
+    pub(crate) origin_headers: OriginHeaders,
     pub(crate) methods: Vec<Method>,
     pub(crate) head: Head,
     pub(crate) statuses: Option<Vec<StatusCode>>,
@@ -176,7 +176,7 @@ impl Policy {
     pub fn rfc9111() -> Self {
         Self {
             scope: Scope::Private,
-            origin: Origin::Obeyed,
+            origin_headers: OriginHeaders::Obeyed,
             methods: vec![Method::GET, Method::HEAD],
             head: Head::FromGet,
             statuses: None,
@@ -207,7 +207,7 @@ impl Policy {
     /// origin's Cache-Control is not heard. Unlike there, credentials still partition the cache.
     pub fn requests_cache() -> Self {
         Self {
-            origin: Origin::Ignored,
+            origin_headers: OriginHeaders::Ignored,
             statuses: Some(vec![StatusCode::OK]),
             head: Head::OnItsOwn,
             expire_after: Some(Expire::Never),
@@ -236,8 +236,8 @@ impl Policy {
 
     /// How much the origin's word counts.
     #[must_use]
-    pub fn origin(mut self, origin: Origin) -> Self {
-        self.origin = origin;
+    pub fn origin_headers(mut self, origin_headers: OriginHeaders) -> Self {
+        self.origin_headers = origin_headers;
         self
     }
 
@@ -320,7 +320,7 @@ impl Policy {
     /// values are treated as secrets. Names compare without regard to case, `-` and `_`.
     ///
     /// The listed names are those of credentials (`Authorization`, `Cookie`, what ends in `-Key`, `-Token`, `-Secret`, …) and of identities that a
-    /// proxy adds (`Remote-User`, `X-Auth-Request-*`, `Client-Cert`, `X-Tenant-Id`, …); [`tells_requesters_apart`](Self::tells_requesters_apart) says
+    /// proxy adds (`Remote-User`, `X-Auth-Request-*`, `Client-Cert`, `X-Tenant-Id`, …); [`partitions_by_header`](Self::partitions_by_header) says
     /// whether a name is one of them.
     #[must_use]
     pub fn partition_by_headers<I: IntoIterator<Item = S>, S: AsRef<str>>(mut self, names: I) -> Self {
@@ -332,7 +332,7 @@ impl Policy {
     }
 
     /// Whether requests that differ in this header never share an answer, because it tells on whose behalf they are made.
-    pub fn tells_requesters_apart(&self, name: &HeaderName) -> bool {
+    pub fn partitions_by_header(&self, name: &HeaderName) -> bool {
         self.partition == Partition::Credentials && key::is_credential(self, name)
     }
 
@@ -436,17 +436,17 @@ impl Policy {
     }
 
     /// A URL as [entries](crate::Entry) have it, without secrets.
-    pub fn redacted(&self, url: &str) -> String {
+    pub fn redact_url(&self, url: &str) -> String {
         self.redactor.url(url)
     }
 
     /// Whether requests with this method are looked up. Only of these need the cache see the body.
-    pub fn looks_up(&self, method: &Method) -> bool {
+    pub fn caches_method(&self, method: &Method) -> bool {
         self.methods.contains(method)
     }
 
     /// Whether a `Cookie` among these request headers tells the request from others whatever the answer says.
-    pub fn always_counts_cookie(&self, headers: &HeaderMap) -> bool {
+    pub fn keys_by_cookie(&self, headers: &HeaderMap) -> bool {
         !Cookie::may_be_left_out(self, headers)
     }
 
@@ -478,7 +478,7 @@ impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
             .field("scope", &self.scope)
-            .field("origin", &self.origin)
+            .field("origin_headers", &self.origin_headers)
             .field("methods", &self.methods)
             .field("statuses", &self.statuses)
             .field("expire_after", &self.expire_after)

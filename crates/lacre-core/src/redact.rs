@@ -3,13 +3,13 @@
 //! What is redacted is for people, or stands for "any value" where the user wants one ignored; it must never tell
 //! requests apart. All that is not secret stays byte for byte. The work is linear in the input, without recursion.
 
+mod formats;
 mod json;
 pub(crate) mod multipart;
 mod names;
-mod shape;
 
-pub use shape::Shape;
-pub(crate) use shape::shapes;
+pub use formats::SecretFormat;
+pub(crate) use formats::find_formats;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use names::{folded, is_usual};
@@ -189,7 +189,7 @@ impl Redactor {
     /// What looks like a secret, whatever its name.
     fn in_disguise(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let text = if self.usual == Usual::Secret { text } else { b"" };
-        shapes(text).map(|(_, place)| place)
+        find_formats(text).map(|(_, place)| place)
     }
 
     /// Parameters of a path's segments: `/a;token=b`. A segment in which a secret is percent-encoded goes as a whole.

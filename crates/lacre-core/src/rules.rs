@@ -2,7 +2,7 @@
 //! responses (§4.2.4), invalidation (§4.4). They decide nothing about what happens next; the exchange does.
 
 use crate::directives::{self, RequestDirectives, ResponseDirectives};
-use crate::policy::{Origin, Policy, Scope, Staleness, Writes};
+use crate::policy::{OriginHeaders, Policy, Scope, Staleness, Writes};
 use crate::range::{self, Part};
 use crate::time::LONGEST;
 use crate::vary::{Varies, varies};
@@ -211,10 +211,10 @@ pub(crate) fn user_ttl(
 ) -> Result<Option<Ttl>, Detail> {
     let origin = Word::of(policy, headers);
     let explicit = origin.said.no_cache || explicit_lifetime(policy.scope, &origin, headers, now).is_some();
-    let expire = match policy.origin {
-        Origin::First if explicit => None,
-        Origin::Obeyed if explicit => wish,
-        Origin::Ignored | Origin::First | Origin::Obeyed => wish.or(policy.expire_after),
+    let expire = match policy.origin_headers {
+        OriginHeaders::First if explicit => None,
+        OriginHeaders::Obeyed if explicit => wish,
+        OriginHeaders::Ignored | OriginHeaders::First | OriginHeaders::Obeyed => wish.or(policy.expire_after),
     };
     let Some(expire) = expire else { return Ok(None) };
     let ttl = expire.ttl(now).ok_or(Detail::DoNotStore)?;
@@ -256,8 +256,8 @@ pub(crate) fn may_stand_in(status: StatusCode) -> bool {
 pub(crate) fn stored_headers(status: StatusCode, headers: &HeaderMap) -> HeaderMap {
     let mut stored = headers.clone();
     // Where it says nothing that holds, nothing is stored.
-    let _ = framing::settle_length(status, &mut stored);
-    end_hop(&mut stored);
+    let _ = framing::normalize_content_length(status, &mut stored);
+    strip_hop_by_hop(&mut stored);
     stored.remove(header::TRAILER);
     OF_PROXIES.iter().for_each(|name| drop(stored.remove(name)));
     stored
@@ -267,7 +267,7 @@ pub(crate) fn stored_headers(status: StatusCode, headers: &HeaderMap) -> HeaderM
 ///
 /// What is meant for every recipient stays even where `Connection` names it: the fields that decide whether, for how long and for whom a
 /// message may be reused, and those about its content.
-pub fn end_hop(headers: &mut HeaderMap) {
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -289,13 +289,13 @@ pub struct Freshness {
     /// The current age.
     pub age: Duration,
     /// Where the lifetime comes from.
-    pub source: Source,
+    pub source: LifetimeSource,
 }
 
 /// Whose word a lifetime is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Source {
+pub enum LifetimeSource {
     /// The user's own.
     User,
     /// `s-maxage`.
@@ -307,20 +307,20 @@ pub enum Source {
     /// A guess from `Last-Modified` (§4.2.2).
     Heuristic,
     /// Nobody's: there is none.
-    Nothing,
+    Unspecified,
 }
 
 impl Freshness {
     fn new<B>(policy: &Policy, entry: &Entry<B>, origin: &Word, now: Timestamp) -> Self {
         let resident = now.since(entry.received).min(LONGEST);
         match entry.ttl {
-            Some(Ttl::Forever) => Self { lifetime: None, age: resident, source: Source::User },
+            Some(Ttl::Forever) => Self { lifetime: None, age: resident, source: LifetimeSource::User },
             Some(Ttl::For(lifetime)) => {
-                Self { lifetime: Some(lifetime.min(LONGEST)), age: resident, source: Source::User }
+                Self { lifetime: Some(lifetime.min(LONGEST)), age: resident, source: LifetimeSource::User }
             }
             Some(Ttl::StaleBy(staleness)) => {
                 let age = resident.saturating_add(staleness).min(LONGEST);
-                Self { lifetime: Some(Duration::ZERO), age, source: Source::User }
+                Self { lifetime: Some(Duration::ZERO), age, source: LifetimeSource::User }
             }
             None => {
                 let (lifetime, source) =
@@ -360,12 +360,12 @@ impl fmt::Display for Freshness {
             return f.write_str("for ever (user)");
         };
         let (name, whose) = match self.source {
-            Source::User => ("ttl", "user"),
-            Source::SMaxage => ("s-maxage", "response"),
-            Source::MaxAge => ("max-age", "response"),
-            Source::Expires => ("Expires - Date", "response"),
-            Source::Heuristic => ("heuristic", "Last-Modified"),
-            Source::Nothing => ("lifetime", "nothing said"),
+            LifetimeSource::User => ("ttl", "user"),
+            LifetimeSource::SMaxage => ("s-maxage", "response"),
+            LifetimeSource::MaxAge => ("max-age", "response"),
+            LifetimeSource::Expires => ("Expires - Date", "response"),
+            LifetimeSource::Heuristic => ("heuristic", "Last-Modified"),
+            LifetimeSource::Unspecified => ("lifetime", "nothing said"),
         };
         let (lifetime, age) = (lifetime.as_secs(), self.age.as_secs());
         write!(f, "{name}={lifetime} ({whose}) - age {age} = {} s", self.ttl().unwrap_or_default())
@@ -379,13 +379,13 @@ fn origin_lifetime(
     headers: &HeaderMap,
     origin: &Word,
     received: Timestamp,
-) -> (Duration, Source) {
-    if policy.origin == Origin::Ignored {
-        return (Duration::ZERO, Source::Nothing);
+) -> (Duration, LifetimeSource) {
+    if policy.origin_headers == OriginHeaders::Ignored {
+        return (Duration::ZERO, LifetimeSource::Unspecified);
     }
     explicit_lifetime(policy.scope, origin, headers, received)
         .or_else(|| heuristic_lifetime(policy, status, headers, &origin.said, received))
-        .unwrap_or((Duration::ZERO, Source::Nothing))
+        .unwrap_or((Duration::ZERO, LifetimeSource::Unspecified))
 }
 
 fn explicit_lifetime(
@@ -393,12 +393,12 @@ fn explicit_lifetime(
     origin: &Word,
     headers: &HeaderMap,
     received: Timestamp,
-) -> Option<(Duration, Source)> {
+) -> Option<(Duration, LifetimeSource)> {
     if let (Scope::Shared, Some(lifetime)) = (scope, origin.said.s_maxage) {
-        return Some((lifetime, Source::SMaxage));
+        return Some((lifetime, LifetimeSource::SMaxage));
     }
     if let Some(lifetime) = origin.said.max_age {
-        return Some((lifetime, Source::MaxAge));
+        return Some((lifetime, LifetimeSource::MaxAge));
     }
     if origin.expires == Expires::Overruled {
         return None;
@@ -408,7 +408,7 @@ fn explicit_lifetime(
     // §5.3: what is no date, or several of them, is in the past.
     let expires = if lines.next().is_some() { None } else { date::parse_http_date(first, received) };
     let lifetime = expires.map_or(Duration::ZERO, |expires| expires.since(date_value(headers, received)));
-    Some((lifetime.min(LONGEST), Source::Expires))
+    Some((lifetime.min(LONGEST), LifetimeSource::Expires))
 }
 
 fn heuristic_lifetime(
@@ -417,14 +417,14 @@ fn heuristic_lifetime(
     headers: &HeaderMap,
     origin: &ResponseDirectives,
     received: Timestamp,
-) -> Option<(Duration, Source)> {
+) -> Option<(Duration, LifetimeSource)> {
     let guess = policy.heuristic?;
     if !HEURISTIC.contains(&status.as_u16()) && !origin.public {
         return None;
     }
     let modified = date::parse_http_date(headers.get(header::LAST_MODIFIED)?, received)?;
     let unchanged = date_value(headers, received).since(modified);
-    Some(((unchanged.min(LONGEST) * guess.percent / 100).min(guess.at_most), Source::Heuristic))
+    Some(((unchanged.min(LONGEST) * guess.percent / 100).min(guess.at_most), LifetimeSource::Heuristic))
 }
 
 /// Date, or when the response arrived where it has none (RFC 9110 §6.6.1).
@@ -486,7 +486,7 @@ impl Standing {
     /// long, that is for how long.
     pub(crate) fn stale_if_error(&self, policy: &Policy, said: &RequestDirectives, failure: Failure) -> bool {
         let window = said.stale_if_error.max(self.origin.stale_if_error);
-        let cut_off = policy.origin != Origin::Ignored
+        let cut_off = policy.origin_headers != OriginHeaders::Ignored
             && policy.stale_if_error == Staleness::AsResponseSays
             && match failure {
                 Failure::NoAnswer => true,
@@ -531,7 +531,7 @@ impl Failure {
 }
 
 /// Until when a response can be of any use: its seal ends then.
-pub(crate) fn useful_until<B>(policy: &Policy, entry: &Entry<B>) -> Timestamp {
+pub(crate) fn retain_until<B>(policy: &Policy, entry: &Entry<B>) -> Timestamp {
     let Standing { freshness, origin, .. } = Standing::of(policy, entry, entry.received);
     let Some(lifetime) = freshness.lifetime else {
         return Timestamp::MAX;
@@ -556,10 +556,10 @@ enum Expires {
 
 impl Word {
     fn of(policy: &Policy, headers: &HeaderMap) -> Self {
-        let targeted = match (policy.origin, policy.scope) {
-            (Origin::Ignored, _) => Some(ResponseDirectives::default()),
-            (Origin::Obeyed | Origin::First, Scope::Shared) => targeted::parse(headers),
-            (Origin::Obeyed | Origin::First, Scope::Private) => None,
+        let targeted = match (policy.origin_headers, policy.scope) {
+            (OriginHeaders::Ignored, _) => Some(ResponseDirectives::default()),
+            (OriginHeaders::Obeyed | OriginHeaders::First, Scope::Shared) => targeted::parse(headers),
+            (OriginHeaders::Obeyed | OriginHeaders::First, Scope::Private) => None,
         };
         match targeted {
             Some(said) => Self { said, expires: Expires::Overruled },

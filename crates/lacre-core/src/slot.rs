@@ -1,6 +1,6 @@
 //! What a store may hold under one key. A slot says nothing of how it is encoded, sealed or kept.
 
-use crate::secrecy::{Names, Place};
+use crate::sensitivity::{Names, Place};
 use crate::{Key, Timestamp, Ttl};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
@@ -12,7 +12,7 @@ pub enum Slot<B> {
     /// A stored response.
     Entry(Box<Entry<B>>),
     /// Responses here vary: look under the variant's key.
-    Vary(Signpost),
+    Vary(VariantIndex),
     /// Look under this key instead.
     Alias(Key),
 }
@@ -21,7 +21,7 @@ pub enum Slot<B> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pointer {
     /// [`Slot::Vary`].
-    Vary(Signpost),
+    Vary(VariantIndex),
     /// [`Slot::Alias`].
     Alias(Key),
 }
@@ -37,7 +37,7 @@ impl<B> From<Pointer> for Slot<B> {
 
 /// What tells the variants of one request apart (RFC 9111 §4.1). Parts of a response are variants, too, even where it varies by nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signpost {
+pub struct VariantIndex {
     /// The request headers that responses here were seen to vary by, lower case, ascending.
     pub names: Vec<HeaderName>,
     /// When this signpost was first written. A variant received earlier belongs to one that was invalidated, and is not used.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// # use lacre_core::Transport;
-/// let transport = Transport::usual().unverified();
+/// let transport = Transport::standard().unverified();
 /// let mut request = http::Request::get("https://example.com/").body(()).unwrap();
 /// transport.add_to(request.extensions_mut());
 /// ```
@@ -29,17 +29,17 @@ struct Parts {
     proxy: Option<String>,
     tls: Option<String>,
     unseen: Option<String>,
-    way: Option<Vec<u8>>,
+    route: Option<Vec<u8>>,
 }
 
 impl Transport {
     /// The usual way.
-    pub const fn usual() -> Self {
+    pub const fn standard() -> Self {
         Self(None)
     }
 
     /// Whether it is the usual way.
-    pub fn is_usual(&self) -> bool {
+    pub fn is_standard(&self) -> bool {
         self.0.is_none()
     }
 
@@ -104,8 +104,8 @@ impl Transport {
     /// Requests go this way, not to the host of the URL: a Unix socket, an address that was given for the host, a server in this process, a mock.
     /// Equal texts are the same way; several add up.
     #[must_use]
-    pub fn way(self, way: impl AsRef<str>) -> Self {
-        self.with(|parts| parts.add_way(way.as_ref()))
+    pub fn route(self, route: impl AsRef<str>) -> Self {
+        self.with(|parts| parts.add_route(route.as_ref()))
     }
 
     /// There is more that the driver cannot see. `id` stands for it: what no other client says, at no other time.
@@ -132,7 +132,7 @@ impl Transport {
 
     /// Puts it among the extensions of a request, where the cache finds it.
     pub fn add_to(&self, extensions: &mut Extensions) {
-        if !self.is_usual() {
+        if !self.is_standard() {
             extensions.insert(self.clone());
         }
     }
@@ -154,7 +154,7 @@ impl Transport {
             ("proxy", proxy.map(String::as_bytes)),
             ("tls", tls.and_then(|parts| parts.tls.as_ref()).map(String::as_bytes)),
             ("unseen", parts.and_then(|parts| parts.unseen.as_ref()).map(String::as_bytes)),
-            ("way", parts.and_then(|parts| parts.way.as_deref())),
+            ("way", parts.and_then(|parts| parts.route.as_deref())),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
@@ -173,10 +173,10 @@ impl Transport {
 }
 
 impl Parts {
-    fn add_way(&mut self, way: &str) {
-        let all = self.way.get_or_insert_default();
-        all.extend_from_slice(&u32::try_from(way.len()).unwrap_or(u32::MAX).to_be_bytes());
-        all.extend_from_slice(way.as_bytes());
+    fn add_route(&mut self, route: &str) {
+        let all = self.route.get_or_insert_default();
+        all.extend_from_slice(&u32::try_from(route.len()).unwrap_or(u32::MAX).to_be_bytes());
+        all.extend_from_slice(route.as_bytes());
     }
 }
 
@@ -190,7 +190,7 @@ impl fmt::Debug for Transport {
             .field("name", &parts.name.is_some())
             .field("proxy", &parts.proxy.is_some())
             .field("unseen", &(parts.tls.is_some() || parts.unseen.is_some()))
-            .field("way", &parts.way.is_some())
+            .field("way", &parts.route.is_some())
             .finish()
     }
 }
@@ -217,26 +217,26 @@ mod tests {
 
     /// Every way not to be the usual one, each different from the others.
     fn all() -> Vec<Transport> {
-        let usual = Transport::usual;
+        let standard = Transport::standard;
         vec![
-            usual(),
-            usual().unverified(),
-            usual().roots([b"a"]),
-            usual().roots([b"ab"]),
-            usual().roots([b"a", b"b"]),
-            usual().client_certificate([b"a"]),
-            usual().client_certificate([b"b"]),
-            usual().verified_name("a"),
-            usual().way("a"),
-            usual().way("a").way("b"),
-            usual().way("ab"),
-            usual().unseen("a"),
-            usual().unseen("b"),
-            usual().unseen_tls("a"),
-            usual().named("a"),
-            usual().unverified().named("a"),
-            usual().unseen("named:a"),
-            usual().unverified().unseen("a"),
+            standard(),
+            standard().unverified(),
+            standard().roots([b"a"]),
+            standard().roots([b"ab"]),
+            standard().roots([b"a", b"b"]),
+            standard().client_certificate([b"a"]),
+            standard().client_certificate([b"b"]),
+            standard().verified_name("a"),
+            standard().route("a"),
+            standard().route("a").route("b"),
+            standard().route("ab"),
+            standard().unseen("a"),
+            standard().unseen("b"),
+            standard().unseen_tls("a"),
+            standard().named("a"),
+            standard().unverified().named("a"),
+            standard().unseen("named:a"),
+            standard().unverified().unseen("a"),
         ]
     }
 
@@ -265,10 +265,10 @@ mod tests {
             )
         };
         let of =
-            |key, certificate| Transport::usual().client_certificate_pem(pem(key, certificate).as_bytes());
+            |key, certificate| Transport::standard().client_certificate_pem(pem(key, certificate).as_bytes());
         assert!(of("1", "a") == of("2", "a"));
         assert!(of("1", "a") != of("1", "b"));
-        let der = |bytes: &[u8]| Transport::usual().client_certificate_pem(bytes);
+        let der = |bytes: &[u8]| Transport::standard().client_certificate_pem(bytes);
         assert!(der(b"\x30\x01") != der(b"\x30\x02"));
     }
 
@@ -277,24 +277,28 @@ mod tests {
         let names = |transport: &Transport, is_https| {
             transport.fields(is_https, true).map(|(name, _)| name).collect::<Vec<_>>()
         };
-        let transport =
-            Transport::usual().unverified().client_certificate([b"c"]).verified_name("n").proxy("p").way("w");
+        let transport = Transport::standard()
+            .unverified()
+            .client_certificate([b"c"])
+            .verified_name("n")
+            .proxy("p")
+            .route("w");
         assert_eq!(names(&transport, true), ["certificates", "client-certificate", "name", "way"]);
         assert_eq!(names(&transport, false), ["proxy", "way"]);
     }
 
     #[test]
     fn a_name_takes_the_place_of_what_is_not_seen() {
-        let usual = Transport::usual;
-        assert!(usual().unseen("1").unseen_tls("2").named("a") == usual().named("a"));
-        assert!(usual().unverified().named("a") != usual().named("a"));
+        let standard = Transport::standard;
+        assert!(standard().unseen("1").unseen_tls("2").named("a") == standard().named("a"));
+        assert!(standard().unverified().named("a") != standard().named("a"));
     }
 
     #[test]
     fn nothing_of_a_transport_is_shown() {
         let shown = format!(
             "{:?}",
-            Transport::usual().roots([b"hidden"]).way("hidden").proxy("hidden").named("hidden")
+            Transport::standard().roots([b"hidden"]).route("hidden").proxy("hidden").named("hidden")
         );
         assert!(!shown.contains("hidden"), "{shown}");
     }

@@ -83,7 +83,7 @@ pub(crate) struct Conditions {
 
 /// What a stored response answers to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum HitKind {
     /// All of it.
     Full,
     /// Its header section: the request was HEAD.
@@ -125,17 +125,17 @@ impl Conditions {
     }
 
     /// What `entry`, with a body of `length` bytes, answers: in the order of RFC 9110 §13.2.2.
-    pub(crate) fn answer<B>(&self, entry: &Entry<B>, length: u64, now: Timestamp) -> Answer {
+    pub(crate) fn answer<B>(&self, entry: &Entry<B>, length: u64, now: Timestamp) -> HitKind {
         if ![StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&entry.status) {
-            return Answer::Full;
+            return HitKind::Full;
         }
         if self.already_has(&entry.headers, entry.received, now) {
-            return Answer::NotModified;
+            return HitKind::NotModified;
         }
         match self.resolve(entry, length) {
-            Some(Resolved::Slice { first, last }) => Answer::Slice { first, last },
-            Some(Resolved::Unsatisfiable) => Answer::Unsatisfiable,
-            None => Answer::Full,
+            Some(Resolved::Slice { first, last }) => HitKind::Slice { first, last },
+            Some(Resolved::Unsatisfiable) => HitKind::Unsatisfiable,
+            None => HitKind::Full,
         }
     }
 
@@ -160,11 +160,11 @@ impl Conditions {
     }
 
     /// What `entry` answers to HEAD, which knows no ranges (RFC 9110 §14.2).
-    pub(crate) fn answer_to_head<B>(&self, entry: &Entry<B>, now: Timestamp) -> Answer {
+    pub(crate) fn answer_to_head<B>(&self, entry: &Entry<B>, now: Timestamp) -> HitKind {
         if entry.status == StatusCode::OK && self.already_has(&entry.headers, entry.received, now) {
-            Answer::NotModified
+            HitKind::NotModified
         } else {
-            Answer::Headers
+            HitKind::Headers
         }
     }
 

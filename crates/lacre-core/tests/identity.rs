@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use lacre_core::{
-    Decision, Engine, Lookup, MatchHeaders, Policy, RequestBody, RequestOptions, Signpost, Slot, Timestamp,
-    Transport,
+    Decision, Engine, Lookup, MatchHeaders, Policy, RequestBody, RequestOptions, Slot, Timestamp, Transport,
+    VariantIndex,
 };
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
@@ -114,7 +114,7 @@ impl<'a> Vector<'a> {
             let texts: Vec<String> = list(value);
             texts.iter().map(|text| unhex(text)).collect::<Vec<_>>()
         };
-        self.fields("0e").into_iter().fold(Transport::usual(), |transport, field| {
+        self.fields("0e").into_iter().fold(Transport::standard(), |transport, field| {
             let text = field["text"].as_str();
             match (field["name"].as_str().unwrap(), text) {
                 ("authority", _) => transport,
@@ -126,7 +126,7 @@ impl<'a> Vector<'a> {
                 ("unseen", Some(name)) => transport.named(name.strip_prefix("named:").unwrap()),
                 ("way", _) => {
                     let ways: Vec<String> = list(&field["ways"]);
-                    ways.iter().fold(transport, Transport::way)
+                    ways.iter().fold(transport, Transport::route)
                 }
                 other => panic!("{other:?}"),
             }
@@ -161,7 +161,7 @@ fn looked_up(vector: &Vector<'_>) -> (Vec<Vec<u8>>, String) {
     let names = vector.varies();
     if !names.is_empty() {
         lookup = expect_lookup(
-            lookup.found(Some(Slot::Vary(Signpost { names, since: now, variants: Vec::new() })), now),
+            lookup.found(Some(Slot::Vary(VariantIndex { names, since: now, variants: Vec::new() })), now),
         );
     }
     let key = lookup.key().to_string();
@@ -235,7 +235,7 @@ fn the_identity_of_a_part_ends_in_its_range() {
         Request::get("https://example.org/").header("range", "bytes=0-99").body(()).unwrap().into_parts();
     let now = Timestamp::from_seconds(1_700_000_000);
     let mut decision: Decision<Bytes> = engine.begin(parts, RequestBody::Seen(b""), now);
-    let signpost = Slot::Vary(Signpost { names: Vec::new(), since: now, variants: Vec::new() });
+    let signpost = Slot::Vary(VariantIndex { names: Vec::new(), since: now, variants: Vec::new() });
     let mut first = Some(signpost);
     while let Decision::Lookup(lookup) = decision {
         decision = lookup.found(first.take(), now);

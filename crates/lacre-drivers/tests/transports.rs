@@ -173,7 +173,7 @@ fn what_reqwest_was_configured_to_accept_is_served_to_nobody_else() {
     by_reqwest(&https.url(), &configured().build().unwrap()).unwrap();
     assert_eq!(https.asked(), 2, "another one that nobody can look into");
     by_reqwest(&https.url(), &reqwest_builder(&cache).build().unwrap()).unwrap_err();
-    let named = || configured().danger_assume_transport(Transport::usual().named("lax")).build().unwrap();
+    let named = || configured().danger_assume_transport(Transport::standard().named("lax")).build().unwrap();
     for _ in 0..2 {
         by_reqwest(&https.url(), &named()).unwrap();
     }
@@ -192,7 +192,7 @@ fn what_a_client_of_somebody_elses_fetched_is_served_to_nobody_else() {
     }
     assert_eq!(https.asked(), 1);
     by_reqwest(&https.url(), &reqwest_builder(&cache).build().unwrap()).unwrap_err();
-    let said = || around(opaque().danger_assume_transport(Transport::usual().unverified()));
+    let said = || around(opaque().danger_assume_transport(Transport::standard().unverified()));
     by_reqwest(&https.url(), &said()).unwrap();
     let lax = reqwest_builder(&cache).danger_accept_invalid_certificates().build().unwrap();
     by_reqwest(&https.url(), &lax).unwrap();
@@ -364,7 +364,7 @@ fn services_beneath_different_layers_share_nothing_that_came_by_https_unless_the
     assert_eq!(by_tower("https://site.example/", &strict, "true"), "true");
     assert_eq!(by_tower("http://site.example/", &lax, "by http"), "by http");
     assert_eq!(by_tower("http://site.example/", &strict, "another"), "by http");
-    let usual = || layer().danger_assume_transport(Transport::usual());
+    let usual = || layer().danger_assume_transport(Transport::standard());
     assert_eq!(by_tower("https://site.example/", &usual(), "usual"), "usual");
     assert_eq!(by_tower("https://site.example/", &usual(), "another"), "usual");
 }

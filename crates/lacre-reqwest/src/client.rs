@@ -180,7 +180,7 @@ impl ClientBuilder {
     /// are stored apart.
     pub fn resolve(mut self, host: &str, address: SocketAddr) -> Self {
         self.client = self.client.resolve(host, address);
-        self.transport = self.transport.way(format!("resolve:{host}={address}"));
+        self.transport = self.transport.route(format!("resolve:{host}={address}"));
         self
     }
 
@@ -189,7 +189,7 @@ impl ClientBuilder {
     pub fn unix_socket(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         self.client = self.client.unix_socket(path);
-        self.transport = self.transport.way(format!("unix:{}", path.display()));
+        self.transport = self.transport.route(format!("unix:{}", path.display()));
         self
     }
 
@@ -234,7 +234,7 @@ impl ClientBuilder {
     /// Declares how the client reaches origins, where [`danger_configure`](Self::danger_configure)
     /// hides it. Clients with equal transports share responses.
     ///
-    /// Use [`Transport::usual`] if your configuration changes neither the certificates that are
+    /// Use [`Transport::standard`] if your configuration changes neither the certificates that are
     /// accepted or presented nor the place that connections lead to. Use a
     /// [name](Transport::named) for clients that are configured alike.
     pub fn danger_assume_transport(mut self, transport: Transport) -> Self {

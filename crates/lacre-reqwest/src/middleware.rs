@@ -59,7 +59,7 @@ impl CacheMiddleware {
     /// request.
     #[must_use]
     pub fn danger_assume_no_hidden_credentials(cache: impl Into<Driver>) -> Self {
-        let transport = Transport::usual().unseen(unseen_id());
+        let transport = Transport::standard().unseen(unseen_id());
         Self { driver: Arc::new(cache.into()), next: NextClient::Foreign, timeout: None, transport }
     }
 
@@ -76,7 +76,7 @@ impl CacheMiddleware {
     /// Declares how the client reaches origins, which a middleware cannot see. Clients with equal
     /// transports share responses, in one process or in all that share a store.
     ///
-    /// Use [`Transport::usual`] if the client accepts the certificates that are trusted by default,
+    /// Use [`Transport::standard`] if the client accepts the certificates that are trusted by default,
     /// presents none, and connects to the hosts of URLs. Otherwise describe the difference, or use
     /// a [name](Transport::named) for clients that are built alike.
     #[must_use]
@@ -99,7 +99,7 @@ impl Middleware for CacheMiddleware {
             return next.run(request, extensions).await;
         };
         let deadline = Deadline::after(request.timeout().copied().or(self.timeout));
-        if self.driver.cache().engine().policy().looks_up(request.method()) {
+        if self.driver.cache().engine().policy().caches_method(request.method()) {
             buffer_body(&mut request, deadline).await?;
         }
         let mut head = take_head(&mut request, uri, extensions);

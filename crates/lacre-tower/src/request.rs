@@ -161,7 +161,7 @@ pub(crate) enum LookupNeeded {
 
 impl LookupNeeded {
     pub(crate) fn by(policy: &Policy, method: &Method) -> Self {
-        if policy.looks_up(method) { Self::Yes } else { Self::No }
+        if policy.caches_method(method) { Self::Yes } else { Self::No }
     }
 }
 

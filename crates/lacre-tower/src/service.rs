@@ -52,7 +52,7 @@ impl CacheLayer {
     /// live, unless you call [`danger_assume_transport`](Self::danger_assume_transport) (decision
     /// 16).
     pub fn new(cache: impl Into<Driver>) -> Self {
-        let transport = Transport::usual().unseen_tls(unseen_id());
+        let transport = Transport::standard().unseen_tls(unseen_id());
         Self { driver: Arc::new(cache.into()), transport, bodies: PhantomData }
     }
 
@@ -69,7 +69,7 @@ impl<M> CacheLayer<M> {
     /// Declares how the service reaches origins, which a layer cannot see. Layers with equal
     /// transports share responses, in one process or in all that share a store.
     ///
-    /// Use [`Transport::usual`] if the service accepts the certificates that are trusted by
+    /// Use [`Transport::standard`] if the service accepts the certificates that are trusted by
     /// default, presents none, and connects to the hosts of URLs. Otherwise describe the
     /// difference, or use a [name](Transport::named) for services that are made alike.
     #[must_use]

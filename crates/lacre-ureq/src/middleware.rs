@@ -66,7 +66,7 @@ impl CacheMiddleware {
         Self {
             driver: Arc::new(cache.into()),
             next: NextAgent::Foreign,
-            transport: Transport::usual(),
+            transport: Transport::standard(),
             unseen: Some(unseen_id()),
         }
     }
@@ -75,7 +75,7 @@ impl CacheMiddleware {
     /// transports share responses, in one process or in all that share a store. The configuration
     /// of a single request is still seen.
     ///
-    /// Use [`Transport::usual`] if the agent accepts the certificates that are trusted by default,
+    /// Use [`Transport::standard`] if the agent accepts the certificates that are trusted by default,
     /// presents none, and connects to the hosts of URLs. Otherwise describe the difference, or use
     /// a [name](Transport::named) for agents that are built alike.
     #[must_use]
@@ -108,7 +108,7 @@ impl Middleware for CacheMiddleware {
         }
         self.transport(&extensions).add_to(&mut head.extensions);
         let uri = head.uri.clone();
-        let body = if self.driver.cache().engine().policy().looks_up(&head.method) {
+        let body = if self.driver.cache().engine().policy().caches_method(&head.method) {
             RequestContent::read(body)?
         } else {
             RequestContent::unread(body)

@@ -57,11 +57,11 @@ pub(crate) fn hop_extensions(extensions: &Extensions) -> Extensions {
 pub(crate) fn transport_of(config: &Config) -> Transport {
     let tls = config.tls_config();
     let mut transport = match tls.root_certs() {
-        RootCerts::Specific(roots) => Transport::usual().roots(roots.iter().map(Certificate::der)),
+        RootCerts::Specific(roots) => Transport::standard().roots(roots.iter().map(Certificate::der)),
         RootCerts::PlatformVerifier => lacre::config::transport().no_proxy(),
         // A list of its own, like that of any client.
-        RootCerts::WebPki => Transport::usual(),
-        other => Transport::usual().roots([format!("{other:?}")]),
+        RootCerts::WebPki => Transport::standard(),
+        other => Transport::standard().roots([format!("{other:?}")]),
     };
     if tls.disable_verification() {
         transport = transport.unverified();

@@ -116,8 +116,8 @@ pub fn transport() -> Transport {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
     let transport =
         match ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().find_map(variable) {
-            Some(proxy) => Transport::usual().proxy(without_userinfo(&proxy.to_string_lossy())),
-            None => Transport::usual(),
+            Some(proxy) => Transport::standard().proxy(without_userinfo(&proxy.to_string_lossy())),
+            None => Transport::standard(),
         };
     let (file, directories) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
     if file.is_none() && directories.is_none() {

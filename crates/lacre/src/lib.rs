@@ -75,11 +75,11 @@ pub use places::Places;
 pub use wait::wait;
 
 pub use lacre_core::{
-    Audit, CacheStatus, Collapsed, Detail, Engine, Entry, Expire, Fingerprint, Forward, Freshness, Key,
-    Looked, MatchHeaders, Misframed, Mode, Origin, Outcome, Policy, QueryOrder, Redactor, RequestBody,
-    RequestOptions, Scope, Shape, Signpost, Slot, Source, Spot, Staleness, StoredBody, Suspicion, Telltale,
-    Timestamp, Transport, Ttl, UrlPattern, Varies, content_length, end_hop, is_chunked, settle_length,
-    target_uri, varies,
+    Audit, AuditFinding, CacheStatus, Collapsed, Coverage, Detail, Detector, Engine, Entry, Expire,
+    FindingLocation, Fingerprint, Forward, FramingError, Freshness, Key, LifetimeSource, MatchHeaders, Mode,
+    OriginHeaders, Outcome, Policy, QueryOrder, Redactor, RequestBody, RequestOptions, Scope, SecretFormat,
+    Slot, Staleness, StoredBody, Timestamp, Transport, Ttl, UrlPattern, VariantIndex, Varies, content_length,
+    is_chunked, normalize_content_length, strip_hop_by_hop, target_uri, varies,
 };
 pub use lacre_seal::{
     Authentic, BodyId, Fault, FaultKind, KeyId, Keyring, MasterKey, SealInfo, StoreId, Suite, itsdangerous,

@@ -12,7 +12,7 @@ use crate::sanitize::replace_controls;
 use crate::selector::{self, Selector};
 use crate::store_options;
 use crate::table;
-use lacre::{Audited, Looked, Spot, Suspicion};
+use lacre::{AuditFinding, Audited, Coverage, FindingLocation};
 use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
@@ -96,11 +96,11 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
 
 impl Summary {
     fn take(&mut self, audited: &Audited) {
-        let found = audited.audit.suspicions.len();
+        let found = audited.audit.findings.len();
         self.entries += 1;
         self.findings += found;
         self.affected += usize::from(found > 0);
-        self.unread_bodies += usize::from(audited.audit.body != Looked::Whole);
+        self.unread_bodies += usize::from(audited.audit.body != Coverage::Whole);
     }
 
     fn to_json(&self) -> Value {
@@ -119,7 +119,7 @@ fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Res
     let findings = || {
         reports
             .iter()
-            .flat_map(|(row, audited)| audited.audit.suspicions.iter().map(move |it| (*row, audited, it)))
+            .flat_map(|(row, audited)| audited.audit.findings.iter().map(move |it| (*row, audited, it)))
     };
     if output.is_json() {
         output.print_objects(
@@ -168,32 +168,32 @@ fn url(row: &Row) -> &str {
 }
 
 /// Where it is, and what gives it away.
-fn in_words(finding: &Suspicion) -> String {
-    let kind = finding.telltale.kind();
-    let place = place(&finding.spot);
-    match finding.telltale.name().filter(|name| !name.is_empty()) {
+fn in_words(finding: &AuditFinding) -> String {
+    let kind = finding.detector.kind();
+    let place = place(&finding.location);
+    match finding.detector.name().filter(|name| !name.is_empty()) {
         Some(name) => format!("{place}: {kind} {name}"),
         None => format!("{place}: {kind}"),
     }
 }
 
-fn place(spot: &Spot) -> String {
-    match spot {
-        Spot::Url => "URL".to_owned(),
-        Spot::RequestHeader(name) => format!("request header {name}"),
-        Spot::ResponseHeader(name) => format!("header {name}"),
-        Spot::Tag => "tag".to_owned(),
-        Spot::Body { offset } => format!("body at {offset}"),
+fn place(location: &FindingLocation) -> String {
+    match location {
+        FindingLocation::Url => "URL".to_owned(),
+        FindingLocation::RequestHeader(name) => format!("request header {name}"),
+        FindingLocation::ResponseHeader(name) => format!("header {name}"),
+        FindingLocation::Tag => "tag".to_owned(),
+        FindingLocation::Body { offset } => format!("body at {offset}"),
     }
 }
 
-fn to_json(row: &Row, audited: &Audited, finding: &Suspicion) -> Value {
-    let (place, header, offset) = match &finding.spot {
-        Spot::Url => ("url", None, None),
-        Spot::RequestHeader(name) => ("request-header", Some(name.as_str()), None),
-        Spot::ResponseHeader(name) => ("response-header", Some(name.as_str()), None),
-        Spot::Tag => ("tag", None, None),
-        Spot::Body { offset } => ("body", None, Some(offset)),
+fn to_json(row: &Row, audited: &Audited, finding: &AuditFinding) -> Value {
+    let (place, header, offset) = match &finding.location {
+        FindingLocation::Url => ("url", None, None),
+        FindingLocation::RequestHeader(name) => ("request-header", Some(name.as_str()), None),
+        FindingLocation::ResponseHeader(name) => ("response-header", Some(name.as_str()), None),
+        FindingLocation::Tag => ("tag", None, None),
+        FindingLocation::Body { offset } => ("body", None, Some(offset)),
     };
     json!({
         "key": row.key().to_string(),
@@ -202,8 +202,8 @@ fn to_json(row: &Row, audited: &Audited, finding: &Suspicion) -> Value {
         "place": place,
         "header": header,
         "offset": offset,
-        "kind": finding.telltale.kind(),
-        "name": finding.telltale.name(),
+        "kind": finding.detector.kind(),
+        "name": finding.detector.name(),
         "fingerprint": finding.fingerprint.to_string(),
     })
 }

@@ -148,7 +148,7 @@ impl Explanation {
 fn identity(policy: &Policy, request: &request::Parts, body: &[u8]) -> Vec<String> {
     let target = lacre::target_uri(request);
     let url = target.as_ref().unwrap_or(&request.uri).to_string();
-    let mut parts = vec![request.method.to_string(), policy.redacted(&url)];
+    let mut parts = vec![request.method.to_string(), policy.redact_url(&url)];
     if !body.is_empty() {
         parts.push("body".to_owned());
     }
@@ -158,8 +158,8 @@ fn identity(policy: &Policy, request: &request::Parts, body: &[u8]) -> Vec<Strin
     if request.extensions.get::<Transport>().is_some() {
         parts.push("a transport of its own (certificates or a proxy)".to_owned());
     }
-    let cookie_counts = policy.always_counts_cookie(&request.headers);
-    let names = request.headers.keys().filter(|name| policy.tells_requesters_apart(name));
+    let cookie_counts = policy.keys_by_cookie(&request.headers);
+    let names = request.headers.keys().filter(|name| policy.partitions_by_header(name));
     parts.extend(names.map(|name| match name.as_str() {
         "cookie" if !cookie_counts => "cookie (who asks, where the answer has no lifetime)".to_owned(),
         name => format!("{name} (who asks)"),

@@ -6,7 +6,7 @@ use crate::serve::pace::Stalled;
 use crate::serve::reach::Barred;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::LengthLimitError;
-use lacre::Misframed;
+use lacre::FramingError;
 use std::error::Error as StdError;
 use std::{fmt, io};
 
@@ -268,11 +268,11 @@ fn find<T>(
     None
 }
 
-impl From<Misframed> for Fault {
+impl From<FramingError> for Fault {
     /// The fault of an origin.
-    fn from(misframed: Misframed) -> Self {
+    fn from(misframed: FramingError) -> Self {
         match misframed {
-            Misframed::TransferCoding => Self::AnswerCoding,
+            FramingError::TransferCoding => Self::AnswerCoding,
             _ => Self::AnswerLength,
         }
     }

@@ -176,7 +176,7 @@ impl Front {
         });
         head.uri = target;
         head.headers.remove(header::HOST);
-        headers::end_hop(&mut head.headers);
+        headers::strip_hop_by_hop(&mut head.headers);
         // No header that anybody needs, and to CGI programs the name of a proxy that they take for their own (httpoxy).
         head.headers.remove("proxy");
         // hyper has answered it by the time that the body is read.

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use lacre::CacheStatus;
-pub(crate) use lacre::end_hop;
+pub(crate) use lacre::strip_hop_by_hop;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -79,7 +79,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 
 /// Leaves trailer fields that may be merged nowhere and mislead nobody.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
-    end_hop(trailers);
+    strip_hop_by_hop(trailers);
     NOT_IN_TRAILERS.iter().for_each(|name| drop(trailers.remove(name)));
 }
 
@@ -110,7 +110,7 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("te", "trailers"),
         ]);
-        end_hop(&mut headers);
+        strip_hop_by_hop(&mut headers);
         assert_eq!(names(&headers), ["x-three"]);
     }
 

@@ -106,8 +106,8 @@ impl Upstream {
         }
         let contradicts_itself =
             fields.contains_key(header::TRANSFER_ENCODING) && fields.contains_key(header::CONTENT_LENGTH);
-        lacre::settle_length(status, fields)?;
-        headers::end_hop(fields);
+        lacre::normalize_content_length(status, fields)?;
+        headers::strip_hop_by_hop(fields);
         headers::add_date(fields);
         let (head, body) = response.into_parts();
         let body = Paced::new(body, idle_timeout);

@@ -218,7 +218,7 @@ impl Relay {
         // RFC 9110 §8.6: it has no body, so no length.
         fields.remove(header::CONTENT_LENGTH);
         fields.remove(header::TRAILER);
-        headers::end_hop(&mut fields);
+        headers::strip_hop_by_hop(&mut fields);
         if waiting.bytes.len() + headers::length(&fields) > MOST_WAITING {
             return;
         }

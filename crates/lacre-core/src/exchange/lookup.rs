@@ -8,7 +8,7 @@ use crate::policy::Validation;
 use crate::rules::{self, Freshness, Standing};
 use crate::validate::{self, Conditions};
 use crate::{
-    Answer, CacheStatus, Detail, Entry, Forward, Key, Mode, Slot, StoredBody, Timestamp, range, vary,
+    CacheStatus, Detail, Entry, Forward, HitKind, Key, Mode, Slot, StoredBody, Timestamp, range, vary,
 };
 use http::{HeaderValue, Method, StatusCode, header};
 
@@ -57,9 +57,9 @@ impl Lookup {
     }
 
     /// What of `entry` would answer the request, were it served: for callers that read ahead.
-    pub fn portion<B: StoredBody>(&self, entry: &Entry<B>, now: Timestamp) -> Answer {
+    pub fn would_serve<B: StoredBody>(&self, entry: &Entry<B>, now: Timestamp) -> HitKind {
         let Self(exchange) = self;
-        exchange.answer(entry, &Conditions::of(&exchange.request), now)
+        exchange.hit_kind(entry, &Conditions::of(&exchange.request), now)
     }
 
     /// Takes what was found; `None` where nothing was, or nothing that could be trusted.

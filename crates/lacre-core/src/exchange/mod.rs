@@ -11,7 +11,7 @@ mod rows;
 mod storing;
 
 pub use lookup::Lookup;
-pub use pending::{FailedLast, Pending};
+pub use pending::{LastFailure, Pending};
 
 use crate::audit::{self, Audit};
 use crate::directives::{MaxStale, RequestDirectives};
@@ -19,11 +19,11 @@ use crate::hit::Hit;
 use crate::key::{self, Digest, Facet, Key};
 use crate::policy::{Head, Policy};
 use crate::rules::{Freshness, Standing};
-use crate::secrecy::{Secrecy, ShownRequest, ShownResponse};
+use crate::sensitivity::{Sensitivity, ShownRequest, ShownResponse};
 use crate::target::Target;
 use crate::validate::Conditions;
 use crate::{
-    Answer, CacheStatus, Detail, Entry, Expire, Forward, Mode, Pointer, RequestOptions, StoredBody,
+    CacheStatus, Detail, Entry, Expire, Forward, HitKind, Mode, Pointer, RequestOptions, StoredBody,
     Timestamp, Varies, vary,
 };
 use http::{HeaderMap, HeaderName, Method, header, request, response};
@@ -110,15 +110,15 @@ pub enum Settled<B> {
     /// The caller gets the network's answer.
     Network {
         /// What to store once the body is complete.
-        keep: Option<Box<Keep>>,
+        insert: Option<Box<Insert>>,
         /// What to write back.
         touch: Option<Touch<B>>,
         /// What to remove from the store.
-        forget: Vec<Key>,
+        remove: Vec<Key>,
         /// What the cache did.
         status: CacheStatus,
         /// A 304, which the caller gets in the answer's place: by the conditions of its request it has this response (RFC 9111 §4.3.2).
-        instead: Option<Box<response::Parts>>,
+        not_modified: Option<Box<response::Parts>>,
     },
     /// The caller gets a stored answer.
     Stored {
@@ -141,24 +141,24 @@ pub struct Touch<B> {
     /// What.
     pub entry: Box<Entry<B>>,
     /// Whether the news may be left readable; what was not stays so.
-    pub secrecy: Secrecy,
+    pub sensitivity: Sensitivity,
     /// Until when it can be of any use.
-    pub useful_until: Timestamp,
+    pub retain_until: Timestamp,
 }
 
 /// A response to store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Keep {
+pub struct Insert {
     /// Where.
     pub key: Key,
     /// What, but for its body.
     pub entry: Entry<()>,
     /// Whether it may be left readable.
-    pub secrecy: Secrecy,
+    pub sensitivity: Sensitivity,
     /// What to write first, so that lookups find the way; often nothing.
     pub pointers: Vec<(Key, Pointer)>,
     /// Until when it can be of any use.
-    pub useful_until: Timestamp,
+    pub retain_until: Timestamp,
     /// The longest body that may be stored, in bytes.
     pub max_body: u64,
 }
@@ -172,7 +172,7 @@ struct Exchange {
     options: RequestOptions,
     said: RequestDirectives,
     /// Of the request's body, which is not kept.
-    body: Secrecy,
+    body: Sensitivity,
     /// The rows of the request itself; of HEAD, at first those of GET.
     rows: Rows,
     /// The rows of HEAD, where an answer to it lies if nothing is stored for GET.
@@ -215,7 +215,7 @@ impl Engine {
         Standing::of(&self.policy, entry, now).freshness
     }
 
-    /// What looks like a secret in an entry with this body, or with the first [`AUDITED_BODY`](crate::AUDITED_BODY) bytes of it. The work is
+    /// What looks like a secret in an entry with this body, or with the first [`MAX_AUDITED_BODY`](crate::MAX_AUDITED_BODY) bytes of it. The work is
     /// linear in their length.
     pub fn audit<B>(&self, entry: &Entry<B>, body: &[u8]) -> Audit {
         audit::audit(&self.policy.redactor, &*self.digest, entry, body)
@@ -232,9 +232,9 @@ impl Engine {
         let said = merged(RequestDirectives::parse(&request.headers), &options);
         let target = Target::of(&request);
         let rows = self.looked_up(&request, target.as_ref(), body, &said, &options);
-        let secrecy = match body {
-            RequestBody::Seen(body) => Secrecy::of_body(&self.policy, &request.headers, body),
-            RequestBody::Unseen => Secrecy::Secret,
+        let sensitivity = match body {
+            RequestBody::Seen(body) => Sensitivity::of_body(&self.policy, &request.headers, body),
+            RequestBody::Unseen => Sensitivity::Sensitive,
         };
         let mut exchange = Box::new(Exchange {
             engine: Arc::clone(self),
@@ -242,7 +242,7 @@ impl Engine {
             request,
             options,
             said,
-            body: secrecy,
+            body: sensitivity,
             rows: Rows::none(),
             own_head: None,
             missed: None,
@@ -366,12 +366,12 @@ impl Exchange {
         freshness: Freshness,
         now: Timestamp,
     ) -> Hit<B> {
-        let answer = self.answer(&entry, conditions, now);
+        let kind = self.hit_kind(&entry, conditions, now);
         let age_header = self.policy().age_header;
-        Hit { key: self.at, entry, answer, freshness, status, age_header, withheld: Vec::new() }
+        Hit { key: self.at, entry, kind, freshness, status, age_header, withheld: Vec::new() }
     }
 
-    fn answer<B: StoredBody>(&self, entry: &Entry<B>, conditions: &Conditions, now: Timestamp) -> Answer {
+    fn hit_kind<B: StoredBody>(&self, entry: &Entry<B>, conditions: &Conditions, now: Timestamp) -> HitKind {
         if self.request.method == Method::HEAD {
             conditions.answer_to_head(entry, now)
         } else {

@@ -62,7 +62,7 @@ impl<B: StoredBody> Pending<B> {
     }
 
     /// The caller's request as it came.
-    pub fn asked(&self) -> request::Parts {
+    pub fn original_request(&self) -> request::Parts {
         let mut asked = self.request().clone();
         if let Some(conditions) = &self.conditions {
             conditions.restore(&mut asked.headers);
@@ -92,10 +92,10 @@ impl<B: StoredBody> Pending<B> {
         }
     }
 
-    /// The stored response, where it [may stand in](Self::can_stand_in).
-    pub fn stand_in(&self, failed: FailedLast, now: Timestamp) -> Option<Hit<B>> {
+    /// The stored response, where it [may stand in](Self::may_serve_stale).
+    pub fn stale_response(&self, failed: LastFailure, now: Timestamp) -> Option<Hit<B>> {
         let Role::Validate(entry) = &self.role else { return None };
-        if !self.can_stand_in(failed, now) {
+        if !self.may_serve_stale(failed, now) {
             return None;
         }
         let Self { exchange, conditions, .. } = self;
@@ -111,13 +111,15 @@ impl<B: StoredBody> Pending<B> {
 
     /// Whether the stored response may answer in place of an origin that failed a moment ago, so that it is not asked again at once (RFC 5861
     /// §4, RFC 9111 §4.2.4).
-    pub fn can_stand_in(&self, failed: FailedLast, now: Timestamp) -> bool {
+    pub fn may_serve_stale(&self, failed: LastFailure, now: Timestamp) -> bool {
         let Role::Validate(entry) = &self.role else { return false };
         let failure = match failed {
-            FailedLast::Unanswered => Some(Failure::NoAnswer),
+            LastFailure::NoAnswer => Some(Failure::NoAnswer),
             // An old failure is no better than a new one.
-            FailedLast::With(status) => Failure::of(status).filter(|_| Failure::of(entry.status).is_none()),
-            FailedLast::Slow => Some(Failure::Slow),
+            LastFailure::Status(status) => {
+                Failure::of(status).filter(|_| Failure::of(entry.status).is_none())
+            }
+            LastFailure::Slow => Some(Failure::Slow),
         };
         failure.is_some_and(|failure| self.exchange.may_stand_in(entry, failure, now))
     }
@@ -133,7 +135,7 @@ impl<B: StoredBody> Pending<B> {
             (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status, now),
             (Role::Fetch(outdated), Outcome::Response(response)) => {
                 let outdated = outdated.filter(|_| replaces(response.status)).into_iter().collect();
-                let settled = exchange.keep(response, status, outdated, now);
+                let settled = exchange.store_response(response, status, outdated, now);
                 judged(settled, conditions.as_ref(), response, now)
             }
         }
@@ -147,27 +149,28 @@ fn judged<B>(
     response: &response::Parts,
     now: Timestamp,
 ) -> Settled<B> {
-    if let Settled::Network { instead, .. } = &mut settled {
-        *instead = conditions.and_then(|conditions| conditions.not_modified(response, now)).map(Box::new);
+    if let Settled::Network { not_modified, .. } = &mut settled {
+        *not_modified =
+            conditions.and_then(|conditions| conditions.not_modified(response, now)).map(Box::new);
     }
     settled
 }
 
 /// How an origin failed when it was last asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailedLast {
+pub enum LastFailure {
     /// There was no answer.
-    Unanswered,
+    NoAnswer,
     /// By this status.
-    With(StatusCode),
+    Status(StatusCode),
     /// There is no answer yet. Only what somebody allowed to be stale in such a case may stand in.
     Slow,
 }
 
-impl FailedLast {
+impl LastFailure {
     /// Whether an answer with this status is a failure.
     pub fn of(status: StatusCode) -> Option<Self> {
-        Failure::of(status).map(|_| Self::With(status))
+        Failure::of(status).map(|_| Self::Status(status))
     }
 }
 
@@ -215,7 +218,7 @@ impl<B: StoredBody> Validating<B> {
             validate::make_unconditional(&mut exchange.request.headers);
         }
         let outdated = if replaces(response.status) { vec![exchange.at] } else { Vec::new() };
-        judged(exchange.keep(response, status, outdated, now), conditions.as_ref(), response, now)
+        judged(exchange.store_response(response, status, outdated, now), conditions.as_ref(), response, now)
     }
 
     fn freshness(&self, now: Timestamp) -> Freshness {
@@ -254,11 +257,11 @@ impl<B: StoredBody> Validating<B> {
         }
         let outdated = if succeeded { vec![self.exchange.at] } else { Vec::new() };
         let settled = Settled::Network {
-            keep: None,
+            insert: None,
             touch: None,
-            forget: self.exchange.forget(outdated),
+            remove: self.exchange.if_writable(outdated),
             status: CacheStatus { forward_status: Some(head.status), ..self.status },
-            instead: None,
+            not_modified: None,
         };
         judged(settled, self.conditions.as_ref(), head, now)
     }

@@ -7,14 +7,14 @@
 use super::Engine;
 use crate::key::{self, Cookie};
 use crate::target::Target;
-use crate::{Key, RequestOptions, Signpost};
+use crate::{Key, RequestOptions, VariantIndex};
 use http::{Method, request};
 
 /// One row, and what was found to lead on from there.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) key: Key,
-    pub(super) signpost: Option<Signpost>,
+    pub(super) signpost: Option<VariantIndex>,
 }
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Rows {
     }
 
     /// Keeps what leads on from the current one.
-    pub(super) fn found(&mut self, signpost: Signpost) {
+    pub(super) fn found(&mut self, signpost: VariantIndex) {
         let row = match (self.looking_at, &mut self.by_cookie) {
             (Which::ByCookie, Some(row)) => row,
             _ => &mut self.common,

@@ -1,13 +1,13 @@
 //! What becomes of the store: what is kept (RFC 9111 §3), freshened (§4.3.4) and invalidated (§4.4).
 
 use super::rows::{Row, Rows};
-use super::{Exchange, Keep, Settled, Touch, sets_cookies_of_others};
+use super::{Exchange, Insert, Settled, Touch, sets_cookies_of_others};
 use crate::key::{self, Facet};
 use crate::policy::Writes;
-use crate::secrecy::{self, Secrecy};
+use crate::sensitivity::{self, Sensitivity};
 use crate::{
-    CacheStatus, Detail, Entry, Forward, Key, Pointer, Signpost, Stored, Timestamp, range, rules, validate,
-    vary,
+    CacheStatus, Detail, Entry, Forward, Key, Pointer, Stored, Timestamp, VariantIndex, range, rules,
+    validate, vary,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, response};
 
@@ -25,14 +25,14 @@ impl Exchange {
         let outdated = if invalidates { self.invalidated(response) } else { Vec::new() };
         if status.forward == Some(Forward::Method) && self.answers_later_get(response, now) {
             self.rows = self.rows_of(&Method::GET, self.target.uri.clone());
-            return self.keep(response, status, outdated, now);
+            return self.store_response(response, status, outdated, now);
         }
         Settled::Network {
-            keep: None,
+            insert: None,
             touch: None,
-            forget: self.forget(outdated),
+            remove: self.if_writable(outdated),
             status: status.passed_on(response.status),
-            instead: None,
+            not_modified: None,
         }
     }
 
@@ -49,7 +49,7 @@ impl Exchange {
     }
 
     /// §3: stores the answer, if it may be. `outdated` is what it replaces in any case.
-    pub(super) fn keep<B>(
+    pub(super) fn store_response<B>(
         &self,
         response: &response::Parts,
         status: CacheStatus,
@@ -63,17 +63,17 @@ impl Exchange {
             Err(detail) => {
                 let status = status.with(detail);
                 return Settled::Network {
-                    keep: None,
+                    insert: None,
                     touch: None,
-                    forget: self.forget(outdated),
+                    remove: self.if_writable(outdated),
                     status,
-                    instead: None,
+                    not_modified: None,
                 };
             }
         };
         let mut entry = Entry {
             method: self.request.method.clone(),
-            url: policy.redacted(&self.target.uri.to_string()),
+            url: policy.redact_url(&self.target.uri.to_string()),
             request_headers: policy.kept_request_headers(&self.request.headers),
             status: response.status,
             version: response.version,
@@ -91,15 +91,15 @@ impl Exchange {
         let row = self.rows.of_answer(has_lifetime);
         let Way { key, pointers, displaced } = self.way_to(row, &entry, storable.varies, now);
         let ttl = self.engine.freshness(&entry, now).ttl();
-        let useful_until = rules::useful_until(policy, &entry);
-        let secrecy = self.secrecy(&entry.headers);
-        let keep = Keep { key, entry, secrecy, pointers, useful_until, max_body: policy.limits.body };
+        let retain_until = rules::retain_until(policy, &entry);
+        let sensitivity = self.sensitivity(&entry.headers);
+        let insert = Insert { key, entry, sensitivity, pointers, retain_until, max_body: policy.limits.body };
         Settled::Network {
-            keep: Some(Box::new(keep)),
+            insert: Some(Box::new(insert)),
             touch: None,
-            forget: outdated.into_iter().chain(displaced).filter(|old| *old != key).collect(),
+            remove: outdated.into_iter().chain(displaced).filter(|old| *old != key).collect(),
             status: CacheStatus { stored: Stored::Yes, ttl, ..status },
-            instead: None,
+            not_modified: None,
         }
     }
 
@@ -115,17 +115,17 @@ impl Exchange {
     }
 
     /// Whether the answer may be left readable. A body may repeat the request in any form, so a secret in the request decides.
-    fn secrecy(&self, headers: &HeaderMap) -> Secrecy {
+    fn sensitivity(&self, headers: &HeaderMap) -> Sensitivity {
         let policy = self.policy();
-        let asked = Secrecy::of_request(policy, &self.request).max(self.body);
-        let on_behalf = Secrecy::secret_if(!key::is_anonymous(policy, &self.request, &self.options));
-        asked.max(on_behalf).max(Secrecy::of_response(policy, headers))
+        let asked = Sensitivity::of_request(policy, &self.request).max(self.body);
+        let on_behalf = Sensitivity::sensitive_if(!key::is_anonymous(policy, &self.request, &self.options));
+        asked.max(on_behalf).max(Sensitivity::of_response(policy, headers))
     }
 
     /// Whether a cookie that is stored with the answer would reach other users.
     fn shares_cookies(&self) -> bool {
         let policy = self.policy();
-        secrecy::cookies_would_cross(policy) && key::is_anonymous(policy, &self.request, &self.options)
+        sensitivity::cookies_would_cross(policy) && key::is_anonymous(policy, &self.request, &self.options)
     }
 
     /// Where below `row` a response that varies by these headers is stored.
@@ -158,10 +158,10 @@ impl Exchange {
 
     /// §4.1: the signpost of a response that varies, by what earlier ones varied by, too, so that all of them stay in reach; and what lies
     /// behind the one that is there and does not stay in reach.
-    fn signpost_for(&self, row: &Row, names: Vec<HeaderName>, now: Timestamp) -> (Signpost, Vec<Key>) {
+    fn signpost_for(&self, row: &Row, names: Vec<HeaderName>, now: Timestamp) -> (VariantIndex, Vec<Key>) {
         let Some(known) = &row.signpost else {
             let (names, since, variants) = (sorted(names), now, Vec::new());
-            return (Signpost { names, since, variants }, Vec::new());
+            return (VariantIndex { names, since, variants }, Vec::new());
         };
         let union = sorted(known.names.iter().cloned().chain(names.iter().cloned()).collect());
         if union == known.names {
@@ -169,7 +169,7 @@ impl Exchange {
         }
         let (names, since) =
             if union.len() > self.policy().limits.vary_names { (names, now) } else { (union, known.since) };
-        (Signpost { names, since, variants: Vec::new() }, known.variants.clone())
+        (VariantIndex { names, since, variants: Vec::new() }, known.variants.clone())
     }
 
     /// §4.3.4, §4.3.5: takes news about a stored response in. Returns the cookies that it set for others, which this caller does not get.
@@ -213,14 +213,14 @@ impl Exchange {
         }
         Some(Touch {
             key: self.at,
-            useful_until: rules::useful_until(policy, &entry),
-            secrecy: self.secrecy(&entry.headers),
+            retain_until: rules::retain_until(policy, &entry),
+            sensitivity: self.sensitivity(&entry.headers),
             entry,
         })
     }
 
     /// What is to be removed, if anything may be.
-    pub(super) fn forget(&self, keys: Vec<Key>) -> Vec<Key> {
+    pub(super) fn if_writable(&self, keys: Vec<Key>) -> Vec<Key> {
         if self.policy().writes == Writes::Allowed { keys } else { Vec::new() }
     }
 
@@ -236,8 +236,11 @@ impl Exchange {
             .iter()
             .filter_map(|name| named(target, &answer.headers, name))
             .filter(|uri| key::origin(uri) == key::origin(target));
-        let methods: &[Method] =
-            if self.policy().looks_up(&Method::HEAD) { &[Method::GET, Method::HEAD] } else { &[Method::GET] };
+        let methods: &[Method] = if self.policy().caches_method(&Method::HEAD) {
+            &[Method::GET, Method::HEAD]
+        } else {
+            &[Method::GET]
+        };
         let mut keys = Vec::new();
         for uri in std::iter::once(target.clone()).chain(named) {
             methods.iter().for_each(|method| keys.extend(self.rows_of(method, uri.clone()).keys()));

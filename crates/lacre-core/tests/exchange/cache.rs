@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, request, response};
 use lacre_core::{
-    Answer, CacheStatus, Decision, Engine, Hit, Key, Outcome, Pending, Policy, RequestBody, RequestOptions,
-    Secrecy, Settled, Slot, Timestamp, Touch,
+    CacheStatus, Decision, Engine, Hit, HitKind, Key, Outcome, Pending, Policy, RequestBody, RequestOptions,
+    Sensitivity, Settled, Slot, Timestamp, Touch,
 };
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ pub(crate) struct Cache {
     /// Seconds that the origin takes to answer.
     pub(crate) delay: u64,
     /// Until when, and how, the last response was to be kept.
-    pub(crate) kept: Option<(Timestamp, Secrecy)>,
+    pub(crate) kept: Option<(Timestamp, Sensitivity)>,
 }
 
 pub(crate) struct Got {
@@ -105,17 +105,17 @@ impl Cache {
         let outcome = answer.as_ref().map_or(Outcome::Failed, |(parts, _)| Outcome::Response(parts));
         let settled = pending.settle(outcome, self.now);
         match settled {
-            Settled::Network { keep, touch, forget, status, instead } => {
+            Settled::Network { insert, touch, remove, status, not_modified } => {
                 let (parts, body) = answer.unwrap();
                 let body = Bytes::from_static(body.as_bytes());
-                forget.iter().for_each(|key| drop(self.rows.remove(key)));
+                remove.iter().for_each(|key| drop(self.rows.remove(key)));
                 self.touch(touch);
-                self.kept = keep.as_ref().map(|keep| (keep.useful_until, keep.secrecy));
-                if let Some(keep) = keep {
-                    self.rows.extend(keep.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
-                    self.rows.insert(keep.key, Slot::Entry(Box::new(keep.entry.with_body(body.clone()))));
+                self.kept = insert.as_ref().map(|insert| (insert.retain_until, insert.sensitivity));
+                if let Some(insert) = insert {
+                    self.rows.extend(insert.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
+                    self.rows.insert(insert.key, Slot::Entry(Box::new(insert.entry.with_body(body.clone()))));
                 }
-                Some(match instead {
+                Some(match not_modified {
                     Some(parts) => Got { parts: *parts, body: Bytes::new(), status },
                     None => Got { parts, body, status },
                 })
@@ -162,12 +162,12 @@ impl Cache {
 }
 
 fn served(hit: Hit<Bytes>) -> Got {
-    let (status, answer) = (hit.status(), hit.answer());
+    let (status, answer) = (hit.status(), hit.kind());
     let (parts, body) = hit.into_response();
     let body = match answer {
-        Answer::Full => body,
-        Answer::Slice { first, last } => body.slice(first as usize..=last as usize),
-        Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => Bytes::new(),
+        HitKind::Full => body,
+        HitKind::Slice { first, last } => body.slice(first as usize..=last as usize),
+        HitKind::Headers | HitKind::NotModified | HitKind::Unsatisfiable => Bytes::new(),
     };
     Got { parts, body, status }
 }

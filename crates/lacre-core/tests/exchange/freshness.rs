@@ -2,7 +2,7 @@
 
 use crate::cache::{Cache, DATE, Got, respond, url, with};
 use http::{Request, StatusCode, request};
-use lacre_core::{Detail, FailedLast, Policy};
+use lacre_core::{Detail, LastFailure, Policy};
 
 #[test]
 fn freshness_is_what_the_response_says() {
@@ -217,33 +217,33 @@ fn a_failing_origin_is_stood_in_for_unless_that_is_forbidden() {
 
 #[test]
 fn a_failure_a_moment_ago_is_stood_in_for_as_a_new_one_is_and_a_slow_origin_where_that_was_allowed() {
-    let with_status = |code| FailedLast::With(StatusCode::from_u16(code).unwrap());
+    let with_status = |code| LastFailure::Status(StatusCode::from_u16(code).unwrap());
     for (control, request, failed, served) in [
-        ("max-age=60", "", FailedLast::Unanswered, true),
+        ("max-age=60", "", LastFailure::NoAnswer, true),
         ("max-age=60", "", with_status(502), true),
         ("max-age=60", "", with_status(500), false),
-        ("max-age=60", "", FailedLast::Slow, false),
+        ("max-age=60", "", LastFailure::Slow, false),
         ("max-age=60, stale-if-error=5", "", with_status(503), false),
-        ("max-age=60, stale-if-error=5", "", FailedLast::Slow, false),
+        ("max-age=60, stale-if-error=5", "", LastFailure::Slow, false),
         ("max-age=60, stale-if-error=100", "", with_status(500), true),
-        ("max-age=60, stale-if-error=100", "", FailedLast::Slow, true),
-        ("max-age=60", "stale-if-error=100", FailedLast::Slow, true),
+        ("max-age=60, stale-if-error=100", "", LastFailure::Slow, true),
+        ("max-age=60", "stale-if-error=100", LastFailure::Slow, true),
         ("max-age=60, stale-if-error=100", "", with_status(404), false),
-        ("max-age=60, stale-if-error=100", "no-cache", FailedLast::Unanswered, false),
-        ("max-age=60, stale-if-error=100, must-revalidate", "", FailedLast::Unanswered, false),
-        ("max-age=60, stale-if-error=100, must-revalidate", "", FailedLast::Slow, false),
+        ("max-age=60, stale-if-error=100", "no-cache", LastFailure::NoAnswer, false),
+        ("max-age=60, stale-if-error=100, must-revalidate", "", LastFailure::NoAnswer, false),
+        ("max-age=60, stale-if-error=100, must-revalidate", "", LastFailure::Slow, false),
     ] {
         let mut cache = Cache::new(Policy::rfc9111());
         cache.get(url("/"), &[("cache-control", control), ("etag", "\"a\"")], "stored");
         cache.after(70);
         let request = if request.is_empty() { url("/") } else { with("/", &[("cache-control", request)]) };
-        let stands_in = cache.pending(request).stand_in(failed, cache.now());
+        let stands_in = cache.pending(request).stale_response(failed, cache.now());
         assert_eq!(stands_in.is_some(), served, "{control} {failed:?}");
         let status = stands_in.map(|hit| hit.status().to_string());
         assert!(status.is_none_or(|status| status == "lacre; hit; ttl=-10; detail=stale-if-error"));
     }
     let nothing = Cache::new(Policy::rfc9111());
-    assert!(nothing.pending(url("/")).stand_in(FailedLast::Unanswered, nothing.now()).is_none());
+    assert!(nothing.pending(url("/")).stale_response(LastFailure::NoAnswer, nothing.now()).is_none());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use crate::cache::{Cache, START, respond, url, wishing};
 use http::StatusCode;
-use lacre_core::{Detail, Engine, Expire, Origin, Policy, RequestOptions, Slot, Staleness, UrlPattern};
+use lacre_core::{
+    Detail, Engine, Expire, OriginHeaders, Policy, RequestOptions, Slot, Staleness, UrlPattern,
+};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -15,8 +17,8 @@ fn policies() -> Vec<(&'static str, Policy)> {
         ("never", Policy::rfc9111().expire_after(Expire::Never)),
         ("date", Policy::rfc9111().expire_after(START.plus(HOUR))),
         ("by URL", Policy::rfc9111().expire_url_after(everything(), HOUR)),
-        ("origin first", Policy::rfc9111().expire_after(HOUR).origin(Origin::First)),
-        ("origin ignored", Policy::rfc9111().expire_after(HOUR).origin(Origin::Ignored)),
+        ("origin first", Policy::rfc9111().expire_after(HOUR).origin_headers(OriginHeaders::First)),
+        ("origin ignored", Policy::rfc9111().expire_after(HOUR).origin_headers(OriginHeaders::Ignored)),
         ("shared", Policy::rfc9111().expire_after(HOUR).shared()),
         ("stale if error", Policy::rfc9111().expire_after(HOUR).stale_if_error(Staleness::Any)),
         ("without heuristics", Policy::rfc9111().expire_after(HOUR).without_heuristics()),

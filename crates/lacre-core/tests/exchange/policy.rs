@@ -3,7 +3,7 @@
 use crate::cache::{Cache, START, respond, url, wishing, with};
 use http::StatusCode;
 use http::{Method, Request};
-use lacre_core::{Expire, Origin, Policy, RequestOptions, Secrecy, Staleness};
+use lacre_core::{Expire, OriginHeaders, Policy, RequestOptions, Sensitivity, Staleness};
 use std::time::Duration;
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -59,7 +59,8 @@ fn what_can_never_be_used_is_not_stored() {
 
 #[test]
 fn origins_that_say_nothing_leave_the_word_to_the_user() {
-    let mut cache = Cache::new(Policy::rfc9111().origin(Origin::First).expire_after(SECONDS(20)));
+    let mut cache =
+        Cache::new(Policy::rfc9111().origin_headers(OriginHeaders::First).expire_after(SECONDS(20)));
     cache.get(url("/"), &[], "body");
     cache.after(19);
     cache.hit(url("/"));
@@ -120,7 +121,9 @@ fn s_maxage_forbids_stale_answers_to_shared_caches_only() {
 #[test]
 fn a_lifetime_of_the_users_own_withholds_no_fields() {
     let control = [("cache-control", "max-age=60, no-cache=\"x\""), ("x", "1")];
-    for (policy, shown) in [(Policy::rfc9111(), false), (Policy::rfc9111().origin(Origin::Ignored), true)] {
+    for (policy, shown) in
+        [(Policy::rfc9111(), false), (Policy::rfc9111().origin_headers(OriginHeaders::Ignored), true)]
+    {
         let mut cache = Cache::new(policy.expire_after(SECONDS(60)));
         cache.get(url("/"), &control, "");
         assert_eq!(cache.hit(url("/")).parts.headers.contains_key("x"), shown);
@@ -172,7 +175,7 @@ fn request_headers_are_remembered_redacted_and_only_where_that_is_wished() {
 #[test]
 fn only_the_methods_of_the_policy_are_looked_up() {
     let policy = Policy::rfc9111().methods([Method::GET]);
-    assert!(policy.looks_up(&Method::GET) && !policy.looks_up(&Method::HEAD));
+    assert!(policy.caches_method(&Method::GET) && !policy.caches_method(&Method::HEAD));
 }
 
 #[test]
@@ -190,15 +193,15 @@ fn an_answer_to_post_without_a_lifetime_is_no_answer_to_get() {
 
 #[test]
 fn an_exchange_is_secret_where_anything_in_it_is() {
-    let secrecy = |request: Request<&str>, headers: &[(&str, &str)]| {
+    let sensitivity = |request: Request<&str>, headers: &[(&str, &str)]| {
         let mut cache = Cache::new(Policy::rfc9111().methods([Method::GET, Method::POST]));
         cache.get(request, &[&[MAX_AGE], headers].concat(), "");
         cache.kept.unwrap().1
     };
     let post =
         |body| Request::post("http://example.com/").header("content-type", "application/json").body(body);
-    assert_eq!(secrecy(url("/"), &[("x", "1")]), Secrecy::Open);
-    assert_eq!(secrecy(post("{\"a\":1}").unwrap(), &[]), Secrecy::Open);
+    assert_eq!(sensitivity(url("/"), &[("x", "1")]), Sensitivity::Public);
+    assert_eq!(sensitivity(post("{\"a\":1}").unwrap(), &[]), Sensitivity::Public);
     for (request, headers) in [
         (url("/?token=1"), &[][..]),
         (with("/", &[("cookie", "a=1")]), &[]),
@@ -206,7 +209,7 @@ fn an_exchange_is_secret_where_anything_in_it_is() {
         (wishing("/", RequestOptions::new().partition("alice")), &[]),
         (url("/"), &[("set-cookie", "a=1")]),
     ] {
-        assert_eq!(secrecy(request, headers), Secrecy::Secret);
+        assert_eq!(sensitivity(request, headers), Sensitivity::Sensitive);
     }
 }
 

@@ -132,7 +132,7 @@ fn headers_that_the_user_names_tell_requesters_apart() {
         (Policy::rfc9111().partition_by_headers(["X-Pass"]).danger_share_across_credentials(), false),
     ] {
         let name = http::HeaderName::from_static("x-pass");
-        assert_eq!(policy.tells_requesters_apart(&name), apart);
+        assert_eq!(policy.partitions_by_header(&name), apart);
         let mut cache = Cache::new(policy);
         cache.get(on_behalf_of("alice"), &[FRESH], "alice's");
         assert_eq!(cache.asks(on_behalf_of("bob")), apart);
@@ -155,7 +155,7 @@ fn over(uri: &str, transport: &Transport) -> Request<&'static str> {
 
 #[test]
 fn what_was_fetched_another_way_is_served_to_nobody_else() {
-    let usual = Transport::usual;
+    let usual = Transport::standard;
     let ways = [
         usual(),
         usual().unverified(),
@@ -164,7 +164,7 @@ fn what_was_fetched_another_way_is_served_to_nobody_else() {
         usual().client_certificate([b"alice"]),
         usual().client_certificate([b"bob"]),
         usual().verified_name("elsewhere.example"),
-        usual().way("unix:/run/app.sock"),
+        usual().route("unix:/run/app.sock"),
         usual().unseen("1"),
         usual().unseen("2"),
         usual().unseen_tls("1"),
@@ -198,10 +198,10 @@ fn what_was_fetched_another_way_is_served_to_nobody_else() {
 fn a_shared_cache_keeps_a_cookie_with_the_client_certificate_that_it_was_set_for() {
     let sets = [FRESH, ("set-cookie", "session=1")];
     let mut cache = Cache::new(Policy::rfc9111().shared());
-    let alice = Transport::usual().client_certificate([b"alice"]);
+    let alice = Transport::standard().client_certificate([b"alice"]);
     cache.get(over("https://example.com/", &alice), &sets, "");
     assert!(cache.hit(over("https://example.com/", &alice)).parts.headers.contains_key("set-cookie"));
-    assert!(cache.asks(over("https://example.com/", &Transport::usual())));
+    assert!(cache.asks(over("https://example.com/", &Transport::standard())));
 }
 
 fn for_host(uri: &str, host: &str) -> Request<&'static str> {

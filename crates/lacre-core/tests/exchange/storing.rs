@@ -3,7 +3,7 @@
 use crate::cache::{Cache, DATE, START, plain, respond, url, with};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request};
-use lacre_core::{Decision, Detail, Engine, Policy, RequestBody, Stored, end_hop};
+use lacre_core::{Decision, Detail, Engine, Policy, RequestBody, Stored, strip_hop_by_hop};
 use std::sync::Arc;
 
 #[test]
@@ -241,7 +241,7 @@ fn connection_takes_away_only_what_is_of_the_connection() {
         headers.append("connection", name.parse().unwrap());
         headers.append(name.to_ascii_lowercase().parse::<HeaderName>().unwrap(), plain("1"));
     }
-    end_hop(&mut headers);
+    strip_hop_by_hop(&mut headers);
     let left = all.iter().filter(|name| headers.contains_key(**name)).count();
     assert_eq!((left, headers.len()), (all.len() - 3, all.len() - 3));
     for gone in ["x-hop", "keep-alive", "te", "connection"] {

@@ -1,7 +1,7 @@
 //! What the user wishes comes first.
 
 use crate::cache::{Cache, respond, url, wishing};
-use lacre_core::{Expire, Mode, Origin, Policy, RequestOptions, UrlPattern};
+use lacre_core::{Expire, Mode, OriginHeaders, Policy, RequestOptions, UrlPattern};
 use std::time::Duration;
 
 #[test]
@@ -14,8 +14,8 @@ fn the_user_decides_where_the_user_spoke() {
         (rule(), "/b", "max-age=5", 5),
         (rule().expire_after(Duration::from_secs(20)), "/b", "max-age=5", 5),
         (rule().expire_after(Duration::from_secs(20)), "/b", "", 20),
-        (rule().origin(Origin::First), "/a", "max-age=5", 5),
-        (rule().origin(Origin::Ignored), "/a", "no-store", 3600),
+        (rule().origin_headers(OriginHeaders::First), "/a", "max-age=5", 5),
+        (rule().origin_headers(OriginHeaders::Ignored), "/a", "no-store", 3600),
     ] {
         let mut cache = Cache::new(policy);
         cache.get(url(path), &[("cache-control", control)], "");

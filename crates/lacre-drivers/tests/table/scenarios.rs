@@ -681,7 +681,7 @@ pub(crate) fn a_lifetime_of_the_users_own_keeps_no_error(make: Make) {
     let hour = Duration::from_secs(3600);
     for policy in [
         Policy::rfc9111().expire_after(hour),
-        Policy::rfc9111().expire_after(hour).origin(lacre::Origin::Ignored),
+        Policy::rfc9111().expire_after(hour).origin_headers(lacre::OriginHeaders::Ignored),
         Policy::rfc9111().expire_url_after(lacre::UrlPattern::glob("*").unwrap(), hour),
         Policy::rfc9111(),
     ] {

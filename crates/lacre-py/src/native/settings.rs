@@ -9,7 +9,7 @@ use crate::sealed::Keyring;
 use http::{HeaderName, Method, StatusCode};
 use lacre::keys::{self, KeySource};
 use lacre::store::Location;
-use lacre::{Error, Expire, OnTamper, Origin, Places, Policy, Staleness, UrlPattern};
+use lacre::{Error, Expire, OnTamper, OriginHeaders, Places, Policy, Staleness, UrlPattern};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl PolicyGiven<'_> {
             .match_headers(self.match_headers.named()?)
             .ignored_parameters(self.ignored_parameters)
             .partition_by_headers(self.partition_by_headers)
-            .origin(origin(self.origin.as_deref())?);
+            .origin_headers(origin(self.origin.as_deref())?);
         if let Some(Lifetime(expire)) = self.expire_after {
             policy = policy.expire_after(expire);
         }
@@ -162,11 +162,11 @@ impl StaleGiven {
     }
 }
 
-fn origin(word: Option<&str>) -> PyResult<Origin> {
+fn origin(word: Option<&str>) -> PyResult<OriginHeaders> {
     match word {
-        None | Some("obeyed") => Ok(Origin::Obeyed),
-        Some("first") => Ok(Origin::First),
-        Some("ignored") => Ok(Origin::Ignored),
+        None | Some("obeyed") => Ok(OriginHeaders::Obeyed),
+        Some("first") => Ok(OriginHeaders::First),
+        Some("ignored") => Ok(OriginHeaders::Ignored),
         Some(_) => Err(PyValueError::new_err("origin is \"obeyed\", \"first\" or \"ignored\"")),
     }
 }

@@ -12,7 +12,7 @@ impl Transport {
     #[new]
     #[pyo3(signature = (*, environment=false))]
     fn new(environment: bool) -> Self {
-        Self(if environment { lacre::config::transport().no_proxy() } else { lacre::Transport::usual() })
+        Self(if environment { lacre::config::transport().no_proxy() } else { lacre::Transport::standard() })
     }
 
     /// Certificates are not verified, or not all that belongs to it.
@@ -42,7 +42,7 @@ impl Transport {
 
     /// Requests go this way, not to the host of the URL.
     fn way(&self, way: &str) -> Self {
-        Self(self.0.clone().way(way))
+        Self(self.0.clone().route(way))
     }
 
     /// There is more that the driver cannot see, for which `id` stands.

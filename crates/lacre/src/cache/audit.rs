@@ -3,7 +3,7 @@
 use super::{Cache, Stored};
 use crate::Error;
 use bytes::BytesMut;
-use lacre_core::{AUDITED_BODY, Audit, Key};
+use lacre_core::{Audit, Key, MAX_AUDITED_BODY};
 use lacre_seal::SealInfo;
 
 /// What was found in a stored response.
@@ -26,7 +26,7 @@ impl Cache {
         let Some(Stored { mut entry, seal, .. }) = self.stored(key).await? else { return Ok(None) };
         let mut beginning = BytesMut::new();
         // One byte more tells that there is more.
-        while beginning.len() <= AUDITED_BODY {
+        while beginning.len() <= MAX_AUDITED_BODY {
             let Some(piece) = entry.body.next().await else { break };
             beginning.extend_from_slice(&piece?);
         }

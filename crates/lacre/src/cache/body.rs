@@ -9,7 +9,7 @@ use crate::Error;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http_body::{Frame, SizeHint};
-use lacre_core::{Answer, Key};
+use lacre_core::{HitKind, Key};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -45,12 +45,12 @@ impl Default for Content {
 
 impl Body {
     /// What of a stored body answers a request.
-    pub(super) fn of(cache: &Cache, key: Key, handle: Handle, portion: Answer) -> Self {
+    pub(super) fn of(cache: &Cache, key: Key, handle: Handle, portion: HitKind) -> Self {
         let Handle { head, source, .. } = handle;
         let (from, to) = match portion {
-            Answer::Full => (0, head.length),
-            Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => return Self::default(),
-            Answer::Slice { first, last } => (first, last.saturating_add(1).min(head.length)),
+            HitKind::Full => (0, head.length),
+            HitKind::Headers | HitKind::NotModified | HitKind::Unsatisfiable => return Self::default(),
+            HitKind::Slice { first, last } => (first, last.saturating_add(1).min(head.length)),
         };
         Self(match source {
             Source::Whole(bytes) => {
@@ -191,11 +191,11 @@ pub(super) fn place(offset: u64) -> (u32, usize) {
 }
 
 /// What of a body such an answer is made of.
-pub(super) fn wanted(portion: Answer) -> Wanted {
+pub(super) fn wanted(portion: HitKind) -> Wanted {
     match portion {
-        Answer::Full => Wanted::All,
-        Answer::Slice { first, .. } => Wanted::From(place(first).0),
-        Answer::Headers | Answer::NotModified | Answer::Unsatisfiable => Wanted::Nothing,
+        HitKind::Full => Wanted::All,
+        HitKind::Slice { first, .. } => Wanted::From(place(first).0),
+        HitKind::Headers | HitKind::NotModified | HitKind::Unsatisfiable => Wanted::Nothing,
     }
 }
 

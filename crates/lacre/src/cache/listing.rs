@@ -7,7 +7,7 @@ use crate::codec::BodyHead;
 use crate::store::{Record, Row, Usage};
 use crate::{Error, ErrorKind};
 use http::{HeaderName, request};
-use lacre_core::{Answer, Decision, Entry, Freshness, Key, RequestBody, Slot, Timestamp};
+use lacre_core::{Decision, Entry, Freshness, HitKind, Key, RequestBody, Slot, Timestamp};
 use lacre_seal::{EnvelopeStart, Header, KeyId, Purpose, SealInfo};
 use std::thread;
 
@@ -116,7 +116,7 @@ impl Cache {
         let freshness = self.engine.freshness(&entry, now);
         // Looking at it changes nothing.
         let looking = Self { on_tamper: OnTamper::Raise, ..self.clone() };
-        let entry = entry.map_body(|handle| Body::of(&looking, *key, handle, Answer::Full));
+        let entry = entry.map_body(|handle| Body::of(&looking, *key, handle, HitKind::Full));
         Ok(Some(Stored { entry, seal, freshness }))
     }
 

@@ -49,7 +49,7 @@ use crate::{Clock, Error, ErrorKind, Event, Observer, StoreErrorKind};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request, response};
 use lacre_core::{
-    CacheStatus, Decision, Detail, Engine, FailedLast, Hit, Key, Lookup, Outcome, Pending, RequestBody,
+    CacheStatus, Decision, Detail, Engine, Hit, Key, LastFailure, Lookup, Outcome, Pending, RequestBody,
     Settled, Slot, Timestamp, Touch,
 };
 use lacre_seal::{KeyId, SealInfo};
@@ -159,7 +159,7 @@ impl Ticket {
 
     /// The caller's request as it came, to ask with it again.
     pub(crate) fn asked(&self) -> request::Parts {
-        self.pending.asked()
+        self.pending.original_request()
     }
 
     /// When the cache was asked. It may not know of what was stored since.
@@ -317,7 +317,7 @@ impl Cache {
         let Ticket { pending, trouble, since } = ticket;
         let key = pending.key().copied();
         match pending.settle(outcome, now) {
-            Settled::Network { keep, touch, forget, status, instead } => {
+            Settled::Network { insert: keep, touch, remove: forget, status, not_modified: instead } => {
                 self.forgive(self.forget(&forget, now).await)?;
                 self.write_back(touch, now).await?;
                 // A response that varies is stored under its variant's key.
@@ -348,13 +348,13 @@ impl Cache {
     }
 
     /// Whether what is stored may answer a ticket's request without the origin, which failed a moment ago.
-    pub(crate) fn can_stand_in(&self, ticket: &Ticket, failed: FailedLast) -> bool {
-        ticket.pending.can_stand_in(failed, self.clock.now())
+    pub(crate) fn can_stand_in(&self, ticket: &Ticket, failed: LastFailure) -> bool {
+        ticket.pending.may_serve_stale(failed, self.clock.now())
     }
 
     /// That answer.
-    pub(crate) fn stand_in(&self, ticket: &Ticket, failed: FailedLast) -> Option<Reply> {
-        let hit = ticket.pending.stand_in(failed, self.clock.now())?;
+    pub(crate) fn stand_in(&self, ticket: &Ticket, failed: LastFailure) -> Option<Reply> {
+        let hit = ticket.pending.stale_response(failed, self.clock.now())?;
         Some(self.reply(hit, ticket.trouble))
     }
 
@@ -369,7 +369,7 @@ impl Cache {
             return Ok(Found::Slot(slot));
         }
         // A large body that cannot be trusted is best found out before anything of it is handed out.
-        let wanted = |entry: &_| body::wanted(lookup.portion(entry, now));
+        let wanted = |entry: &_| body::wanted(lookup.would_serve(entry, now));
         let error = match self.vault.find(key, wanted, now).await {
             Ok(Some(Loaded { slot, seal, .. })) => {
                 self.reseal_if_wished(key, &slot, &seal, now).await?;
@@ -484,7 +484,7 @@ impl Cache {
         self.observer.on_event(Event::Hit { key: hit.key() });
         let info =
             CacheInfo { status: hit.status(), key: Some(*hit.key()), stored_at: Some(hit.entry().received) };
-        let (key, portion) = (*hit.key(), hit.answer());
+        let (key, portion) = (*hit.key(), hit.kind());
         let (parts, handle) = hit.into_response();
         reply(parts, Body::of(self, key, handle, portion), info.with(trouble))
     }

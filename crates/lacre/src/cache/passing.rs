@@ -9,7 +9,7 @@ use crate::herd::{Lead, done};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http_body::{Frame, SizeHint};
-use lacre_core::{Detail, Keep, Key, Slot};
+use lacre_core::{Detail, Insert, Key, Slot};
 use lacre_seal::BodyId;
 use std::fmt;
 use std::future::poll_fn;
@@ -52,7 +52,7 @@ impl UnderWay {
 
     /// What will lie under `key`, with its body as it comes.
     pub(super) fn slot(&self, key: &Key) -> Option<Slot<Handle>> {
-        let Transfer { keep: Keep { entry, pointers, secrecy, .. }, length, .. } = &*self.0;
+        let Transfer { keep: Insert { entry, pointers, sensitivity, .. }, length, .. } = &*self.0;
         if key == self.key() {
             // Its length decides what a range of it is, and no request for a range follows another.
             let head = BodyHead {
@@ -61,7 +61,8 @@ impl UnderWay {
                 stages: Vec::new(),
                 chunks: 0,
             };
-            let handle = Handle { head, source: BodySource::UnderWay(self.clone()), secrecy: *secrecy };
+            let handle =
+                Handle { head, source: BodySource::UnderWay(self.clone()), sensitivity: *sensitivity };
             return Some(Slot::Entry(Box::new(entry.clone().with_body(handle))));
         }
         pointers.iter().find(|(at, _)| at == key).map(|(_, pointer)| pointer.clone().into())

@@ -7,7 +7,7 @@ use crate::{Error, Event};
 use bytes::{Buf, Bytes, BytesMut};
 use http::Method;
 use http_body::SizeHint;
-use lacre_core::{Detail, Keep, Timestamp, content_length};
+use lacre_core::{Detail, Insert, Timestamp, content_length};
 use lacre_seal::{BodyId, Position};
 use std::fmt;
 
@@ -15,7 +15,7 @@ use std::fmt;
 /// it, for instance because the transfer broke off, stores nothing.
 pub struct Recording {
     cache: Cache,
-    keep: Box<Keep>,
+    keep: Box<Insert>,
     /// What has not been staged yet.
     rest: BytesMut,
     length: u64,
@@ -47,7 +47,7 @@ enum State {
 }
 
 impl Recording {
-    pub(super) fn new(cache: Cache, keep: Box<Keep>) -> Self {
+    pub(super) fn new(cache: Cache, keep: Box<Insert>) -> Self {
         Self {
             cache,
             keep,
@@ -128,7 +128,7 @@ impl Recording {
     /// Whether the body may be `length` bytes long by its Content-Length. A response to HEAD declares the length of a body that it
     /// does not have.
     fn can_be(&self, length: u64) -> bool {
-        let Keep { entry, .. } = &*self.keep;
+        let Insert { entry, .. } = &*self.keep;
         entry.method == Method::HEAD
             || content_length(&entry.headers).is_ok_and(|declared| declared.is_none_or(|said| said == length))
     }
@@ -157,7 +157,7 @@ impl Recording {
         };
         let now = self.now();
         let place = Chunk { body, index: chunks, position };
-        self.cache.vault.stage(&self.keep.key, self.keep.secrecy, place, chunk, now).await?;
+        self.cache.vault.stage(&self.keep.key, self.keep.sensitivity, place, chunk, now).await?;
         self.staged = Some(Staged { body, chunks: chunks + 1 });
         Ok(())
     }
@@ -168,10 +168,10 @@ impl Recording {
         if self.staged.is_some() {
             self.stage(&rest, Position::Last).await?;
         }
-        let Keep { key, secrecy, useful_until, .. } = *self.keep;
+        let Insert { key, sensitivity, retain_until, .. } = *self.keep;
         let vault = &self.cache.vault;
         for (at, pointer) in self.keep.pointers.drain(..) {
-            vault.put_pointer(&at, pointer, useful_until, now).await?;
+            vault.put_pointer(&at, pointer, retain_until, now).await?;
         }
         let entry = self.keep.entry.clone();
         self.state = State::Over;
@@ -180,10 +180,10 @@ impl Recording {
             Some(staged) => {
                 let Staged { body, chunks } = staged;
                 let head = BodyHead { id: body, length: self.length, stages: vault.stages.ids(), chunks };
-                let put = vault.put_head(&key, secrecy, entry.with_body(head), useful_until, now).await;
+                let put = vault.put_head(&key, sensitivity, entry.with_body(head), retain_until, now).await;
                 put.inspect_err(|_| self.staged = Some(staged))?
             }
-            None => vault.put_inline(&key, secrecy, entry, &rest, useful_until, now).await?,
+            None => vault.put_inline(&key, sensitivity, entry, &rest, retain_until, now).await?,
         };
         self.cache.observer.on_event(Event::Stored { key: &key, bytes: bytes as u64 });
         Ok(())
@@ -214,7 +214,7 @@ impl Recording {
         &self.cache
     }
 
-    pub(super) fn keep(&self) -> &Keep {
+    pub(super) fn keep(&self) -> &Insert {
         &self.keep
     }
 

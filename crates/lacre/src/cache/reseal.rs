@@ -5,7 +5,7 @@
 //! and what is right already is skipped. A run may therefore be ended at any moment, and begun again.
 
 use super::rollback::Mark;
-use super::vault::{Vault, chunk_place, missing_chunk, moment, secrecy_of, timestamp};
+use super::vault::{Vault, chunk_place, missing_chunk, moment, sensitivity_of, timestamp};
 use super::{Cache, RecordKind};
 use crate::codec::BodyHead;
 use crate::store::{Record, Row, StoreExt};
@@ -157,7 +157,7 @@ impl Vault {
     fn resealing_suite(&self, seal: &SealInfo, suites: Suites) -> Suite {
         match suites {
             Suites::Keep => seal.suite,
-            Suites::Change => self.sealer_of(secrecy_of(seal)).suite(),
+            Suites::Change => self.sealer_of(sensitivity_of(seal)).suite(),
         }
     }
 

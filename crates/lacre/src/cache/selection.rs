@@ -90,7 +90,7 @@ impl Selection {
 
     fn means(&self, policy: &Policy, entry: &Entry<BodyHead>, freshness: &Freshness) -> bool {
         self.0.iter().all(|condition| match condition {
-            Condition::Url(url) => policy.redacted(url.as_str()) == entry.url,
+            Condition::Url(url) => policy.redact_url(url.as_str()) == entry.url,
             Condition::Host(host) => is_from(&entry.url, host),
             Condition::Fits(pattern) => pattern.matches(&entry.url),
             Condition::Tag(tag) => entry.tags.contains(tag),

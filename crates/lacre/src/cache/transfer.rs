@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http::HeaderMap;
-use lacre_core::Keep;
+use lacre_core::Insert;
 use lacre_seal::BodyId;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(super) struct Transfer {
     cache: Cache,
     /// What it will be stored as.
-    pub(super) keep: Keep,
+    pub(super) keep: Insert,
     /// How long it is, where that is known.
     pub(super) length: Option<u64>,
     readers: Arc<Readers>,
@@ -84,7 +84,7 @@ pub(super) enum Step {
 
 impl Transfer {
     /// One that is yet to [begin](Self::begin).
-    pub(super) fn new(cache: Cache, keep: Keep, length: Option<u64>) -> Self {
+    pub(super) fn new(cache: Cache, keep: Insert, length: Option<u64>) -> Self {
         let state = State { leader: Some(0), ..State::default() };
         Self { cache, keep, length, readers: Arc::default(), state: Mutex::new(state) }
     }

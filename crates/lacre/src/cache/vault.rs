@@ -12,7 +12,7 @@ use crate::stage::{StageId, Stages};
 use crate::store::{Record, Store};
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
-use lacre_core::{Entry, Key, Pointer, Secrecy, Slot, StoredBody, Timestamp, Touch};
+use lacre_core::{Entry, Key, Pointer, Sensitivity, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
     Authentic, BodyId, Context, Fault, FaultKind, Lifetime, Moment, Opened, Position, Purpose, SealInfo,
     Sealer, StoreId, Suite,
@@ -60,7 +60,7 @@ pub(crate) struct Handle {
     pub(crate) head: BodyHead,
     pub(crate) source: Source,
     /// Whether its record was found readable.
-    pub(crate) secrecy: Secrecy,
+    pub(crate) sensitivity: Sensitivity,
 }
 
 /// Without the content.
@@ -142,7 +142,7 @@ impl Vault {
                     None => return Err(missing_chunk()),
                 },
             };
-            let entry = entry.map_body(|head| Handle { head, source, secrecy: secrecy_of(&seal) });
+            let entry = entry.map_body(|head| Handle { head, source, sensitivity: sensitivity_of(&seal) });
             return Ok(Some(Loaded { slot: Slot::Entry(Box::new(entry)), seal, mark }));
         }
     }
@@ -257,16 +257,16 @@ impl Vault {
     pub(crate) async fn put_inline(
         &self,
         key: &Key,
-        secrecy: Secrecy,
+        sensitivity: Sensitivity,
         entry: Entry<()>,
         body: &[u8],
-        useful_until: Timestamp,
+        retain_until: Timestamp,
         now: Timestamp,
     ) -> Result<usize, Error> {
         let (head, staged) = self.staged(BodyId::generate()?, body)?;
         let entry = Slot::Entry(Box::new(entry.with_body(head.clone())));
-        let sealed = self.seal_slot(key, secrecy, &entry, &staged, useful_until, now)?;
-        self.put(key, record(&head, &sealed, useful_until, now)).await?;
+        let sealed = self.seal_slot(key, sensitivity, &entry, &staged, retain_until, now)?;
+        self.put(key, record(&head, &sealed, retain_until, now)).await?;
         Ok(sealed.len())
     }
 
@@ -274,29 +274,30 @@ impl Vault {
     pub(crate) async fn put_head(
         &self,
         key: &Key,
-        secrecy: Secrecy,
+        sensitivity: Sensitivity,
         entry: Entry<BodyHead>,
-        useful_until: Timestamp,
+        retain_until: Timestamp,
         now: Timestamp,
     ) -> Result<usize, Error> {
         let head = entry.body.clone();
-        let sealed = self.seal_slot(key, secrecy, &Slot::Entry(Box::new(entry)), &[], useful_until, now)?;
-        self.put(key, record(&head, &sealed, useful_until, now)).await?;
+        let sealed =
+            self.seal_slot(key, sensitivity, &Slot::Entry(Box::new(entry)), &[], retain_until, now)?;
+        self.put(key, record(&head, &sealed, retain_until, now)).await?;
         Ok(sealed.len())
     }
 
     /// Writes news about an entry over the same body; does nothing where that body was replaced meanwhile.
     pub(crate) async fn touch(&self, touch: Touch<Handle>, now: Timestamp) -> Result<(), Error> {
-        let Touch { key, entry, secrecy, useful_until } = touch;
-        let secrecy = secrecy.max(entry.body.secrecy);
+        let Touch { key, entry, sensitivity, retain_until } = touch;
+        let sensitivity = sensitivity.max(entry.body.sensitivity);
         let Handle { head, source, .. } = entry.body.clone();
         let (head, staged) = match &source {
             Source::Whole(bytes) if head.chunks == 0 => self.staged(head.id, bytes)?,
             _ => (head, Cow::default()),
         };
         let slot = Slot::Entry(Box::new(entry.with_body(head.clone())));
-        let sealed = self.seal_slot(&key, secrecy, &slot, &staged, useful_until, now)?;
-        self.replace(&key, Some(head.id), record(&head, &sealed, useful_until, now)).await?;
+        let sealed = self.seal_slot(&key, sensitivity, &slot, &staged, retain_until, now)?;
+        self.replace(&key, Some(head.id), record(&head, &sealed, retain_until, now)).await?;
         Ok(())
     }
 
@@ -318,11 +319,11 @@ impl Vault {
         &self,
         key: &Key,
         pointer: Pointer,
-        useful_until: Timestamp,
+        retain_until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let sealed = self.seal_slot(key, Secrecy::Open, &pointer.into(), &[], useful_until, now)?;
-        let record = Record { body: None, chunks: 0, expires: useful_until, written: now, sealed: &sealed };
+        let sealed = self.seal_slot(key, Sensitivity::Public, &pointer.into(), &[], retain_until, now)?;
+        let record = Record { body: None, chunks: 0, expires: retain_until, written: now, sealed: &sealed };
         self.put(key, record).await
     }
 
@@ -330,7 +331,7 @@ impl Vault {
     pub(crate) async fn stage(
         &self,
         key: &Key,
-        secrecy: Secrecy,
+        sensitivity: Sensitivity,
         chunk: Chunk,
         bytes: &[u8],
         now: Timestamp,
@@ -338,7 +339,7 @@ impl Vault {
         let Chunk { body, index, position } = chunk;
         let at = self.place(key, Purpose::Chunk { body, index, position });
         let staged = self.stages.forward(bytes)?;
-        let sealed = self.sealer_of(secrecy).seal(&at, Lifetime::unbounded(moment(now)), &[], &staged)?;
+        let sealed = self.sealer_of(sensitivity).seal(&at, Lifetime::unbounded(moment(now)), &[], &staged)?;
         self.store.stage(body, index, &sealed, now).await
     }
 
@@ -351,22 +352,22 @@ impl Vault {
     fn seal_slot(
         &self,
         key: &Key,
-        secrecy: Secrecy,
+        sensitivity: Sensitivity,
         slot: &Slot<BodyHead>,
         inline: &[u8],
-        useful_until: Timestamp,
+        retain_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<u8>, Error> {
         let mut head = Vec::with_capacity(512);
         self.formats.encode(slot, &mut head)?;
-        let life = Lifetime { created: moment(now), not_after: moment(useful_until) };
-        Ok(self.sealer_of(secrecy).seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
+        let life = Lifetime { created: moment(now), not_after: moment(retain_until) };
+        Ok(self.sealer_of(sensitivity).seal(&self.place(key, Purpose::Slot), life, &head, inline)?)
     }
 
-    pub(super) fn sealer_of(&self, secrecy: Secrecy) -> &Sealer {
-        match secrecy {
-            Secrecy::Open => &self.sealer,
-            Secrecy::Secret => &self.secret_sealer,
+    pub(super) fn sealer_of(&self, sensitivity: Sensitivity) -> &Sealer {
+        match sensitivity {
+            Sensitivity::Public => &self.sealer,
+            Sensitivity::Sensitive => &self.secret_sealer,
         }
     }
 
@@ -426,8 +427,8 @@ fn other_suite(suite: Suite) -> Error {
 }
 
 /// What was found encrypted stays so.
-pub(super) fn secrecy_of(seal: &SealInfo) -> Secrecy {
-    if seal.suite.is_encrypted() { Secrecy::Secret } else { Secrecy::Open }
+pub(super) fn sensitivity_of(seal: &SealInfo) -> Sensitivity {
+    if seal.suite.is_encrypted() { Sensitivity::Sensitive } else { Sensitivity::Public }
 }
 
 /// What chunk `index` of a body is sealed as.
@@ -445,8 +446,8 @@ pub(super) fn wrong_length() -> Error {
     Error::new(ErrorKind::Broken, "the stored body is not as long as its head says; fetch the response again")
 }
 
-fn record<'a>(head: &BodyHead, sealed: &'a [u8], useful_until: Timestamp, now: Timestamp) -> Record<'a> {
-    Record { body: Some(head.id), chunks: head.chunks, expires: useful_until, written: now, sealed }
+fn record<'a>(head: &BodyHead, sealed: &'a [u8], retain_until: Timestamp, now: Timestamp) -> Record<'a> {
+    Record { body: Some(head.id), chunks: head.chunks, expires: retain_until, written: now, sealed }
 }
 
 /// As a store writes it.

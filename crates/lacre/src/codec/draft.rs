@@ -4,7 +4,7 @@ use super::{BodyHead, SlotHead, broken, broken_by};
 use crate::Error;
 use crate::stage::StageId;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use lacre_core::{Entry, Key, Signpost, Slot, Timestamp, Ttl};
+use lacre_core::{Entry, Key, Slot, Timestamp, Ttl, VariantIndex};
 use lacre_seal::BodyId;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Draft {
                     chunks: self.chunks,
                 },
             }))),
-            kind::VARY => Ok(Slot::Vary(Signpost {
+            kind::VARY => Ok(Slot::Vary(VariantIndex {
                 names: need(self.vary, "vary")?,
                 since: need(self.received, "received")?,
                 variants: self.variants,

@@ -1,6 +1,6 @@
 use super::*;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use lacre_core::{Entry, Key, Signpost, Timestamp, Ttl};
+use lacre_core::{Entry, Key, Timestamp, Ttl, VariantIndex};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::path::Path;
@@ -243,7 +243,7 @@ fn any_slot() -> impl Strategy<Value = SlotHead> {
     prop_oneof![
         3 => any_entry(),
         1 => any::<[u8; 32]>().prop_map(|key| Slot::Alias(Key::from_bytes(key))),
-        1 => (prop::collection::vec("[a-z][a-z-]{0,9}", 0..5), any::<i64>(), prop::collection::vec(any::<[u8; 32]>(), 0..5)).prop_map(|(names, since, variants)| Slot::Vary(Signpost {
+        1 => (prop::collection::vec("[a-z][a-z-]{0,9}", 0..5), any::<i64>(), prop::collection::vec(any::<[u8; 32]>(), 0..5)).prop_map(|(names, since, variants)| Slot::Vary(VariantIndex {
             names: names.iter().map(|name| HeaderName::from_lowercase(name.as_bytes()).unwrap()).collect(),
             since: Timestamp::from_millis(since),
             variants: variants.into_iter().map(Key::from_bytes).collect(),

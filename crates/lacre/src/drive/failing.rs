@@ -1,7 +1,7 @@
 //! The rows whose origin failed when it was last asked for them: for a while, what is stored answers without it, where it may.
 
 use crate::clock::MonotonicTime;
-use lacre_core::{FailedLast, Key};
+use lacre_core::{Key, LastFailure};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const REMEMBERED: u32 = 16;
 pub(super) struct Failing(Arc<Mutex<HashMap<Key, Failure>>>);
 
 struct Failure {
-    failed: FailedLast,
+    failed: LastFailure,
     at: MonotonicTime,
     pause: Duration,
 }
@@ -29,14 +29,14 @@ struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     /// How the origin failed.
-    pub(super) failed: FailedLast,
+    pub(super) failed: LastFailure,
     /// Whether it is time to ask it again.
     pub(super) due: bool,
 }
 
 impl Failing {
     /// The origin failed. It is to be left alone for `pause`, and longer each time that it fails again after its pause.
-    pub(super) fn note(&self, key: &Key, failed: FailedLast, pause: Duration) {
+    pub(super) fn note(&self, key: &Key, failed: LastFailure, pause: Duration) {
         let mut rows = self.rows();
         if rows.len() >= MAX_ROWS && !rows.contains_key(key) {
             rows.retain(|_, failure| !failure.is_forgotten());
@@ -99,7 +99,7 @@ mod tests {
     fn a_failure_is_known_for_its_pause_and_until_the_origin_answers() {
         let failing = Failing::default();
         assert_eq!(known(&failing, MonotonicTime::now()), None);
-        failing.note(&KEY, FailedLast::Unanswered, LONG);
+        failing.note(&KEY, LastFailure::NoAnswer, LONG);
         assert_eq!(known(&failing, MonotonicTime::now()), Some(false));
         failing.clear(&KEY);
         assert_eq!(known(&failing, MonotonicTime::now()), None);
@@ -109,7 +109,7 @@ mod tests {
     fn without_a_pause_a_failure_counts_for_those_who_came_before_it() {
         let failing = Failing::default();
         let before = MonotonicTime::now();
-        failing.note(&KEY, FailedLast::Unanswered, Duration::ZERO);
+        failing.note(&KEY, LastFailure::NoAnswer, Duration::ZERO);
         assert_eq!(known(&failing, before), Some(false));
         std::thread::sleep(Duration::from_millis(1));
         assert_eq!(known(&failing, MonotonicTime::now()), None);
@@ -121,7 +121,7 @@ mod tests {
         for number in 0..3 * MAX_ROWS {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
-            failing.note(&Key::from_bytes(bytes), FailedLast::Slow, LONG);
+            failing.note(&Key::from_bytes(bytes), LastFailure::Slow, LONG);
         }
         assert!(failing.rows().len() <= MAX_ROWS);
     }

@@ -39,7 +39,7 @@ use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use http::{Response, request};
 use http_body::SizeHint;
-use lacre_core::FailedLast;
+use lacre_core::LastFailure;
 use leases::Leases;
 use std::error::Error as StdError;
 use std::fmt;
@@ -271,7 +271,7 @@ impl Driver {
             let passed = match select(follow, patience.as_mut()).await {
                 Either::Left((passed, _)) => passed,
                 Either::Right((_, follow)) => {
-                    let slow = self.slow_after(&ticket).map(|_| FailedLast::Slow);
+                    let slow = self.slow_after(&ticket).map(|_| LastFailure::Slow);
                     if let Some(reply) = slow.and_then(|slow| self.cache.stand_in(&ticket, slow)) {
                         return Ok(stored(reply));
                     }
@@ -317,7 +317,7 @@ impl Driver {
 
     /// After which time the stored response stands in for a slow origin, where it may.
     fn slow_after(&self, ticket: &Ticket) -> Option<Duration> {
-        self.stand_in_after.filter(|_| self.cache.can_stand_in(ticket, FailedLast::Slow))
+        self.stand_in_after.filter(|_| self.cache.can_stand_in(ticket, LastFailure::Slow))
     }
 
     /// Sends a request that others wait for. Where the stored response may stand in for a slow origin, it does after a while, and the request
@@ -353,8 +353,8 @@ impl Driver {
         match self.ask_again(asked, body, would_be).await? {
             ControlFlow::Break(reply) => return Ok(stored(reply)),
             ControlFlow::Continue(again) => {
-                if let Some(reply) = self.cache.stand_in(&again, FailedLast::Slow) {
-                    self.failed(&again, FailedLast::Slow);
+                if let Some(reply) = self.cache.stand_in(&again, LastFailure::Slow) {
+                    self.failed(&again, LastFailure::Slow);
                     return Ok(stored(reply));
                 }
             }
@@ -390,7 +390,7 @@ impl Driver {
     }
 
     /// The origin failed to say whether what is stored still holds.
-    fn failed(&self, ticket: &Ticket, failed: FailedLast) {
+    fn failed(&self, ticket: &Ticket, failed: LastFailure) {
         if let (true, Some(key)) = (ticket.validates(), ticket.key()) {
             self.failing.note(key, failed, self.rest);
         }
@@ -474,7 +474,7 @@ impl Driver {
             let response = match network.send(ticket.request()).await {
                 Ok(response) => response,
                 Err(error) => {
-                    self.failed(&ticket, FailedLast::Unanswered);
+                    self.failed(&ticket, LastFailure::NoAnswer);
                     let settled = self.cache.settle(ticket, Outcome::Failed).await?;
                     // That its own time was over says nothing about the origin: one of the others takes its place.
                     if network.time_left() != Some(Duration::ZERO) {
@@ -487,7 +487,7 @@ impl Driver {
                 }
             };
             let (mut head, body) = response.into_parts();
-            match (FailedLast::of(head.status), ticket.key()) {
+            match (LastFailure::of(head.status), ticket.key()) {
                 (Some(failed), _) => self.failed(&ticket, failed),
                 (None, Some(key)) => self.failing.clear(key),
                 (None, None) => {}

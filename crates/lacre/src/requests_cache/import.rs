@@ -6,7 +6,7 @@ use crate::{
     RequestBody, RequestOptions, Settlement,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response};
-use lacre_core::{Detail, Expire, Origin, Timestamp};
+use lacre_core::{Detail, Expire, OriginHeaders, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Importer {
         // A lifetime applies to the statuses that are named: redirects and errors have theirs in the file.
         let statuses = (200..600).filter_map(|code| StatusCode::from_u16(code).ok());
         let policy = policy
-            .origin(Origin::Ignored)
+            .origin_headers(OriginHeaders::Ignored)
             .methods(methods)
             .statuses(statuses)
             .retention(RETENTION)

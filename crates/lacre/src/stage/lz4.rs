@@ -23,7 +23,7 @@ impl Stage for Lz4 {
         bytes.try_map(|bytes| {
             let damaged = || not_unpacked(io::ErrorKind::InvalidData.into());
             let (length, block) = block::uncompressed_size(bytes).map_err(|_| damaged())?;
-            // Looked at first, since the decoder takes that much memory.
+            // Coverage at first, since the decoder takes that much memory.
             if length > limit {
                 return Err(damaged());
             }

@@ -9,32 +9,32 @@ use std::fmt;
 ///
 /// It only matters where records are authenticated and left readable; elsewhere nobody can read anything without the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Secrecy {
+pub enum Sensitivity {
     /// They may: no secret was found in the request, nor in the header section of the response.
     #[default]
-    Open,
+    Public,
     /// They may not. The request held a secret, which a body may repeat in any form, or the response holds one.
-    Secret,
+    Sensitive,
 }
 
-impl Secrecy {
-    pub(crate) fn secret_if(found: bool) -> Self {
-        if found { Self::Secret } else { Self::Open }
+impl Sensitivity {
+    pub(crate) fn sensitive_if(found: bool) -> Self {
+        if found { Self::Sensitive } else { Self::Public }
     }
 
     pub(crate) fn of_body(policy: &Policy, headers: &HeaderMap, body: &[u8]) -> Self {
-        Self::secret_if(policy.redactor.suspects_body(headers, body))
+        Self::sensitive_if(policy.redactor.suspects_body(headers, body))
     }
 
     pub(crate) fn of_request(policy: &Policy, request: &request::Parts) -> Self {
         let redactor = &policy.redactor;
-        Self::secret_if(
+        Self::sensitive_if(
             redactor.finds_in_url(&request.uri.to_string()) || redactor.finds_in_headers(&request.headers),
         )
     }
 
     pub(crate) fn of_response(policy: &Policy, headers: &HeaderMap) -> Self {
-        Self::secret_if(policy.redactor.finds_in_headers(headers))
+        Self::sensitive_if(policy.redactor.finds_in_headers(headers))
     }
 }
 
