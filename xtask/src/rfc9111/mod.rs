@@ -1,5 +1,8 @@
-//! docs/rfc9111.md: each rule of HTTP caching with its section and the tests that show it, the scores in the public suite, and what is
-//! not done. `rules` is the text; the scores are those that the conformance test holds us to; the tests must exist.
+//! Generates docs/rfc9111.md: each rule of HTTP caching with its section and the tests that show
+//! it, the scores in the public suite, and the differences.
+//!
+//! The text is in `rules`, and the scores are those that the conformance test enforces. Every test
+//! that is named must exist.
 
 mod rules;
 
@@ -14,18 +17,18 @@ use std::path::Path;
 const DOCUMENT: &str = "docs/rfc9111.md";
 const SCORES: &str = "crates/lacre/tests/conformance/score.json";
 
-/// Writes the document anew.
+/// Writes the document.
 ///
 /// # Errors
-/// A file that cannot be read or written; a test that does not exist.
+/// A file cannot be read or written, or a test does not exist.
 pub(crate) fn write(root: &Path) -> Result<(), Failure> {
     Ok(fs::write(root.join(DOCUMENT), document(root)?)?)
 }
 
-/// Fails where the document is not what [`write`] would write.
+/// Fails if the document is not the one that [`write`] would write.
 ///
 /// # Errors
-/// Those of [`write`], and that one.
+/// The document is out of date, or an error of [`write`].
 pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     let text = document(root)?;
     if fs::read_to_string(root.join(DOCUMENT)).is_ok_and(|written| written == text) {
@@ -46,18 +49,18 @@ fn document(root: &Path) -> Result<String, Failure> {
     for rule in RULES {
         text.push_str(&row(rule, &tests)?);
     }
-    text.push_str("\n## What we do not do, and where we go further\n\n");
+    text.push_str("\n## Differences from the specifications\n\n");
     for item in NOT_DONE {
         writeln!(text, "- {item}")?;
     }
     Ok(text)
 }
 
-/// What the public suite says.
+/// The section of the public suite's scores.
 fn suite(scores: &Value) -> Result<String, Failure> {
     let mut text = format!(
-        "## The public suite\n\nhttp-tests/cache-tests, {} tests, played in process with a clock of its own, with the defaults unless \
-         an option is named. The counts are a gate: they only go up.\n\n{COUNTED}",
+        "## The public suite\n\nhttp-tests/cache-tests, {} tests, run in process with a simulated clock, with the defaults unless \
+         an option is named. A test fails if a count goes down.\n\n{COUNTED}",
         scores["tests"].as_u64().ok_or_else(wrong)?
     );
     for (edition, count) in [
@@ -71,17 +74,14 @@ fn suite(scores: &Value) -> Result<String, Failure> {
     let sockets = ids(&scores["needs_sockets"])?;
     write!(
         text,
-        "\nNot played in process, because interim responses need a connection: {sockets}.\n\nThrough `lacre serve`, by the suite's \
+        "\nNot run in process, because interim responses need a connection: {sockets}.\n\nThrough `lacre serve`, by the suite's \
          own client and origin:\n\n{COUNTED}"
     )?;
     for (edition, served) in scores["served"].as_object().ok_or_else(wrong)? {
         let scope = edition.split(',').next().unwrap_or(edition);
         text.push_str(&counts(edition, served, &scores[format!("{scope}_of")])?);
     }
-    writeln!(
-        text,
-        "\n{SERVED}\n\nNot passed with the defaults of a shared cache, and passed with an option:\n"
-    )?;
+    writeln!(text, "\n{SERVED}\n\nPassed only with an option, not with the defaults of a shared cache:\n")?;
     for lost in scores["lost_to_a_default"].as_array().ok_or_else(wrong)? {
         let (ids, option) = (ids(&lost["ids"])?, lost["option"].as_str().ok_or_else(wrong)?);
         writeln!(text, "- {ids}: {} The option is {option}.", lost["why"].as_str().ok_or_else(wrong)?)?;
@@ -93,7 +93,7 @@ fn suite(scores: &Value) -> Result<String, Failure> {
     Ok(text)
 }
 
-const COUNTED: &str = "| edition | required | optimal | questions answered with yes |\n|---|---|---|---|\n";
+const COUNTED: &str = "| edition | required | optimal | checks answered with yes |\n|---|---|---|---|\n";
 
 /// A row of counts.
 fn counts(edition: &str, passed: &Value, of: &Value) -> Result<String, Failure> {
@@ -106,14 +106,14 @@ fn counts(edition: &str, passed: &Value, of: &Value) -> Result<String, Failure> 
     Ok(row)
 }
 
-/// The ids of tests, as text.
+/// The ids of a list of tests, as text.
 fn ids(list: &Value) -> Result<String, Failure> {
     let ids = list.as_array().ok_or_else(wrong)?.iter();
     Ok(ids.filter_map(Value::as_str).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "))
 }
 
 fn wrong() -> Failure {
-    format!("{SCORES} has not the fields that are expected of it").into()
+    format!("{SCORES} lacks an expected field").into()
 }
 
 fn row(rule: &Rule, tests: &BTreeMap<String, Vec<String>>) -> Result<String, Failure> {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_needs_tests_that_exist_once() {
+    fn each_test_of_a_rule_must_exist_exactly_once() {
         let rule = Rule { section: "§1", text: "It holds.", tests: &["it_holds"] };
         let found = |files: &[&str]| {
             let files = files.iter().map(ToString::to_string).collect();

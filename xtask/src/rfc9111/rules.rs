@@ -1,4 +1,5 @@
-//! What docs/rfc9111.md says of the rules: which tests show each, and what is not done.
+//! The text of docs/rfc9111.md: each rule with the tests that show it, and the rules that lacre does
+//! not implement or exceeds.
 
 /// A rule of a specification, and the names of the tests that show it.
 pub(super) struct Rule {
@@ -15,7 +16,8 @@ const fn rule(section: &'static str, text: &'static str, tests: &'static [&'stat
 pub(super) const RULES: &[Rule] = &[
     rule(
         "RFC 9111 §2",
-        "A cache key has the method and the whole target URI, with the authority that is sent in Host (RFC 9110 §7.1); equivalent URLs are one.",
+        "The cache key has the method and the target URI, with the authority sent in Host (RFC 9110 \
+         §7.1). Equivalent URLs have one key.",
         &[
             "equivalent_urls_share_a_key",
             "p26_different_requests_never_share_a_key",
@@ -25,8 +27,9 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §3",
-        "Stored is what has explicit freshness, may be guessed about or can be validated, and nothing that forbids it. Without a word of the \
-         origin or the user, the status must be one that may be kept fresh by guessing.",
+        "A response is stored if it has explicit freshness, a heuristically cacheable status or a \
+         validator, and nothing forbids it. Without a lifetime from the origin or the user, the status \
+         must be heuristically cacheable.",
         &[
             "what_may_not_be_stored_is_not",
             "any_final_status_is_stored_where_the_origin_says_for_how_long",
@@ -35,8 +38,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §3, §4.2.2",
-        "A lifetime of the user's own is for the statuses 200, 203, 204, 206, 300, 301, 308 and those that the user names. It ends the \
-         lifetime of an error, and never extends it.",
+        "A user lifetime applies to the statuses 200, 203, 204, 206, 300, 301, 308 and those that the \
+         user names. It shortens the lifetime of an error, and never extends it.",
         &[
             "a_lifetime_of_the_users_own_keeps_no_error",
             "a_lifetime_of_the_users_own_is_for_every_status_that_the_user_names",
@@ -45,8 +48,9 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §3.1",
-        "All fields are stored but those of the connection; repeated ones stay repeated, Date stays as it is. Connection is not obeyed \
-         where it names a field that is meant for all (RFC 9110 §7.6.1): Cache-Control, Vary, Age, Expires, Date, the validators and others.",
+        "All fields are stored except connection-specific ones; repeated fields stay repeated, and Date \
+         is unchanged. Connection is ignored if it names an end-to-end field (RFC 9110 §7.6.1): \
+         Cache-Control, Vary, Age, Expires, Date, the validators and others.",
         &[
             "headers_are_stored_but_for_those_of_the_connection",
             "connection_hides_no_field_that_decides_about_storing",
@@ -56,7 +60,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §3.2",
-        "News replaces all values of a field and adds new ones; what describes the stored body stays.",
+        "An update replaces all values of a field and adds new fields. Fields that describe the stored \
+         body do not change.",
         &[
             "a_304_adds_a_field_and_replaces_repeated_ones",
             "a_304_replaces_all_values_of_a_field_adds_new_ones_and_leaves_the_length",
@@ -64,7 +69,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §3.3",
-        "A body that was cut off is not stored; a part answers only what lies within it.",
+        "A truncated body is not stored. A partial response answers only the ranges within it.",
         &[
             "a_body_that_broke_off_or_is_too_long_is_not_stored",
             "a_part_that_was_cut_off_is_not_used",
@@ -75,19 +80,20 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §3.4",
-        "Parts are not combined, which is allowed.",
+        "Partial responses are not combined; combining is optional.",
         &["several_parts_stay_and_are_never_combined"],
     ),
     rule(
         "RFC 9111 §3.5",
-        "A shared cache keeps the answer to a request with Authorization only where the answer allows it; beyond that, requests \
-         with different credentials share nothing unless the user says so.",
+        "A shared cache stores the response to a request with Authorization only if the response allows \
+         it. Beyond that, requests with different credentials share no response unless the user allows \
+         it.",
         &["a_shared_cache_keeps_what_is_for_everybody_only", "credentials_never_share_an_answer"],
     ),
     rule(
         "RFC 9111 §4.1",
-        "Variants are kept apart by all fields that Vary names; `*` anywhere matches nothing; fields compare after white space, \
-         lines and the order of equal preferences are made alike.",
+        "All fields that Vary names select a variant; `*` anywhere matches nothing. Fields are compared \
+         after normalising white space, lines and the order of equal preferences.",
         &[
             "variants_are_kept_apart_and_all_of_them_stay",
             "a_response_that_varies_by_more_leaves_none_of_its_names_out",
@@ -99,8 +105,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.2.1",
-        "The lifetime is s-maxage (shared), else max-age, else Expires − Date; of repeated ones the strictest; what is invalid is \
-         over.",
+        "The freshness lifetime is s-maxage (shared cache), else max-age, else Expires − Date. Of \
+         repeated directives, the strictest counts. An invalid value means stale.",
         &[
             "freshness_is_what_the_response_says",
             "a_shared_cache_prefers_s_maxage",
@@ -111,12 +117,13 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.2.2",
-        "Without a lifetime, a tenth of the time since Last-Modified, at most a day, for the statuses that allow it or with public.",
+        "Without an explicit lifetime, a response is fresh for a tenth of the time since Last-Modified, \
+         at most a day, if its status is heuristically cacheable or it has public.",
         &["freshness_is_guessed_only_where_that_is_allowed"],
     ),
     rule(
         "RFC 9111 §4.2.3",
-        "Age counts from Age, Date and the delay, and never shrinks.",
+        "The age is computed from Age, Date and the response delay, and never decreases.",
         &[
             "freshness_is_what_the_response_says",
             "an_age_beyond_all_numbers_is_old",
@@ -125,8 +132,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.2.4",
-        "Stale responses are served where the request accepts it or the origin cannot be reached, and never where the response \
-         forbids it.",
+        "Stale responses are served if the request accepts them or the origin cannot be reached, and \
+         never if the response forbids it.",
         &[
             "no_request_makes_a_response_stale_that_forbids_it",
             "max_stale_revives_neither_no_cache_nor_s_maxage",
@@ -135,7 +142,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.3.1",
-        "A validation asks with the stored ETag and Last-Modified in place of the client's own conditions.",
+        "A validation sends the stored ETag and Last-Modified in place of the client's own conditions.",
         &[
             "a_304_renews_the_stored_response_and_its_headers",
             "a_clients_conditions_are_answered_after_a_stale_response_was_validated",
@@ -143,7 +150,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.3.2",
-        "If-None-Match and If-Modified-Since are answered from what is stored; other conditions go to the origin.",
+        "If-None-Match and If-Modified-Since are evaluated against the stored response; other conditions \
+         go to the origin.",
         &[
             "a_client_that_has_it_already_gets_a_304_from_the_cache",
             "a_response_without_last_modified_was_not_modified_after_it_came",
@@ -153,8 +161,9 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.3.3",
-        "A new response replaces the stale one; a 304 about something else is asked again without conditions. 502, 503 and 504 \
-         are no answer, unless somebody gave stale-if-error a limit.",
+        "A new response replaces the stale one. A 304 that selects another representation is requested \
+         again without conditions. 502, 503 and 504 count as no response, unless stale-if-error sets a \
+         limit.",
         &[
             "a_failing_origin_is_stood_in_for_unless_that_is_forbidden",
             "a_stored_failure_stands_in_for_no_other",
@@ -164,12 +173,13 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.3.4",
-        "A 304 renews the stored response, its freshness and its fields.",
+        "A 304 updates the stored response, its freshness and its fields.",
         &["a_304_renews_the_stored_response_and_its_headers", "a_stale_part_is_validated_before_it_is_used"],
     ),
     rule(
         "RFC 9111 §4.3.5",
-        "An answer to HEAD renews the stored answer to GET, as a 304 does, or shows that it is outdated.",
+        "A response to HEAD updates the stored response to GET, as a 304 does, or shows that it is \
+         outdated.",
         &[
             "head_is_answered_from_get_and_freshens_it",
             "an_answer_to_head_that_confirms_what_is_stored_loses_none_of_its_fields",
@@ -178,7 +188,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §4.4",
-        "An unsafe or unknown method that succeeds invalidates its target, and Location and Content-Location on the same origin.",
+        "A successful request with an unsafe or unknown method invalidates its target URI, and Location \
+         and Content-Location on the same origin.",
         &[
             "an_unsafe_request_that_succeeds_invalidates",
             "an_invalidated_variant_does_not_come_back_with_the_next_one",
@@ -187,12 +198,14 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §5.1",
-        "Age is the first member of the first line, digits only, and saturates; every hit has one.",
+        "Age is the first member of the first line; it has only digits, and overflow saturates. Every hit \
+         has an Age.",
         &["age_is_the_first_member_of_the_first_line", "the_date_of_a_hit_is_the_origins"],
     ),
     rule(
         "RFC 9111 §5.2",
-        "Directives are read in any case and with quoted arguments; malformed text forbids storing.",
+        "Directive names are case-insensitive, and arguments may be quoted. Malformed text forbids \
+         storing.",
         &[
             "every_response_directive_is_read_in_any_case",
             "no_store_in_capitals_is_not_stored",
@@ -203,8 +216,9 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §5.2.1",
-        "Request directives: max-age, max-stale, min-fresh, no-cache, no-store, only-if-cached; others are ignored. A request with \
-         no-store is neither answered from the cache nor stored.",
+        "The request directives max-age, max-stale, min-fresh, no-cache, no-store and only-if-cached \
+         count; others are ignored. A request with no-store is neither answered from the cache nor \
+         stored.",
         &[
             "a_request_gets_no_older_answer_than_it_accepts",
             "only_if_cached_is_answered_from_the_cache_or_with_504",
@@ -213,12 +227,13 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §5.2.2.3",
-        "must-understand voids no-store for the statuses that are understood.",
+        "must-understand overrides no-store for understood statuses.",
         &["must_understand_voids_no_store_for_statuses_that_are_understood"],
     ),
     rule(
         "RFC 9111 §5.2.2.4",
-        "no-cache is validated at every use. Where it names fields, the others are used, and these only after a validation.",
+        "A response with no-cache is validated at every use. If no-cache names fields, only these are \
+         withheld until a validation.",
         &[
             "no_cache_is_asked_for_at_every_use",
             "no_cache_is_about_the_fields_it_names_or_about_everything",
@@ -227,32 +242,33 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9111 §5.2.2.5",
-        "no-store forbids to store, also where a 304 says it.",
+        "no-store forbids storing, even if a 304 states it.",
         &["what_may_not_be_stored_is_not", "a_304_that_forbids_storing_leaves_no_trace"],
     ),
     rule(
         "RFC 9111 §5.2.2.7",
-        "private, with a list of fields too, is not for a shared cache.",
+        "private forbids storing in a shared cache, even with a list of fields.",
         &["what_may_not_be_stored_is_not", "qualified_private_counts_as_unqualified"],
     ),
     rule(
         "RFC 9111 §5.3",
-        "Expires is one date, or it is over.",
+        "Expires with anything but one valid date means stale.",
         &["what_is_not_one_of_the_forms_is_no_date", "freshness_is_guessed_only_where_that_is_allowed"],
     ),
     rule(
         "RFC 9111 §5.4",
-        "Pragma: no-cache counts where there is no Cache-Control.",
+        "Pragma: no-cache counts only without Cache-Control.",
         &["pragma_counts_only_without_cache_control"],
     ),
     rule(
         "RFC 9110 §5.6.7",
-        "Dates have three forms, in any case.",
+        "Dates have three formats, in any letter case.",
         &["the_three_forms_say_the_same", "a_two_digit_year_is_at_most_fifty_years_ahead"],
     ),
     rule(
         "RFC 9110 §9.3.3",
-        "POST is never answered from what GET stored; its answer serves a later GET where it says that it is what GET would get.",
+        "POST is never answered from a stored response to GET. A response to POST serves a later GET if \
+         it states that it is what GET would return.",
         &[
             "an_answer_to_post_that_says_it_is_what_get_would_get_is_stored_for_get",
             "a_post_with_another_body_is_another_request",
@@ -260,12 +276,14 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9110 §14",
-        "One range of bytes is cut from a stored whole; several at once are answered in full.",
+        "One byte range is served from a stored complete response; a request for several ranges gets the \
+         complete response.",
         &["a_range_is_cut_from_a_stored_whole", "what_is_not_one_range_of_bytes_is_ignored"],
     ),
     rule(
         "RFC 9110 §6.5",
-        "Trailer fields pass to who takes them, are not stored, and are announced nowhere else.",
+        "Trailer fields are passed to clients that accept them, are not stored, and are announced nowhere \
+         else.",
         &[
             "a_stored_response_has_no_length_that_its_body_has_not_and_announces_no_trailers",
             "trailer_fields_are_announced_to_those_only_who_get_them",
@@ -275,7 +293,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9110 §7.6",
-        "What is for one connection ends there; Max-Forwards counts down, and Via shows a loop.",
+        "Connection-specific fields are not forwarded. Max-Forwards is decremented, and Via detects a \
+         loop.",
         &[
             "what_is_for_one_connection_does_not_go_further",
             "max_forwards_counts_down_and_ends_here",
@@ -284,8 +303,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 9112 §6",
-        "Transfer-Encoding overrides Content-Length; nothing is stored whose header leaves its length or coding open, and a request \
-         or a response means the same to all who read it.",
+        "Transfer-Encoding overrides Content-Length. A response with an ambiguous length or coding is not \
+         stored. Every request and response means the same to all its recipients.",
         &[
             "no_transfer_coding_but_chunked_is_understood",
             "a_length_is_one_number_of_digits",
@@ -296,21 +315,26 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "RFC 5861 §3",
-        "stale-while-revalidate: within its window, and not after it.",
+        "stale-while-revalidate applies within its window only.",
         &["stale_while_revalidate_serves_and_refreshes_within_its_window_only"],
     ),
     rule(
         "RFC 5861 §4",
-        "stale-if-error, in responses and in requests: 500, 502, 503, 504, or no answer.",
+        "stale-if-error counts in responses and requests: for 500, 502, 503, 504, or no response.",
         &[
             "a_failing_origin_is_stood_in_for_unless_that_is_forbidden",
             "a_failure_a_moment_ago_is_stood_in_for_as_a_new_one_is_and_a_slow_origin_where_that_was_allowed",
         ],
     ),
-    rule("RFC 9211", "What the cache did is said in Cache-Status.", &["the_text_is_what_rfc_9211_describes"]),
+    rule(
+        "RFC 9211",
+        "Cache-Status reports how the cache handled the request.",
+        &["the_text_is_what_rfc_9211_describes"],
+    ),
     rule(
         "RFC 9213",
-        "CDN-Cache-Control comes in place of Cache-Control and Expires, in a shared cache alone.",
+        "In a shared cache, CDN-Cache-Control replaces Cache-Control and Expires. A private cache ignores \
+         it.",
         &[
             "a_shared_cache_hears_what_is_said_to_shared_caches_in_place_of_all_else",
             "a_private_cache_does_not_hear_what_is_said_to_shared_ones",
@@ -319,32 +343,41 @@ pub(super) const RULES: &[Rule] = &[
     ),
 ];
 
-/// Why the scores through sockets are not those in process.
-pub(super) const SERVED: &str = "The four tests that are not played in process pass here. To a forward proxy the suite's client puts them without going through it, \
-     so that they do not count there. `conditional-etag-strong-respond-obs-text` passes in process only: on a connection, \
-     that client sends its ETag in ISO-8859-1, and that origin in UTF-8.";
+/// Why the scores through sockets differ from those in process.
+pub(super) const SERVED: &str = "The four tests that cannot run in process pass here. The suite's client does not send them through a \
+     forward proxy, so they do not count there. `conditional-etag-strong-respond-obs-text` passes in \
+     process only: on a connection, that client sends its ETag in ISO-8859-1, and that origin in UTF-8.";
 
-/// What the specifications allow or describe, and we do not do; and where we go beyond their letter.
+/// Optional or described features that lacre does not implement, and rules that it exceeds.
 pub(super) const NOT_DONE: &[&str] = &[
-    "Requests with different credentials share no answer, which is stricter than RFC 9111 §3.5. In a private cache, a Cookie is no \
-     credential where the answer has a lifetime of the origin's or the user's; `partition_by_cookies` makes it one, and costs `other-cookie`.",
-    "A stored Set-Cookie goes to no request with another cookie than the one that it answered.",
-    "Parts are not combined, and an incomplete body is not completed (RFC 9111 §3.3, §3.4: both optional).",
-    "Of the parts of a response, the latest answers the ranges within it; an earlier one answers only its own Range again.",
-    "Several ranges in one request are answered in full from a stored whole, and otherwise passed on (RFC 9110 §14.2).",
-    "A 206 whose Content-Length is shorter than its Content-Range is believed as far as its body goes, from its first position on: \
-     the public suite sends such. Without that Content-Length it counts as cut off.",
-    "A request with If-Match or If-Unmodified-Since goes to the origin and is not stored (RFC 9110 §13.1.1, §13.1.4).",
-    "private with a list of fields counts as without one, and so does no-cache in CDN-Cache-Control, or with a list that names a \
-     field of the body (`content-…`): stricter than RFC 9111 §5.2.2.4 and §5.2.2.7 ask for.",
-    "A request with no-store goes to the origin even where something stored is fresh; RFC 9111 §5.2.1.5 asks only that nothing be stored.",
-    "A response is found by the language that the request prefers to all others, where Content-Language says that it is in it. \
-     RFC 9111 §4.1 speaks of equal meaning only; the public suite asks for this.",
-    "immutable (RFC 8246) is read and changes nothing: no fresh response is validated unless the request wants it.",
-    "Cache-Groups (RFC 9875) are not heard: rows are named by keyed digests and their tags are sealed, so that a group could be \
-     invalidated only by opening every row of the store, or by one more lookup for each group of each hit.",
-    "No-Vary-Search is not heard: its draft asks for a look at every stored URL with the same path, and names here tell nothing of paths.",
-    "`lacre serve` passes interim responses (RFC 9110 §15.2) on over HTTP/1.1; over HTTP/2 it drops them, since hyper's server has no way \
-     to send them.",
-    "Warning (obsolete since RFC 9111 §5.5) is neither written nor removed.",
+    "Requests with different credentials share no response, which is stricter than RFC 9111 §3.5. In a \
+     private cache, a Cookie is not a credential if the response has a lifetime from the origin or the \
+     user; `partition_by_cookies` makes it one, and fails `other-cookie`.",
+    "A stored Set-Cookie is not sent to a request with another cookie than the one whose response it came \
+     with.",
+    "Partial responses are not combined, and an incomplete body is not completed (RFC 9111 §3.3, §3.4: \
+     both optional).",
+    "Of several partial responses, the latest answers the ranges within it; an earlier one answers only \
+     its own Range.",
+    "A request for several ranges gets the complete stored response, or is passed on (RFC 9110 §14.2).",
+    "A 206 whose Content-Length is shorter than its Content-Range counts as far as its body extends, from \
+     its first position: the public suite sends such responses. Without that Content-Length it counts as \
+     truncated.",
+    "A request with If-Match or If-Unmodified-Since goes to the origin and its response is not stored \
+     (RFC 9110 §13.1.1, §13.1.4).",
+    "private with a list of fields counts as private without one. no-cache with a list counts as no-cache \
+     without one in CDN-Cache-Control, and if the list names a field of the body (`content-…`). Both are \
+     stricter than RFC 9111 §5.2.2.4 and §5.2.2.7 require.",
+    "A request with no-store goes to the origin even if a stored response is fresh; RFC 9111 §5.2.1.5 \
+     requires only that nothing is stored.",
+    "A response matches by language if its Content-Language is the language that the request prefers to \
+     all others. RFC 9111 §4.1 requires only equal meaning; the public suite asks for this.",
+    "immutable (RFC 8246) has no effect: a fresh response is validated only if the request asks for it.",
+    "Cache-Groups (RFC 9875) are ignored. Row keys are keyed digests and tags are sealed, so invalidating \
+     a group would need to open every row of the store, or one more lookup for each group of each hit.",
+    "No-Vary-Search is ignored: its draft requires comparing every stored URL with the same path, and row \
+     keys do not show paths.",
+    "`lacre serve` passes interim responses (RFC 9110 §15.2) on over HTTP/1.1. Over HTTP/2 it drops them, \
+     because hyper's server cannot send them.",
+    "Warning (obsolete since RFC 9111 §5.5) is neither generated nor removed.",
 ];
