@@ -1,12 +1,27 @@
-//! What every driver of lacre answers alike, as tests: `tests/table` has the scenarios, and the clients that they are played with. Here
-//! are an origin on loopback, for tests of drivers of any kind, and a cache whose clock stands still.
+//! Test support for drivers of lacre: an origin on loopback, and a cache with a manual clock.
 //!
-//! Nothing here is part of what is published.
-#![expect(clippy::unwrap_used, reason = "tests are made of this")]
+//! The tests of this crate play the same scenarios with every driver (`tests/table`) and check that
+//! responses of one transport are not served to another (`tests/transports.rs`). Other crates use
+//! it for their own tests. It is not published.
+//!
+//! ```
+//! use lacre::{Answer, Policy, RequestBody};
+//! use lacre_drivers::{Origin, cache, fresh};
+//!
+//! let origin = Origin::start(|_| fresh("hello"));
+//! let (cache, _clock) = cache(Policy::rfc9111());
+//! let (head, ()) = http::Request::get(origin.url("/")).body(()).unwrap().into_parts();
+//! let answer = lacre::wait(cache.ask(head, RequestBody::Seen(&[]))).unwrap();
+//! assert!(matches!(answer, Answer::Send(_)), "nothing is stored yet");
+//! assert_eq!(origin.request_count(), 0, "asking the cache sends nothing");
+//! ```
+//!
+//! `origin` is the only module.
+#![expect(clippy::unwrap_used, reason = "only tests use this crate")]
 
 mod origin;
 
-pub use origin::{Body, Origin, Seen, fresh, pieces, respond};
+pub use origin::{Body, Origin, ReceivedRequest, chunked, fresh, respond};
 
 use lacre::store::Memory;
 use lacre::{Builder, Cache, ManualClock, Policy, Timestamp};
@@ -14,14 +29,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A cache in memory whose clock stands still until it is moved.
+/// A cache in memory whose clock stands still until a test advances it.
 #[must_use]
 pub fn cache(policy: Policy) -> (Cache, Arc<ManualClock>) {
     let (builder, clock) = builder();
     (builder.policy(policy).build().unwrap(), clock)
 }
 
-/// The settings of such a cache.
+/// The builder of such a cache.
 #[must_use]
 pub fn builder() -> (Builder, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
@@ -29,14 +44,14 @@ pub fn builder() -> (Builder, Arc<ManualClock>) {
     (builder.clock(Arc::clone(&clock)), clock)
 }
 
-/// Waits until `done`, but not for ever.
+/// Waits until `condition` holds.
 ///
 /// # Panics
-/// It is not after ten seconds.
-pub fn until(mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it happens within ten seconds");
+/// It does not hold within ten seconds.
+pub fn wait_until(mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "the condition must hold within ten seconds");
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 origin that answers as it is told and remembers what it was asked.
+//! A small HTTP/1.1 origin whose responses the test scripts, and which records its requests.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -16,31 +16,31 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-/// The body of an answer.
+/// The body of a response.
 pub type Body = BoxBody<Bytes, io::Error>;
 
-/// A request as it arrived.
+/// A request as the origin received it.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    /// How it was asked.
+pub struct ReceivedRequest {
+    /// The method.
     pub method: Method,
     /// The request target.
     pub path: String,
-    /// As they came.
+    /// The headers, in order.
     pub headers: HeaderMap,
-    /// Whole.
+    /// The whole body.
     pub body: Bytes,
 }
 
-impl Seen {
-    /// A header's first value, if it is text.
+impl ReceivedRequest {
+    /// The first value of a header, if it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// A server with a thread of its own. It ends, with all its connections, when it is dropped.
+/// A server on a thread of its own. Dropping it closes it and all its connections.
 pub struct Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -48,19 +48,19 @@ pub struct Origin {
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-type Answer = dyn Fn(&Seen) -> Response<Body> + Send + Sync;
+type Answer = dyn Fn(&ReceivedRequest) -> Response<Body> + Send + Sync;
 
 struct Shared {
-    seen: Mutex<Vec<Seen>>,
+    requests: Mutex<Vec<ReceivedRequest>>,
     answer: Box<Answer>,
     open: watch::Receiver<bool>,
 }
 
 impl Origin {
-    /// Answers every request with `answer`.
-    pub fn start(answer: impl Fn(&Seen) -> Response<Body> + Send + Sync + 'static) -> Self {
+    /// Starts an origin that answers every request with `answer`.
+    pub fn start(answer: impl Fn(&ReceivedRequest) -> Response<Body> + Send + Sync + 'static) -> Self {
         let (open, opened) = watch::channel(true);
-        let shared = Arc::new(Shared { seen: Mutex::default(), answer: Box::new(answer), open: opened });
+        let shared = Arc::new(Shared { requests: Mutex::default(), answer: Box::new(answer), open: opened });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -79,35 +79,35 @@ impl Origin {
         Self { address, shared, open, running: Some((end, server)) }
     }
 
-    /// Where `path` is.
+    /// The URL of `path` on this origin.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Everything it was asked so far.
+    /// All requests so far.
     #[must_use]
-    pub fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.shared.requests.lock().unwrap().clone()
     }
 
-    /// How often it was asked so far.
+    /// The number of requests so far.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.shared.seen.lock().unwrap().len()
+    pub fn request_count(&self) -> usize {
+        self.shared.requests.lock().unwrap().len()
     }
 
-    /// Answers nothing more, until it is [released](Self::release): it is asked, and remembers.
+    /// Holds responses back until [`release`](Self::release). Requests are still recorded.
     pub fn hold(&self) {
         self.open.send_replace(false);
     }
 
-    /// Answers again.
+    /// Sends the responses that were held back, and those to come.
     pub fn release(&self) {
         self.open.send_replace(true);
     }
 
-    /// Breaks every connection and accepts no more.
+    /// Closes every connection and accepts no more.
     pub fn stop(&mut self) {
         if let Some((end, server)) = self.running.take() {
             let _ = end.send(());
@@ -131,7 +131,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 let shared = Arc::clone(&shared);
                 async move { Ok::<_, Infallible>(shared.respond(request).await) }
             });
-            // Its own Date would be that of another clock. A connection that is given up is part of some tests.
+            // Without a `Date`, which would come from another clock than the cache's. Some tests
+            // abort connections.
             let _ = hyper::server::conn::http1::Builder::new()
                 .auto_date_header(false)
                 .serve_connection(TokioIo::new(socket), service)
@@ -143,21 +144,21 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 impl Shared {
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let request = Seen {
+        let request = ReceivedRequest {
             method: head.method,
             path: head.uri.to_string(),
             headers: head.headers,
             body: body.collect().await.map(Collected::to_bytes).unwrap_or_default(),
         };
         let response = (self.answer)(&request);
-        self.seen.lock().unwrap().push(request);
-        // Its sender lives as long as the server.
+        self.requests.lock().unwrap().push(request);
+        // Cannot fail: the sender lives as long as the server.
         let _ = self.open.clone().wait_for(|open| *open).await;
         response
     }
 }
 
-/// A response with these headers, and a body of known length.
+/// A response with these headers and a body of known length.
 pub fn respond(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response<Body> {
     let body = Full::new(body.into()).map_err(|never| match never {}).boxed();
     let mut builder = Response::builder().status(status);
@@ -172,13 +173,13 @@ pub fn fresh(body: impl Into<Bytes>) -> Response<Body> {
     respond(200, &[("cache-control", "max-age=60")], body)
 }
 
-/// A body of unknown length that is sent in these pieces, one by one; the last may be a failure.
-pub fn pieces<I>(pieces: I) -> Body
+/// A body of unknown length, sent in these pieces. An error breaks the transfer off.
+pub fn chunked<I>(pieces: I) -> Body
 where
     I: IntoIterator<Item = io::Result<Bytes>, IntoIter: Send + Sync + 'static>,
 {
     let frames = stream::iter(pieces).then(|piece| async {
-        // hyper sends what it has when there is nothing more at the moment.
+        // hyper flushes a piece when the next one is not ready yet.
         tokio::task::yield_now().await;
         piece.map(Frame::data)
     });

@@ -1,6 +1,7 @@
-//! A hit from sealed SQLite through the client, from the store and from a memory tier over it, beside what no implementation can do
-//! without: a middleware that returns a ready response (for the tier), and reading the same record from the same file, opening its seal and
-//! decoding its head (for the store). All run in turns, so that a noisy machine is noisy for all.
+//! A hit from sealed SQLite through the client, from the store and from a memory tier over it,
+//! beside what no implementation can do without: a middleware that returns a ready response (for
+//! the tier), and reading the same record from the same file, opening its seal and decoding its
+//! head (for the store). All run in turns, so that a noisy machine is noisy for all.
 //!
 //! `cargo bench -p lacre-reqwest --bench hit`
 
@@ -81,7 +82,8 @@ impl Bench {
         Ok(Self { url, body, client, cache, bare, tiered_client, tiered, ready })
     }
 
-    /// Microseconds through the client, through the cache alone, bare; the same from memory, and through a middleware alone.
+    /// Microseconds through the client, through the cache alone, bare; the same from memory, and
+    /// through a middleware alone.
     fn medians(&self, runtime: &Runtime) -> Result<[f64; 6]> {
         let mut client = || runtime.block_on(fetch(&self.client, &self.url));
         let mut ask = || runtime.block_on(ask_for(&self.cache, &self.url));
@@ -137,7 +139,8 @@ fn turn(side: &mut dyn FnMut() -> Result<Bytes>) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(calls))
 }
 
-/// The floor: one prepared statement, one seal, one head, and the same for each chunk of a large body.
+/// The floor: one prepared statement, one seal, one head, and the same for each chunk of a large
+/// body.
 struct Bare {
     file: Connection,
     sealer: Sealer,

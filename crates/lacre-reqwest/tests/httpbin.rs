@@ -1,5 +1,6 @@
-//! The client with a sealed SQLite cache against a real origin: httpbin, at the address in `LACRE_HTTPBIN`
-//! (`cargo xtask httpbin` starts one and says where).
+//! The client with a sealed SQLite cache against a real origin: the httpbin at `LACRE_HTTPBIN`.
+//!
+//! `cargo xtask httpbin` starts one and prints the variable.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 use bytes::Bytes;
@@ -19,12 +20,12 @@ struct Client {
 }
 
 impl Client {
-    /// `None`, and loudly so, where there is no origin to ask.
+    /// A client with the default settings; prints a notice and returns `None` without an origin.
     fn new() -> Option<Self> {
         Self::built(|builder| builder)
     }
 
-    /// The same with other settings of the client.
+    /// A client with these settings.
     fn built(configure: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Option<Self> {
         let Ok(origin) = std::env::var("LACRE_HTTPBIN") else {
             eprintln!("SKIPPED: LACRE_HTTPBIN is not set; `cargo xtask test` starts an httpbin and sets it");
@@ -42,7 +43,7 @@ impl Client {
         self.client.get(format!("{}{path}", self.origin))
     }
 
-    /// The same with a lifetime of the user's own, for what httpbin says nothing about.
+    /// A GET with a lifetime set by the request, for responses of httpbin that have none.
     fn get_for_a_minute(&self, path: &str) -> RequestBuilder {
         self.get(path).with_extension(RequestOptions::new().ttl(Duration::from_secs(60)))
     }
@@ -51,26 +52,26 @@ impl Client {
 struct Answer {
     head: http::response::Parts,
     body: Bytes,
-    did: String,
+    status: String,
 }
 
 impl Answer {
     async fn to(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
-        let did = response.extensions().get::<CacheInfo>().unwrap().status.to_string();
+        let status = response.extensions().get::<CacheInfo>().unwrap().status.to_string();
         let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
-        Self { head, body: body.collect().await.unwrap().to_bytes(), did }
+        Self { head, body: body.collect().await.unwrap().to_bytes(), status }
     }
 
     #[track_caller]
     fn assert_missed(&self) {
-        assert!(self.did.contains("fwd=") && self.did.contains("stored"), "{}", self.did);
+        assert!(self.status.contains("fwd=") && self.status.contains("stored"), "{}", self.status);
     }
 
-    /// That this is `network`'s answer from the cache.
+    /// Asserts that this is the response `network`, served from the cache.
     #[track_caller]
     fn assert_hit(&self, network: &Self) {
-        assert!(self.did.starts_with("lacre; hit"), "{}", self.did);
+        assert!(self.status.starts_with("lacre; hit"), "{}", self.status);
         assert_eq!(self.head.status, network.head.status);
         assert!(self.body == network.body, "the bytes differ");
         let mut headers = self.head.headers.clone();
@@ -82,7 +83,7 @@ impl Answer {
 }
 
 #[tokio::test]
-async fn what_httpbin_lets_be_cached_is_a_hit() {
+async fn a_cacheable_response_is_a_hit() {
     let Some(httpbin) = Client::new() else { return };
     let miss = Answer::to(httpbin.get("/cache/60")).await;
     miss.assert_missed();
@@ -95,12 +96,12 @@ async fn an_etag_is_validated() {
     let miss = Answer::to(httpbin.get("/etag/x")).await;
     miss.assert_missed();
     let validated = Answer::to(httpbin.get("/etag/x")).await;
-    assert!(validated.did.starts_with("lacre; fwd=stale; fwd-status=304"), "{}", validated.did);
+    assert!(validated.status.starts_with("lacre; fwd=stale; fwd-status=304"), "{}", validated.status);
     assert_eq!((validated.head.status, &validated.body), (StatusCode::OK, &miss.body));
 }
 
 #[tokio::test]
-async fn vary_keeps_answers_apart() {
+async fn vary_separates_responses() {
     let Some(httpbin) = Client::new() else { return };
     let get = |language| {
         let path = "/response-headers?Vary=Accept-Language&Cache-Control=max-age%3D60";
@@ -152,16 +153,20 @@ async fn credentials_are_not_shared() {
 
     let cookies = |cookie| Answer::to(httpbin.get_for_a_minute("/cookies").header("cookie", cookie));
     let first = cookies("a=1").await;
-    assert!(cookies("a=2").await.body != first.body, "one's cookies were told to another");
+    assert!(cookies("a=2").await.body != first.body, "cookies of another request were returned");
     cookies("a=1").await.assert_hit(&first);
 }
 
 #[tokio::test]
-async fn a_failure_is_passed_on_and_not_kept() {
+async fn a_server_error_is_passed_on_and_not_stored() {
     let Some(httpbin) = Client::new() else { return };
     for _ in 0..2 {
         let failure = Answer::to(httpbin.get("/status/503")).await;
         assert_eq!(failure.head.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(failure.did.contains("fwd=uri-miss") && !failure.did.contains("stored"), "{}", failure.did);
+        assert!(
+            failure.status.contains("fwd=uri-miss") && !failure.status.contains("stored"),
+            "{}",
+            failure.status
+        );
     }
 }

@@ -1,12 +1,14 @@
-//! A long body, stored and served by each client: peak memory over the base, and speed beside no cache, where the origin is as fast as it
-//! can be and where it is at the end of a gigabit line. Killed in the middle, it leaves nothing to serve.
+//! A long body, stored and served by each client.
+//!
+//! Measures peak memory over the base, and speed compared to no cache: with an origin of unlimited
+//! speed and over a gigabit line. A process killed during the transfer leaves nothing to serve.
 
 use crate::work::{Worker, cache};
 use crate::{Failure, Length};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use lacre::{Driver, Selection, wait};
-use lacre_drivers::{Origin, fresh, pieces};
+use lacre_drivers::{Origin, chunked, fresh};
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,8 +20,8 @@ const CLIENTS: [&str; 3] = ["reqwest", "tower", "ureq"];
 const PIECE: usize = 64 << 10;
 /// A gigabit line, in bytes per second.
 const LINE: f64 = 125e6;
-/// What a client may take more for a body than without one, in KiB.
-const MOST_MEMORY: u64 = 16 << 10;
+/// The memory that a client may use beyond its base, in KiB.
+const MAX_MEMORY: u64 = 16 << 10;
 
 pub(crate) fn run(length: Length) -> Result<(), Failure> {
     let piece = Bytes::from_iter((0..PIECE).map(|at| (at % 251) as u8));
@@ -27,20 +29,20 @@ pub(crate) fn run(length: Length) -> Result<(), Failure> {
     let origin = Origin::start(move |request| {
         let (piece, count) = (piece.clone(), if request.path == "/short" { 1 } else { count });
         let pause = (request.path == "/line").then_some(Duration::from_secs_f64(PIECE as f64 / LINE));
-        let begun = Instant::now();
+        let start = Instant::now();
         let sent = (0..count).map(move |number| {
-            // What sleeps is the origin, which has nobody else to serve.
+            // Only the origin sleeps; it has no other request to serve.
             let due = pause.map_or(Duration::ZERO, |pause| {
                 pause.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX))
             });
-            thread::sleep(due.saturating_sub(begun.elapsed()));
+            thread::sleep(due.saturating_sub(start.elapsed()));
             Ok(piece.clone())
         });
-        fresh("").map(|_| pieces(sent))
+        fresh("").map(|_| chunked(sent))
     });
     for client in CLIENTS {
         let directory = tempfile::tempdir()?;
-        let path = directory.path().to_str().ok_or("a temporary directory is not text")?;
+        let path = directory.path().to_str().ok_or("the path of a temporary directory is not UTF-8")?;
         let measured = |with: &str, body: &str| -> Result<[u64; 2], Failure> {
             let mut worker =
                 Worker::start("body", &[client, with, path, &origin.url("/short"), &origin.url(body)])?;
@@ -52,10 +54,10 @@ pub(crate) fn run(length: Length) -> Result<(), Failure> {
             Ok([milliseconds.max(1), memory])
         };
         let [plain, plain_memory] = measured("nothing", "/long")?;
-        let asked = origin.count();
+        let asked = origin.request_count();
         let [stored, stored_memory] = measured("cache", "/long")?;
         let [served, served_memory] = measured("cache", "/long")?;
-        if origin.count() != asked + 2 {
+        if origin.request_count() != asked + 2 {
             return Err(format!("{client}: the long body was not served from the store").into());
         }
         let [line, _] = measured("nothing", "/line")?;
@@ -70,25 +72,25 @@ pub(crate) fn run(length: Length) -> Result<(), Failure> {
             plain * 100 / served,
             line * 100 / over_line,
         );
-        if length.least_speed.is_some_and(|least| line * 100 / over_line < least) {
-            return Err(format!("{client} does not keep up with the line").into());
+        if length.min_speed.is_some_and(|least| line * 100 / over_line < least) {
+            return Err(format!("{client} is slower than the line allows").into());
         }
-        if stored_memory.max(served_memory) > MOST_MEMORY {
-            return Err(format!("{client} takes more than {MOST_MEMORY} KiB").into());
+        if stored_memory.max(served_memory) > MAX_MEMORY {
+            return Err(format!("{client} takes more than {MAX_MEMORY} KiB").into());
         }
     }
     Ok(())
 }
 
-/// Kills a process that stores a long body, when the store has some of it.
+/// Kills a process that stores a long body once part of it is in the store.
 fn killed(client: &str, origin: &Origin) -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
-    let path = directory.path().to_str().ok_or("a temporary directory is not text")?;
+    let path = directory.path().to_str().ok_or("the path of a temporary directory is not UTF-8")?;
     let worker =
         Worker::start("body", &[client, "cache", path, &origin.url("/short"), &origin.url("/long")])?;
-    let begun = Instant::now();
+    let start = Instant::now();
     while size(&directory.path().join("store")) < 16 << 20 {
-        if begun.elapsed() > Duration::from_secs(60) {
+        if start.elapsed() > Duration::from_secs(60) {
             return Err(format!("{client} stores nothing").into());
         }
         thread::sleep(Duration::from_millis(1));
@@ -108,9 +110,12 @@ fn size(directory: &Path) -> u64 {
     files.filter_map(|file| file.metadata().ok()).map(|data| data.len()).sum()
 }
 
-/// Reads a short body, so that everything is in its place, then the long one. Prints its bytes, the milliseconds and the KiB that it took.
+/// Reads a short body to warm up, then the long one. Prints its bytes, and the milliseconds and KiB
+/// that it took.
 pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
-    let [client, with, directory, short, url] = arguments else { return Err("wrong arguments".into()) };
+    let [client, with, directory, short, url] = arguments else {
+        return Err("a worker got the wrong arguments".into());
+    };
     let driver = match *with {
         "cache" => Some(Driver::new(cache(Path::new(directory))?.0.build()?)),
         _ => None,
@@ -122,9 +127,9 @@ pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
     };
     read(short)?;
     let base = memory()?;
-    let begun = Instant::now();
+    let start = Instant::now();
     let bytes = read(url)?;
-    println!("{bytes} {} {}", begun.elapsed().as_millis(), memory()?.saturating_sub(base));
+    println!("{bytes} {} {}", start.elapsed().as_millis(), memory()?.saturating_sub(base));
     Ok(())
 }
 
@@ -198,9 +203,12 @@ fn ureq(driver: Option<Driver>) -> Reading {
     })
 }
 
-/// The most memory that this process had so far, in KiB.
+/// The peak memory of this process so far, in KiB.
 fn memory() -> Result<u64, Failure> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("there is no VmHWM")?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .ok_or("/proc/self/status has no VmHWM")?;
     Ok(peak.trim().trim_end_matches("kB").trim().parse()?)
 }

@@ -1,4 +1,5 @@
-//! The disk is full, or may only be read: the client gets its answers all the same, and the cache says what is wrong.
+//! A full disk and a read-only one: the client still gets every response, and the cache reports the
+//! failures.
 
 use crate::Failure;
 use crate::work::{Worker, without_store};
@@ -8,26 +9,27 @@ use lacre_ureq::AgentBuilder;
 use std::path::Path;
 
 const PAGES: u64 = 40;
-/// A body, in bytes.
-const LENGTH: usize = 50_000;
-/// Each store, and what a file of it may hold, in the units of `ulimit -f`, which are 512 or 1024 bytes: SQLite has room for a part of the
-/// pages, in a file for each there is room for none.
+/// The length of a body, in bytes.
+const BODY_LENGTH: usize = 50_000;
+/// Each store, and the limit of its files in the units of `ulimit -f` (512 or 1024 bytes). The file
+/// of SQLite holds a part of the pages; a file per page is too short for any.
 const STORES: [(&str, &str); 2] = [("sqlite", "512"), ("fs", "40")];
-/// Ends a write beyond the limit with an error, where the system would end the process.
-const LIMITED: &str = "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"";
+/// Makes a write beyond the limit an error. By default it ends the process.
+const WITH_LIMIT: &str = "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"";
 
 pub(crate) fn run() -> Result<(), Failure> {
-    let origin = Origin::start(|_| fresh(vec![b'x'; LENGTH]));
-    for (store, most) in STORES {
+    let origin = Origin::start(|_| fresh(vec![b'x'; BODY_LENGTH]));
+    for (store, limit) in STORES {
         let (full, filled) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let asked = |by: &[&str], access: &str, directory: &Path| -> Result<[u64; 3], Failure> {
-            let directory = directory.to_str().ok_or("a temporary directory is not text")?;
-            let mut worker = Worker::start_in(by, "disk", &[store, access, directory, &origin.url("/")])?;
+        let asked = |launcher: &[&str], access: &str, directory: &Path| -> Result<[u64; 3], Failure> {
+            let directory = directory.to_str().ok_or("the path of a temporary directory is not UTF-8")?;
+            let mut worker =
+                Worker::start_with(launcher, "disk", &[store, access, directory, &origin.url("/")])?;
             let figures = worker.figures()?;
             worker.finish()?;
             Ok(figures)
         };
-        let [when_full, _, failures] = asked(&["sh", "-c", LIMITED, most], "writes", full.path())?;
+        let [when_full, _, failures] = asked(&["sh", "-c", WITH_LIMIT, limit], "writes", full.path())?;
         asked(&[], "writes", filled.path())?;
         let [read_only, hits, _] = asked(&[], "reads", filled.path())?;
         println!(
@@ -35,15 +37,18 @@ pub(crate) fn run() -> Result<(), Failure> {
              read only: {read_only} answers, {hits} from the store"
         );
         if [when_full, read_only, hits] != [2 * PAGES; 3] || failures == 0 {
-            return Err(format!("{store}: that is not what was asked for").into());
+            return Err(format!("{store}: unexpected numbers").into());
         }
     }
     Ok(())
 }
 
-/// Asks for every page twice. Prints the right answers, how many came from the store, and what the cache reported.
+/// Requests every page twice. Prints the number of right responses, of hits, and of failures that
+/// the cache reported.
 pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
-    let [store, access, directory, url] = arguments else { return Err("wrong arguments".into()) };
+    let [store, access, directory, url] = arguments else {
+        return Err("a worker got the wrong arguments".into());
+    };
     let directory = Path::new(directory);
     let (builder, failures) = without_store(directory)?;
     let builder = match (*store, *access) {
@@ -59,7 +64,7 @@ pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
             let answer = agent.get(format!("{url}{page}")).call()?;
             let info = answer.extensions().get::<lacre::CacheInfo>().copied();
             hits += u64::from(info.is_some_and(|info| info.status.forward.is_none()));
-            answers += u64::from(answer.into_body().read_to_vec()?.len() == LENGTH);
+            answers += u64::from(answer.into_body().read_to_vec()?.len() == BODY_LENGTH);
         }
     }
     println!("{answers} {hits} {}", failures.count());

@@ -1,11 +1,15 @@
-//! What lacre must withstand for long, with many processes, and when it is killed: `cargo xtask soak PART`.
+//! Soak tests of lacre: long runs, many processes, and processes that are killed.
 //!
-//! Each part starts workers, which are this program again, on one SQLite file, and fails where a promise is not kept; what it measures, it
-//! prints. `--short` does the same in seconds, as a test.
+//! `cargo xtask soak PART` runs one part for minutes; `--short` runs it for seconds, as a test.
+//! Each part starts workers, which are further processes of this program, on one store. It prints
+//! what it measures and fails if a guarantee is broken.
+//!
+//! Parts: `processes`, `kills`, `body`, `coalescing`, `disk` and `serve`, each a module. `work`
+//! starts workers and opens their cache; `pages` makes bodies whose content can be checked.
 
 mod body;
+mod coalescing;
 mod disk;
-mod herd;
 mod kills;
 mod pages;
 mod processes;
@@ -20,29 +24,33 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const HELP: &str = "\
 cargo xtask soak PART
 
-  processes  four processes write and read one SQLite file for a minute: no error, no lost write; the longest stall
-  kills      200 times, a writing process is killed: the store opens, what it serves verifies, no orphan survives a sweep
-  body       a body of 1 GB, stored and served by each client: peak memory over the base, speed beside no cache; killed in the middle
-  herd       the same question from four processes times 25: one request; with the one that asks killed, all others are answered
-  disk       a disk that is full, and one that may only be read: every request is answered
-  serve      `lacre serve` beside thousands of idle connections: how long a newcomer waits; killed 20 times under load: no wrong answer
-  all        one after the other
+  processes   four processes write and read one SQLite file for a minute: no error and no lost
+              write; prints the longest stall
+  kills       a writing process is killed 200 times: the store opens, its responses verify, and no
+              orphan survives a sweep
+  body        each client stores and serves a body of 1 GB: prints peak memory over the base and
+              speed compared to no cache; killed halfway, nothing is served
+  coalescing  four processes send 25 identical requests each: one reaches the origin; with its
+              process killed, all others are answered
+  disk        a full disk and a read-only one: every request is answered
+  serve       `lacre serve` with thousands of idle connections: prints how long a new one waits;
+              killed 20 times under load: no wrong response
+  all         all of them, in this order
 ";
 
-/// How much of everything.
+/// How long the parts run.
 #[derive(Clone, Copy, Debug)]
 struct Length {
     time: Duration,
     kills: u32,
     body: u64,
-    /// How fast a body must come over a gigabit line while it is stored, in per cent of how fast it comes without a cache. No test is
-    /// timed.
-    least_speed: Option<u64>,
+    /// The required speed of a body that is stored while it comes over a gigabit line, in percent
+    /// of the speed without a cache. Short runs measure none.
+    min_speed: Option<u64>,
 }
 
-const LONG: Length =
-    Length { time: Duration::from_secs(60), kills: 200, body: 1 << 30, least_speed: Some(80) };
-const SHORT: Length = Length { time: Duration::from_secs(2), kills: 5, body: 40 << 20, least_speed: None };
+const LONG: Length = Length { time: Duration::from_secs(60), kills: 200, body: 1 << 30, min_speed: Some(80) };
+const SHORT: Length = Length { time: Duration::from_secs(2), kills: 5, body: 40 << 20, min_speed: None };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,13 +65,13 @@ fn main() -> ExitCode {
         "processes" => processes::run(length),
         "kills" => kills::run(length),
         "body" => body::run(length),
-        "herd" => herd::run(),
+        "coalescing" => coalescing::run(),
         "disk" => disk::run(),
         "serve" => serve::run(length),
         "all" => processes::run(length)
             .and_then(|()| kills::run(length))
             .and_then(|()| body::run(length))
-            .and_then(|()| herd::run())
+            .and_then(|()| coalescing::run())
             .and_then(|()| disk::run())
             .and_then(|()| serve::run(length)),
         _ => {
@@ -78,10 +86,10 @@ fn worker(role: &str, arguments: &[&str]) -> Result<(), Failure> {
         "processes" => processes::work(arguments),
         "kills" => kills::work(arguments),
         "body" => body::work(arguments),
-        "herd" => herd::work(arguments),
+        "coalescing" => coalescing::work(arguments),
         "disk" => disk::work(arguments),
         "serve" => serve::work(arguments),
-        _ => Err(format!("no such worker: {role}").into()),
+        _ => Err(format!("unknown worker: {role}").into()),
     }
 }
 

@@ -1,23 +1,23 @@
-//! Pages whose bodies say what they are, asked for without a network.
+//! Pages whose bodies name their URL and version, written and read without a network.
 
 use crate::Failure;
 use http::{Request, Response};
 use lacre::{Answer, Cache, Mode, Outcome, RequestBody, RequestOptions, Settlement, wait};
 
-/// The body of a page in a version: as long as the version says, and nothing else anywhere.
-pub(crate) fn body(url: &str, version: u64, longest: usize) -> Vec<u8> {
+/// The body of one version of a page: one line, repeated to a length that depends on the version.
+pub(crate) fn body(url: &str, version: u64, max_length: usize) -> Vec<u8> {
     let line = format!("{url} {version}\n").into_bytes();
-    // Lengths that have nothing to do with each other, in an order that looks like none.
+    // A multiplicative hash, so that lengths of successive versions are unrelated.
     let mixed = (version + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16;
-    let length = line.len() + usize::try_from(mixed).unwrap_or(0) % longest;
+    let length = line.len() + usize::try_from(mixed).unwrap_or(0) % max_length;
     line.iter().copied().cycle().take(length).collect()
 }
 
-/// Which version of a page this is. `Err`: none of them.
-pub(crate) fn version(url: &str, found: &[u8], longest: usize) -> Result<u64, Failure> {
+/// The version of a page that has this body. Fails if no version does.
+pub(crate) fn version(url: &str, found: &[u8], max_length: usize) -> Result<u64, Failure> {
     let line = found.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let version = std::str::from_utf8(line)?.strip_prefix(url).unwrap_or_default().trim_start().parse()?;
-    if found == body(url, version, longest) {
+    if found == body(url, version, max_length) {
         Ok(version)
     } else {
         Err(format!("{url} has a wrong body").into())
@@ -25,9 +25,9 @@ pub(crate) fn version(url: &str, found: &[u8], longest: usize) -> Result<u64, Fa
 }
 
 /// Stores a page.
-pub(crate) fn write(cache: &Cache, url: &str, version: u64, longest: usize) -> Result<(), Failure> {
-    let anew = RequestOptions::new().mode(Mode::ForceRefresh);
-    let request = Request::get(url).extension(anew).body(())?.into_parts().0;
+pub(crate) fn write(cache: &Cache, url: &str, version: u64, max_length: usize) -> Result<(), Failure> {
+    let refresh = RequestOptions::new().mode(Mode::ForceRefresh);
+    let request = Request::get(url).extension(refresh).body(())?.into_parts().0;
     let Answer::Send(ticket) = wait(cache.ask(request, RequestBody::Seen(&[])))? else {
         return Err(format!("{url} is not sent for").into());
     };
@@ -37,7 +37,7 @@ pub(crate) fn write(cache: &Cache, url: &str, version: u64, longest: usize) -> R
         return Err(format!("{url} is not stored").into());
     };
     wait(async {
-        for piece in body(url, version, longest).chunks(64 << 10) {
+        for piece in body(url, version, max_length).chunks(64 << 10) {
             keep.write(piece).await;
         }
         keep.finish().await;
@@ -45,14 +45,14 @@ pub(crate) fn write(cache: &Cache, url: &str, version: u64, longest: usize) -> R
     Ok(())
 }
 
-/// The version of a page that is stored. `None`: none is.
-pub(crate) fn read(cache: &Cache, url: &str, longest: usize) -> Result<Option<u64>, Failure> {
+/// The stored version of a page; `None` if the page is not stored.
+pub(crate) fn read(cache: &Cache, url: &str, max_length: usize) -> Result<Option<u64>, Failure> {
     let request = Request::get(url).body(())?.into_parts().0;
     match wait(cache.ask(request, RequestBody::Seen(&[])))? {
         Answer::Hit(reply) => {
-            // What was replaced while it was being read is a miss, and says so.
+            // A body that is replaced while it is read is a miss.
             let Ok(body) = wait(reply.response.into_body().bytes()) else { return Ok(None) };
-            version(url, &body, longest).map(Some)
+            version(url, &body, max_length).map(Some)
         }
         _ => Ok(None),
     }

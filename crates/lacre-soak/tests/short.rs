@@ -1,4 +1,4 @@
-//! Every part, in seconds.
+//! Every part as a short run.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,8 +6,8 @@ use std::process::Command;
 
 fn short(part: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_lacre-soak")).args([part, "--short"]).output().unwrap();
-    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.starts_with(part), "{said}{failed}");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && stdout.starts_with(part), "{stdout}{stderr}");
 }
 
 #[test]
@@ -16,21 +16,21 @@ fn processes_that_share_a_file_lose_no_write() {
 }
 
 #[test]
-fn a_killed_process_leaves_a_store_that_opens_verifies_and_has_no_orphans() {
+fn a_killed_process_leaves_a_store_that_opens_and_verifies_without_orphans() {
     short("kills");
 }
 
 #[test]
-fn a_long_body_streams_in_bounded_memory_and_is_stored_whole_or_not_at_all() {
+fn a_long_body_streams_in_bounded_memory_and_is_stored_whole_or_not() {
     short("body");
 }
 
 #[test]
-fn processes_that_ask_for_the_same_send_one_request_and_outlive_the_one_that_asks() {
-    short("herd");
+fn processes_send_identical_requests_once_and_survive_the_death_of_the_sender() {
+    short("coalescing");
 }
 
 #[test]
-fn a_disk_that_is_full_or_may_only_be_read_costs_no_answer() {
+fn a_full_or_read_only_disk_costs_no_response() {
     short("disk");
 }

@@ -1,9 +1,10 @@
-//! What is ureq's own: its errors, its settings of a request, its extensions, agents built elsewhere.
+//! Properties of this driver alone: errors of ureq, request configuration, extensions, agents built
+//! elsewhere.
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use lacre::{CacheInfo, Driver, ErrorKind, Expire, Policy, RequestOptions};
-use lacre_drivers::{Origin, builder, cache, fresh, pieces, respond};
+use lacre_drivers::{Origin, builder, cache, chunked, fresh, respond};
 use lacre_ureq::{AgentBuilder, CacheMiddleware};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -17,13 +18,13 @@ fn agent() -> Agent {
     AgentBuilder::new(cache(Policy::rfc9111()).0).build()
 }
 
-/// An agent that was built elsewhere.
+/// An agent that was not built by this crate, with the cache as a middleware.
 fn foreign() -> Agent {
     let middleware = CacheMiddleware::danger_assume_no_hidden_credentials(cache(Policy::rfc9111()).0);
     Agent::config_builder().middleware(middleware).build().into()
 }
 
-fn did(response: &Response<Body>) -> String {
+fn cache_status(response: &Response<Body>) -> String {
     response.extensions().get::<CacheInfo>().unwrap().status.to_string()
 }
 
@@ -32,7 +33,7 @@ fn text(agent: &Agent, url: &str) -> String {
 }
 
 #[test]
-fn every_response_knows_its_url() {
+fn every_response_has_its_url() {
     let origin = Origin::start(|request| match request.path.as_str() {
         "/old" => respond(301, &[("location", "/new?a#b"), ("cache-control", "max-age=60")], "moved"),
         _ => fresh("body"),
@@ -49,7 +50,7 @@ fn every_response_knows_its_url() {
 }
 
 #[test]
-fn a_redirect_s_body_is_read_so_that_it_is_stored() {
+fn a_redirect_with_a_body_is_stored() {
     let origin = Origin::start(|request| match request.path.as_str() {
         "/old" => respond(301, &[("location", "/new"), ("cache-control", "max-age=60")], "moved"),
         _ => fresh("body"),
@@ -58,78 +59,79 @@ fn a_redirect_s_body_is_read_so_that_it_is_stored() {
     for _ in 0..2 {
         assert_eq!(text(&agent, &origin.url("/old")), "body");
     }
-    assert_eq!(origin.count(), 2);
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[test]
-fn a_status_is_an_error_where_the_request_or_the_agent_wants_it() {
+fn a_status_is_an_error_if_the_request_or_the_agent_is_configured_so() {
     let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], "nothing here"));
     let url = origin.url("/");
     let lenient = AgentBuilder::new(cache(Policy::rfc9111()).0).no_status_errors().build();
     for (agent, is_error) in [(agent(), true), (lenient, false)] {
-        // Whether it comes from the network or from the cache.
+        // Once from the network and once from the cache.
         for _ in 0..2 {
             match agent.get(&url).call() {
                 Err(Error::StatusCode(404)) => assert!(is_error),
-                answered => assert_eq!((answered.unwrap().status().as_u16(), is_error), (404, false)),
+                response => assert_eq!((response.unwrap().status().as_u16(), is_error), (404, false)),
             }
         }
-        let asked = agent.get(&url).config().http_status_as_error(!is_error).build().call();
-        assert_eq!(asked.is_err(), !is_error);
+        let response = agent.get(&url).config().http_status_as_error(!is_error).build().call();
+        assert_eq!(response.is_err(), !is_error);
         let mut hit = agent.get(&url).config().http_status_as_error(false).build().call().unwrap();
         assert_eq!(hit.body_mut().read_to_string().unwrap(), "nothing here");
     }
 }
 
 #[test]
-fn a_status_that_was_made_an_error_below_is_one_above_and_is_not_stored() {
+fn a_status_error_made_below_the_cache_is_passed_on_and_not_stored() {
     let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], ""));
     let agent = foreign();
     for asked in [1, 2] {
         assert!(matches!(agent.get(origin.url("/")).call(), Err(Error::StatusCode(404))));
-        assert_eq!(origin.count(), asked);
+        assert_eq!(origin.request_count(), asked);
     }
     for _ in 0..2 {
         let response = agent.get(origin.url("/")).config().http_status_as_error(false).build().call();
         assert_eq!(response.unwrap().status(), 404);
-        assert_eq!(origin.count(), 3);
+        assert_eq!(origin.request_count(), 3);
     }
     assert!(matches!(agent.get(origin.url("/")).call(), Err(Error::StatusCode(404))));
-    assert_eq!(origin.count(), 3);
+    assert_eq!(origin.request_count(), 3);
 }
 
 #[test]
-fn what_a_request_wishes_travels_with_it() {
+fn options_of_a_request_apply_to_it() {
     let origin = Origin::start(|_| fresh("body"));
     let agent = agent();
     for _ in 0..2 {
         let never = RequestOptions::new().ttl(Expire::DoNotStore);
         let response = agent.get(origin.url("/")).extension(never).call().unwrap();
-        assert!(did(&response).contains("fwd=uri-miss"));
+        assert!(cache_status(&response).contains("fwd=uri-miss"));
         assert_eq!(response.into_body().read_to_string().unwrap(), "body");
     }
 }
 
 #[test]
-fn the_settings_of_a_request_hold_on_its_way_to_the_network() {
+fn the_configuration_of_a_request_applies_on_the_network() {
     let origin = Origin::start(|_| fresh("body"));
     origin.hold();
-    let hasty = agent().get(origin.url("/")).config().timeout_global(Some(Duration::from_millis(50))).build();
-    assert!(matches!(hasty.call(), Err(Error::Timeout(_))));
+    let timed_out =
+        agent().get(origin.url("/")).config().timeout_global(Some(Duration::from_millis(50))).build();
+    assert!(matches!(timed_out.call(), Err(Error::Timeout(_))));
     origin.release();
 }
 
-/// An origin that answers the first request when it is told to, and no other.
+/// An origin that reports each request and answers only the first, when the test says so.
 fn slow() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let ((asked, seen), (tell, told)) = (mpsc::channel(), mpsc::channel());
+    let ((received, requests), (answer, answered)) = (mpsc::channel(), mpsc::channel());
     thread::spawn(move || {
         let (mut first, _) = listener.accept().unwrap();
         assert!(first.read(&mut [0; 4096]).unwrap() > 0);
-        asked.send(()).unwrap();
+        received.send(()).unwrap();
         let answering = thread::spawn(move || {
-            if told.recv().is_ok() {
+            if answered.recv().is_ok() {
                 let head =
                     "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n";
                 first.write_all(format!("{head}5\r\nfirst\r\n0\r\n\r\n").as_bytes()).unwrap();
@@ -138,23 +140,23 @@ fn slow() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
         let mut held = Vec::new();
         for connection in listener.incoming() {
             held.push(connection.unwrap());
-            if asked.send(()).is_err() {
+            if received.send(()).is_err() {
                 break;
             }
         }
         answering.join().unwrap();
     });
-    (url, seen, tell)
+    (url, requests, answer)
 }
 
 #[test]
-fn a_timeout_covers_the_wait_for_another_request() {
-    let (url, seen, answer) = slow();
+fn a_timeout_covers_the_wait_for_an_identical_request() {
+    let (url, requests, answer) = slow();
     let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_secs(3600));
     let agent = AgentBuilder::new(driver).build();
     thread::scope(|scope| {
         let leader = scope.spawn(|| text(&agent, &url));
-        seen.recv().unwrap();
+        requests.recv().unwrap();
         let short = Some(Duration::from_millis(100));
         let global = agent.get(&url).config().timeout_global(short).build().call();
         assert!(matches!(global, Err(Error::Timeout(Timeout::Global))));
@@ -163,43 +165,49 @@ fn a_timeout_covers_the_wait_for_another_request() {
         answer.send(()).unwrap();
         assert_eq!(leader.join().unwrap(), "first");
     });
-    assert!(seen.try_recv().is_err(), "nobody else was asked");
+    assert!(requests.try_recv().is_err(), "only the leader was sent");
 }
 
 #[test]
-fn whoever_lost_patience_takes_the_answer_that_comes_first() {
-    let (url, seen, answer) = slow();
+fn a_request_that_stopped_waiting_takes_the_first_response() {
+    let (url, requests, answer) = slow();
     let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_millis(1));
     let agent = AgentBuilder::new(driver).build();
     thread::scope(|scope| {
         let leader = scope.spawn(|| text(&agent, &url));
-        seen.recv().unwrap();
+        requests.recv().unwrap();
         let follower = scope.spawn(|| text(&agent, &url));
-        seen.recv().unwrap();
+        requests.recv().unwrap();
         answer.send(()).unwrap();
         assert_eq!((leader.join().unwrap(), follower.join().unwrap()), ("first".into(), "first".into()));
     });
 }
 
 #[test]
-fn a_timeout_covers_a_body_that_another_request_began() {
+fn a_timeout_covers_a_body_that_another_request_started() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let origin = thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
         let head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n";
-        connection.write_all(format!("{head}5\r\nbegun\r\n").as_bytes()).unwrap();
-        // Until the client closes it.
+        connection.write_all(format!("{head}5\r\nstart\r\n").as_bytes()).unwrap();
+        // Waits until the client closes the connection.
         let _ = connection.read(&mut [0; 1]);
     });
     let agent = agent();
-    let long = Some(Duration::from_secs(2));
+    let long = Some(Duration::from_secs(3));
     let leader = agent.get(&url).config().timeout_global(long).build().call().unwrap();
-    let reading = thread::spawn(move || leader.into_body().read_to_string());
-    // The leader is the one who waits for the network: whoever reads first does that for all.
-    thread::sleep(Duration::from_millis(100));
-    let short = Some(Duration::from_millis(100));
+    let (started, reads) = mpsc::channel();
+    let reading = thread::spawn(move || {
+        let mut body = leader.into_body().into_reader();
+        body.read_exact(&mut [0; 5]).unwrap();
+        started.send(()).unwrap();
+        body.read_to_end(&mut Vec::new()).map_err(Error::from)
+    });
+    // The leader reads first, so it waits for the network on behalf of both.
+    reads.recv().unwrap();
+    let short = Some(Duration::from_secs(1));
     let follower = agent.get(&url).config().timeout_global(short).build().call().unwrap();
     let followed = follower.into_body().read_to_string();
     assert!(matches!(followed, Err(Error::Timeout(Timeout::Global))), "{followed:?}");
@@ -209,7 +217,7 @@ fn a_timeout_covers_a_body_that_another_request_began() {
 }
 
 #[test]
-fn no_more_redirects_are_followed_than_was_said() {
+fn redirects_are_followed_up_to_the_limit() {
     let origin = Origin::start(|request| match request.path.as_str() {
         "/" => respond(302, &[("location", "/one")], ""),
         "/one" => respond(302, &[("location", "/two")], ""),
@@ -226,15 +234,15 @@ fn no_more_redirects_are_followed_than_was_said() {
     let configured =
         build(|it| it.danger_configure(|it| it.max_redirects(1).max_redirects_will_error(false)));
     assert_eq!(status(&configured).unwrap(), 302);
-    let ask =
+    let get =
         |agent: &Agent, at_most| agent.get(origin.url("/")).config().max_redirects(at_most).build().call();
-    assert_eq!(ask(&build(|it| it), 0).unwrap().status(), 302);
-    assert!(matches!(ask(&build(|it| it), 1), Err(Error::TooManyRedirects)));
-    assert_eq!(ask(&build(|it| it.redirects(0)), 5).unwrap().status(), 200);
+    assert_eq!(get(&build(|it| it), 0).unwrap().status(), 302);
+    assert!(matches!(get(&build(|it| it), 1), Err(Error::TooManyRedirects)));
+    assert_eq!(get(&build(|it| it.redirects(0)), 5).unwrap().status(), 200);
 }
 
 #[test]
-fn what_the_agent_or_a_request_is_told_to_send_is_sent() {
+fn headers_configured_on_the_agent_or_the_request_are_sent() {
     let origin = Origin::start(|_| respond(200, &[], ""));
     let agent = AgentBuilder::new(cache(Policy::rfc9111()).0)
         .danger_configure(|it| it.user_agent("agent/1").accept("text/css"))
@@ -244,7 +252,7 @@ fn what_the_agent_or_a_request_is_told_to_send_is_sent() {
     own.call().unwrap();
     let plain = AgentBuilder::new(cache(Policy::rfc9111()).0).no_compression().build();
     plain.get(origin.url("/")).call().unwrap();
-    let [first, second, third] = &origin.seen()[..] else { panic!("three requests") };
+    let [first, second, third] = &origin.requests()[..] else { panic!("three requests") };
     assert_eq!((first.header("user-agent"), first.header("accept")), (Some("agent/1"), Some("text/css")));
     assert_eq!(
         (second.header("user-agent"), second.header("accept-encoding")),
@@ -254,7 +262,7 @@ fn what_the_agent_or_a_request_is_told_to_send_is_sent() {
 }
 
 #[test]
-fn an_agent_for_https_only_is_not_served_what_another_one_stored() {
+fn an_https_only_agent_is_not_served_http_responses_of_another() {
     let origin = Origin::start(|_| fresh("body"));
     let (cache, _) = cache(Policy::rfc9111());
     assert_eq!(text(&AgentBuilder::new(cache.clone()).build(), &origin.url("/")), "body");
@@ -263,17 +271,17 @@ fn an_agent_for_https_only_is_not_served_what_another_one_stored() {
 }
 
 #[test]
-fn a_status_that_is_an_error_is_stored_nevertheless() {
+fn a_response_returned_as_a_status_error_is_stored() {
     let origin = Origin::start(|_| respond(404, &[("cache-control", "max-age=60")], "nothing here"));
     let agent = agent();
     for _ in 0..3 {
         assert!(matches!(agent.get(origin.url("/")).call(), Err(Error::StatusCode(404))));
     }
-    assert_eq!(origin.count(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[test]
-fn default_headers_give_way_to_a_request_s_own() {
+fn headers_of_the_request_replace_default_headers() {
     let origin = Origin::start(|_| respond(200, &[], ""));
     let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static("de"))]);
     let agent = AgentBuilder::new(cache(Policy::rfc9111()).0)
@@ -282,7 +290,7 @@ fn default_headers_give_way_to_a_request_s_own() {
         .build();
     agent.get(origin.url("/")).call().unwrap();
     agent.get(origin.url("/")).header("accept-language", "it").header("accept", "text/css").call().unwrap();
-    let [first, second] = &origin.seen()[..] else { panic!("two requests") };
+    let [first, second] = &origin.requests()[..] else { panic!("two requests") };
     assert_eq!(first.header("accept-language"), Some("de"));
     assert_eq!((first.header("accept"), first.header("user-agent")), (Some("*/*"), Some("test/1")));
     assert_eq!((second.header("accept-language"), second.header("accept")), (Some("it"), Some("text/css")));
@@ -290,7 +298,7 @@ fn default_headers_give_way_to_a_request_s_own() {
 }
 
 #[test]
-fn the_cache_sees_what_middleware_above_it_adds() {
+fn the_cache_sees_headers_of_middleware_above_it() {
     let origin = Origin::start(|request| fresh(request.header("authorization").unwrap().to_owned()));
     let (cache, _) = cache(Policy::rfc9111());
     for token in ["a", "b"] {
@@ -304,7 +312,7 @@ fn the_cache_sees_what_middleware_above_it_adds() {
 }
 
 #[test]
-fn credentials_in_a_url_are_sent_and_kept_apart() {
+fn credentials_in_a_url_are_sent_and_partition_responses() {
     let origin = Origin::start(|request| fresh(request.header("authorization").unwrap_or("-").to_owned()));
     let agent = agent();
     let userinfo = origin.url("/").replace("http://", "http://user:pass@");
@@ -312,40 +320,42 @@ fn credentials_in_a_url_are_sent_and_kept_apart() {
         assert_eq!(text(&agent, &userinfo), "Basic dXNlcjpwYXNz");
         assert_eq!(text(&agent, &origin.url("/")), "-");
     }
-    assert_eq!(origin.count(), 2);
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[test]
-fn what_varies_by_an_unseen_credential_is_not_stored() {
+fn a_response_that_varies_by_an_unseen_credential_is_not_stored() {
     let origin = Origin::start(|_| respond(200, &[("cache-control", "max-age=60"), ("vary", "Cookie")], ""));
     let agent = foreign();
     for _ in 0..2 {
         let response = agent.get(origin.url("/")).call().unwrap();
-        assert!(did(&response).ends_with("detail=vary") && !did(&response).contains("stored"));
+        assert!(
+            cache_status(&response).ends_with("detail=vary") && !cache_status(&response).contains("stored")
+        );
     }
 }
 
 #[test]
-fn what_was_redirected_below_the_cache_is_not_stored() {
+fn a_response_redirected_below_the_cache_is_not_stored() {
     let origin = Origin::start(|request| match request.path.as_str() {
         "/" => respond(302, &[("location", "/end")], ""),
         _ => fresh("end"),
     });
     let agent = foreign();
     for asked in [2, 4] {
-        assert_eq!((text(&agent, &origin.url("/")), origin.count()), ("end".into(), asked));
+        assert_eq!((text(&agent, &origin.url("/")), origin.request_count()), ("end".into(), asked));
     }
 }
 
 #[test]
-fn a_long_body_of_a_request_that_is_looked_up_arrives_whole() {
+fn a_long_body_of_a_looked_up_request_arrives_whole() {
     let origin = Origin::start(|request| fresh(request.body.len().to_string()));
     let (cache, _) = cache(Policy::rfc9111().methods([http::Method::GET, http::Method::POST]));
     let agent = AgentBuilder::new(cache).build();
     for length in [1 << 20, (1 << 20) + 1, 5 << 20] {
         let reader = &mut std::io::repeat(b'x').take(length);
-        let answered = agent.post(origin.url("/")).send(SendBody::from_reader(reader)).unwrap();
-        assert_eq!(answered.into_body().read_to_string().unwrap(), length.to_string());
+        let response = agent.post(origin.url("/")).send(SendBody::from_reader(reader)).unwrap();
+        assert_eq!(response.into_body().read_to_string().unwrap(), length.to_string());
     }
 }
 
@@ -358,16 +368,16 @@ fn a_request_with_a_body_is_not_repeated_by_a_redirect() {
     });
     let agent = agent();
     assert_eq!(agent.post(origin.url("/")).send("form").unwrap().status(), 307);
-    let seen = agent.post(origin.url("/see")).send("form").unwrap();
-    assert_eq!(seen.into_body().read_to_string().unwrap(), "end");
-    assert_eq!(origin.seen().pop().unwrap().method, http::Method::GET);
+    let response = agent.post(origin.url("/see")).send("form").unwrap();
+    assert_eq!(response.into_body().read_to_string().unwrap(), "end");
+    assert_eq!(origin.requests().pop().unwrap().method, http::Method::GET);
 }
 
 #[test]
-fn what_a_stored_body_runs_into_is_an_error_of_reading() {
+fn a_stored_body_that_vanishes_is_a_read_error() {
     let origin = Origin::start(|_| {
         let piece = bytes::Bytes::from(vec![b'x'; 64 << 10]);
-        fresh("").map(|_| pieces((0..64).map(move |_| Ok(piece.clone()))))
+        fresh("").map(|_| chunked((0..64).map(move |_| Ok(piece.clone()))))
     });
     let cache = builder().0.read_whole(0).build().unwrap();
     let agent = AgentBuilder::new(cache.clone()).build();
@@ -385,16 +395,16 @@ fn what_a_stored_body_runs_into_is_an_error_of_reading() {
 fn https_speaks_tls() {
     let origin = Origin::start(|_| fresh("body"));
     let refused = agent().get(origin.url("/").replace("http:", "https:")).call().unwrap_err();
-    // An origin without TLS answers a handshake in its own words.
+    // The origin answers the handshake in plain text, because it has no TLS.
     let cause = format!("{refused}");
     assert!(cause.contains("corrupt message"), "{cause}");
-    assert_eq!(origin.count(), 0);
+    assert_eq!(origin.request_count(), 0);
 }
 
 #[test]
-fn json_needs_no_other_crate() {
+fn json_works_with_the_features_of_this_crate() {
     let origin = Origin::start(|request| fresh(format!("{:?}", [String::from_utf8_lossy(&request.body)])));
-    let told: Vec<String> =
+    let reply: Vec<String> =
         agent().post(origin.url("/")).send_json(["a"]).unwrap().into_body().read_json().unwrap();
-    assert_eq!(told[0].split_whitespace().collect::<String>(), r#"["a"]"#);
+    assert_eq!(reply[0].split_whitespace().collect::<String>(), r#"["a"]"#);
 }

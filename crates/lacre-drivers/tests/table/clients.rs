@@ -1,4 +1,4 @@
-//! The clients behind one face.
+//! One interface for all clients.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
@@ -16,62 +16,62 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// Makes a client around a cache.
-pub(crate) type Make = fn(Driver) -> Box<dyn Client>;
+pub(crate) type MakeClient = fn(Driver) -> Box<dyn Client>;
 
-/// A client, for a caller that blocks.
+/// A client with a blocking interface.
 pub(crate) trait Client: Send + Sync {
-    /// The answer, whole. `Err`: there is none, or it breaks off.
-    fn ask(&self, request: Request<Bytes>) -> Result<Told, String>;
+    /// The whole response. Fails if there is none or its body is truncated.
+    fn fetch(&self, request: Request<Bytes>) -> Result<Reply, String>;
 
-    /// Reads the first piece of an answer, and drops the rest.
-    fn look(&self, request: Request<Bytes>) -> Result<Bytes, String>;
+    /// Reads the first piece of a body and drops the rest.
+    fn read_start(&self, request: Request<Bytes>) -> Result<Bytes, String>;
 
-    /// The answer, of which nothing is read until it is called.
-    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String>;
+    /// Sends the request and returns once the head of the response has arrived.
+    fn start(&self, request: Request<Bytes>) -> Result<UnreadResponse, String>;
 }
 
-/// An answer whose head is there.
-pub(crate) type Unread = Box<dyn FnOnce() -> Result<Told, String> + Send>;
+/// A response whose body is unread. Calling it reads the body.
+pub(crate) type UnreadResponse = Box<dyn FnOnce() -> Result<Reply, String> + Send>;
 
-/// An answer that is read on the runtime.
-fn unread<B>(answer: http::Response<B>) -> Unread
+/// A response whose body is read on the runtime.
+fn unread<B>(response: http::Response<B>) -> UnreadResponse
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     Box::new(|| {
         RUNTIME.block_on(async {
-            let (head, body) = answer.into_parts();
-            Ok(told(&head, body.collect().await.map_err(shown)?.to_bytes()))
+            let (head, body) = response.into_parts();
+            Ok(reply(&head, body.collect().await.map_err(describe)?.to_bytes()))
         })
     })
 }
 
-/// An answer.
+/// A whole response.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What the cache did.
     pub(crate) info: CacheInfo,
 }
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-fn shown(error: impl Into<Box<dyn Error + Send + Sync>>) -> String {
+/// The error with its causes.
+fn describe(error: impl Into<Box<dyn Error + Send + Sync>>) -> String {
     let error = error.into();
-    let mut shown = error.to_string();
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        shown = format!("{shown}: {cause}");
+        text = format!("{text}: {cause}");
         source = cause.source();
     }
-    shown
+    text
 }
 
-fn told(head: &http::response::Parts, body: Bytes) -> Told {
+fn reply(head: &http::response::Parts, body: Bytes) -> Reply {
     let info = *head.extensions.get::<CacheInfo>().unwrap();
-    Told { status: head.status.as_u16(), headers: head.headers.clone(), body, info }
+    Reply { status: head.status.as_u16(), headers: head.headers.clone(), body, info }
 }
 
 struct Reqwest(reqwest_middleware::ClientWithMiddleware);
@@ -90,41 +90,37 @@ impl Reqwest {
         if let Some(options) = head.extensions.get::<RequestOptions>() {
             request = request.with_extension(options.clone());
         }
-        request.send().await.map(Into::into).map_err(shown)
+        request.send().await.map(Into::into).map_err(describe)
     }
 }
 
 impl Client for Reqwest {
-    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String> {
+    fn start(&self, request: Request<Bytes>) -> Result<UnreadResponse, String> {
         RUNTIME.block_on(self.send(request)).map(unread)
     }
 
-    fn ask(&self, request: Request<Bytes>) -> Result<Told, String> {
-        RUNTIME.block_on(async {
-            let (head, body) = self.send(request).await?.into_parts();
-            Ok(told(&head, body.collect().await.map_err(shown)?.to_bytes()))
-        })
+    fn fetch(&self, request: Request<Bytes>) -> Result<Reply, String> {
+        self.start(request)?()
     }
 
-    fn look(&self, request: Request<Bytes>) -> Result<Bytes, String> {
-        RUNTIME.block_on(async {
-            let mut body = self.send(request).await?.into_body();
-            first(body.frame().await)
-        })
+    fn read_start(&self, request: Request<Bytes>) -> Result<Bytes, String> {
+        RUNTIME.block_on(async { first_piece(self.send(request).await?).await })
     }
 }
 
-fn first<E: Into<Box<dyn Error + Send + Sync>>>(
-    frame: Option<Result<hyper::body::Frame<Bytes>, E>>,
-) -> Result<Bytes, String> {
-    let frame = frame.ok_or("there is no body")?.map_err(shown)?;
-    frame.into_data().map_err(|_| "trailers".into())
+/// The first piece of a body. Drops the rest.
+async fn first_piece<B>(response: http::Response<B>) -> Result<Bytes, String>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+{
+    let frame = response.into_body().frame().await.ok_or("there is no body")?.map_err(describe)?;
+    frame.into_data().map_err(|_| "the body starts with trailers".into())
 }
 
-type Service_ =
+type HyperService =
     lacre_tower::CacheService<Hyper<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>>;
 
-struct Tower(Service_);
+struct Tower(HyperService);
 
 pub(crate) fn tower(driver: Driver) -> Box<dyn Client> {
     let client = Hyper::builder(TokioExecutor::new()).build_http();
@@ -138,8 +134,8 @@ impl Tower {
     ) -> Result<http::Response<lacre_tower::ServedBody<hyper::body::Incoming>>, String> {
         let policy = Limited::new(lacre::Hop::MOST).and::<_, Full<Bytes>, ()>(FilterCredentials::new());
         let mut service = FollowRedirectLayer::with_policy(policy).layer(self.0.clone());
-        std::future::poll_fn(|context| service.poll_ready(context)).await.map_err(shown)?;
-        let response = service.call(request.map(Full::new)).await.map_err(shown)?;
+        std::future::poll_fn(|context| service.poll_ready(context)).await.map_err(describe)?;
+        let response = service.call(request.map(Full::new)).await.map_err(describe)?;
         if response.status().is_redirection() && response.headers().contains_key("location") {
             return Err("more redirects than the policy allows".into());
         }
@@ -148,22 +144,16 @@ impl Tower {
 }
 
 impl Client for Tower {
-    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String> {
+    fn start(&self, request: Request<Bytes>) -> Result<UnreadResponse, String> {
         RUNTIME.block_on(self.send(request)).map(unread)
     }
 
-    fn ask(&self, request: Request<Bytes>) -> Result<Told, String> {
-        RUNTIME.block_on(async {
-            let (head, body) = self.send(request).await?.into_parts();
-            Ok(told(&head, body.collect().await.map_err(shown)?.to_bytes()))
-        })
+    fn fetch(&self, request: Request<Bytes>) -> Result<Reply, String> {
+        self.start(request)?()
     }
 
-    fn look(&self, request: Request<Bytes>) -> Result<Bytes, String> {
-        RUNTIME.block_on(async {
-            let mut body = self.send(request).await?.into_body();
-            first(body.frame().await)
-        })
+    fn read_start(&self, request: Request<Bytes>) -> Result<Bytes, String> {
+        RUNTIME.block_on(async { first_piece(self.send(request).await?).await })
     }
 }
 
@@ -176,32 +166,32 @@ pub(crate) fn ureq(driver: Driver) -> Box<dyn Client> {
 impl Ureq {
     fn send(&self, request: Request<Bytes>) -> Result<http::Response<ureq::Body>, String> {
         let (head, body) = request.into_parts();
-        let answered = if matches!(head.method, Method::GET | Method::HEAD) {
+        let response = if matches!(head.method, Method::GET | Method::HEAD) {
             self.0.run(Request::from_parts(head, ()))
         } else {
             self.0.run(Request::from_parts(head, &body[..]))
         };
-        answered.map_err(shown)
+        response.map_err(describe)
     }
 }
 
 impl Client for Ureq {
-    fn ask(&self, request: Request<Bytes>) -> Result<Told, String> {
-        self.begin(request)?()
+    fn fetch(&self, request: Request<Bytes>) -> Result<Reply, String> {
+        self.start(request)?()
     }
 
-    fn begin(&self, request: Request<Bytes>) -> Result<Unread, String> {
+    fn start(&self, request: Request<Bytes>) -> Result<UnreadResponse, String> {
         let (head, body) = self.send(request)?.into_parts();
         Ok(Box::new(move || {
             let mut whole = Vec::new();
-            body.into_reader().read_to_end(&mut whole).map_err(shown)?;
-            Ok(told(&head, whole.into()))
+            body.into_reader().read_to_end(&mut whole).map_err(describe)?;
+            Ok(reply(&head, whole.into()))
         }))
     }
 
-    fn look(&self, request: Request<Bytes>) -> Result<Bytes, String> {
+    fn read_start(&self, request: Request<Bytes>) -> Result<Bytes, String> {
         let mut piece = vec![0; 1024];
-        let length = self.send(request)?.into_body().into_reader().read(&mut piece).map_err(shown)?;
+        let length = self.send(request)?.into_body().into_reader().read(&mut piece).map_err(describe)?;
         piece.truncate(length);
         Ok(piece.into())
     }

@@ -1,42 +1,41 @@
-//! Bodies on their way through: stored when they ended well, and only then.
+//! Bodies of requests and responses. A response is stored once its body is complete, and only then.
 
-use crate::origin::{Origin, cache, client, fresh, get, pieces, respond, whole};
+use crate::support::{client, get, whole};
 use bytes::Bytes;
 use http::Method;
 use lacre::Policy;
+use lacre_drivers::{Origin, cache, chunked, fresh, respond};
 use lacre_reqwest::ClientBuilder;
 use std::io;
 
-/// So many bytes in which no two places look alike.
+/// A body of this length in which shifted bytes differ.
 fn bytes(length: usize) -> Bytes {
     (0..length).map(|index| (index ^ (index >> 8) ^ (index >> 16)) as u8).collect()
 }
 
 #[tokio::test]
-async fn a_large_body_of_unknown_length_survives() {
+async fn a_long_body_of_unknown_length_is_stored() {
     let origin = Origin::start(|_| {
         let body = bytes(1 << 20);
         let body: Vec<_> = body.chunks(10_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        fresh("").map(|_| pieces(body))
-    })
-    .await;
+        fresh("").map(|_| chunked(body))
+    });
     let (client, _) = client();
     for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
-        let (_, body, did) = get(&client, &origin.url("/")).await;
-        assert!(body == bytes(1 << 20), "the body is another one");
-        assert_eq!(did, expected);
+        let (_, body, status) = get(&client, &origin.url("/")).await;
+        assert!(body == bytes(1 << 20), "the body differs");
+        assert_eq!(status, expected);
     }
-    assert_eq!(origin.count(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
 async fn a_body_reaches_the_caller_before_it_is_complete() {
     let origin = Origin::start(|_| {
-        let first = futures_util::stream::iter([Ok(hyper::body::Frame::data(Bytes::from_static(b"first")))]);
+        let first = futures_util::stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"first")))]);
         let body = futures_util::StreamExt::chain(first, futures_util::stream::pending());
         fresh("").map(|_| http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(body)))
-    })
-    .await;
+    });
     let (client, _) = client();
     let mut response = client.get(origin.url("/")).send().await.unwrap();
     assert_eq!(response.chunk().await.unwrap().unwrap(), "first");
@@ -44,7 +43,7 @@ async fn a_body_reaches_the_caller_before_it_is_complete() {
 
 #[tokio::test]
 async fn a_dropped_body_is_not_stored() {
-    let origin = Origin::start(|_| fresh(bytes(1 << 20))).await;
+    let origin = Origin::start(|_| fresh(bytes(1 << 20)));
     let (client, _) = client();
     let mut response = client.get(origin.url("/")).send().await.unwrap();
     assert!(response.chunk().await.unwrap().is_some());
@@ -60,30 +59,30 @@ async fn a_truncated_body_is_an_error_and_is_not_stored() {
         &[("cache-control", "max-age=60"), ("content-length", "2000")],
     ] {
         let headers = headers.to_vec();
-        let origin = Origin::start(move |_| respond(200, &headers, "").map(|_| pieces(cut()))).await;
+        let origin = Origin::start(move |_| respond(200, &headers, "").map(|_| chunked(cut())));
         let (client, _) = client();
         for _ in 0..2 {
             let response = client.get(origin.url("/")).send().await.unwrap();
             assert!(response.bytes().await.is_err());
         }
-        assert_eq!(origin.count(), 2);
+        assert_eq!(origin.request_count(), 2);
     }
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_passes_and_is_not_stored() {
-    let origin = Origin::start(|_| fresh(bytes(5000))).await;
+    let origin = Origin::start(|_| fresh(bytes(5000)));
     let (cache, _) = cache(Policy::rfc9111().max_body(4999));
     let client = ClientBuilder::new(cache).build().unwrap();
     for _ in 0..2 {
-        assert!(get(&client, &origin.url("/")).await.1 == bytes(5000), "the body is another one");
+        assert!(get(&client, &origin.url("/")).await.1 == bytes(5000), "the body differs");
     }
-    assert_eq!(origin.count(), 2);
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
-async fn a_known_length_stays_known_and_its_last_byte_means_stored() {
-    let origin = Origin::start(|_| fresh(bytes(300_000))).await;
+async fn a_body_of_known_length_is_stored_at_its_last_byte() {
+    let origin = Origin::start(|_| fresh(bytes(300_000)));
     let (client, _) = client();
     let mut response = client.get(origin.url("/")).send().await.unwrap();
     assert_eq!(response.content_length(), Some(300_000));
@@ -96,24 +95,23 @@ async fn a_known_length_stays_known_and_its_last_byte_means_stored() {
 }
 
 #[tokio::test]
-async fn a_response_without_a_body_is_stored_though_nobody_reads_it() {
+async fn a_response_without_a_body_is_stored_unread() {
     let origin = Origin::start(|request| match request.path.as_str() {
         "/204" => respond(204, &[("cache-control", "max-age=60")], ""),
         _ => fresh(""),
-    })
-    .await;
+    });
     let (client, _) = client();
     for path in ["/204", "/empty"] {
         drop(client.get(origin.url(path)).send().await.unwrap());
-        let (_, body, did) = get(&client, &origin.url(path)).await;
-        assert_eq!((body.len(), did.as_str()), (0, "lacre; hit; ttl=60"), "{path}");
+        let (_, body, status) = get(&client, &origin.url(path)).await;
+        assert_eq!((body.len(), status.as_str()), (0, "lacre; hit; ttl=60"), "{path}");
     }
-    assert_eq!(origin.count(), 2);
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
-async fn an_answer_to_head_is_the_network_s() {
-    let origin = Origin::start(|_| fresh("body")).await;
+async fn a_head_response_is_passed_through() {
+    let origin = Origin::start(|_| fresh("body"));
     let (client, _) = client();
     let (head, body, _) = whole(client.head(origin.url("/")).send().await.unwrap()).await;
     assert_eq!((head.headers["content-length"].as_bytes(), body.len()), (&b"4"[..], 0));
@@ -122,23 +120,23 @@ async fn an_answer_to_head_is_the_network_s() {
 
 #[tokio::test]
 async fn a_streamed_request_is_sent_whole_and_not_looked_up() {
-    let origin = Origin::start(|request| fresh(request.body.clone())).await;
+    let origin = Origin::start(|request| fresh(request.body.clone()));
     let (client, _) = client();
     for method in [Method::GET, Method::POST] {
         let pieces = ["stre", "amed"].map(|piece| Ok::<_, io::Error>(Bytes::from_static(piece.as_bytes())));
         let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
-        // Without this, hyper takes it that GET has no body.
+        // Without this header, hyper sends a GET without its body.
         let request =
             client.request(method, origin.url("/")).header("transfer-encoding", "chunked").body(body);
-        let (_, body, did) = whole(request.send().await.unwrap()).await;
+        let (_, body, status) = whole(request.send().await.unwrap()).await;
         assert_eq!(body, "streamed");
-        assert!(!did.contains("stored"), "{did}");
+        assert!(!status.contains("stored"), "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_request_s_body_of_known_length_is_seen_whole_though_it_comes_as_a_stream() {
-    let origin = Origin::start(|request| fresh(request.body.clone())).await;
+async fn a_streamed_request_body_of_known_length_is_looked_up() {
+    let origin = Origin::start(|request| fresh(request.body.clone()));
     let (cache, _) = cache(Policy::rfc9111().methods([Method::GET, Method::POST]));
     let client = ClientBuilder::new(cache).build().unwrap();
     let stream = |text: &'static str| {
@@ -148,23 +146,23 @@ async fn a_request_s_body_of_known_length_is_seen_whole_though_it_comes_as_a_str
     };
     for expected in ["fwd=uri-miss", "hit"] {
         for text in ["a=1", "a=2"] {
-            let said =
-                client.post(origin.url("/said")).header("content-length", text.len()).body(stream(text));
+            let declared =
+                client.post(origin.url("/declared")).header("content-length", text.len()).body(stream(text));
             let known = client.post(origin.url("/known")).body(reqwest::Body::wrap(String::from(text)));
-            for request in [said, known] {
-                let (_, body, did) = whole(request.send().await.unwrap()).await;
-                assert!(body == text && did.contains(expected), "{did}");
+            for request in [declared, known] {
+                let (_, body, status) = whole(request.send().await.unwrap()).await;
+                assert!(body == text && status.contains(expected), "{status}");
             }
         }
     }
-    assert_eq!(origin.count(), 4);
+    assert_eq!(origin.request_count(), 4);
     let unknown = whole(client.post(origin.url("/")).body(stream("a=1")).send().await.unwrap()).await;
     assert_eq!((&unknown.1[..], unknown.2.ends_with("detail=body-unseen")), (&b"a=1"[..], true));
 }
 
 #[tokio::test]
-async fn what_is_longer_than_it_said_arrives_as_it_would_without_a_cache() {
-    let origin = Origin::start(|request| fresh(request.body.len().to_string())).await;
+async fn a_body_longer_than_the_limit_arrives_whole() {
+    let origin = Origin::start(|request| fresh(request.body.len().to_string()));
     let (cache, _) = cache(Policy::rfc9111().methods([Method::POST]));
     let client = ClientBuilder::new(cache).build().unwrap();
     let long = reqwest::Body::wrap(String::from_utf8(vec![b'x'; 3 << 20]).unwrap());
@@ -175,27 +173,26 @@ async fn what_is_longer_than_it_said_arrives_as_it_would_without_a_cache() {
 }
 
 #[tokio::test]
-async fn json_forms_and_queries_need_no_other_crate() {
+async fn json_forms_and_queries_work_with_the_features_of_this_crate() {
     let origin = Origin::start(|request| {
         let answer =
             format!("{:?}", [request.path.clone(), String::from_utf8_lossy(&request.body).into_owned()]);
         respond(200, &[("cache-control", "max-age=60"), ("content-type", "application/json")], answer)
-    })
-    .await;
+    });
     let client = client().0;
     let pairs = [("a", "1 2"), ("b", "&")];
     for _ in 0..2 {
-        let told: Vec<String> =
+        let reply: Vec<String> =
             client.get(origin.url("/")).query(&pairs).send().await.unwrap().json().await.unwrap();
-        assert_eq!(told, ["/?a=1+2&b=%26", ""]);
+        assert_eq!(reply, ["/?a=1+2&b=%26", ""]);
     }
-    assert_eq!(origin.count(), 1, "a query that is built is a part of the key");
-    let told: Vec<String> =
+    assert_eq!(origin.request_count(), 1, "a query that is built is a part of the key");
+    let reply: Vec<String> =
         client.post(origin.url("/")).form(&pairs).send().await.unwrap().json().await.unwrap();
-    assert_eq!(told, ["/", "a=1+2&b=%26"]);
-    let told: Vec<String> =
+    assert_eq!(reply, ["/", "a=1+2&b=%26"]);
+    let reply: Vec<String> =
         client.post(origin.url("/")).json(&pairs).send().await.unwrap().json().await.unwrap();
-    assert_eq!(told, ["/", r#"[["a","1 2"],["b","&"]]"#]);
+    assert_eq!(reply, ["/", r#"[["a","1 2"],["b","&"]]"#]);
 }
 
 #[tokio::test]
@@ -203,24 +200,22 @@ async fn text_is_decoded_by_the_charset_that_the_response_names() {
     let origin = Origin::start(|_| {
         let headers = [("cache-control", "max-age=60"), ("content-type", "text/plain; charset=iso-8859-1")];
         respond(200, &headers, &b"caf\xe9"[..])
-    })
-    .await;
+    });
     let (client, _) = client();
     for _ in 0..2 {
         assert_eq!(client.get(origin.url("/")).send().await.unwrap().text().await.unwrap(), "café");
     }
-    assert_eq!(origin.count(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
-async fn a_decoded_response_keeps_all_but_what_its_coding_said() {
+async fn decoding_removes_only_headers_of_the_coding() {
     let origin = Origin::start(|_| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         io::Write::write_all(&mut encoder, b"text").unwrap();
         let headers = [("cache-control", "max-age=60"), ("content-encoding", "gzip"), ("x-other", "stays")];
         respond(200, &headers, encoder.finish().unwrap())
-    })
-    .await;
+    });
     let (client, _) = client();
     for expected in ["lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored", "lacre; hit; ttl=60"] {
         let response = client.get(origin.url("/page")).send().await.unwrap();
@@ -229,7 +224,7 @@ async fn a_decoded_response_keeps_all_but_what_its_coding_said() {
             (&origin.url("/page")[..], &b"stays"[..])
         );
         assert_eq!(response.content_length(), None);
-        let (_, body, did) = whole(response).await;
-        assert_eq!((&body[..], did.as_str()), (&b"text"[..], expected));
+        let (_, body, status) = whole(response).await;
+        assert_eq!((&body[..], status.as_str()), (&b"text"[..], expected));
     }
 }

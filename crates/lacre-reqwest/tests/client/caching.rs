@@ -1,24 +1,25 @@
-//! The rules as they show through the client: hits, validation, variants, invalidation, stale answers.
+//! The caching rules as the client shows them: hits, validation, variants, invalidation, stale
+//! responses.
 
-use crate::origin::{Origin, cache, client, did, fresh, get, pieces, respond, until, whole};
+use crate::support::{cache_status, client, get, wait_until, whole};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use lacre::Policy;
+use lacre_drivers::{Origin, cache, chunked, fresh, respond};
 use lacre_reqwest::ClientBuilder;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[tokio::test]
-async fn a_hit_is_the_network_s_answer_byte_for_byte() {
+async fn a_hit_is_identical_to_the_network_response() {
     let origin = Origin::start(|_| {
         let mut response = fresh("hello\r\n\0\u{ff}");
         response.headers_mut().insert("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
         response.headers_mut().append("x-twice", HeaderValue::from_static("1"));
         response.headers_mut().append("x-twice", HeaderValue::from_static("2"));
         response
-    })
-    .await;
+    });
     let (client, _) = client();
     let url = origin.url("/a?b#c");
     let missed = client.get(&url).send().await.unwrap();
@@ -32,7 +33,7 @@ async fn a_hit_is_the_network_s_answer_byte_for_byte() {
     assert_eq!(cached.headers.remove("age").unwrap(), "0");
     assert_eq!(cached.headers, network.headers);
     assert_eq!((cached.status, cached.version, cached_body), (network.status, network.version, network_body));
-    assert_eq!(origin.count(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
@@ -43,8 +44,7 @@ async fn a_stale_response_is_validated_and_served_again() {
             Some("\"1\"") => respond(304, &headers, ""),
             _ => respond(200, &headers, "body"),
         }
-    })
-    .await;
+    });
     let (client, clock) = client();
     get(&client, &origin.url("/")).await;
     clock.advance(Duration::from_secs(20));
@@ -53,33 +53,31 @@ async fn a_stale_response_is_validated_and_served_again() {
     assert_eq!(validated, "lacre; fwd=stale; fwd-status=304; ttl=10; stored");
     let (_, body, hit) = get(&client, &origin.url("/")).await;
     assert_eq!((&body[..], hit.as_str()), (&b"body"[..], "lacre; hit; ttl=10"));
-    assert_eq!(origin.count(), 2);
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
-async fn a_confirmation_of_something_else_is_asked_again_without_conditions() {
+async fn a_304_with_another_etag_is_retried_without_conditions() {
     let origin = Origin::start(|request| {
         if request.header("if-none-match").is_some() {
             return respond(304, &[("etag", "\"2\"")], "");
         }
         respond(200, &[("cache-control", "max-age=10"), ("etag", "\"1\"")], "body")
-    })
-    .await;
+    });
     let (client, clock) = client();
     get(&client, &origin.url("/")).await;
     clock.advance(Duration::from_secs(20));
     let (head, body, _) = get(&client, &origin.url("/")).await;
     assert_eq!((head.status, &body[..]), (StatusCode::OK, &b"body"[..]));
-    assert_eq!(origin.count(), 3);
+    assert_eq!(origin.request_count(), 3);
 }
 
 #[tokio::test]
-async fn variants_are_kept_apart() {
+async fn variants_are_stored_separately() {
     let origin = Origin::start(|request| {
         let language = request.header("accept-language").unwrap_or("none").to_owned();
         respond(200, &[("cache-control", "max-age=60"), ("vary", "accept-language")], language)
-    })
-    .await;
+    });
     let (client, _) = client();
     for _ in 0..2 {
         for language in ["de", "fr"] {
@@ -88,30 +86,30 @@ async fn variants_are_kept_apart() {
         }
         assert_eq!(get(&client, &origin.url("/")).await.1, "none");
     }
-    assert_eq!(origin.count(), 3);
+    assert_eq!(origin.request_count(), 3);
 }
 
 #[tokio::test]
 async fn a_successful_post_invalidates() {
-    let origin = Origin::start(|_| fresh("body")).await;
+    let origin = Origin::start(|_| fresh("body"));
     let (client, _) = client();
     get(&client, &origin.url("/")).await;
     let posted = client.post(origin.url("/")).body("form").send().await.unwrap();
-    assert_eq!(did(&posted), "lacre; fwd=method; fwd-status=200");
+    assert_eq!(cache_status(&posted), "lacre; fwd=method; fwd-status=200");
     let (_, _, again) = get(&client, &origin.url("/")).await;
     assert!(again.contains("fwd=uri-miss"), "{again}");
-    let seen = origin.seen();
+    let seen = origin.requests();
     assert_eq!(seen.len(), 3);
     assert_eq!((&seen[1].method, &seen[1].body[..]), (&Method::POST, &b"form"[..]));
 }
 
 #[tokio::test]
-async fn an_origin_that_is_gone_leaves_stale_answers_to_serve() {
-    let mut origin = Origin::start(|_| fresh("body")).await;
+async fn a_stale_response_is_served_when_the_origin_is_unreachable() {
+    let mut origin = Origin::start(|_| fresh("body"));
     let (client, clock) = client();
     get(&client, &origin.url("/")).await;
     clock.advance(Duration::from_secs(3600));
-    origin.stop().await;
+    origin.stop();
     let (_, body, stale) = get(&client, &origin.url("/")).await;
     assert_eq!(
         (&body[..], stale.as_str()),
@@ -127,25 +125,24 @@ async fn a_response_is_refreshed_once_in_the_background() {
     let origin = Origin::start(move |_| {
         let headers = [("cache-control", "max-age=10, stale-while-revalidate=60")];
         respond(200, &headers, answered.fetch_add(1, Ordering::SeqCst).to_string())
-    })
-    .await;
+    });
     let (client, clock) = client();
     get(&client, &origin.url("/")).await;
     clock.advance(Duration::from_secs(20));
     for _ in 0..3 {
-        // Nothing else runs between these, as the test has one thread and they never wait.
+        // No refresh runs in between: the runtime has one thread, and a hit never waits.
         let (_, body, stale) = get(&client, &origin.url("/")).await;
         assert_eq!(
             (&body[..], stale.as_str()),
             (&b"0"[..], "lacre; hit; ttl=-10; detail=stale-while-revalidate")
         );
     }
-    until(async || get(&client, &origin.url("/")).await.2 == "lacre; hit; ttl=10").await;
-    assert_eq!((&get(&client, &origin.url("/")).await.1[..], origin.count()), (&b"1"[..], 2));
+    wait_until(async || get(&client, &origin.url("/")).await.2 == "lacre; hit; ttl=10").await;
+    assert_eq!((&get(&client, &origin.url("/")).await.1[..], origin.request_count()), (&b"1"[..], 2));
 }
 
 #[tokio::test]
-async fn an_origin_that_never_ends_is_not_read_for_ever_in_the_background() {
+async fn a_refresh_stops_reading_an_endless_body() {
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sent);
     let asked = AtomicUsize::new(0);
@@ -160,27 +157,26 @@ async fn an_origin_that_never_ends_is_not_read_for_ever_in_the_background() {
             Ok(Bytes::from_static(&[0; 1 << 16]))
         });
         let mut response = respond(200, &headers, "");
-        *response.body_mut() = pieces(endless);
+        *response.body_mut() = chunked(endless);
         response
-    })
-    .await;
+    });
     let (cache, clock) = cache(Policy::rfc9111().max_body(1 << 20));
     let client = ClientBuilder::new(cache).build().unwrap();
     get(&client, &origin.url("/")).await;
     clock.advance(Duration::from_secs(20));
     get(&client, &origin.url("/")).await;
-    until(async || sent.load(Ordering::SeqCst) > 16).await;
-    // The next refresh can only begin where the one before has ended.
-    until(async || {
+    wait_until(async || sent.load(Ordering::SeqCst) > 16).await;
+    // Another refresh starts only after this one has stopped.
+    wait_until(async || {
         get(&client, &origin.url("/")).await;
-        origin.count() > 2
+        origin.request_count() > 2
     })
     .await;
 }
 
 #[tokio::test]
-async fn head_is_answered_from_get() {
-    let origin = Origin::start(|_| fresh("body")).await;
+async fn head_is_answered_from_a_stored_get() {
+    let origin = Origin::start(|_| fresh("body"));
     let (client, _) = client();
     get(&client, &origin.url("/")).await;
     let (head, body, hit) = whole(client.head(origin.url("/")).send().await.unwrap()).await;
@@ -188,16 +184,16 @@ async fn head_is_answered_from_get() {
         (&head.headers["content-length"], body.len(), hit.as_str()),
         (&HeaderValue::from(4), 0, "lacre; hit; ttl=60")
     );
-    assert_eq!(origin.count(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
-async fn a_caller_s_own_condition_is_answered_from_the_cache() {
+async fn a_conditional_request_is_answered_from_the_cache() {
     let origin =
-        Origin::start(|_| respond(200, &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body")).await;
+        Origin::start(|_| respond(200, &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body"));
     let (client, _) = client();
     get(&client, &origin.url("/")).await;
     let request = client.get(origin.url("/")).header("if-none-match", "\"1\"");
     let (head, body, _) = whole(request.send().await.unwrap()).await;
-    assert_eq!((head.status, body.len(), origin.count()), (StatusCode::NOT_MODIFIED, 0, 1));
+    assert_eq!((head.status, body.len(), origin.request_count()), (StatusCode::NOT_MODIFIED, 0, 1));
 }

@@ -1,4 +1,4 @@
-//! The client with the cache, against an origin on loopback.
+//! Tests of the client with the cache, against an origin on loopback.
 
 #[cfg(test)]
 mod bodies;
@@ -7,12 +7,12 @@ mod caching;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
-mod origin;
+mod options;
 #[cfg(test)]
 mod redirects;
+#[cfg(test)]
+mod support;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]
 mod timeouts;
-#[cfg(test)]
-mod wishes;

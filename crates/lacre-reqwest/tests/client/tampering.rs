@@ -1,15 +1,16 @@
-//! What the client does when somebody changes what is stored.
+//! The client with a stored response that was changed.
 
-use crate::origin::{Origin, fresh, get};
+use crate::support::get;
 use http::StatusCode;
 use lacre::store::Sqlite;
 use lacre::{Cache, ErrorKind, OnTamper};
+use lacre_drivers::{Origin, fresh};
 use lacre_reqwest::ClientBuilder;
 use reqwest_middleware::ClientWithMiddleware;
 use rusqlite::Connection;
 use std::path::Path;
 
-/// A client whose cache holds an answer with one bit flipped.
+/// A client whose cache holds a response with one bit flipped.
 async fn tampered(path: &Path, url: &str, on_tamper: OnTamper) -> ClientWithMiddleware {
     let store = Sqlite::open(path).unwrap();
     let cache = Cache::builder().store(store).danger_ephemeral_key().on_tamper(on_tamper).build().unwrap();
@@ -23,17 +24,17 @@ async fn tampered(path: &Path, url: &str, on_tamper: OnTamper) -> ClientWithMidd
 }
 
 #[tokio::test]
-async fn a_changed_answer_is_fetched_again_raised_or_refused_as_wished() {
+async fn a_tampered_response_is_handled_as_configured() {
     for on_tamper in [OnTamper::Refetch, OnTamper::Raise, OnTamper::FailClosed] {
-        let origin = Origin::start(|_| fresh("body")).await;
+        let origin = Origin::start(|_| fresh("body"));
         let directory = tempfile::tempdir().unwrap();
         let url = origin.url("/");
         let client = tampered(&directory.path().join("store/cache.sqlite"), &url, on_tamper).await;
         match on_tamper {
             OnTamper::Refetch => {
-                let (_, body, did) = get(&client, &url).await;
+                let (_, body, status) = get(&client, &url).await;
                 assert_eq!(body, "body");
-                assert!(did.contains("fwd=uri-miss") && did.ends_with("detail=tampered"), "{did}");
+                assert!(status.contains("fwd=uri-miss") && status.ends_with("detail=tampered"), "{status}");
                 assert_eq!(get(&client, &url).await.2, "lacre; hit; ttl=60");
             }
             OnTamper::Raise => {
@@ -46,6 +47,6 @@ async fn a_changed_answer_is_fetched_again_raised_or_refused_as_wished() {
                 assert_eq!(get(&client, &url).await.0.status, StatusCode::GATEWAY_TIMEOUT);
             }
         }
-        assert_eq!(origin.count(), if on_tamper == OnTamper::Refetch { 2 } else { 1 });
+        assert_eq!(origin.request_count(), if on_tamper == OnTamper::Refetch { 2 } else { 1 });
     }
 }

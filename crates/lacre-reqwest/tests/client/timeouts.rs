@@ -1,22 +1,23 @@
-//! The time that a caller gives its request, which covers whatever it waits for.
+//! The timeout of a request covers every wait.
 
-use crate::origin::{Origin, cache, fresh, respond, until};
+use crate::support::wait_until;
 use futures_util::{StreamExt, stream};
 use http::Response;
+use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
 use lacre::{Driver, Policy};
+use lacre_drivers::{Origin, cache, fresh, respond};
 use lacre_reqwest::ClientBuilder;
 use reqwest_middleware::{ClientWithMiddleware, Error};
 use std::time::Duration;
 
-/// An answer whose body does not come to an end.
-fn endless() -> Response<crate::origin::Body> {
-    let begun = stream::iter([Ok(Frame::data("begun".into()))]);
-    fresh("").map(|_| BodyExt::boxed(StreamBody::new(begun.chain(stream::pending()))))
+/// A response whose body never ends.
+fn endless() -> Response<lacre_drivers::Body> {
+    let start = stream::iter([Ok(Frame::data("started".into()))]);
+    fresh("").map(|_| BodyExt::boxed(StreamBody::new(start.chain(stream::pending()))))
 }
 
-/// An origin that never answers.
+/// An origin that accepts connections and never answers.
 async fn silent() -> (String, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -29,10 +30,11 @@ async fn silent() -> (String, tokio::task::JoinHandle<()>) {
     (url, holding)
 }
 
-const SHORT: Duration = Duration::from_millis(100);
+/// Long enough for the head of a response on a busy machine, and short for a test.
+const SHORT: Duration = Duration::from_secs(1);
 
-/// A client whose requests would wait for each other for an hour.
-fn patient(builder: impl FnOnce(ClientBuilder) -> ClientBuilder) -> ClientWithMiddleware {
+/// A client whose requests wait for an identical one for up to an hour.
+fn patient_client(builder: impl FnOnce(ClientBuilder) -> ClientBuilder) -> ClientWithMiddleware {
     let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_secs(3600));
     builder(ClientBuilder::new(driver)).build().unwrap()
 }
@@ -42,9 +44,11 @@ fn is_timeout(error: &Error) -> bool {
 }
 
 #[tokio::test]
-async fn a_request_s_timeout_covers_its_wait_for_another_one() {
+async fn a_timeout_covers_the_wait_for_an_identical_request() {
     let (url, _origin) = silent().await;
-    for (client, own) in [(patient(|it| it), Some(SHORT)), (patient(|it| it.timeout(SHORT)), None)] {
+    for (client, own) in
+        [(patient_client(|it| it), Some(SHORT)), (patient_client(|it| it.timeout(SHORT)), None)]
+    {
         let leader = tokio::spawn(client.get(&url).timeout(Duration::from_secs(3600)).send());
         tokio::task::yield_now().await;
         let follower = client.get(&url);
@@ -58,42 +62,40 @@ async fn a_request_s_timeout_covers_its_wait_for_another_one() {
 }
 
 #[tokio::test]
-async fn it_covers_a_body_that_another_request_began() {
-    let origin = Origin::start(|_| endless()).await;
-    let client = patient(|it| it);
+async fn a_timeout_covers_a_body_that_another_request_started() {
+    let origin = Origin::start(|_| endless());
+    let client = patient_client(|it| it);
     let leader = client.get(origin.url("/")).send().await.unwrap();
     let mut follower = client.get(origin.url("/")).timeout(SHORT).send().await.unwrap();
-    assert_eq!(follower.chunk().await.unwrap().unwrap(), "begun");
+    assert_eq!(follower.chunk().await.unwrap().unwrap(), "started");
     assert!(follower.chunk().await.unwrap_err().is_timeout());
     drop(leader);
-    assert_eq!(origin.count(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
-async fn who_follows_a_request_that_runs_out_of_time_goes_on_by_itself() {
+async fn a_follower_continues_when_the_leader_times_out() {
     let origin = Origin::start(|request| match request.header("x-first") {
         Some(_) => endless(),
-        None => fresh("begun, and ended"),
-    })
-    .await;
-    let client = patient(|it| it);
+        None => fresh("started, and ended"),
+    });
+    let client = patient_client(|it| it);
     let first = client.get(origin.url("/")).header("x-first", "1").timeout(SHORT).send().await.unwrap();
     let follower = client.get(origin.url("/")).send().await.unwrap();
     assert!(first.text().await.unwrap_err().is_timeout());
-    assert_eq!(follower.text().await.unwrap(), "begun, and ended");
-    assert_eq!(origin.count(), 2);
+    assert_eq!(follower.text().await.unwrap(), "started, and ended");
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
-async fn it_covers_all_hops_together() {
+async fn a_timeout_covers_all_hops_together() {
     let (url, _origin) = silent().await;
     let origin = Origin::start(move |request| match request.path.len() {
         length if length < 5 => respond(302, &[("location", &format!("{}x", request.path))], ""),
         _ => respond(302, &[("location", &url)], ""),
-    })
-    .await;
-    let client = patient(|it| it);
+    });
+    let client = patient_client(|it| it);
     let failed = client.get(origin.url("/")).timeout(SHORT).send().await.unwrap_err();
     assert!(is_timeout(&failed));
-    until(async || origin.count() == 5).await;
+    wait_until(async || origin.request_count() == 5).await;
 }

@@ -1,6 +1,6 @@
-//! What the rules say, seen through the layer.
+//! The caching rules, seen through the layer.
 
-use crate::origin::{Origin, around, cache, fetch, get, page, send, status, whole};
+use crate::origin::{Origin, cache, cached, fetch, get, page, send, status, whole};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -15,7 +15,7 @@ use tower_service::Service;
 #[tokio::test]
 async fn a_miss_is_stored_and_the_next_request_is_a_hit() {
     let origin = Origin::new(|_, _| async { page("max-age=60", "hello") });
-    let service = around(&origin);
+    let service = cached(&origin);
     let (body, status) = fetch(&service, get("/")).await;
     assert_eq!(
         (&body[..], status.as_str()),
@@ -27,8 +27,8 @@ async fn a_miss_is_stored_and_the_next_request_is_a_hit() {
 }
 
 #[tokio::test]
-async fn every_response_says_how_long_the_lookup_took() {
-    let service = around(&Origin::new(|_, _| async { page("max-age=60", "hello") }));
+async fn every_response_has_its_lookup_time() {
+    let service = cached(&Origin::new(|_, _| async { page("max-age=60", "hello") }));
     for _ in 0..2 {
         let response = send(&service, get("/")).await.unwrap();
         assert!(response.extensions().get::<LookupTime>().is_some());
@@ -37,7 +37,7 @@ async fn every_response_says_how_long_the_lookup_took() {
 }
 
 #[tokio::test]
-async fn a_stale_response_is_validated_with_the_etag_it_came_with() {
+async fn a_stale_response_is_validated_with_its_etag() {
     let origin = Origin::new(|index, request: Request<Bytes>| async move {
         let answer = Response::builder().header("etag", "\"a\"").header("cache-control", "no-cache");
         match index {
@@ -48,7 +48,7 @@ async fn a_stale_response_is_validated_with_the_etag_it_came_with() {
             }
         }
     });
-    let service = around(&origin);
+    let service = cached(&origin);
     fetch(&service, get("/")).await;
     let response = send(&service, get("/")).await.unwrap();
     assert_eq!((response.status(), origin.asked()), (StatusCode::OK, 2));
@@ -56,7 +56,7 @@ async fn a_stale_response_is_validated_with_the_etag_it_came_with() {
 }
 
 #[tokio::test]
-async fn a_stored_response_stands_in_for_a_failing_origin() {
+async fn a_stored_response_is_served_while_the_origin_fails() {
     let origin = Origin::new(|index, _| async move {
         match index {
             0 => page("max-age=1, stale-if-error=60", "hello"),
@@ -73,27 +73,27 @@ async fn a_stored_response_stands_in_for_a_failing_origin() {
 }
 
 #[tokio::test]
-async fn the_error_of_the_service_beneath_is_untouched() {
+async fn the_error_of_the_inner_service_is_unchanged() {
     let origin = Origin::new(|_, _| async { Err(io::ErrorKind::ConnectionRefused.into()) });
-    let failed = send(&around(&origin), get("/")).await.unwrap_err();
+    let failed = send(&cached(&origin), get("/")).await.unwrap_err();
     assert!(matches!(failed, Error::Service(error) if error.kind() == io::ErrorKind::ConnectionRefused));
 }
 
 #[tokio::test]
-async fn what_is_not_stored_is_refused_where_only_the_cache_may_answer() {
+async fn only_if_cached_without_a_stored_response_is_a_504() {
     let origin = Origin::new(|_, _| async { page("max-age=60", "hello") });
     let offline = get("/").extension(RequestOptions::new().mode(Mode::OnlyIfCached));
-    let response = send(&around(&origin), offline).await.unwrap();
+    let response = send(&cached(&origin), offline).await.unwrap();
     assert_eq!((response.status(), origin.asked()), (StatusCode::GATEWAY_TIMEOUT, 0));
 }
 
 #[tokio::test]
-async fn requests_that_name_their_host_in_a_header_do_not_share_answers_between_hosts() {
+async fn requests_with_different_host_headers_share_nothing() {
     let origin = Origin::new(|_, request: Request<Bytes>| async move {
-        assert_eq!(request.uri(), "/page", "the service beneath sees the URL as it came");
+        assert_eq!(request.uri(), "/page", "the inner service sees the URL of the caller");
         page("max-age=60", request.headers()["host"].as_bytes().to_vec())
     });
-    let service = around(&origin);
+    let service = cached(&origin);
     let page = |host| Request::get("/page").header("host", host);
     for _ in 0..2 {
         assert_eq!(fetch(&service, page("a.test")).await.0, "a.test");
@@ -103,9 +103,9 @@ async fn requests_that_name_their_host_in_a_header_do_not_share_answers_between_
 }
 
 #[tokio::test]
-async fn a_request_that_names_no_host_is_not_stored() {
+async fn a_request_without_a_host_bypasses_the_cache() {
     let origin = Origin::new(|index, _| async move { page("max-age=60", index.to_string()) });
-    let service = around(&origin);
+    let service = cached(&origin);
     for expected in ["0", "1"] {
         let (body, status) = fetch(&service, Request::get("/page")).await;
         assert_eq!(
@@ -116,7 +116,7 @@ async fn a_request_that_names_no_host_is_not_stored() {
 }
 
 #[tokio::test]
-async fn bodies_tell_requests_apart_where_their_method_is_cached() {
+async fn requests_of_a_cached_method_are_cached_by_their_body() {
     let origin = Origin::new(|_, request: Request<Bytes>| async move {
         page("max-age=60", [b"re: ", request.into_body().as_ref()].concat())
     });

@@ -1,15 +1,15 @@
-//! The layer around an origin of its own, by property.
+//! Tests of the layer cached an origin that is a service.
 
 #[cfg(test)]
 mod caching;
 #[cfg(test)]
-mod herd;
+mod coalescing;
+#[cfg(test)]
+mod composition;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod refreshing;
-#[cfg(test)]
-mod shapes;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]

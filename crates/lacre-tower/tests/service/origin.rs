@@ -1,4 +1,4 @@
-//! An origin that is a service, and a client of the cache around it.
+//! An origin that is a service, and requests through the cache around it.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -23,7 +23,7 @@ pub(crate) type Answer = io::Result<Response<AnyBody>>;
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 type Script = dyn Fn(usize, Request<Bytes>) -> Answering + Send + Sync;
 
-/// Answers each request by a script, which is told how many came before it.
+/// Answers each request by a script, which gets the number of requests before it.
 #[derive(Clone)]
 pub(crate) struct Origin {
     script: Arc<Script>,
@@ -39,7 +39,7 @@ impl Origin {
         Self { script, asked: Arc::default() }
     }
 
-    /// How many requests reached it.
+    /// The number of requests that reached it.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -69,7 +69,7 @@ where
 
 pub(crate) type Sender = mpsc::Sender<io::Result<&'static str>>;
 
-/// A body whose pieces come from the sender.
+/// A body whose pieces a test sends.
 pub(crate) fn channel() -> (Sender, AnyBody) {
     let (sender, receiver) = mpsc::channel(1);
     let pieces =
@@ -80,10 +80,12 @@ pub(crate) fn channel() -> (Sender, AnyBody) {
     (sender, StreamBody::new(frames).boxed_unsync())
 }
 
+/// A body in memory.
 pub(crate) fn whole(text: impl Into<Bytes>) -> AnyBody {
     Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// A response with this `Cache-Control`.
 pub(crate) fn page(cache_control: &str, text: impl Into<Bytes>) -> Answer {
     Ok(Response::builder().header("cache-control", cache_control).body(whole(text)).unwrap())
 }
@@ -93,8 +95,8 @@ pub(crate) fn cache(policy: Policy, clock: Arc<dyn Clock>) -> Cache {
     builder.policy(policy).clock(clock).build().unwrap()
 }
 
-/// A private cache around `origin`.
-pub(crate) fn around(origin: &Origin) -> CacheService<Origin> {
+/// The origin with a private cache around it.
+pub(crate) fn cached(origin: &Origin) -> CacheService<Origin> {
     CacheLayer::new(cache(Policy::rfc9111(), Arc::new(SystemClock))).layer(origin.clone())
 }
 
@@ -102,8 +104,8 @@ pub(crate) fn get(path: &str) -> request::Builder {
     Request::get(format!("http://origin.test{path}"))
 }
 
-/// Lets everybody run until they wait.
-pub(crate) async fn settle() {
+/// Lets the other tasks run until they wait for something. The runtime of a test has one thread.
+pub(crate) async fn run_other_tasks() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
@@ -118,13 +120,14 @@ pub(crate) async fn send(
     service.clone().call(request.body(Empty::<Bytes>::new()).unwrap()).await
 }
 
-/// The answer's body, and what the cache did.
+/// The body of the response, and its `Cache-Status`.
 pub(crate) async fn fetch(service: &CacheService<Origin>, request: request::Builder) -> (Bytes, String) {
     let response = send(service, request).await.unwrap();
     let status = status(&response);
     (response.into_body().collect().await.unwrap().to_bytes(), status)
 }
 
+/// The text of `Cache-Status` (RFC 9211).
 pub(crate) fn status(response: &Served) -> String {
     response.extensions().get::<CacheInfo>().unwrap().status.to_string()
 }

@@ -1,6 +1,6 @@
-//! Refreshes in the background, which nobody waits for.
+//! Background refreshes of stale responses.
 
-use crate::origin::{AnyBody, Origin, Sender, cache, channel, fetch, get, page, settle};
+use crate::origin::{AnyBody, Origin, Sender, cache, channel, fetch, get, page, run_other_tasks};
 use http::Response;
 use lacre::{Driver, ManualClock, Policy, Timestamp};
 use lacre_tower::{CacheLayer, CacheService};
@@ -15,7 +15,7 @@ fn clock() -> Arc<ManualClock> {
 }
 
 #[tokio::test]
-async fn what_may_be_served_stale_is_served_at_once_and_refreshed_behind() {
+async fn a_stale_response_is_served_at_once_and_refreshed_in_the_background() {
     let clock = clock();
     let origin =
         Origin::new(
@@ -30,14 +30,14 @@ async fn what_may_be_served_stale_is_served_at_once_and_refreshed_behind() {
         assert_eq!(body, "0");
         assert!(status.contains("stale-while-revalidate"), "{status}");
     }
-    settle().await;
+    run_other_tasks().await;
     let (body, status) = fetch(&service, get("/")).await;
     assert_eq!((&body[..], status.as_str()), (&b"1"[..], "lacre; hit; ttl=10"));
-    assert_eq!(origin.asked(), 2, "one refresh for all who saw it stale");
+    assert_eq!(origin.asked(), 2, "one refresh for all stale responses");
 }
 
-/// A stale page that is being refreshed: the origin answers with `cache_control`, and with what comes from the sender. No more than
-/// eight bytes are stored, and no more than one page is refreshed at a time.
+/// A service that is refreshing a stale page. The refresh gets `cache_control` and the body that
+/// the test sends. At most eight bytes are stored, and at most one refresh runs at a time.
 async fn refreshing(
     cache_control: &'static str,
     refresh_time: Duration,
@@ -45,9 +45,9 @@ async fn refreshing(
     let (sender, body) = channel();
     let second: Mutex<Option<AnyBody>> = Mutex::new(Some(body));
     let origin = Origin::new(move |index, _| {
-        let endless = if index == 1 { second.lock().unwrap().take() } else { None };
+        let sent = if index == 1 { second.lock().unwrap().take() } else { None };
         async move {
-            match endless {
+            match sent {
                 Some(body) => {
                     Ok(Response::builder().header("cache-control", cache_control).body(body).unwrap())
                 }
@@ -62,16 +62,16 @@ async fn refreshing(
     fetch(&service, get("/")).await;
     clock.advance(Duration::from_secs(20));
     assert_eq!(fetch(&service, get("/")).await.0, "0");
-    settle().await;
+    run_other_tasks().await;
     assert_eq!(origin.asked(), 2);
     (service, sender, origin)
 }
 
-/// Whether the next request begins another refresh.
+/// Whether the next request starts another refresh.
 async fn refreshes_again(service: &CacheService<Origin>, origin: &Origin) -> bool {
     let before = origin.asked();
     fetch(service, get("/")).await;
-    settle().await;
+    run_other_tasks().await;
     origin.asked() > before
 }
 
@@ -92,9 +92,10 @@ async fn a_refresh_that_is_not_stored_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_takes_too_long_is_given_up() {
+async fn a_refresh_that_takes_too_long_is_cancelled() {
     let (service, sender, origin) = refreshing(STALE_FOR_A_MINUTE, Duration::from_millis(500)).await;
-    sender.send(Ok("slow")).await.unwrap();
+    // On a busy machine, the refresh may be cancelled before this.
+    let _ = sender.send(Ok("slow")).await;
     sender.closed().await;
     assert!(refreshes_again(&service, &origin).await);
 }

@@ -1,6 +1,6 @@
-//! Bodies on their way.
+//! Bodies that stream through the cache.
 
-use crate::origin::{AnyBody, Origin, around, cache, channel, fetch, get, send, whole};
+use crate::origin::{AnyBody, Origin, cache, cached, channel, fetch, get, send, whole};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// An origin whose first answer is `body`, and whose next are "second".
+/// An origin whose first response has `body`. Later ones have "second".
 pub(crate) fn first(body: AnyBody) -> Origin {
     let body = Mutex::new(Some(body));
     Origin::new(move |_, _| {
@@ -21,9 +21,9 @@ pub(crate) fn first(body: AnyBody) -> Origin {
 }
 
 #[tokio::test]
-async fn a_response_reaches_the_caller_piece_by_piece_while_it_is_recorded() {
+async fn a_response_streams_to_the_caller_while_it_is_stored() {
     let (sender, body) = channel();
-    let service = around(&first(body));
+    let service = cached(&first(body));
     let mut answer = send(&service, get("/")).await.unwrap().into_body();
     for piece in ["one ", "two"] {
         sender.send(Ok(piece)).await.unwrap();
@@ -36,9 +36,9 @@ async fn a_response_reaches_the_caller_piece_by_piece_while_it_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_dropped_is_not_stored() {
+async fn a_dropped_body_is_not_stored() {
     let (sender, body) = channel();
-    let service = around(&first(body));
+    let service = cached(&first(body));
     let mut answer = send(&service, get("/")).await.unwrap().into_body();
     sender.send(Ok("one")).await.unwrap();
     answer.frame().await.unwrap().unwrap();
@@ -47,20 +47,20 @@ async fn a_body_that_is_dropped_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_not_stored_and_breaks_off_for_the_caller() {
+async fn a_truncated_body_is_an_error_and_is_not_stored() {
     let (sender, body) = channel();
-    let service = around(&first(body));
+    let service = cached(&first(body));
     let mut answer = send(&service, get("/")).await.unwrap().into_body();
     sender.send(Ok("one")).await.unwrap();
     answer.frame().await.unwrap().unwrap();
     sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
     let error = answer.frame().await.unwrap().unwrap_err().downcast::<io::Error>().unwrap();
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "the service's own, untouched");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "the error of the service, unchanged");
     assert_eq!(fetch(&service, get("/")).await.0, "second");
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_streams_through() {
+async fn a_body_over_the_limit_streams_through() {
     for known_length in [true, false] {
         let body = match known_length {
             true => whole("x".repeat(100)),
@@ -77,7 +77,7 @@ async fn a_body_that_is_too_long_streams_through() {
         let layer = CacheLayer::new(cache(Policy::rfc9111().max_body(99), Arc::new(SystemClock)));
         let service = layer.layer(first(body));
         assert_eq!(fetch(&service, get("/")).await.0, "x".repeat(100));
-        assert_eq!(fetch(&service, get("/")).await.0, "second", "it was not stored");
+        assert_eq!(fetch(&service, get("/")).await.0, "second", "the first response was not stored");
     }
 }
 
@@ -87,7 +87,7 @@ async fn a_request_streams_through_without_being_looked_up() {
         Origin::new(
             |_, request: Request<Bytes>| async move { Ok(Response::new(whole(request.into_body()))) },
         );
-    let mut service = around(&origin);
+    let mut service = cached(&origin);
     let (sender, body) = channel();
     let upload = tokio::spawn(service.call(Request::put("http://origin.test/").body(body).unwrap()));
     for piece in ["one ", "two"] {

@@ -1,6 +1,6 @@
-//! What the layer can be put between: services and layers that ask for the same types as without a cache.
+//! The layer between other layers and services, with the types that they have without a cache.
 
-use crate::origin::{Origin, around, cache, fetch, page, whole};
+use crate::origin::{Origin, cache, cached, fetch, page, whole};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -15,19 +15,19 @@ use tower::retry::{Policy as RetryPolicy, Retry, RetryLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Tries three times.
+/// Retries as often as its number says.
 #[derive(Clone)]
-struct Thrice(u8);
+struct Retries(u8);
 
-impl<B: Clone, R, E> RetryPolicy<Request<B>, Response<R>, E> for Thrice {
+impl<B: Clone, R, E> RetryPolicy<Request<B>, Response<R>, E> for Retries {
     type Future = Ready<()>;
 
-    fn retry(&mut self, _: &mut Request<B>, answer: &mut Result<Response<R>, E>) -> Option<Ready<()>> {
-        let again = match answer {
+    fn retry(&mut self, _: &mut Request<B>, result: &mut Result<Response<R>, E>) -> Option<Ready<()>> {
+        let failed = match result {
             Err(_) => true,
             Ok(response) => response.status().is_server_error(),
         };
-        self.0 = self.0.checked_sub(1).filter(|_| again)?;
+        self.0 = self.0.checked_sub(1).filter(|_| failed)?;
         Some(ready(()))
     }
 
@@ -36,8 +36,8 @@ impl<B: Clone, R, E> RetryPolicy<Request<B>, Response<R>, E> for Thrice {
     }
 }
 
-/// An origin that fails twice.
-fn shaky() -> Origin {
+/// An origin whose first two requests fail.
+fn fails_twice() -> Origin {
     Origin::new(|index, request: Request<Bytes>| async move {
         match index {
             0 => Err(io::ErrorKind::ConnectionReset.into()),
@@ -47,35 +47,37 @@ fn shaky() -> Origin {
     })
 }
 
-async fn asks<S, R>(mut service: S) -> (String, Bytes)
+/// The `Cache-Status` and the body of a response.
+async fn fetch_from<S, R>(mut service: S) -> (String, Bytes)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>, Error: std::fmt::Debug>,
     R: Body<Data = Bytes, Error: std::fmt::Debug>,
 {
     let response = service.call(Request::get("http://origin.test/").body(Full::from("text")).unwrap());
     let response = response.await.unwrap();
-    let did = response.extensions().get::<CacheInfo>().unwrap().status.to_string();
-    (did, response.into_body().collect().await.unwrap().to_bytes())
+    let status = response.extensions().get::<CacheInfo>().unwrap().status.to_string();
+    (status, response.into_body().collect().await.unwrap().to_bytes())
 }
 
 #[tokio::test]
-async fn retries_have_their_place_above_the_cache_and_below_it() {
+async fn retries_work_above_and_below_the_cache() {
     let layer = CacheLayer::new(cache(Policy::rfc9111(), Arc::new(SystemClock)));
-    let origin = shaky();
-    let above = Retry::new(Thrice(3), layer.layer(origin.clone()));
-    assert_eq!(asks(above.clone()).await.1, "text");
-    assert!(asks(above).await.0.starts_with("lacre; hit"));
+    let origin = fails_twice();
+    let above = Retry::new(Retries(3), layer.layer(origin.clone()));
+    assert_eq!(fetch_from(above.clone()).await.1, "text");
+    assert!(fetch_from(above).await.0.starts_with("lacre; hit"));
     assert_eq!(origin.asked(), 3);
 
     let layer = CacheLayer::new(cache(Policy::rfc9111(), Arc::new(SystemClock)));
-    let origin = shaky();
-    let below = layer.layer(RetryLayer::new(Thrice(3)).layer(origin.clone()));
-    assert_eq!(asks(below.clone()).await.1, "text");
-    assert!(asks(below).await.0.starts_with("lacre; hit"));
+    let origin = fails_twice();
+    let below = layer.layer(RetryLayer::new(Retries(3)).layer(origin.clone()));
+    assert_eq!(fetch_from(below.clone()).await.1, "text");
+    assert!(fetch_from(below).await.0.starts_with("lacre; hit"));
     assert_eq!(origin.asked(), 3);
 }
 
-/// Stacks layers as octocrab does: each service takes requests with the one body that its client has, and every error can be boxed.
+/// Stacks layers like octocrab: each service takes requests with the body type of the client, and
+/// every error can be boxed.
 struct Stack<S>(S);
 
 impl<S> Stack<S> {
@@ -97,7 +99,7 @@ impl<S> Stack<S> {
 type OneBody = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
 
 #[tokio::test]
-async fn the_service_beneath_keeps_its_type_of_body() {
+async fn the_inner_service_keeps_its_body_type() {
     let origin = Origin::new(|_, _| async { page("max-age=60", "hello") });
     let layer = CacheLayer::new(cache(Policy::rfc9111(), Arc::new(SystemClock)));
     let mut service = Stack(origin.clone()).with_layer(&layer).with_layer(&RetryLayer::new(Never)).build();
@@ -109,7 +111,7 @@ async fn the_service_beneath_keeps_its_type_of_body() {
     assert_eq!(origin.asked(), 1);
 }
 
-/// Tries once.
+/// Never retries.
 #[derive(Clone)]
 struct Never;
 
@@ -126,7 +128,7 @@ impl<Q, R, E> RetryPolicy<Q, R, E> for Never {
 }
 
 #[tokio::test]
-async fn a_layer_that_reads_bodies_tells_them_apart_whatever_they_are() {
+async fn a_buffering_layer_caches_by_bodies_of_any_type() {
     let policy = Policy::rfc9111().methods([http::Method::POST]);
     let layer = CacheLayer::new(cache(policy, Arc::new(SystemClock))).buffer_bodies();
     let origin =
@@ -146,12 +148,12 @@ async fn a_layer_that_reads_bodies_tells_them_apart_whatever_they_are() {
 }
 
 #[test]
-fn a_runtime_without_timers_or_none_at_all_is_enough() {
+fn neither_timers_nor_a_runtime_are_required() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(shares_an_answer());
+    runtime.block_on(two_requests_share_a_response());
     lacre::wait(async {
         let origin = Origin::new(|_, _| async { page("max-age=60", "hello") });
-        let service = around(&origin);
+        let service = cached(&origin);
         for _ in 0..2 {
             assert_eq!(fetch(&service, crate::origin::get("/")).await.0, "hello");
         }
@@ -159,12 +161,12 @@ fn a_runtime_without_timers_or_none_at_all_is_enough() {
     });
 }
 
-async fn shares_an_answer() {
+async fn two_requests_share_a_response() {
     let origin = Origin::new(|_, _| async {
         tokio::task::yield_now().await;
         page("max-age=60", "hello")
     });
-    let service = around(&origin);
+    let service = cached(&origin);
     let both = futures_util::future::join(
         fetch(&service, crate::origin::get("/")),
         fetch(&service, crate::origin::get("/")),

@@ -1,10 +1,11 @@
-//! Four processes ask for the same, 25 times each, at once: one request goes to the origin. Where the one that sent it is killed, all others
-//! are answered.
+//! Four processes send the same request at once, 25 times each: the origin gets one request.
+//!
+//! If the process that sent it is killed, all others still get their responses.
 
 use crate::Failure;
 use crate::work::{Worker, cache};
 use lacre::Driver;
-use lacre_drivers::{Origin, fresh, until};
+use lacre_drivers::{Origin, fresh, wait_until};
 use lacre_ureq::AgentBuilder;
 use std::path::Path;
 use std::thread;
@@ -17,48 +18,50 @@ pub(crate) fn run() -> Result<(), Failure> {
     let origin = Origin::start(|_| fresh(vec![b'x'; 100_000]));
     let took = ask(&origin, false)?;
     println!(
-        "herd: {WORKERS} processes times {THREADS} threads, {} request, all answered after {} ms",
-        origin.count(),
+        "coalescing: {WORKERS} processes times {THREADS} threads, {} request, all answered after {} ms",
+        origin.request_count(),
         took.as_millis()
     );
-    if origin.count() != 1 {
+    if origin.request_count() != 1 {
         return Err("more than one request was sent".into());
     }
     let origin = Origin::start(|_| fresh(vec![b'x'; 100_000]));
     let took = ask(&origin, true)?;
     println!(
-        "herd: the process that asks killed, {} requests, all others answered after {} ms",
-        origin.count(),
+        "coalescing: the process that asks killed, {} requests, all others answered after {} ms",
+        origin.request_count(),
         took.as_millis()
     );
-    // One takes the place of the one that was killed, unless the machine is so busy that it is not heard of in time.
-    if origin.count() > WORKERS {
+    // One process takes over. On a busy machine its lease may be seen too late, and each other
+    // process sends a request.
+    if origin.request_count() > WORKERS {
         return Err("a process asked more than once".into());
     }
     Ok(())
 }
 
-/// Starts one process that asks, and then all others; all are answered, but for the first where it is killed. Says how long that took after
-/// the origin began to answer.
-fn ask(origin: &Origin, kill_the_first: bool) -> Result<Duration, Failure> {
+/// Starts one process that sends a request, then the others, which wait for it. Returns the time
+/// from the origin's first response until all processes that were not killed have theirs.
+fn ask(origin: &Origin, kill_first: bool) -> Result<Duration, Failure> {
     let directory = tempfile::tempdir()?;
-    let path = directory.path().to_str().ok_or("a temporary directory is not text")?;
+    let path = directory.path().to_str().ok_or("the path of a temporary directory is not UTF-8")?;
     let url = origin.url("/");
-    // The store and its key are there before anybody asks.
+    // Creates the store and its key before the workers start.
     cache(directory.path())?.0.build()?;
     origin.hold();
-    let mut first = Worker::start("herd", &[path, &url])?;
+    let mut first = Worker::start("coalescing", &[path, &url])?;
     first.line()?;
-    until(|| origin.count() == 1);
+    wait_until(|| origin.request_count() == 1);
     let mut others = Vec::new();
     for _ in 1..WORKERS {
-        let mut other = Worker::start("herd", &[path, &url])?;
+        let mut other = Worker::start("coalescing", &[path, &url])?;
         other.line()?;
         others.push(other);
     }
+    // Gives the others time to send. One that is late finds the response stored.
     thread::sleep(Duration::from_millis(300));
-    let begun = Instant::now();
-    if kill_the_first {
+    let start = Instant::now();
+    if kill_first {
         first.kill()?;
     } else {
         others.push(first);
@@ -71,12 +74,12 @@ fn ask(origin: &Origin, kill_the_first: bool) -> Result<Duration, Failure> {
             return Err(format!("{answered} of {THREADS} threads were answered").into());
         }
     }
-    Ok(begun.elapsed())
+    Ok(start.elapsed())
 }
 
-/// Asks with all threads at once, and prints how many got the right answer.
+/// Sends the request from all threads at once, and prints how many got the right response.
 pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
-    let [directory, url] = arguments else { return Err("wrong arguments".into()) };
+    let [directory, url] = arguments else { return Err("a worker got the wrong arguments".into()) };
     let cache = cache(Path::new(directory))?.0.build()?;
     let driver = Driver::new(cache).across_processes().patience(Duration::from_secs(5));
     let agent = AgentBuilder::new(driver).build();
