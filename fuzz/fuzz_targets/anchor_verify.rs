@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock};
 
 use lacre::store::{Memory, Store};
 use lacre::{Cache, ManualClock, Timestamp};
-use lacre_seal::{AnchorId, Context, Keyring, Lifetime, Moment, Position, Purpose, Sealer, StoreId, Suite};
+use lacre_seal::{
+    AnchorId, Context, Keyring, Lifetime, Position, Purpose, Sealer, StoreId, Suite, UnixMillis,
+};
 use libfuzzer_sys::fuzz_target;
 
 const MAGIC: &[u8; 16] = b"lacre-anchor-v1\n";
@@ -77,7 +79,7 @@ fn file(parts: &[Part<'_>]) -> Vec<u8> {
             Part::Marks(marks, position) => {
                 let purpose = Purpose::Anchor { anchor: ANCHOR, index, position: *position };
                 let at = Context { purpose, store, namespace: "", key: &[0; 32] };
-                let life = Lifetime::unbounded(Moment::from_millis(NOW - 1000));
+                let life = Lifetime::unbounded(UnixMillis::from_millis(NOW - 1000));
                 let piece = sealer.seal(&at, life, &[], marks).expect("a piece");
                 file.extend_from_slice(&(piece.len() as u32).to_be_bytes());
                 file.extend(piece);

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use lacre_seal::{Context, Header, Keyring, Moment, Purpose, Sealer, StoreId, Suite};
+use lacre_seal::{Context, Header, Keyring, Purpose, Sealer, StoreId, Suite, UnixMillis};
 use libfuzzer_sys::fuzz_target;
 
 /// The ring that sealed the genuine envelopes of the corpus (`vectors/envelope.json`); it protects nothing.
@@ -12,7 +12,7 @@ const STORE: StoreId =
     StoreId::from_bytes(*b"\x5c\xfb\x5b\x21\x29\x1d\xa6\x63\x20\x18\x0d\x0c\xa0\x59\x13\xbc");
 const KEY: [u8; 32] = *b"\xb4\xeb\x3a\xc3\x25\xae\xa3\x13\x5b\xa5\xaa\x58\x38\x3f\x69\x98\
                          \x8e\x89\x0f\xe8\xa3\xba\x2b\xc3\xbd\x67\xaa\xe1\x38\x4c\x35\x93";
-const NOW: Moment = Moment::from_millis(1_700_000_001_000);
+const NOW: UnixMillis = UnixMillis::from_millis(1_700_000_001_000);
 
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| {
     let ring = Keyring::parse(RING).expect("the ring of the corpus");

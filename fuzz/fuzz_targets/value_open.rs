@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use blake2b_simd::Params;
 use lacre::Timestamp;
 use lacre::requests_cache::{Place, SealedValues};
-use lacre_seal::{BodyId, Context, Keyring, Lifetime, Moment, Position, Purpose, Sealer, StoreId, Suite};
+use lacre_seal::{BodyId, Context, Keyring, Lifetime, Position, Purpose, Sealer, StoreId, Suite, UnixMillis};
 use libfuzzer_sys::fuzz_target;
 
 const STORE: StoreId = StoreId::from_bytes([7; 16]);
@@ -41,7 +41,7 @@ fn sealed(content: &[u8], pieces: usize) -> Vec<u8> {
     let hash = Params::new().hash_length(32).personal(b"lacre/v1/row").hash(PLACE.key.as_bytes());
     let key = hash.as_bytes().try_into().expect("32 bytes");
     let id = BodyId::from_bytes([9; 16]);
-    let life = Lifetime::unbounded(Moment::from_millis(1_700_000_000_000));
+    let life = Lifetime::unbounded(UnixMillis::from_millis(1_700_000_000_000));
     let mut sealed = id.as_bytes().to_vec();
     let length = content.len().div_ceil(pieces).max(1);
     let cuts: Vec<_> = if content.is_empty() { vec![content] } else { content.chunks(length).collect() };

@@ -4,7 +4,7 @@ use crate::error::{BadSignature, ConfigError, raised};
 use crate::plain::Plain;
 use crate::value::{MAX_DEPTH, from_python};
 use bytes::Bytes;
-use lacre::requests_cache::{self, Joined, Place, keyring_of_secret};
+use lacre::requests_cache::{self, JoinedBuffer, Place, keyring_of_secret};
 use lacre::{ErrorKind, Places, StoreId, Timestamp, config, keys};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -151,7 +151,7 @@ impl SealedValues {
 /// Stored bytes that come in pieces, for `SealedValues.open`, which takes them: in memory that earlier ones lay in, since to have it anew
 /// costs more than to read them.
 #[pyclass(frozen, module = "lacre._lacre")]
-pub(crate) struct Pieces(Mutex<Joined>);
+pub(crate) struct Pieces(Mutex<JoinedBuffer>);
 
 #[pymethods]
 impl Pieces {

@@ -11,7 +11,7 @@ use lacre::codec::{self, BodyHead};
 use lacre::store::{Sqlite, Store};
 use lacre::{Answer, Cache, CacheInfo, Entry, Key, Keyring, RequestBody, Slot, Suite};
 use lacre_reqwest::ClientBuilder;
-use lacre_seal::{Context, Moment, Position, Purpose, Sealer, StoreId};
+use lacre_seal::{Context, Position, Purpose, Sealer, StoreId, UnixMillis};
 use reqwest::Url;
 use reqwest_middleware::{ClientWithMiddleware, Middleware, Next};
 use rusqlite::Connection;
@@ -156,8 +156,9 @@ impl Bare {
     }
 
     fn read(&self) -> Result<Bytes> {
-        let now =
-            Moment::from_millis(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?);
+        let now = UnixMillis::from_millis(u64::try_from(
+            SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis(),
+        )?);
         let mut slot = self.file.prepare_cached("SELECT sealed FROM slot WHERE id = ?1")?;
         let opened = slot.query_row([first_eight(self.key.as_bytes())], |row| {
             let at = self.place(Purpose::Slot);
@@ -170,7 +171,7 @@ impl Bare {
         }
     }
 
-    fn chunks(&self, head: &BodyHead, now: Moment) -> Result<Bytes> {
+    fn chunks(&self, head: &BodyHead, now: UnixMillis) -> Result<Bytes> {
         let mut body = BytesMut::with_capacity(usize::try_from(head.length)?);
         let mut chunk = self.file.prepare_cached("SELECT sealed FROM chunk WHERE id = ?1")?;
         for index in 0..head.chunks {

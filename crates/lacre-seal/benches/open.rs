@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use lacre_seal::{Context, Keyring, Lifetime, Moment, Purpose, Sealer, StoreId, Suite};
+use lacre_seal::{Context, Keyring, Lifetime, Purpose, Sealer, StoreId, Suite, UnixMillis};
 
 const SIZES: [usize; 4] = [1 << 10, 10 << 10, 100 << 10, 1 << 20];
-const NOW: Moment = Moment::from_millis(1_700_000_000_000);
+const NOW: UnixMillis = UnixMillis::from_millis(1_700_000_000_000);
 
 fn main() {
     divan::main();

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
+use crate::buffer_pool::{BufferPool, JoinedBuffer};
 use crate::derive::{self, EnvelopeKeys};
-use crate::header::{EnvelopeStart, Header, Parts, SealInfo};
-use crate::kept::{Kept, KeptKeys};
-use crate::moment::{Lifetime, Moment};
-use crate::rooms::{Joined, Rooms};
+use crate::derived_keys::{DerivedKey, DerivedKeyCache};
+use crate::header::{EnvelopeStart, Header, RawEnvelope, SealInfo};
 use crate::segment::{Part, SegmentKey};
+use crate::time::{Lifetime, UnixMillis};
 use crate::{Authentic, Context, Fault, FaultKind, Keyring, Purpose, Suite, secret};
 
 /// The binary logarithm of the segment size that is written.
@@ -22,8 +22,8 @@ pub struct Sealer {
     suite: Suite,
     /// The suite, and what else was accepted.
     accepted: Vec<Suite>,
-    kept: Arc<KeptKeys>,
-    rooms: Arc<Rooms>,
+    derived_keys: Arc<DerivedKeyCache>,
+    pool: Arc<BufferPool>,
     /// Whether what was revoked opens, too.
     opens_revoked: bool,
 }
@@ -47,8 +47,8 @@ impl Sealer {
             keyring,
             suite,
             accepted: vec![suite],
-            kept: Arc::default(),
-            rooms: Arc::default(),
+            derived_keys: Arc::default(),
+            pool: Arc::default(),
             opens_revoked: false,
         }
     }
@@ -99,10 +99,10 @@ impl Sealer {
     ///
     /// # Errors
     /// The first rule of docs/format.md §2 that fails, see [`FaultKind`].
-    pub fn open(&self, at: &Context<'_>, sealed: &[u8], now: Moment) -> Result<Opened, Fault> {
+    pub fn open(&self, at: &Context<'_>, sealed: &[u8], now: UnixMillis) -> Result<Opened, Fault> {
         let envelope = self.unlock(at, sealed, now)?;
         let Header { seal, head_len, body_len, .. } = envelope.header;
-        let mut plain = self.rooms.room(head_len + body_len);
+        let mut plain = self.pool.buffer(head_len + body_len);
         let (head, body) = plain.bytes().split_at_mut(head_len);
         envelope.open_head(head)?;
         envelope.open_body(body)?;
@@ -111,29 +111,29 @@ impl Sealer {
         Ok(Opened { head: Authentic::opened(head), body, seal })
     }
 
-    /// Room for `length` bytes out of several envelopes.
+    /// PooledBuffer for `length` bytes out of several envelopes.
     #[must_use]
-    pub fn join(&self, length: usize) -> Joined {
-        Joined::new(self.rooms.room(length))
+    pub fn joined_buffer(&self, length: usize) -> JoinedBuffer {
+        JoinedBuffer::new(self.pool.buffer(length))
     }
 
     /// Opens an envelope that was found at `at`, as [`open`](Self::open) does, and puts its body behind what is joined; it is no longer
     /// marked as authentic.
     ///
     /// # Errors
-    /// As [`open`](Self::open); a body for which there is no room is [`Malformed`](FaultKind::Malformed). What was joined before stays.
-    pub fn open_behind(
+    /// As [`open`](Self::open); a body for which there is no buffer is [`Malformed`](FaultKind::Malformed). What was joined before stays.
+    pub fn open_append(
         &self,
         at: &Context<'_>,
         sealed: &[u8],
-        now: Moment,
-        joined: &mut Joined,
+        now: UnixMillis,
+        joined: &mut JoinedBuffer,
     ) -> Result<SealInfo, Fault> {
         let envelope = self.unlock(at, sealed, now)?;
         let Header { seal, head_len, body_len, .. } = envelope.header;
         envelope.open_head(&mut vec![0; head_len])?;
-        envelope.open_body(joined.rest(body_len).ok_or(FaultKind::Malformed("length"))?)?;
-        joined.take(body_len);
+        envelope.open_body(joined.unfilled(body_len).ok_or(FaultKind::Malformed("length"))?)?;
+        joined.advance(body_len);
         Ok(seal)
     }
 
@@ -145,7 +145,7 @@ impl Sealer {
         &self,
         at: &Context<'_>,
         sealed: &[u8],
-        now: Moment,
+        now: UnixMillis,
     ) -> Result<(Authentic, SealInfo), Fault> {
         let envelope = self.unlock(at, sealed, now)?;
         let mut head = vec![0; envelope.header.head_len];
@@ -153,17 +153,17 @@ impl Sealer {
         Ok((Authentic::opened(head.into()), envelope.header.seal))
     }
 
-    /// The same of an envelope whose body is not at hand, for listings: the keys of it are not kept for later.
+    /// The same of an envelope whose body is not at hand, for listings: the keys of it are not derived_keys for later.
     ///
     /// # Errors
     /// As [`open_head`](Self::open_head).
-    pub fn open_head_of_start(
+    pub fn open_head_from_start(
         &self,
         at: &Context<'_>,
         start: &EnvelopeStart,
-        now: Moment,
+        now: UnixMillis,
     ) -> Result<(Authentic, SealInfo), Fault> {
-        let parts = Parts::of_start(&start.bytes, start.length, &self.accepted)?;
+        let parts = RawEnvelope::from_start(&start.bytes, start.length, &self.accepted)?;
         let envelope = self.unlock_parts(at, parts, None, now)?;
         let mut head = vec![0; envelope.header.head_len];
         envelope.open_head(&mut head)?;
@@ -171,32 +171,33 @@ impl Sealer {
     }
 
     /// Every step of §2 before the segments.
-    fn unlock<'a>(&self, at: &Context<'_>, sealed: &'a [u8], now: Moment) -> Result<Unlocked<'a>, Fault> {
-        let parts = Parts::of(sealed, &self.accepted)?;
+    fn unlock<'a>(&self, at: &Context<'_>, sealed: &'a [u8], now: UnixMillis) -> Result<Unlocked<'a>, Fault> {
+        let parts = RawEnvelope::of(sealed, &self.accepted)?;
         // Of a large body, each piece is opened once; it must not take the place of what is opened at each hit.
         let is_first = matches!(at.purpose, Purpose::Slot | Purpose::Value { index: 0, .. });
-        self.unlock_parts(at, parts, is_first.then_some(&*self.kept), now)
+        self.unlock_parts(at, parts, is_first.then_some(&*self.derived_keys), now)
     }
 
     fn unlock_parts<'a>(
         &self,
         at: &Context<'_>,
-        parts: Parts<'a>,
-        kept: Option<&KeptKeys>,
-        now: Moment,
+        parts: RawEnvelope<'a>,
+        derived_keys: Option<&DerivedKeyCache>,
+        now: UnixMillis,
     ) -> Result<Unlocked<'a>, Fault> {
-        let Parts { header, fields, salt, commitment, head, body } = parts;
+        let RawEnvelope { header, fields, salt, commitment, head, body } = parts;
         let SealInfo { key_id, suite, not_after, epoch, .. } = header.seal;
         let master = self.keyring.master(key_id)?;
         let info = derive::info(fields, at)?;
-        let keys = match kept.and_then(|kept| kept.get(salt, &info)) {
-            Some(keys) => keys.committing_to(commitment)?,
+        let keys = match derived_keys.and_then(|derived_keys| derived_keys.get(salt, &info)) {
+            Some(keys) => keys.verify_commitment(commitment)?,
             None => {
                 let derived = EnvelopeKeys::derive(master, salt, &info)?;
                 let key = SegmentKey::new(suite, derived.segment_key())?;
-                let keys = Kept::new(*salt, info, *derived.commitment(), key).committing_to(commitment)?;
-                if let Some(kept) = kept {
-                    kept.put(&keys);
+                let keys =
+                    DerivedKey::new(*salt, info, *derived.commitment(), key).verify_commitment(commitment)?;
+                if let Some(derived_keys) = derived_keys {
+                    derived_keys.put(&keys);
                 }
                 keys
             }
@@ -240,8 +241,8 @@ impl Sealer {
         let segments = sealed.len();
         sealed.resize(header.envelope_len(), 0);
         let (head_out, body_out) = sealed[segments..].split_at_mut(header.sealed_lens().0);
-        header.cut().seal(&key, Part::Head, head, head_out)?;
-        header.cut().seal(&key, Part::Body, body, body_out)?;
+        header.segmentation().seal(&key, Part::Head, head, head_out)?;
+        header.segmentation().seal(&key, Part::Body, body, body_out)?;
         Ok(sealed)
     }
 }
@@ -249,18 +250,18 @@ impl Sealer {
 /// An envelope whose commitment holds, whose epoch stands and whose time has not passed.
 struct Unlocked<'a> {
     header: Header,
-    keys: Kept,
+    keys: DerivedKey,
     head: &'a [u8],
     body: &'a [u8],
 }
 
 impl Unlocked<'_> {
     fn open_head(&self, out: &mut [u8]) -> Result<(), Fault> {
-        self.header.cut().open(self.keys.key(), Part::Head, self.head, out)
+        self.header.segmentation().open(self.keys.key(), Part::Head, self.head, out)
     }
 
     fn open_body(&self, out: &mut [u8]) -> Result<(), Fault> {
-        self.header.cut().open(self.keys.key(), Part::Body, self.body, out)
+        self.header.segmentation().open(self.keys.key(), Part::Body, self.body, out)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Messages are one line, name the remedy, and carry no content, no secret and nothing an attacker could have written.
 
-use crate::{KeyId, Moment};
+use crate::{KeyId, UnixMillis};
 
 /// A refusal of this crate; [`kind`](Self::kind) says which.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum FaultKind {
     Revoked(u64),
     /// The envelope's last moment has passed.
     #[error("the seal expired at {} ms since 1970; fetch the response again", .0.as_millis())]
-    Expired(Moment),
+    Expired(UnixMillis),
     /// The head, the body or the namespace is longer than an envelope can hold.
     #[error("too large for one envelope (head 1 MiB, body 8 MiB); cut the body into chunks")]
     TooLarge,
@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(families(kind), [false, true, false, false], "{kind:?}");
         }
         assert_eq!(families(FaultKind::UnknownKey(id)), [false, false, true, false]);
-        for kind in [FaultKind::Expired(Moment::UNBOUNDED), FaultKind::Revoked(1)] {
+        for kind in [FaultKind::Expired(UnixMillis::UNBOUNDED), FaultKind::Revoked(1)] {
             assert_eq!(families(kind), [false, false, false, true], "{kind:?}");
         }
         for kind in [FaultKind::WeakKey, FaultKind::TooLarge, FaultKind::Random] {

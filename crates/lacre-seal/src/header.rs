@@ -1,8 +1,8 @@
 //! The header of an envelope: 112 bytes, of which nothing is true until the commitment has been compared
 //! (docs/format.md §1).
 
-use crate::segment::Cut;
-use crate::{Fault, FaultKind, KeyId, Moment, Suite};
+use crate::segment::Segmentation;
+use crate::{Fault, FaultKind, KeyId, Suite, UnixMillis};
 
 const MAGIC: [u8; 4] = *b"\x89LAC";
 const VERSION: u8 = 1;
@@ -10,8 +10,8 @@ const VERSION: u8 = 1;
 const FIELDS: usize = 48;
 /// Bytes before the segments: fields, salt and commitment.
 const LEN: usize = FIELDS + 32 + 32;
-const MOST_HEAD: usize = 1 << 20;
-const MOST_BODY: usize = 8 << 20;
+const MAX_HEAD_LEN: usize = 1 << 20;
+const MAX_BODY_LEN: usize = 8 << 20;
 
 /// What an envelope says about itself.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +34,9 @@ pub struct SealInfo {
     /// The suite that protects it.
     pub suite: Suite,
     /// When it was sealed.
-    pub created: Moment,
+    pub created: UnixMillis,
     /// The last moment at which it may be opened.
-    pub not_after: Moment,
+    pub not_after: UnixMillis,
     /// The keyring's epoch when it was sealed.
     pub epoch: u64,
 }
@@ -49,7 +49,7 @@ impl Header {
     /// [`NotAnEnvelope`](FaultKind::NotAnEnvelope), [`UnknownVersion`](FaultKind::UnknownVersion),
     /// [`Malformed`](FaultKind::Malformed) or, for a suite that does not exist, [`WrongSuite`](FaultKind::WrongSuite).
     pub fn peek_unverified(sealed: &[u8]) -> Result<Self, Fault> {
-        Ok(Parts::of(sealed, &Suite::ALL)?.header)
+        Ok(RawEnvelope::of(sealed, &Suite::ALL)?.header)
     }
 
     /// The commitment of an envelope, which tells it from every other that was ever sealed. Nothing has been verified: it is as true
@@ -73,7 +73,7 @@ impl Header {
         let key_id = KeyId::from_bytes(fields.take());
         let epoch = u64::from_be_bytes(fields.take());
         let [created, not_after] =
-            [fields.take(), fields.take()].map(|millis| Moment::from_millis(u64::from_be_bytes(millis)));
+            [fields.take(), fields.take()].map(|millis| UnixMillis::from_millis(u64::from_be_bytes(millis)));
         let [head_len, body_len] =
             [fields.take(), fields.take()].map(|length| u32::from_be_bytes(length) as usize);
         let seal = SealInfo { key_id, suite, created, not_after, epoch };
@@ -101,8 +101,8 @@ impl Header {
         Ok(out)
     }
 
-    pub(crate) const fn cut(&self) -> Cut {
-        Cut::new(self.seal.suite, self.segment_log2)
+    pub(crate) const fn segmentation(&self) -> Segmentation {
+        Segmentation::new(self.seal.suite, self.segment_log2)
     }
 
     /// The length of the whole envelope.
@@ -113,17 +113,17 @@ impl Header {
 
     /// The lengths of the sealed head and the sealed body.
     pub(crate) const fn sealed_lens(&self) -> (usize, usize) {
-        (self.cut().sealed_len(self.head_len), self.cut().sealed_len(self.body_len))
+        (self.segmentation().sealed_len(self.head_len), self.segmentation().sealed_len(self.body_len))
     }
 
     const fn is_within_caps(&self) -> bool {
-        self.head_len <= MOST_HEAD && self.body_len <= MOST_BODY
+        self.head_len <= MAX_HEAD_LEN && self.body_len <= MAX_BODY_LEN
     }
 }
 
 /// An envelope taken apart. Nothing has been verified.
 #[derive(Clone, Copy)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct RawEnvelope<'a> {
     pub(crate) header: Header,
     pub(crate) fields: &'a [u8; FIELDS],
     pub(crate) salt: &'a [u8; 32],
@@ -134,14 +134,14 @@ pub(crate) struct Parts<'a> {
     pub(crate) body: &'a [u8],
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RawEnvelope<'a> {
     /// Checks everything that can be checked without a key, in the order of §2.
     pub(crate) fn of(sealed: &'a [u8], accepted: &[Suite]) -> Result<Self, FaultKind> {
-        Self::of_start(sealed, sealed.len(), accepted)
+        Self::from_start(sealed, sealed.len(), accepted)
     }
 
     /// Of an envelope of `length` bytes, of which no more than the start may be at hand: all of its head, and perhaps nothing of its body.
-    pub(crate) fn of_start(sealed: &'a [u8], length: usize, accepted: &[Suite]) -> Result<Self, FaultKind> {
+    pub(crate) fn from_start(sealed: &'a [u8], length: usize, accepted: &[Suite]) -> Result<Self, FaultKind> {
         const BAD_LENGTH: FaultKind = FaultKind::Malformed("length");
         if !sealed.starts_with(&MAGIC) {
             return Err(FaultKind::NotAnEnvelope);
@@ -174,7 +174,7 @@ impl EnvelopeStart {
     /// A copy of it; `None`: these bytes are no envelope.
     #[must_use]
     pub fn of(sealed: &[u8]) -> Option<Self> {
-        let head = Parts::of(sealed, &Suite::ALL).ok()?.header.sealed_lens().0;
+        let head = RawEnvelope::of(sealed, &Suite::ALL).ok()?.header.sealed_lens().0;
         Some(Self { bytes: sealed[..LEN + head].to_vec(), length: sealed.len() })
     }
 }

@@ -12,7 +12,7 @@ use crate::secret::{self, Secret};
 use crate::{Fault, FaultKind, derive, hex};
 
 /// Keys in one ring, at most.
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 /// The first line of a ring's text.
 const FIRST_LINE: &str = "lacre-keyring-v1";
 /// The first line of a ring's text that a passphrase locks (§13).
@@ -32,7 +32,7 @@ pub struct Keyring {
 
 impl Keyring {
     /// Bytes of a ring's text, at most.
-    pub const MOST_TEXT: usize = 64 << 10;
+    pub const MAX_TEXT_LEN: usize = 64 << 10;
 
     /// A ring with a fresh key.
     ///
@@ -61,7 +61,7 @@ impl Keyring {
     /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge), [`BadKey`](FaultKind::BadKey) or
     /// [`WeakKey`](FaultKind::WeakKey); never with the text itself.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        if text.len() > Self::MOST_TEXT {
+        if text.len() > Self::MAX_TEXT_LEN {
             return Err(FaultKind::KeyringTooLarge.into());
         }
         let mut lines = meaningful_lines(text);
@@ -84,7 +84,7 @@ impl Keyring {
                 "index" => once("index", &mut index, Secret::from_base64url(value)?)?,
                 "epoch" => once("epoch", &mut epoch, decimal(value).ok_or(bad_line)?)?,
                 "primary" => once("primary", &mut primary, MasterKey::from_base64url(value)?)?,
-                "verify" if verify.len() + 1 == MOST_KEYS => return Err(FaultKind::KeyringTooLarge.into()),
+                "verify" if verify.len() + 1 == MAX_KEYS => return Err(FaultKind::KeyringTooLarge.into()),
                 "verify" => verify.push(MasterKey::from_base64url(value)?),
                 _ => return Err(bad_line.into()),
             }
@@ -145,7 +145,7 @@ impl Keyring {
     /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge) when the ring is full, [`Random`](FaultKind::Random) when the
     /// operating system yields no random bytes; the ring is unchanged then.
     pub fn rotate(&mut self) -> Result<KeyId, Fault> {
-        if self.verify.len() + 1 == MOST_KEYS {
+        if self.verify.len() + 1 == MAX_KEYS {
             return Err(FaultKind::KeyringTooLarge.into());
         }
         let old = std::mem::replace(&mut self.primary, MasterKey::generate()?);
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn the_number_of_keys_is_bounded() {
         let mut ring = Keyring::generate().unwrap();
-        for _ in 1..MOST_KEYS {
+        for _ in 1..MAX_KEYS {
             ring.rotate().unwrap();
         }
         assert_eq!(ring.rotate().unwrap_err().kind(), FaultKind::KeyringTooLarge);
@@ -357,12 +357,12 @@ mod tests {
         MasterKey::generate().unwrap().secret.push_base64url(&mut over);
         assert_eq!(Keyring::parse(&over).unwrap_err().kind(), FaultKind::KeyringTooLarge);
         let most = |length: usize| full.to_string() + &"#".repeat(length - full.len());
-        assert!(Keyring::parse(&most(Keyring::MOST_TEXT)).is_ok());
+        assert!(Keyring::parse(&most(Keyring::MAX_TEXT_LEN)).is_ok());
         assert_eq!(
-            Keyring::parse(&most(Keyring::MOST_TEXT + 1)).unwrap_err().kind(),
+            Keyring::parse(&most(Keyring::MAX_TEXT_LEN + 1)).unwrap_err().kind(),
             FaultKind::KeyringTooLarge
         );
-        let long = "#".repeat(Keyring::MOST_TEXT + 1);
+        let long = "#".repeat(Keyring::MAX_TEXT_LEN + 1);
         assert_eq!(Keyring::parse(&long).unwrap_err().kind(), FaultKind::KeyringTooLarge);
     }
 

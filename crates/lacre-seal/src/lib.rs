@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use lacre_seal::{Context, Fault, Keyring, Lifetime, Moment, Purpose, Sealer, StoreId, Suite};
+//! use lacre_seal::{Context, Fault, Keyring, Lifetime, UnixMillis, Purpose, Sealer, StoreId, Suite};
 //!
 //! # fn main() -> Result<(), Fault> {
 //! let keyring = Arc::new(Keyring::generate()?);
@@ -21,15 +21,15 @@
 //! let key = keyring.row_key(b"GET https://example.org/");
 //! let at = Context { purpose: Purpose::Slot, store: &store, namespace: "docs", key: &key };
 //!
-//! let life = Lifetime { created: Moment::from_millis(1_000), not_after: Moment::from_millis(61_000) };
+//! let life = Lifetime { created: UnixMillis::from_millis(1_000), not_after: UnixMillis::from_millis(61_000) };
 //! let mut sealed = sealer.seal(&at, life, b"200 OK", b"Hello")?;
 //!
-//! let now = Moment::from_millis(2_000);
+//! let now = UnixMillis::from_millis(2_000);
 //! assert_eq!(sealer.open(&at, &sealed, now)?.body.as_bytes(), b"Hello");
 //!
 //! let elsewhere = Context { namespace: "drafts", ..at };
 //! assert!(sealer.open(&elsewhere, &sealed, now).unwrap_err().is_tampering());
-//! assert!(sealer.open(&at, &sealed, Moment::from_millis(61_001)).unwrap_err().is_lapsed());
+//! assert!(sealer.open(&at, &sealed, UnixMillis::from_millis(61_001)).unwrap_err().is_lapsed());
 //! sealed[120] ^= 1;
 //! assert!(sealer.open(&at, &sealed, now).unwrap_err().is_tampering());
 //! # Ok(())
@@ -37,35 +37,35 @@
 //! ```
 
 mod authentic;
+mod buffer_pool;
 mod context;
 mod derive;
+mod derived_keys;
 mod envelope;
 mod fault;
 mod header;
 mod hex;
 pub mod itsdangerous;
-mod kept;
 mod keyring;
-mod moment;
 #[cfg(feature = "passphrase")]
 mod passphrase;
-mod rooms;
 mod secret;
 mod segment;
 mod suite;
+mod time;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]
 mod wycheproof;
 
 pub use authentic::Authentic;
+pub use buffer_pool::JoinedBuffer;
 pub use context::{AnchorId, BodyId, Context, Position, Purpose, StoreId};
 pub use envelope::{Opened, Sealer};
 pub use fault::{Fault, FaultKind};
 pub use header::{EnvelopeStart, Header, SealInfo};
 pub use keyring::{KeyId, Keyring, MasterKey};
-pub use moment::{Lifetime, Moment};
 #[cfg(feature = "passphrase")]
 pub use passphrase::Passphrase;
-pub use rooms::Joined;
 pub use suite::Suite;
+pub use time::{Lifetime, UnixMillis};

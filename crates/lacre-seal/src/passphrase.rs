@@ -13,12 +13,13 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::keyring::{LOCKED, decimal, meaningful_lines, once};
 use crate::secret::{self, Secret};
 use crate::{
-    Context, Fault, FaultKind, Keyring, Lifetime, MasterKey, Moment, Opened, Purpose, Sealer, StoreId, Suite,
+    Context, Fault, FaultKind, Keyring, Lifetime, MasterKey, Opened, Purpose, Sealer, StoreId, Suite,
+    UnixMillis,
 };
 
 /// Characters of a passphrase, at least, and how many of them must differ.
-const LEAST_LENGTH: usize = 12;
-const LEAST_DISTINCT: usize = 6;
+const MIN_CHARS: usize = 12;
+const MIN_DISTINCT_CHARS: usize = 6;
 
 /// A text that people remember, wiped on drop. It is taken byte by byte: no Unicode normalisation.
 pub struct Passphrase(Zeroizing<String>);
@@ -31,8 +32,8 @@ impl Passphrase {
     pub fn new(text: Zeroizing<String>) -> Result<Self, Fault> {
         let length = text.chars().count();
         let distinct =
-            text.char_indices().filter(|(at, c)| !text[..*at].contains(*c)).take(LEAST_DISTINCT).count();
-        if length < LEAST_LENGTH || distinct < LEAST_DISTINCT {
+            text.char_indices().filter(|(at, c)| !text[..*at].contains(*c)).take(MIN_DISTINCT_CHARS).count();
+        if length < MIN_CHARS || distinct < MIN_DISTINCT_CHARS {
             return Err(FaultKind::WeakPassphrase.into());
         }
         Ok(Self(text))
@@ -72,7 +73,7 @@ impl Passphrase {
     }
 
     fn lock_with(&self, cost: Cost, salt: [u8; 16], ring: &Keyring) -> Result<String, Fault> {
-        let life = Lifetime { created: CREATED, not_after: Moment::UNBOUNDED };
+        let life = Lifetime { created: CREATED, not_after: UnixMillis::UNBOUNDED };
         let place = StoreId::from_bytes(salt);
         let sealed =
             self.sealer(cost, &salt)?.seal(&self::place(&place), life, &[], ring.to_text().as_bytes())?;
@@ -102,7 +103,7 @@ impl fmt::Debug for Passphrase {
 }
 
 /// A locked ring has no age: what it holds says for itself what is revoked.
-const CREATED: Moment = Moment::from_millis(0);
+const CREATED: UnixMillis = UnixMillis::from_millis(0);
 
 const fn place(salt: &StoreId) -> Context<'_> {
     Context { purpose: Purpose::Keyring, store: salt, namespace: "", key: &[0; 32] }
@@ -141,7 +142,7 @@ struct Locked {
 
 impl Locked {
     fn parse(text: &str) -> Result<Self, Fault> {
-        if text.len() > Keyring::MOST_TEXT {
+        if text.len() > Keyring::MAX_TEXT_LEN {
             return Err(FaultKind::KeyringTooLarge.into());
         }
         let mut lines = meaningful_lines(text);
@@ -224,8 +225,8 @@ mod tests {
     fn a_text_of_any_length_is_bounded_before_it_is_read() {
         let phrase = passphrase("correct horse battery");
         let kind = |length| phrase.unlock(&"#".repeat(length)).unwrap_err().kind();
-        assert_eq!(kind(Keyring::MOST_TEXT), FaultKind::NotLocked);
-        assert_eq!(kind(Keyring::MOST_TEXT + 1), FaultKind::KeyringTooLarge);
+        assert_eq!(kind(Keyring::MAX_TEXT_LEN), FaultKind::NotLocked);
+        assert_eq!(kind(Keyring::MAX_TEXT_LEN + 1), FaultKind::KeyringTooLarge);
     }
 
     #[test]

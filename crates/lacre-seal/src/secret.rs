@@ -10,7 +10,7 @@ use crate::{Fault, FaultKind};
 
 /// Fewer distinct values among 32 bytes than this do not come from a random generator
 /// (one uniform draw in more than 2^130 would be refused by mistake).
-const LEAST_DISTINCT: usize = 8;
+const MIN_DISTINCT_BYTES: usize = 8;
 
 #[derive(Clone)]
 pub(crate) struct Secret(Box<Zeroizing<[u8; 32]>>);
@@ -36,7 +36,7 @@ impl Secret {
         for byte in secret.0.iter() {
             seen[usize::from(*byte)] = true;
         }
-        if seen.iter().filter(|seen| **seen).count() < LEAST_DISTINCT {
+        if seen.iter().filter(|seen| **seen).count() < MIN_DISTINCT_BYTES {
             return Err(FaultKind::WeakKey.into());
         }
         Ok(secret)

@@ -20,12 +20,12 @@ pub(crate) enum Part {
 
 /// How a part of any length is cut: `size` bytes of plaintext in each segment but the last, and a tag on every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cut {
+pub(crate) struct Segmentation {
     size: usize,
     tag: usize,
 }
 
-impl Cut {
+impl Segmentation {
     /// `log2` is the binary logarithm of the segment size.
     pub(crate) const fn new(suite: Suite, log2: u8) -> Self {
         Self { size: 1 << log2, tag: suite.tag_len() }

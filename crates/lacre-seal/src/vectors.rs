@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AnchorId, BodyId, Context, FaultKind, Keyring, Lifetime, Moment, Position, Purpose, Sealer, StoreId,
-    Suite,
+    AnchorId, BodyId, Context, FaultKind, Keyring, Lifetime, Position, Purpose, Sealer, StoreId, Suite,
+    UnixMillis,
 };
 
 #[derive(Deserialize)]
@@ -105,7 +105,7 @@ fn check(test: &EnvelopeTest) -> bool {
         (other, _) => panic!("{id}: no purpose {other}"),
     };
     let at = Context { purpose, store: &store, namespace: &test.namespace, key: &key };
-    let now = Moment::from_millis(test.now);
+    let now = UnixMillis::from_millis(test.now);
     let sealed = bytes(&test.sealed_hex);
     let opened = sealer.open(&at, &sealed, now);
     let head_alone = sealer.open_head(&at, &sealed, now);
@@ -121,8 +121,8 @@ fn check(test: &EnvelopeTest) -> bool {
     assert_eq!(opened.head.as_bytes(), head, "{id}");
     assert_eq!(opened.body.as_bytes(), body, "{id}");
     let life = Lifetime {
-        created: Moment::from_millis(made_of.created),
-        not_after: Moment::from_millis(made_of.not_after),
+        created: UnixMillis::from_millis(made_of.created),
+        not_after: UnixMillis::from_millis(made_of.not_after),
     };
     assert_eq!((opened.seal.created, opened.seal.not_after), (life.created, life.not_after), "{id}");
     assert_eq!(opened.seal.epoch, made_of.epoch, "{id}");

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use lacre_seal::{
-    BodyId, Context, FaultKind, Header, Keyring, Lifetime, Moment, Position, Purpose, Sealer, StoreId, Suite,
+    BodyId, Context, FaultKind, Header, Keyring, Lifetime, Position, Purpose, Sealer, StoreId, Suite,
+    UnixMillis,
 };
 use proptest::prelude::*;
 
-const CREATED: Moment = Moment::from_millis(1_000);
-const NOT_AFTER: Moment = Moment::from_millis(2_000);
+const CREATED: UnixMillis = UnixMillis::from_millis(1_000);
+const NOT_AFTER: UnixMillis = UnixMillis::from_millis(2_000);
 const LIFE: Lifetime = Lifetime { created: CREATED, not_after: NOT_AFTER };
 const STORE: StoreId = StoreId::from_bytes([1; 16]);
 const KEY: [u8; 32] = [2; 32];
@@ -25,7 +26,7 @@ fn seal(sealer: &Sealer, head: &[u8], body: &[u8]) -> Vec<u8> {
     sealer.seal(&SLOT, LIFE, head, body).unwrap()
 }
 
-fn kind(sealer: &Sealer, at: &Context<'_>, sealed: &[u8], now: Moment) -> FaultKind {
+fn kind(sealer: &Sealer, at: &Context<'_>, sealed: &[u8], now: UnixMillis) -> FaultKind {
     sealer.open(at, sealed, now).unwrap_err().kind()
 }
 
@@ -65,7 +66,7 @@ fn what_was_opened_before_is_held_to_everything_again() {
         for at in elsewhere {
             assert_eq!(kind(&sealer, &at, &sealed, CREATED), FaultKind::BadCommitment);
         }
-        let late = Moment::from_millis(2_001);
+        let late = UnixMillis::from_millis(2_001);
         assert_eq!(kind(&sealer, &here, &sealed, late), FaultKind::Expired(NOT_AFTER));
     }
 }
@@ -122,13 +123,13 @@ fn a_chunk_opens_only_in_its_own_place() {
 
 #[test]
 fn a_seal_ends_with_its_last_moment() {
-    let late = Moment::from_millis(NOT_AFTER.as_millis() + 1);
+    let late = UnixMillis::from_millis(NOT_AFTER.as_millis() + 1);
     for sealer in sealers() {
         let sealed = seal(&sealer, b"head", b"body");
         assert!(sealer.open(&SLOT, &sealed, NOT_AFTER).is_ok());
         assert_eq!(kind(&sealer, &SLOT, &sealed, late), FaultKind::Expired(NOT_AFTER));
         let unbounded = sealer.seal(&SLOT, Lifetime::unbounded(CREATED), b"head", b"body").unwrap();
-        assert!(sealer.open(&SLOT, &unbounded, Moment::UNBOUNDED).is_ok());
+        assert!(sealer.open(&SLOT, &unbounded, UnixMillis::UNBOUNDED).is_ok());
     }
 }
 
@@ -237,8 +238,8 @@ fn a_commitment_is_where_the_format_says_and_never_the_same() {
 fn bodies_are_joined_as_they_are_opened_and_nothing_else_is() {
     for sealer in sealers() {
         let (one, two) = (seal(&sealer, b"head", b"one, "), seal(&sealer, b"", b"two"));
-        let mut joined = sealer.join(8);
-        let mut behind = |sealed: &[u8]| sealer.open_behind(&SLOT, sealed, CREATED, &mut joined);
+        let mut joined = sealer.joined_buffer(8);
+        let mut behind = |sealed: &[u8]| sealer.open_append(&SLOT, sealed, CREATED, &mut joined);
         assert_eq!(behind(&one).unwrap(), sealer.open(&SLOT, &one, CREATED).unwrap().seal);
         for bit in 0..two.len() * 8 {
             let mut flipped = two.clone();
@@ -287,7 +288,7 @@ proptest! {
 
     #[test]
     fn what_was_sealed_opens_unchanged((head, body) in parts(), created in 0..2_000_u64) {
-        let life = Lifetime { created: Moment::from_millis(created), not_after: NOT_AFTER };
+        let life = Lifetime { created: UnixMillis::from_millis(created), not_after: NOT_AFTER };
         for sealer in sealers() {
             let sealed = sealer.seal(&SLOT, life, &head, &body).unwrap();
             let opened = sealer.open(&SLOT, &sealed, CREATED).unwrap();

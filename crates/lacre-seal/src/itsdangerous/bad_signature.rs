@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Moment;
+use crate::UnixMillis;
 
 /// A refused signature; [`kind`](Self::kind) says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum BadSignatureKind {
     /// The signature is right, and too old or from the future.
     Expired {
         /// When it was made, to the second.
-        signed_at: Moment,
+        signed_at: UnixMillis,
     },
 }
 
@@ -54,12 +54,12 @@ impl BadSignature {
         Self { kind: BadSignatureKind::BadTimestamp, message: "Malformed timestamp".into() }
     }
 
-    pub(super) fn too_old(signed_at: Moment, age_seconds: u64, max_age: Duration) -> Self {
+    pub(super) fn too_old(signed_at: UnixMillis, age_seconds: u64, max_age: Duration) -> Self {
         let message = format!("Signature age {age_seconds} > {} seconds", max_age.as_secs_f64());
         Self { kind: BadSignatureKind::Expired { signed_at }, message }
     }
 
-    pub(super) fn from_the_future(signed_at: Moment, ahead_seconds: u64) -> Self {
+    pub(super) fn from_the_future(signed_at: UnixMillis, ahead_seconds: u64) -> Self {
         let message = format!("Signature age -{ahead_seconds} < 0 seconds");
         Self { kind: BadSignatureKind::Expired { signed_at }, message }
     }

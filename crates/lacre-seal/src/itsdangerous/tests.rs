@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
-use crate::Moment;
+use crate::UnixMillis;
 use crate::vectors::{bytes, read};
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ impl Vector {
                 assert_eq!(signer.verify(&signed).unwrap().as_bytes(), value, "{id}");
                 continue;
             };
-            let (signer, now) = (TimestampSigner::new(signer), Moment::from_millis(seconds * 1000));
+            let (signer, now) = (TimestampSigner::new(signer), UnixMillis::from_millis(seconds * 1000));
             assert_eq!(signer.sign(&value, now), signed, "{id}");
             let verified = signer.verify(&signed).unwrap();
             assert_eq!((verified.value.as_bytes(), verified.signed_at), (value.as_slice(), now), "{id}");
@@ -154,7 +154,7 @@ fn base64_must_be_canonical() {
 #[test]
 fn age_is_bounded_on_both_sides() {
     let signer = TimestampSigner::new(Signer::new(LONG).unwrap());
-    let at = |seconds: u64| Moment::from_millis(seconds * 1000);
+    let at = |seconds: u64| UnixMillis::from_millis(seconds * 1000);
     let signed = signer.sign(b"value", at(1000));
     let max_age = Duration::from_secs(10);
     assert!(signer.verify_within(&signed, max_age, at(1000)).is_ok());

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
 use super::{BadSignature, Signer};
-use crate::{Authentic, Moment};
+use crate::{Authentic, UnixMillis};
 
 /// Signs values together with the second at which that was done.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Timestamped {
     /// The value.
     pub value: Authentic,
     /// When it was signed, to the second.
-    pub signed_at: Moment,
+    pub signed_at: UnixMillis,
 }
 
 impl TimestampSigner {
@@ -31,7 +31,7 @@ impl TimestampSigner {
 
     /// `value ‖ separator ‖ timestamp ‖ separator ‖ signature`, by the newest secret.
     #[must_use]
-    pub fn sign(&self, value: &[u8], now: Moment) -> Vec<u8> {
+    pub fn sign(&self, value: &[u8], now: UnixMillis) -> Vec<u8> {
         let seconds = (now.as_millis() / 1000).to_be_bytes();
         let leading_zeros = seconds.iter().take_while(|byte| **byte == 0).count();
         let timestamp = URL_SAFE_NO_PAD.encode(&seconds[leading_zeros..]);
@@ -59,7 +59,7 @@ impl TimestampSigner {
         &self,
         signed: &[u8],
         max_age: Duration,
-        now: Moment,
+        now: UnixMillis,
     ) -> Result<Timestamped, BadSignature> {
         let verified = self.verify(signed)?;
         let [signed_at, now] = [verified.signed_at, now].map(|moment| moment.as_millis() / 1000);
@@ -74,7 +74,7 @@ impl TimestampSigner {
 }
 
 /// Big-endian seconds in canonical base64, without leading zero bytes.
-fn decode(timestamp: &[u8]) -> Option<Moment> {
+fn decode(timestamp: &[u8]) -> Option<UnixMillis> {
     let mut decoded = [0; 8];
     let length = URL_SAFE_NO_PAD.decode_slice(timestamp, &mut decoded).ok()?;
     if decoded[..length].first() == Some(&0) {
@@ -83,5 +83,5 @@ fn decode(timestamp: &[u8]) -> Option<Moment> {
     let mut seconds = [0; 8];
     seconds[8 - length..].copy_from_slice(&decoded[..length]);
     let millis = u64::from_be_bytes(seconds).checked_mul(1000)?;
-    (millis <= Moment::UNBOUNDED.as_millis()).then(|| Moment::from_millis(millis))
+    (millis <= UnixMillis::UNBOUNDED.as_millis()).then(|| UnixMillis::from_millis(millis))
 }

@@ -272,7 +272,7 @@ impl Vault {
             Seen::Listed(listed) => return Ok(listed),
         };
         let at = self.place(&key, Purpose::Slot);
-        let (head, seal) = self.sealer.open_head_of_start(&at, &start, moment(now)).map_err(|_| key)?;
+        let (head, seal) = self.sealer.open_head_from_start(&at, &start, moment(now)).map_err(|_| key)?;
         let slot = self.formats.decode(&head).map_err(|_| key)?;
         Ok(Some(Listed {
             key,

@@ -8,7 +8,7 @@
 use crate::{Error, ErrorKind};
 use hashlink::LruCache;
 use lacre_core::Key;
-use lacre_seal::{Header, Moment};
+use lacre_seal::{Header, UnixMillis};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// By how many milliseconds writers may disagree: their clocks, and the time from sealing a record to its turn to be written.
@@ -24,7 +24,7 @@ pub(super) struct Newest([Mutex<LruCache<Key, Known>>; SHARDS]);
 /// What tells one opened envelope from another of the same row.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
-    created: Moment,
+    created: UnixMillis,
     tag: Tag,
 }
 
@@ -35,7 +35,7 @@ type Tag = [u8; 8];
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     /// No older record is to come.
-    since: Moment,
+    since: UnixMillis,
     /// What was found or written last; absent where it was removed.
     tag: Option<Tag>,
     /// What is certain to have been replaced or removed, newest first.
@@ -44,7 +44,7 @@ pub(super) struct Known {
 
 impl Mark {
     /// Of an envelope that opened, or that was just sealed.
-    pub(super) fn of(sealed: &[u8], created: Moment) -> Self {
+    pub(super) fn of(sealed: &[u8], created: UnixMillis) -> Self {
         Self { created, tag: tag(sealed) }
     }
 
@@ -98,11 +98,17 @@ impl Newest {
     }
 
     /// Takes note that the row was removed.
-    pub(super) fn removed(&self, key: &Key, before: Option<Known>, now: Moment) {
+    pub(super) fn removed(&self, key: &Key, before: Option<Known>, now: UnixMillis) {
         self.note(key, before, None, |_| now);
     }
 
-    fn note(&self, key: &Key, before: Option<Known>, tag: Option<Tag>, since: impl FnOnce(Moment) -> Moment) {
+    fn note(
+        &self,
+        key: &Key,
+        before: Option<Known>,
+        tag: Option<Tag>,
+        since: impl FnOnce(UnixMillis) -> UnixMillis,
+    ) {
         let mut shard = self.shard(key);
         let there = shard.get(key).copied();
         // Where somebody else took note meanwhile, which of the two came last is not certain.
@@ -125,7 +131,7 @@ impl Newest {
 
 impl Default for Known {
     fn default() -> Self {
-        Self { since: Moment::from_millis(0), tag: None, past: [None; 3] }
+        Self { since: UnixMillis::from_millis(0), tag: None, past: [None; 3] }
     }
 }
 
@@ -154,7 +160,7 @@ mod tests {
     const KEY: Key = Key::from_bytes([1; 32]);
 
     fn mark(tag: u8, created: u64) -> Mark {
-        Mark { created: Moment::from_millis(created), tag: [tag; 8] }
+        Mark { created: UnixMillis::from_millis(created), tag: [tag; 8] }
     }
 
     /// A read with nothing in between.
@@ -189,7 +195,7 @@ mod tests {
     fn what_was_removed_stays_away() {
         let newest = Newest::default();
         writes(&newest, mark(1, 100));
-        newest.removed(&KEY, newest.known(&KEY), Moment::from_millis(100_000));
+        newest.removed(&KEY, newest.known(&KEY), UnixMillis::from_millis(100_000));
         assert!(!finds(&newest, mark(1, 100)));
         assert!(!finds(&newest, mark(2, 200)));
         assert!(finds(&newest, mark(3, 100_000)));

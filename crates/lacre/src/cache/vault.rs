@@ -14,8 +14,8 @@ use crate::{Error, ErrorKind};
 use bytes::Bytes;
 use lacre_core::{Entry, Key, Pointer, Sensitivity, Slot, StoredBody, Timestamp, Touch};
 use lacre_seal::{
-    Authentic, BodyId, Context, Fault, FaultKind, Lifetime, Moment, Opened, Position, Purpose, SealInfo,
-    Sealer, StoreId, Suite,
+    Authentic, BodyId, Context, Fault, FaultKind, Lifetime, Opened, Position, Purpose, SealInfo, Sealer,
+    StoreId, Suite, UnixMillis,
 };
 use std::borrow::Cow;
 use std::fmt;
@@ -451,12 +451,12 @@ fn record<'a>(head: &BodyHead, sealed: &'a [u8], retain_until: Timestamp, now: T
 }
 
 /// As a store writes it.
-pub(super) fn timestamp(moment: Moment) -> Timestamp {
+pub(super) fn timestamp(moment: UnixMillis) -> Timestamp {
     // A moment is never beyond what the signed one can say.
     Timestamp::from_millis(moment.as_millis().cast_signed())
 }
 
 /// The engine counts in signed time, the seal in unsigned; what lies before 1970 is 1970.
-pub(super) fn moment(time: Timestamp) -> Moment {
-    Moment::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
+pub(super) fn moment(time: Timestamp) -> UnixMillis {
+    UnixMillis::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
 }

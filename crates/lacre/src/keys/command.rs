@@ -93,7 +93,7 @@ impl std::fmt::Debug for KeyCommand {
 
 /// `None`: there is more.
 fn read_bounded(output: ChildStdout) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    const MOST: usize = Keyring::MOST_TEXT;
+    const MOST: usize = Keyring::MAX_TEXT_LEN;
     // As long as it will ever be: growing would leave parts of the keys in freed memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
     output.take(MOST as u64 + 1).read_to_end(&mut bytes)?;

@@ -41,7 +41,7 @@ impl KeyCredential {
             }
             refusal.into_error(ErrorKind::KeyUnavailable)
         })?;
-        let bytes = read_opened(file, length, Keyring::MOST_TEXT)
+        let bytes = read_opened(file, length, Keyring::MAX_TEXT_LEN)
             .map_err(|error| refused("cannot be read").with_source(error))?
             .ok_or_else(|| refused("is longer than a keyring can be"))?;
         as_text(bytes).ok_or_else(|| refused("is not text"))

@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn garbage_is_refused_and_never_shown() {
-        let too_long = "#".repeat(Keyring::MOST_TEXT + 1);
+        let too_long = "#".repeat(Keyring::MAX_TEXT_LEN + 1);
         for text in ["", "hunter2", "lacre-keyring-v1\nprimary hunter2\n", "lacre-keyring-v2\n", &too_long] {
             let (_directory, file) = written(text, 0o600);
             let error = refusal(&file);

@@ -46,7 +46,7 @@ impl SecretFile {
             }
             refusal.into_error(ErrorKind::KeyUnavailable)
         })?;
-        let bytes = read_opened(file, length, Keyring::MOST_TEXT)
+        let bytes = read_opened(file, length, Keyring::MAX_TEXT_LEN)
             .map_err(|error| self.refused("cannot be read").with_source(error))?
             .ok_or_else(|| self.refused("is longer than a keyring can be"))?;
         as_text(bytes).ok_or_else(|| {

@@ -35,7 +35,7 @@ mod yaml;
 
 pub use import::{Imported, Importer};
 pub use key::{IGNORED_PARAMETERS, KeySettings, Verification, cache_key, normalize_url};
-pub use lacre_seal::Joined;
+pub use lacre_seal::JoinedBuffer;
 pub use response::{Request, Response};
 pub use sealed::{Place, SealedValues, keyring_of_secret};
 pub use serializer::{Format, Serializer};

@@ -6,8 +6,8 @@ use super::{Value, cbor};
 use crate::{Error, ErrorKind, Timestamp};
 use blake2b_simd::Params;
 use lacre_seal::{
-    BodyId, Context, Fault, Joined, Keyring, Lifetime, MasterKey, Moment, Position, Purpose, Sealer, StoreId,
-    Suite,
+    BodyId, Context, Fault, JoinedBuffer, Keyring, Lifetime, MasterKey, Position, Purpose, Sealer, StoreId,
+    Suite, UnixMillis,
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -79,8 +79,8 @@ impl SealedValues {
 
     /// Room for what was stored, where it comes in pieces: memory that is used again.
     #[must_use]
-    pub fn room(&self, length: usize) -> Joined {
-        self.sealers[0].join(length)
+    pub fn room(&self, length: usize) -> JoinedBuffer {
+        self.sealers[0].joined_buffer(length)
     }
 
     /// The value that was stored as `sealed`.
@@ -105,7 +105,7 @@ impl SealedValues {
                 let (envelope, behind) = split_piece(rest)?;
                 self.with_its_key(|sealer| {
                     place.with(id, index, position(behind), |at| {
-                        sealer.open_behind(at, envelope, moment(now), &mut joined)
+                        sealer.open_append(at, envelope, moment(now), &mut joined)
                     })
                 })?;
                 rest = behind;
@@ -187,8 +187,8 @@ fn digest(person: &[u8], bytes: &[u8]) -> [u8; 32] {
     digest
 }
 
-fn moment(time: Timestamp) -> Moment {
-    Moment::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
+fn moment(time: Timestamp) -> UnixMillis {
+    UnixMillis::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
 }
 
 /// Nothing is read from a sealed store that is not sealed, whatever is wrong with it.

@@ -10,7 +10,7 @@ use lacre::{
     Answer, Builder, Cache, Error, Event, Key, Keyring, ManualClock, Observer, Outcome, Reply, RequestBody,
     Settlement, Suite, Timestamp, wait,
 };
-use lacre_seal::{Context, Lifetime, Moment, Opened, Purpose, Sealer};
+use lacre_seal::{Context, Lifetime, Opened, Purpose, Sealer, UnixMillis};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ pub(crate) fn keyring() -> Keyring {
     Keyring::parse(KEY).unwrap()
 }
 
-const NOW: Moment = Moment::from_millis(START.as_millis().unsigned_abs());
+const NOW: UnixMillis = UnixMillis::from_millis(START.as_millis().unsigned_abs());
 
 /// Seals as the cache does.
 pub(crate) fn sealer(suite: Suite) -> Sealer {

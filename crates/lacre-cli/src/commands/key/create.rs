@@ -115,7 +115,7 @@ fn from_input() -> Result<Keyring, Failure> {
     if input.is_terminal() {
         return Err(refused("a key that is typed can be read on the terminal".into()));
     }
-    const MOST: usize = Keyring::MOST_TEXT;
+    const MOST: usize = Keyring::MAX_TEXT_LEN;
     // As long as it will ever be: growing would leave parts of the keys in freed memory.
     let mut text = Zeroizing::new(String::with_capacity(MOST + 1));
     input.by_ref().take(MOST as u64 + 1).read_to_string(&mut text)?;

@@ -3,7 +3,7 @@
 use super::{Vault, timestamp};
 use crate::{Error, ErrorKind};
 use lacre_core::Key;
-use lacre_seal::{AnchorId, Authentic, Context, FaultKind, Lifetime, Moment, Position, Purpose, StoreId};
+use lacre_seal::{AnchorId, Authentic, Context, FaultKind, Lifetime, Position, Purpose, StoreId, UnixMillis};
 use std::io::{self, Read, Write};
 
 const MAGIC: &[u8; 16] = b"lacre-anchor-v1\n";
@@ -17,8 +17,8 @@ const LONGEST: usize = MOST * MARK + 4096;
 /// Of the envelope of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::cache) struct Mark {
-    pub(in crate::cache) created: Moment,
-    pub(in crate::cache) not_after: Moment,
+    pub(in crate::cache) created: UnixMillis,
+    pub(in crate::cache) not_after: UnixMillis,
     pub(in crate::cache) commitment: [u8; 32],
 }
 
@@ -26,7 +26,7 @@ pub(in crate::cache) struct Mark {
 pub(super) struct Writer<'a> {
     vault: &'a Vault,
     out: &'a mut (dyn Write + Send),
-    at: Moment,
+    at: UnixMillis,
     place: Place,
     marks: Vec<u8>,
 }
@@ -54,7 +54,7 @@ impl<'a> Writer<'a> {
     pub(super) fn start(
         vault: &'a Vault,
         out: &'a mut (dyn Write + Send),
-        at: Moment,
+        at: UnixMillis,
     ) -> Result<Self, Error> {
         let place = Place { store: vault.store_id, anchor: AnchorId::generate()?, index: 0 };
         for part in [&MAGIC[..], place.store.as_bytes(), place.anchor.as_bytes()] {
@@ -98,8 +98,8 @@ pub(in crate::cache) struct Reader<'a> {
     vault: &'a Vault,
     input: &'a mut (dyn Read + Send),
     place: Place,
-    at: Moment,
-    now: Moment,
+    at: UnixMillis,
+    now: UnixMillis,
     /// The piece that follows, as it was read; `None`: there is none.
     following: Option<Vec<u8>>,
     marks: Option<Authentic>,
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
     pub(in crate::cache) fn start(
         vault: &'a Vault,
         input: &'a mut (dyn Read + Send),
-        now: Moment,
+        now: UnixMillis,
     ) -> Result<Self, Error> {
         let mut start = [0; MAGIC.len() + 16 + 16];
         read_exactly(input, &mut start)?;
@@ -129,14 +129,14 @@ impl<'a> Reader<'a> {
             Place { store: StoreId::from_bytes(id(0)), anchor: AnchorId::from_bytes(id(16)), index: 0 };
         let foreign = place.store != vault.store_id;
         let following = read_piece(input)?;
-        let at = Moment::from_millis(0);
+        let at = UnixMillis::from_millis(0);
         let mut reader = Self { vault, input, place, at, now, following, marks: None, taken: 0, last: None };
         reader.open_piece()?;
         if foreign { Err(another_store()) } else { Ok(reader) }
     }
 
     /// When the anchor was begun.
-    pub(super) fn at(&self) -> Moment {
+    pub(super) fn at(&self) -> UnixMillis {
         self.at
     }
 
@@ -218,7 +218,7 @@ fn parse(mark: &[u8; MARK]) -> (Key, Mark) {
     key.copy_from_slice(&mark[..32]);
     times.as_flattened_mut().copy_from_slice(&mark[32..48]);
     commitment.copy_from_slice(&mark[48..]);
-    let [created, not_after] = times.map(|millis| Moment::from_millis(u64::from_be_bytes(millis)));
+    let [created, not_after] = times.map(|millis| UnixMillis::from_millis(u64::from_be_bytes(millis)));
     (Key::from_bytes(key), Mark { created, not_after, commitment })
 }
 

@@ -14,7 +14,7 @@ use crate::store::{Row, StoreExt};
 pub(super) use file::Reader as AnchorReader;
 use file::{Mark, Reader, Writer};
 use lacre_core::{Key, Timestamp};
-use lacre_seal::{Header, Moment, Purpose};
+use lacre_seal::{Header, Purpose, UnixMillis};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -144,14 +144,14 @@ impl Cache {
 
 /// What was found so far.
 struct Comparison<'a> {
-    at: Moment,
-    now: Moment,
+    at: UnixMillis,
+    now: UnixMillis,
     anchored: Anchored,
     report: &'a mut (dyn FnMut(Finding) + Send),
 }
 
 impl<'a> Comparison<'a> {
-    fn since(at: Moment, now: Moment, report: &'a mut (dyn FnMut(Finding) + Send)) -> Self {
+    fn since(at: UnixMillis, now: UnixMillis, report: &'a mut (dyn FnMut(Finding) + Send)) -> Self {
         let anchored = Anchored { at: timestamp(at), same: 0, newer: 0, over: 0, findings: 0 };
         Self { at, now, anchored, report }
     }

@@ -1,14 +1,14 @@
 //! Points in time, as the envelope stores them. Nothing here reads a clock: `now` is always an argument.
 
-/// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted; never beyond [`Moment::UNBOUNDED`].
+/// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted; never beyond [`UnixMillis::UNBOUNDED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(u64);
+pub struct UnixMillis(u64);
 
-impl Moment {
+impl UnixMillis {
     /// The last moment there is, which as a bound means none.
     pub const UNBOUNDED: Self = Self(i64::MAX as u64);
 
-    /// The moment that many milliseconds after the epoch; what lies beyond [`Moment::UNBOUNDED`] becomes it.
+    /// The moment that many milliseconds after the epoch; what lies beyond [`UnixMillis::UNBOUNDED`] becomes it.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         if millis > Self::UNBOUNDED.0 { Self::UNBOUNDED } else { Self(millis) }
@@ -25,16 +25,16 @@ impl Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// When it is sealed.
-    pub created: Moment,
+    pub created: UnixMillis,
     /// The last moment at which it may be opened.
-    pub not_after: Moment,
+    pub not_after: UnixMillis,
 }
 
 impl Lifetime {
     /// A lifetime that begins at `created` and has no end.
     #[must_use]
-    pub const fn unbounded(created: Moment) -> Self {
-        Self { created, not_after: Moment::UNBOUNDED }
+    pub const fn unbounded(created: UnixMillis) -> Self {
+        Self { created, not_after: UnixMillis::UNBOUNDED }
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn nothing_lies_beyond_unbounded() {
-        assert_eq!(Moment::from_millis(u64::MAX), Moment::UNBOUNDED);
-        assert_eq!(Moment::UNBOUNDED.as_millis(), 0x7FFF_FFFF_FFFF_FFFF);
+        assert_eq!(UnixMillis::from_millis(u64::MAX), UnixMillis::UNBOUNDED);
+        assert_eq!(UnixMillis::UNBOUNDED.as_millis(), 0x7FFF_FFFF_FFFF_FFFF);
     }
 }
