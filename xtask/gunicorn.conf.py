@@ -1,4 +1,5 @@
-"""How xtask runs httpbin: on a free port of loopback, told on stdout, for as long as stdin stays open."""
+"""Settings of gunicorn for httpbin: a free loopback port, printed on stdout; ends with its stdin.
+"""
 
 import os
 import signal
@@ -17,7 +18,7 @@ def when_ready(server):
 
 
 def stop_when_abandoned():
-    """The pipe closes however its owner ends, so no server outlives the run."""
+    """Stop when the pipe closes, which happens however its owner ends."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

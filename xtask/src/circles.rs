@@ -1,19 +1,24 @@
-//! Dependencies inside a crate run one way: the checks for circles and for the order of `lacre`'s folders, and a drawing of them.
+//! Checks that dependencies inside a crate run one way: no circles, and the order of `lacre`'s
+//! folders.
 //!
-//! The rule: within each folder, its files and subfolders are compared as wholes. When `a/x.rs` names an item of `b/y.rs`, then `a`
-//! depends on `b`, and no path may lead from `b` back to `a`. A folder's own file (`mod.rs`, `lib.rs`, `main.rs`) and its children are
-//! one module and may use each other: it may call them, and they may use the types that it defines. `lacre` itself is stricter: no part
-//! of it uses an item that `lib.rs` defines, and no arrow runs up in [`ORDER`].
+//! The rule: within each folder, its files and subfolders are compared as wholes. When `a/x.rs`
+//! names an item of `b/y.rs`, then `a` depends on `b`, and no path may lead from `b` back to `a`. A
+//! folder's own file (`mod.rs`, `lib.rs`, `main.rs`) and its children are one module and may use
+//! each other: it may call them, and they may use the types that it defines. `lacre` itself is
+//! stricter: no part of it uses an item that `lib.rs` defines, and no arrow runs up in [`ORDER`].
 
 use crate::modules::{Arrow, Crate, Module};
+use crate::{Failure, layers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The folder whose parts have an order.
 pub(crate) const ORDERED: &str = "crates/lacre/src/";
 
-/// The parts of `lacre`, from the top down. A part may use those below its row, and those of its row where no circle results.
-const ORDER: [&[&str]; 8] = [
+/// The parts of `lacre`, from the top down. A part may use those below its row, and those of its
+/// row where no circle results.
+pub(crate) const ORDER: [&[&str]; 8] = [
     &["drive"],
     &["interchange"],
     &["maintain"],
@@ -24,9 +29,6 @@ const ORDER: [&[&str]; 8] = [
     &["clock", "config", "error", "events", "files", "fork", "wait"],
 ];
 
-/// What the drawing calls the last row of [`ORDER`].
-const BASE: &str = "base";
-
 /// Circles that may stay: the folder, its members, and why.
 const ALLOWED: [(&str, &[&str], &str); 1] = [(
     "crates/lacre-cli/src/",
@@ -34,25 +36,64 @@ const ALLOWED: [(&str, &[&str], &str); 1] = [(
     "clap's derive: the arguments name the commands, and a command takes the arguments",
 )];
 
+/// Prints every circle of files or folders in one crate or in all, and every arrow against the
+/// order of `lacre`'s folders.
+///
+/// # Errors
+/// There is one that is not allowed, or the workspace cannot be read.
+pub(crate) fn check(root: &Path, name: Option<&str>) -> Result<(), Failure> {
+    let sources = layers::shipped(root)?;
+    let mut count = 0;
+    let is_asked = |folder: &&str| name.is_none_or(|name| *folder == format!("crates/{name}/src/"));
+    for folder in folders(&sources).into_iter().filter(is_asked) {
+        let house = Crate::read(folder, &sources);
+        for circle in circles(folder, &house).iter().filter(|circle| !circle.is_allowed()) {
+            eprint!("{}", circle.describe());
+            count += 1;
+        }
+        if folder == ORDERED {
+            for arrow in against_order(&house) {
+                eprintln!("{arrow}");
+                count += 1;
+            }
+        }
+    }
+    match count {
+        0 => {
+            println!("circles: none but those allowed; lacre's folders keep their order");
+            Ok(())
+        }
+        count => Err(format!(
+            "{count} circle(s) or arrow(s) against the order; the rule is at the top of xtask/src/circles.rs"
+        )
+        .into()),
+    }
+}
+
+/// The folders of all crates' sources.
+fn folders(sources: &[(String, String)]) -> BTreeSet<&str> {
+    sources.iter().filter_map(|(name, _)| Some(&name[..name.find("/src/")? + "/src/".len()])).collect()
+}
+
 /// Files or folders that depend on each other.
 #[derive(Debug)]
-pub(crate) struct Circle {
+struct Circle {
     /// `crates/lacre/src/`, with the subfolder.
-    pub(crate) folder: String,
-    pub(crate) members: Vec<String>,
+    folder: String,
+    members: Vec<String>,
     /// Those between the members.
-    pub(crate) arrows: Vec<Arrow>,
+    arrows: Vec<Arrow>,
 }
 
 impl Circle {
-    /// Whether [`ALLOWED`] has it.
-    pub(crate) fn is_allowed(&self) -> bool {
+    /// Whether [`ALLOWED`] contains it.
+    fn is_allowed(&self) -> bool {
         let members: Vec<_> = self.members.iter().map(String::as_str).collect();
         ALLOWED.iter().any(|(folder, allowed, _)| self.folder == *folder && members == *allowed)
     }
 
-    /// Its members, and the arrows of each pair.
-    pub(crate) fn describe(&self) -> String {
+    /// Its members, with one example for each arrow between them.
+    fn describe(&self) -> String {
         let mut text = format!("{}: {} depend on each other\n", self.folder, self.members.join(", "));
         let depth = self.arrows.first().map_or(0, |arrow| common(&arrow.from, &arrow.to));
         let mut pairs: BTreeMap<(String, String), Vec<&Arrow>> = BTreeMap::new();
@@ -71,7 +112,7 @@ impl Circle {
 }
 
 /// The circles of one crate, in every folder.
-pub(crate) fn circles(folder: &str, house: &Crate) -> Vec<Circle> {
+fn circles(folder: &str, house: &Crate) -> Vec<Circle> {
     let mut levels: BTreeMap<Module, Vec<Arrow>> = BTreeMap::new();
     for arrow in house.arrows().into_iter().filter(|arrow| !is_in_family(arrow)) {
         levels.entry(arrow.from[..common(&arrow.from, &arrow.to)].to_vec()).or_default().push(arrow);
@@ -96,7 +137,7 @@ pub(crate) fn circles(folder: &str, house: &Crate) -> Vec<Circle> {
 }
 
 /// Arrows of `lacre` that run against [`ORDER`], and parts that have no place in it.
-pub(crate) fn against_order(house: &Crate) -> Vec<String> {
+fn against_order(house: &Crate) -> Vec<String> {
     let rank = |part: &str| ORDER.iter().position(|row| row.contains(&part));
     let strays = house.children(&[]).into_iter().filter(|part| rank(part).is_none());
     let mut found: Vec<_> = strays
@@ -105,7 +146,7 @@ pub(crate) fn against_order(house: &Crate) -> Vec<String> {
     for arrow in house.arrows() {
         let (from, to) = (part(&arrow.from, 0), part(&arrow.to, 0));
         let is_up = match (rank(&from), rank(&to)) {
-            // `lib.rs` is above all.
+            // `lib.rs` is above all parts.
             (Some(_), None) => to == HEAD,
             (Some(from), Some(to)) => to < from,
             (None, _) => false,
@@ -120,28 +161,6 @@ pub(crate) fn against_order(house: &Crate) -> Vec<String> {
     found
 }
 
-/// The dependencies between the folders of `lacre` as a Mermaid graph. An arrow that follows from two others is left out.
-pub(crate) fn draw(house: &Crate) -> String {
-    let base = ORDER.last().copied().unwrap_or_default();
-    let named = |part: String| if base.contains(&part.as_str()) { BASE.to_owned() } else { part };
-    let edges: BTreeSet<(String, String)> = house
-        .arrows()
-        .iter()
-        .map(|arrow| (named(part(&arrow.from, 0)), named(part(&arrow.to, 0))))
-        .filter(|(from, to)| from != to && from != HEAD && to != HEAD)
-        .collect();
-    let mut text = String::from("```mermaid\ngraph TD\n");
-    for (from, to) in &edges {
-        let mut others = edges.clone();
-        others.remove(&(from.clone(), to.clone()));
-        if !reachable(&others, from).contains(to) {
-            let _ = writeln!(text, "    {from} --> {to}");
-        }
-    }
-    text.push_str("```\n");
-    text
-}
-
 /// Whether it joins a folder's own file to something in the folder.
 fn is_in_family(arrow: &Arrow) -> bool {
     let common = common(&arrow.from, &arrow.to);
@@ -149,10 +168,10 @@ fn is_in_family(arrow: &Arrow) -> bool {
 }
 
 /// The name of a folder's own file, `mod.rs` or `lib.rs`, beside its children.
-const HEAD: &str = "mod.rs";
+pub(crate) const HEAD: &str = "mod.rs";
 
 /// The part of a folder at `depth` that a module lies in.
-fn part(module: &[String], depth: usize) -> String {
+pub(crate) fn part(module: &[String], depth: usize) -> String {
     module.get(depth).cloned().unwrap_or_else(|| HEAD.to_owned())
 }
 
@@ -175,7 +194,7 @@ fn knots(edges: &BTreeSet<(String, String)>) -> Vec<BTreeSet<String>> {
     knots.into_iter().collect()
 }
 
-fn reachable(edges: &BTreeSet<(String, String)>, from: &str) -> BTreeSet<String> {
+pub(crate) fn reachable(edges: &BTreeSet<(String, String)>, from: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut left = vec![from.to_owned()];
     while let Some(node) = left.pop() {
@@ -273,20 +292,6 @@ mod tests {
                 ("cache/mod.rs", "pub struct C;")
             ])),
             [""; 0]
-        );
-    }
-
-    #[test]
-    fn the_drawing_leaves_out_what_follows() {
-        let files = [
-            ("drive/mod.rs", "use crate::cache::C; use crate::store::S; use crate::clock::K;"),
-            ("cache/mod.rs", "use crate::store::S; pub struct C;"),
-            ("store/mod.rs", "use crate::clock::K; pub struct S;"),
-            ("clock.rs", "pub struct K;"),
-        ];
-        assert_eq!(
-            draw(&house(&files)),
-            "```mermaid\ngraph TD\n    cache --> store\n    drive --> cache\n    store --> base\n```\n"
         );
     }
 

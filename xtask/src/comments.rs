@@ -1,4 +1,5 @@
-//! No comment reaches past column 100, in Rust, Python, TOML and shell. Lines of code may: rustfmt and ruff hold them.
+//! No comment reaches past column 100, in Rust, Python, TOML and shell. Lines of code may: rustfmt
+//! and ruff hold them.
 //!
 //! A comment that has no space to break it at (a long link) and a row of a table may be longer.
 
@@ -81,7 +82,8 @@ fn too_wide(language: Language, text: &str) -> Vec<usize> {
     found
 }
 
-/// The comment of a line from its mark on: where the mark starts the line or follows a space, outside of a string.
+/// The comment of a line from its mark on: where the mark starts the line or follows a space,
+/// outside of a string.
 fn after<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
     let mut at = 0;
     while let Some(found) = line[at..].find(mark) {

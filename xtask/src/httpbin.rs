@@ -1,8 +1,8 @@
-//! A real origin to test against: httpbin under gunicorn, from PyPI at the versions pinned in
-//! `xtask/httpbin-requirements.txt`, in a virtual environment under `target/`.
+//! Runs httpbin under gunicorn as an origin for tests, in a virtual environment under `target/`
+//! with the versions pinned in `xtask/httpbin-requirements.txt`.
 //!
-//! Tests find it in `LACRE_HTTPBIN`. It listens on loopback only and never outlives this process: it watches
-//! the pipe that is its standard input (`xtask/gunicorn.conf.py`).
+//! Tests find its URL in `LACRE_HTTPBIN`. It listens on the loopback only and never outlives this
+//! process: it ends when its standard input, a pipe, closes (`xtask/gunicorn.conf.py`).
 
 use crate::{Failure, python};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -12,18 +12,18 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// How long the server may take to answer first, or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The limit for the server's first response, and for its end.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running httpbin; it stops when this is dropped.
 pub(crate) struct Httpbin {
     server: Child,
-    /// Kept open: a server whose output nobody can read dies of it.
+    /// Kept open: the server dies if it writes to a closed pipe.
     _output: BufReader<ChildStdout>,
     url: String,
 }
 
-/// Runs the server by itself, until standard input ends; for one test at a time.
+/// Runs the server until standard input ends.
 ///
 /// # Errors
 /// As [`start`].
@@ -34,7 +34,7 @@ pub(crate) fn serve(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Installs what is missing, starts the server and waits until it answers.
+/// Installs missing packages, starts the server and waits until it answers.
 ///
 /// # Errors
 /// Python or PyPI is missing, or the server did not answer; the message names the remedy.
@@ -66,7 +66,7 @@ impl Httpbin {
         let address =
             self.url.strip_prefix("http://").ok_or("gunicorn ended before it listened; see above")?;
         let mut connection = TcpStream::connect(address)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
+        connection.set_read_timeout(Some(TIMEOUT))?;
         write!(connection, "GET /status/204 HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer)?;
@@ -78,13 +78,13 @@ impl Httpbin {
 impl Drop for Httpbin {
     fn drop(&mut self) {
         drop(self.server.stdin.take());
-        for _ in 0..PATIENCE.as_millis() / 50 {
+        for _ in 0..TIMEOUT.as_millis() / 50 {
             match self.server.try_wait() {
                 Ok(None) => thread::sleep(Duration::from_millis(50)),
                 Ok(Some(_)) | Err(_) => return,
             }
         }
-        // Its own process only, by its handle; a gunicorn worker ends when its master is gone.
+        // Only our child process, by its handle; gunicorn's workers end with their master.
         let _ = self.server.kill().and_then(|()| self.server.wait());
     }
 }

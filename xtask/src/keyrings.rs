@@ -1,8 +1,9 @@
-//! Keyrings to test against: a Secret Service of its own (gnome-keyring on a private bus), the Linux kernel's, and Python's `keyring`
-//! and `pykeepass` to share entries with.
+//! Starts keyrings for tests: a separate Secret Service (gnome-keyring on a private bus), the Linux
+//! kernel's keyring, and Python's `keyring` and `pykeepass` for shared entries.
 //!
-//! Tests find them in `LACRE_SECRET_SERVICE` (the address of the bus), `LACRE_KEYCTL` and `LACRE_KEYRING_PYTHON` (programs). The bus
-//! never outlives this process: it ends with the pipe that is its standard input.
+//! Tests find them in `LACRE_SECRET_SERVICE` (the address of the bus), `LACRE_KEYCTL` and
+//! `LACRE_KEYRING_PYTHON` (programs). The bus never outlives this process: it ends when its
+//! standard input, a pipe, closes.
 
 use crate::{Failure, python};
 use std::fs::{self, DirBuilder};
@@ -11,18 +12,19 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Unlocks a new keyring, says where the bus is once the keyring answers there, and ends it with its own input. A daemon left to itself
-/// would stay where the bus ends before the two have met.
+/// Unlocks a new keyring, prints the address of the bus once the keyring answers, and ends both
+/// when its input ends. Without the `kill`, the daemon would survive a bus that ends before it
+/// connects.
 const SCRIPT: &str = r#"
     printf test | gnome-keyring-daemon --foreground --unlock --components=secrets >&2 &
     daemon=$!
-    patience=300
+    attempts=300
     answers() {
         dbus-send --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets
     }
     until answers | grep -q 'boolean true'; do
-        patience=$((patience - 1))
-        [ "$patience" -gt 0 ] && kill -0 "$daemon" || { kill "$daemon"; exit 1; }
+        attempts=$((attempts - 1))
+        [ "$attempts" -gt 0 ] && kill -0 "$daemon" || { kill "$daemon"; exit 1; }
         sleep 0.1
     done
     echo "$DBUS_SESSION_BUS_ADDRESS"
@@ -37,7 +39,7 @@ pub(crate) struct SecretService {
     address: String,
 }
 
-/// Runs the keyrings by themselves, until standard input ends; for one test at a time.
+/// Runs the keyrings until standard input ends.
 ///
 /// # Errors
 /// One of them did not start.
@@ -52,12 +54,12 @@ pub(crate) fn serve(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts a Secret Service in a home of its own, with an unlocked and empty keyring.
+/// Starts a Secret Service with its own home and an unlocked, empty keyring.
 ///
 /// # Errors
 /// A program is missing or fails; the message names the remedy.
 pub(crate) fn secret_service() -> Result<SecretService, Failure> {
-    // Not under target: the path of a socket must be short.
+    // Not under `target/`: the path of a socket must be short.
     let home = std::env::temp_dir().join(format!("lacre-secret-service-{}", std::process::id()));
     DirBuilder::new().mode(0o700).create(&home)?;
     let bus = Command::new("dbus-run-session")
@@ -93,15 +95,15 @@ impl SecretService {
 impl Drop for SecretService {
     fn drop(&mut self) {
         drop(self.bus.stdin.take());
-        // What the keyring's daemon wrote is of no use to anybody.
+        // The daemon's files are not needed any more.
         let _ = self.bus.wait().and_then(|_| fs::remove_dir_all(&self.home));
     }
 }
 
-/// Whether the kernel gives this process a keyring: containers often have none.
+/// Whether the kernel gives this process a keyring; containers often have none.
 ///
 /// # Errors
-/// The program that asks it is missing.
+/// `keyctl` is missing.
 pub(crate) fn kernel_has_one() -> Result<bool, Failure> {
     let asked = Command::new("keyctl").args(["session", "-", "keyctl", "show"]).stdin(Stdio::null()).output();
     let asked = asked.map_err(|error| format!("keyctl did not start ({error}); apt-get install keyutils"))?;

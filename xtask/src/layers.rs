@@ -1,22 +1,23 @@
-//! Who may use whom, and the check that holds everyone to it. The two tables are the rules.
+//! Checks the dependencies between crates, and the paths that code may name. Two tables are the
+//! rules.
 //!
-//! [`CRATES`] is compared with each crate's manifest (development dependencies are free), [`SOURCES`] with the paths
-//! that its code names outside tests.
+//! [`CRATES`] is compared with each crate's manifest (development dependencies are exempt), and
+//! [`SOURCES`] with the paths that code names outside tests. [`crate::circles`] checks the
+//! dependencies between the files of a crate.
 
-use crate::modules::Crate;
-use crate::{Failure, circles, paths};
+use crate::{Failure, paths};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What one crate may depend on.
+/// The dependencies that one crate may have.
 struct CrateRule {
     name: &'static str,
     /// Crates of this workspace that it may use.
     house: &'static [&'static str],
-    /// Crates from elsewhere that it must not use, and why not.
+    /// External crates that it must not use, with the reason.
     never: &'static [(Family, &'static str)],
 }
 
@@ -49,7 +50,7 @@ const CRATES: &[CrateRule] = &[
         never: &[
             (IO, "the engine does no IO"),
             (CLIENTS, "the engine knows no client"),
-            (CRYPTO, "the engine holds no key; an unkeyed digest (blake3) is all it computes"),
+            (CRYPTO, "the engine holds no key and computes only unkeyed digests (blake3)"),
         ],
     },
     CrateRule {
@@ -65,8 +66,8 @@ const CRATES: &[CrateRule] = &[
         name: "lacre",
         house: &["lacre-core", "lacre-seal"],
         never: &[
-            (CLIENTS, "a client's types belong in a driver of its own, such as lacre-reqwest"),
-            (RUNTIMES, "the cache runs under any runtime, and under none"),
+            (CLIENTS, "a client's types belong in its driver, for example lacre-reqwest"),
+            (RUNTIMES, "the cache runs with any runtime, and without one"),
         ],
     },
     CrateRule {
@@ -104,7 +105,7 @@ const CRATES: &[CrateRule] = &[
         name: "lacre-soak",
         // The command line, since it is the proxy.
         house: &["lacre", "lacre-cli", "lacre-drivers", "lacre-reqwest", "lacre-tower", "lacre-ureq"],
-        never: &[(CRYPTO, "what soaks lacre seals nothing itself")],
+        never: &[(CRYPTO, "stress tests seal nothing themselves")],
     },
     CrateRule {
         name: "lacre-tower",
@@ -134,13 +135,13 @@ const CRATES: &[CrateRule] = &[
     CrateRule { name: "xtask", house: &[], never: &[] },
 ];
 
-/// Paths that code in some folders must not name.
+/// Paths that the code in some folders must not name.
 struct SourceRule {
-    /// Folders, or single files without `.rs`: a module wherever it lives.
+    /// Folders, or files without `.rs`.
     within: &'static [&'static str],
-    /// Files exempt from the rule: the one place for it.
+    /// Files exempt from the rule.
     except: &'static [&'static str],
-    /// Runs of path segments.
+    /// Consecutive path segments.
     never: &'static [&'static str],
     remedy: &'static str,
 }
@@ -150,7 +151,7 @@ const SOURCES: &[SourceRule] = &[
         within: &["crates/lacre-core/src"],
         except: &[],
         never: &["blake3::keyed_hash", "blake3::derive_key", "Hasher::new_keyed", "Hasher::new_derive_key"],
-        remedy: "the engine holds no key: hand the identity to lacre, which names the row",
+        remedy: "the engine holds no key: pass the identity to lacre, which computes the row key",
     },
     SourceRule {
         within: &["crates/lacre-core/src", "crates/lacre-seal/src"],
@@ -162,7 +163,7 @@ const SOURCES: &[SourceRule] = &[
         within: &["crates/lacre-core/src", "crates/lacre-seal/src", "crates/lacre/src"],
         except: &["crates/lacre/src/clock.rs"],
         never: &["SystemTime::now", "Instant::now"],
-        remedy: "time is an argument: take `now`, or a Clock (the system's is read in clock.rs)",
+        remedy: "time is an argument: take `now`, or a Clock (clock.rs alone reads the system's)",
     },
     SourceRule {
         within: &["crates/lacre/src"],
@@ -174,26 +175,26 @@ const SOURCES: &[SourceRule] = &[
         within: &["crates/lacre/src/codec"],
         except: &[],
         never: &["crate::store", "super::store"],
-        remedy: "a codec turns values into bytes and never knows where they lie: let cache join the two",
+        remedy: "a codec turns values into bytes and does not know the store: let the cache join the two",
     },
     SourceRule {
         within: &["crates/lacre/src/store"],
         except: &[],
         never: &["crate::codec", "super::codec", "http", "url", "lacre_core::Entry", "lacre_core::Slot"],
-        remedy: "a store moves sealed bytes by key and never sees what they mean: let cache join the two",
+        remedy: "a store moves sealed bytes by key and does not know their meaning: let the cache join the two",
     },
     SourceRule {
         within: &["crates/lacre/src/keys"],
         except: &[],
         never: &["crate::codec", "crate::store", "crate::cache"],
-        remedy: "keys are kept apart from what they seal: let cache join the two",
+        remedy: "key sources do not know what keys seal: let the cache join the two",
     },
 ];
 
-/// Checks the workspace at `root`, and prints every violation.
+/// Checks the workspace at `root`, and prints every violation of the two tables.
 ///
 /// # Errors
-/// There is one, or the workspace cannot be read.
+/// There is a violation, or the workspace cannot be read.
 pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     let mut violations = manifests(&metadata(root)?);
     let sources = shipped(root)?;
@@ -205,7 +206,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     }
     match violations.len() {
         0 => {
-            println!("layers: {} files, none crosses its layer", sources.len());
+            println!("layers: {} files, no violation", sources.len());
             Ok(())
         }
         count => Err(format!(
@@ -215,84 +216,8 @@ pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Prints every circle of files or folders in one crate or in all, and every arrow against the order of `lacre`'s folders.
-///
-/// # Errors
-/// There is one that is not allowed, or the workspace cannot be read.
-pub(crate) fn circles(root: &Path, name: Option<&str>) -> Result<(), Failure> {
-    let sources = shipped(root)?;
-    let mut count = 0;
-    let is_asked = |folder: &&str| name.is_none_or(|name| *folder == format!("crates/{name}/src/"));
-    for folder in folders(&sources).into_iter().filter(is_asked) {
-        let house = Crate::read(folder, &sources);
-        for circle in circles::circles(folder, &house).iter().filter(|circle| !circle.is_allowed()) {
-            eprint!("{}", circle.describe());
-            count += 1;
-        }
-        if folder == circles::ORDERED {
-            for arrow in circles::against_order(&house) {
-                eprintln!("{arrow}");
-                count += 1;
-            }
-        }
-    }
-    match count {
-        0 => {
-            println!("circles: none but those allowed; lacre's folders keep their order");
-            Ok(())
-        }
-        count => Err(format!(
-            "{count} circle(s) or arrow(s) against the order; the rule is at the top of xtask/src/circles.rs"
-        )
-        .into()),
-    }
-}
-
-/// Draws the dependencies between the folders of `lacre` into CONTRIBUTING.md, and prints them.
-///
-/// # Errors
-/// The file cannot be read or written, or has no place for the drawing.
-pub(crate) fn draw(root: &Path) -> Result<(), Failure> {
-    let drawing = drawing(root)?;
-    let text = fs::read_to_string(root.join(DRAWN_IN))?;
-    let (before, _, after) = around_drawing(&text)?;
-    fs::write(root.join(DRAWN_IN), format!("{before}{drawing}{after}"))?;
-    print!("{drawing}");
-    Ok(())
-}
-
-/// Fails where the drawing in CONTRIBUTING.md is not the one that [`draw`] would write.
-pub(crate) fn check_drawing(root: &Path) -> Result<(), Failure> {
-    let text = fs::read_to_string(root.join(DRAWN_IN))?;
-    if around_drawing(&text)?.1 == drawing(root)? {
-        return Ok(());
-    }
-    Err(format!("the drawing in {DRAWN_IN} is out of date; run cargo xtask layers --draw").into())
-}
-
-fn drawing(root: &Path) -> Result<String, Failure> {
-    Ok(circles::draw(&Crate::read(circles::ORDERED, &shipped(root)?)))
-}
-
-/// The document that shows the drawing, and the lines around it there.
-const DRAWN_IN: &str = "CONTRIBUTING.md";
-const DRAWING: (&str, &str) = ("<!-- cargo xtask layers --draw -->\n", "<!-- end of the drawing -->");
-
-/// The text before the drawing, the drawing, and the text after it.
-fn around_drawing(text: &str) -> Result<(&str, &str, &str), Failure> {
-    let wrong = || format!("{DRAWN_IN} has not the two comments {DRAWING:?} around the drawing");
-    let start = text.find(DRAWING.0).ok_or_else(wrong)? + DRAWING.0.len();
-    let end = start + text[start..].find(DRAWING.1).ok_or_else(wrong)?;
-    Ok((&text[..start], &text[start..end], &text[end..]))
-}
-
-/// The folders of all crates' sources.
-fn folders(sources: &[(String, String)]) -> BTreeSet<&str> {
-    sources.iter().filter_map(|(name, _)| Some(&name[..name.find("/src/")? + "/src/".len()])).collect()
-}
-
 /// The sources of all crates, without files that are only tests.
-fn shipped(root: &Path) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn shipped(root: &Path) -> Result<Vec<(String, String)>, Failure> {
     let mut sources = sources(&root.join("crates"), "crates")?;
     let tests: Vec<_> = sources.iter().flat_map(|(file, source)| test_files(file, source)).collect();
     let is_test = |file: &str| {
@@ -369,7 +294,8 @@ fn test_files(file: &str, source: &str) -> Vec<String> {
     paths::test_files(source).iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
-/// Whether a path contains `never`: at its start when that is one whole crate's name, anywhere otherwise.
+/// Whether a path contains `never`: at its start if `never` is one name (a crate), otherwise
+/// anywhere.
 fn names(path: &[String], never: &str) -> bool {
     let never: Vec<_> = never.split("::").collect();
     match never.as_slice() {
@@ -378,7 +304,7 @@ fn names(path: &[String], never: &str) -> bool {
     }
 }
 
-/// Every Rust file under `folder`, sorted, named from the workspace's root.
+/// Every Rust file under `folder`, sorted, with its name from the workspace's root and its text.
 fn sources(folder: &Path, name: &str) -> Result<Vec<(String, String)>, Failure> {
     let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -478,15 +404,6 @@ mod tests {
         assert_eq!(test_files("crates/a/src/lib.rs", source), ["crates/a/src/vectors"]);
         assert_eq!(test_files("crates/a/src/b/mod.rs", source), ["crates/a/src/b/vectors"]);
         assert_eq!(test_files("crates/a/src/b.rs", source), ["crates/a/src/b/vectors"]);
-    }
-
-    #[test]
-    fn the_drawing_is_found_between_its_comments() {
-        let text = "a\n<!-- cargo xtask layers --draw -->\nb\n<!-- end of the drawing -->\nc";
-        let (before, drawing, after) = around_drawing(text).unwrap();
-        assert_eq!(drawing, "b\n");
-        assert_eq!(format!("{before}{drawing}{after}"), text);
-        assert!(around_drawing("none").is_err());
     }
 
     #[test]

@@ -1,12 +1,17 @@
-//! The house's own commands, run as `cargo xtask COMMAND`.
+//! The project's own commands, run as `cargo xtask COMMAND`. Nothing here is published.
 //!
-//! `steps` is the judge and its order · `layers` the rules on who may use whom · `paths` how source is read for them
-//! · `named_files` that the files which texts name exist · `rfc9111` the document of rules and scores
-//! · `threat_model` that of properties · `shown` finds the tests they name · `httpbin` a real origin to test against, `keyrings` real
-//! keyrings, `python` the environments of what is written in Python, `package` the Python package. Nothing here is part of what is published.
+//! - `steps`: the steps of `cargo xtask test`, and `skipped`: what they did not run
+//! - `layers`: the dependencies between crates; `circles`: those between the files of a crate;
+//!   `drawing`: their drawing in CONTRIBUTING.md. `modules` and `paths` read the sources for them.
+//! - `named_files`: the files, anchors, commands and decisions that texts name exist
+//! - `comments`: the width of comments
+//! - `rfc9111` and `threat_model`: the documents that name tests, which `test_names` finds
+//! - `httpbin`: an origin for tests; `keyrings`: keyrings for tests
+//! - `python`: virtual environments; `package`: the Python package
 
 mod circles;
 mod comments;
+mod drawing;
 mod httpbin;
 mod keyrings;
 mod layers;
@@ -16,9 +21,9 @@ mod package;
 mod paths;
 mod python;
 mod rfc9111;
-mod shown;
 mod skipped;
 mod steps;
+mod test_names;
 mod threat_model;
 
 use std::error::Error;
@@ -28,21 +33,22 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test      everything that must hold before a change is merged: layers, format, lints,
-            tests (against a local httpbin and keyrings of their own too), doctests, documentation, licences
-  httpbin   the local httpbin alone, until its input ends (Ctrl-D) or Ctrl-C
-  keyrings  the keyrings that tests use alone, likewise
-  layers    only the rules on which crate or module may use which; with --circles [CRATE], the circles of
-            files and folders; with --draw, writes the drawing of lacre's folders in CONTRIBUTING.md anew
-  named-files  only the check that files, anchors and commands which texts name exist
-  comments  only the check that no comment reaches past column 100
-  soak PART what lacre withstands for long; `soak help` lists the parts
-  wheel     packs the Python package: a source distribution, and a wheel built from it
-  packages  what others have published for Python, run with lacre in the place of requests-cache
-  rfc9111   writes docs/rfc9111.md anew: rules, their tests, scores
-  help      this text
+  test         runs every check and test that must pass before a change is merged
+  layers       checks which crate or module may use which
+               --circles [CRATE]  lists circles between the files and folders of a crate
+               --draw             writes the drawing of lacre's folders in CONTRIBUTING.md
+  named-files  checks that the files, anchors and commands that texts name exist
+  comments     checks that no comment reaches past column 100
+  rfc9111      writes docs/rfc9111.md: rules, their tests, scores
+  httpbin      starts a local httpbin until its input ends (Ctrl-D) or Ctrl-C
+  keyrings     starts the keyrings that tests use, likewise
+  soak PART    runs a stress test; `soak help` lists the parts
+  wheel        builds a source distribution of the Python package, and a wheel from it
+  packages     tests published Python packages with lacre in place of requests-cache
+  help         prints this text
 
-With CI=true in the environment, a tool that is missing is a failure; otherwise its step is skipped, loudly.
+With CI=true in the environment, a missing tool is a failure; otherwise its step is skipped, and the
+last lines of the run list it.
 ";
 
 /// Why a command failed: one line, with the remedy.
@@ -60,10 +66,9 @@ fn main() -> ExitCode {
         ["httpbin"] => httpbin::serve(&root()),
         ["keyrings"] => keyrings::serve(&root()),
         ["layers"] => layers::check(&root()),
-        ["layers", "--circles"] => layers::circles(&root(), None),
-        ["layers", "--circles", name] => layers::circles(&root(), Some(name)),
-        ["layers", "--drawn"] => layers::check_drawing(&root()),
-        ["layers", "--draw"] => layers::draw(&root()),
+        ["layers", "--circles"] => circles::check(&root(), None),
+        ["layers", "--circles", name] => circles::check(&root(), Some(name)),
+        ["layers", "--draw"] => drawing::write(&root()),
         ["named-files"] => named_files::check(&root()),
         ["comments"] => comments::check(&root()),
         ["wheel"] => package::wheel(&root()),
@@ -84,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workspace: the folder above this crate.
+/// The workspace's folder, above this crate.
 fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()

@@ -1,12 +1,14 @@
 //! The dependencies between the files of one crate: which file names an item of which other file.
 //!
-//! A path counts for the file that defines its item, however many re-exports it passes through. A re-export of an item further down
-//! (`pub use child::Item` in `mod.rs`) is no dependency, unless the file itself uses the item. Tests are left out.
+//! A path counts for the file that defines its item, however many re-exports it passes through. A
+//! re-export of an item further down (`pub use child::Item` in `mod.rs`) is no dependency, unless
+//! the file itself uses the item. Tests are left out.
 
 use crate::paths::{self, Named};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A module by its segments below the crate: `[]` is `lib.rs`, `["store", "fs"]` is `store/fs.rs` or `store/fs/mod.rs`.
+/// A module by its segments below the crate: `[]` is `lib.rs`, `["store", "fs"]` is `store/fs.rs`
+/// or `store/fs/mod.rs`.
 pub(crate) type Module = Vec<String>;
 
 /// One file names an item of another.
@@ -35,7 +37,8 @@ pub(crate) struct Crate {
 const MAX_REEXPORTS: usize = 16;
 
 impl Crate {
-    /// Reads the crate whose sources lie in `folder` (`crates/lacre/src/`), among `sources`: files with their text, without test files.
+    /// Reads the crate whose sources lie in `folder` (`crates/lacre/src/`), among `sources`: files
+    /// with their text, without test files.
     pub(crate) fn read(folder: &str, sources: &[(String, String)]) -> Self {
         let has_library = sources.iter().any(|(name, _)| *name == format!("{folder}lib.rs"));
         let mut files = BTreeMap::new();
@@ -94,7 +97,8 @@ impl Crate {
         to.starts_with(module) && !import.name.as_ref().filter(is_type).is_some_and(uses)
     }
 
-    /// The file that defines what `path` names in `module`; `None`: another crate, or a name of the file's own.
+    /// The file that defines what `path` names in `module`; `None`: another crate, or a name of the
+    /// file's own.
     fn target(&self, module: &[String], path: &Named) -> Option<Module> {
         if path.segments.len() < 2 && path.import.is_none() {
             return None;
@@ -113,7 +117,8 @@ impl Crate {
         }
     }
 
-    /// Resolves a path from its first segment. `import`: the `use` that it stands in, which must not explain itself.
+    /// Resolves a path from its first segment. `import`: the `use` that it stands in, which must
+    /// not explain itself.
     fn resolve(
         &self,
         module: &[String],

@@ -1,14 +1,15 @@
-//! Checks that the things which texts name exist: files of this repository, anchors behind links, commands of `cargo xtask` and
-//! `lacre`, and decisions by their number. The texts are documents, comments, messages and hints.
+//! Checks that the things which texts name exist: files of this repository, anchors behind links,
+//! commands of `cargo xtask` and `lacre`, and decisions by their number. The texts are documents,
+//! comments, messages and hints.
 
 use crate::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders at the top of the repository whose files are named in full.
+/// Top-level folders whose files are named by their path from the root.
 const TOP: [&str; 8] = [".ci", "benches", "crates", "docs", "fuzz", "python", "vectors", "xtask"];
 
-/// Where texts are.
+/// Folders and files with texts.
 const READ: [&str; 16] = [
     ".ci",
     ".config",
@@ -28,13 +29,13 @@ const READ: [&str; 16] = [
     "SECURITY.md",
 ];
 
-/// What is built or fetched, and holds texts of others.
+/// Folders with built or fetched files.
 const SKIPPED: [&str; 6] = ["target", "node_modules", "__pycache__", ".venv", "corpus", "samples"];
 
 /// Files whose tests invent names.
 const INVENTING: [&str; 3] = ["xtask/src/named_files.rs", "xtask/src/layers.rs", "xtask/src/circles.rs"];
 
-/// What looks like a file and is none, or is made when something runs.
+/// Names that look like files of the repository but are not, with the reason.
 const NO_FILE: [(&str, &str); 5] = [
     ("fuzz/artifacts", "made by a fuzzer that found something"),
     ("fuzz/corpus-run", "made by a run of a fuzzer"),
@@ -116,12 +117,13 @@ impl Known {
         })
     }
 
-    /// `cargo xtask NAME`, `` `lacre NAME `` and `decision N` in a text, where there is no such thing.
+    /// `cargo xtask NAME`, `` `lacre NAME `` and `decision N` in a text, where there is no such
+    /// thing.
     fn unknown(&self, text: &str) -> Vec<(usize, String)> {
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let mut found = Vec::new();
         for (number, line) in text.lines().enumerate() {
-            let mut look = |mark: &str, is_known: &dyn Fn(&str) -> bool| {
+            let mut check = |mark: &str, is_known: &dyn Fn(&str) -> bool| {
                 for rest in line.split(mark).skip(1) {
                     let name = rest.split(|c| !is_name(c)).next().unwrap_or_default();
                     if !name.trim_matches('-').is_empty() && !is_known(name) {
@@ -129,9 +131,9 @@ impl Known {
                     }
                 }
             };
-            look("cargo xtask ", &|name| self.xtask.iter().any(|known| known == name));
-            look("`lacre ", &|name| name.starts_with('-') || self.lacre.iter().any(|known| known == name));
-            look("decision ", &|name| {
+            check("cargo xtask ", &|name| self.xtask.iter().any(|known| known == name));
+            check("`lacre ", &|name| name.starts_with('-') || self.lacre.iter().any(|known| known == name));
+            check("decision ", &|name| {
                 name.parse::<u16>().is_err() || self.decisions.contains(&format!("{:0>4}", name))
             });
         }
@@ -160,7 +162,7 @@ pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// The files that a text names by their path from the top, each with its line.
+/// The files that a text names by their path from the root, each with its line.
 fn named(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -168,7 +170,7 @@ fn named(text: &str) -> Vec<(usize, String)> {
         for word in line.split(|c: char| !is_part(c) && c != '*' && c != '{' && c != '<' && c != '$') {
             let Some((top, rest)) = word.split_once('/') else { continue };
             let name = word.trim_end_matches(['.', '/', '-']);
-            // A placeholder, or a pattern of several.
+            // A placeholder, or a pattern for several files.
             let is_pattern = name.contains(['*', '{', '<', '$']) || name.split('/').any(is_placeholder);
             if TOP.contains(&top) && !rest.is_empty() && !is_pattern {
                 found.push((number + 1, name.to_owned()));
@@ -186,7 +188,8 @@ fn is_placeholder(part: &str) -> bool {
         && !["README", "CHANGELOG", "CONTRIBUTING", "SECURITY", "LICENSE"].contains(&start)
 }
 
-/// The relative targets of a text's links, with their anchors. In Rust, only those to documents: others are rustdoc's.
+/// The relative targets of a text's links, with their anchors. In Rust, only those to documents:
+/// others are rustdoc's.
 fn links(text: &str, is_document: bool) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut in_code = false;
@@ -242,7 +245,7 @@ fn anchors(document: &str) -> Vec<String> {
     found
 }
 
-/// From the top, or from a folder that the text lies in.
+/// Whether a file exists, from the root or from a folder above the text.
 fn exists(root: &Path, file: &Path, name: &str) -> bool {
     if NO_FILE.iter().any(|(known, _)| name.starts_with(known)) {
         return true;
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_for_from_the_top_and_from_where_the_text_lies() {
+    fn a_name_is_resolved_from_the_root_and_from_the_folder_of_the_text() {
         let root = crate::root();
         let text = root.join("docs/format.md");
         assert!(exists(&root, &text, "docs/keys.md"));

@@ -1,4 +1,4 @@
-//! The Python package: how it is tested, packed, and tried with what others have published. It publishes nothing.
+//! Tests and builds the Python package, and tests published packages with it. It publishes nothing.
 
 use crate::steps::{Missing, run};
 use crate::{Failure, httpbin, python};
@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Builds the package into an environment of its own, and runs its tests, those of what is packed, then requests-cache's own against it.
+/// Builds the package into a virtual environment, and runs its tests, the tests of its wheel, and
+/// the tests of requests-cache.
 ///
 /// # Errors
-/// The first that failed.
+/// The first step that fails.
 pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     let Some(environment) =
         missing.or_report("the tests of the Python package", python::environment(root, "python"))?
@@ -40,7 +41,7 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     if packed.exists() {
         fs::remove_dir_all(&packed)?;
     }
-    // What is built already, and kept as large as it is: packing it well would take longer than all that follows.
+    // Uncompressed: compressing would take longer than the tests of the wheel.
     for what in ["build --compression-method stored", "sdist"] {
         run(maturin(root, &environment, what).arg("--out").arg(&packed))?;
     }
@@ -60,10 +61,10 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
         .current_dir(package))
 }
 
-/// Packs what is published: a source distribution, and a wheel for this machine that is built from nothing else.
+/// Builds a source distribution, and from it a wheel for this machine.
 ///
 /// # Errors
-/// It could not be built.
+/// The build failed.
 pub(crate) fn wheel(root: &Path) -> Result<(), Failure> {
     let environment = python::environment(root, "python")?;
     let packed = root.join("target/wheels/release");
@@ -75,25 +76,25 @@ pub(crate) fn wheel(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs published packages that use requests-cache or requests, with lacre in its place.
+/// Tests published packages that use requests-cache or requests, with lacre in its place.
 ///
 /// # Errors
-/// One of them did not do as it does with requests-cache.
+/// One of them behaves differently than with requests-cache.
 pub(crate) fn packages(root: &Path) -> Result<(), Failure> {
     let environment = python::environment(root, "packages")?;
     develop(root, &environment)?;
     run(Command::new(environment.join("bin/python"))
-        // What others warn of is theirs.
+        // Warnings of other packages are not ours.
         .args(["-m", "pytest", "--quiet", "-W", "default", "tests/packages"])
         .current_dir(root.join("python")))
 }
 
-/// Builds the package into a virtual environment, as it lies here.
+/// Builds the package into a virtual environment, from this checkout.
 fn develop(root: &Path, environment: &Path) -> Result<(), Failure> {
     run(maturin(root, environment, "develop").env("VIRTUAL_ENV", environment))
 }
 
-/// maturin, with arguments that contain no space.
+/// maturin, with space-separated arguments.
 fn maturin(root: &Path, environment: &Path, arguments: &str) -> Command {
     let mut command = Command::new(environment.join("bin/maturin"));
     command.args(arguments.split(' ')).current_dir(root.join("python"));

@@ -1,4 +1,5 @@
-//! Reads Rust source as far as the layer rules need: the paths that code names, and the items that a file defines.
+//! Reads Rust source as far as the layer rules need: the paths that code names, and the items that
+//! a file defines.
 //!
 //! Comments, literals and items under `#[cfg(test)]` are skipped; groups in a `use` are expanded.
 
@@ -98,7 +99,7 @@ pub(crate) fn test_files(source: &str) -> Vec<String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     Word(String),
-    /// One character of punctuation; `::` is the one mark that stands for two, as `':'`.
+    /// One character of punctuation; `::` is the single mark `':'`.
     Mark(char),
 }
 
@@ -126,7 +127,7 @@ fn is_exported(before: &[Placed]) -> bool {
         || (mark(before, end.wrapping_sub(1)) == Some(')') && is_pub(end.checked_sub(4)))
 }
 
-/// `a::b::c` from `at`: its segments, and where it ends.
+/// The path `a::b::c` at `at`: its segments, and the index after it.
 fn path(tokens: &[Placed], mut at: usize) -> (Vec<String>, usize) {
     let mut segments = Vec::new();
     while let Some((Token::Word(word), _)) = tokens.get(at) {
@@ -141,7 +142,7 @@ fn path(tokens: &[Placed], mut at: usize) -> (Vec<String>, usize) {
     (segments, at)
 }
 
-/// One tree of a `use`, `prefix::{a, b::c as d, *}`; returns where it ends.
+/// Reads one tree of a `use`, `prefix::{a, b::c as d, *}`; returns the index after it.
 fn use_tree(tokens: &[Placed], mut at: usize, prefix: &[String], found: &mut Vec<Named>) -> usize {
     if mark(tokens, at) == Some(':') {
         at += 1;
@@ -192,7 +193,8 @@ fn without_tests(tokens: &[Placed]) -> Vec<Placed> {
     kept
 }
 
-/// The length of the item that starts here with `#[cfg(test)]`, if one does: up to its `;`, `,` or closing brace.
+/// The length of the item that starts here with `#[cfg(test)]`, if one does: up to its `;`, `,` or
+/// closing brace.
 fn test_item(tokens: &[Placed]) -> Option<usize> {
     const START: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let written = |token: &Token, wanted: &str| match token {
@@ -219,7 +221,7 @@ fn test_item(tokens: &[Placed]) -> Option<usize> {
     Some(at)
 }
 
-/// How many tokens the block that starts here has.
+/// The number of tokens in the block that starts here.
 fn matching_brace(tokens: &[Placed]) -> usize {
     let mut depth = 0_usize;
     for (at, (token, _)) in tokens.iter().enumerate() {
@@ -240,7 +242,7 @@ fn tokens(source: &str) -> Vec<Placed> {
     let mut rest = source;
     let mut line = 1;
     while let Some(first) = rest.chars().next() {
-        let (length, token) = if let Some(length) = passed_over(rest) {
+        let (length, token) = if let Some(length) = skipped_length(rest) {
             (length, None)
         } else if is_word(first) {
             let length = rest.find(|next| !is_word(next)).unwrap_or(rest.len());
@@ -264,8 +266,8 @@ fn is_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// The length of the comment or literal that starts here, if one does.
-fn passed_over(rest: &str) -> Option<usize> {
+/// The length of the comment or literal that starts here, if any.
+fn skipped_length(rest: &str) -> Option<usize> {
     let to = |end: Option<usize>| end.unwrap_or(rest.len());
     if rest.starts_with("//") {
         return Some(to(rest.find('\n')));
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_tree_is_spelt_out() {
+    fn a_use_tree_is_expanded() {
         let source =
             "use std::{\n    fs::{self, File},\n    io as input,\n    net::*,\n};\nuse ::http::Method;";
         let wanted = [

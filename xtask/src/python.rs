@@ -1,12 +1,12 @@
-//! Python programs that tests want: each in a virtual environment of its own under `target/`, with what `xtask/NAME-requirements.txt`
-//! pins from PyPI.
+//! Virtual environments for Python programs that tests use: each under `target/`, with the packages
+//! that `xtask/NAME-requirements.txt` pins.
 
 use crate::{Failure, steps};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The virtual environment `name`, made anew whenever its pinned versions change.
+/// The virtual environment `name`; it is created again when its pinned versions change.
 ///
 /// # Errors
 /// Python or PyPI is missing; the message names the remedy.
@@ -28,7 +28,7 @@ pub(crate) fn environment(root: &Path, name: &str) -> Result<PathBuf, Failure> {
     Ok(environment)
 }
 
-/// The Python of the virtual environment `name`.
+/// The interpreter of the virtual environment `name`.
 ///
 /// # Errors
 /// As [`environment`].

@@ -1,7 +1,8 @@
 //! What `cargo xtask test` did not run, with the reason of each, for its last lines.
 //!
-//! A step without its tool calls [`note`]. A Rust test that cannot run prints one line, `SKIPPED: reason`, to stderr and passes;
-//! nextest writes that into its report (`.config/nextest.toml`), where [`note_tests`] finds it.
+//! A step without its tool calls [`note`]. A Rust test that cannot run prints one line, `SKIPPED:
+//! reason`, to stderr and passes; nextest writes that into its report (`.config/nextest.toml`),
+//! where [`note_tests`] finds it.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,31 +1,32 @@
-//! What `cargo xtask test` runs, in order: the cheapest first, and nothing after the first failure.
+//! The steps of `cargo xtask test`: the cheapest first, and none after the first failure.
 //!
-//! The children share this process's terminal and group, so Ctrl-C ends them all.
+//! Child processes share this process's terminal and group, so Ctrl-C ends them all.
 
 use crate::{
-    Failure, httpbin, keyrings, layers, named_files, package, python, rfc9111, skipped, threat_model,
+    Failure, circles, comments, drawing, httpbin, keyrings, layers, named_files, package, python, rfc9111,
+    skipped, threat_model,
 };
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// What a missing tool means.
+/// The meaning of a missing tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Its step is skipped, loudly: a developer's machine.
+    /// Its step is skipped and listed at the end: on a developer's machine.
     Skip,
-    /// The run fails: continuous integration.
+    /// The run fails: in continuous integration.
     Fail,
 }
 
 impl Missing {
-    /// [`Missing::Fail`] when `CI=true`.
+    /// [`Missing::Fail`] if `CI=true`.
     pub(crate) fn from_environment() -> Self {
         if env::var_os("CI").is_some_and(|value| value == "true") { Self::Fail } else { Self::Skip }
     }
 
-    /// What was started for a step; `None`: it could not be, which is said.
+    /// The result of starting a step's tool; `None` if it could not start, which is reported.
     pub(crate) fn or_report<T>(self, what: &str, started: Result<T, Failure>) -> Result<Option<T>, Failure> {
         match started {
             Ok(started) => Ok(Some(started)),
@@ -33,7 +34,7 @@ impl Missing {
         }
     }
 
-    /// Says that a step cannot run as it should, and goes on where that is allowed.
+    /// Reports that a step cannot run, as a failure if the run requires it.
     pub(crate) fn report(self, what: &str) -> Result<(), Failure> {
         match self {
             Self::Fail => Err(what.into()),
@@ -46,19 +47,22 @@ impl Missing {
     }
 }
 
-/// Runs the whole judge on the workspace at `root`.
+/// Runs every step on the workspace at `root`.
 ///
 /// # Errors
-/// The first step that failed.
+/// The first step that fails.
 pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     let start = Instant::now();
     step("layers", || layers::check(root))?;
+    step("circles", || circles::check(root, None))?;
+    step("drawing of lacre's folders", || drawing::check(root))?;
+    step("comments", || comments::check(root))?;
     step("docs/rfc9111.md", || rfc9111::check(root))?;
     step("named files", || named_files::check(root))?;
     step("docs/threat-model.md", || threat_model::check(root))?;
     step("format", || run(&mut cargo(root, "fmt --all --check")))?;
     step("lints", || run(&mut cargo(root, "clippy --workspace --all-targets --quiet -- -D warnings")))?;
-    // The command line asks for every feature, and so hides what does without them.
+    // The command line enables every feature, which hides errors without them.
     step("without features", || run(&mut cargo(root, "clippy -p lacre --lib --quiet -- -D warnings")))?;
     step("tests", || tests(root, missing))?;
     step("doctests", || run(&mut cargo(root, "test --workspace --doc --quiet")))?;
@@ -84,7 +88,7 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
         cargo(root, "nextest run --workspace")
     } else {
         missing
-            .report("cargo-nextest, in whose place cargo test runs; cargo install --locked cargo-nextest")?;
+            .report("cargo-nextest; cargo test runs instead, without time limits and the list of skipped tests; cargo install --locked cargo-nextest")?;
         cargo(root, "test --workspace --lib --bins --tests --quiet")
     };
     if let Some(origin) = &origin {
@@ -101,7 +105,7 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
     }
     match kernel {
         Some(true) => drop(tests.env("LACRE_KEYCTL", "keyctl")),
-        // No tool is missing: there is nothing to install that would change it.
+        // No tool is missing, so installing one would not help.
         Some(false) => {
             skipped::note("tests against the kernel's keyring: this kernel refuses to make one");
         }
@@ -113,10 +117,10 @@ fn tests(root: &Path, missing: Missing) -> Result<(), Failure> {
     passed
 }
 
-/// One part of what lacre must withstand for long, as fast as it can be built.
+/// Runs one stress test, optimised.
 ///
 /// # Errors
-/// It did not withstand it.
+/// The stress test failed.
 pub(crate) fn soak(root: &Path, part: &str) -> Result<(), Failure> {
     run(cargo(root, "run --release --quiet -p lacre-soak --").arg(part))
 }
@@ -136,7 +140,7 @@ fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Fa
     Ok(())
 }
 
-/// Cargo in the workspace, with arguments that contain no space.
+/// Cargo in the workspace, with space-separated arguments.
 fn cargo(root: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments.split(' '));
@@ -152,10 +156,10 @@ fn installed(subcommand: &str) -> bool {
     quiet.is_ok_and(|status| status.success())
 }
 
-/// Runs a command to its end.
+/// Runs a command to completion.
 ///
 /// # Errors
-/// It could not start, or it said that it failed; what it printed says why.
+/// It did not start, or it failed; its output says why.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|error| format!("{program} did not start: {error}"))?;
@@ -167,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_tool_fails_only_where_it_must() {
+    fn a_missing_tool_fails_only_in_continuous_integration() {
         assert!(Missing::Skip.report("a step").is_ok());
         assert_eq!(Missing::Fail.report("a step").unwrap_err().to_string(), "a step");
     }

@@ -1,6 +1,7 @@
-//! docs/threat-model.md: every property it promises has a test of that name, and every such test is named there.
+//! Checks docs/threat-model.md: every property has a test with its number, and every such test is
+//! named there.
 
-use crate::{Failure, shown};
+use crate::{Failure, test_names};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -8,13 +9,13 @@ use std::path::Path;
 const DOCUMENT: &str = "docs/threat-model.md";
 const PROPERTIES: usize = 42;
 
-/// Fails where the document and the tests disagree.
+/// Fails if the document and the tests disagree.
 ///
 /// # Errors
-/// That, or a file that cannot be read.
+/// They disagree, or a file cannot be read.
 pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     let document = fs::read_to_string(root.join(DOCUMENT))?;
-    let tests = shown::tests(root)?;
+    let tests = test_names::find(root)?;
     let complaints = compare(&document, tests.keys().map(String::as_str));
     if complaints.is_empty() { Ok(()) } else { Err(format!("{DOCUMENT}: {}", complaints.join("; ")).into()) }
 }
@@ -31,7 +32,7 @@ fn compare<'a>(document: &'a str, tests: impl Iterator<Item = &'a str>) -> Vec<S
     complaints
 }
 
-/// The property that a test of this name shows: `p07_…`.
+/// The number of the property that a test of this name checks: 7 for `p07_…`.
 fn number(name: &str) -> Option<usize> {
     let (number, rest) = name.strip_prefix('p')?.split_once('_')?;
     let is_name = rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_without_a_test_and_a_test_without_a_promise_are_found() {
+    fn properties_without_tests_and_tests_without_properties_are_found() {
         let all: Vec<String> = (1..=PROPERTIES).map(|number| format!("p{number:02}_holds")).collect();
         let document: String = all.iter().map(|name| format!("| `{name}` |\n")).collect();
         assert_eq!(compare(&document, all.iter().map(String::as_str).chain(["other"])), [""; 0]);

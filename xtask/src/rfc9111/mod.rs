@@ -6,7 +6,7 @@
 
 mod rules;
 
-use crate::{Failure, shown};
+use crate::{Failure, test_names};
 use rules::{NOT_DONE, RULES, Rule, SERVED};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Failure> {
 }
 
 fn document(root: &Path) -> Result<String, Failure> {
-    let tests = shown::tests(root)?;
+    let tests = test_names::find(root)?;
     let scores: Value = serde_json::from_slice(&fs::read(root.join(SCORES))?)?;
     let mut text = String::from(
         "<!-- Written by cargo xtask rfc9111 from xtask/src/rfc9111/rules.rs and the conformance test's score.json. -->\n\

@@ -1,5 +1,5 @@
-//! The text of docs/rfc9111.md: each rule with the tests that show it, and the rules that lacre does
-//! not implement or exceeds.
+//! The text of docs/rfc9111.md: each rule with the tests that show it, and the rules that lacre
+//! does not implement or exceeds.
 
 /// A rule of a specification, and the names of the tests that show it.
 pub(super) struct Rule {

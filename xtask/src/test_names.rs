@@ -1,15 +1,15 @@
-//! The tests there are, for the documents that name them.
+//! Finds the names of all Rust tests, for the documents that name tests.
 
 use crate::Failure;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The names of all tests in the crates, with the files that they are in.
+/// The names of all tests in the crates, with the files that contain them.
 ///
 /// # Errors
-/// A file that cannot be read.
-pub(crate) fn tests(root: &Path) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+/// A file cannot be read.
+pub(crate) fn find(root: &Path) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let mut tests: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut folders = vec![root.join("crates")];
     while let Some(folder) = folders.pop() {
@@ -33,7 +33,7 @@ fn relative(root: &Path, path: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// The functions under `#[test]` and its kin.
+/// The functions under `#[test]` and `#[tokio::test]`.
 fn tests_in(source: &str) -> impl Iterator<Item = &str> {
     let mut lines = source.lines().map(str::trim);
     std::iter::from_fn(move || {
