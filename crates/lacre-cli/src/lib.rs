@@ -5,32 +5,40 @@
 //! for `python -m lacre`.
 
 mod args;
+#[cfg(feature = "get")]
 mod cache_result;
 mod commands;
+#[cfg(feature = "get")]
 mod demo;
+#[cfg(any(feature = "get", feature = "serve"))]
 mod encoding_options;
 mod exit;
 mod format;
 mod global_options;
 mod listing;
+#[cfg(feature = "get")]
 mod netrc;
+#[cfg(feature = "get")]
 mod network_error;
 mod output;
 mod progress;
 mod quarantine;
 mod record_state;
-#[cfg(test)]
+#[cfg(all(test, feature = "get", feature = "serve"))]
 mod reference;
+#[cfg(feature = "get")]
 mod request;
 mod runtime;
-mod sanitize;
 mod selector;
+#[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "get")]
 mod sink;
 mod store_options;
 mod suite_option;
 mod table;
 mod terminal;
+#[cfg(feature = "get")]
 mod transport;
 
 use args::Args;

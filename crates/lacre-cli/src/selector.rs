@@ -2,8 +2,8 @@
 
 use crate::exit::{Exit, Failure};
 use crate::listing::Row;
-use crate::request;
 use lacre::{Redactor, UrlPattern};
+use url::Url;
 
 /// How selectors are written, for help and hints.
 pub(crate) const FORMS: &str =
@@ -35,7 +35,7 @@ impl Selector {
         let is_glob =
             text.contains(['*', '{']) || text.contains('[') && !text.contains("[:") && !text.contains("::");
         if text.contains("://") && !is_glob {
-            let mut url = request::parse_url(text)?;
+            let mut url = parse_url(text)?;
             url.set_fragment(None);
             return Ok(Self::Url(Redactor::default().url(url.as_str())));
         }
@@ -76,6 +76,17 @@ impl Selector {
     }
 }
 
+/// An absolute URL that a request can be made to.
+pub(crate) fn parse_url(text: &str) -> Result<Url, Failure> {
+    let example = "a URL looks like https://example.com/path";
+    let url = Url::parse(text)
+        .map_err(|error| Failure::usage(format!("the URL cannot be read: {error}")).with_hint(example))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        scheme => Err(Failure::usage(format!("cannot fetch a URL with `{scheme}:`")).with_hint(example)),
+    }
+}
+
 /// A text without the queries and fragments of the URLs in it.
 pub(crate) fn without_queries(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -101,14 +112,14 @@ fn host(text: &str) -> Option<Selector> {
     if text.is_empty() || text.contains(['/', '?', '#', '@', ' ']) {
         return None;
     }
-    let url = reqwest::Url::parse(&format!("http://{text}/")).ok()?;
+    let url = Url::parse(&format!("http://{text}/")).ok()?;
     let named_port = text.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     Some(Selector::Host { host: url.host_str()?.to_owned(), port: url.port().or(named_port) })
 }
 
 /// Whether an entry is from this host; the host of a URL is lower-case, and so is what it is compared with.
 pub(crate) fn is_from(row: &Row, host: &str, port: Option<u16>) -> bool {
-    let Some(url) = row.entry().and_then(|entry| reqwest::Url::parse(&entry.url).ok()) else { return false };
+    let Some(url) = row.entry().and_then(|entry| Url::parse(&entry.url).ok()) else { return false };
     url.host_str().is_some_and(|found| found.eq_ignore_ascii_case(host))
         && (port.is_none() || url.port_or_known_default() == port)
 }

@@ -54,6 +54,7 @@ pub mod fork;
 pub mod keys;
 #[cfg(feature = "requests-cache")]
 pub mod requests_cache;
+pub mod sanitize;
 pub mod stage;
 pub mod store;
 

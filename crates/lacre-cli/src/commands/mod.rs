@@ -3,7 +3,9 @@
 pub(crate) mod anchor;
 pub(crate) mod audit;
 pub(crate) mod completions;
+#[cfg(feature = "get")]
 pub(crate) mod explain;
+#[cfg(feature = "get")]
 pub(crate) mod get;
 pub(crate) mod key;
 pub(crate) mod ls;
@@ -11,4 +13,6 @@ pub(crate) mod migrate;
 pub(crate) mod reseal;
 pub(crate) mod rm;
 pub(crate) mod show;
+#[cfg(not(all(feature = "get", feature = "serve")))]
+pub(crate) mod unavailable;
 pub(crate) mod verify;

@@ -6,9 +6,8 @@ use crate::global_options::GlobalOptions;
 use crate::listing::{self, Depth, Row};
 use crate::output::{FAINT, Output, TITLE};
 use crate::record_state::RecordState;
-use crate::request;
 use crate::runtime::now;
-use crate::sanitize::replace_controls;
+use lacre::sanitize::replace_controls;
 use crate::selector::{self, Selector};
 use crate::store_options;
 use base64::Engine;
@@ -100,7 +99,7 @@ impl Args {
 
 /// Where the answer to a plain request for a URL lies.
 fn row_of(cache: &Cache, url: &str) -> Option<Key> {
-    let mut url = request::parse_url(url).ok()?;
+    let mut url = selector::parse_url(url).ok()?;
     url.set_fragment(None);
     let request = http::Request::get(url.as_str()).header(header::ACCEPT, "*/*").body(()).ok()?;
     cache.row_of(request.into_parts().0, RequestBody::Seen(&[]))

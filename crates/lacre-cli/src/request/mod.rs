@@ -4,12 +4,13 @@ mod body;
 mod item;
 
 use crate::exit::Failure;
+use crate::selector::parse_url;
 use crate::transport;
 use body::{Body, Draft};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use item::Item;
 use lacre::{Expire, Mode, Policy, RequestOptions};
-use reqwest::{Request, Url};
+use reqwest::Request;
 use reqwest_middleware::ClientWithMiddleware;
 use std::time::Duration;
 
@@ -130,17 +131,6 @@ impl Args {
             options = options.max_stale(staleness);
         }
         options
-    }
-}
-
-/// An absolute URL that a request can be made to.
-pub(crate) fn parse_url(text: &str) -> Result<Url, Failure> {
-    let example = "a URL looks like https://example.com/path";
-    let url = Url::parse(text)
-        .map_err(|error| Failure::usage(format!("the URL cannot be read: {error}")).with_hint(example))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(Failure::usage(format!("cannot fetch a URL with `{scheme}:`")).with_hint(example)),
     }
 }
 

@@ -1,7 +1,7 @@
-//! The address for operators: what is counted, for Prometheus.
+//! The address for operators, which shows the metrics for Prometheus.
 
-use crate::serve::current::Current;
-use crate::serve::front::Front;
+use crate::current_front::CurrentFront;
+use crate::front::Front;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -14,35 +14,38 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-/// How long one connection may last: a scrape is short, and nobody may hold this address.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time that one connection may last. A scrape is short, and connections are served one by one.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Answers `/metrics` for as long as it is polled, one connection at a time.
-pub(crate) async fn serve(listener: TcpListener, current: Arc<Current>) {
+/// Answers requests for `/metrics`, one connection at a time, until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, current: Arc<CurrentFront>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let service = service_fn(|request| answer(request, current.front()));
+        let service = service_fn(|request| respond(request, current.front()));
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).keep_alive(false);
-        // A scrape that breaks off is tried again by whoever scrapes.
-        let _ = timeout(PATIENCE, server.serve_connection(TokioIo::new(stream), service)).await;
+        // A scrape that fails is repeated by its client.
+        let _ = timeout(CONNECTION_TIMEOUT, server.serve_connection(TokioIo::new(stream), service)).await;
     }
 }
 
-async fn answer<B>(request: Request<B>, front: Arc<Front>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond<B>(request: Request<B>, front: Arc<Front>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     if request.uri().path() != "/metrics" {
         *response.status_mut() = StatusCode::NOT_FOUND;
     } else if request.method() != Method::GET && request.method() != Method::HEAD {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
-        // A store that does not answer is missing from the numbers, not a reason to show none.
+        // The counters are shown even if the store does not answer.
         match front.metrics().text(front.cache().usage().await.ok()) {
             Ok(text) => {
                 response.headers_mut().insert(header::CONTENT_TYPE, OPENMETRICS);

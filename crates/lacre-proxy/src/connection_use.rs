@@ -1,5 +1,5 @@
-//! Connections to origins that remember how they were used: whether one has answered before, and whether anything came since the last
-//! request.
+//! [`ConnectionUse`]: whether a connection to an origin has carried a response before, and whether
+//! anything arrived on it since the last request. It decides whether a request is sent again.
 
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -13,34 +13,34 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
-/// A connector whose connections are tracked.
+/// A connector whose connections record their [`ConnectionUse`].
 #[derive(Clone)]
-pub(crate) struct Tracked<C>(pub(crate) C);
+pub(crate) struct TrackedConnector<C>(pub(crate) C);
 
-/// How a connection was used; among the extensions of each response that came on it.
+/// How a connection was used. It is among the extensions of each response on that connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Used(Arc<Use>);
+pub(crate) struct ConnectionUse(Arc<Flags>);
 
 #[derive(Debug, Default)]
-struct Use {
-    answered: AtomicBool,
-    /// Something was read since something was last written.
-    heard: AtomicBool,
+struct Flags {
+    had_response: AtomicBool,
+    /// Something was read after the last write.
+    was_read: AtomicBool,
 }
 
-impl Used {
-    /// A response came.
-    pub(crate) fn answered(&self) {
-        self.0.answered.store(true, Ordering::Relaxed);
+impl ConnectionUse {
+    /// Records that a response arrived.
+    pub(crate) fn record_response(&self) {
+        self.0.had_response.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there was a response before, and nothing at all to the last request.
-    pub(crate) fn ended_in_silence(&self) -> bool {
-        self.0.answered.load(Ordering::Relaxed) && !self.0.heard.load(Ordering::Relaxed)
+    /// Whether the connection had a response before, and not a byte in answer to the last request.
+    pub(crate) fn was_reused_and_silent(&self) -> bool {
+        self.0.had_response.load(Ordering::Relaxed) && !self.0.was_read.load(Ordering::Relaxed)
     }
 }
 
-impl<C> Service<Uri> for Tracked<C>
+impl<C> Service<Uri> for TrackedConnector<C>
 where
     C: Service<Uri, Future: Send + 'static>,
 {
@@ -56,23 +56,23 @@ where
         let connecting = self.0.call(url);
         Box::pin(async move {
             let stream = TokioIo::new(connecting.await?);
-            Ok(TokioIo::new(TrackedStream { stream, used: Used::default() }))
+            Ok(TokioIo::new(TrackedStream { stream, usage: ConnectionUse::default() }))
         })
     }
 }
 
 pin_project! {
-    /// A connection to an origin.
+    /// A connection to an origin that records its use.
     pub(crate) struct TrackedStream<T> {
         #[pin]
         stream: T,
-        used: Used,
+        usage: ConnectionUse,
     }
 }
 
 impl<T: Connection> Connection for TrackedStream<T> {
     fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.used.clone())
+        self.stream.connected().extra(self.usage.clone())
     }
 }
 
@@ -86,7 +86,7 @@ impl<T: AsyncRead> AsyncRead for TrackedStream<T> {
         let before = buffer.filled().len();
         let polled = this.stream.poll_read(context, buffer);
         if buffer.filled().len() > before {
-            this.used.0.heard.store(true, Ordering::Relaxed);
+            this.usage.0.was_read.store(true, Ordering::Relaxed);
         }
         polled
     }
@@ -95,7 +95,7 @@ impl<T: AsyncRead> AsyncRead for TrackedStream<T> {
 impl<T: AsyncWrite> AsyncWrite for TrackedStream<T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.project();
-        this.used.0.heard.store(false, Ordering::Relaxed);
+        this.usage.0.was_read.store(false, Ordering::Relaxed);
         this.stream.poll_write(context, bytes)
     }
 
@@ -105,7 +105,7 @@ impl<T: AsyncWrite> AsyncWrite for TrackedStream<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.project();
-        this.used.0.heard.store(false, Ordering::Relaxed);
+        this.usage.0.was_read.store(false, Ordering::Relaxed);
         this.stream.poll_write_vectored(context, slices)
     }
 

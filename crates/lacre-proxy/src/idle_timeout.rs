@@ -1,7 +1,8 @@
-//! Bodies on their way between two connections: they must not stall, and their trailer sections change nothing that was said before.
+//! [`IdleTimeout`]: a body that fails when no piece of it arrives for too long. It also removes
+//! trailer fields that could contradict the header.
 
-use crate::serve::connections::Upload;
-use crate::serve::headers;
+use crate::headers;
+use crate::upload::UploadProgress;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use std::error::Error as StdError;
@@ -12,44 +13,44 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
-/// A body whose pieces must come within `limit` of each other, or it ends with [`Stalled`].
-pub(crate) struct Paced<B> {
+/// A body whose pieces must arrive within `limit` of each other. Otherwise it ends with [`Stalled`].
+pub(crate) struct IdleTimeout<B> {
     limit: Duration,
-    pulse: Option<Pulse>,
-    upload: Option<Arc<Upload>>,
-    /// Made when there is something to wait for.
+    activity: Option<Activity>,
+    upload: Option<Arc<UploadProgress>>,
+    /// Created only while the body waits.
     sleep: Option<Pin<Box<Sleep>>>,
     body: B,
 }
 
-impl<B> Paced<B> {
+impl<B> IdleTimeout<B> {
     pub(crate) fn new(body: B, limit: Duration) -> Self {
-        Self { limit, pulse: None, upload: None, sleep: None, body }
+        Self { limit, activity: None, upload: None, sleep: None, body }
     }
 
-    /// The same, showing its progress in `pulse`.
-    pub(crate) fn with_pulse(self, pulse: Pulse) -> Self {
-        Self { pulse: Some(pulse), ..self }
+    /// The same body, which records each piece in `activity`.
+    pub(crate) fn with_activity(self, activity: Activity) -> Self {
+        Self { activity: Some(activity), ..self }
     }
 
-    /// The same, which ends early where its connection has to make room.
-    pub(crate) fn with_upload(self, upload: Option<Arc<Upload>>) -> Self {
+    /// The same body, which ends early when `upload` is cut off.
+    pub(crate) fn with_upload(self, upload: Option<Arc<UploadProgress>>) -> Self {
         Self { upload, ..self }
     }
 }
 
-/// When a message last moved.
+/// The time of the last activity of a message.
 #[derive(Clone)]
-pub(crate) struct Pulse(Arc<Mutex<Instant>>);
+pub(crate) struct Activity(Arc<Mutex<Instant>>);
 
-impl Default for Pulse {
+impl Default for Activity {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 }
 
-impl Pulse {
-    pub(crate) fn beat(&self) {
+impl Activity {
+    pub(crate) fn record(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
@@ -57,34 +58,34 @@ impl Pulse {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for `work`, as long as no more than `limit` passes without a beat.
-    pub(crate) async fn keeps<F: Future>(&self, work: F, limit: Duration) -> Result<F::Output, Stalled> {
+    /// Waits for `work` as long as activities follow each other within `limit`.
+    pub(crate) async fn timeout<F: Future>(&self, work: F, limit: Duration) -> Result<F::Output, Stalled> {
         let mut work = std::pin::pin!(work);
         loop {
-            let until = self.last() + limit;
-            if let Ok(output) = timeout_at(until, work.as_mut()).await {
+            let deadline = self.last() + limit;
+            if let Ok(output) = timeout_at(deadline, work.as_mut()).await {
                 return Ok(output);
             }
-            if self.last() + limit <= until {
+            if self.last() + limit <= deadline {
                 return Err(Stalled);
             }
         }
     }
 }
 
-/// Nothing moved for too long.
+/// Nothing arrived for too long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stalled;
 
 impl fmt::Display for Stalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nothing came for too long")
+        f.write_str("nothing arrived for too long")
     }
 }
 
 impl StdError for Stalled {}
 
-impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for Paced<B> {
+impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for IdleTimeout<B> {
     type Data = B::Data;
     type Error = Box<dyn StdError + Send + Sync>;
 
@@ -94,17 +95,17 @@ impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for Pac
     ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             self.sleep = None;
-            if let Some(pulse) = &self.pulse {
-                pulse.beat();
+            if let Some(activity) = &self.activity {
+                activity.record();
             }
             if let Some(upload) = &self.upload {
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-                upload.came(data.map_or(0, Buf::remaining));
+                upload.received(data.map_or(0, Buf::remaining));
             }
-            return Poll::Ready(frame.map(|frame| frame.map(clean).map_err(Into::into)));
+            return Poll::Ready(frame.map(|frame| frame.map(clean_trailers).map_err(Into::into)));
         }
-        let ended = self.upload.as_ref().is_some_and(|upload| upload.poll_ended(context).is_ready());
-        if ended {
+        let cut_off = self.upload.as_ref().is_some_and(|upload| upload.poll_cut_off(context).is_ready());
+        if cut_off {
             return Poll::Ready(Some(Err(Box::new(Stalled))));
         }
         let limit = self.limit;
@@ -121,7 +122,7 @@ impl<B: Body<Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin> Body for Pac
     }
 }
 
-fn clean<D>(frame: Frame<D>) -> Frame<D> {
+fn clean_trailers<D>(frame: Frame<D>) -> Frame<D> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
             headers::clean_trailers(&mut trailers);
@@ -141,27 +142,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_body_ends_with_an_error() {
         let (_sender, silent) = Channel::<Bytes, Stalled>::new(1);
-        let mut body = Paced::new(silent, Duration::from_secs(3));
+        let mut body = IdleTimeout::new(silent, Duration::from_secs(3));
         let begun = Instant::now();
         assert!(body.frame().await.unwrap().is_err_and(|error| error.is::<Stalled>()));
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
     }
 
     #[test]
-    fn a_paced_body_is_as_long_as_it_was() {
-        assert!(Paced::new(Empty::<Bytes>::new(), Duration::from_secs(1)).is_end_stream());
+    fn a_body_with_a_timeout_keeps_its_length() {
+        assert!(IdleTimeout::new(Empty::<Bytes>::new(), Duration::from_secs(1)).is_end_stream());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_may_take_as_long_as_something_moves() {
-        let pulse = Pulse::default();
-        let moving = async {
+    async fn work_continues_while_there_is_activity() {
+        let activity = Activity::default();
+        let active = async {
             for _ in 0..10 {
                 sleep(Duration::from_secs(2)).await;
-                pulse.beat();
+                activity.record();
             }
         };
-        assert!(pulse.keeps(moving, Duration::from_secs(3)).await.is_ok());
-        assert!(pulse.keeps(std::future::pending::<()>(), Duration::from_secs(3)).await.is_err());
+        assert!(activity.timeout(active, Duration::from_secs(3)).await.is_ok());
+        assert!(activity.timeout(std::future::pending::<()>(), Duration::from_secs(3)).await.is_err());
     }
 }

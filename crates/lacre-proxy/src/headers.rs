@@ -1,4 +1,4 @@
-//! Header fields that a proxy must touch (RFC 9110 §7.6), and those it adds.
+//! Header fields that a proxy must change (RFC 9110 §7.6), and those it adds.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request};
 use jiff::Timestamp;
@@ -8,7 +8,12 @@ pub(crate) use lacre::strip_hop_by_hop;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Fields that mean something before the body only (RFC 9110 §6.5.1); hyper leaves them out of HTTP/1.1, and nobody out of HTTP/2.
+/// The methods that this proxy forwards, for `Allow`.
+pub(crate) const ALLOWED_METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
+
+/// Fields that must be known before the body, and so are not allowed in trailers (RFC 9110 §6.5.1).
+/// hyper removes them in HTTP/1.1 only.
 const NOT_IN_TRAILERS: [HeaderName; 17] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
@@ -29,12 +34,14 @@ const NOT_IN_TRAILERS: [HeaderName; 17] = [
     header::WWW_AUTHENTICATE,
 ];
 
-/// Bytes of a header section as HTTP/1.1 writes it. hyper bounds its buffers, which may hold more than they were asked for.
-pub(crate) fn length(headers: &HeaderMap) -> usize {
+/// The bytes of a header section in HTTP/1.1. Counted here because hyper limits its buffers, which
+/// may grow beyond the limit.
+pub(crate) fn section_length(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
-/// RFC 9110 §6.6.1: whoever passes a response on says when it came, where the origin did not.
+/// Adds `Date` to a response without one: a recipient that forwards it records the time of receipt
+/// (RFC 9110 §6.6.1).
 pub(crate) fn add_date(headers: &mut HeaderMap) {
     if headers.contains_key(header::DATE) {
         return;
@@ -45,39 +52,40 @@ pub(crate) fn add_date(headers: &mut HeaderMap) {
     }
 }
 
-/// RFC 9211 §2: each cache on the way adds its member at the end.
+/// Appends this cache to `Cache-Status`, after the caches nearer to the origin (RFC 9211 §2).
 pub(crate) fn add_cache_status(headers: &mut HeaderMap, status: CacheStatus) {
     if let Ok(value) = HeaderValue::try_from(status.to_string()) {
         headers.append(CACHE_STATUS, value);
     }
 }
 
-/// RFC 9110 §10.1.4: whether whoever sent these headers wants trailer fields.
-pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+/// Whether the sender of these headers accepts trailer fields: `TE: trailers` (RFC 9110 §10.1.4).
+pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::TE).iter();
     let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// RFC 9110 §10.1.1: whether a request expects nothing, or 100 (Continue) only. HTTP/1.0 knows no expectations.
-pub(crate) fn is_continue_at_most(head: &request::Parts) -> bool {
+/// Whether a request expects nothing but `100-continue` (RFC 9110 §10.1.1). A proxy ignores
+/// expectations of HTTP/1.0.
+pub(crate) fn expects_at_most_continue(head: &request::Parts) -> bool {
     let mut expectations = head.headers.get_all(header::EXPECT).iter();
     head.version == Version::HTTP_10
         || expectations.all(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// RFC 9113 §8.2.3: HTTP/2 may send a cookie in pieces, which no other protocol puts together.
+/// Joins the `Cookie` fields of an HTTP/2 request into one, as HTTP/1.1 needs it (RFC 9113 §8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
-    let pieces: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if pieces.len() < 2 {
+    let parts: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if parts.len() < 2 {
         return;
     }
-    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
-        headers.insert(header::COOKIE, whole);
+    if let Ok(joined) = HeaderValue::from_bytes(&parts.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
     }
 }
 
-/// Leaves trailer fields that may be merged nowhere and mislead nobody.
+/// Removes the trailer fields that must not be in trailers, and those of the connection.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     strip_hop_by_hop(trailers);
     NOT_IN_TRAILERS.iter().for_each(|name| drop(trailers.remove(name)));
@@ -100,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_connection_names_ends_with_the_connection() {
+    fn fields_that_connection_names_are_removed() {
         let mut headers = headers(&[
             ("connection", "x-one , X-Two"),
             ("connection", "close, in valid"),
@@ -115,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_trailers_says_so() {
-        for (fields, takes) in [
+    fn te_tells_whether_trailers_are_accepted() {
+        for (fields, accepts) in [
             (&[("te", "trailers")][..], true),
             (&[("te", "gzip;q=0.5, Trailers")], true),
             (&[("te", "gzip"), ("te", "trailers")], true),
@@ -124,22 +132,22 @@ mod tests {
             (&[("te", "trailers-not")], false),
             (&[], false),
         ] {
-            assert_eq!(takes_trailers(&headers(fields)), takes, "{fields:?}");
+            assert_eq!(accepts_trailers(&headers(fields)), accepts, "{fields:?}");
         }
     }
 
     #[test]
-    fn a_cookie_in_pieces_becomes_one() {
-        for (pieces, whole) in [(&["a=1", "b=2; c=3"][..], "a=1; b=2; c=3"), (&["a=1"], "a=1")] {
-            let fields: Vec<_> = pieces.iter().map(|piece| ("cookie", *piece)).collect();
+    fn several_cookie_fields_become_one() {
+        for (parts, joined) in [(&["a=1", "b=2; c=3"][..], "a=1; b=2; c=3"), (&["a=1"], "a=1")] {
+            let fields: Vec<_> = parts.iter().map(|part| ("cookie", *part)).collect();
             let mut headers = headers(&fields);
             join_cookies(&mut headers);
-            assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), [whole]);
+            assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), [joined]);
         }
     }
 
     #[test]
-    fn trailers_change_nothing_that_was_said_before_the_body() {
+    fn trailers_cannot_contradict_the_header() {
         let mut trailers = headers(&[
             ("x-sum", "42"),
             ("content-length", "5"),

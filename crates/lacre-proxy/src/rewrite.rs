@@ -1,101 +1,102 @@
-//! A reverse proxy's answers name the address that the client used: what names the upstream's own (`Location`, `Content-Location`, `Refresh`,
-//! the domain of cookies) is rewritten on the way out. What is stored stays as the origin sent it.
+//! Rewrites the responses of a reverse proxy to the origin that the client used
+//! ([decision 0023](../../../docs/decisions/0023-the-proxy-sends-the-upstreams-host.md)).
+//!
+//! URLs of the upstream in `Location`, `Content-Location` and `Refresh`, and its domain in cookies,
+//! become those of the client. Stored responses stay as the origin sent them.
 
-use http::uri::{Authority, Scheme};
+use crate::origin::Origin;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::net::IpAddr;
 
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
-/// An origin: a scheme, and a host with its port.
-pub(crate) type Origin = (Scheme, Authority);
-
-/// Puts `client`, the origin that the client asked, in place of `upstream`; where that is not known, URLs become paths.
+/// Replaces the upstream by the origin that the client asked for. If that is unknown, URLs become
+/// paths.
 pub(crate) fn to_client(headers: &mut HeaderMap, upstream: &Origin, client: Option<&Origin>) {
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        each(headers, &name, |value| url(value, upstream, client));
+        map_values(headers, &name, |value| rewrite_url(value, upstream, client));
     }
-    each(headers, &REFRESH, |value| {
-        let at = value.to_ascii_lowercase().find("url=")? + "url=".len();
-        let (before, target) = value.split_at(at);
-        let quote = target.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let bare = quote.map_or(target, |quote| target.trim_matches(quote));
-        let quote = quote.map(String::from).unwrap_or_default();
-        Some(format!("{before}{quote}{}{quote}", url(bare, upstream, client)?))
+    map_values(headers, &REFRESH, |value| rewrite_refresh(value, upstream, client));
+    map_values(headers, &header::SET_COOKIE, |value| {
+        rewrite_cookie(value, upstream.authority.host(), client)
     });
-    each(headers, &header::SET_COOKIE, |value| cookie(value, upstream.1.host(), client));
 }
 
-/// Changes each value of a field, in place; `None` leaves it.
-fn each(headers: &mut HeaderMap, name: &HeaderName, change: impl Fn(&str) -> Option<String>) {
+/// Replaces each value of a field by the result of `rewrite`. `None` keeps the value.
+fn map_values(headers: &mut HeaderMap, name: &HeaderName, rewrite: impl Fn(&str) -> Option<String>) {
     if let header::Entry::Occupied(mut values) = headers.entry(name) {
         for value in values.iter_mut() {
-            let changed = value.to_str().ok().and_then(&change);
-            if let Some(changed) = changed.and_then(|changed| HeaderValue::try_from(changed).ok()) {
-                *value = changed;
+            let rewritten = value.to_str().ok().and_then(&rewrite);
+            if let Some(rewritten) = rewritten.and_then(|text| HeaderValue::try_from(text).ok()) {
+                *value = rewritten;
             }
         }
     }
 }
 
-/// A URL of the upstream as the client can follow it; `None`: it is no absolute URL there.
-fn url(value: &str, upstream: &Origin, client: Option<&Origin>) -> Option<String> {
-    let (scheme, rest) = value.split_once("//")?;
+/// Rewrites a URL of the upstream. `None` if the value is not an absolute URL of the upstream.
+fn rewrite_url(value: &str, upstream: &Origin, client: Option<&Origin>) -> Option<String> {
+    let (scheme_part, rest) = value.split_once("//")?;
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    let named = match scheme.strip_suffix(':') {
+    let scheme = match scheme_part.strip_suffix(':') {
         Some(scheme) => scheme.to_ascii_lowercase().parse().ok()?,
-        None if scheme.is_empty() => upstream.0.clone(),
+        None if scheme_part.is_empty() => upstream.scheme.clone(),
         None => return None,
     };
     let authority: Authority = authority.parse().ok()?;
-    if authority.as_str().contains('@') || !is_same(&(named, authority), upstream) {
+    if authority.as_str().contains('@') || !(Origin { scheme, authority }).is_same(upstream) {
         return None;
     }
     Some(match client {
-        Some((_, host)) if scheme.is_empty() => format!("//{host}{rest}"),
-        Some((scheme, host)) => format!("{scheme}://{host}{rest}"),
+        Some(client) if scheme_part.is_empty() => format!("//{}{rest}", client.authority),
+        Some(client) => format!("{client}{rest}"),
         None if rest.starts_with('/') => rest.to_owned(),
         None => format!("/{rest}"),
     })
 }
 
-fn is_same(one: &Origin, other: &Origin) -> bool {
-    let port = |(scheme, authority): &Origin| {
-        let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
-        authority.port_u16().unwrap_or(usual)
-    };
-    one.0 == other.0 && one.1.host().eq_ignore_ascii_case(other.1.host()) && port(one) == port(other)
+/// Rewrites the URL of a `Refresh` field, such as `0; url=http://origin.example/`.
+fn rewrite_refresh(value: &str, upstream: &Origin, client: Option<&Origin>) -> Option<String> {
+    let at = value.to_ascii_lowercase().find("url=")? + "url=".len();
+    let (before, target) = value.split_at(at);
+    let quote = target.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let url = quote.map_or(target, |quote| target.trim_matches(quote));
+    let quote = quote.map(String::from).unwrap_or_default();
+    Some(format!("{before}{quote}{}{quote}", rewrite_url(url, upstream, client)?))
 }
 
-/// A cookie for the upstream's domain as one for the client's; `None`: it is for no domain, or for another.
-fn cookie(value: &str, upstream: &str, client: Option<&Origin>) -> Option<String> {
-    let is_domain = |attribute: &str| {
-        let (name, domain) = attribute.split_once('=')?;
-        let domain = domain.trim();
-        let domain = domain.strip_prefix('.').unwrap_or(domain);
-        (name.trim().eq_ignore_ascii_case("domain") && domain.eq_ignore_ascii_case(upstream)).then_some(())
+/// Rewrites the `Domain` attribute of a cookie. `None` if it has none, or another domain than the
+/// upstream's.
+fn rewrite_cookie(value: &str, upstream: &str, client: Option<&Origin>) -> Option<String> {
+    let is_upstream_domain = |attribute: &str| {
+        attribute.split_once('=').is_some_and(|(name, domain)| {
+            let domain = domain.trim();
+            let domain = domain.strip_prefix('.').unwrap_or(domain);
+            name.trim().eq_ignore_ascii_case("domain") && domain.eq_ignore_ascii_case(upstream)
+        })
     };
     let mut attributes = value.split(';');
-    let mut changed = attributes.next()?.to_owned();
+    let mut rewritten = attributes.next()?.to_owned();
     let mut found = false;
     for attribute in attributes {
-        if is_domain(attribute).is_none() {
-            changed.push(';');
-            changed.push_str(attribute);
+        if !is_upstream_domain(attribute) {
+            rewritten.push(';');
+            rewritten.push_str(attribute);
             continue;
         }
         found = true;
-        let host = client.map(|(_, authority)| authority.host()).filter(|host| is_domain_name(host));
+        let host = client.map(|client| client.authority.host()).filter(|host| is_domain_name(host));
         if let Some(host) = host {
-            changed.push_str("; Domain=");
-            changed.push_str(host);
+            rewritten.push_str("; Domain=");
+            rewritten.push_str(host);
         }
     }
-    found.then_some(changed)
+    found.then_some(rewritten)
 }
 
-/// Whether cookies can be for a domain of this name: neither an address nor a single label.
+/// Whether cookies may have a domain of this name: it is neither an address nor a single label.
 fn is_domain_name(host: &str) -> bool {
     host.contains('.') && !host.starts_with('[') && host.parse::<IpAddr>().is_err()
 }
@@ -103,9 +104,10 @@ fn is_domain_name(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::uri::Scheme;
 
     fn origin(scheme: Scheme, authority: &'static str) -> Origin {
-        (scheme, Authority::from_static(authority))
+        Origin { scheme, authority: Authority::from_static(authority) }
     }
 
     fn rewritten(name: HeaderName, value: &str, client: Option<&Origin>) -> String {
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_of_the_upstream_leads_to_where_the_client_asked() {
+    fn a_url_of_the_upstream_becomes_one_of_the_client() {
         let client = origin(Scheme::HTTPS, "shop.test:8443");
         for (value, expected) in [
             ("http://origin.test/a?b#c", "https://shop.test:8443/a?b#c"),
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_for_the_upstreams_domain_is_for_the_clients() {
+    fn a_cookie_for_the_domain_of_the_upstream_is_for_that_of_the_client() {
         let value = "a=Domain=origin.test; Path=/; domain=.Origin.test; Secure";
         for (client, expected) in [
             (Some("shop.test:8443"), "a=Domain=origin.test; Path=/; Domain=shop.test; Secure"),

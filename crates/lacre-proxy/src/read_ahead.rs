@@ -1,7 +1,8 @@
-//! A body that is held back for a moment, to see how long it is.
+//! [`ReadAhead`]: a body whose beginning is read before it is passed on, to learn its length.
 //!
-//! A response with Transfer-Encoding beside Content-Length ought to be handled as an error (RFC 9112 §6.3), and many origins send some.
-//! Where its body comes at once, its true length can be said, and one that breaks off is no answer at all; a longer one streams.
+//! A response with both Transfer-Encoding and Content-Length ought to be handled as an error
+//! (RFC 9112 §6.3), but many origins send some. If such a body ends soon, its true length is known,
+//! and one that breaks off is answered with an error. A longer body streams.
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -12,44 +13,46 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How much is held back, and for how long.
-const MOST: usize = 64 << 10;
-const LONGEST: Duration = Duration::from_millis(100);
+/// The bytes that are read ahead at most.
+const MAX_BYTES: usize = 64 << 10;
 
-/// A body of which the beginning may have been read ahead.
-pub(crate) struct Held<B> {
-    ahead: BytesMut,
+/// The time that reading ahead may take.
+const MAX_WAIT: Duration = Duration::from_millis(100);
+
+/// A body whose beginning may have been read ahead.
+pub(crate) struct ReadAhead<B> {
+    data: BytesMut,
     trailers: Option<HeaderMap>,
-    is_over: bool,
+    has_ended: bool,
     body: B,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Held<B> {
-    /// Nothing of it is held back.
-    pub(crate) fn nothing_of(body: B) -> Self {
-        Self { ahead: BytesMut::new(), trailers: None, is_over: false, body }
+impl<B: Body<Data = Bytes> + Unpin> ReadAhead<B> {
+    /// A body of which nothing is read ahead.
+    pub(crate) fn unread(body: B) -> Self {
+        Self { data: BytesMut::new(), trailers: None, has_ended: false, body }
     }
 
-    /// Reads ahead to its end, as long as that is near.
+    /// Reads ahead until the end of the body, within the limits.
     ///
     /// # Errors
-    /// It broke off.
-    pub(crate) async fn beginning_of(body: B) -> Result<Self, B::Error> {
-        let mut held = Self::nothing_of(body);
-        match timeout(LONGEST, held.read_ahead()).await {
+    /// The body broke off.
+    pub(crate) async fn read(body: B) -> Result<Self, B::Error> {
+        let mut ahead = Self::unread(body);
+        match timeout(MAX_WAIT, ahead.read_on()).await {
             Ok(Err(error)) => Err(error),
-            Ok(Ok(())) | Err(_) => Ok(held),
+            Ok(Ok(())) | Err(_) => Ok(ahead),
         }
     }
 
-    /// What was read is kept wherever this is left.
-    async fn read_ahead(&mut self) -> Result<(), B::Error> {
-        while self.ahead.len() <= MOST {
+    /// Safe to cancel: each piece is kept as soon as it is read.
+    async fn read_on(&mut self) -> Result<(), B::Error> {
+        while self.data.len() <= MAX_BYTES {
             match self.body.frame().await.transpose()?.map(Frame::into_data) {
-                Some(Ok(bytes)) => self.ahead.extend_from_slice(&bytes),
+                Some(Ok(bytes)) => self.data.extend_from_slice(&bytes),
                 Some(Err(frame)) => self.trailers = frame.into_trailers().ok(),
                 None => {
-                    self.is_over = true;
+                    self.has_ended = true;
                     return Ok(());
                 }
             }
@@ -58,7 +61,7 @@ impl<B: Body<Data = Bytes> + Unpin> Held<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Held<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for ReadAhead<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -66,28 +69,28 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Held<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if !self.ahead.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(self.ahead.split().freeze()))));
+        if !self.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(self.data.split().freeze()))));
         }
         if let Some(trailers) = self.trailers.take() {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        if self.is_over { Poll::Ready(None) } else { Pin::new(&mut self.body).poll_frame(context) }
+        if self.has_ended { Poll::Ready(None) } else { Pin::new(&mut self.body).poll_frame(context) }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty() && self.trailers.is_none() && (self.is_over || self.body.is_end_stream())
+        self.data.is_empty() && self.trailers.is_none() && (self.has_ended || self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ahead = self.ahead.len() as u64;
+        let ahead = self.data.len() as u64;
         if self.trailers.is_some() {
-            // They need chunks, which have no length.
+            // Trailers need the chunked coding, which has no Content-Length.
             let mut hint = SizeHint::new();
             hint.set_lower(ahead);
             return hint;
         }
-        if self.is_over {
+        if self.has_ended {
             return SizeHint::with_exact(ahead);
         }
         let rest = self.body.size_hint();
@@ -107,13 +110,13 @@ mod tests {
 
     type Source = Channel<Bytes, &'static str>;
 
-    async fn held(frames: Vec<Frame<Bytes>>) -> Held<Source> {
+    async fn read(frames: Vec<Frame<Bytes>>) -> ReadAhead<Source> {
         let (mut sender, body) = Source::new(frames.len());
         for frame in frames {
             sender.send(frame).await.unwrap();
         }
         drop(sender);
-        Held::beginning_of(body).await.unwrap()
+        ReadAhead::read(body).await.unwrap()
     }
 
     fn data(text: &'static str) -> Frame<Bytes> {
@@ -121,16 +124,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_whose_end_is_near_has_a_length() {
-        let body = held(vec![data("hel"), data("lo")]).await;
+    async fn a_short_body_has_a_length() {
+        let body = read(vec![data("hel"), data("lo")]).await;
         assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
     }
 
     #[tokio::test]
-    async fn trailer_fields_stay_behind_it() {
+    async fn trailer_fields_stay_after_the_body() {
         let trailers = HeaderMap::from_iter([(http::header::ETAG, "\"1\"".parse().unwrap())]);
-        let body = held(vec![data("hello"), Frame::trailers(trailers.clone())]).await;
+        let body = read(vec![data("hello"), Frame::trailers(trailers.clone())]).await;
         assert_eq!(body.size_hint().exact(), None);
         let collected = body.collect().await.unwrap();
         assert_eq!(collected.trailers(), Some(&trailers));
@@ -138,26 +141,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_whose_end_is_far_streams_from_its_beginning() {
+    async fn a_slow_or_long_body_streams_from_its_beginning() {
         let (mut sender, body) = Source::new(4);
         sender.send(data("hel")).await.unwrap();
-        let mut body = Held::beginning_of(body).await.unwrap();
+        let mut body = ReadAhead::read(body).await.unwrap();
         assert_eq!(body.size_hint().exact(), None);
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hel");
         sender.send(data("lo")).await.unwrap();
         drop(sender);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "lo");
-        let long = Bytes::from(vec![0; MOST + 1]);
-        let body = held(vec![Frame::data(long.clone()), data("more")]).await;
-        assert_eq!(body.size_hint().lower(), MOST as u64 + 1);
-        assert_eq!(body.collect().await.unwrap().to_bytes().len(), MOST + 5);
+        let long = Bytes::from(vec![0; MAX_BYTES + 1]);
+        let body = read(vec![Frame::data(long.clone()), data("more")]).await;
+        assert_eq!(body.size_hint().lower(), MAX_BYTES as u64 + 1);
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), MAX_BYTES + 5);
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_at_once_is_none() {
+    async fn a_body_that_breaks_off_soon_is_an_error() {
         let (mut sender, body) = Source::new(4);
         sender.send(data("hel")).await.unwrap();
         sender.abort("broken");
-        assert!(Held::beginning_of(body).await.is_err());
+        assert!(ReadAhead::read(body).await.is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Text from others, made safe to show: on a terminal, in a log line, in JSON. What it shows never moves a cursor, turns the direction of
 //! text or begins a line of its own; of a URL it shows no secret.
 
-use lacre::Policy;
+use crate::Policy;
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::io;
 const MAX_URL: usize = 2000;
 
 /// `text` for a terminal: every character that could command it is replaced by U+FFFD, line breaks too.
-pub(crate) fn replace_controls(text: &str) -> Cow<'_, str> {
+pub fn replace_controls(text: &str) -> Cow<'_, str> {
     if text.contains(is_unsafe) {
         Cow::Owned(text.replace(is_unsafe, "\u{fffd}"))
     } else {
@@ -22,7 +22,7 @@ pub(crate) fn replace_controls(text: &str) -> Cow<'_, str> {
 
 /// A URL for a log line: without secrets, with the names in its query only, harmful characters percent-encoded, and cut where it is very
 /// long.
-pub(crate) fn url(policy: &Policy, url: &str) -> String {
+pub fn url(policy: &Policy, url: &str) -> String {
     let redacted = policy.redact_url(url);
     let mut shown = Shown::default();
     let (base, query) = match redacted.split_once('?') {
@@ -50,7 +50,7 @@ pub(crate) fn url(policy: &Policy, url: &str) -> String {
 ///
 /// # Errors
 /// The value cannot be written as JSON.
-pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     let mut line = Vec::with_capacity(128);
     value.serialize(&mut Serializer::with_formatter(&mut line, Escaping))?;
     // The serializer writes UTF-8.

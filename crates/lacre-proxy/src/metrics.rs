@@ -1,6 +1,5 @@
-//! What is counted. Labels are reasons, never URLs.
+//! [`Metrics`]: the counters of a proxy, for Prometheus. Labels are reasons, never URLs.
 
-use crate::output::Output;
 use lacre::{CacheStatus, Collapsed, Detail, ErrorKind, Event, Forward, Observer};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -12,40 +11,40 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The counters of one server.
+/// The counters of a proxy.
 #[derive(Debug)]
-pub(crate) struct Metrics {
-    requests: Family<Request, Counter>,
-    refused: Family<Refused, Counter>,
-    lookups: Histogram,
+pub struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    integrity_failures: Family<FailureLabels, Counter>,
+    lookup_duration: Histogram,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     result: Outcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Refused {
+struct FailureLabels {
     reason: &'static str,
 }
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
-    /// From the cache.
+    /// From the cache, fresh.
     Hit,
-    /// From the cache, though it was stale.
+    /// From the cache, stale.
     Stale,
-    /// From the cache, after the origin confirmed it.
+    /// From the cache, after the origin validated the stored response.
     Revalidated,
-    /// From the cache, where another request had put it meanwhile.
+    /// From the response to another request that was sent at the same time.
     Collapsed,
     /// By the origin.
     Miss,
-    /// By the origin, without a look into the cache.
+    /// By the origin, without a lookup.
     Bypass,
-    /// Not at all.
+    /// With an error of the proxy.
     Error,
 }
 
@@ -87,42 +86,47 @@ impl EncodeLabelValue for Outcome {
 impl Default for Metrics {
     fn default() -> Self {
         // From 1 µs to 4 s.
-        let lookups = Histogram::new(exponential_buckets(1e-6, 4.0, 12));
-        Self { requests: Family::default(), refused: Family::default(), lookups }
+        let lookup_duration = Histogram::new(exponential_buckets(1e-6, 4.0, 12));
+        Self { requests: Family::default(), integrity_failures: Family::default(), lookup_duration }
     }
 }
 
 impl Metrics {
-    pub(crate) fn count(&self, result: Outcome) {
-        self.requests.get_or_create(&Request { result }).inc();
+    /// An observer that counts the refused records of a cache, and passes each event on to `next`.
+    pub fn observer(self: &Arc<Self>, next: impl Observer) -> impl Observer {
+        CountingObserver { metrics: Arc::clone(self), next }
     }
 
-    pub(crate) fn looked_up(&self, time: Duration) {
-        self.lookups.observe(time.as_secs_f64());
+    pub(crate) fn count_request(&self, result: Outcome) {
+        self.requests.get_or_create(&RequestLabels { result }).inc();
     }
 
-    /// Everything in Prometheus' text format. What the store holds is told by the store.
+    pub(crate) fn record_lookup(&self, duration: Duration) {
+        self.lookup_duration.observe(duration.as_secs_f64());
+    }
+
+    /// All metrics in the text format of OpenMetrics, with the usage of the store if it is known.
     ///
     /// # Errors
-    /// None that can happen with a string.
-    pub(crate) fn text(&self, stored: Option<lacre::store::Usage>) -> Result<String, fmt::Error> {
+    /// The format could not be written, which does not happen with a string.
+    pub(crate) fn text(&self, usage: Option<lacre::store::Usage>) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("lacre");
-        registry.register("requests", "Requests by how they were answered", self.requests.clone());
+        registry.register("requests", "Requests, by how they were answered", self.requests.clone());
         registry.register(
             "integrity_failures",
             "Stored responses that were refused, by reason",
-            self.refused.clone(),
+            self.integrity_failures.clone(),
         );
-        let help = "Time to look a request up and open what is stored";
-        registry.register_with_unit("lookup_duration", help, Unit::Seconds, self.lookups.clone());
-        if let Some(stored) = stored {
+        let help = "Time to look up a request and to open the stored response";
+        registry.register_with_unit("lookup_duration", help, Unit::Seconds, self.lookup_duration.clone());
+        if let Some(usage) = usage {
             let gauge = |value: u64| {
                 let gauge = Gauge::<i64>::default();
                 gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
                 gauge
             };
-            registry.register("store_bytes", "Bytes that the store uses", gauge(stored.bytes));
-            registry.register("entries", "Records in the store", gauge(stored.records));
+            registry.register("store_bytes", "Bytes that the store uses", gauge(usage.bytes));
+            registry.register("entries", "Records in the store", gauge(usage.records));
         }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
@@ -130,14 +134,14 @@ impl Metrics {
     }
 }
 
-/// Counts what the cache refuses, and tells the user of everything that it notices.
+/// Counts the records that a cache refuses.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    pub(crate) output: Output,
-    pub(crate) metrics: Arc<Metrics>,
+struct CountingObserver<O> {
+    metrics: Arc<Metrics>,
+    next: O,
 }
 
-impl Observer for Watch {
+impl<O: Observer> Observer for CountingObserver<O> {
     fn on_event(&self, event: Event<'_>) {
         if let Event::Refused { error, .. } = event {
             let reason = match error.kind() {
@@ -146,9 +150,9 @@ impl Observer for Watch {
                 ErrorKind::Broken => "broken",
                 _ => "other",
             };
-            self.metrics.refused.get_or_create(&Refused { reason }).inc();
+            self.metrics.integrity_failures.get_or_create(&FailureLabels { reason }).inc();
         }
-        self.output.on_event(event);
+        self.next.on_event(event);
     }
 }
 
@@ -157,12 +161,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_has_every_family_by_its_documented_name() {
+    fn the_text_names_every_metric_as_documented() {
         let metrics = Metrics::default();
-        metrics.count(Outcome::Hit);
-        metrics.count(Outcome::Hit);
-        metrics.refused.get_or_create(&Refused { reason: "tampered" }).inc();
-        metrics.looked_up(Duration::from_micros(3));
+        metrics.count_request(Outcome::Hit);
+        metrics.count_request(Outcome::Hit);
+        metrics.integrity_failures.get_or_create(&FailureLabels { reason: "tampered" }).inc();
+        metrics.record_lookup(Duration::from_micros(3));
         let text = metrics.text(Some(lacre::store::Usage { records: 5, bytes: 700 })).unwrap();
         for line in [
             "lacre_requests_total{result=\"hit\"} 2",

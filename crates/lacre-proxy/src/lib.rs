@@ -1,0 +1,42 @@
+//! A caching HTTP proxy over the sealed cache of [`lacre`].
+
+mod access_log;
+mod admin;
+mod allowed_targets;
+mod client_stream;
+mod config;
+mod connection_use;
+mod connections;
+mod connector;
+mod current_front;
+mod error;
+mod forwarded;
+mod front;
+mod headers;
+mod idle_timeout;
+mod interim;
+mod listen;
+mod max_forwards;
+mod metrics;
+mod origin;
+mod parse_error;
+mod proxy;
+mod public_address;
+mod read_ahead;
+mod request_error;
+mod rewrite;
+mod target;
+mod trusted;
+mod upload;
+mod upstream;
+mod via;
+
+pub use access_log::{AccessLog, LogFormat};
+pub use config::{Config, Limits};
+pub use error::Error;
+pub use ipnet::IpNet;
+pub use metrics::Metrics;
+pub use origin::Origin;
+pub use proxy::{Handle, Monitoring, Proxy};
+pub use target::Route;
+pub use trusted::{TrustedProxies, parse_network};

@@ -1,0 +1,82 @@
+//! [`Origin`]: the scheme, host and port of an HTTP server.
+
+use crate::error::Error;
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use std::fmt;
+use std::str::FromStr;
+
+/// The scheme, host and port of an HTTP server, such as `https://example.com`.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+}
+
+impl Origin {
+    /// The port: the one named, or else the default port of the scheme.
+    pub(crate) fn port(&self) -> u16 {
+        let default = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
+        self.authority.port_u16().unwrap_or(default)
+    }
+
+    /// Whether both are the same origin (RFC 9110 §4.3.1): the scheme, the host and the port agree.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.authority.host().eq_ignore_ascii_case(other.authority.host())
+            && self.port() == other.port()
+    }
+}
+
+impl TryFrom<&Uri> for Origin {
+    type Error = Error;
+
+    /// # Errors
+    /// The URL has no host, another scheme than `http` or `https`, a user, a path or a query.
+    fn try_from(url: &Uri) -> Result<Self, Error> {
+        let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
+            return Err(Error::NotAnOrigin);
+        };
+        let known = *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+        let bare = url.path() == "/" && url.query().is_none() && !authority.as_str().contains('@');
+        if known && bare {
+            Ok(Self { scheme: scheme.clone(), authority: authority.clone() })
+        } else {
+            Err(Error::NotAnOrigin)
+        }
+    }
+}
+
+impl FromStr for Origin {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let url: Uri = text.parse().map_err(|_| Error::NotAnOrigin)?;
+        Self::try_from(&url)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_origin_is_an_upstream() {
+        for wrong in [
+            "/path",
+            "origin.test:80",
+            "http://a.test/path",
+            "http://a.test/?q",
+            "http://u:p@a.test",
+            "ftp://a.test",
+        ] {
+            assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
+        }
+    }
+}
