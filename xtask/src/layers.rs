@@ -41,6 +41,7 @@ const CRYPTO: Family = &[
 ];
 const IO: Family = &["async-std", "etcetera", "mio", "rusqlite", "rustix", "smol", "tokio"];
 const STORES: Family = &["rusqlite"];
+const TERMINAL: Family = &["anstream", "anstyle", "clap", "indicatif", "rpassword", "terminal_size"];
 const RUNTIMES: Family = &["async-std", "smol", "tokio"];
 
 const CRATES: &[CrateRule] = &[
@@ -103,7 +104,7 @@ const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "lacre-soak",
-        // The command line, since it is the proxy.
+        // The command line, whose `serve` it starts in processes of its own.
         house: &["lacre", "lacre-cli", "lacre-drivers", "lacre-reqwest", "lacre-tower", "lacre-ureq"],
         never: &[(CRYPTO, "stress tests seal nothing themselves")],
     },
@@ -116,8 +117,17 @@ const CRATES: &[CrateRule] = &[
         ],
     },
     CrateRule {
+        name: "lacre-proxy",
+        house: &["lacre", "lacre-tower"],
+        never: &[
+            (CRYPTO, "the proxy seals nothing: that is lacre's"),
+            (STORES, "the proxy stores nothing: that is lacre's"),
+            (TERMINAL, "the proxy takes settings: arguments and terminals are lacre-cli's"),
+        ],
+    },
+    CrateRule {
         name: "lacre-cli",
-        house: &["lacre", "lacre-reqwest", "lacre-tower"],
+        house: &["lacre", "lacre-proxy", "lacre-reqwest"],
         never: &[
             (CRYPTO, "the command line seals nothing: that is lacre's"),
             (STORES, "the command line reads a store through lacre only"),
@@ -125,7 +135,6 @@ const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "lacre-py",
-        // The command line comes with the package, and is all of it that has a client.
         house: &["lacre", "lacre-cli"],
         never: &[
             (CRYPTO, "the Python package seals nothing: that is lacre's"),
@@ -134,6 +143,34 @@ const CRATES: &[CrateRule] = &[
     },
     CrateRule { name: "xtask", house: &[], never: &[] },
 ];
+
+/// The features of a dependency that a crate must leave out. Its default features count as all.
+struct FeatureRule {
+    name: &'static str,
+    dependency: &'static str,
+    never: &'static [&'static str],
+    why: &'static str,
+}
+
+const FEATURES: &[FeatureRule] = &[FeatureRule {
+    name: "lacre-py",
+    dependency: "lacre-cli",
+    never: &["default", "get", "serve"],
+    why: "the Python package brings no HTTP client and no proxy",
+}];
+
+/// Dependencies that a crate has for some of its features only.
+struct OptionalRule {
+    name: &'static str,
+    optional: &'static [Family],
+    why: &'static str,
+}
+
+const OPTIONAL: &[OptionalRule] = &[OptionalRule {
+    name: "lacre-cli",
+    optional: &[CLIENTS, RUNTIMES, &["lacre-proxy", "lacre-reqwest"]],
+    why: "must be optional: the Python package takes the command line without the network",
+}];
 
 /// Paths that the code in some folders must not name.
 struct SourceRule {
@@ -254,7 +291,10 @@ fn manifests(metadata: &Value) -> Vec<String> {
         };
         let all = package["dependencies"].as_array().into_iter().flatten();
         let shipped = all.filter(|dependency| dependency["kind"] != "dev");
-        for used in shipped.filter_map(|dependency| dependency["name"].as_str()) {
+        for dependency in shipped {
+            let Some(used) = dependency["name"].as_str() else { continue };
+            let broken = broken_features(name, used, dependency);
+            violations.extend(broken.map(|why| format!("{name}/Cargo.toml: uses {used}: {why}")));
             if house.contains(used) && !rule.house.contains(&used) {
                 violations.push(format!(
                     "{name}/Cargo.toml: uses {used}: of the house it may use {:?}",
@@ -266,6 +306,27 @@ fn manifests(metadata: &Value) -> Vec<String> {
         }
     }
     violations
+}
+
+/// The rules about features and optional dependencies that a dependency breaks.
+fn broken_features<'a>(
+    name: &'a str,
+    used: &'a str,
+    dependency: &'a Value,
+) -> impl Iterator<Item = &'static str> {
+    let features = dependency["features"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let defaults = (dependency["uses_default_features"] != false).then_some("default");
+    let enabled: Vec<_> = features.chain(defaults).collect();
+    let of_features = FEATURES.iter().filter(move |rule| {
+        (rule.name, rule.dependency) == (name, used)
+            && enabled.iter().any(|feature| rule.never.contains(feature))
+    });
+    let of_optional = OPTIONAL.iter().filter(move |rule| {
+        rule.name == name
+            && dependency["optional"] != true
+            && rule.optional.iter().any(|family| family.contains(&used))
+    });
+    of_features.map(|rule| rule.why).chain(of_optional.map(|rule| rule.why))
 }
 
 fn violations_in(file: &str, source: &str) -> Vec<String> {
@@ -355,6 +416,31 @@ mod tests {
     fn an_allowed_or_development_dependency_is_not() {
         assert_eq!(planted("lacre", "lacre-seal", &Value::Null), [""; 0]);
         assert_eq!(planted("lacre-core", "tokio", &json!("dev")), [""; 0]);
+    }
+
+    #[test]
+    fn a_feature_that_brings_the_network_to_python_is_found() {
+        let with = |defaults: bool, features: &[&str]| {
+            let dependency = json!({"name": "lacre-cli", "kind": null,
+                "uses_default_features": defaults, "features": features});
+            let package = json!({"name": "lacre-py", "dependencies": [dependency]});
+            let cli = json!({"name": "lacre-cli", "dependencies": []});
+            manifests(&json!({"packages": [package, cli]}))
+        };
+        assert_eq!(with(false, &[]), [""; 0]);
+        for (defaults, features) in [(true, &[][..]), (false, &["get"]), (false, &["serve"])] {
+            assert_eq!(with(defaults, features).len(), 1, "{defaults} {features:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_the_command_line_always_has_is_found() {
+        let with = |optional: bool| {
+            let dependency = json!({"name": "reqwest", "kind": null, "optional": optional});
+            manifests(&json!({"packages": [{"name": "lacre-cli", "dependencies": [dependency]}]}))
+        };
+        assert_eq!(with(true), [""; 0]);
+        assert_eq!(with(false).len(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Numbers, times and bodies as people like to read them.
 
-use lacre::sanitize::replace_controls;
+use crate::sanitize::replace_controls;
 use lacre::Timestamp;
 use serde::de::IgnoredAny;
 use std::time::Duration;

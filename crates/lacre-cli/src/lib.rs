@@ -46,6 +46,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 pub use exit::Exit;
 use exit::Failure;
+use lacre::sanitize;
 use output::Output;
 use std::ffi::OsString;
 use std::io::Write;

@@ -4,7 +4,7 @@ use crate::exit::Failure;
 use crate::format;
 use crate::output::{BAD, FAINT, WARNING};
 use crate::record_state::RecordState;
-use lacre::sanitize::replace_controls;
+use crate::sanitize::replace_controls;
 use crate::table::{self, Column, Line};
 use anstyle::Style;
 use lacre::codec::BodyHead;

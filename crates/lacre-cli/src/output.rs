@@ -2,7 +2,7 @@
 //! reaches a terminal.
 
 use crate::exit::{Exit, Failure, chain};
-use lacre::sanitize::{self, replace_controls};
+use crate::sanitize::{self, replace_controls};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use lacre::{Event, Observer};

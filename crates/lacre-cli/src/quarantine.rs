@@ -3,7 +3,7 @@
 use crate::exit::Failure;
 use crate::format;
 use crate::output::Output;
-use lacre::sanitize::replace_controls;
+use crate::sanitize::replace_controls;
 use crate::table::{self, Column, Line};
 use anstyle::Style;
 use lacre::{Cache, Quarantined};

@@ -3,7 +3,7 @@
 use crate::exit::{Exit, Failure};
 use crate::format;
 use crate::output::Output;
-use lacre::sanitize::replace_controls;
+use crate::sanitize::replace_controls;
 use http::header;
 use reqwest::Response;
 use std::fs::{self, File};

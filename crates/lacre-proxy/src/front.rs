@@ -24,7 +24,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use lacre::{Cache, CacheInfo, Driver};
-use lacre_tower::{CacheLayer, CacheService, LookupTime, Read, ServedBody};
+use lacre_tower::{Buffered, CacheLayer, CacheService, LookupTime, ServedBody};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ const SLOW_ORIGIN: Duration = Duration::from_secs(2);
 pub(crate) struct Front {
     settings: Arc<Settings>,
     cache: Cache,
-    service: CacheService<Upstream, Read>,
+    service: CacheService<Upstream, Buffered>,
     access_log: AccessLog,
     metrics: Arc<Metrics>,
 }
@@ -79,7 +79,7 @@ impl Front {
         // Upstream trusts the certificates that the environment names, and uses no proxy.
         let transport = lacre::config::transport().no_proxy();
         let layer = CacheLayer::new(driver(cache.clone())).danger_assume_transport(transport);
-        let service = layer.reading_bodies().layer(upstream);
+        let service = layer.buffer_bodies().layer(upstream);
         Ok(Self { settings, cache, service, access_log, metrics })
     }
 
@@ -171,7 +171,7 @@ impl Front {
         });
         head.uri = target;
         head.headers.remove(header::HOST);
-        headers::end_hop(&mut head.headers);
+        headers::strip_hop_by_hop(&mut head.headers);
         // CGI programs take this field for the name of a proxy of their own (httpoxy).
         head.headers.remove("proxy");
         // hyper sends 100 (Continue) itself when the body is read.

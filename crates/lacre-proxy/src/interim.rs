@@ -70,7 +70,7 @@ impl InterimSender {
         // RFC 9110 §8.6: an interim response has no body, and so no Content-Length.
         fields.remove(header::CONTENT_LENGTH);
         fields.remove(header::TRAILER);
-        headers::end_hop(&mut fields);
+        headers::strip_hop_by_hop(&mut fields);
         if pending.bytes.len() + headers::section_length(&fields) > MAX_PENDING {
             return;
         }

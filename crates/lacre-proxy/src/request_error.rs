@@ -8,7 +8,7 @@ use crate::headers::ALLOWED_METHODS;
 use crate::idle_timeout::Stalled;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::LengthLimitError;
-use lacre::Misframed;
+use lacre::FramingError;
 use std::error::Error as StdError;
 use std::{fmt, io};
 
@@ -288,11 +288,11 @@ fn find_cause<T>(
     None
 }
 
-impl From<Misframed> for RequestError {
+impl From<FramingError> for RequestError {
     /// The error of a response whose body has no clear length.
-    fn from(misframed: Misframed) -> Self {
-        match misframed {
-            Misframed::TransferCoding => Self::ResponseTransferCoding,
+    fn from(error: FramingError) -> Self {
+        match error {
+            FramingError::TransferCoding => Self::ResponseTransferCoding,
             _ => Self::ResponseLength,
         }
     }

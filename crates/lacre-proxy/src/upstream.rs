@@ -113,8 +113,8 @@ impl Upstream {
         }
         let has_two_lengths =
             fields.contains_key(header::TRANSFER_ENCODING) && fields.contains_key(header::CONTENT_LENGTH);
-        lacre::settle_length(status, fields)?;
-        headers::end_hop(fields);
+        lacre::normalize_content_length(status, fields)?;
+        headers::strip_hop_by_hop(fields);
         headers::add_date(fields);
         let (head, body) = response.into_parts();
         let body = IdleTimeout::new(body, idle_timeout);
@@ -146,7 +146,7 @@ impl Upstream {
 /// A copy of a request that may be sent twice: its method is idempotent (RFC 9110 §9.2.2), and its
 /// body can be read again.
 fn copy_if_repeatable(request: &Request<SentBody<Upload>>) -> Option<Request<SentBody<Upload>>> {
-    let body = request.method().is_idempotent().then(|| request.body().again())??;
+    let body = request.method().is_idempotent().then(|| request.body().try_clone())??;
     let mut copy = Request::new(body);
     copy.method_mut().clone_from(request.method());
     copy.uri_mut().clone_from(request.uri());

@@ -8,7 +8,7 @@ use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
 use crate::progress::Progress;
 use crate::record_state::{RecordState, StateCounts};
 use crate::runtime::now;
-use lacre::sanitize::replace_controls;
+use crate::sanitize::replace_controls;
 use crate::selector::{self, Selector};
 use crate::store_options;
 use crate::table;

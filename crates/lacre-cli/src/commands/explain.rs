@@ -111,7 +111,7 @@ impl Explanation {
             line("row", format!("{key:.16}"));
         }
         if let Some(vary) = self.vary() {
-            let vary = lacre::sanitize::replace_controls(&vary).into_owned();
+            let vary = crate::sanitize::replace_controls(&vary).into_owned();
             let other = if self.varies_by.is_empty() { "" } else { " (stored for other values of these)" };
             line("vary", format!("{vary}{other}"));
         }

@@ -6,7 +6,7 @@ use crate::global_options::GlobalOptions;
 use crate::output::{BAD, GOOD, Output, WARNING};
 use crate::progress::Progress;
 use crate::runtime::now;
-use lacre::sanitize::replace_controls;
+use crate::sanitize::replace_controls;
 use crate::store_options;
 use clap::ValueEnum;
 use lacre::requests_cache::{Format, Imported, Importer, Response, Serializer, Source, Stored};

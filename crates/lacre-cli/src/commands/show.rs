@@ -7,7 +7,7 @@ use crate::listing::{self, Depth, Row};
 use crate::output::{FAINT, Output, TITLE};
 use crate::record_state::RecordState;
 use crate::runtime::now;
-use lacre::sanitize::replace_controls;
+use crate::sanitize::replace_controls;
 use crate::selector::{self, Selector};
 use crate::store_options;
 use base64::Engine;

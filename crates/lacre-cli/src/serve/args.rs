@@ -1,7 +1,7 @@
 //! The arguments of `lacre serve`, and the settings of the proxy that they stand for.
 
-use crate::exit::Failure;
 use crate::encoding_options::EncodingOptions;
+use crate::exit::Failure;
 use clap::ArgGroup;
 use http::{HeaderName, Uri};
 use lacre::Policy;

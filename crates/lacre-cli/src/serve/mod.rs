@@ -5,10 +5,10 @@ mod args;
 mod open_files;
 mod signals;
 
-use crate::global_options::GlobalOptions;
 use crate::exit::{Exit, Failure};
-use crate::store_options;
+use crate::global_options::GlobalOptions;
 use crate::output::Output;
+use crate::store_options;
 pub(crate) use args::Args;
 use lacre::Cache;
 use lacre::keys::KeySource;
@@ -126,7 +126,8 @@ fn cache(
     output: Output,
     metrics: &Arc<Metrics>,
 ) -> Result<Cache, Failure> {
-    let builder = store_options::builder_with_key(global, Arc::clone(store), key, output).observer(metrics.observer(output));
+    let builder = store_options::builder_with_key(global, Arc::clone(store), key, output)
+        .observer(metrics.observer(output));
     let builder = args.writing.apply(builder).policy(args.policy());
     Ok(builder.memory_tier(args.memory).read_whole(MAX_VERIFIED_WHOLE).build()?)
 }
