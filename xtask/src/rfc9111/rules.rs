@@ -288,7 +288,7 @@ pub(super) const RULES: &[Rule] = &[
             "a_stored_response_has_no_length_that_its_body_has_not_and_announces_no_trailers",
             "trailer_fields_are_announced_to_those_only_who_get_them",
             "announced_trailer_fields_reach_the_origin_and_misleading_ones_do_not",
-            "trailers_change_nothing_that_was_said_before_the_body",
+            "trailers_cannot_contradict_the_header",
         ],
     ),
     rule(

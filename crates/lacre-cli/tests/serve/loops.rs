@@ -40,7 +40,7 @@ fn an_upstream_that_is_the_proxy_itself_is_refused_at_the_start() {
         let ran = command.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(ran.stderr).unwrap();
         assert!(
-            ran.status.code() == Some(2) && said.contains("listens itself") && said.contains("--listen"),
+            ran.status.code() == Some(2) && said.contains("listens on") && said.contains("--listen"),
             "{said}"
         );
         assert_eq!(home.path().read_dir().unwrap().count(), 0, "nothing was made");
