@@ -1,7 +1,7 @@
 //! Whatever stands where requests-cache had a response: reading it never panics, and what was read means the same in every format.
 #![no_main]
 
-use lacre::requests_cache::{Format, Response, Serializer};
+use lacre::interchange::requests_cache::{Format, Response, Serializer};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|stored: &[u8]| {

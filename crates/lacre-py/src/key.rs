@@ -3,7 +3,7 @@
 use crate::response::PlainRequest;
 use http::HeaderName;
 use lacre::MatchHeaders;
-use lacre::requests_cache::{self, KeySettings, Verification};
+use lacre::interchange::requests_cache::{self, KeySettings, Verification};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

@@ -1,7 +1,7 @@
 //! `Plain`: a stored dict, of which Python gets the parts that it asks for.
 
 use crate::value::to_python;
-use lacre::requests_cache::Value;
+use lacre::interchange::requests_cache::Value;
 use pyo3::prelude::*;
 
 /// A response as a dict of plain values, which become objects of Python when they are asked for.

@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use lacre::Timestamp;
-use lacre::requests_cache::{Request, Response};
+use lacre::interchange::requests_cache::{Request, Response};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

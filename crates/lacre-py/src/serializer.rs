@@ -2,8 +2,8 @@
 
 use crate::error::raised;
 use crate::response::PlainResponse;
+use lacre::interchange::requests_cache::{self, Format};
 use lacre::itsdangerous::Signer;
-use lacre::requests_cache::{self, Format};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

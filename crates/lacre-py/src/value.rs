@@ -2,7 +2,7 @@
 
 use crate::error::raised;
 use bytes::Bytes;
-use lacre::requests_cache::Value;
+use lacre::interchange::requests_cache::Value;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;

@@ -46,7 +46,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
-//! let politely = Driver::new(cache).pace(|_: &_| tokio::time::sleep(Duration::from_millis(100)));
+//! let politely = Driver::new(cache).rate_limit(|_: &_| tokio::time::sleep(Duration::from_millis(100)));
 //! let client = lacre_reqwest::ClientBuilder::new(politely).build()?;
 //! # Ok(())
 //! # }

@@ -86,7 +86,7 @@ impl Network for Exchange<'_> {
         self.deadline.left()
     }
 
-    fn blind_spot(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
+    fn unseen_inputs(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
         if response.extensions.get().is_some_and(|FinalUrl(url)| *url != self.url) {
             return Some(Detail::Filtered);
         }
@@ -110,7 +110,7 @@ impl Background for Exchange<'_> {
         Ok(Exchange { url: self.url, request: self.request, deadline, next: self.next, route })
     }
 
-    fn again(&self) -> Option<Self> {
+    fn duplicate(&self) -> Option<Self> {
         let NextClient::Plain(client) = &self.next else { return None };
         let request = self.request.as_ref()?.try_clone()?;
         let (route, next) = (Route::Background(client.clone()), self.next.clone());
@@ -134,7 +134,7 @@ pub(crate) fn into_response(
     let (mut head, content) = response.into_parts();
     let body = match content {
         Content::Passing(body) => body,
-        Content::Recorded(body) => Body::wrap(body.map_err(Failure::into_cause)),
+        Content::Storing(body) => Body::wrap(body.map_err(Failure::into_cause)),
         // reqwest reads a body faster if it knows that it is in memory.
         Content::Stored(body) => match body.in_memory().cloned() {
             Some(bytes) => Body::from(bytes),

@@ -81,7 +81,7 @@ fn ask(origin: &Origin, kill_first: bool) -> Result<Duration, Failure> {
 pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
     let [directory, url] = arguments else { return Err("a worker got the wrong arguments".into()) };
     let cache = cache(Path::new(directory))?.0.build()?;
-    let driver = Driver::new(cache).across_processes().patience(Duration::from_secs(5));
+    let driver = Driver::new(cache).across_processes().coalesce_timeout(Duration::from_secs(5));
     let agent = AgentBuilder::new(driver).build();
     println!("ready");
     let answered = thread::scope(|scope| {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use lacre::{Content, Recorded};
+use lacre::{Content, TeeBody};
 use pin_project_lite::pin_project;
 use std::error::Error as StdError;
 use std::fmt;
@@ -26,7 +26,7 @@ pin_project! {
     #[project = ServedProjection]
     enum Served<R: Body> {
         Stored { body: lacre::Body },
-        Recorded { body: Recorded<R::Error> },
+        Storing { body: TeeBody<R::Error> },
         Passing { #[pin] body: R },
     }
 }
@@ -37,7 +37,7 @@ impl<R: Body> From<Content<R>> for ServedBody<R> {
     fn from(content: Content<R>) -> Self {
         let body = match content {
             Content::Stored(body) => Served::Stored { body },
-            Content::Recorded(body) => Served::Recorded { body },
+            Content::Storing(body) => Served::Storing { body },
             Content::Passing(body) => Served::Passing { body },
         };
         Self { body }
@@ -59,7 +59,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.project().body.project() {
             ServedProjection::Stored { body } => Pin::new(body).poll_frame(context).map_err(Into::into),
-            ServedProjection::Recorded { body } => {
+            ServedProjection::Storing { body } => {
                 Pin::new(body).poll_frame(context).map_err(lacre::Failure::into_cause)
             }
             ServedProjection::Passing { body } => body.poll_frame(context).map_err(Into::into),
@@ -69,7 +69,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.body {
             Served::Stored { body } => body.is_end_stream(),
-            Served::Recorded { body } => body.is_end_stream(),
+            Served::Storing { body } => body.is_end_stream(),
             Served::Passing { body } => body.is_end_stream(),
         }
     }
@@ -77,7 +77,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Served::Stored { body } => body.size_hint(),
-            Served::Recorded { body } => body.size_hint(),
+            Served::Storing { body } => body.size_hint(),
             Served::Passing { body } => body.size_hint(),
         }
     }
@@ -87,7 +87,7 @@ impl<R: Body> fmt::Debug for ServedBody<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from = match self.body {
             Served::Stored { .. } => "stored",
-            Served::Recorded { .. } => "recorded",
+            Served::Storing { .. } => "recorded",
             Served::Passing { .. } => "passing",
         };
         f.debug_struct("ServedBody").field("from", &from).finish_non_exhaustive()

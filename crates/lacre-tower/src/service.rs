@@ -272,7 +272,7 @@ where
         if self.body.can_take() { Ok(self) } else { Err(self) }
     }
 
-    fn again(&self) -> Option<Self> {
+    fn duplicate(&self) -> Option<Self> {
         Some(Self { service: self.service.clone(), body: self.body.try_clone()? })
     }
 }

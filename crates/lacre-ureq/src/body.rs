@@ -97,7 +97,7 @@ pub(crate) fn outgoing(headers: &HeaderMap, content: Content<Incoming>, deadline
         // ureq's own body keeps its metadata.
         Content::Passing(Incoming::Unread(body) | Incoming::Empty(body)) => return body,
         Content::Passing(passing) => return with_content_type(headers, BodyReader::new(passing, deadline)),
-        Content::Recorded(recorded) => {
+        Content::Storing(recorded) => {
             return with_content_type(headers, BodyReader::new(recorded, deadline));
         }
         Content::Stored(stored) => stored,

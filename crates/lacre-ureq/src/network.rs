@@ -163,7 +163,7 @@ impl Network for Exchange<'_, '_> {
         self.deadline.left()
     }
 
-    fn blind_spot(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
+    fn unseen_inputs(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
         let Route::Middleware(_) = self.route else { return None };
         if response.extensions.get::<Redirected>().is_some() {
             return Some(Detail::Filtered);
@@ -196,7 +196,7 @@ impl Background for Exchange<'_, '_> {
         }
     }
 
-    fn again(&self) -> Option<Self> {
+    fn duplicate(&self) -> Option<Self> {
         self.copy()
     }
 }

@@ -38,41 +38,41 @@
 //! | `requests-cache` | reads and writes the files of requests-cache |
 //! | `store-suite` | the checks that every store must pass, for those who write one |
 
+mod body;
 mod cache;
 mod clock;
 mod drive;
 mod error;
 mod events;
 mod files;
-mod herd;
-mod places;
+mod maintain;
+mod storage;
 mod wait;
 
 pub mod codec;
 pub mod config;
 pub mod fork;
+pub mod interchange;
 pub mod keys;
-#[cfg(feature = "requests-cache")]
-pub mod requests_cache;
-pub mod sanitize;
 pub mod stage;
 pub mod store;
 
-pub use cache::{
-    AnchorWritten, Anchored, Answer, Audited, Body, Builder, Cache, CacheInfo, Change, Finding, Listed,
-    OnStoreFailure, OnTamper, Pass, Quarantined, RecordKind, Recorded, Recording, Reply, Resealed,
-    ResealedRow, Resealing, Selected, Selection, Settlement, Stored, Ticket,
-};
+pub use body::{Body, Recording};
+pub use cache::{Answer, Builder, Cache, CacheInfo, Reply, Settlement, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "cookies")]
 pub use drive::Cookies;
 pub use drive::{
-    Background, Coding, Codings, Content, Driver, ExpansionLimit, Failure, Hop, HopBody, Network, Pace,
-    Runtime, Threads, TooManyRedirects, add_default_headers, unseen_id, varies_by_unseen,
+    Background, Coding, Codings, Content, Driver, ExpansionLimit, Failure, Hop, HopBody, Network, RateLimit,
+    Runtime, TeeBody, Threads, TooManyRedirects, add_default_headers, unseen_id, varies_by_unseen,
 };
 pub use error::{Error, ErrorKind, StoreErrorKind};
 pub use events::{Event, Observer, Tracing};
-pub use places::Places;
+pub use maintain::{
+    AnchorWritten, Anchored, Audited, Change, Finding, Listed, Quarantined, Resealed, ResealedRow, Selected,
+    Selection, Stored,
+};
+pub use storage::{OnStoreFailure, OnTamper, Pass, RecordKind, Resealing, StoreRegistry};
 pub use wait::wait;
 
 pub use lacre_core::{

@@ -9,7 +9,7 @@ use crate::runtime::now;
 use crate::sanitize::replace_controls;
 use crate::store_options;
 use clap::ValueEnum;
-use lacre::requests_cache::{Format, Imported, Importer, Response, Serializer, Source, Stored};
+use lacre::interchange::requests_cache::{Format, Imported, Importer, Response, Serializer, Source, Stored};
 use lacre::{Error, ErrorKind, Policy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Origin, Sandbox, unreachable_url};
 use lacre::Timestamp;
-use lacre::requests_cache::{Format, Request, Response, Serializer};
+use lacre::interchange::requests_cache::{Format, Request, Response, Serializer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

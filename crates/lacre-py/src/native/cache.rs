@@ -102,9 +102,9 @@ impl Cache {
         let on_tamper = settings::on_tamper(on_tamper)?;
         let events = Arc::<Events>::default();
         let location = place::location(path).map_err(|error| raised(&error))?;
-        let (keyring, places) = settings::keys(key, &location, &events).map_err(|error| raised(&error))?;
+        let (keyring, registry) = settings::keys(key, &location, &events).map_err(|error| raised(&error))?;
         let settings =
-            Settings { location, keyring, places, namespace, policy, on_tamper, max_bytes, memory, events };
+            Settings { location, keyring, registry, namespace, policy, on_tamper, max_bytes, memory, events };
         let opened = detached(py, || settings.open()).map_err(|error| raised(&error))?;
         let opened = Mutex::new(Arc::new(Here::new(opened)));
         let shared = Shared { settings, opened, clock, listener: on_event };

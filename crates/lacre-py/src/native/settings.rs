@@ -9,7 +9,7 @@ use crate::sealed::Keyring;
 use http::{HeaderName, Method, StatusCode};
 use lacre::keys::{self, KeySource};
 use lacre::store::Location;
-use lacre::{Error, Expire, OnTamper, OriginHeaders, Places, Policy, Staleness, UrlPattern};
+use lacre::{Error, Expire, OnTamper, OriginHeaders, Policy, Staleness, StoreRegistry, UrlPattern};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) struct Settings {
     /// `None`: a fresh one, for memory.
     pub(super) keyring: Option<lacre::Keyring>,
     /// Where stores are noted that are sealed with it.
-    pub(super) places: Option<Places>,
+    pub(super) registry: Option<StoreRegistry>,
     pub(super) namespace: String,
     pub(super) policy: Policy,
     pub(super) on_tamper: OnTamper,
@@ -37,8 +37,8 @@ impl Settings {
             Some(keyring) => builder.keyring(keyring.clone()),
             None => builder.danger_ephemeral_key(),
         };
-        let builder = match &self.places {
-            Some(places) => builder.places(places.clone()),
+        let builder = match &self.registry {
+            Some(registry) => builder.registry(registry.clone()),
             None => builder,
         };
         builder
@@ -68,13 +68,13 @@ pub(super) enum StaleGiven {
 }
 
 /// A keyring, and where stores are noted that are sealed with it.
-type Keys = (Option<lacre::Keyring>, Option<Places>);
+type Keys = (Option<lacre::Keyring>, Option<StoreRegistry>);
 
 /// The keys, which must not lie beside the store. Without a word of the caller, they are where `LACRE_KEY` says, or the user's own; in
 /// memory, nobody's.
 pub(super) fn keys(given: Option<KeyGiven<'_>>, location: &Location, events: &Events) -> Result<Keys, Error> {
     let source: Box<dyn KeySource> = match (given, location) {
-        (Some(KeyGiven::Ring(ring)), _) => return Ok((Some((*ring.keys).clone()), ring.places.clone())),
+        (Some(KeyGiven::Ring(ring)), _) => return Ok((Some((*ring.keys).clone()), ring.registry.clone())),
         (Some(KeyGiven::Reference(reference)), _) => keys::parse(&reference)?,
         (None, Location::Memory) => return Ok((None, None)),
         (None, _) => Box::new(keys::user(events)?),
@@ -82,7 +82,7 @@ pub(super) fn keys(given: Option<KeyGiven<'_>>, location: &Location, events: &Ev
     if let (Some(keyring), Some(store)) = (source.file(), location.file()) {
         keys::ensure_apart(keyring, &store)?;
     }
-    Ok((Some(source.load()?), Places::of(&*source)))
+    Ok((Some(source.load()?), StoreRegistry::of(&*source)))
 }
 
 /// The policy of a cache, each setting as Python says it.

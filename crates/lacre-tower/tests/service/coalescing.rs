@@ -141,7 +141,7 @@ async fn followers_of_a_failed_request_send_their_own() {
 /// A service whose requests hardly wait for an identical one.
 fn impatient(origin: &Origin) -> CacheService<Origin> {
     let driver = Driver::new(cache(Policy::rfc9111(), Arc::new(SystemClock)));
-    CacheLayer::new(driver.patience(Duration::from_millis(1))).layer(origin.clone())
+    CacheLayer::new(driver.coalesce_timeout(Duration::from_millis(1))).layer(origin.clone())
 }
 
 /// Waits until the origin has received this many requests.

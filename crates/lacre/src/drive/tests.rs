@@ -1,7 +1,8 @@
 use super::*;
 use crate::store::Memory;
 use crate::wait::Pause;
-use crate::{ManualClock, wait};
+use crate::{CacheInfo, ManualClock, RequestBody, wait};
+use bytes::Bytes;
 use http::{Request, request};
 use lacre_core::Timestamp;
 use std::convert::Infallible;
@@ -194,7 +195,7 @@ impl Stale {
     fn carry_out(&self, answer: Answer) -> String {
         let answered = wait(self.driver.carry_out(answer, self.origin.clone(), Some(&Threads))).unwrap();
         let status = answered.extensions().get::<CacheInfo>().unwrap().status.to_string();
-        if let Content::Recorded(recorded) = answered.into_body() {
+        if let Content::Storing(recorded) = answered.into_body() {
             wait(recorded.read_to_store());
         }
         status
@@ -234,13 +235,13 @@ fn a_failure_is_not_repeated_by_those_who_came_before_it() {
 
 #[test]
 fn a_failing_origin_rests_and_is_then_asked_by_one_in_the_background() {
-    let world = Stale::new(|driver| driver.rest_after_failure(Duration::from_secs(3600)));
+    let world = Stale::new(|driver| driver.failure_pause(Duration::from_secs(3600)));
     world.feels(Mood::Failing);
     for _ in 0..5 {
         assert!(world.carry_out(world.ask()).ends_with("detail=stale-if-error"));
     }
     assert_eq!(world.asked(), 1);
-    let world = Stale::new(|driver| driver.rest_after_failure(Duration::from_millis(5)));
+    let world = Stale::new(|driver| driver.failure_pause(Duration::from_millis(5)));
     world.feels(Mood::Failing);
     world.carry_out(world.ask());
     thread::sleep(Duration::from_millis(6));
@@ -256,7 +257,7 @@ fn a_failing_origin_rests_and_is_then_asked_by_one_in_the_background() {
 
 #[test]
 fn what_may_not_stand_in_is_asked_for_whatever_happened_before() {
-    let world = Stale::new(|driver| driver.rest_after_failure(Duration::from_secs(3600)));
+    let world = Stale::new(|driver| driver.failure_pause(Duration::from_secs(3600)));
     world.feels(Mood::Failing);
     world.carry_out(world.ask());
     let request = Request::get("http://a.test/").header("cache-control", "no-cache");

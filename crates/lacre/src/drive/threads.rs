@@ -1,12 +1,12 @@
-//! A runtime for clients that block: threads, and nothing else.
+//! A runtime of plain threads, for clients that block.
 
 use super::Runtime;
 use crate::wait::{Pause, wait};
 use std::thread;
 use std::time::Duration;
 
-/// The runtime of a client that blocks. A task gets a thread of its own, so there are never more of them than
-/// [`Driver::refreshes`](crate::Driver::refreshes) allows; whoever waits does so by [`wait`], and in no other way.
+/// The runtime of a client that blocks. Each task gets a thread, and there are at most
+/// [`Driver::refreshes`](crate::Driver::refreshes) of them. Futures must be awaited by [`wait`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 
@@ -16,7 +16,7 @@ impl Runtime for Threads {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        // Where the system has no thread to spare, the task is dropped, which gives it up.
+        // If the system has no thread left, the task is dropped, and its request is given up.
         let _ = thread::Builder::new().name("lacre-refresh".into()).spawn(|| wait(task));
     }
 }

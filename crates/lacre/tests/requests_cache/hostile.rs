@@ -2,7 +2,7 @@
 
 use crate::{answer, get};
 use lacre::ErrorKind;
-use lacre::requests_cache::{Serializer, Source};
+use lacre::interchange::requests_cache::{Serializer, Source};
 use rusqlite::Connection;
 use std::fs;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use crate::{THEN, answer, get, pairs, shared};
 use http::HeaderMap;
-use lacre::requests_cache::{Imported, Importer, Request, Response, Serializer, Source};
+use lacre::interchange::requests_cache::{Imported, Importer, Request, Response, Serializer, Source};
 use lacre::store::{Memory, Store};
 use lacre::{Answer, Builder, Cache, Keyring, ManualClock, Policy, RequestBody, Timestamp};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::shared;
 use lacre::MatchHeaders;
-use lacre::requests_cache::{KeySettings, Request, Verification, cache_key, normalize_url};
+use lacre::interchange::requests_cache::{KeySettings, Request, Verification, cache_key, normalize_url};
 use serde_json::Value;
 
 #[test]

@@ -9,7 +9,7 @@ mod values;
 mod written;
 
 use lacre::Timestamp;
-use lacre::requests_cache::{Request, Response};
+use lacre::interchange::requests_cache::{Request, Response};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What requests-cache 1.3.3 wrote: every response of every sample, by the hash of its body, its headers and what is known of it.
 
 use crate::shared;
-use lacre::requests_cache::{Response, Serializer, Source, SourceKind, Stored};
+use lacre::interchange::requests_cache::{Response, Serializer, Source, SourceKind, Stored};
 use lacre::{ErrorKind, Timestamp};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

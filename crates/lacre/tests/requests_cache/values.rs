@@ -1,7 +1,7 @@
 //! Sealed values, and rings of secrets, against the vectors that an independent implementation made from docs/format.md §14
 //! (`vectors/make.py`).
 
-use lacre::requests_cache::{Place, SealedValues, Value, keyring_of_secret};
+use lacre::interchange::requests_cache::{Place, SealedValues, Value, keyring_of_secret};
 use lacre::{ErrorKind, Keyring, StoreId, Timestamp};
 use serde_json::Value as Json;
 use std::path::Path;

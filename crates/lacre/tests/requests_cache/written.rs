@@ -2,7 +2,7 @@
 
 use crate::{THEN, answer, get, pairs};
 use lacre::ErrorKind;
-use lacre::requests_cache::{Format, KeySettings, Request, Response, Serializer, cache_key};
+use lacre::interchange::requests_cache::{Format, KeySettings, Request, Response, Serializer, cache_key};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;

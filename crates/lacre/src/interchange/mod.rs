@@ -1,0 +1,4 @@
+//! Files of other HTTP caches, read into a sealed cache and written from one.
+
+#[cfg(feature = "requests-cache")]
+pub mod requests_cache;

@@ -1,0 +1,43 @@
+//! The files of requests-cache 0.8 to 1.3, read and written in place, without ever running a pickle.
+//!
+//! A [`Serializer`] turns stored bytes into a [`Response`] and back · [`Source`] walks through a whole cache · [`Importer`] seals
+//! what is found there · [`cache_key`] names a request as requests-cache does. A signature is verified before anything is parsed;
+//! what has none is only read through a door with `danger` in its name.
+//!
+//! ```
+//! use lacre::interchange::requests_cache::Serializer;
+//! # use lacre::interchange::requests_cache::{Request, Response};
+//! # let request = Request { method: "GET".into(), url: "http://example.com/".into(), ..Request::default() };
+//! # let response = Response {
+//! #     status: http::StatusCode::OK, reason: None, url: "http://example.com/".into(), headers: vec![], body: "hello".into(),
+//! #     encoding: None, cookies: vec![], elapsed: Default::default(), created: lacre::Timestamp::from_seconds(1_700_000_000),
+//! #     expires: None, request, history: vec![], next: None,
+//! # };
+//! let serializer = Serializer::safe_pickle("a secret of at least 32 random bytes")?;
+//! let stored = serializer.encode(&response);
+//! assert_eq!(serializer.decode(&stored)?, response);
+//! # Ok::<(), lacre::Error>(())
+//! ```
+
+mod armour;
+mod cbor;
+mod fault;
+mod import;
+mod json;
+mod key;
+mod pickle;
+mod response;
+mod sealed;
+mod serializer;
+mod source;
+mod value;
+mod yaml;
+
+pub use import::{Imported, Importer};
+pub use key::{IGNORED_PARAMETERS, KeySettings, Verification, cache_key, normalize_url};
+pub use lacre_seal::JoinedBuffer;
+pub use response::{Request, Response};
+pub use sealed::{Place, SealedValues, keyring_of_secret};
+pub use serializer::{Format, Serializer};
+pub use source::{Source, SourceKind, Stored};
+pub use value::Value;
