@@ -1,5 +1,5 @@
 //! A transfer: a response's body that several requests read while it arrives
-//! ([decision 17](../../../../docs/decisions/0017-an-answer-under-way-is-shared-whatever-its-framing.md)).
+//! ([decision 17](../../../../docs/decisions/0017-share-in-flight-responses.md)).
 //!
 //! No reader is in charge. The reader that first wants bytes which have not arrived polls the network, so
 //! the transfer goes on as long as anybody reads, at the speed of the fastest reader. Slower readers find

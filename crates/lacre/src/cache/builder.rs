@@ -119,7 +119,7 @@ impl Builder {
 
     /// Sets the suite that seals records; AES-256-GCM by default. With a suite that leaves records readable,
     /// a sensitive record (docs/threat-model.md) is still encrypted with AES-256-GCM
-    /// ([decision 5](../../../../docs/decisions/0005-secrets-are-encrypted-even-where-entries-are-readable.md)).
+    /// ([decision 5](../../../../docs/decisions/0005-encrypt-sensitive-entries-in-signed-stores.md)).
     #[must_use]
     pub fn suite(mut self, suite: Suite) -> Self {
         self.suite = suite;

@@ -1,5 +1,5 @@
 //! Hedging: a waiter whose time is over is sent too, and takes whichever response comes first
-//! ([decision 25](../../../../docs/decisions/0025-a-waiting-request-keeps-its-own-time.md)).
+//! ([decision 25](../../../../docs/decisions/0025-timeouts-of-waiting-requests.md)).
 
 use super::coalesce::{Leader, LeaderOutcome, Waiter};
 use super::own_request::OwnRequest;

@@ -162,7 +162,7 @@ impl Driver {
     /// Sets how long a request waits for the head of an identical request's response (5 seconds); zero turns
     /// coalescing off. Then the request is sent too, and takes whichever response comes first, so that a slow
     /// origin costs no more than without a cache. A request with a shorter timeout waits no longer than that
-    /// ([decision 25](../../../../docs/decisions/0025-a-waiting-request-keeps-its-own-time.md)).
+    /// ([decision 25](../../../../docs/decisions/0025-timeouts-of-waiting-requests.md)).
     #[must_use]
     pub fn coalesce_timeout(mut self, timeout: Duration) -> Self {
         self.coalesce_timeout = timeout;

@@ -1,5 +1,5 @@
 //! Leases: the right to send a request on behalf of all processes that share a store
-//! ([decision 8](../../../../docs/decisions/0008-leases-are-short-and-kept-up.md)).
+//! ([decision 8](../../../../docs/decisions/0008-short-leases-with-renewal.md)).
 
 use super::Storage;
 use super::vault::Vault;

@@ -1,5 +1,5 @@
 //! Reading a body in chunks into one piece of memory. All of it is verified before any of it is used
-//! ([decision 12](../../../../docs/decisions/0012-bodies-of-moderate-length-are-read-whole.md)).
+//! ([decision 12](../../../../docs/decisions/0012-read-medium-bodies-whole.md)).
 
 use super::vault::{
     BodyContent, BodyHandle, CHUNK, LoadedEntry, ReadPlan, Vault, chunk_purpose, seal_time, wrong_length,

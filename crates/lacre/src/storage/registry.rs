@@ -1,5 +1,5 @@
 //! A registry of stores in a file beside the keyring, where somebody who can only write a store cannot
-//! write ([decision 20](../../../../docs/decisions/0020-a-copied-store-is-told-by-a-list-beside-the-keyring.md)).
+//! write ([decision 20](../../../../docs/decisions/0020-detect-copied-stores.md)).
 //!
 //! Seals are bound to the id of their store, and that id lies in the store and is no secret. Somebody who
 //! copies the records *and* the id of one store over another would make the second serve what was sealed

@@ -240,7 +240,7 @@ impl Vault {
 
     /// The error for an envelope that does not open. It tells a setting from tampering: an envelope of an
     /// unaccepted suite is opened with that suite, and one that does not belong here is tried in the
-    /// store's other namespaces ([decision 21](../../../../docs/decisions/0021-a-setting-is-no-tampering.md)).
+    /// store's other namespaces ([decision 21](../../../../docs/decisions/0021-configuration-mismatch-is-not-tampering.md)).
     pub(crate) fn refusal(&self, at: &Context<'_>, sealed: &[u8], fault: Fault, now: Timestamp) -> Error {
         match fault.kind() {
             FaultKind::UnknownVersion(_) => {
