@@ -100,7 +100,7 @@ impl<B> LoadedEntry<B> {
         let Self { slot, seal, version } = self;
         let slot = match slot {
             Slot::Entry(entry) => Slot::Entry(Box::new(entry.map_body(map))),
-            Slot::Vary(index) => Slot::Vary(variants),
+            Slot::Vary(index) => Slot::Vary(index),
             Slot::Alias(key) => Slot::Alias(key),
         };
         LoadedEntry { slot, seal, version }
