@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use blake2b_simd::Params;
 use lacre::Timestamp;
-use lacre::requests_cache::{Place, SealedValues};
+use lacre::interchange::requests_cache::{Place, SealedValues};
 use lacre_seal::{BodyId, Context, Keyring, Lifetime, Position, Purpose, Sealer, StoreId, Suite, UnixMillis};
 use libfuzzer_sys::fuzz_target;
 

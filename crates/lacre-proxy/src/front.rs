@@ -262,7 +262,7 @@ impl TrailerSupport {
 
 /// The driver of the cache: it spares a failing origin, and does not wait for a slow one.
 fn driver(cache: Cache) -> Driver {
-    Driver::new(cache).refreshes(MAX_REFRESHES).rest_after_failure(FAILURE_PAUSE).stand_in_after(SLOW_ORIGIN)
+    Driver::new(cache).refreshes(MAX_REFRESHES).failure_pause(FAILURE_PAUSE).stand_in_after(SLOW_ORIGIN)
 }
 
 fn request_error(error: lacre_tower::Error<RequestError>) -> RequestError {

@@ -4,8 +4,8 @@ use crate::error::{BadSignature, ConfigError, raised};
 use crate::plain::Plain;
 use crate::value::{MAX_DEPTH, from_python};
 use bytes::Bytes;
-use lacre::requests_cache::{self, JoinedBuffer, Place, keyring_of_secret};
-use lacre::{ErrorKind, Places, StoreId, Timestamp, config, keys};
+use lacre::interchange::requests_cache::{self, JoinedBuffer, Place, keyring_of_secret};
+use lacre::{ErrorKind, StoreId, StoreRegistry, Timestamp, config, keys};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -20,7 +20,7 @@ const WORTH_LETTING_GO: usize = 64 << 10;
 pub(crate) struct Keyring {
     pub(crate) keys: Arc<lacre::Keyring>,
     /// Where stores are noted that are sealed with it.
-    pub(crate) places: Option<Places>,
+    pub(crate) registry: Option<StoreRegistry>,
 }
 
 #[pymethods]
@@ -42,7 +42,7 @@ impl Keyring {
     #[staticmethod]
     fn of_secret(secret: &[u8]) -> PyResult<Self> {
         let keys = Arc::new(keyring_of_secret(secret).map_err(|error| raised(&error))?);
-        Ok(Self { keys, places: Places::user() })
+        Ok(Self { keys, registry: StoreRegistry::user() })
     }
 
     /// Of a reference, or else of the secret that the text is. What looks like a reference is never taken for a secret.
@@ -57,7 +57,7 @@ impl Keyring {
     /// The path of the store that the one at `path`, of this id, is a copy of; where it is none, its place is noted.
     #[expect(clippy::needless_pass_by_value, reason = "Python hands over a path of its own")]
     fn original(&self, store: [u8; 16], path: PathBuf) -> Option<PathBuf> {
-        self.places.as_ref()?.original(StoreId::from_bytes(store), &path, true)
+        self.registry.as_ref()?.original(StoreId::from_bytes(store), &path, true)
     }
 
     fn __repr__(&self) -> String {
@@ -76,7 +76,7 @@ fn hinted(text: &str, error: PyErr) -> PyErr {
 impl Keyring {
     fn loaded(source: &dyn keys::KeySource) -> PyResult<Self> {
         let keys = Arc::new(source.load().map_err(|error| raised(&error))?);
-        Ok(Self { keys, places: Places::of(source) })
+        Ok(Self { keys, registry: StoreRegistry::of(source) })
     }
 }
 

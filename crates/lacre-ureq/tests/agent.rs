@@ -152,7 +152,7 @@ fn slow() -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
 #[test]
 fn a_timeout_covers_the_wait_for_an_identical_request() {
     let (url, requests, answer) = slow();
-    let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_secs(3600));
+    let driver = Driver::new(cache(Policy::rfc9111()).0).coalesce_timeout(Duration::from_secs(3600));
     let agent = AgentBuilder::new(driver).build();
     thread::scope(|scope| {
         let leader = scope.spawn(|| text(&agent, &url));
@@ -171,7 +171,7 @@ fn a_timeout_covers_the_wait_for_an_identical_request() {
 #[test]
 fn a_request_that_stopped_waiting_takes_the_first_response() {
     let (url, requests, answer) = slow();
-    let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_millis(1));
+    let driver = Driver::new(cache(Policy::rfc9111()).0).coalesce_timeout(Duration::from_millis(1));
     let agent = AgentBuilder::new(driver).build();
     thread::scope(|scope| {
         let leader = scope.spawn(|| text(&agent, &url));

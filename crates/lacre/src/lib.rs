@@ -54,6 +54,7 @@ pub mod config;
 pub mod fork;
 pub mod interchange;
 pub mod keys;
+pub mod sanitize;
 pub mod stage;
 pub mod store;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A client whose requests wait a minute for an identical one.
 fn patient_client(make: MakeClient, policy: Policy) -> Box<dyn Client> {
-    make(Driver::new(cache(policy).0).patience(Duration::from_secs(60)))
+    make(Driver::new(cache(policy).0).coalesce_timeout(Duration::from_secs(60)))
 }
 
 /// This many pieces, each different from the others, and the whole of them.

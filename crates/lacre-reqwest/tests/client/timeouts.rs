@@ -35,7 +35,7 @@ const SHORT: Duration = Duration::from_secs(1);
 
 /// A client whose requests wait for an identical one for up to an hour.
 fn patient_client(builder: impl FnOnce(ClientBuilder) -> ClientBuilder) -> ClientWithMiddleware {
-    let driver = Driver::new(cache(Policy::rfc9111()).0).patience(Duration::from_secs(3600));
+    let driver = Driver::new(cache(Policy::rfc9111()).0).coalesce_timeout(Duration::from_secs(3600));
     builder(ClientBuilder::new(driver)).build().unwrap()
 }
 

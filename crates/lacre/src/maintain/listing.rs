@@ -253,7 +253,7 @@ impl Vault {
             ScannedRow::Listed(listed) => return Ok(listed),
         };
         let at = self.context(&key, Purpose::Slot);
-        let (head, seal) = self.sealer.open_head_of_start(&at, &start, seal_time(now)).map_err(|_| key)?;
+        let (head, seal) = self.sealer.open_head_from_start(&at, &start, seal_time(now)).map_err(|_| key)?;
         let slot = self.formats.decode(&head).map_err(|_| key)?;
         Ok(Some(Listed {
             key,

@@ -51,14 +51,14 @@ impl Vault {
         first: &[u8],
         now: Timestamp,
     ) -> Result<Option<Bytes>, Error> {
-        let mut joined = self.sealer.join(usize::try_from(head.length).map_err(|_| wrong_length())?);
+        let mut joined = self.sealer.joined_buffer(usize::try_from(head.length).map_err(|_| wrong_length())?);
         let mut fits = joined.push(first);
         for index in 1..head.chunks {
             let found = if head.stages.is_empty() {
                 let context = self.context(key, chunk_purpose(head, index));
                 let mut opened = None;
                 let mut open = |sealed: &[u8]| {
-                    opened = Some(self.sealer.open_behind(&context, sealed, seal_time(now), &mut joined));
+                    opened = Some(self.sealer.open_append(&context, sealed, seal_time(now), &mut joined));
                 };
                 self.store.chunk(head.id, index, &mut open).await?;
                 opened.transpose()?.is_some()

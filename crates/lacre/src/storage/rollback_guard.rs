@@ -12,7 +12,7 @@
 use crate::{Error, ErrorKind};
 use hashlink::LruCache;
 use lacre_core::Key;
-use lacre_seal::{Header, Moment};
+use lacre_seal::{Header, UnixMillis};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// By how many milliseconds writers may disagree: the difference of their clocks, and the delay between
@@ -29,7 +29,7 @@ pub(crate) struct RollbackGuard([Mutex<LruCache<Key, History>>; SHARDS]);
 /// An opened envelope's creation time and tag, which tell it from others of the same row.
 #[derive(Clone, Copy)]
 pub(crate) struct Version {
-    created: Moment,
+    created: UnixMillis,
     tag: Tag,
 }
 
@@ -41,7 +41,7 @@ type Tag = [u8; 8];
 #[derive(Clone, Copy)]
 pub(crate) struct History {
     /// The creation time of the newest version.
-    since: Moment,
+    since: UnixMillis,
     /// The version read or written last; `None` after a removal.
     tag: Option<Tag>,
     /// Versions that were certainly replaced or removed, newest first.
@@ -50,7 +50,7 @@ pub(crate) struct History {
 
 impl Version {
     /// The version of an envelope that opened, or that was just sealed.
-    pub(crate) fn of(sealed: &[u8], created: Moment) -> Self {
+    pub(crate) fn of(sealed: &[u8], created: UnixMillis) -> Self {
         Self { created, tag: tag(sealed) }
     }
 
@@ -109,7 +109,7 @@ impl RollbackGuard {
     }
 
     /// Records the removal of a row.
-    pub(crate) fn record_removal(&self, key: &Key, before: Option<History>, now: Moment) {
+    pub(crate) fn record_removal(&self, key: &Key, before: Option<History>, now: UnixMillis) {
         self.update(key, before, None, |_| now);
     }
 
@@ -118,7 +118,7 @@ impl RollbackGuard {
         key: &Key,
         before: Option<History>,
         tag: Option<Tag>,
-        since: impl FnOnce(Moment) -> Moment,
+        since: impl FnOnce(UnixMillis) -> UnixMillis,
     ) {
         let mut shard = self.shard(key);
         let current = shard.get(key).copied();
@@ -142,7 +142,7 @@ impl RollbackGuard {
 
 impl Default for History {
     fn default() -> Self {
-        Self { since: Moment::from_millis(0), tag: None, past: [None; 3] }
+        Self { since: UnixMillis::from_millis(0), tag: None, past: [None; 3] }
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     const KEY: Key = Key::from_bytes([1; 32]);
 
     fn version(tag: u8, created: u64) -> Version {
-        Version { created: Moment::from_millis(created), tag: [tag; 8] }
+        Version { created: UnixMillis::from_millis(created), tag: [tag; 8] }
     }
 
     /// A read with nothing in between.
@@ -206,7 +206,7 @@ mod tests {
     fn what_was_removed_stays_away() {
         let guard = RollbackGuard::default();
         writes(&guard, version(1, 100));
-        guard.record_removal(&KEY, guard.history(&KEY), Moment::from_millis(100_000));
+        guard.record_removal(&KEY, guard.history(&KEY), UnixMillis::from_millis(100_000));
         assert!(!finds(&guard, version(1, 100)));
         assert!(!finds(&guard, version(2, 200)));
         assert!(finds(&guard, version(3, 100_000)));

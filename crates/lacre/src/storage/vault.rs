@@ -13,8 +13,8 @@ use crate::{Error, ErrorKind};
 use bytes::Bytes;
 use lacre_core::{Entry, Key, Sensitivity, Slot, Timestamp};
 use lacre_seal::{
-    Authentic, BodyId, Context, Fault, FaultKind, Moment, Opened, Position, Purpose, SealInfo, Sealer,
-    StoreId, Suite,
+    Authentic, BodyId, Context, Fault, FaultKind, Opened, Position, Purpose, SealInfo, Sealer, StoreId,
+    Suite, UnixMillis,
 };
 use std::fmt;
 
@@ -315,12 +315,12 @@ pub(crate) fn wrong_length() -> Error {
 }
 
 /// Converts a time of the seal into one of the store.
-pub(crate) fn store_time(time: Moment) -> Timestamp {
+pub(crate) fn store_time(time: UnixMillis) -> Timestamp {
     // A seal's time never exceeds the signed range.
     Timestamp::from_millis(time.as_millis().cast_signed())
 }
 
 /// Converts a time of the store into one of the seal, which is unsigned: times before 1970 become 1970.
-pub(crate) fn seal_time(time: Timestamp) -> Moment {
-    Moment::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
+pub(crate) fn seal_time(time: Timestamp) -> UnixMillis {
+    UnixMillis::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
 }

@@ -3,7 +3,7 @@
 use crate::storage::vault::{Vault, store_time};
 use crate::{Error, ErrorKind};
 use lacre_core::Key;
-use lacre_seal::{AnchorId, Authentic, Context, FaultKind, Lifetime, Moment, Position, Purpose, StoreId};
+use lacre_seal::{AnchorId, Authentic, Context, FaultKind, Lifetime, Position, Purpose, StoreId, UnixMillis};
 use std::io::{self, Read, Write};
 
 const MAGIC: &[u8; 16] = b"lacre-anchor-v1\n";
@@ -17,8 +17,8 @@ const MAX_PIECE: usize = ROWS_PER_PIECE * ROW_LENGTH + 4096;
 /// A row's version in an anchor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowVersion {
-    pub(crate) created: Moment,
-    pub(crate) not_after: Moment,
+    pub(crate) created: UnixMillis,
+    pub(crate) not_after: UnixMillis,
     pub(crate) commitment: [u8; 32],
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct RowVersion {
 pub(crate) struct Writer<'a> {
     vault: &'a Vault,
     out: &'a mut (dyn Write + Send),
-    at: Moment,
+    at: UnixMillis,
     place: PieceContext,
     marks: Vec<u8>,
 }
@@ -54,7 +54,7 @@ impl<'a> Writer<'a> {
     pub(crate) fn start(
         vault: &'a Vault,
         out: &'a mut (dyn Write + Send),
-        at: Moment,
+        at: UnixMillis,
     ) -> Result<Self, Error> {
         let place = PieceContext { store: vault.store_id, anchor: AnchorId::generate()?, index: 0 };
         for part in [&MAGIC[..], place.store.as_bytes(), place.anchor.as_bytes()] {
@@ -98,8 +98,8 @@ pub(crate) struct Reader<'a> {
     vault: &'a Vault,
     input: &'a mut (dyn Read + Send),
     place: PieceContext,
-    at: Moment,
-    now: Moment,
+    at: UnixMillis,
+    now: UnixMillis,
     /// The piece that follows, as it was read; `None`: there is none.
     following: Option<Vec<u8>>,
     marks: Option<Authentic>,
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn start(
         vault: &'a Vault,
         input: &'a mut (dyn Read + Send),
-        now: Moment,
+        now: UnixMillis,
     ) -> Result<Self, Error> {
         let mut start = [0; MAGIC.len() + 16 + 16];
         read_exactly(input, &mut start)?;
@@ -132,14 +132,14 @@ impl<'a> Reader<'a> {
         };
         let foreign = place.store != vault.store_id;
         let following = read_piece(input)?;
-        let at = Moment::from_millis(0);
+        let at = UnixMillis::from_millis(0);
         let mut reader = Self { vault, input, place, at, now, following, marks: None, taken: 0, last: None };
         reader.open_piece()?;
         if foreign { Err(another_store()) } else { Ok(reader) }
     }
 
     /// When the anchor was begun.
-    pub(crate) fn at(&self) -> Moment {
+    pub(crate) fn at(&self) -> UnixMillis {
         self.at
     }
 
@@ -221,7 +221,7 @@ fn parse(mark: &[u8; ROW_LENGTH]) -> (Key, RowVersion) {
     key.copy_from_slice(&mark[..32]);
     times.as_flattened_mut().copy_from_slice(&mark[32..48]);
     commitment.copy_from_slice(&mark[48..]);
-    let [created, not_after] = times.map(|millis| Moment::from_millis(u64::from_be_bytes(millis)));
+    let [created, not_after] = times.map(|millis| UnixMillis::from_millis(u64::from_be_bytes(millis)));
     (Key::from_bytes(key), RowVersion { created, not_after, commitment })
 }
 

@@ -15,7 +15,7 @@ use crate::{Cache, Error};
 pub(crate) use file::Reader as AnchorReader;
 use file::{Reader, RowVersion, Writer};
 use lacre_core::{Key, Timestamp};
-use lacre_seal::{Header, Moment, Purpose};
+use lacre_seal::{Header, Purpose, UnixMillis};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -148,14 +148,14 @@ impl Cache {
 
 /// The comparison so far.
 struct Comparison<'a> {
-    at: Moment,
-    now: Moment,
+    at: UnixMillis,
+    now: UnixMillis,
     anchored: Anchored,
     on_finding: &'a mut (dyn FnMut(Finding) + Send),
 }
 
 impl<'a> Comparison<'a> {
-    fn since(at: Moment, now: Moment, on_finding: &'a mut (dyn FnMut(Finding) + Send)) -> Self {
+    fn since(at: UnixMillis, now: UnixMillis, on_finding: &'a mut (dyn FnMut(Finding) + Send)) -> Self {
         let anchored = Anchored { at: store_time(at), same: 0, newer: 0, over: 0, findings: 0 };
         Self { at, now, anchored, on_finding }
     }
