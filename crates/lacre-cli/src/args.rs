@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line: global options and one subcommand.
 
 #[cfg(not(all(feature = "get", feature = "serve")))]
 use crate::commands::unavailable;
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Does what was asked.
+    /// Runs the command.
     pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
         let global = &self.global;
         match &self.command {
@@ -73,13 +73,13 @@ fn after_help() -> String {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Fetch a URL through the cache: body to stdout, one line about the cache to stderr
+    /// Fetch a URL through the cache: body to stdout, one status line to stderr
     #[cfg(feature = "get")]
     Get(get::Args),
     #[cfg(not(feature = "get"))]
     #[command(hide = true, disable_help_flag = true)]
     Get(unavailable::Args),
-    /// List what is stored
+    /// List stored responses
     Ls(ls::Args),
     /// Show one stored response
     Show(show::Args),
@@ -87,39 +87,38 @@ pub(crate) enum Command {
     Rm(rm::Args),
     /// Check every seal; exit 10 if any is bad
     Verify(verify::Args),
-    /// Seal everything anew with the key and suite in use, in place; can be ended and begun again
+    /// Reseal every entry in place with the current key; safe to interrupt and run again
     Reseal(reseal::Args),
-    /// Write down what is stored, for `verify --anchor`
+    /// Record the current state of the store, for `verify --anchor`
     #[command(subcommand)]
     Anchor(anchor::Command),
-    /// Look for what looks like a secret; exit 1 if there is any
-    ///
-    /// URLs, headers and the first MiB of text bodies are searched for tokens and keys of well-known shapes, for values under the names of
-    /// secrets, and for what is random under a name that says that it matters. The secrets are not shown: each has a fingerprint, which is
-    /// the same wherever it turns up in this store.
+    /// Search stored responses for likely secrets; exit 1 if any is found Searches URLs, headers
+    /// and the first MiB of text bodies for tokens and keys in well-known formats, for values under
+    /// the names of secrets, and for random values under names that suggest a secret. No secret is
+    /// printed. Each has a fingerprint, which is the same wherever the secret occurs in this store.
     Audit(audit::Args),
-    /// Make, look at, copy, rotate and revoke keys
+    /// Create, show, copy, rotate and revoke keys
     #[command(subcommand)]
     Key(key::Command),
-    /// Say why a request would hit or miss, without sending it
+    /// Explain why a request would hit or miss, without sending it
     #[cfg(feature = "get")]
     Explain(request::Args),
     #[cfg(not(feature = "get"))]
     #[command(hide = true, disable_help_flag = true)]
     Explain(unavailable::Args),
-    /// Seal what requests-cache stored: an SQLite file, a directory or a dump of Redis
+    /// Import a cache of requests-cache: an SQLite file, a directory or a Redis dump
     Migrate(migrate::Args),
     #[cfg(feature = "serve")]
     Serve(Box<serve::Args>),
     #[cfg(not(feature = "serve"))]
     #[command(hide = true, disable_help_flag = true)]
     Serve(unavailable::Args),
-    /// See sealing at work in two seconds, without a network
+    /// Show what sealing does, in two seconds and without a network
     #[cfg(feature = "get")]
     Demo,
     #[cfg(not(feature = "get"))]
     #[command(hide = true, disable_help_flag = true)]
     Demo(unavailable::Args),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(completions::Args),
 }

@@ -3,7 +3,7 @@
 use crate::output::{BAD, GOOD, WARNING};
 use lacre::{CacheInfo, Detail, Forward};
 
-/// What the cache did, in one word.
+/// The result of a lookup in one word, and the style to print it in.
 pub(crate) fn word(info: &CacheInfo) -> (&'static str, anstyle::Style) {
     match (info.status.detail, info.status.forward) {
         (Some(Detail::MaxStale | Detail::StaleWhileRevalidate | Detail::StaleIfError), _) => {

@@ -1,4 +1,4 @@
-//! How new entries are written down, for the commands that write some. Whatever is chosen here, every command reads all of it.
+//! The options for encoding new entries. Every command reads every encoding.
 
 use clap::ValueEnum;
 use lacre::Builder;
@@ -6,13 +6,14 @@ use lacre::codec::{Bson, Cbor, Json, MessagePack, Yaml};
 use lacre::stage::{Brotli, Gzip, Lz4, Zstd};
 
 #[derive(Clone, Copy, Debug, clap::Args)]
-#[command(next_help_heading = "How new entries are written")]
+#[command(next_help_heading = "Encoding of new entries")]
 pub(crate) struct EncodingOptions {
-    /// The format of all but the body; with --suite signed, `json` and `yaml` are readable as they lie in the store
+    /// Format of everything but the body. With --suite signed, `json` and `yaml` are readable in
+    /// the store
     #[arg(long, value_name = "FORMAT", default_value = "cbor")]
     format: Format,
-    /// How bodies are compressed
-    #[arg(long, value_name = "HOW", default_value = "none")]
+    /// Compression of bodies
+    #[arg(long, value_name = "METHOD", default_value = "none")]
     compress: Compression,
 }
 

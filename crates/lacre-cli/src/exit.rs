@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and for a failure one line of what happened and one of what helps.
+//! Exit codes, and the errors that lead to them: one line for the error and one hint.
 
 use crate::suite_option::SuiteOption;
 use lacre::{Error, ErrorKind};
@@ -7,37 +7,37 @@ use std::error::Error as StdError;
 use std::io;
 use std::process::ExitCode;
 
-/// How a command ends. The numbers are a promise to scripts.
+/// An exit code. Scripts rely on the numbers, so they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All went well, or whoever read the output had read enough.
+    /// Success, or the reader of the output closed the pipe.
     Ok = 0,
-    /// Otherwise than well; of `audit`, that something was found.
+    /// Failure without a code of its own; for `audit`, a likely secret was found.
     Failed = 1,
-    /// The command line, or a setting, means nothing.
+    /// The command line or a setting is invalid.
     Usage = 2,
-    /// Only what is stored was asked for, and it is not.
+    /// No stored response matches, or `--offline` found none that can answer.
     NotCached = 3,
     /// `get --fail`: the origin answered 4xx.
     ClientError = 4,
     /// `get --fail`: the origin answered 5xx.
     ServerError = 5,
-    /// Nobody answered.
+    /// The network gave no answer.
     Unreachable = 6,
-    /// A seal did not hold.
+    /// A seal is bad.
     Integrity = 10,
-    /// There is no key, or another one, another suite or another namespace is wanted.
+    /// The key is missing, or another key, suite or namespace is needed.
     KeyUnavailable = 11,
-    /// The store, or something in it, is locked, corrupt or too new.
+    /// The store, or a record in it, is locked, corrupt or too new.
     Store = 12,
-    /// Somebody must confirmation, and nobody can be asked.
+    /// The command needs confirmation, and there is no terminal to ask on.
     NeedsYes = 13,
-    /// The user ended it.
+    /// The user interrupted the command.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// Each of them, in ascending order.
+    /// Every exit code, in ascending order.
     pub(crate) const ALL: [Self; 12] = [
         Self::Ok,
         Self::Failed,
@@ -71,20 +71,20 @@ impl Exit {
 
     const fn described(self) -> (&'static str, &'static str) {
         match self {
-            Self::Ok => ("ok", "all went well, or the reader of the output had read enough"),
-            Self::Failed => ("failed", "the command failed; of `audit`: something was found"),
+            Self::Ok => ("ok", "success, or the reader of the output closed the pipe"),
+            Self::Failed => ("failed", "the command failed; for `audit`: a likely secret was found"),
             Self::Usage => ("usage", "the command line or a setting is wrong"),
-            Self::NotCached => ("not-cached", "with --offline: no stored response answers"),
+            Self::NotCached => ("not-cached", "no stored response matches; with --offline: none can answer"),
             Self::ClientError => ("client-error", "with --fail: the origin answered 4xx"),
             Self::ServerError => ("server-error", "with --fail: the origin answered 5xx"),
-            Self::Unreachable => ("unreachable", "no answer came from the network"),
-            Self::Integrity => ("integrity", "a seal did not hold"),
+            Self::Unreachable => ("unreachable", "the network gave no answer"),
+            Self::Integrity => ("integrity", "a seal is bad"),
             Self::KeyUnavailable => {
                 ("key-unavailable", "the key is missing, or another key, suite or namespace is needed")
             }
             Self::Store => ("store", "the store, or a record in it, is locked, corrupt or too new"),
-            Self::NeedsYes => ("needs-yes", "the command needs --yes where nobody can be asked"),
-            Self::Interrupted => ("interrupted", "the user ended it"),
+            Self::NeedsYes => ("needs-yes", "confirmation is needed, and there is no terminal: pass --yes"),
+            Self::Interrupted => ("interrupted", "interrupted by the user"),
         }
     }
 
@@ -101,17 +101,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command ends otherwise than well.
+/// The reason for an exit code other than 0.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    /// Absent where there is nobody to tell, or nothing that they do not know.
+    /// Absent if the user knows already, as after Ctrl-C, or cannot be told.
     pub(crate) message: Option<Cow<'static, str>>,
     pub(crate) hint: Option<Cow<'static, str>>,
 }
 
 impl Failure {
-    pub(crate) const TAMPERED_HINT: &str = "`lacre verify` lists what is bad, `lacre rm --bad` removes it";
+    pub(crate) const TAMPERED_HINT: &str = "`lacre verify` lists bad entries, `lacre rm --bad` removes them";
 
     pub(crate) fn new(exit: Exit, message: impl Into<Cow<'static, str>>) -> Self {
         Self { exit, message: Some(message.into()), hint: None }
@@ -126,7 +126,7 @@ impl Failure {
         self
     }
 
-    /// The flag by which this command opens what it did not open, where that is a matter of settings.
+    /// The flag that opens the record, if only a setting is wrong.
     pub(crate) fn flag_for(error: &Error) -> Option<String> {
         match error.kind() {
             ErrorKind::SuiteMismatch(suite) => {
@@ -155,7 +155,7 @@ impl From<Error> for Failure {
             _ => Exit::Failed,
         };
         let message = match error.kind() {
-            // The cause is what was seen before it turned out to be a setting, and speaks of tampering.
+            // The cause speaks of tampering: the setting turned out to be wrong only after it.
             ErrorKind::SuiteMismatch(_) | ErrorKind::NamespaceMismatch => error.to_string(),
             _ => chain(&error),
         };
@@ -174,14 +174,15 @@ impl From<Error> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // Whoever read our output has read enough.
+            // The reader of the output closed the pipe, as `head` does.
             io::ErrorKind::BrokenPipe => Self::quiet(Exit::Ok),
             _ => Self::new(Exit::Failed, format!("cannot read or write: {error}")),
         }
     }
 }
 
-/// An error with its causes in one line, each said once: a cause that ends like one before it adds nothing but numbers.
+/// An error and its causes in one line. A cause is left out if the text before contains its last
+/// part.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -195,7 +196,7 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     text.lines().collect::<Vec<_>>().join(" ")
 }
 
-/// What an error comes down to: its innermost cause. An outer one may show a URL.
+/// The innermost cause of an error. An outer one may show a URL.
 pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

@@ -1,4 +1,4 @@
-//! Numbers, times and bodies as people like to read them.
+//! Formats durations, sizes, times and bodies for people.
 
 use crate::sanitize::replace_controls;
 use lacre::Timestamp;
@@ -36,19 +36,20 @@ pub(crate) fn records(count: usize) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
-/// RFC 3339, in UTC; absent for a time that no calendar has.
+/// A time as RFC 3339 in UTC; `None` if it is outside the calendar.
 pub(crate) fn timestamp(time: Timestamp) -> Option<String> {
     jiff::Timestamp::from_millisecond(time.as_millis()).ok().map(|time| time.to_string())
 }
 
-/// A body for a terminal: JSON indented, other text as it is, replace_controls in any case. `None`: it is no text.
+/// A body for a terminal, without control characters: JSON indented, other text unchanged. `None`
+/// for binary data.
 pub(crate) fn body(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok().filter(|text| !text.contains('\0'))?;
     let text = json(text).unwrap_or_else(|| text.to_owned());
     Some(text.lines().flat_map(|line| [replace_controls(line).into_owned(), "\n".to_owned()]).collect())
 }
 
-/// JSON with line breaks and indentation, every token as it was written; `None`: it is not JSON.
+/// JSON with line breaks and indentation and every token unchanged; `None` for other text.
 fn json(text: &str) -> Option<String> {
     serde_json::from_str::<IgnoredAny>(text).ok()?;
     let mut out = String::with_capacity(text.len() * 2);
@@ -113,19 +114,19 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_text_is_not_shown() {
+    fn binary_body_is_not_formatted() {
         assert_eq!(body(b"\x00\x01"), None);
         assert_eq!(body(b"\xff"), None);
         assert_eq!(body(b"a\x1b[2Jb\nc").unwrap(), "a\u{fffd}[2Jb\nc\n");
     }
 
     #[test]
-    fn one_entry_is_no_plural() {
+    fn one_entry_is_singular() {
         assert_eq!([entries(0), entries(1), entries(2)], ["0 entries", "1 entry", "2 entries"]);
     }
 
     #[test]
-    fn durations_and_sizes_are_short() {
+    fn durations_and_sizes_are_rounded_to_one_unit() {
         let short = |seconds| duration(Duration::from_secs(seconds));
         assert_eq!(
             [short(0), short(59), short(60), short(7200), short(200_000)],
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_by_rfc_3339() {
+    fn times_are_formatted_as_rfc_3339() {
         assert_eq!(timestamp(Timestamp::from_seconds(784_111_777)).unwrap(), "1994-11-06T08:49:37Z");
         assert_eq!(timestamp(Timestamp::MAX), None);
     }

@@ -1,8 +1,24 @@
-//! `lacre` on the command line: a sealed HTTP cache to fetch through, look into and check.
+//! The `lacre` command line: fetch through a sealed HTTP cache, inspect it, verify it.
 //!
-//! `args` is what can be said · `open` finds the store and its key · `commands` does one thing each · `prompt` asks people, `output` speaks to
-//! them and to programs, `printable` makes what others wrote safe to show · `exit` is how it ends. No rule of caching lives here: those are lacre's. [`run`] is all of it, for the binary and
-//! for `python -m lacre`.
+//! This crate parses arguments, prints results and maps errors to exit codes. The rules of caching,
+//! the stores and the seals are those of [`lacre`]. [`run`] is the whole program; the binary and
+//! `python -m lacre` call it:
+//!
+//! ```
+//! let exit = lacre_cli::run(["lacre", "completions", "bash"].map(Into::into));
+//! assert_eq!(exit, lacre_cli::Exit::Ok);
+//! ```
+//!
+//! | module | content |
+//! |---|---|
+//! | `args` | the arguments, and the command each names |
+//! | `commands`, `demo`, `serve` | one module for each command |
+//! | `global_options`, `suite_option`, `encoding_options` | options that commands share |
+//! | `store_options` | opens the store and the key source that the options name |
+//! | `request`, `transport`, `netrc`, `network_error` | the request of `get`, and its connection |
+//! | `selector`, `listing`, `quarantine`, `record_state` | entries: selection, rows, states |
+//! | `output`, `sink`, `table`, `format`, `sanitize`, `progress`, `terminal` | output and questions |
+//! | `exit` | exit codes and errors |
 
 mod args;
 #[cfg(feature = "get")]
@@ -51,9 +67,9 @@ use output::Output;
 use std::ffi::OsString;
 use std::io::Write;
 
-/// Does what a command line asks for, the name of the program first.
-///
-/// It speaks on the standard streams of the process, and takes over SIGINT, and `serve` SIGTERM, while a command waits for the network.
+/// Runs one command line, whose first item is the name of the program. It uses the standard streams
+/// of the process. While a command waits for the network, it handles SIGINT; `serve` also handles
+/// SIGTERM.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let args = match Args::try_parse_from(&arguments) {
@@ -67,10 +83,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
-/// What clap could not read, or help and version, which it takes for errors, too.
+/// Prints a clap error: help, version or a usage error.
 fn usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
-        // Nowhere to say it is no reason to fail in another way.
+        // A closed stdout does not turn help into a failure.
         let _ = error.print();
         return Exit::Ok;
     }
@@ -79,17 +95,17 @@ fn usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if arguments.iter().any(|argument| argument == "--json") {
         return Output::new(output::Format::Json, output::Color::Never).report(&usage(error.kind(), &shown));
     }
-    // As clap shows it, in colour, unless it repeats what nobody should see.
+    // clap's coloured text, unless it repeats a query.
     let _ = if shown == text { error.print() } else { write!(anstream::stderr(), "{shown}") };
     Exit::Usage
 }
 
-/// What clap says for people, in one line and one hint.
+/// Reduces clap's text to one line and one hint.
 fn usage(kind: ErrorKind, text: &str) -> Failure {
     if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Failure::usage("a command is missing").with_hint("lacre --help lists the commands");
     }
-    // A first paragraph says what is wrong, in several lines where it lists names; tips follow, then how it is used.
+    // The first paragraph is the error, possibly over several lines; tips and the usage follow.
     let mut paragraphs = text.split("\n\n");
     let in_one_line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     let message = in_one_line(paragraphs.next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What is stored, row by row, and how it is shown.
+//! The rows of a listing: stored records with their state and freshness, as a table or as JSON.
 
 use crate::exit::Failure;
 use crate::format;
@@ -13,29 +13,29 @@ use lacre::{
 };
 use serde_json::{Value, json};
 
-/// A record: a stored response, what leads to one, or what does not open.
+/// A record of the store: an entry, an index record, or a record that does not open.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) listed: Listed,
-    /// Absent where the record does not open, or is no entry.
+    /// Absent if the record does not open or is not an entry.
     pub(crate) freshness: Option<Freshness>,
 }
 
-/// How much of each row is opened.
+/// How much of each record to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
     Heads,
     Bodies,
 }
 
-/// Every entry.
+/// Lists every entry.
 pub(crate) fn all(cache: &Cache, depth: Depth, now: Timestamp) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     for_each(cache, depth, now, &mut |row| rows.extend(Some(row).filter(Row::is_entry)))?;
     Ok(rows)
 }
 
-/// Shows each record to `visit`, index records, too.
+/// Calls `visit` with every record, index records included.
 pub(crate) fn for_each(
     cache: &Cache,
     depth: Depth,
@@ -74,17 +74,18 @@ impl Row {
         self.freshness.is_some_and(|freshness| !freshness.is_fresh())
     }
 
-    /// Whether it counts as an entry: what was tampered with does, whatever it was.
+    /// Whether it counts as an entry. A record that was tampered with always does.
     pub(crate) fn is_entry(&self) -> bool {
         self.listed.kind == RecordKind::Entry || self.state() == RecordState::Bad
     }
 
-    /// Whether it opens.
+    /// The state of the record.
     pub(crate) fn state(&self) -> RecordState {
         self.listed.slot.as_ref().err().map_or(RecordState::Good, RecordState::of)
     }
 
-    /// What it is sealed with: by its seal, or, where it is genuine and of other settings, by what it says of itself.
+    /// The seal: verified, or the claimed one if the record is genuine and only the settings
+    /// differ.
     pub(crate) fn seal(&self) -> Option<SealInfo> {
         match self.state() {
             RecordState::Good => self.listed.seal,
@@ -95,14 +96,14 @@ impl Row {
         }
     }
 
-    /// The keys without which the row would not open, as far as it was looked at.
+    /// The keys that the record needs, as far as it was opened.
     pub(crate) fn sealed_with(&self) -> impl Iterator<Item = KeyId> {
         let head = self.seal().map(|seal| seal.key_id);
         let others = self.listed.chunk_keys.iter().copied().filter(move |key| Some(*key) != head);
         head.into_iter().chain(others)
     }
 
-    /// Why the row does not open, and the flag that would open it where that is a setting.
+    /// Why the record does not open, with the flag that opens it if only a setting is wrong.
     pub(crate) fn trouble(&self) -> Option<String> {
         let error = self.listed.slot.as_ref().err()?;
         Some(match (self.state(), Failure::flag_for(error)) {
@@ -114,7 +115,7 @@ impl Row {
         })
     }
 
-    /// For programs.
+    /// The row for programs.
     pub(crate) fn to_json(&self) -> Value {
         let seal = self.listed.seal.map(|seal| {
             json!({ "key_id": seal.key_id.to_string(), "suite": seal.suite.name(), "epoch": seal.epoch })
@@ -142,8 +143,9 @@ impl Row {
     }
 }
 
-/// Whether what is stored belongs to this namespace and this store: one row that does is enough. Where none does, and some are sealed for
-/// elsewhere, it is sooner a namespace that the store does not list, or a copy of another store, than an attack on all of them.
+/// Whether the records belong to this namespace and store; one record is enough. If none does and
+/// some are sealed for elsewhere, the likely cause is a wrong namespace or a copied store, not an
+/// attack on every record.
 #[derive(Debug, Default)]
 pub(crate) struct Belonging {
     here: bool,
@@ -162,7 +164,7 @@ impl Belonging {
             return;
         }
         match row.listed.slot.as_ref().map_err(|error| error.fault().map(Fault::kind)) {
-            // Those are found out after the place is.
+            // These faults are found only after the seal's place was checked.
             Ok(_) | Err(Some(FaultKind::BadSegment | FaultKind::Revoked(_) | FaultKind::Expired(_))) => {
                 self.here = true;
             }
@@ -186,7 +188,7 @@ const COLUMNS: [Column; 7] = [
     Column { title: "URL", drop_order: 0 },
 ];
 
-/// Entries for people, under a title, no wider than `width`.
+/// The rows as a table with titles, no wider than `width`.
 pub(crate) fn table(rows: &[Row], width: Option<usize>) -> String {
     let lines: Vec<Line> = rows.iter().map(|row| Line { style: style(row), cells: cells(row) }).collect();
     table::render(&COLUMNS, &lines, width)
@@ -217,7 +219,7 @@ fn cells(row: &Row) -> Vec<String> {
         return vec![key, "-".into(), size, "-".into(), "-".into(), seal, trouble];
     };
     let fresh = match freshness.lifetime {
-        None => "for ever".to_owned(),
+        None => "forever".to_owned(),
         Some(_) if freshness.is_fresh() => format::duration(freshness.remaining()),
         Some(_) => format!("stale {}", format::duration(freshness.staleness())),
     };

@@ -1,6 +1,5 @@
-//! Reads a netrc file: `machine HOST login USER password PASSWORD`, `default`, comments and macros.
-//!
-//! The crates that do this bring a dependency under a licence that this project does not take.
+//! A parser for netrc files: `machine HOST login USER password PASSWORD`, `default`, comments and
+//! macros. The published parsers depend on a crate whose licence this project does not accept.
 
 use std::env;
 use std::path::PathBuf;
@@ -20,23 +19,23 @@ pub(crate) fn path() -> Option<PathBuf> {
     }
 }
 
-/// The login for `host`, or that of `default`. The first entry that fits counts.
+/// The login for `host`, or else of `default`. The first matching entry wins.
 ///
 /// # Errors
-/// The text is no netrc file. It is not shown, since it holds passwords.
+/// The text is not a netrc file. The error has no detail, since the text holds passwords.
 pub(crate) fn login(text: &str, host: &str) -> Result<Option<Login>, ()> {
     let mut found = None;
     let mut words = words(text);
-    let mut fits = false;
+    let mut matches = false;
     while let Some(word) = words.next() {
         match word {
-            // The first entry that fits is complete where another one begins.
-            "machine" | "default" if fits => break,
-            "machine" => fits = words.next().ok_or(())?.eq_ignore_ascii_case(host),
-            "default" => fits = true,
+            // The matching entry ends where the next entry begins.
+            "machine" | "default" if matches => break,
+            "machine" => matches = words.next().ok_or(())?.eq_ignore_ascii_case(host),
+            "default" => matches = true,
             "login" | "password" | "account" => {
                 let value = words.next().ok_or(())?;
-                if fits {
+                if matches {
                     let login: &mut Login = found.get_or_insert_default();
                     match word {
                         "login" => value.clone_into(&mut login.user),
@@ -51,7 +50,7 @@ pub(crate) fn login(text: &str, host: &str) -> Result<Option<Login>, ()> {
     Ok(found)
 }
 
-/// The words outside comments and macros. A macro ends with an empty line.
+/// The words outside comments and macros. An empty line ends a macro.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut in_macro = false;
     text.lines().flat_map(move |line| {
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_entry_that_fits_counts() {
+    fn first_matching_entry_wins() {
         let text = "# machine h login comment\nmacdef init\nmachine h login macro\n\nmachine a login one\n  password p1 account x\n\
                     machine a login two password p2\nmachine b login b password #b default login anybody password any";
         let found = |host| login(text, host).unwrap().map(|login| [login.user, login.password]);
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_netrc_file_is_refused() {
+    fn other_text_is_refused() {
         for text in ["nonsense", "machine", "machine h login", "machine h secret login x"] {
             assert_eq!(login(text, "h"), Err(()), "{text}");
         }

@@ -1,4 +1,5 @@
-//! Why the network did not answer, for people: which host, what happened to it, and what helps. Nothing here shows more of a URL than the host.
+//! Errors of the network, for people: the host, the cause and a hint. Of the URL, they show only
+//! the host.
 
 use crate::exit::{Exit, Failure, chain, root_cause};
 use async_trait::async_trait;
@@ -8,12 +9,13 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware,
 use std::error::Error as StdError;
 use std::io;
 
-/// The client, which notes in the extensions of a request that an answer from the cache stands in for one that did not come, and why.
+/// Wraps the client so that the extensions of a request keep the network error that a stale
+/// response hides.
 pub(crate) fn record_network_errors(client: ClientWithMiddleware) -> ClientWithMiddleware {
     ClientBuilder::from_client(client).with(RecordNetworkErrors).build()
 }
 
-/// Below the cache, where failures are still to be seen.
+/// A middleware below the cache, where network errors are still visible.
 struct RecordNetworkErrors;
 
 #[async_trait]
@@ -34,17 +36,17 @@ impl Middleware for RecordNetworkErrors {
     }
 }
 
-/// A request that got no answer from the network.
+/// A request without an answer from the network.
 #[derive(Clone, Debug)]
 pub(crate) struct NetworkError {
-    /// With the port, where it is not that of the scheme.
+    /// The host, with a port other than the scheme's.
     host: String,
     kind: NetworkErrorKind,
-    /// The cause, in the words of whoever met it.
+    /// The innermost cause, as the client library words it.
     cause: String,
 }
 
-/// What went wrong, by what helps.
+/// The kinds of network errors that need different hints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NetworkErrorKind {
     Name,
@@ -64,21 +66,21 @@ impl NetworkError {
         Self { host: format!("{host}{port}"), kind: NetworkErrorKind::of(error), cause: cause(error) }
     }
 
-    /// In one line: `example.com does not answer: connection refused`.
+    /// One line, such as `example.com does not answer: connection refused`.
     pub(crate) fn message(&self) -> String {
         let Self { host, kind, cause } = self;
         match kind {
-            NetworkErrorKind::Name => format!("the name {host} cannot be resolved: {cause}"),
-            NetworkErrorKind::Certificate => format!("the certificate of {host} is not accepted: {cause}"),
-            NetworkErrorKind::Tls => format!("{host} does not speak TLS as it should: {cause}"),
-            NetworkErrorKind::Slow => format!("{host} does not answer in time: {cause}"),
-            NetworkErrorKind::Malformed => format!("{host} does not answer in HTTP: {cause}"),
-            NetworkErrorKind::Proxy => format!("the proxy does not lead to {host}: {cause}"),
+            NetworkErrorKind::Name => format!("cannot resolve {host}: {cause}"),
+            NetworkErrorKind::Certificate => format!("the certificate of {host} was rejected: {cause}"),
+            NetworkErrorKind::Tls => format!("the TLS handshake with {host} failed: {cause}"),
+            NetworkErrorKind::Slow => format!("{host} did not answer in time: {cause}"),
+            NetworkErrorKind::Malformed => format!("{host} did not answer with valid HTTP: {cause}"),
+            NetworkErrorKind::Proxy => format!("the proxy could not reach {host}: {cause}"),
             NetworkErrorKind::Refused | NetworkErrorKind::Other => format!("{host} does not answer: {cause}"),
         }
     }
 
-    /// For the `fault` of an object.
+    /// The name of the kind, the `fault` of a JSON object.
     pub(crate) const fn name(&self) -> &'static str {
         match self.kind {
             NetworkErrorKind::Name => "dns",
@@ -95,19 +97,17 @@ impl NetworkError {
     const fn hint(&self) -> &'static str {
         match self.kind {
             NetworkErrorKind::Name => {
-                "check how the host is written, and the resolver; --offline answers from what is stored"
+                "check the spelling of the host, and the DNS resolver; --offline answers from the store"
             }
             NetworkErrorKind::Certificate => {
-                "check the host's name and this machine's clock, or name the issuer with --cacert FILE; --offline answers from what is stored"
+                "check the host name and this machine's clock, or trust the issuer with --cacert FILE; --offline answers from the store"
             }
             NetworkErrorKind::Tls => "check the port, and whether the URL should begin with http://",
-            NetworkErrorKind::Slow => {
-                "allow more with --timeout, or try again; --max-stale accepts what is stale"
-            }
+            NetworkErrorKind::Slow => "raise --timeout, or try again; --max-stale accepts a stale response",
             NetworkErrorKind::Malformed => "check the port, and whether the URL should begin with https://",
-            NetworkErrorKind::Proxy => "check --proxy, or the environment variables that name one",
+            NetworkErrorKind::Proxy => "check --proxy, or the environment variables for proxies",
             NetworkErrorKind::Refused | NetworkErrorKind::Other => {
-                "check the address and the network; --offline answers from what is stored, --max-stale accepts what is stale"
+                "check the address and the network; --offline answers from the store, --max-stale accepts a stale response"
             }
         }
     }
@@ -118,10 +118,10 @@ impl NetworkError {
 }
 
 impl NetworkErrorKind {
-    /// By the types that are known here, and by the words of those that are not.
+    /// Classifies an error by its type, or by its text if the type is private to a library.
     fn of(error: &reqwest::Error) -> Self {
-        let said = chain(error).to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let text = chain(error).to_lowercase();
+        let contains_any = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let refused = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
             matches!(
                 error.kind(),
@@ -130,19 +130,19 @@ impl NetworkErrorKind {
                     | io::ErrorKind::NetworkUnreachable
             )
         });
-        if says(&["certificate"]) {
+        if contains_any(&["certificate"]) {
             Self::Certificate
-        } else if says(&["dns error", "failed to lookup address"]) {
+        } else if contains_any(&["dns error", "failed to lookup address"]) {
             Self::Name
-        } else if error.is_timeout() || says(&["timed out"]) {
+        } else if error.is_timeout() || contains_any(&["timed out"]) {
             Self::Slow
-        } else if says(&["tunnel", "proxy", "socks"]) {
+        } else if contains_any(&["tunnel", "proxy", "socks"]) {
             Self::Proxy
         } else if refused {
             Self::Refused
-        } else if says(&["tls", "handshake", "invalidcontenttype", "alert"]) {
+        } else if contains_any(&["tls", "handshake", "invalidcontenttype", "alert"]) {
             Self::Tls
-        } else if says(&["invalid http", "parse", "header", "message head"]) {
+        } else if contains_any(&["invalid http", "parse", "header", "message head"]) {
             Self::Malformed
         } else {
             Self::Other
@@ -154,7 +154,7 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     std::iter::successors(Some(error), |error| StdError::source(*error))
 }
 
-/// The innermost cause: an outer one may show a URL.
+/// The innermost cause, without a URL.
 fn cause(error: &reqwest::Error) -> String {
     let cause = root_cause(error);
     if cause.contains("://") { "the request failed".to_owned() } else { cause }

@@ -1,5 +1,4 @@
-//! Speaking to people and to programs. Data goes to stdout, everything else to stderr. What origins wrote is made replace_controls before it
-//! reaches a terminal.
+//! Output for people and for programs. Data goes to stdout, everything else to stderr.
 
 use crate::exit::{Exit, Failure, chain};
 use crate::sanitize::{self, replace_controls};
@@ -11,14 +10,14 @@ use serde_json::json;
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// Whom we speak to.
+/// Text for people or JSON for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Human,
     Json,
 }
 
-/// When to use colour. `auto` heeds NO_COLOR, then CLICOLOR_FORCE, then whether it is a terminal.
+/// When to use colour. `auto` checks NO_COLOR, then CLICOLOR_FORCE, then for a terminal.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Color {
     Auto,
@@ -32,7 +31,7 @@ pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
 pub(crate) const TITLE: Style = Style::new().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
-/// Where everything that is said goes through.
+/// The output of a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     format: Format,
@@ -53,22 +52,22 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// How many columns there are to write in: what `COLUMNS` says, or else the terminal; `None`: as many as one likes.
+    /// The width of the output: `COLUMNS`, or else that of the terminal. `None` is unlimited.
     pub(crate) fn width(self) -> Option<usize> {
-        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
+        let variable = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
         let terminal = || {
             let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(io::stdout())?;
             Some(usize::from(width))
         };
-        said.or_else(terminal).filter(|width| *width > 0)
+        variable.or_else(terminal).filter(|width| *width > 0)
     }
 
-    /// Text for people, on stdout.
+    /// Prints text for people on stdout.
     pub(crate) fn print(self, text: impl Display) -> Result<(), Failure> {
         Ok(writeln!(anstream::stdout(), "{text}")?)
     }
 
-    /// Objects of one `schema` for programs, one a line, on stdout.
+    /// Prints objects of one `schema` for programs on stdout, one per line.
     pub(crate) fn print_objects<T: Serialize>(
         self,
         schema: &'static str,
@@ -82,7 +81,7 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// A line beside the data, on stderr: `text` for people, `object` for programs.
+    /// Prints a status line on stderr: `text` for people, `object` for programs.
     pub(crate) fn status<T: Serialize>(
         self,
         schema: &'static str,
@@ -100,7 +99,7 @@ impl Output {
         Ok(())
     }
 
-    /// How many were meant: beside the data for people, on stderr; for programs it is data.
+    /// Prints a count: for people a status line on stderr, for programs data on stdout.
     pub(crate) fn print_count<T: Serialize>(
         self,
         schema: &'static str,
@@ -110,29 +109,28 @@ impl Output {
         if self.is_json() { self.print_objects(schema, [object]) } else { self.status(schema, text, object) }
     }
 
-    /// Something that is not as it should be, though the command goes on.
+    /// Prints a warning; the command continues.
     pub(crate) fn warn(self, message: impl Display) {
         self.diagnostic("warning", WARNING, message);
     }
 
-    /// Something that is as it should be, and that the user may not expect.
+    /// Prints a note on something normal that the user may not expect.
     pub(crate) fn note(self, message: impl Display) {
         self.diagnostic("note", TITLE, message);
     }
 
-    /// Something that the user should know, though the command goes on.
     fn diagnostic(self, what: &'static str, style: Style, message: impl Display) {
         let message = message.to_string();
         let text = format!("{style}{what}:{style:#} {}", replace_controls(&message));
-        // What nobody can read is no reason to fail.
+        // A closed stderr is no reason to fail.
         let _ = self.status("lacre/note/v1", text, json!({ what: { "message": message } }));
     }
 
-    /// Says why a command failed, and how it ends.
+    /// Prints the error of a command, and returns its exit code.
     pub(crate) fn report(self, failure: &Failure) -> Exit {
         let Failure { exit, message: Some(message), hint } = failure else { return failure.exit };
         let mut out = anstream::stderr().lock();
-        // Nobody listens where this cannot be written; the exit code says it still.
+        // If stderr is closed, the exit code still tells.
         let _ = match self.format {
             Format::Human => {
                 let hint =
@@ -158,7 +156,7 @@ struct Object<T> {
     content: T,
 }
 
-/// Tells the user what the cache notices on its way.
+/// Prints the events of the cache as warnings and notes.
 impl Observer for Output {
     fn on_event(&self, event: Event<'_>) {
         let message = match event {
@@ -167,22 +165,22 @@ impl Observer for Output {
                 format!("{key:.8} is not used: {error}{flag}")
             }
             Event::MetadataCorrected { key } => {
-                format!("what the store said beside {key:.8} was forged, and was corrected")
+                format!("the store's metadata for {key:.8} was wrong and has been corrected")
             }
-            Event::StoreFailed { error } => format!("going on without the store: {}", chain(error)),
+            Event::StoreFailed { error } => format!("continuing without the store: {}", chain(error)),
             Event::StoreSetAside { to, error } => {
-                format!("set the old store aside, at {}: {}", to.display(), chain(error))
+                format!("moved the unusable store to {}: {}", to.display(), chain(error))
             }
             Event::ForeignContent { finding } => {
-                format!("the store holds what lacre did not make: {finding}")
+                format!("the store contains an object that lacre did not create: {finding}")
             }
             Event::StoreCopied { copy: at, original: of } => format!(
-                "{} has the id of {}, which is still there: one is a copy of the other, and nothing of the copy is served",
+                "{} has the store id of {}, which still exists: one is a copy of the other, and entries of the copy are not served",
                 at.display(),
                 of.display()
             ),
             Event::KeyCreated { path: at } => {
-                return self.note(format_args!("made a key for you, at {}", at.display()));
+                return self.note(format_args!("created your keyring at {}", at.display()));
             }
             _ => return,
         };

@@ -1,4 +1,4 @@
-//! The progress bar of a long command. It is drawn on stderr, only on a terminal, and only after half a second.
+//! The progress bar of a long command, drawn on stderr after half a second if stderr is a terminal.
 
 use crate::output::Output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 const DELAY: Duration = Duration::from_millis(500);
 
-/// Gone when it is dropped.
+/// A progress bar. Dropping it clears the line.
 pub(crate) struct Progress {
     bar: ProgressBar,
     is_visible: bool,
 }
 
 impl Progress {
+    /// A bar for a pass over `rows` records.
     pub(crate) fn of_rows(rows: u64, output: Output) -> Self {
         let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {eta}") {
@@ -22,7 +23,7 @@ impl Progress {
         Self { bar, is_visible: !output.is_json() && io::stderr().is_terminal() }
     }
 
-    /// A download of `length` bytes, or of an unknown number.
+    /// A bar for a download of `length` bytes, or of unknown length.
     pub(crate) fn of_bytes(length: Option<u64>, output: Output) -> Self {
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
         let template = match length {
@@ -35,12 +36,12 @@ impl Progress {
         Self { bar, is_visible: !output.is_json() && io::stderr().is_terminal() }
     }
 
-    /// One row more is done.
+    /// Counts one more row.
     pub(crate) fn step(&self) {
         self.advance(1);
     }
 
-    /// So many rows or bytes more are done.
+    /// Counts `done` more rows or bytes.
     pub(crate) fn advance(&self, done: u64) {
         if self.is_visible && self.bar.is_hidden() && self.bar.elapsed() > DELAY {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -48,9 +49,9 @@ impl Progress {
         self.bar.inc(done);
     }
 
-    /// Speaks without a bar in between.
-    pub(crate) fn suspend<T>(&self, speak: impl FnOnce() -> T) -> T {
-        self.bar.suspend(speak)
+    /// Runs `print` with the bar hidden, so that its output stays intact.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
     }
 }
 

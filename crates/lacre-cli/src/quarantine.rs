@@ -1,4 +1,4 @@
-//! What is in quarantine, as a listing.
+//! The listing of quarantined records.
 
 use crate::exit::Failure;
 use crate::format;
@@ -9,10 +9,11 @@ use anstyle::Style;
 use lacre::{Cache, Quarantined};
 use serde_json::json;
 
+/// The quarantined records, oldest first.
 pub(crate) fn list(cache: &Cache) -> Result<Vec<Quarantined>, Failure> {
     let mut all = Vec::new();
     lacre::wait(cache.quarantined(&mut |mut record| {
-        // Only its length is shown, and a thousand pieces may be many megabytes.
+        // The listing needs only the length; the bytes of many records would fill memory.
         record.evidence.clear();
         all.push(record);
     }))?;
@@ -20,6 +21,7 @@ pub(crate) fn list(cache: &Cache) -> Result<Vec<Quarantined>, Failure> {
     Ok(all)
 }
 
+/// Prints quarantined records as a table or as JSON.
 pub(crate) fn print(records: &[Quarantined], output: Output) -> Result<(), Failure> {
     if output.is_json() {
         let object = |record: &Quarantined| {

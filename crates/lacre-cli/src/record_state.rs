@@ -1,7 +1,8 @@
-//! What became of stored entries, counted: the same words and numbers in every command.
+//! The states of stored records, and their counts, with the same words in every command.
 //!
-//! An *entry* is a stored response. *Index records* lead to entries (to the variants of a response, or to another row); they are counted
-//! apart. A record that does not open counts as what the store has it for; one that was tampered with always counts as an entry.
+//! An *entry* is a stored response. An *index record* leads to entries: to the variants of a
+//! response, or to another row. Index records are counted apart. A record that does not open counts
+//! as the kind that the store names; one that was tampered with counts as an entry.
 
 use crate::exit::Exit;
 use crate::suite_option::SuiteOption;
@@ -9,21 +10,21 @@ use lacre::{Error, ErrorKind, FaultKind, RecordKind, Suite};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// Whether a record opens, and why not.
+/// The state of a record: good, or the reason why it does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordState {
     Good,
-    /// Tampered with, moved, replayed or damaged: it fails under its own suite and key.
+    /// Tampered with, moved, replayed or damaged: verification fails with its own suite and key.
     Bad,
-    /// Its key is not in the keyring.
+    /// The keyring lacks its key.
     NoKey,
-    /// Genuine, and of a suite that was not asked for.
+    /// Genuine, but sealed with another suite than `--suite`.
     SuiteMismatch(Suite),
-    /// Genuine, and of another namespace.
+    /// Genuine, but sealed in another namespace.
     NamespaceMismatch,
     /// It needs a newer release, or a format or stage that this program lacks.
     Unsupported,
-    /// Its time is over.
+    /// The seal has expired.
     Expired,
     /// It was sealed before `lacre key revoke-all`.
     Revoked,
@@ -43,12 +44,12 @@ impl RecordState {
         }
     }
 
-    /// For programs: the `state` of an entry.
+    /// The `state` of an entry in JSON.
     pub(crate) const fn name(self) -> &'static str {
         STATES[self.index()].0
     }
 
-    /// In a column of a table, in capitals.
+    /// The mark in a column of a table.
     pub(crate) const fn mark(self) -> &'static str {
         match self {
             Self::Good => "GOOD",
@@ -76,7 +77,7 @@ impl RecordState {
     }
 }
 
-/// The name of each state, its field in a summary, and how many of them are called.
+/// For each state: its name, its field in a summary, and the words after a count.
 const STATES: [(&str, &str, &str); 8] = [
     ("good", "good", "good"),
     ("bad", "bad", "bad"),
@@ -88,12 +89,12 @@ const STATES: [(&str, &str, &str); 8] = [
     ("revoked", "revoked", "revoked"),
 ];
 
-/// How many records are in which state.
+/// The number of records in each state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StateCounts {
     counts: [usize; STATES.len()],
     index_records: usize,
-    /// The suites that were met and not asked for, by the names of `--suite`.
+    /// The other suites that were found, as values of `--suite`.
     suites: BTreeSet<&'static str>,
 }
 
@@ -117,12 +118,12 @@ impl StateCounts {
         self.index_records
     }
 
-    /// How many entries are in this state; of another suite, whichever it is.
+    /// The number of entries in this state. `SuiteMismatch` counts every other suite.
     pub(crate) fn of(&self, state: RecordState) -> usize {
         self.counts[state.index()]
     }
 
-    /// The same for programs.
+    /// The counts for programs.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::from_iter([("entries".to_owned(), self.entries().into())]);
         object.extend(
@@ -132,13 +133,14 @@ impl StateCounts {
         object
     }
 
-    /// `1 bad, 2 revoked`: what is not good, without what is nil.
+    /// The counts of all states but `good`, such as `1 bad, 2 revoked`.
     pub(crate) fn exceptions(&self) -> String {
         let each = STATES.iter().zip(self.counts).skip(1).filter(|(_, count)| *count > 0);
         each.map(|((_, _, words), count)| format!("{count} {words}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// What keeps entries from being opened here that are not bad, and what would open them; `None`: nothing.
+    /// Why entries that are not bad cannot be opened, as exit code, reasons and hint. `None` if
+    /// there are none.
     pub(crate) fn unopened(&self) -> Option<(Exit, String, String)> {
         let mut reasons = Vec::new();
         let mut hints = Vec::new();
@@ -162,7 +164,7 @@ impl StateCounts {
             if reasons.is_empty() {
                 exit = Exit::Store;
             }
-            reasons.push(format!("{} made with what this program does not support", self.counts[5]));
+            reasons.push(format!("{} in a format that this program does not support", self.counts[5]));
             hints.push("use the release or the program that wrote them".to_owned());
         }
         if reasons.is_empty() {
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entry_is_in_one_state_and_index_records_are_apart() {
+    fn every_entry_has_one_state_and_index_records_are_counted_apart() {
         let mut tally = StateCounts::default();
         for state in [
             RecordState::Good,
@@ -189,7 +191,7 @@ mod tests {
             tally.count(RecordKind::Entry, state);
             tally.count(RecordKind::Index, state);
         }
-        // One that was tampered with is never only an index record.
+        // A record that was tampered with counts as an entry.
         assert_eq!((tally.entries(), tally.index_records(), tally.of(RecordState::Bad)), (6, 4, 2));
         let object = tally.to_json();
         let sum: u64 = STATES.iter().map(|(_, field, _)| object[*field].as_u64().unwrap()).sum();
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_named_with_the_flag_that_changes_it() {
+    fn wrong_setting_is_named_with_its_flag() {
         let mut tally = StateCounts::default();
         assert!(tally.unopened().is_none());
         tally.count(RecordKind::Entry, RecordState::SuiteMismatch(Suite::Blake3));

@@ -1,6 +1,6 @@
-//! docs/reference.md, made from the code: every flag, exit code, variable and file.
-//!
-//! `LACRE_WRITE=1 cargo test -p lacre-cli --lib reference` writes it anew. Without that, the test fails where the page differs.
+//! Generates docs/reference.md from the code: every flag, exit code, variable and file.
+//! `LACRE_WRITE=1 cargo test -p lacre-cli --lib reference` writes the page. Without the variable,
+//! the test fails if the page is out of date.
 
 use crate::args::Args;
 use crate::exit::Exit;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// An environment variable: its name, its meaning, and who reads it.
+/// An environment variable: its name, its meaning and its readers.
 type Variable = (&'static str, &'static str, &'static str);
 
 const VARIABLES: &[Variable] = &[
@@ -21,53 +21,53 @@ const VARIABLES: &[Variable] = &[
     ),
     (
         "LACRE_STORE",
-        "where the store is: `sqlite:PATH`, `dir:PATH` or `memory:`",
-        "command; Rust: `store::Location::user`; Python: `lacre.Cache` without a path. `CachedSession` does not read it: its files are those of requests-cache",
+        "the store: `sqlite:PATH`, `dir:PATH` or `memory:`",
+        "command; Rust: `store::Location::user`; Python: `lacre.Cache` without a path. `CachedSession` does not read it and keeps its files where requests-cache does",
     ),
     ("LACRE_SUITE", "`encrypted` or `signed`", "command"),
     (
         "LACRE_CACHE_DIR",
-        "the directory of `cache.sqlite`, where LACRE_STORE is not set",
+        "the directory of `cache.sqlite` if LACRE_STORE is not set",
         "command; Rust; Python: `lacre.Cache`",
     ),
     ("LACRE_PASSPHRASE", "the passphrase of `passphrase:` and `kdbx:`", "all"),
     (
         "LACRE_PASSPHRASE_FROM",
-        "where that passphrase is kept: `file:`, `env:`, `cmd:`, `systemd:`, `keyring:` or `keyutils:`",
+        "a reference to that passphrase: `file:`, `env:`, `cmd:`, `systemd:`, `keyring:` or `keyutils:`",
         "all",
     ),
-    ("CREDENTIALS_DIRECTORY", "the directory of `systemd:` credentials, which systemd sets", "all"),
-    ("HOME", "the user's home directory, for `~` and where the XDG variables are not set", "all"),
-    ("XDG_CACHE_HOME", "where the user's own store is; LOCALAPPDATA on Windows", "all"),
-    ("XDG_CONFIG_HOME", "where the user's own keyring is; APPDATA on Windows", "all"),
-    ("LOCALAPPDATA", "the same on Windows", "all"),
+    ("CREDENTIALS_DIRECTORY", "the directory of `systemd:` credentials, set by systemd", "all"),
+    ("HOME", "the user's home directory, for `~` and for unset XDG variables", "all"),
+    ("XDG_CACHE_HOME", "the directory of the user's own store; LOCALAPPDATA on Windows", "all"),
+    ("XDG_CONFIG_HOME", "the directory of the user's own keyring; APPDATA on Windows", "all"),
+    ("LOCALAPPDATA", "the directory of the user's own store on Windows", "all"),
     (
         "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
-        "the proxy for `get`, in lower case, too. They are reqwest's; the clients of Rust and Python read them as they do without lacre",
-        "command",
+        "the proxy for requests, also in lower case. `serve` does not read them; other clients read them as they do without lacre. Responses through different proxies are stored apart",
+        "command: `get`, `explain`; Rust: `lacre-reqwest`",
     ),
-    ("NETRC", "the file of `get --netrc`, in the place of `~/.netrc`", "command"),
+    ("NETRC", "the file that `get --netrc` reads instead of `~/.netrc`", "command: `get`, `explain`"),
     (
         "SSL_CERT_FILE, SSL_CERT_DIR",
-        "the certificates that `get` and `serve` trust, in the place of the system's",
-        "command",
+        "the certificates to trust instead of the system's. Responses verified with different certificates are stored apart",
+        "command: `get`, `explain`, `serve`; Rust: `lacre-reqwest`, `lacre-ureq`, `config::transport`; Python: `lacre.httpx`, `lacre.aiohttp`, `lacre.niquests`",
     ),
-    ("NO_COLOR, CLICOLOR_FORCE", "whether there is colour, where --color does not say it", "command"),
+    ("NO_COLOR, CLICOLOR_FORCE", "whether to use colour, unless --color says", "command"),
 ];
 
-/// A file that lacre makes: where, what it is, and its mode.
+/// A file that lacre creates: its path, its content and its mode.
 const FILES: &[(&str, &str, &str)] = &[
     (
         "`~/.config/lacre/keyring`",
-        "the user's own keyring, made by the first command or program that stores",
+        "the user's own keyring, created by the first command or program that stores a response",
         "0600 in 0700",
     ),
     (
         "`~/.config/lacre/keyring.stores`",
-        "where the stores of this keyring are ([format](format.md), section 15)",
+        "the paths of the stores of this keyring ([format](format.md), section 15)",
         "0600",
     ),
-    ("`~/.config/lacre/stores`", "the same for keys that do not lie in a file that lacre writes", "0600"),
+    ("`~/.config/lacre/stores`", "the same for keys that are not in a file that lacre writes", "0600"),
     (
         "`~/.cache/lacre/cache.sqlite`",
         "the user's own store, with `-wal` and `-shm` beside it while it is open",
@@ -75,26 +75,22 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
     (
         "`CACHEDIR.TAG`, `.gitignore`",
-        "in a cache directory that lacre made: backup programs and version control leave it alone",
+        "in a cache directory that lacre created: backup programs and version control skip the directory",
         "0600",
     ),
     (
         "`PATH` of `sqlite:PATH`, `dir:PATH`",
-        "a store elsewhere ([format](format.md), sections 8 and 12)",
+        "another store ([format](format.md), sections 8 and 12)",
         "0600 in 0700",
     ),
-    ("`PATH` of `file:PATH`, `passphrase:PATH`", "a keyring elsewhere", "0600"),
+    ("`PATH` of `file:PATH`, `passphrase:PATH`", "another keyring", "0600"),
     ("`FILE` of `anchor write FILE`", "an anchor", "0600"),
-    (
-        "`FILE` of `get -o FILE`",
-        "a response, once it is whole",
-        "what the umask leaves, or that of the file it replaces",
-    ),
-    ("`FILE` of `serve --access-log FILE`", "one line for each request", "0600"),
+    ("`FILE` of `get -o FILE`", "a complete response", "as the umask says, or as the file that it replaces"),
+    ("`FILE` of `serve --access-log FILE`", "one line per request", "0600"),
 ];
 
 #[test]
-fn the_reference_is_what_the_code_says() {
+fn reference_page_matches_the_code() {
     let path = root().join("docs/reference.md");
     let page = page();
     if std::env::var_os("LACRE_WRITE").is_some() {
@@ -108,7 +104,7 @@ fn the_reference_is_what_the_code_says() {
 }
 
 #[test]
-fn every_variable_that_the_code_reads_is_on_the_page() {
+fn page_lists_every_variable_that_the_code_reads() {
     let mut sources = Vec::new();
     for folder in ["crates", "python/lacre"] {
         collect(&root().join(folder), &mut sources);
@@ -128,7 +124,7 @@ fn every_variable_that_the_code_reads_is_on_the_page() {
     assert!(read.len() > 4, "the sources were not found");
 }
 
-/// The sources below a folder that are no tests, which have variables of their own.
+/// Collects the sources below a folder, without tests, which have variables of their own.
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -146,9 +142,9 @@ fn page() -> String {
     let mut page = String::from(
         "<!-- Written by a test of lacre-cli from the code: crates/lacre-cli/src/reference.rs says how. -->\n\
          # Reference: variables, files, exit codes, flags\n\n\
-         [docs/python.md](python.md) has the arguments of the Python package, [docs/serve.md](serve.md) explains the proxy.\n\n\
+         [docs/python.md](python.md) has the arguments of the Python package, [docs/serve.md](serve.md) describes the proxy.\n\n\
          ## Environment variables\n\n\
-         A variable that is set but empty counts as not set. A flag or an argument comes first.\n\n\
+         An empty variable counts as unset. A flag or an argument overrides a variable. *Command* is the program `lacre`.\n\n\
          | variable | meaning | read by |\n|---|---|---|\n",
     );
     for (names, meaning, readers) in VARIABLES {
@@ -156,24 +152,24 @@ fn page() -> String {
         let _ = writeln!(page, "| {names} | {meaning} | {readers} |");
     }
     page.push_str(
-        "\nA `~` at the start of a path in a reference, in `--store`, or in the path of `lacre.Cache` is the user's home directory. A file of that name is \
-         written `./~`.\n\nA word and a colon always make a reference. One that is misspelt, such as `File:/etc/key`, `keyrng:lacre/ana` or `sqlit:cache`, \
-         is an error that lists the forms; it never becomes a secret or the name of a file. In Python, a secret that begins with a word and a colon is \
-         given as bytes, and a file of such a name with `./` before it.\n\n\
+        "\nA `~` at the start of a path in a reference, in `--store`, or in the path of `lacre.Cache` is the user's home directory. Write `./~` for a \
+         file of that name.\n\nA word and a colon always form a reference. A misspelt one, such as `File:/etc/key`, `keyrng:lacre/ana` or `sqlit:cache`, \
+         is an error that lists the forms; it is never taken for a secret or a file name. In Python, pass a secret that begins with a word and a colon \
+         as bytes, and write such a file name with `./` before it.\n\n\
          ## Files\n\n`XDG_CONFIG_HOME` and `XDG_CACHE_HOME` replace `~/.config` and `~/.cache`. `CachedSession` keeps its files where requests-cache does.\n\n\
-         | file | what it is | mode |\n|---|---|---|\n",
+         | file | content | mode |\n|---|---|---|\n",
     );
     for (path, meaning, mode) in FILES {
         let _ = writeln!(page, "| {path} | {meaning} | {mode} |");
     }
-    page.push_str("\n## Exit codes\n\nWith `--json`, an error on stderr has the name as its `code`.\n\n| code | name | meaning |\n|---|---|---|\n");
+    page.push_str("\n## Exit codes\n\nWith `--json`, the `code` of an error on stderr is the name.\n\n| code | name | meaning |\n|---|---|---|\n");
     for exit in Exit::ALL {
         let _ = writeln!(page, "| {} | `{}` | {} |", exit.code(), exit.name(), exit.meaning());
     }
     page.push_str("\n## Commands and flags\n");
     let mut command = Args::command();
     command.build();
-    page.push_str("\n### Everywhere\n\n| flag | meaning | default |\n|---|---|---|\n");
+    page.push_str("\n### Global options\n\n| flag | meaning | default |\n|---|---|---|\n");
     arguments(&mut page, command.get_arguments().filter(|argument| argument.is_global_set()));
     for command in
         command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")

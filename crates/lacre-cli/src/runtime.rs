@@ -8,7 +8,7 @@ pub(crate) fn now() -> Timestamp {
     SystemClock.now()
 }
 
-/// Runs what needs sockets and timers, until it ends or the user interrupts it.
+/// Runs work that needs sockets and timers, until it ends or the user interrupts it.
 #[cfg(feature = "get")]
 pub(crate) fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,35 +1,35 @@
-//! Which stored responses a command means: by the digits of a key, a URL, a host, or a glob.
+//! Selectors of stored responses: the first digits of a key, a URL, a host or a glob.
 
 use crate::exit::{Exit, Failure};
 use crate::listing::Row;
 use lacre::{Redactor, UrlPattern};
 use url::Url;
 
-/// How selectors are written, for help and hints.
+/// The forms of a selector, for hints.
 pub(crate) const FORMS: &str =
-    "name a key (four digits or more), a URL, a host, or a glob such as example.com/api/*";
+    "give a key (four digits or more), a URL, a host, or a glob such as example.com/api/*";
 
-/// Which entries are meant.
+/// A condition on stored responses.
 #[derive(Debug)]
 pub(crate) enum Selector {
-    /// Those whose key begins like this.
+    /// The key begins with these digits.
     Key(String),
-    /// Those of this URL, as it is stored: without secrets.
+    /// The URL is this one, as stored: without secrets.
     Url(String),
-    /// Those of this host, and of this port where one is named.
+    /// The host is this one, and so is the port if one is given.
     Host { host: String, port: Option<u16> },
-    /// Those whose URL fits.
+    /// The URL matches this pattern.
     Pattern(UrlPattern),
-    /// Those whose key begins like this, or of a host of this name: `cafe` may be either.
+    /// The key begins with these digits, or they are the host's name: `cafe` may be either.
     KeyOrHost(String),
 }
 
 impl Selector {
-    /// At least four hexadecimal digits, a URL, a host, or a glob.
+    /// Parses at least four hexadecimal digits, a URL, a host, or a glob.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         if (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let text = text.to_ascii_lowercase();
-            // No host is named by 17 or more hexadecimal digits.
+            // More than 16 hexadecimal digits are not taken for a host.
             return Ok(if text.len() > 16 { Self::Key(text) } else { Self::KeyOrHost(text) });
         }
         let is_glob =
@@ -47,10 +47,10 @@ impl Selector {
             .map_err(|error| Failure::usage(error.to_string()).with_hint(FORMS))
     }
 
-    /// A host, with or without a port.
+    /// Parses the value of `--host`: a host with or without a port.
     pub(crate) fn host(text: &str) -> Result<Self, Failure> {
         host(text).ok_or_else(|| {
-            Failure::usage("--host does not name a host")
+            Failure::usage("--host is not a host")
                 .with_hint("write a name or an address, such as example.com or localhost:8080")
         })
     }
@@ -59,13 +59,13 @@ impl Selector {
         match self {
             Self::Key(prefix) => row.key().to_string().starts_with(prefix),
             Self::Url(url) => row.entry().is_some_and(|entry| entry.url == *url),
-            Self::Host { host, port } => is_from(row, host, *port),
+            Self::Host { host, port } => has_host(row, host, *port),
             Self::Pattern(pattern) => row.entry().is_some_and(|entry| pattern.matches(&entry.url)),
-            Self::KeyOrHost(text) => row.key().to_string().starts_with(text) || is_from(row, text, None),
+            Self::KeyOrHost(text) => row.key().to_string().starts_with(text) || has_host(row, text, None),
         }
     }
 
-    /// As it may be said in an error: without a query.
+    /// The text for an error message, without query and secrets.
     pub(crate) fn describe(text: &str) -> String {
         match text.split_once(['?', '#']) {
             Some((before, _)) if before.contains("://") || before.contains('/') => {
@@ -76,21 +76,23 @@ impl Selector {
     }
 }
 
-/// An absolute URL that a request can be made to.
+/// Parses an absolute URL with `http:` or `https:`.
 pub(crate) fn parse_url(text: &str) -> Result<Url, Failure> {
     let example = "a URL looks like https://example.com/path";
     let url = Url::parse(text)
-        .map_err(|error| Failure::usage(format!("the URL cannot be read: {error}")).with_hint(example))?;
+        .map_err(|error| Failure::usage(format!("invalid URL: {error}")).with_hint(example))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(Failure::usage(format!("cannot fetch a URL with `{scheme}:`")).with_hint(example)),
+        scheme => {
+            Err(Failure::usage(format!("cannot fetch a URL with the scheme `{scheme}:`")).with_hint(example))
+        }
     }
 }
 
-/// A text without the queries and fragments of the URLs in it.
+/// Removes the queries and fragments of the URLs in a text.
 pub(crate) fn without_queries(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    // How far the word goes back that the next character belongs to, and whether what follows is left out.
+    // The start of the current word, and whether its rest is left out.
     let (mut word, mut left_out) = (0, false);
     for c in text.chars() {
         if c.is_whitespace() || matches!(c, '\'' | '"' | '`') {
@@ -106,7 +108,7 @@ pub(crate) fn without_queries(text: &str) -> String {
     out
 }
 
-/// A host with or without a port, and with nothing after it.
+/// Parses a host with or without a port and nothing after it.
 fn host(text: &str) -> Option<Selector> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if text.is_empty() || text.contains(['/', '?', '#', '@', ' ']) {
@@ -117,14 +119,14 @@ fn host(text: &str) -> Option<Selector> {
     Some(Selector::Host { host: url.host_str()?.to_owned(), port: url.port().or(named_port) })
 }
 
-/// Whether an entry is from this host; the host of a URL is lower-case, and so is what it is compared with.
-pub(crate) fn is_from(row: &Row, host: &str, port: Option<u16>) -> bool {
+/// Whether the entry's URL has this host and port, ignoring case.
+pub(crate) fn has_host(row: &Row, host: &str, port: Option<u16>) -> bool {
     let Some(url) = row.entry().and_then(|entry| Url::parse(&entry.url).ok()) else { return false };
     url.host_str().is_some_and(|found| found.eq_ignore_ascii_case(host))
         && (port.is_none() || url.port_or_known_default() == port)
 }
 
-/// The one row that `text` means.
+/// The only row that matches `text`; none or several are an error.
 pub(crate) fn find_one(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
     let selector = Selector::parse(text)?;
     let mut found: Vec<Row> = rows.into_iter().filter(|row| selector.matches(row)).collect();
@@ -135,7 +137,7 @@ pub(crate) fn find_one(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
                 others.iter().chain([&last]).map(|row| format!("{:.8}", row.key())).collect();
             let shown = keys.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(" ");
             let more = if keys.len() > 8 { " …" } else { "" };
-            Err(Failure::usage(format!("{} entries fit {}", keys.len(), Selector::describe(text)))
+            Err(Failure::usage(format!("{} entries match {}", keys.len(), Selector::describe(text)))
                 .with_hint(format!("name one of them by its key: {shown}{more}")))
         }
         (None, _) => Err(no_match(text)),
@@ -143,8 +145,8 @@ pub(crate) fn find_one(rows: Vec<Row>, text: &str) -> Result<Row, Failure> {
 }
 
 pub(crate) fn no_match(text: &str) -> Failure {
-    Failure::new(Exit::NotCached, format!("nothing that is stored fits `{}`", Selector::describe(text)))
-        .with_hint("`lacre ls` lists what is stored")
+    Failure::new(Exit::NotCached, format!("no stored response matches `{}`", Selector::describe(text)))
+        .with_hint("`lacre ls` lists the stored responses")
 }
 
 #[cfg(test)]
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_a_key_a_url_a_host_or_a_glob() {
+    fn selector_is_a_key_a_url_a_host_or_a_glob() {
         assert!(matches!(Selector::parse("3FA1").unwrap(), Selector::KeyOrHost(prefix) if prefix == "3fa1"));
         assert!(matches!(Selector::parse(&"3f".repeat(32)).unwrap(), Selector::Key(_)));
         for text in ["*", "https://example.com/*", "example.com/api", "*.example.com", "{a,b}.example/"] {
@@ -165,7 +167,7 @@ mod tests {
             ("[::1]:80", "[::1]", Some(80)),
             ("3fa", "3fa", None),
         ] {
-            // An address of digits alone is one of IPv4, as in a URL.
+            // A host of digits alone is an IPv4 address, as in a URL.
             let Selector::Host { host, port } = Selector::parse(text).unwrap() else { panic!("{text}") };
             assert_eq!((host.as_str(), port), (of, at), "{text}");
         }
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_loses_its_queries_and_nothing_else() {
+    fn queries_and_fragments_are_removed_from_a_text() {
         assert_eq!(
             without_queries("unexpected 'https://h/p?a=1 2' and /p#x, why?"),
             "unexpected 'https://h/p?… 2' and /p?… why?"
@@ -185,10 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn no_error_shows_a_query() {
+    fn description_shows_no_query() {
         for text in ["https://u:pw@h/p?token=hunter2", "h/p?q=hunter2", "https://h/#access_token=hunter2"] {
-            let said = Selector::describe(text);
-            assert!(!said.contains("hunter2") && !said.contains("pw"), "{said}");
+            let shown = Selector::describe(text);
+            assert!(!shown.contains("hunter2") && !shown.contains("pw"), "{shown}");
         }
     }
 }

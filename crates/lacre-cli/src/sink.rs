@@ -1,4 +1,5 @@
-//! Where a response goes: to a file, to a pipe byte by byte, or to a terminal, which gets text that cannot command it.
+//! The destination of a response: a file, a pipe that gets every byte, or a terminal that gets text
+//! without control characters.
 
 use crate::exit::{Exit, Failure};
 use crate::format;
@@ -19,7 +20,8 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// Opens the destination before anything is sent: `output` or, without one and with `-`, standard output.
+    /// Opens the destination before the request is sent: the file `output`, or stdout if it is
+    /// absent or `-`.
     pub(crate) fn open(output: Option<&Path>) -> Result<Self, Failure> {
         match output {
             Some(path) if path.as_os_str() != "-" => OutputFile::open(path).map(Self::File),
@@ -28,7 +30,7 @@ impl Sink {
         }
     }
 
-    /// Whether a progress bar would mix with what is written.
+    /// Whether a progress bar would mix with the output.
     pub(crate) const fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal(_))
     }
@@ -56,14 +58,14 @@ impl Sink {
         }
     }
 
-    /// Says what kind of body follows.
+    /// Notes from the headers whether the body is compressed.
     pub(crate) fn expect_body(&mut self, response: &Response) {
         if let Self::Terminal(terminal) = self {
             terminal.is_coded = response.headers().contains_key(header::CONTENT_ENCODING);
         }
     }
 
-    /// Writes a piece of the body.
+    /// Writes a part of the body.
     pub(crate) fn body(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Pipe(out) => Ok(out.write_all(bytes)?),
@@ -72,7 +74,7 @@ impl Sink {
         }
     }
 
-    /// Ends a response that came whole. Until then, a file keeps what it had.
+    /// Ends a complete response. Until then, a file keeps its old content.
     pub(crate) fn finish(self, output: Output) -> Result<(), Failure> {
         match self {
             Self::Pipe(mut out) => Ok(out.flush()?),
@@ -82,14 +84,14 @@ impl Sink {
     }
 }
 
-/// Text on a terminal. A binary body is counted and not shown.
+/// A terminal, which gets text. A binary body is only counted.
 pub(crate) struct Terminal {
     out: StdoutLock<'static>,
-    /// The body has a `Content-Encoding`.
+    /// Whether the body has a `Content-Encoding`.
     is_coded: bool,
-    /// Known with the first piece of the body.
+    /// Known after the first part of the body.
     is_binary: Option<bool>,
-    /// The start of a character or line end whose rest is still to come.
+    /// The bytes of an incomplete character or line end.
     pending: Vec<u8>,
     length: u64,
 }
@@ -102,7 +104,7 @@ impl Terminal {
 
     fn body(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.length += bytes.len() as u64;
-        // As curl does.
+        // A NUL byte marks binary data, as in curl.
         if *self.is_binary.get_or_insert_with(|| self.is_coded || bytes.contains(&0)) {
             return Ok(());
         }
@@ -117,7 +119,7 @@ impl Terminal {
         if self.is_binary == Some(true) {
             let size = format::size(self.length);
             output.warn(format_args!(
-                "the body is binary ({size}) and not shown on a terminal; write it to a file with -o FILE, or into a pipe"
+                "the body is binary ({size}) and not shown on a terminal; write it to a file with -o FILE, or to a pipe"
             ));
         } else {
             self.out.write_all(printable(&self.pending).as_bytes())?;
@@ -126,10 +128,10 @@ impl Terminal {
     }
 }
 
-/// How much of `bytes` does not end inside a character or a line end.
+/// The length of `bytes` without an incomplete character or line end.
 fn complete(bytes: &[u8]) -> usize {
     let whole = match bytes.utf8_chunks().last() {
-        // Up to three bytes that could begin a character.
+        // Up to three bytes may be the start of a character.
         Some(chunk) if !chunk.invalid().is_empty() => {
             let is_cut = std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
             bytes.len() - if is_cut { chunk.invalid().len() } else { 0 }
@@ -139,7 +141,7 @@ fn complete(bytes: &[u8]) -> usize {
     if bytes[..whole].ends_with(b"\r") { whole - 1 } else { whole }
 }
 
-/// Text whose lines and tabs stay, and whose other control characters do nothing.
+/// Text with its line breaks and tabs, and without other control characters.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     text.split_inclusive(['\n', '\t'])
@@ -150,7 +152,7 @@ fn printable(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A file that is replaced at the end, or written to directly where it is no regular file.
+/// A file that is replaced at the end, or a special file that is written directly.
 pub(crate) enum OutputFile {
     Replaced { new: NamedTempFile, path: PathBuf },
     Direct { file: File, path: PathBuf },
@@ -160,9 +162,9 @@ impl OutputFile {
     fn open(path: &Path) -> Result<Self, Failure> {
         let cannot = |error: io::Error| {
             Failure::new(Exit::Failed, format!("-o: cannot write {}: {error}", path.display()))
-                .with_hint("name a file in a directory that exists and that you may write")
+                .with_hint("name a file in a directory that exists and that you can write to")
         };
-        // Links are followed, as a shell's `>` does.
+        // Follows links, as a shell's `>` does.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let metadata = fs::metadata(&path).ok();
         if metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
@@ -175,7 +177,7 @@ impl OutputFile {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // A new file gets what the umask leaves, as a shell's `>` does.
+            // The umask decides the mode of a new file, as for a shell's `>`.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let new = builder.tempfile_in(folder).map_err(cannot)?;
@@ -216,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_for_a_terminal_cannot_command_it_wherever_it_is_cut() {
+    fn control_characters_are_replaced_wherever_the_text_is_split() {
         let body = "é\u{1b}[2Jx\r\n\tz\u{9b}1m\u{202e}\rend€".as_bytes();
         let expected = "é\u{fffd}[2Jx\n\tz\u{fffd}1m\u{fffd}\u{fffd}end€";
         for cut in 0..=body.len() {
@@ -232,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_marked() {
+    fn invalid_utf8_is_replaced() {
         assert_eq!(printable(b"a\xffb"), "a\u{fffd}b");
-        assert_eq!(complete(b"a\xff"), 2, "it can never become a character");
+        assert_eq!(complete(b"a\xff"), 2, "no more bytes make it a character");
         assert_eq!(complete("a€".as_bytes()), 4);
         assert_eq!(complete(&"a€".as_bytes()[..3]), 1);
     }

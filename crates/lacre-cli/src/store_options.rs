@@ -1,7 +1,7 @@
-//! The store and its key, as the flags and the environment name them.
-//!
-//! What only looks opens them for [`open_to_read`]: nothing is made, and nothing is written. What changes a store that is there opens it for
-//! [`open_to_change`]. What stores responses opens them for [`open_or_create`], which makes both on first use.
+//! Opens the store and its key source, as the flags and the environment name them. Commands that
+//! read call [`open_to_read`], which writes nothing. Commands that change an existing store call
+//! [`open_to_change`]. Commands that store responses call [`open_or_create`], which creates the
+//! store and the key on first use.
 
 use crate::exit::{Exit, Failure};
 use crate::global_options::GlobalOptions;
@@ -15,26 +15,26 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The cache, to be looked at: neither a key nor a store is made, and nothing is written. `None`: there is no store yet.
+/// Opens the cache read-only, and creates neither store nor key. `None` if there is no store yet.
 pub(crate) fn open_to_read(global: &GlobalOptions, output: Output) -> Result<Option<Builder>, Failure> {
     open_existing(global, &options(output).read_only(), output)
 }
 
-/// The cache, to be changed. Neither a key nor a store is made. `None`: there is no store yet.
+/// Opens the cache for changes, and creates neither store nor key. `None` if there is no store yet.
 pub(crate) fn open_to_change(global: &GlobalOptions, output: Output) -> Result<Option<Builder>, Failure> {
     open_existing(global, &options(output), output)
 }
 
-/// The cache, to be stored into. Its store is made on first use, and so is its key where none is named.
+/// Opens the cache for storing. Creates the store on first use, and the key if none is named.
 pub(crate) fn open_or_create(global: &GlobalOptions, output: Output) -> Result<Builder, Failure> {
     let (store, key) = store_and_key(global, output)?;
     Ok(builder_with_key(global, store, &*key, output))
 }
 
-/// A store, and where its key is kept.
+/// A store and its key source.
 pub(crate) type StoreAndKey = (Arc<dyn Store>, Box<dyn KeySource>);
 
-/// A store to be stored into, and where its key is kept, both made on first use. The key is not read yet.
+/// Opens the store and its key source, and creates both on first use. It does not load the key.
 pub(crate) fn store_and_key(global: &GlobalOptions, output: Output) -> Result<StoreAndKey, Failure> {
     let location = location(global)?;
     let key: Box<dyn KeySource> = match named_key_source(global)? {
@@ -45,7 +45,7 @@ pub(crate) fn store_and_key(global: &GlobalOptions, output: Output) -> Result<St
     Ok((location.open_with(&options(output))?, key))
 }
 
-/// The cache over a store that is open.
+/// A builder for the cache over an open store.
 pub(crate) fn builder_with_key(
     global: &GlobalOptions,
     store: Arc<dyn Store>,
@@ -55,12 +55,12 @@ pub(crate) fn builder_with_key(
     builder(global, store, output).keys(key)
 }
 
-/// A cache in memory, with a key that ends with this process: for asking what would happen where nothing is stored.
+/// An empty cache in memory, with an ephemeral key, for commands that only simulate.
 pub(crate) fn in_memory(global: &GlobalOptions, output: Output) -> Result<Builder, Failure> {
     Ok(builder(global, Location::Memory.open()?, output).danger_ephemeral_key())
 }
 
-/// The cache to remove everything from, which takes no key. `None`: there is no store yet.
+/// Opens the cache to remove everything, which takes no key. `None` if there is no store yet.
 pub(crate) fn open_to_clear(global: &GlobalOptions, output: Output) -> Result<Option<Builder>, Failure> {
     let location = location(global)?;
     if !store_exists(global, &location, output)? {
@@ -74,14 +74,15 @@ fn open_existing(
     options: &OpenOptions,
     output: Output,
 ) -> Result<Option<Builder>, Failure> {
-    // Both are understood first: what is misspelt is an error where nothing is stored yet, too.
+    // Both are parsed first, so that a typo is an error even if there is no store yet.
     let (location, key) = (location(global)?, key_source(global)?);
     if !store_exists(global, &location, output)? {
         return Ok(None);
     }
     ensure_apart(&location, &*key)?;
     ensure_key_there(global, &location)?;
-    // Nobody is answered from it: a copy of another store can be looked at, and is told.
+    // A copied store may be inspected, since no response is served from it. A warning names the
+    // original.
     Ok(Some(builder(global, location.open_with(options)?, output).keys(&*key).danger_accept_copies()))
 }
 
@@ -89,7 +90,7 @@ fn options(output: Output) -> OpenOptions {
     OpenOptions::new().observer(Arc::new(output))
 }
 
-/// With every setting that is the same for all commands, but for the key.
+/// A builder with the settings that all commands share, except the key.
 fn builder(global: &GlobalOptions, store: Arc<dyn Store>, output: Output) -> Builder {
     Cache::builder()
         .store(store)
@@ -98,7 +99,7 @@ fn builder(global: &GlobalOptions, store: Arc<dyn Store>, output: Output) -> Bui
         .observer(Arc::new(output))
 }
 
-/// Says what to do where the user's own keyring is gone and the store is not.
+/// Refuses a store without its key if the user's own keyring is missing, and names the remedy.
 fn ensure_key_there(global: &GlobalOptions, store: &Location) -> Result<(), Failure> {
     if named_key_source(global)?.is_some() {
         return Ok(());
@@ -107,25 +108,25 @@ fn ensure_key_there(global: &GlobalOptions, store: &Location) -> Result<(), Fail
     match keyring.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(
             Exit::KeyUnavailable,
-            format!("the keyring {} does not exist, and {store} was sealed with it", keyring.display()),
+            format!("the keyring {} does not exist, but {store} is sealed with it", keyring.display()),
         )
-        .with_hint("put it back from a backup with `lacre key import`, or name another one with --key; `lacre rm --all` starts over")),
+        .with_hint("restore it from a backup with `lacre key import`, or name another keyring with --key; `lacre rm --all` empties the store")),
         _ => Ok(()),
     }
 }
 
-/// Refuses an anchor beside the store: whoever puts an older store back puts that back with it.
+/// Refuses an anchor in the store's directory: restoring an older directory would roll back both.
 pub(crate) fn ensure_anchor_apart(global: &GlobalOptions, anchor: &Path) -> Result<(), Failure> {
     match location(global)?.file() {
         Some(store) if config::share_directory(anchor, &store) => {
-            Err(Failure::usage("an anchor beside the store goes back in time with it")
-                .with_hint("keep it where whoever can write the store cannot: another user, disk or machine"))
+            Err(Failure::usage("the anchor must not be in the store's directory: one restore would roll back both")
+                .with_hint("keep the anchor where a writer of the store cannot change it: under another user, on another disk or machine"))
         }
         _ => Ok(()),
     }
 }
 
-/// Where the key is kept, or would be.
+/// The key source that the options name, or the user's own.
 pub(crate) fn key_source(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
     match named_key_source(global)? {
         Some(source) => Ok(source),
@@ -133,7 +134,8 @@ pub(crate) fn key_source(global: &GlobalOptions) -> Result<Box<dyn KeySource>, F
     }
 }
 
-/// The same, for a process that nobody sits at: a key that needs a passphrase from the terminal is unavailable.
+/// The key source for a process without a user: a key that needs a passphrase from the terminal is
+/// unavailable.
 pub(crate) fn key_source_without_prompt(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
     match named_key_source_with(global, Arc::new(NoPrompt))? {
         Some(source) => Ok(source),
@@ -141,7 +143,7 @@ pub(crate) fn key_source_without_prompt(global: &GlobalOptions) -> Result<Box<dy
     }
 }
 
-/// Where `--key` says that the key is kept, or else `LACRE_KEY`.
+/// The key source that `--key` names, or else `LACRE_KEY`.
 fn named_key_source(global: &GlobalOptions) -> Result<Option<Box<dyn KeySource>>, Failure> {
     named_key_source_with(global, Arc::new(Terminal))
 }
@@ -150,25 +152,25 @@ fn named_key_source_with(
     global: &GlobalOptions,
     prompt: Arc<dyn Prompt>,
 ) -> Result<Option<Box<dyn KeySource>>, Failure> {
-    let (reference, by) = match &global.key {
+    let (reference, option) = match &global.key {
         Some(reference) => (Some(reference.clone()), "--key"),
         None => (config::key_reference()?, config::KEY),
     };
     let parse = |reference: String| keys::parse_with_prompt(&reference, prompt);
-    Ok(reference.map(parse).transpose().map_err(|error| error.with_context(by))?)
+    Ok(reference.map(parse).transpose().map_err(|error| error.with_context(option))?)
 }
 
-/// Refuses a keyring beside the store.
+/// Refuses a keyring in the store's directory.
 pub(crate) fn ensure_key_apart(global: &GlobalOptions, key: &dyn KeySource) -> Result<(), Failure> {
     ensure_apart(&location(global)?, key)
 }
 
-/// What a reference names. Whoever sits at the terminal is asked for a passphrase that it needs.
+/// Parses a reference to a key source. It asks for a passphrase on the terminal if it needs one.
 pub(crate) fn parse_key_source(reference: &str) -> Result<Box<dyn KeySource>, Failure> {
     Ok(keys::parse_with_prompt(reference, Arc::new(Terminal))?)
 }
 
-/// The store that `--store` names, or `LACRE_STORE`, or else the user's own.
+/// The store that `--store` names, or else `LACRE_STORE`, or else the user's own.
 fn location(global: &GlobalOptions) -> Result<Location, Failure> {
     match &global.store {
         Some(text) => text.parse().map_err(|error: Error| error.with_context("--store").into()),
@@ -183,16 +185,16 @@ fn ensure_apart(location: &Location, key: &dyn KeySource) -> Result<(), Failure>
     }
 }
 
-/// Whether there is something to look at. What cannot be looked at is an error; what does not exist yet, or was only begun, is empty, and
-/// whoever named it hears of that.
+/// Whether the store exists and is not empty. A note says so if the user named a store that does
+/// not exist. A store that cannot be read is an error.
 fn store_exists(global: &GlobalOptions, location: &Location, output: Output) -> Result<bool, Failure> {
     let Some(path) = location.path() else { return Ok(false) };
     let cannot = |error: &io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                "run as the user it belongs to, or name another store with --store"
+                "run as the owner of the store, or name another store with --store"
             }
-            _ => "check the path; --store names another",
+            _ => "check the path, or name another store with --store",
         };
         Failure::new(Exit::Store, format!("cannot read the store {}: {error}", path.display()))
             .with_hint(hint)

@@ -3,19 +3,20 @@
 use clap::ValueEnum;
 use lacre::Suite;
 
-/// How entries are sealed.
+/// A value of `--suite`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum SuiteOption {
-    /// Nobody without the key can read or change them (AES-256-GCM)
+    /// Reading and changing entries takes the key (AES-256-GCM)
     #[value(alias = "aes-256-gcm")]
     Encrypted,
-    /// Everybody can read them, nobody without the key can change them (BLAKE3); those that came of a secret or hold one are encrypted
+    /// Anyone can read entries, changing them takes the key (BLAKE3). Entries with secrets are
+    /// encrypted all the same
     #[value(alias = "blake3")]
     Signed,
     /// Encrypted, for processors without AES instructions
     #[value(name = "xchacha20-poly1305")]
     XChaCha20Poly1305,
-    /// Signed, for readers that have nothing newer than HMAC
+    /// Signed, for readers that support only HMAC-SHA256
     HmacSha256,
 }
 
@@ -29,7 +30,7 @@ impl SuiteOption {
         }
     }
 
-    /// As `--suite` takes it.
+    /// The value as `--suite` accepts it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Encrypted => "encrypted",

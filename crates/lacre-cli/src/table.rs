@@ -1,5 +1,5 @@
-//! Tables that fit where they are shown: on a narrow terminal, columns that can be done without go first, and then the last one is cut.
-//! Where nobody said how wide it is (a pipe, a file), nothing is left out.
+//! Tables that fit the terminal: optional columns are dropped first, then the last column is cut.
+//! Without a known width, as in a pipe, the table is complete.
 
 use crate::output::TITLE;
 use anstyle::Style;
@@ -7,26 +7,27 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A column, and how soon it goes where there is no room: the highest number first, 0 never.
+/// A column. On a narrow terminal, the column with the highest `drop_order` is dropped first; 0 is
+/// never dropped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     pub(crate) title: &'static str,
     pub(crate) drop_order: u8,
 }
 
-/// A row: its colour, and a cell for each column. The last column is as long as it likes.
+/// A row: its style and one cell per column. The last cell has no limit.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) style: Style,
     pub(crate) cells: Vec<String>,
 }
 
-/// What is between two columns.
+/// The spaces between two columns.
 const GAP: usize = 2;
-/// What the last column is to have at least before another one goes.
+/// The width of the last column below which another column is dropped.
 const MIN_LAST: usize = 20;
 
-/// The table under its titles, without a line break at its end.
+/// The table with its titles, without a final line break.
 pub(crate) fn render(columns: &[Column], lines: &[Line], width: Option<usize>) -> String {
     let width_of = |column: usize| {
         let widest = lines.iter().map(|line| line.cells[column].width()).max().unwrap_or(0);
@@ -68,7 +69,7 @@ pub(crate) fn render(columns: &[Column], lines: &[Line], width: Option<usize>) -
     out
 }
 
-/// `text`, cut to `width` columns where it is longer.
+/// Cuts `text` to `width` columns, with an ellipsis.
 pub(crate) fn truncate(text: &str, width: Option<usize>) -> Cow<'_, str> {
     let Some(width) = width.filter(|width| text.width() > *width) else { return Cow::Borrowed(text) };
     let mut taken = 0;
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal_and_every_row_stays_one_line() {
+    fn every_row_is_one_line_no_wider_than_the_terminal() {
         for width in 12..80 {
             let table = table(Some(width));
             assert_eq!(table.lines().count(), 3, "{width}");
@@ -109,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn columns_go_before_the_last_one_is_cut_to_nothing() {
+    fn optional_columns_are_dropped_before_the_last_one_is_cut() {
         assert!(table(Some(36)).contains("SIZE") && !table(Some(35)).contains("SIZE"));
         assert!(table(Some(35)).lines().nth(1).unwrap().starts_with("3fa1c0e2  https://example.com/a/"));
     }
 
     #[test]
-    fn nothing_is_left_out_where_nobody_says_how_wide_it_is() {
+    fn table_of_unknown_width_is_complete() {
         assert!(table(None).contains("a/rather/long/path") && table(None).contains("SIZE"));
     }
 }

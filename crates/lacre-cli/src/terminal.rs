@@ -1,45 +1,45 @@
-//! Asking people: for a passphrase, which is never echoed, and for their confirmation. Nobody is asked but at a terminal.
+//! Questions on the terminal: for a passphrase, which is not echoed, and for confirmation.
 
 use crate::exit::{Exit, Failure};
 use lacre::keys::{Prompt, PromptPurpose};
 use std::io::{self, IsTerminal, Write};
 use zeroize::Zeroizing;
 
-/// Whoever sits at the terminal.
+/// The terminal of this process.
 #[derive(Debug)]
 pub(crate) struct Terminal;
 
 impl Terminal {
-    /// Whether somebody does.
+    /// Whether a person can answer: stdin and stderr are terminals.
     fn is_interactive() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 }
 
 impl Prompt for Terminal {
-    fn ask(&self, what: &str, asked: PromptPurpose) -> io::Result<Option<Zeroizing<String>>> {
+    fn ask(&self, what: &str, purpose: PromptPurpose) -> io::Result<Option<Zeroizing<String>>> {
         if !Self::is_interactive() {
             return Ok(None);
         }
         let hidden = |prompt: String| rpassword::prompt_password(prompt).map(Zeroizing::new);
-        let said = match asked {
-            PromptPurpose::Unlock => hidden(format!("passphrase of {what}: "))?,
+        let passphrase = match purpose {
+            PromptPurpose::Unlock => hidden(format!("passphrase for {what}: "))?,
             PromptPurpose::Choose => {
-                let chosen = hidden(format!("new passphrase of {what}: "))?;
-                if chosen != hidden("once more: ".into())? {
-                    return Err(io::Error::other("the two differ"));
+                let chosen = hidden(format!("new passphrase for {what}: "))?;
+                if chosen != hidden("repeat it: ".into())? {
+                    return Err(io::Error::other("the two passphrases differ"));
                 }
                 chosen
             }
         };
-        Ok(Some(said))
+        Ok(Some(passphrase))
     }
 }
 
-/// How a command that takes something away gets leave to.
+/// The options of commands that ask for confirmation.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Confirmation {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     /// Only show what would be done
@@ -48,17 +48,20 @@ pub(crate) struct Confirmation {
 }
 
 impl Confirmation {
-    /// Asks whether to do `what`, which has been shown.
-    pub(crate) fn ask(&self, what: &str) -> Result<(), Failure> {
+    /// Asks whether to `action`. The command has shown what that affects.
+    pub(crate) fn ask(&self, action: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }
         if !Terminal::is_interactive() {
-            return Err(Failure::new(Exit::NeedsYes, format!("nobody can be asked whether to {what}"))
-                .with_hint("--yes does it without asking, --dry-run only shows what it would do"));
+            return Err(Failure::new(
+                Exit::NeedsYes,
+                format!("cannot {action} without confirmation, and there is no terminal to ask on"),
+            )
+            .with_hint("--yes skips the question, --dry-run only shows what would be done"));
         }
         let mut answer = String::new();
-        write!(anstream::stderr(), "{what}? [y/N] ")?;
+        write!(anstream::stderr(), "{action}? [y/N] ")?;
         io::stdin().read_line(&mut answer)?;
         match answer.trim() {
             "y" | "Y" | "yes" => Ok(()),

@@ -1,4 +1,4 @@
-//! The way to the network, as flags describe it: time limits, a proxy, certificates and credentials.
+//! The network options of `get`: time limits, a proxy, certificates and credentials.
 
 use crate::exit::{Exit, Failure, root_cause};
 use crate::netrc;
@@ -13,51 +13,55 @@ use reqwest_middleware::ClientWithMiddleware;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a connection may take, and the network be silent, where no flag says otherwise.
+/// The default limit for opening a connection, and for silence on it.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "The way to the origin")]
+#[command(next_help_heading = "Network options")]
 #[group(skip)]
 pub(crate) struct Args {
-    /// How long all of it may take, from the first lookup to the last byte: `5`, `0.5`, `1m30s` [default: no limit, but 30 s of silence]
+    /// Limit for the whole request, from the cache lookup to the last byte: `5`, `0.5`, `1m30s`
+    /// [default: none, but 30 s of silence]
     #[arg(long, value_name = "DURATION", value_parser = limit)]
     timeout: Option<Duration>,
-    /// How long a connection may take to come about [default: 30]
+    /// Limit for opening a connection [default: 30]
     #[arg(long, value_name = "DURATION", value_parser = limit)]
     connect_timeout: Option<Duration>,
-    /// How many redirects are followed; with 0, a redirect is the answer
+    /// How many redirects to follow; with 0, a redirect is the result
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     max_redirects: usize,
-    /// Ask for a compressed response, and decompress it; what is stored stays as it came
+    /// Request a compressed response and decompress it; the store keeps the compressed bytes
     #[arg(long)]
     compressed: bool,
-    /// Send requests through this proxy: `http://`, `https://` or `socks5://HOST:PORT` [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,
-    /// NO_PROXY]
+    /// Send requests through this proxy: `http://`, `https://` or `socks5://HOST:PORT` [default:
+    /// HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY]
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
-    /// Trust the certificates in this PEM file, and no others
+    /// Trust only the certificates in this PEM file
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     cacert: Option<PathBuf>,
-    /// Show the origin this client certificate: a PEM file, with its private key unless --cert-key names another
+    /// Present this client certificate: a PEM file with the private key, unless --cert-key names
+    /// the key's file
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
-    /// The PEM file with the private key of --cert
+    /// PEM file with the private key of --cert
     #[arg(long, value_name = "FILE", requires = "cert")]
     cert_key: Option<PathBuf>,
-    /// Do not verify the origin's certificate. Whoever sits in between can answer; such answers are kept apart from all others
+    /// Do not verify the origin's certificate. Anyone on the network path can then answer; such
+    /// responses are stored apart from all others
     #[arg(short = 'k', long)]
     insecure: bool,
-    /// Take the user and password for the host from ~/.netrc, or the file that NETRC names
+    /// Read the user and password for the host from ~/.netrc, or from the file that NETRC names
     #[arg(long)]
     netrc: bool,
-    /// The same from this file
+    /// Read them from this netrc file instead
     #[arg(long, value_name = "FILE")]
     netrc_file: Option<PathBuf>,
 }
 
 impl Args {
-    /// A client whose every header the cache sees, and how it reaches origins: what they were verified against, and whom they saw.
+    /// Builds the client. The transport says which roots verify origins, which client certificate
+    /// they see and which proxy is used: the cache keeps responses of different transports apart.
     pub(crate) fn client(&self, cache: Cache) -> Result<(ClientWithMiddleware, Transport), Failure> {
         let mut builder = ClientBuilder::new(cache)
             .connect_timeout(self.connect_timeout.unwrap_or(DEFAULT_LIMIT))
@@ -88,9 +92,8 @@ impl Args {
         }
         let transport = builder.transport();
         let client = builder.build().map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot set up a client: {}", root_cause(&error))).with_hint(
-                "SSL_CERT_FILE and SSL_CERT_DIR, where they are set, must name certificates in PEM",
-            )
+            Failure::new(Exit::Failed, format!("cannot set up the HTTP client: {}", root_cause(&error)))
+                .with_hint("SSL_CERT_FILE and SSL_CERT_DIR, if set, must name PEM certificates")
         })?;
         Ok((network_error::record_network_errors(client), transport))
     }
@@ -99,7 +102,7 @@ impl Args {
         self.timeout
     }
 
-    /// The file of the certificate, and the certificate with its key.
+    /// The path of --cert, and its certificate and key in PEM.
     fn identity_pem(&self) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
         let Some(path) = &self.cert else { return Ok(None) };
         let mut pem = read("--cert", path)?;
@@ -110,12 +113,16 @@ impl Args {
         Ok(Some((path.clone(), pem)))
     }
 
-    /// `Authorization` from a netrc file, where one is to be read and knows the host.
+    /// `Authorization` from the netrc file, if a flag names one and it has an entry for the host.
     pub(crate) fn credentials(&self, url: &Url) -> Result<Option<HeaderValue>, Failure> {
         let path = match &self.netrc_file {
             Some(path) => path.clone(),
             None if self.netrc => netrc::path().filter(|path| path.exists()).ok_or_else(|| {
-                Failure::new(Exit::Failed, "there is no netrc file: neither NETRC nor ~/.netrc names one").with_hint(
+                Failure::new(
+                    Exit::Failed,
+                    "--netrc: no netrc file exists, neither the one that NETRC names nor ~/.netrc",
+                )
+                .with_hint(
                     "write `machine HOST login USER password PASSWORD` into ~/.netrc, or leave out --netrc",
                 )
             })?,
@@ -124,13 +131,13 @@ impl Args {
         let text = String::from_utf8(read("--netrc", &path)?).map_err(drop);
         let host = url.host_str().unwrap_or_default();
         let found = text.and_then(|text| netrc::login(&text, host)).map_err(|()| {
-            Failure::usage(format!("the netrc file {} is not written as one", path.display()))
-                .with_hint("a line reads `machine HOST login USER password PASSWORD`")
+            Failure::usage(format!("the netrc file {} has a syntax error", path.display()))
+                .with_hint("write each entry as `machine HOST login USER password PASSWORD`")
         })?;
         let Some(found) = found else { return Ok(None) };
         let basic = STANDARD.encode(format!("{}:{}", found.user, found.password));
         let mut value = HeaderValue::try_from(format!("Basic {basic}")).map_err(|_| {
-            Failure::new(Exit::Failed, "the netrc file names no credentials that can be sent")
+            Failure::new(Exit::Failed, "the user or password in the netrc file cannot be sent in a header")
         })?;
         value.set_sensitive(true);
         Ok(Some(value))
@@ -143,26 +150,25 @@ fn proxy(url: &str) -> Result<Proxy, Failure> {
     if !matches!(url.scheme(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h")
         || !url.has_host()
     {
-        return Err(Failure::usage(format!("--proxy: `{}:` names no proxy", url.scheme())).with_hint(hint));
+        return Err(Failure::usage(format!("--proxy: a URL with `{}:` does not name a proxy", url.scheme()))
+            .with_hint(hint));
     }
     if url.password().is_some() {
-        return Err(Failure::usage(
-            "--proxy: a password in an argument can be seen by everybody on this machine",
-        )
-        .with_hint("put the whole URL into the environment variable ALL_PROXY instead"));
+        return Err(Failure::usage("--proxy: every user of this machine can read a password in an argument")
+            .with_hint("set the whole URL in the environment variable ALL_PROXY instead"));
     }
     Proxy::all(url)
         .map_err(|error| Failure::usage(format!("--proxy: {}", root_cause(&error))).with_hint(hint))
 }
 
 fn invalid_roots(path: &Path) -> Failure {
-    Failure::usage(format!("--cacert: {} holds no certificate in PEM", path.display()))
-        .with_hint("a certificate in PEM begins with -----BEGIN CERTIFICATE-----")
+    Failure::usage(format!("--cacert: {} contains no PEM certificate", path.display()))
+        .with_hint("a PEM certificate begins with -----BEGIN CERTIFICATE-----")
 }
 
 fn invalid_identity(path: &Path) -> Failure {
-    Failure::usage(format!("--cert: {} holds no certificate with a private key in PEM", path.display()))
-        .with_hint("--cert-key names the file of the key; an encrypted key is decrypted by `openssl pkey`")
+    Failure::usage(format!("--cert: {} contains no PEM certificate with a private key", path.display()))
+        .with_hint("name the key's file with --cert-key; decrypt an encrypted key with `openssl pkey`")
 }
 
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
@@ -171,7 +177,7 @@ fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Seconds, which may have a fraction, or a duration such as `1m30s`; more than nothing.
+/// Parses a limit above zero: seconds, with or without a fraction, or a duration such as `1m30s`.
 fn limit(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().map(Duration::try_from_secs_f64);
     match seconds.unwrap_or_else(|| match text.parse() {
@@ -179,7 +185,7 @@ fn limit(text: &str) -> Result<Duration, String> {
         _ => Ok(Duration::ZERO),
     }) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("write seconds, such as 5 or 0.5, or a duration such as 1m30s".to_owned()),
+        _ => Err("expected seconds above zero, such as 5 or 0.5, or a duration such as 1m30s".to_owned()),
     }
 }
 
@@ -188,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_limit_is_a_number_of_seconds_or_a_duration() {
+    fn time_limit_is_seconds_or_a_duration_above_zero() {
         for (text, millis) in [("5", 5000), ("0.5", 500), ("1m30s", 90_000), ("250ms", 250)] {
             assert_eq!(limit(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -198,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_named_by_scheme_and_host_and_never_with_a_password() {
+    fn proxy_has_a_scheme_and_a_host_and_no_password() {
         for url in
             ["http://127.0.0.1:8080", "https://proxy.test", "socks5h://localhost:1080", "http://user@h:1"]
         {

@@ -1,4 +1,4 @@
-//! `lacre demo` as a user meets it, and as the README shows it.
+//! `lacre demo`: its steps, its JSON, and its output in the README.
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 const STEPS: [&str; 9] = ["miss", "hit", "secrecy", "tamper", "heal", "swap", "rotate", "retire", "done"];
 
-/// With nothing from the environment, where a proxy that does not exist could be named, and in a home that must stay empty.
+/// Runs the demo in a home that must stay empty, with an environment that names a proxy which does
+/// not exist.
 fn demo(arguments: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_lacre"))
@@ -24,11 +25,11 @@ fn demo(arguments: &[&str]) -> Output {
         .env("http_proxy", "http://127.0.0.1:1")
         .output()
         .unwrap();
-    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "something is left behind");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "a file is left behind");
     output
 }
 
-/// What a demo that went well printed.
+/// The output of a successful demo.
 fn printed(arguments: &[&str]) -> String {
     let output = demo(arguments);
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
@@ -41,7 +42,7 @@ fn objects(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn every_step_is_told_in_order_within_five_seconds() {
+fn every_step_is_printed_in_order_within_five_seconds() {
     let start = Instant::now();
     let text = printed(&[]);
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
@@ -55,12 +56,12 @@ fn every_step_is_told_in_order_within_five_seconds() {
 }
 
 #[test]
-fn a_program_reads_what_became_of_each_step() {
-    let told = objects(&printed(&["--json"]));
-    let steps: Vec<&str> = told.iter().map(|step| step["step"].as_str().unwrap()).collect();
+fn json_has_an_object_for_each_step() {
+    let printed_steps = objects(&printed(&["--json"]));
+    let steps: Vec<&str> = printed_steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
     assert_eq!(steps, STEPS);
-    assert!(told.iter().all(|step| step["schema"] == "lacre/demo/v1"));
-    for (step, said) in told.iter().zip([
+    assert!(printed_steps.iter().all(|step| step["schema"] == "lacre/demo/v1"));
+    for (step, start) in printed_steps.iter().zip([
         "lacre; fwd=uri-miss; fwd-status=200; ttl=3600; stored",
         "lacre; hit; ttl=",
         "",
@@ -72,12 +73,12 @@ fn a_program_reads_what_became_of_each_step() {
     ]) {
         let status = step["cache_status"].as_str();
         assert!(
-            status.unwrap_or_default().starts_with(said) && status.is_some() != said.is_empty(),
+            status.unwrap_or_default().starts_with(start) && status.is_some() != start.is_empty(),
             "{step}"
         );
     }
     for step in ["tamper", "swap"] {
-        let refused = told.iter().find(|told| told["step"] == step).unwrap();
+        let refused = printed_steps.iter().find(|printed| printed["step"] == step).unwrap();
         assert!(refused["error"].as_str().unwrap().starts_with("BadSignature: "), "{refused}");
     }
 }
@@ -93,14 +94,14 @@ fn no_secret_is_printed() {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
+fn readme_shows_the_output() {
     let readme = include_str!("../../../README.md");
     let (_, shown) = readme.split_once("$ cargo run --quiet -p lacre-cli -- demo\n").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
     assert_eq!(without_numbers(shown), without_numbers(&printed(&[])));
 }
 
-/// Times, sizes, places and ids differ from run to run.
+/// Replaces times, sizes, offsets and ids, which differ from run to run.
 fn without_numbers(text: &str) -> String {
     let is_id = |word: &str| word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let words = text.split_inclusive([' ', '-', ':']).map(|word| {

@@ -1,16 +1,17 @@
-//! The program against a real origin, an httpbin at `LACRE_HTTPBIN` (`cargo xtask test` starts one).
+//! The program against a real origin: an httpbin at `LACRE_HTTPBIN`, which `cargo xtask test`
+//! starts.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-/// The httpbin's address, without a slash at the end. Where there is none, the test says so and passes.
+/// The httpbin's address without a final slash. Without one, the test prints a note and passes.
 fn httpbin() -> Option<String> {
     let url = std::env::var("LACRE_HTTPBIN").ok();
     if url.is_none() {
         eprintln!(
-            "SKIPPED: LACRE_HTTPBIN is not set; `cargo xtask httpbin` starts an httpbin and says where"
+            "SKIPPED: LACRE_HTTPBIN is not set; `cargo xtask httpbin` starts an httpbin and prints its address"
         );
     }
     url.map(|url| url.trim_end_matches('/').to_owned())
@@ -22,7 +23,7 @@ struct RunResult {
     word: String,
 }
 
-/// `lacre get` by a user of `home`.
+/// Runs `lacre get` with the home directory `home`.
 fn get(home: &std::path::Path, args: &[&str]) -> RunResult {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lacre"));
     let output = command.env_clear().env("HOME", home).arg("get").args(args).output().unwrap();
@@ -31,7 +32,7 @@ fn get(home: &std::path::Path, args: &[&str]) -> RunResult {
     RunResult { code: output.status.code().unwrap(), out: output.stdout, word }
 }
 
-/// The body as the network sends it, by a client that shares nothing with ours.
+/// Fetches the body with a raw HTTP/1.0 request.
 fn from_the_network(url: &str) -> Vec<u8> {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
@@ -42,7 +43,7 @@ fn from_the_network(url: &str) -> Vec<u8> {
     bytes.split_off(head + 4)
 }
 
-/// What the cache does with each of several requests for one URL, in a home of their own.
+/// Sends requests for one URL in a new home, and compares the result of each with `expected`.
 #[track_caller]
 fn words(url: &str, args: &[&str], expected: &[&str]) -> Vec<u8> {
     let home = tempfile::tempdir().unwrap();
@@ -54,19 +55,19 @@ fn words(url: &str, args: &[&str], expected: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_fresh_is_a_hit() {
+fn fresh_response_is_a_hit() {
     let Some(base) = httpbin() else { return };
     words(&format!("{base}/cache/60"), &[], &["MISS", "HIT", "HIT"]);
 }
 
 #[test]
-fn what_has_only_a_validator_is_validated() {
+fn response_with_only_a_validator_is_revalidated() {
     let Some(base) = httpbin() else { return };
     words(&format!("{base}/etag/x"), &[], &["MISS", "REVALIDATED", "REVALIDATED"]);
 }
 
 #[test]
-fn what_varies_is_a_hit_for_the_same_header_only() {
+fn varying_response_is_a_hit_for_the_same_header_only() {
     let Some(base) = httpbin() else { return };
     let home = tempfile::tempdir().unwrap();
     let url = format!("{base}/response-headers?Vary=X-Tongue&Cache-Control=max-age%3D60");
@@ -81,25 +82,25 @@ fn redirects_are_followed_hop_by_hop() {
     let home = tempfile::tempdir().unwrap();
     let result = get(home.path(), &["--fail", &format!("{base}/redirect/3")]);
     assert_eq!((result.code, result.out), (0, from_the_end(&base)));
-    // Permanent redirects and what they end in can be told to last.
+    // --ttl covers permanent redirects and their target.
     let url = format!("{base}/redirect-to?status_code=301&url=/cache/60");
     let first = get(home.path(), &["--ttl", "60", &url]);
     let again = get(home.path(), &["--offline", &url]);
     assert_eq!((first.code, again.code, &again.out), (0, 0, &first.out));
 }
 
-/// Where `/redirect/n` ends says which headers it got: those of our program.
+/// The body at the end of `/redirect/n`, which lists the request's headers.
 fn from_the_end(base: &str) -> Vec<u8> {
     get(tempfile::tempdir().unwrap().path(), &[&format!("{base}/get")]).out
 }
 
 #[test]
-fn bytes_from_the_cache_are_those_of_the_network() {
+fn cached_bytes_equal_the_bytes_of_the_network() {
     let Some(base) = httpbin() else { return };
     for path in ["/bytes/100000?seed=1", "/gzip", "/image/png", "/encoding/utf8"] {
         let url = format!("{base}{path}");
         let body = words(&url, &["--ttl", "60"], &["MISS", "HIT"]);
-        // Gzip carries the time of day; it is compared with itself above.
+        // This gzip body contains the time of day; `words` compared it with itself.
         if path != "/gzip" {
             assert!(body == from_the_network(&url), "{path}");
         }
@@ -119,7 +120,7 @@ fn credentials_partition_the_cache() {
 }
 
 #[test]
-fn cookies_partition_the_cache_where_the_user_says_so() {
+fn cookies_partition_the_cache_with_the_option() {
     let Some(base) = httpbin() else { return };
     let home = tempfile::tempdir().unwrap();
     let url = format!("{base}/cookies");
@@ -134,7 +135,7 @@ fn cookies_partition_the_cache_where_the_user_says_so() {
 }
 
 #[test]
-fn a_failure_is_not_kept_where_nobody_asked_for_it() {
+fn server_error_is_not_stored_by_default() {
     let Some(base) = httpbin() else { return };
     let url = format!("{base}/status/503");
     words(&url, &[], &["MISS", "MISS"]);

@@ -1,5 +1,5 @@
-//! Text from others, made safe to show: on a terminal, in a log line, in JSON. What it shows never moves a cursor, turns the direction of
-//! text or begins a line of its own; of a URL it shows no secret.
+//! Makes untrusted text safe for a terminal, a log line or JSON. The result moves no cursor,
+//! changes no text direction and starts no line. URLs lose their secrets.
 
 use crate::Policy;
 use serde::Serialize;
@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
-/// The longest URL that is shown, in characters.
+/// The longest URL to show, in characters.
 const MAX_URL: usize = 2000;
 
-/// `text` for a terminal: every character that could command it is replaced by U+FFFD, line breaks too.
+/// Replaces every character that a terminal could interpret, line breaks included, by U+FFFD.
 pub fn replace_controls(text: &str) -> Cow<'_, str> {
     if text.contains(is_unsafe) {
         Cow::Owned(text.replace(is_unsafe, "\u{fffd}"))
@@ -20,11 +20,11 @@ pub fn replace_controls(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A URL for a log line: without secrets, with the names in its query only, harmful characters percent-encoded, and cut where it is very
-/// long.
+/// A URL for a log line: secrets and the values of its query removed, unsafe characters
+/// percent-encoded, cut after `MAX_URL` characters.
 pub fn url(policy: &Policy, url: &str) -> String {
     let redacted = policy.redact_url(url);
-    let mut shown = Shown::default();
+    let mut shown = CutText::default();
     let (base, query) = match redacted.split_once('?') {
         Some((base, query)) => (base, Some(query)),
         None => (&*redacted, None),
@@ -39,25 +39,24 @@ pub fn url(policy: &Policy, url: &str) -> String {
                 shown.push(name);
                 shown.push("=");
             }
-            // Without a name, it may be a value.
+            // Without `=`, the text may be a secret value.
             None => shown.push("…"),
         }
     }
     shown.text
 }
 
-/// A value as one line of JSON, in which harmful characters are escaped.
+/// A value as one line of JSON with unsafe characters escaped.
 ///
 /// # Errors
-/// The value cannot be written as JSON.
+/// The value cannot be represented in JSON.
 pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     let mut line = Vec::with_capacity(128);
     value.serialize(&mut Serializer::with_formatter(&mut line, Escaping))?;
-    // The serializer writes UTF-8.
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// Control characters, what turns the direction of text, what separates lines, and what no terminal shows.
+/// Whether a character is a control, a direction mark, a line separator or invisible.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -75,7 +74,8 @@ fn is_unsafe(c: char) -> bool {
         )
 }
 
-/// A URL's scheme and the rest of it, without the userinfo between them. CONNECT has a target without a scheme.
+/// Splits a URL into its scheme and the rest, without userinfo. The target of CONNECT has no
+/// scheme.
 fn without_userinfo(base: &str) -> (&str, &str) {
     let start = match base.find("://") {
         Some(at) => at + 3,
@@ -87,14 +87,14 @@ fn without_userinfo(base: &str) -> (&str, &str) {
     (scheme, authority.rfind('@').map_or(rest, |at| &rest[at + 1..]))
 }
 
-/// The text of a URL as far as it is shown.
+/// The text of a URL, up to `MAX_URL` characters.
 #[derive(Default)]
-struct Shown {
+struct CutText {
     text: String,
     length: usize,
 }
 
-impl Shown {
+impl CutText {
     fn push(&mut self, text: &str) {
         for c in text.chars() {
             if self.length > MAX_URL {
@@ -116,7 +116,7 @@ impl Shown {
     }
 }
 
-/// JSON in one line, with harmful characters as `\u009b`.
+/// Writes compact JSON with unsafe characters as `\u009b`.
 struct Escaping;
 
 impl Formatter for Escaping {
@@ -126,13 +126,13 @@ impl Formatter for Escaping {
         fragment: &str,
     ) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some((at, harmful)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
+        while let Some((at, character)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
             writer.write_all(&rest.as_bytes()[..at])?;
             let mut units = [0; 2];
-            for unit in harmful.encode_utf16(&mut units) {
+            for unit in character.encode_utf16(&mut units) {
                 write!(writer, "\\u{unit:04x}")?;
             }
-            rest = &rest[at + harmful.len_utf8()..];
+            rest = &rest[at + character.len_utf8()..];
         }
         writer.write_all(rest.as_bytes())
     }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_origin_wrote_cannot_command_a_terminal() {
+    fn control_characters_are_replaced() {
         assert_eq!(
             replace_controls("a\x1b[31mb\u{202e}c\u{200f}\n"),
             "a\u{fffd}[31mb\u{fffd}c\u{fffd}\u{fffd}"
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_of_a_query_and_no_user_is_shown_of_a_url() {
+    fn url_loses_query_values_and_userinfo() {
         for (url, expected) in [
             ("/p?token=secret&q=1", "/p?token=&q="),
             ("/p?secret", "/p?…"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_in_a_path_is_shown_of_a_url() {
+    fn url_loses_secrets_in_its_path() {
         let token = format!("ghp_{}", "a1B2".repeat(9));
         let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl";
         for (url, expected) in [
@@ -199,19 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn harmful_characters_of_a_url_are_encoded_and_others_stay() {
+    fn unsafe_characters_of_a_url_are_percent_encoded() {
         assert_eq!(shown("/\u{9b}31mred\u{202e}gnp?\u{9b}2J=1"), "/%C2%9B31mred%E2%80%AEgnp?%C2%9B2J=");
         assert_eq!(shown("/caf\u{e9}/\u{a0}x"), "/caf\u{e9}/%C2%A0x");
     }
 
     #[test]
-    fn a_url_is_shown_up_to_a_limit() {
+    fn long_url_is_cut() {
         let long = shown(&format!("/{}", "x".repeat(100_000)));
         assert_eq!((long.chars().count(), long.ends_with('…')), (MAX_URL + 1, true));
     }
 
     #[test]
-    fn harmful_characters_in_json_are_escaped_and_read_back_the_same() {
+    fn unsafe_characters_in_json_are_escaped_and_parse_back() {
         let text = "\u{9b}\u{202e}\u{e0041}\x1b\n\"\\é";
         let line = json(&Value::from(text)).unwrap();
         assert_eq!(line, "\"\\u009b\\u202e\\udb40\\udc41\\u001b\\n\\\"\\\\é\"");

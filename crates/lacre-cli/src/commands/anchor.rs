@@ -1,4 +1,4 @@
-//! `lacre anchor`: writes down what is stored, for `lacre verify --anchor`.
+//! `lacre anchor`: records the state of the store, for `lacre verify --anchor`.
 
 use crate::exit::{Exit, Failure};
 use crate::format::{entries, records};
@@ -14,9 +14,9 @@ use tempfile::NamedTempFile;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write what is stored down, in place of what the file held
+    /// Write an anchor file, in place of an older one
     Write {
-        /// Where: away from the store, so that whoever can write the store cannot write this
+        /// The anchor file. Keep it where a writer of the store cannot change it
         file: PathBuf,
     },
 }
@@ -25,22 +25,22 @@ pub(crate) fn run(command: &Command, global: &GlobalOptions, output: Output) -> 
     let Command::Write { file } = command;
     store_options::ensure_anchor_apart(global, file)?;
     let Some(builder) = store_options::open_to_read(global, output)? else {
-        return Err(Failure::new(Exit::NotCached, "nothing is stored that an anchor could write down")
-            .with_hint("`lacre get URL` stores something; --store names another store"));
+        return Err(Failure::new(Exit::NotCached, "there is no store to anchor")
+            .with_hint("`lacre get URL` stores a response; --store names another store"));
     };
     let cache = builder.build()?;
     let unwritable = |error| {
         Failure::new(Exit::Failed, format!("cannot write the anchor {}: {error}", file.display()))
-            .with_hint("name a file in a directory that exists and that you may write")
+            .with_hint("name a file in a directory that exists and that you can write to")
     };
-    // Beside the old one, which stays until the new one is whole; readable by this user alone.
+    // A temporary file in the same directory replaces the old anchor once it is complete.
     let new = NamedTempFile::new_in(directory_of(file)).map_err(unwritable)?;
-    // A umask may have taken our own rights away.
+    // The umask may have removed the owner's rights.
     #[cfg(unix)]
     new.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(unwritable)?;
     let written = lacre::wait(cache.write_anchor(&mut BufWriter::new(&new)))?;
     if written.unopened > 0 && written.entries + written.index_records == 0 {
-        return Err(Failure::new(Exit::KeyUnavailable, "not one record opens, so nothing was written down")
+        return Err(Failure::new(Exit::KeyUnavailable, "no record opens, so no anchor was written")
             .with_hint("`lacre verify` says which key or flag is missing"));
     }
     if written.unopened > 0 {
@@ -60,7 +60,7 @@ pub(crate) fn run(command: &Command, global: &GlobalOptions, output: Output) -> 
         1 => ", and 1 index record".to_owned(),
         some => format!(", and {some} index records"),
     };
-    output.print(format_args!("{GOOD}written down{GOOD:#}: {}{beside}", entries(count(written.entries))))
+    output.print(format_args!("{GOOD}anchored{GOOD:#}: {}{beside}", entries(count(written.entries))))
 }
 
 fn directory_of(file: &Path) -> &Path {

@@ -1,4 +1,4 @@
-//! `lacre audit`: what looks like a secret in what is stored. The secrets themselves are not shown.
+//! `lacre audit`: searches stored responses for likely secrets. It prints no secret.
 
 use crate::exit::{Exit, Failure};
 use crate::format::entries;
@@ -17,24 +17,26 @@ use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these: the first digits of a key (four or more), a URL, a host, or a glob such as `example.com/api/*`
+    /// Only these entries: the first digits of a key (four or more), a URL, a host, or a glob such
+    /// as `example.com/api/*`
     #[arg(value_name = "KEY|URL|HOST|GLOB")]
     selectors: Vec<String>,
-    /// Only what whoever has a copy of the store can read: entries that are signed and not encrypted
+    /// Only entries that are signed and not encrypted, which anyone with a copy of the store can
+    /// read
     #[arg(long)]
     readable: bool,
 }
 
-/// What was looked at.
+/// The counts of an audit.
 #[derive(Default)]
 struct Summary {
     entries: usize,
-    /// Entries in which something was found.
+    /// Entries with a likely secret.
     affected: usize,
     findings: usize,
-    /// Bodies that were not looked at to their end.
+    /// Bodies that were not searched to the end.
     unread_bodies: usize,
-    /// Entries that do not open, by the reason.
+    /// Entries that do not open, by state.
     closed: StateCounts,
 }
 
@@ -48,8 +50,10 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     };
     let cache = builder.build()?;
     let mut rows = listing::all(&cache, Depth::Heads, now())?;
-    if let Some(lost) = selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row))) {
-        return Err(selector::no_match(&args.selectors[lost]));
+    if let Some(unmatched) =
+        selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row)))
+    {
+        return Err(selector::no_match(&args.selectors[unmatched]));
     }
     rows.retain(|row| selectors.is_empty() || selectors.iter().any(|selector| selector.matches(row)));
     rows.sort_by_key(|row| *row.key());
@@ -61,10 +65,10 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
         match lacre::wait(cache.audit(row.key())) {
             Ok(Some(audited)) if args.readable && !is_readable(&audited) => {}
             Ok(Some(audited)) => {
-                summary.take(&audited);
+                summary.count(&audited);
                 reports.push((row, audited));
             }
-            // Removed meanwhile.
+            // Removed during the audit.
             Ok(None) => {}
             Err(error) => summary.closed.count(row.listed.kind, RecordState::of(&error)),
         }
@@ -72,10 +76,10 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     drop(progress);
     report(&reports, &summary, output)?;
     if summary.findings == 0 {
-        // What was not looked at is not free of secrets.
+        // Entries that did not open may hold secrets, too.
         return match summary.closed.unopened() {
             Some((exit, message, hint)) => {
-                Err(Failure::new(exit, format!("not looked at: {message}")).with_hint(hint))
+                Err(Failure::new(exit, format!("not searched: {message}")).with_hint(hint))
             }
             None => Ok(()),
         };
@@ -91,11 +95,11 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
         entries(summary.entries)
     );
     Err(Failure::new(Exit::Failed, found)
-        .with_hint("`lacre rm KEY` takes an entry away; `lacre get --no-store` keeps one out"))
+        .with_hint("`lacre rm KEY` removes an entry; `lacre get --no-store` does not store one"))
 }
 
 impl Summary {
-    fn take(&mut self, audited: &Audited) {
+    fn count(&mut self, audited: &Audited) {
         let found = audited.audit.findings.len();
         self.entries += 1;
         self.findings += found;
@@ -130,7 +134,7 @@ fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Res
     }
     for (row, audited, finding) in findings() {
         let (style, seal) = if is_readable(audited) { (BAD, "readable") } else { (WARNING, "encrypted") };
-        let rest = format!("{}  #{}  {}", in_words(finding), finding.fingerprint, url(row));
+        let rest = format!("{}  #{}  {}", describe(finding), finding.fingerprint, url(row));
         let room = output.width().map(|width| width.saturating_sub(21));
         let rest = replace_controls(&rest);
         output.print(format_args!(
@@ -140,18 +144,17 @@ fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Res
         ))?;
     }
     if summary.findings == 0 {
-        output
-            .print(format_args!("{GOOD}nothing looks like a secret{GOOD:#}: {}", entries(summary.entries)))?;
+        output.print(format_args!("{GOOD}no likely secret found{GOOD:#}: {}", entries(summary.entries)))?;
     }
     if summary.unread_bodies > 0 {
         output.print(format_args!(
-            "{FAINT}{} had a body that was not looked at to its end: compressed, no text, or over 1 MiB{FAINT:#}",
+            "{FAINT}{} with a body not searched to its end: compressed, binary or over 1 MiB{FAINT:#}",
             entries(summary.unread_bodies)
         ))?;
     }
     if summary.closed.entries() > 0 {
         output.print(format_args!(
-            "{FAINT}{} did not open ({}): lacre verify says why{FAINT:#}",
+            "{FAINT}{} did not open ({}): `lacre verify` says why{FAINT:#}",
             entries(summary.closed.entries()),
             summary.closed.exceptions()
         ))?;
@@ -167,17 +170,17 @@ fn url(row: &Row) -> &str {
     row.entry().map_or("", |entry| &entry.url)
 }
 
-/// Where it is, and what gives it away.
-fn in_words(finding: &AuditFinding) -> String {
+/// The location and kind of a finding.
+fn describe(finding: &AuditFinding) -> String {
     let kind = finding.detector.kind();
-    let place = place(&finding.location);
+    let location = location(&finding.location);
     match finding.detector.name().filter(|name| !name.is_empty()) {
-        Some(name) => format!("{place}: {kind} {name}"),
-        None => format!("{place}: {kind}"),
+        Some(name) => format!("{location}: {kind} {name}"),
+        None => format!("{location}: {kind}"),
     }
 }
 
-fn place(location: &FindingLocation) -> String {
+fn location(location: &FindingLocation) -> String {
     match location {
         FindingLocation::Url => "URL".to_owned(),
         FindingLocation::RequestHeader(name) => format!("request header {name}"),

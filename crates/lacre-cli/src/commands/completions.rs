@@ -1,4 +1,4 @@
-//! `lacre completions`: what a shell needs to complete our commands.
+//! `lacre completions`: prints the completion script for a shell.
 
 use crate::exit::Failure;
 use clap_complete::Shell;
@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Shell to print completions for
     shell: Shell,
 }
 

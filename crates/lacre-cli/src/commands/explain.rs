@@ -1,11 +1,11 @@
-//! `lacre explain`: why a request would hit or miss. Nothing is sent, and nothing is stored.
+//! `lacre explain`: explains why a request would hit or miss. It sends nothing and stores nothing.
 
 use crate::cache_result;
 use crate::exit::{Exit, Failure};
 use crate::global_options::GlobalOptions;
 use crate::output::{FAINT, Output};
 use crate::store_options;
-use crate::{format, request as asked};
+use crate::{format, request as request_options};
 use http::{HeaderName, Uri, header, request};
 use lacre::{
     Answer, Builder, Cache, CacheInfo, Detail, Key, OnTamper, Policy, RequestBody, RequestOptions, Stored,
@@ -14,18 +14,22 @@ use lacre::{
 use reqwest::Request;
 use serde_json::{Value, json};
 
-pub(crate) fn run(args: &asked::Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
-    // Nothing that is met is moved out of the transport.
-    let look = |builder: Builder| builder.policy(args.policy()).on_tamper(OnTamper::FailClosed).build();
-    let (cache, is_there) = match store_options::open_to_read(global, output)? {
-        Some(builder) => (look(builder)?, true),
-        None => (look(store_options::in_memory(global, output)?)?, false),
+pub(crate) fn run(
+    args: &request_options::Args,
+    global: &GlobalOptions,
+    output: Output,
+) -> Result<(), Failure> {
+    // A bad record must stay in place: explaining changes nothing.
+    let build = |builder: Builder| builder.policy(args.policy()).on_tamper(OnTamper::FailClosed).build();
+    let (cache, store_exists) = match store_options::open_to_read(global, output)? {
+        Some(builder) => (build(builder)?, true),
+        None => (build(store_options::in_memory(global, output)?)?, false),
     };
     let (client, transport) = args.transport.client(cache.clone())?;
     let (request, options) = args.build(&client)?;
     let mut explanation = lacre::wait(Explanation::of(&cache, &request, &options, &transport))?;
-    if !is_there {
-        // Of a key that nobody has.
+    if !store_exists {
+        // This key is derived from an ephemeral key, so it would never match again.
         explanation.info.key = None;
     }
     if output.is_json() {
@@ -34,7 +38,7 @@ pub(crate) fn run(args: &asked::Args, global: &GlobalOptions, output: Output) ->
     output.print(explanation.to_text())
 }
 
-/// The same beside the data of another command.
+/// Explains on stderr, for `get --explain`.
 pub(crate) async fn to_stderr(
     cache: &Cache,
     request: &Request,
@@ -48,15 +52,15 @@ pub(crate) async fn to_stderr(
 
 struct Explanation {
     info: CacheInfo,
-    /// Absent where nothing is stored for this request.
+    /// The stored response for the request, if any.
     stored: Option<(Key, Stored)>,
-    /// What other answers to this URL vary by, where none of them fits.
+    /// The `Vary` fields of stored responses to this URL, if none of them matches.
     varies_by: Vec<HeaderName>,
     identity: Vec<String>,
 }
 
 impl Explanation {
-    /// Asks the cache as a request would, and goes no further.
+    /// Looks the request up without sending it.
     async fn of(
         cache: &Cache,
         request: &Request,
@@ -69,7 +73,7 @@ impl Explanation {
             .url()
             .as_str()
             .parse()
-            .map_err(|_| Failure::new(Exit::Usage, "the URL cannot be a request's"))?;
+            .map_err(|_| Failure::new(Exit::Usage, "this URL is invalid in a request"))?;
         head.headers = request.headers().clone();
         head.extensions.insert(options.clone());
         transport.add_to(&mut head.extensions);
@@ -112,7 +116,8 @@ impl Explanation {
         }
         if let Some(vary) = self.vary() {
             let vary = crate::sanitize::replace_controls(&vary).into_owned();
-            let other = if self.varies_by.is_empty() { "" } else { " (stored for other values of these)" };
+            let other =
+                if self.varies_by.is_empty() { "" } else { " (stored for other values of these headers)" };
             line("vary", format!("{vary}{other}"));
         }
         match &self.stored {
@@ -122,9 +127,9 @@ impl Explanation {
                 line("fresh", stored.freshness.to_string());
             }
             None if self.info.status.detail == Some(Detail::Tampered) => {
-                line("stored", "something that was tampered with; `lacre get` fetches it again".to_owned());
+                line("stored", "a response that was tampered with; `lacre get` fetches it again".to_owned());
             }
-            None => line("stored", "nothing that can be used".to_owned()),
+            None => line("stored", "no usable response".to_owned()),
         }
         lines.join("\n")
     }
@@ -143,8 +148,8 @@ impl Explanation {
     }
 }
 
-/// The parts of a request that tell it from others, without their secrets (docs/format.md §5): the method, the target URI, and what says who asks
-/// and which transport.
+/// The parts of the cache key, without secrets (docs/format.md §5): the method, the target URI, the
+/// requester and the transport.
 fn identity(policy: &Policy, request: &request::Parts, body: &[u8]) -> Vec<String> {
     let target = lacre::target_uri(request);
     let url = target.as_ref().unwrap_or(&request.uri).to_string();
@@ -156,13 +161,15 @@ fn identity(policy: &Policy, request: &request::Parts, body: &[u8]) -> Vec<Strin
         parts.push(format!("sent to {}", authority(&request.uri)));
     }
     if request.extensions.get::<Transport>().is_some() {
-        parts.push("a transport of its own (certificates or a proxy)".to_owned());
+        parts.push("own certificates or proxy".to_owned());
     }
     let cookie_counts = policy.keys_by_cookie(&request.headers);
     let names = request.headers.keys().filter(|name| policy.partitions_by_header(name));
     parts.extend(names.map(|name| match name.as_str() {
-        "cookie" if !cookie_counts => "cookie (who asks, where the answer has no lifetime)".to_owned(),
-        name => format!("{name} (who asks)"),
+        "cookie" if !cookie_counts => {
+            "cookie (identifies the requester if the response has no lifetime)".to_owned()
+        }
+        name => format!("{name} (identifies the requester)"),
     }));
     parts
 }

@@ -1,4 +1,5 @@
-//! `lacre get`: a request through the cache. The body goes to stdout byte by byte as it came, one line about the cache to stderr.
+//! `lacre get`: sends a request through the cache. The unchanged body goes to stdout, one status
+//! line to stderr.
 
 use super::explain;
 use crate::cache_result;
@@ -27,22 +28,22 @@ use tokio::runtime::Handle;
 pub(crate) struct Args {
     #[command(flatten)]
     request: request::Args,
-    /// Write the response to this file instead of stdout, once it is whole
+    /// Write the response to this file instead of stdout, once it is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print the status and the headers before the body
     #[arg(short = 'i', long)]
     headers: bool,
-    /// Say on stderr why it hits or misses, before it is sent
+    /// Explain on stderr why the request hits or misses, before it is sent
     #[arg(long)]
     explain: bool,
-    /// Exit with 4 or 5 where the origin answers 4xx or 5xx
+    /// Exit with 4 or 5 if the origin answers 4xx or 5xx
     #[arg(long)]
     fail: bool,
-    /// What to do when a stored response was tampered with
-    #[arg(long, value_name = "WHAT", default_value = "refetch")]
+    /// What to do if the stored response was tampered with
+    #[arg(long, value_name = "ACTION", default_value = "refetch")]
     on_tamper: TamperOption,
-    /// The longest body that is stored, in bytes; longer ones pass through
+    /// Longest body to store, in bytes; longer bodies pass through unstored
     #[arg(long, value_name = "BYTES")]
     max_body: Option<u64>,
     #[command(flatten)]
@@ -51,11 +52,11 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum TamperOption {
-    /// Warn, and fetch it again
+    /// Warn and fetch it again
     Refetch,
     /// Fail with exit code 10
     Raise,
-    /// The same, and say 504
+    /// Fail with exit code 10, as after a 504 response
     FailClosed,
 }
 
@@ -69,10 +70,10 @@ impl From<TamperOption> for OnTamper {
     }
 }
 
-/// How much longer than --timeout all may take, so that a stale response can be found and written.
+/// The time beyond --timeout in which a stale response can be found and written.
 const STALE_GRACE: Duration = Duration::from_millis(500);
 
-/// How long a refresh in the background may go on after the answer was given.
+/// The time that a background refresh has after the response was written.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
@@ -100,10 +101,11 @@ async fn fetch(args: &Args, cache: Cache, output: Output) -> Result<(), Failure>
     let exchange = exchange(args, &client, request, options, sink, output);
     match args.request.transport.time_limit() {
         None => exchange.await,
-        // Each hop to the network has this limit, too. The margin lets a stale response stand in for a silent origin.
+        // Each hop to the network has this limit, too. The margin allows a stale response to
+        // replace a silent origin's.
         Some(limit) => tokio::time::timeout(limit + STALE_GRACE, exchange).await.unwrap_or_else(|_| {
-            Err(Failure::new(Exit::Unreachable, format!("no whole answer came within {limit:?}"))
-                .with_hint("allow more with --timeout; --offline answers from what is stored"))
+            Err(Failure::new(Exit::Unreachable, format!("no complete response within {limit:?}"))
+                .with_hint("raise --timeout; --offline answers from the store"))
         }),
     }
 }
@@ -143,7 +145,7 @@ async fn exchange(
         }
     }
     drop(progress);
-    // The page of an error does not take the place of a good file.
+    // With --fail, an error page does not replace an existing file.
     if failure.is_none() || args.output.is_none() {
         sink.finish(output)?;
     }
@@ -153,41 +155,43 @@ async fn exchange(
     failure.map_or(Ok(()), Err)
 }
 
-/// A refresh that was begun for a stale answer would end with this process.
+/// Waits for background refreshes, which end with this process.
 async fn finish_background_work() {
-    let under_way = async {
+    let running = async {
         while Handle::current().metrics().num_alive_tasks() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    // What takes longer is begun anew by the next request.
-    let _ = tokio::time::timeout(BACKGROUND_LIMIT, under_way).await;
+    // The next request starts an unfinished refresh again.
+    let _ = tokio::time::timeout(BACKGROUND_LIMIT, running).await;
 }
 
-/// The cache's own 504, which no origin sent.
+/// Turns a 504 that the cache itself generated into an error.
 fn refused(args: &Args, status: StatusCode, info: Option<CacheInfo>) -> Result<(), Failure> {
-    let from_nowhere = |info: CacheInfo| {
+    let is_generated = |info: CacheInfo| {
         status == StatusCode::GATEWAY_TIMEOUT && info.key.is_none() && info.stored_at.is_none()
     };
-    match info.filter(|info| from_nowhere(*info)) {
+    match info.filter(|info| is_generated(*info)) {
         Some(info) if info.status.detail == Some(Detail::Tampered) => {
-            Err(Failure::new(Exit::Integrity, "what is stored was tampered with, and was not served")
+            Err(Failure::new(Exit::Integrity, "the stored response was tampered with and was not served")
                 .with_hint(Failure::TAMPERED_HINT))
         }
         Some(info) if args.request.is_offline() => {
             let why = if info.status.forward == Some(Forward::Stale) {
-                "what is stored is stale"
+                "the stored response is stale"
             } else {
-                "it is not stored"
+                "the response is not stored"
             };
-            Err(Failure::new(Exit::NotCached, format!("the cache alone cannot answer: {why}"))
-                .with_hint("leave out --offline to ask the origin, or accept what is stale with --max-stale"))
+            Err(Failure::new(Exit::NotCached, format!("cannot answer from the cache alone: {why}"))
+                .with_hint(
+                    "leave out --offline to ask the origin, or accept a stale response with --max-stale",
+                ))
         }
         _ => Ok(()),
     }
 }
 
-/// What a stale answer stands in for.
+/// Why a stale response was served: the network or the origin failed.
 enum StaleCause {
     NetworkError(NetworkError),
     Answered(StatusCode),
@@ -202,7 +206,7 @@ impl StaleCause {
         }
     }
 
-    /// What happened, and the word for it.
+    /// The cause as text, and its name in JSON.
     fn in_words(&self) -> (String, &'static str) {
         match self {
             Self::NetworkError(unanswered) => (unanswered.message(), unanswered.name()),
@@ -241,7 +245,7 @@ fn report(
     output.status("lacre/get/v1", text, object)
 }
 
-/// What `--fail` says of a status.
+/// The error that `--fail` makes of a status.
 fn refusal(status: StatusCode) -> Option<Failure> {
     match status {
         status if status.is_client_error() => Some(answered(Exit::ClientError, status)),
@@ -262,7 +266,7 @@ fn cut_short(error: &reqwest::Error) -> Failure {
     .with_hint("try again")
 }
 
-/// Why there is no response. It says which host, and never the rest of the URL.
+/// The error of a request without a response. It shows the host and never the rest of the URL.
 fn unanswered(url: &Url, error: reqwest_middleware::Error) -> Failure {
     let error = match error {
         reqwest_middleware::Error::Reqwest(error) => error,

@@ -1,4 +1,4 @@
-//! `lacre ls`: what is stored. A row that does not open is shown as such, and stops nothing.
+//! `lacre ls`: lists stored responses. It marks a record that does not open, and continues.
 
 use crate::exit::Failure;
 use crate::global_options::GlobalOptions;
@@ -14,22 +14,23 @@ use std::cmp::Reverse;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these: a host, a URL, a glob such as `example.com/api/*`, or the first digits of a key
+    /// Only these entries: a host, a URL, a glob such as `example.com/api/*`, or the first digits
+    /// of a key
     #[arg(value_name = "HOST|URL|GLOB|KEY")]
     selector: Option<String>,
-    /// Only those of this host, and of its port where one is named
+    /// Only entries of this host, and of this port if given
     #[arg(long, value_name = "HOST[:PORT]")]
     host: Option<String>,
-    /// Only those that are no longer fresh
+    /// Only entries that are no longer fresh
     #[arg(long)]
     stale: bool,
-    /// Only those that were tampered with or are damaged; looks at bodies, too
+    /// Only entries that were tampered with or damaged; checks bodies, too
     #[arg(long)]
     bad: bool,
-    /// What was put into quarantine, instead
+    /// List quarantined records instead
     #[arg(long, conflicts_with_all = ["selector", "host", "stale", "bad", "sort"])]
     quarantined: bool,
-    /// In which order
+    /// Sort order
     #[arg(long, default_value = "age")]
     sort: Order,
 }
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
 }
 
 impl Order {
-    /// Rows that do not open go last.
+    /// Sorts the rows. Those that do not open come last.
     fn sort(self, rows: &mut [Row]) {
         rows.sort_by_key(|row| *row.key());
         match self {

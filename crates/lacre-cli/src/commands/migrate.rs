@@ -1,4 +1,5 @@
-//! `lacre migrate`: what requests-cache stored, sealed. No pickle is ever run, and the source is never changed.
+//! `lacre migrate`: imports a cache of requests-cache into the sealed store. It never runs a pickle
+//! and never changes the source.
 
 use crate::exit::{Exit, Failure};
 use crate::format::entries;
@@ -17,30 +18,33 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The .sqlite file, the directory with the responses, or a dump of Redis in JSON
-    #[arg(value_name = "SRC")]
+    /// A .sqlite file, a directory of responses, or a Redis dump in JSON
+    #[arg(value_name = "SOURCE")]
     source: PathBuf,
-    /// Where the secret of safe_pickle_serializer is: `env:NAME` or `file:PATH`. Whatever it did not sign is refused
+    /// Where the secret of safe_pickle_serializer is: `env:NAME` or `file:PATH`. Responses without
+    /// its signature are refused
     #[arg(long, value_name = "REFERENCE")]
     itsdangerous_key: Option<String>,
-    /// How responses are written there
+    /// Format of the stored responses
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     serializer: Written,
-    /// Take responses without a signature for genuine: whoever could write there decides what is sealed
+    /// Import responses without a signature. Anyone with write access to the source then decides
+    /// what is sealed
     #[arg(long, conflicts_with = "itsdangerous_key")]
     trust_existing: bool,
-    /// Give answers to requests with credentials to everybody, as requests-cache does. Only clients that share them, too, look there
+    /// Share responses to requests with credentials among all requesters, as requests-cache does.
+    /// Only clients that share them, too, find them
     #[arg(long)]
     danger_share_across_credentials: bool,
-    /// Only read everything, and say what would be done
+    /// Read everything, and only show what would be done
     #[arg(long)]
     dry_run: bool,
 }
 
-/// How responses are written.
+/// A value of `--serializer`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Written {
-    /// As each looks like
+    /// Detect the format of each response
     Auto,
     Pickle,
     Json,
@@ -50,7 +54,7 @@ enum Written {
 pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let source = Source::open(&args.source)?;
     let serializer = args.serializer()?;
-    // A dry run goes through the same rules, into memory.
+    // A dry run applies the same rules, in memory.
     let builder = if args.dry_run {
         store_options::in_memory(global, output)?
     } else {
@@ -63,12 +67,13 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     for index in 0..source.len() {
         match read(&source, &serializer, index) {
             Ok(response) => good.push((response.created, index)),
-            // What is wrong with one entry is no reason to stop.
+            // One bad entry does not stop the migration.
             Err(refused) => tally.refused.push(refused),
         }
         progress.step();
     }
-    // The newest of several answers to one request is to be the one that stays. All of them at once may not fit into memory.
+    // Sorted by age, so that the newest of several responses to a request stays. They are read
+    // twice, since all at once may not fit into memory.
     good.sort_unstable();
     for (_, index) in good {
         match read(&source, &serializer, index) {
@@ -87,7 +92,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     tally.report(args, output)
 }
 
-/// The response at `index`; or its key, and why there is none.
+/// The response at `index`, or its key and the error.
 fn read(source: &Source, serializer: &Serializer, index: usize) -> Result<Response, (String, Error)> {
     let Stored { key, value } = source.read(index);
     value.and_then(|value| serializer.decode(&value)).map_err(|error| (key, error))
@@ -99,8 +104,8 @@ impl Args {
             Some(reference) => Serializer::safe_pickle(secret(reference)?)?,
             None if self.trust_existing => Serializer::danger_unsigned(),
             None => {
-                return Err(Failure::usage("nothing vouches for what is stored there")
-                    .with_hint("--itsdangerous-key env:NAME verifies signatures; --trust-existing takes everything for genuine"));
+                return Err(Failure::usage("the source is not authenticated")
+                    .with_hint("pass --itsdangerous-key env:NAME to verify its signatures, or --trust-existing to import it unverified"));
             }
         };
         Ok(match self.serializer {
@@ -111,7 +116,7 @@ impl Args {
         })
     }
 
-    /// The one by which `lacre get` and the clients answer, so that they find what is migrated.
+    /// The policy of `lacre get` and the clients, so that they find the migrated responses.
     fn policy(&self) -> Policy {
         let policy = Policy::rfc9111();
         if self.danger_share_across_credentials { policy.danger_share_across_credentials() } else { policy }
@@ -121,7 +126,7 @@ impl Args {
 /// The secret that a reference names.
 fn secret(reference: &str) -> Result<Vec<u8>, Failure> {
     let missing = |what: String| {
-        Failure::new(Exit::KeyUnavailable, what).with_hint("put the secret of safe_pickle_serializer there")
+        Failure::new(Exit::KeyUnavailable, what).with_hint("store the secret of safe_pickle_serializer there")
     };
     match reference.split_once(':') {
         Some(("env", name)) => match std::env::var(name) {
@@ -132,23 +137,24 @@ fn secret(reference: &str) -> Result<Vec<u8>, Failure> {
             Ok(secret) => Ok(secret.strip_suffix(b"\n").unwrap_or(&secret).to_vec()),
             Err(error) => Err(missing(format!("cannot read the secret from {path}: {error}"))),
         },
-        // It is not repeated: it may be the secret itself.
-        _ => Err(Failure::usage("--itsdangerous-key does not say where the secret is")
+        // The message does not repeat the text, which may be the secret.
+        _ => Err(Failure::usage("--itsdangerous-key is not a reference to a secret")
             .with_hint("write env:NAME or file:PATH, never the secret itself")),
     }
 }
 
-/// What became of the entries.
+/// The outcomes of a migration.
 #[derive(Default)]
 struct StateCounts {
     stored: usize,
     known: usize,
-    /// Those that are of no more use, and those that the rules keep out: each with the reason.
+    /// The keys of entries that were not stored, because they are too stale or the caching rules
+    /// forbid it, with the reason.
     left_out: Vec<(String, &'static str)>,
     refused: Vec<(String, Error)>,
 }
 
-/// The reason of what is of no more use.
+/// The reason for entries that are too stale to be of use.
 const STALE_TOO_LONG: &str = "stale-too-long";
 
 impl StateCounts {
@@ -165,7 +171,7 @@ impl StateCounts {
         self.stored + self.known + self.left_out.len() + self.refused.len()
     }
 
-    /// How many were left out for each reason.
+    /// The number of entries not stored for each reason.
     fn reasons(&self) -> BTreeMap<&'static str, usize> {
         let mut reasons = BTreeMap::new();
         for (_, why) in &self.left_out {
@@ -224,7 +230,7 @@ impl StateCounts {
         let sealed = if args.dry_run { "would be sealed" } else { "sealed" };
         let mut summary = format!("{GOOD}{}{GOOD:#} {sealed}", entries(self.stored));
         if self.known > 0 {
-            summary = format!("{summary}; {} there already, as old or newer", self.known);
+            summary = format!("{summary}; {} already stored, at least as new", self.known);
         }
         if !self.left_out.is_empty() {
             let reasons: Vec<_> =

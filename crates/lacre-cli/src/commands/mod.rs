@@ -1,4 +1,4 @@
-//! One module for each command: its arguments, and what it does.
+//! The commands, one module each: arguments and `run`.
 
 pub(crate) mod anchor;
 pub(crate) mod audit;

@@ -1,5 +1,5 @@
-//! `lacre reseal`: everything under the key in use, so that older ones can be given up. Each entry keeps its suite, unless `--suite` says
-//! which one it is to have.
+//! `lacre reseal`: reseals every entry with the current key, so that older keys can be retired.
+//! Each entry keeps its suite unless `--suite` names another.
 
 use crate::exit::{Exit, Failure};
 use crate::format::{entries, records};
@@ -15,7 +15,7 @@ use serde_json::json;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only say what would be done
+    /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
 }
@@ -37,10 +37,10 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
         if let Resealing::Refused(error) = row.outcome
             && printed.is_ok()
         {
-            printed = progress.suspend(|| print_row(row.key, error, output));
+            printed = progress.suspend(|| print_unopened(row.key, error, output));
         }
     };
-    // A suite that nobody named is no reason to change what is readable into what is not, or the other way round.
+    // Only an explicit --suite may make readable entries encrypted, or encrypted ones readable.
     lacre::wait(async {
         match global.named_suite() {
             Some(_) => cache.reseal(pass, &mut report).await,
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     counts.finish(Some(&cache), pass, global, output)
 }
 
-fn print_row(key: &Key, error: &Error, output: Output) -> Result<(), Failure> {
+fn print_unopened(key: &Key, error: &Error, output: Output) -> Result<(), Failure> {
     let state = RecordState::of(error);
     if output.is_json() {
         let object = json!({ "key": key.to_string(), "state": state.name(), "trouble": error.to_string() });
@@ -66,23 +66,23 @@ fn print_row(key: &Key, error: &Error, output: Output) -> Result<(), Failure> {
     ))
 }
 
-/// What became of the entries, and of the records that lead to them.
+/// The outcomes for entries and other records.
 #[derive(Default)]
 struct Counts {
     resealed: usize,
     already: usize,
     overtaken: usize,
-    /// Those that were not resealed because they do not open, by the reason.
-    left: StateCounts,
+    /// Records that do not open and so were not resealed, by state.
+    unopened: StateCounts,
     expired_or_revoked: usize,
-    /// Index records, evidence and the like.
+    /// Index records and quarantined records.
     others: usize,
 }
 
 impl Counts {
     fn count(&mut self, row: &ResealedRow<'_>) {
         if let Resealing::Refused(error) = row.outcome {
-            return self.left.count(row.kind, RecordState::of(error));
+            return self.unopened.count(row.kind, RecordState::of(error));
         }
         if row.kind == RecordKind::Index {
             self.others += 1;
@@ -99,7 +99,7 @@ impl Counts {
     }
 
     fn entries(&self) -> usize {
-        self.resealed + self.already + self.expired_or_revoked + self.overtaken + self.left.entries()
+        self.resealed + self.already + self.expired_or_revoked + self.overtaken + self.unopened.entries()
     }
 
     fn finish(
@@ -111,34 +111,35 @@ impl Counts {
     ) -> Result<(), Failure> {
         let ring: Vec<String> =
             cache.map(|cache| cache.key_ids().map(|id| id.to_string()).collect()).unwrap_or_default();
-        let not_resealed = self.left.entries() + self.left.index_records();
+        let not_resealed = self.unopened.entries() + self.unopened.index_records();
         let suite = global.named_suite().map_or("kept", |suite| SuiteOption::of(suite).name());
         if output.is_json() {
             let summary = json!({
                 "dry_run": pass == Pass::Dry, "suite": suite, "entries": self.entries(), "resealed": self.resealed,
                 "already": self.already, "expired_or_revoked": self.expired_or_revoked, "overtaken": self.overtaken,
-                "not_resealed": self.left.to_json(), "other_records": self.others, "primary": ring.first(),
+                "not_resealed": self.unopened.to_json(), "other_records": self.others, "primary": ring.first(),
             });
             output.print_objects("lacre/reseal/v1", [summary])?;
         } else {
-            let what = if pass == Pass::Dry { "to be sealed anew" } else { "sealed anew" };
+            let what = if pass == Pass::Dry { "to reseal" } else { "resealed" };
             let beside = match self.others {
                 0 => String::new(),
-                some => format!(", beside {} that lead to variants or are evidence", records(some)),
+                some => format!(", plus {} that index variants or are quarantined", records(some)),
             };
             output.print(format_args!(
-                "{GOOD}{what}{GOOD:#}: {} of {} (suite: {suite}), right already: {}, expired or revoked: {}{beside}",
+                "{GOOD}{what}{GOOD:#}: {} of {} (suite: {suite}), already current: {}, expired or revoked: {}{beside}",
                 self.resealed,
                 entries(self.entries()),
                 self.already,
                 self.expired_or_revoked
             ))?;
             if self.overtaken > 0 {
-                output.print(format_args!("{} replaced or removed meanwhile", entries(self.overtaken)))?;
+                output
+                    .print(format_args!("{} replaced or removed during the run", entries(self.overtaken)))?;
             }
             if pass == Pass::Real && not_resealed == 0 && ring.len() > 1 {
                 output.print(format_args!(
-                    "no other key is needed here: lacre key retire {}",
+                    "no entry needs an older key: lacre key retire {}",
                     ring[1..].join(" ")
                 ))?;
             }
@@ -146,17 +147,17 @@ impl Counts {
         if not_resealed == 0 {
             return Ok(());
         }
-        if self.left.of(RecordState::Bad) == 0
-            && let Some((exit, message, hint)) = self.left.unopened()
+        if self.unopened.of(RecordState::Bad) == 0
+            && let Some((exit, message, hint)) = self.unopened.unopened()
         {
             return Err(Failure::new(exit, format!("not resealed: {message}"))
-                .with_hint(format!("{hint}; keep the keys until then")));
+                .with_hint(format!("{hint}; keep the old keys until then")));
         }
-        let exceptions = self.left.exceptions();
+        let exceptions = self.unopened.exceptions();
         Err(Failure::new(
             Exit::Integrity,
-            format!("{} not resealed, and left as they were: {exceptions}", records(not_resealed)),
+            format!("{} not resealed and left unchanged: {exceptions}", records(not_resealed)),
         )
-        .with_hint("lacre verify --quarantine puts what is bad away; keep the keys of the rest"))
+        .with_hint("`lacre verify --quarantine` moves bad records to quarantine; keep the keys of the rest"))
     }
 }

@@ -1,4 +1,4 @@
-//! `lacre rm`: takes entries away, so that they cannot be recovered. It shows which, and asks.
+//! `lacre rm`: removes entries beyond recovery. It lists them first and asks for confirmation.
 
 use crate::exit::{Exit, Failure};
 use crate::format::entries;
@@ -18,19 +18,21 @@ use serde_json::json;
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true).args(["selectors", "expired", "bad", "quarantined", "all"]))]
 pub(crate) struct Args {
-    /// Which: the first digits of a key (four or more), a URL, a host, or a glob such as `example.com/api/*`
+    /// The entries to remove: the first digits of a key (four or more), a URL, a host, or a glob
+    /// such as `example.com/api/*`
     #[arg(value_name = "KEY|URL|HOST|GLOB")]
     selectors: Vec<String>,
-    /// Those that are no longer fresh, and those whose seal has expired or was revoked
+    /// Remove entries that are no longer fresh, or whose seal has expired or was revoked
     #[arg(long)]
     expired: bool,
-    /// Those that were tampered with or are damaged; none that only wants another key, suite, namespace or program
+    /// Remove entries that were tampered with or damaged, but none that only needs another key,
+    /// suite, namespace or program
     #[arg(long)]
     bad: bool,
-    /// What is in quarantine
+    /// Remove quarantined records
     #[arg(long, conflicts_with_all = ["selectors", "expired", "bad"])]
     quarantined: bool,
-    /// Everything, whatever it is
+    /// Remove everything
     #[arg(long, conflicts_with_all = ["selectors", "expired", "bad", "quarantined"])]
     all: bool,
     #[command(flatten)]
@@ -41,23 +43,27 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     let selectors = args.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let Some(cache) = args.open(global, output)? else {
         return match args.selectors.first() {
-            Some(text) => Err(nothing_removed(text)),
-            None => args.tell(0, output),
+            Some(text) => Err(no_match_error(text)),
+            None => args.print_count(0, output),
         };
     };
     if args.quarantined {
-        return remove_evidence(args, &cache, output);
+        return remove_quarantined(args, &cache, output);
     }
     let mut rows = listing::all(&cache, if args.bad { Depth::Bodies } else { Depth::Heads }, now())?;
-    if let Some(lost) = selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row))) {
-        return Err(nothing_removed(&args.selectors[lost]));
+    if let Some(unmatched) =
+        selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row)))
+    {
+        return Err(no_match_error(&args.selectors[unmatched]));
     }
     if args.bad && Belonging::of(&rows).is_elsewhere() {
         return Err(Failure::new(
             Exit::Integrity,
-            "not one entry belongs to this namespace and this store; nothing was removed",
+            "no entry belongs to this namespace and this store; nothing was removed",
         )
-        .with_hint("name the right one with --namespace; --all removes everything, whosever it is"));
+        .with_hint(
+            "name the right namespace with --namespace; --all removes everything, whatever its namespace",
+        ));
     }
     rows.retain(|row| {
         args.all || args.selects(row) || selectors.iter().any(|selector| selector.matches(row))
@@ -73,28 +79,28 @@ fn show(rows: &[Row], output: Output) -> Result<(), Failure> {
     if rows.is_empty() { Ok(()) } else { output.print(listing::table(rows, output.width())) }
 }
 
-fn nothing_removed(text: &str) -> Failure {
+fn no_match_error(text: &str) -> Failure {
     let mut failure = selector::no_match(text);
     failure.message = failure.message.map(|message| format!("{message}; nothing was removed").into());
     failure
 }
 
-fn remove_evidence(args: &Args, cache: &Cache, output: Output) -> Result<(), Failure> {
-    let evidence = quarantine::list(cache)?;
-    quarantine::print(&evidence, output)?;
+fn remove_quarantined(args: &Args, cache: &Cache, output: Output) -> Result<(), Failure> {
+    let records = quarantine::list(cache)?;
+    quarantine::print(&records, output)?;
     let removal = async {
-        for piece in &evidence {
-            cache.remove(&piece.key).await?;
+        for record in &records {
+            cache.remove(&record.key).await?;
         }
         Ok(())
     };
-    args.finish(cache, evidence.len(), removal, output)
+    args.finish(cache, records.len(), removal, output)
 }
 
 async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::Error> {
     if args.all {
         return match cache.clear().await {
-            // All is gone but for the log, and that is for `leave_no_trace` to say.
+            // The records are gone, but not from the log; `close` reports that.
             Err(error) if is_locked(&error) && cache.usage().await?.records == 0 => Ok(()),
             cleared => cleared,
         };
@@ -103,19 +109,19 @@ async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::E
         cache.remove(row.key()).await?;
     }
     if args.expired {
-        // What leads to entries, and chunks that belong to none: neither is listed.
+        // Index records and orphaned chunks are not listed.
         cache.sweep().await?;
     }
     Ok(())
 }
 
-fn leave_no_trace(cache: &Cache) -> Result<(), Failure> {
+fn close(cache: &Cache) -> Result<(), Failure> {
     match lacre::wait(cache.close()) {
         Err(error) if is_locked(&error) => Err(Failure::new(
             Exit::Store,
-            "what was removed may still be in the store's log, which another process is using",
+            "removed data may remain in the store's log, because another process has the store open",
         )
-        .with_hint("end that process: whoever closes the store last empties the log")),
+        .with_hint("end that process: the last process to close the store empties the log")),
         closed => Ok(closed?),
     }
 }
@@ -130,7 +136,7 @@ impl Args {
         (self.expired && is_over) || (self.bad && row.state() == RecordState::Bad)
     }
 
-    /// What goes whatever it is takes no key, so that a store whose key is lost can be emptied.
+    /// Opens the cache. `--all` needs no key, so that a store whose key is lost can be emptied.
     fn open(&self, global: &GlobalOptions, output: Output) -> Result<Option<Cache>, Failure> {
         let build = |builder: Builder| Ok::<_, Failure>(builder.build()?);
         let opened =
@@ -143,7 +149,7 @@ impl Args {
         }
     }
 
-    /// Removes what was shown, unless it was only to be shown.
+    /// Asks for confirmation and removes what was listed, unless this is a dry run.
     fn finish(
         &self,
         cache: &Cache,
@@ -156,11 +162,11 @@ impl Args {
             self.confirmation.ask(&format!("remove {}", entries(count)))?;
             lacre::wait(removal)?;
         }
-        self.tell(count, output)?;
-        if removes { leave_no_trace(cache) } else { Ok(()) }
+        self.print_count(count, output)?;
+        if removes { close(cache) } else { Ok(()) }
     }
 
-    fn tell(&self, count: usize, output: Output) -> Result<(), Failure> {
+    fn print_count(&self, count: usize, output: Output) -> Result<(), Failure> {
         let dry = self.confirmation.dry_run;
         let done = if dry { "would be removed" } else { "removed" };
         output.print_count(

@@ -1,4 +1,4 @@
-//! `lacre show`: one stored response, pretty on a terminal, exact bytes in a pipe.
+//! `lacre show`: prints one stored response, formatted on a terminal and as exact bytes to a pipe.
 
 use crate::exit::Failure;
 use crate::format;
@@ -19,16 +19,17 @@ use std::io::{self, IsTerminal, Write};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Which: the first digits of its key (four or more), its URL, or a host or glob that only it fits
+    /// The entry: the first digits of its key (four or more), its URL, or a host or glob that
+    /// matches only it
     #[arg(value_name = "KEY|URL")]
     selector: String,
-    /// Only the status and the headers
+    /// Print only the status and the headers
     #[arg(long, conflicts_with_all = ["body", "raw"])]
     headers: bool,
-    /// Only the body
+    /// Print only the body
     #[arg(long)]
     body: bool,
-    /// Only the body, as it was received, on a terminal, too
+    /// Print only the body, as exact bytes even on a terminal
     #[arg(long)]
     raw: bool,
 }
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     let cache = builder.build()?;
     let row = args.row(&cache)?;
     let key = *row.key();
-    // What is bad can be removed; what only lacks its key or was asked for with another setting is not to be.
+    // The hint to remove an entry is for bad ones only, not for a missing key or a wrong setting.
     let bad = |error| {
         let is_bad = RecordState::of(&error) == RecordState::Bad;
         let failure = Failure::from(error);
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
             match format::body(&bytes) {
                 Some(text) => output.print(text.trim_end()),
                 None => output.print(format_args!(
-                    "{FAINT}({} bytes that are no text; --raw shows them){FAINT:#}",
+                    "{FAINT}({} bytes of binary data; --raw prints them){FAINT:#}",
                     bytes.len()
                 )),
             }
@@ -82,7 +83,8 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
 }
 
 impl Args {
-    /// The row that is meant. Where no entry that opens is from this URL, one that does not may lie where it belongs.
+    /// The row that matches. If no entry that opens has this URL, the record under the URL's key
+    /// matches even if it does not open.
     fn row(&self, cache: &Cache) -> Result<Row, Failure> {
         let mut rows = listing::all(cache, Depth::Heads, now())?;
         let selector = Selector::parse(&self.selector)?;
@@ -97,7 +99,7 @@ impl Args {
     }
 }
 
-/// Where the answer to a plain request for a URL lies.
+/// The key of the response to a plain GET for a URL.
 fn row_of(cache: &Cache, url: &str) -> Option<Key> {
     let mut url = selector::parse_url(url).ok()?;
     url.set_fragment(None);
@@ -135,7 +137,8 @@ fn to_json(row: &Row, stored: Stored) -> Result<Value, lacre::Error> {
     Ok(object)
 }
 
-/// Pairs, since a name may be repeated. What is not UTF-8 is shown with replacement characters.
+/// Headers as pairs, since names may repeat. Bytes that are not UTF-8 become replacement
+/// characters.
 pub(crate) fn headers(headers: &HeaderMap) -> Value {
     headers
         .iter()

@@ -1,4 +1,5 @@
-//! `lacre verify`: every seal, bodies included; and with an anchor, that nothing is missing or older than it was.
+//! `lacre verify`: checks every seal, bodies included. With an anchor, it also finds records that
+//! are missing or older than anchored.
 
 use crate::exit::{Exit, Failure};
 use crate::format::{self, entries, records};
@@ -19,13 +20,15 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Put what was tampered with or is damaged out of the way: it is kept as evidence for 30 days (`lacre ls --quarantined`)
+    /// Move records that were tampered with or damaged to quarantine, where they are kept for 30
+    /// days (`lacre ls --quarantined`)
     #[arg(long)]
     quarantine: bool,
-    /// Do so even where not one entry belongs to this namespace, so that all of them may be somebody else's
+    /// Quarantine even if no entry belongs to this namespace, so that all may belong to another
+    /// application
     #[arg(long, requires = "quarantine")]
     danger_quarantine_all: bool,
-    /// Compare with what `lacre anchor write` wrote down, too
+    /// Also compare the store with an anchor that `lacre anchor write` wrote
     #[arg(long, value_name = "FILE")]
     anchor: Option<PathBuf>,
 }
@@ -39,12 +42,10 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     let Some(builder) = builder else {
         return match &args.anchor {
             None => Report::default().finish(None, None, output),
-            Some(_) => {
-                Err(Failure::new(Exit::Integrity, "there is an anchor of a store that does not exist")
-                    .with_hint(
-                        "name the store with --store; if you removed it yourself, the anchor is of no use",
-                    ))
-            }
+            Some(_) => Err(Failure::new(Exit::Integrity, "there is an anchor, but the store does not exist")
+                .with_hint(
+                    "name the store with --store; if you removed the store yourself, remove the anchor, too",
+                )),
         };
     };
     let cache = builder.build()?;
@@ -58,19 +59,19 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     report.finish(Some(&cache), anchored, output)
 }
 
-/// What was found.
+/// The result of verification.
 #[derive(Default)]
 struct Report {
     counts: StateCounts,
     bad: Vec<Key>,
     belonging: Belonging,
     quarantined: usize,
-    /// How many records each key is needed for.
+    /// The number of records that need each key.
     by_key: BTreeMap<String, usize>,
 }
 
 impl Report {
-    /// Looks at every record, and tells of those that do not open.
+    /// Verifies every record, and prints those that do not open.
     fn of(cache: &Cache, output: Output) -> Result<Self, Failure> {
         let mut report = Self::default();
         let mut printed = Ok(());
@@ -117,34 +118,34 @@ impl Report {
         if bad > 0 {
             let (now, hint) = match self.quarantined {
                 0 if self.belonging.is_elsewhere() => (
-                    "not one belongs to this namespace and this store, so all were left alone".to_owned(),
-                    "name the right one with --namespace; or --quarantine with --danger-quarantine-all, if this is it",
+                    "none belongs to this namespace and this store, so none was quarantined".to_owned(),
+                    "name the right namespace with --namespace; if it is right, add --danger-quarantine-all to --quarantine",
                 ),
                 0 => (
                     "none of these will be served".to_owned(),
-                    "lacre verify --quarantine, or lacre rm --bad",
+                    "`lacre verify --quarantine` moves bad entries to quarantine, `lacre rm --bad` removes them",
                 ),
-                some => (format!("{some} of these are in quarantine"), "lacre ls --quarantined"),
+                some => (format!("{some} moved to quarantine"), "`lacre ls --quarantined` lists them"),
             };
             let message = format!("{bad} of {all} failed verification; {now}");
             return Err(Failure::new(Exit::Integrity, message).with_hint(hint));
         }
         if let Some(Anchored { findings: findings @ 1.., .. }) = anchored {
-            let findings =
-                if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") };
-            let message = format!("{findings} against the anchor, though no seal is bad");
+            let findings = records(usize::try_from(findings).unwrap_or(usize::MAX));
+            let message =
+                format!("{findings} missing, older than anchored or unreadable, although no seal is bad");
             return Err(Failure::new(Exit::Integrity, message)
-                .with_hint("if you removed, invalidated or evicted these yourself, write a new anchor"));
+                .with_hint("if you removed, invalidated or evicted these records yourself, write a new anchor: `lacre anchor write`"));
         }
         match self.counts.unopened() {
             Some((exit, reasons, hint)) => {
-                Err(Failure::new(exit, format!("of {all}, {reasons}")).with_hint(hint))
+                Err(Failure::new(exit, format!("not every entry of {all} opens: {reasons}")).with_hint(hint))
             }
             None => Ok(()),
         }
     }
 
-    /// How many of which, by which keys, and how it compares with an anchor.
+    /// Prints the counts, the keys that are needed, and the comparison with the anchor.
     fn print(
         &self,
         cache: Option<&Cache>,
@@ -154,7 +155,9 @@ impl Report {
         let all = entries(self.counts.entries());
         let good = self.counts.of(RecordState::Good);
         match self.counts.exceptions() {
-            none if none.is_empty() => output.print(format_args!("{GOOD}every seal holds{GOOD:#}: {all}"))?,
+            none if none.is_empty() => {
+                output.print(format_args!("{GOOD}every seal is valid{GOOD:#}: {all}"))?
+            }
             exceptions => {
                 output.print(format_args!("{WARNING}{good} of {all} good{WARNING:#}: {exceptions}"))?;
             }
@@ -162,15 +165,17 @@ impl Report {
         let primary = cache.and_then(|cache| cache.key_ids().next()).map(|id| id.to_string());
         if self.by_key.keys().any(|key| Some(key) != primary.as_ref()) {
             for (key, count) in &self.by_key {
-                let role = if Some(key) == primary.as_ref() { "primary" } else { "lacre reseal frees it" };
+                let role =
+                    if Some(key) == primary.as_ref() { "primary" } else { "old: lacre reseal replaces it" };
                 output.print(format_args!("  {key}  {}  {FAINT}{role}{FAINT:#}", records(*count)))?;
             }
         }
         let Some(Anchored { at, same, newer, over, findings, .. }) = anchored else { return Ok(()) };
         let at = format::timestamp(*at).unwrap_or_default();
-        let (style, verdict) = if *findings == 0 { (GOOD, "as anchored") } else { (BAD, "not as anchored") };
+        let (style, verdict) =
+            if *findings == 0 { (GOOD, "matches the anchor") } else { (BAD, "differs from the anchor") };
         output.print(format_args!(
-            "{style}{verdict}{style:#} at {at}: {same} records the same, {newer} newer, {over} expired"
+            "{style}{verdict}{style:#} of {at}: {same} records unchanged, {newer} newer, {over} expired"
         ))
     }
 }
@@ -187,10 +192,10 @@ fn print_row(row: &Row, output: Output) -> Result<(), Failure> {
         RecordState::Unsupported => (WARNING, "unsupported"),
         RecordState::Good | RecordState::Expired | RecordState::Revoked => return Ok(()),
     };
-    let trouble = row.trouble().unwrap_or_default();
+    let reason = row.trouble().unwrap_or_default();
     let room = output.width().map(|width| width.saturating_sub(what.len() + 12));
-    let trouble = table::truncate(&trouble, room);
-    output.print(format_args!("{:.8}  {style}{what}{style:#}  {trouble}", row.key()))
+    let reason = table::truncate(&reason, room);
+    output.print(format_args!("{:.8}  {style}{what}{style:#}  {reason}", row.key()))
 }
 
 fn compare(cache: &Cache, file: &Path, output: Output) -> Result<Anchored, Failure> {
@@ -210,10 +215,10 @@ fn compare(cache: &Cache, file: &Path, output: Output) -> Result<Anchored, Failu
 
 fn print_finding(Finding { key, change, .. }: Finding, output: Output) -> Result<(), Failure> {
     let (name, text) = match change {
-        Change::Missing => ("missing", "gone before its time was over: removed, evicted or deleted"),
-        Change::RolledBack => ("rolled-back", "older than it was"),
-        Change::PutBack => ("put-back", "older than the anchor, which does not know it"),
-        _ => ("refused", "what lies there does not open"),
+        Change::Missing => ("missing", "removed, evicted or deleted before it expired"),
+        Change::RolledBack => ("rolled-back", "older than anchored"),
+        Change::PutBack => ("put-back", "older than the anchor, which does not list it"),
+        _ => ("refused", "the record does not open"),
     };
     if output.is_json() {
         return output

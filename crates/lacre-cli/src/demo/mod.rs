@@ -1,5 +1,6 @@
-//! `lacre demo`: what the seal is good for, shown on a store of its own and without a network. Every step is a check, and what does not
-//! hold ends the demo with an error. It touches nothing of the user's and leaves nothing behind.
+//! `lacre demo`: shows what the seal protects, on a temporary store and without a network. Every
+//! step checks its claim and fails if it is false. The demo uses none of the user's files and
+//! leaves none behind.
 
 mod check;
 mod origin;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::time::Instant;
 use store_file::StoreFile;
 
-/// Tells the whole story, a step at a time.
+/// Runs the demo and prints each step.
 pub(crate) async fn run(output: Output) -> Result<(), Failure> {
     let start = Instant::now();
     let sandbox = Sandbox::start().await?;
@@ -43,19 +44,19 @@ pub(crate) async fn run(output: Output) -> Result<(), Failure> {
     let took = start.elapsed().as_millis();
     print(Step::new(
         "done",
-        format!("in {took} ms; the origin was requests {requests} times; nothing is left behind"),
+        format!("in {took} ms, with {requests} requests to the origin; no file is left behind"),
     ))
 }
 
 const SCHEMA: &str = "lacre/demo/v1";
 
 const REPORT: &str = "/report";
-/// As long as the other, and so are their records.
+/// As long as `REPORT`, so that their records have the same length.
 const ORDERS: &str = "/orders";
 
 async fn miss(session: &Session<'_>) -> Result<Step, Failure> {
     let fetched = session.fetch(REPORT).await?.must_miss()?;
-    Ok(Step::new("miss", "the origin is requests, and its answer sealed").with_status(fetched.status))
+    Ok(Step::new("miss", "the origin answers; the response is sealed and stored").with_status(fetched.status))
 }
 
 async fn hit(session: &Session<'_>) -> Result<Step, Failure> {
@@ -64,10 +65,10 @@ async fn hit(session: &Session<'_>) -> Result<Step, Failure> {
     Ok(Step::new("hit", format!("answered from the sealed store in {took} µs")).with_status(fetched.status))
 }
 
-/// While the store is in use, since its log tells most.
+/// Searches the files while the store is open, since its log holds the most data.
 fn secrets_are_nowhere(sandbox: &Sandbox) -> Result<Step, Failure> {
     let files = sandbox.images()?;
-    // Had nothing been written, nothing would be found either.
+    // Without a record on disk, the search would prove nothing.
     ensure(files.iter().any(|file| !file.envelopes().is_empty()), "the sealed record is on disk")?;
     let in_clear = |secret| files.iter().any(|file| file.contains(secret));
     ensure(
@@ -75,8 +76,11 @@ fn secrets_are_nowhere(sandbox: &Sandbox) -> Result<Step, Failure> {
         "no secret is on disk",
     )?;
     let kilobytes = files.iter().map(StoreFile::len).sum::<usize>() / 1000;
-    let what = "no path, token, Authorization, header or body";
-    Ok(Step::new("secrecy", format!("{what} is found in the {kilobytes} kB on disk")))
+
+    Ok(Step::new(
+        "secrecy",
+        format!("the {kilobytes} kB on disk show no path, token, Authorization, header or body"),
+    ))
 }
 
 async fn tamper(sandbox: &Sandbox) -> Result<Step, Failure> {
@@ -86,16 +90,16 @@ async fn tamper(sandbox: &Sandbox) -> Result<Step, Failure> {
     let session = sandbox.open(OnTamper::Raise)?;
     let refusal = session.refusal(REPORT).await?;
     session.close().await?;
-    Ok(Step::new("tamper", format!("one byte changed on disk, at {at}: refused, not served"))
+    Ok(Step::new("tamper", format!("one byte changed on disk, at offset {at}: refused, not served"))
         .with_error(&refusal))
 }
 
 async fn heal(sandbox: &Sandbox) -> Result<Step, Failure> {
     let session = sandbox.open(OnTamper::default())?;
     let status = healed(&session, REPORT).await?;
-    ensure(session.discard_evidence().await? == 1, "the bad record is kept as evidence")?;
+    ensure(session.empty_quarantine().await? == 1, "the bad record is quarantined")?;
     session.close().await?;
-    Ok(Step::new("heal", "by default, the bad record is kept as evidence, and the answer fetched again")
+    Ok(Step::new("heal", "by default, the bad record is quarantined and the response fetched again")
         .with_status(status))
 }
 
@@ -108,7 +112,7 @@ async fn swap(sandbox: &Sandbox) -> Result<Step, Failure> {
     let ([one, other], [length, same]) = (&image.envelopes()[..], &lengths[..]) else {
         return Err(violated("two records are on disk"));
     };
-    ensure(length == same, "both records are equally long")?;
+    ensure(length == same, "both records have the same length")?;
     image.exchange(*one, *other, *length)?;
 
     let session = sandbox.open(OnTamper::Raise)?;
@@ -119,7 +123,7 @@ async fn swap(sandbox: &Sandbox) -> Result<Step, Failure> {
     healed(&session, REPORT).await?;
     healed(&session, ORDERS).await?;
     session.close().await?;
-    Ok(Step::new("swap", "two records changed places: each is genuine, its place is not")
+    Ok(Step::new("swap", "two valid records swapped: refused, since a seal is bound to its place")
         .with_error(&refusal))
 }
 
@@ -131,31 +135,32 @@ async fn rotate(sandbox: &Sandbox) -> Result<Step, Failure> {
     session.close().await?;
     Ok(Step::new(
         "rotate",
-        format!("the keyring{protection} got a new key to seal with; the old one still opens"),
+        format!("the keyring{protection} has a new sealing key; the old key still opens entries"),
     )
     .with_status(fetched.status))
 }
 
 async fn retire(sandbox: &Sandbox) -> Result<Step, Failure> {
     let ring = sandbox.keyring.load()?;
-    let old = ring.key_ids().nth(1).ok_or_else(|| violated("the keyring holds the old key, too"))?;
+    let old = ring.key_ids().nth(1).ok_or_else(|| violated("the keyring holds the old key"))?;
     keys::update(&sandbox.keyring, |ring| ring.retire(old))?;
     let session = sandbox.open(OnTamper::Raise)?;
     let fetched = session.fetch(REPORT).await?.must_miss()?;
     session.fetch(REPORT).await?.must_hit()?;
     session.close().await?;
-    Ok(Step::new("retire", "without the old key, a miss and no error").with_status(fetched.status))
+    Ok(Step::new("retire", "the old key is removed: its entry is a miss, not an error")
+        .with_status(fetched.status))
 }
 
-/// What the cache does with a request for a bad record: asks the origin, and is whole again.
+/// Requests a path whose record is bad: the cache asks the origin and stores a good record.
 async fn healed(session: &Session<'_>, path: &str) -> Result<CacheStatus, Failure> {
     let status = session.fetch(path).await?.must_miss()?.status;
-    ensure(status.detail == Some(Detail::Tampered), "the cache says that a record was tampered with")?;
+    ensure(status.detail == Some(Detail::Tampered), "the cache reports that a record was tampered with")?;
     session.fetch(path).await?.must_hit()?;
     Ok(status)
 }
 
-/// What happened, and what the cache said to it.
+/// A step: what happened, and the cache's status or error.
 #[derive(Serialize)]
 struct Step {
     step: &'static str,
@@ -175,7 +180,7 @@ impl Step {
         Self { cache_status: Some(status.to_string()), ..self }
     }
 
-    /// By the name that the error has wherever signatures are checked.
+    /// Adds an error, under the name that itsdangerous gives it.
     fn with_error(self, error: &lacre::Error) -> Self {
         Self { error: Some(format!("BadSignature: {error}")), ..self }
     }

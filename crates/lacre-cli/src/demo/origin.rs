@@ -1,4 +1,5 @@
-//! A small HTTP origin on loopback, in the demo's own process. It answers only who knows the secrets, and counts.
+//! A small HTTP origin on loopback, in the process of the demo. It checks the secrets of each
+//! request and counts requests.
 
 use super::secrets::{ACCOUNT, AUTHORIZATION, FIGURES, TOKEN};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Ends, with all its connections, when it is dropped.
+/// The origin. Dropping it closes all its connections.
 pub(super) struct Origin {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
@@ -35,7 +36,7 @@ impl Origin {
         format!("http://{}{path}?token={TOKEN}", self.address)
     }
 
-    /// How many requests arrived so far.
+    /// The number of requests so far.
     pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -47,7 +48,7 @@ impl Drop for Origin {
     }
 }
 
-/// What the origin answers under `path`; as long as the path is.
+/// The body for `path`. Paths of one length have bodies of one length.
 pub(super) fn content(path: &str) -> String {
     format!("{path}: {FIGURES}")
 }
@@ -61,7 +62,7 @@ async fn serve(listener: TcpListener, requests: Arc<AtomicUsize>) {
             let response = answer(&request);
             async { Ok::<_, Infallible>(response) }
         });
-        // A connection ends when its client does, which is no failure.
+        // A client that closes its connection is no failure.
         connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
     }
 }

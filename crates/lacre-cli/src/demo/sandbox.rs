@@ -1,4 +1,4 @@
-//! The demo's own sandbox: an origin, a store and a keyring, the last two in directories apart, all of it gone at the end.
+//! The sandbox of the demo: an origin, a store and a keyring, in temporary directories.
 
 use super::check::{ensure, failed, violated};
 use super::origin::{self, Origin};
@@ -31,34 +31,34 @@ impl Sandbox {
         Ok(Self { origin: Origin::start().await?, keyring, directory })
     }
 
-    /// A client with the cache, as one program would use it.
+    /// Opens the store and a client on it, as a program would.
     pub(super) fn open(&self, on_tamper: OnTamper) -> Result<Session<'_>, Failure> {
         let store = Sqlite::open(self.store())?;
         let cache = Cache::builder().store(store).keys(&self.keyring).on_tamper(on_tamper).build()?;
-        // A proxy that the environment names would be requests for loopback, too.
+        // The environment may name a proxy, which must not see requests to loopback.
         let client = ClientBuilder::new(cache.clone()).no_proxy().build();
         let client = client.map_err(unanswered)?;
         Ok(Session { origin: &self.origin, cache, client })
     }
 
-    /// The store's files as they are: the database, and its log and index while it is in use.
+    /// The files of the store: the database, and its log and index while it is open.
     pub(super) fn images(&self) -> io::Result<Vec<StoreFile>> {
         let files = fs::read_dir(self.directory.path().join("cache"))?;
         files.map(|file| StoreFile::read(&file?.path())).collect()
     }
 
-    /// The store's one file once nobody uses it.
+    /// The only file of the closed store.
     pub(super) fn image(&self) -> io::Result<StoreFile> {
         StoreFile::read(&self.store())
     }
 
-    /// What keeps others from the keyring's file, in brackets.
+    /// The mode of the keyring's file, in parentheses.
     #[cfg(unix)]
     pub(super) fn protection(&self) -> Result<&'static str, Failure> {
         use std::os::unix::fs::PermissionsExt;
 
         let mode = fs::metadata(self.keyring.path())?.permissions().mode();
-        ensure(mode & 0o777 == 0o600, "nobody else may read the keyring")?;
+        ensure(mode & 0o777 == 0o600, "only the user may read the keyring")?;
         Ok(" (0600)")
     }
 
@@ -67,12 +67,12 @@ impl Sandbox {
         Ok("")
     }
 
-    /// How often the origin was requests so far.
+    /// The number of requests to the origin so far.
     pub(super) fn requests(&self) -> usize {
         self.origin.requests()
     }
 
-    /// Leaves nothing behind.
+    /// Removes all files.
     pub(super) fn end(self) -> io::Result<()> {
         self.directory.close()
     }
@@ -82,7 +82,7 @@ impl Sandbox {
     }
 }
 
-/// The store, in use.
+/// An open store, with a client.
 pub(super) struct Session<'a> {
     origin: &'a Origin,
     cache: Cache,
@@ -90,49 +90,49 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// The answer to GET, which must be the origin's own.
+    /// Sends GET, and checks that the body is the origin's.
     pub(super) async fn fetch(&self, path: &str) -> Result<Fetched, Failure> {
         let (start, requests) = (Instant::now(), self.origin.requests());
         let response = self.send(path).await.map_err(unanswered)?;
         let (code, info) = (response.status(), response.extensions().get::<CacheInfo>().copied());
         let body = response.bytes().await.map_err(unanswered)?;
         let took = start.elapsed();
-        ensure(code == StatusCode::OK && body == origin::content(path), "the answer is the origin's")?;
-        let status = info.ok_or_else(|| violated("the answer says what the cache did"))?.status;
+        ensure(code == StatusCode::OK && body == origin::content(path), "the response is the origin's")?;
+        let status = info.ok_or_else(|| violated("the response carries the cache's status"))?.status;
         Ok(Fetched { status, requests: self.origin.requests() - requests, took })
     }
 
-    /// Why GET is refused, before the origin is requests.
+    /// Sends GET, which must be refused without a request to the origin.
     pub(super) async fn refusal(&self, path: &str) -> Result<lacre::Error, Failure> {
         let requests = self.origin.requests();
         let refusal = match self.send(path).await {
             Err(Error::Middleware(error)) => error.downcast::<lacre::Error>().ok(),
             _ => None,
         };
-        ensure(self.origin.requests() == requests, "the origin is not requests")?;
+        ensure(self.origin.requests() == requests, "the origin gets no request")?;
         refusal
             .filter(|error| error.kind() == ErrorKind::Tampered)
-            .ok_or_else(|| violated("what was tampered with is refused"))
+            .ok_or_else(|| violated("a record that was tampered with is refused"))
     }
 
-    /// How long the stored records are.
+    /// The lengths of the stored records.
     pub(super) async fn lengths(&self) -> Result<Vec<usize>, Failure> {
         let mut lengths = Vec::new();
         self.cache.list(&mut |row| lengths.push(row.sealed_bytes)).await?;
         Ok(lengths)
     }
 
-    /// Removes what was kept of bad records, and says how many there were.
-    pub(super) async fn discard_evidence(&self) -> Result<usize, Failure> {
-        let mut evidence = Vec::new();
-        self.cache.quarantined(&mut |piece| evidence.push(piece.key)).await?;
-        for key in &evidence {
+    /// Removes the quarantined records, and returns their number.
+    pub(super) async fn empty_quarantine(&self) -> Result<usize, Failure> {
+        let mut keys = Vec::new();
+        self.cache.quarantined(&mut |record| keys.push(record.key)).await?;
+        for key in &keys {
             self.cache.remove(key).await?;
         }
-        Ok(evidence.len())
+        Ok(keys.len())
     }
 
-    /// Leaves the store as one file.
+    /// Closes the store, which leaves one file.
     pub(super) async fn close(self) -> Result<(), Failure> {
         Ok(self.cache.close().await?)
     }
@@ -142,7 +142,7 @@ impl Session<'_> {
     }
 }
 
-/// The client's error, without the URL: its query is a secret.
+/// The error of the client, without the URL, whose query is secret.
 fn unanswered(error: impl Into<Error>) -> Failure {
     match error.into() {
         Error::Reqwest(error) => failed(chain(&error.without_url())),
@@ -150,22 +150,22 @@ fn unanswered(error: impl Into<Error>) -> Failure {
     }
 }
 
-/// A request that was answered well.
+/// A successful response.
 pub(super) struct Fetched {
     pub(super) status: CacheStatus,
-    /// How often the origin was requests for it.
+    /// The number of requests to the origin for it.
     requests: usize,
     pub(super) took: Duration,
 }
 
 impl Fetched {
     pub(super) fn must_hit(self) -> Result<Self, Failure> {
-        ensure(self.status.is_hit() && self.requests == 0, "the answer comes from the store")?;
+        ensure(self.status.is_hit() && self.requests == 0, "the response comes from the store")?;
         Ok(self)
     }
 
     pub(super) fn must_miss(self) -> Result<Self, Failure> {
-        ensure(!self.status.is_hit() && self.requests == 1, "the answer comes from the origin")?;
+        ensure(!self.status.is_hit() && self.requests == 1, "the response comes from the origin")?;
         Ok(self)
     }
 }

@@ -1,4 +1,4 @@
-//! What travels between the demo's client and its origin, and must be found neither on disk nor in the output.
+//! The secrets of the demo's traffic. Neither the disk nor the output may show them.
 
 pub(crate) const TOKEN: &str = "t0ken-of-the-demo-8d1f";
 pub(crate) const AUTHORIZATION: &str = "Bearer b3arer-of-the-demo-41c7";

@@ -1,17 +1,17 @@
-//! What somebody can do who may write the store's files and has no key: find sealed records by their first bytes, and change them
-//! (docs/format.md §1). Only while nobody has the store open.
+//! An attacker's view of the store's file, with write access and without a key: it finds sealed
+//! records by their first bytes and changes them (docs/format.md §1). The store must be closed.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How an envelope starts: its magic and version.
+/// The start of an envelope: magic and version.
 const START: &[u8] = b"\x89LAC\x01";
 
-/// Bytes of an envelope before what is encrypted.
+/// The length of an envelope's header, which is not encrypted.
 const HEADER: usize = 112;
 
-/// A file's bytes, to be changed and written back.
+/// The bytes of a file, to change and write back.
 pub(super) struct StoreFile {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -30,13 +30,14 @@ impl StoreFile {
         self.bytes.windows(wanted.len()).any(|window| window == wanted.as_bytes())
     }
 
-    /// Where envelopes start.
+    /// The offsets of all envelopes.
     pub(super) fn envelopes(&self) -> Vec<usize> {
         let windows = self.bytes.windows(START.len()).enumerate();
         windows.filter(|(_, window)| *window == START).map(|(offset, _)| offset).collect()
     }
 
-    /// Changes the first encrypted byte of the envelope at `offset`, and returns that byte's own offset.
+    /// Flips the first encrypted byte of the envelope at `offset`, and returns the offset of that
+    /// byte.
     pub(super) fn flip(mut self, offset: usize) -> io::Result<usize> {
         let at = offset + HEADER;
         *self.bytes.get_mut(at).ok_or(io::ErrorKind::UnexpectedEof)? ^= 0xFF;
@@ -44,7 +45,7 @@ impl StoreFile {
         Ok(at)
     }
 
-    /// Exchanges two envelopes of `length` bytes.
+    /// Swaps two envelopes of `length` bytes.
     pub(super) fn exchange(mut self, one: usize, other: usize, length: usize) -> io::Result<()> {
         let (low, high) = (one.min(other), one.max(other));
         if high - low < length || self.bytes.len() - high < length {
@@ -75,14 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_found_and_nothing_else() {
+    fn envelopes_and_texts_are_found() {
         let (_directory, image) = image();
         assert_eq!(image.envelopes(), [4, 124]);
         assert!(image.contains("page") && image.contains("LAC") && !image.contains("pages"));
     }
 
     #[test]
-    fn exactly_one_byte_is_changed() {
+    fn flip_changes_exactly_one_byte() {
         let (_directory, image) = image();
         let (path, before) = (image.path.clone(), image.bytes.clone());
         let at = image.flip(4).unwrap();
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn envelopes_change_places_whole() {
+    fn exchange_swaps_whole_envelopes() {
         let (_directory, image) = image();
         let (path, before) = (image.path.clone(), image.bytes.clone());
         image.exchange(124, 4, 120).unwrap();
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_or_lies_outside_is_left_alone() {
+    fn overlapping_or_truncated_envelopes_are_refused_unchanged() {
         for (one, other, length) in [(4, 123, 120), (4, 125, 120), (4, 4, 1)] {
             let (_directory, image) = image();
             let (path, before) = (image.path.clone(), image.bytes.clone());

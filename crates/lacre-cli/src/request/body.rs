@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::io::Read;
 use url::form_urlencoded;
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug)]
 pub(super) enum Body {
     None,
@@ -16,7 +16,7 @@ pub(super) enum Body {
     Multipart(Form),
 }
 
-/// What the items and flags say of the body.
+/// The fields and files that the items name.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) fields: Vec<(String, Value)>,
@@ -24,7 +24,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The body that `data`, the fields and the files make together.
+    /// Builds the body from `data` or from the fields and files.
     pub(super) fn finish(self, data: &[String], form: bool) -> Result<Body, Failure> {
         let has_items = !self.fields.is_empty() || !self.files.is_empty();
         match (data.is_empty(), has_items) {
@@ -41,8 +41,10 @@ impl Draft {
 
     fn json(self) -> Result<Body, Failure> {
         if let Some((name, _)) = self.files.first() {
-            return Err(Failure::usage(format!("`{name}@PATH` sends a file, which JSON cannot carry"))
-                .with_hint("add --form for a multipart form, or write name=@PATH for a text"));
+            return Err(Failure::usage(format!("`{name}@PATH` sends a file, and JSON cannot carry files"))
+                .with_hint(
+                    "add --form to send a multipart form, or write name=@PATH to send the file as text",
+                ));
         }
         let fields: Map<_, _> = self.fields.into_iter().collect();
         Ok(Body::Bytes(Value::Object(fields).to_string().into_bytes(), "application/json"))
@@ -52,7 +54,7 @@ impl Draft {
         let fields = self.fields.into_iter().map(|(name, value)| match value {
             Value::String(text) => Ok((name, text)),
             Value::Number(_) | Value::Bool(_) => Ok((name, value.to_string())),
-            _ => Err(Failure::usage(format!("`{name}` is JSON, which a form cannot carry"))
+            _ => Err(Failure::usage(format!("the JSON value of `{name}` cannot be sent in a form"))
                 .with_hint("write name=value, or leave out --form")),
         });
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
@@ -80,7 +82,7 @@ impl Upload {
     }
 }
 
-/// Several texts, joined by `&` as in a form.
+/// Joins the values of --data by `&`, as in a form.
 fn joined(data: &[String]) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     for (index, text) in data.iter().enumerate() {
@@ -92,7 +94,7 @@ fn joined(data: &[String]) -> Result<Vec<u8>, Failure> {
             Some("-") => drop(std::io::stdin().lock().read_to_end(&mut body)?),
             Some(path) => body.extend(std::fs::read(path).map_err(|error| {
                 Failure::new(Exit::Failed, format!("cannot read --data from {path}: {error}"))
-                    .with_hint("`@PATH` takes the body from a file, `@-` from standard input")
+                    .with_hint("`@PATH` reads the body from a file, `@-` from standard input")
             })?),
         }
     }

@@ -1,16 +1,16 @@
-//! One item of a request in the manner of HTTPie: `Name:value`, `name==value`, `name=value` and their like.
+//! A request item as in HTTPie: `Name:value`, `name==value`, `name=value` and similar forms.
 
 use crate::exit::{Exit, Failure};
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use std::path::Path;
 
-/// What one item adds to a request.
+/// The part of a request that an item adds.
 #[derive(Debug)]
 pub(super) enum Item {
     /// A header with a value, which may be empty.
     Header(HeaderName, HeaderValue),
-    /// A header that is not sent, although it would be by default.
+    /// A default header to leave out.
     NoHeader(HeaderName),
     /// A parameter of the query.
     Query(String, String),
@@ -25,21 +25,23 @@ pub(super) enum Item {
 pub(super) struct Upload {
     pub(super) name: String,
     pub(super) content: Vec<u8>,
-    /// What `;type=` says.
+    /// The value of `;type=`.
     pub(super) media_type: Option<String>,
 }
 
-/// The separators. Of those that begin at one place, the first in this list counts.
+/// The separators. If several match at one position, the first in this list wins.
 const SEPARATORS: [&str; 8] = [":=@", "==@", "=@", ":=", "==", ":", "=", "@"];
 
 impl Item {
-    /// Reads an item. The first separator counts; a character after a backslash belongs to the name.
+    /// Parses an item at its first separator. A backslash makes the next character part of the
+    /// name.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let Some((name, separator, value)) = split(text) else {
             return match text.strip_suffix(';') {
                 Some(name) => Ok(Self::Header(header_name(name)?, HeaderValue::from_static(""))),
-                None => Err(Failure::usage("an item says neither which header nor which parameter it is")
-                    .with_hint("write Name:value, name==value or name=value; see lacre get --help")),
+                None => Err(Failure::usage("a request item has no separator").with_hint(
+                    "write Name:value, name==value or name=value; `lacre get --help` lists every form",
+                )),
             };
         };
         Ok(match separator {
@@ -58,7 +60,7 @@ impl Item {
     }
 }
 
-/// The name, the separator and the value.
+/// Splits an item into name, separator and value.
 fn split(text: &str) -> Option<(String, &'static str, &str)> {
     let mut name = String::new();
     let mut rest = text;
@@ -80,7 +82,7 @@ fn split(text: &str) -> Option<(String, &'static str, &str)> {
 
 fn header_name(name: &str) -> Result<HeaderName, Failure> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        Failure::usage(format!("`{name}` cannot be the name of a header")).with_hint("write Name:value")
+        Failure::usage(format!("`{name}` is not a valid header name")).with_hint("write Name:value")
     })
 }
 
@@ -90,19 +92,22 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Failure> {
         None => HeaderValue::from_bytes(value.trim().as_bytes()),
     };
     value.map_err(|_| {
-        Failure::usage(format!("the value of header `{name}` has characters that no header can have"))
-            .with_hint("a header is one line of text")
+        Failure::usage(format!(
+            "the value of header `{name}` contains characters that headers cannot contain"
+        ))
+        .with_hint("a header value is one line of text")
     })
 }
 
 fn json(name: &str, value: &str) -> Result<Value, Failure> {
     serde_json::from_str(value).map_err(|_| {
-        Failure::usage(format!("the value of `{name}` is not JSON")).with_hint("for text, write name=value")
+        Failure::usage(format!("the value of `{name}` is not JSON"))
+            .with_hint("write name=value to send text")
     })
 }
 
 impl Upload {
-    /// The file that `PATH` or `PATH;type=MEDIA-TYPE` names.
+    /// Reads the file of `PATH` or `PATH;type=MEDIA-TYPE`.
     fn read(name: &str, value: &str) -> Result<Self, Failure> {
         let (path, media_type) = match value.split_once(";type=") {
             Some((path, media_type)) => (path, Some(media_type.to_owned())),
@@ -116,15 +121,15 @@ impl Upload {
 
 fn read_text(name: &str, path: &str) -> Result<String, Failure> {
     String::from_utf8(read(name, path)?).map_err(|_| {
-        Failure::usage(format!("the file {path} for `{name}` is not text in UTF-8"))
-            .with_hint("with --form, name@PATH sends a file as it is; -d @PATH makes it the whole body")
+        Failure::usage(format!("the file {path} for `{name}` is not UTF-8 text"))
+            .with_hint("with --form, name@PATH sends the file unchanged; -d @PATH makes it the whole body")
     })
 }
 
 fn read(name: &str, path: &str) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot read the value of `{name}` from {path}: {error}"))
-            .with_hint("`@PATH` takes a value from a file")
+            .with_hint("`@PATH` reads a value from a file")
     })
 }
 
@@ -144,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_separator_says_what_an_item_is() {
+    fn first_separator_decides_the_kind_of_item() {
         for (text, expected) in [
             ("Referer:http://h/?a=b", r#"header referer "http://h/?a=b""#),
             ("X-Empty;", r#"header x-empty """#),
@@ -164,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn values_come_from_files_where_an_at_sign_says_so() {
+    fn at_sign_reads_the_value_from_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("value");
         std::fs::write(&path, "[1]\n").unwrap();

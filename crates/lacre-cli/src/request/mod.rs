@@ -1,4 +1,4 @@
-//! A request as it is written on the command line: a URL, items in the manner of HTTPie, and what is wished for it.
+//! The request on the command line: a URL, items as in HTTPie, and cache options.
 
 mod body;
 mod item;
@@ -16,49 +16,51 @@ use std::time::Duration;
 
 const ITEMS: &str = "\
 A part of the request:
-  Name:value    a header; `Name:` leaves a default one out, `Name;` sends an empty one
-  name==value   a parameter of the query
-  name=value    a field of the body, JSON by default; the method is POST then
-  name:=JSON    a field that is no text: a number, a list …
-  name@PATH     a file, with --form; `;type=MEDIA-TYPE` may follow
-With `@PATH` for a value, it is read from a file, as a secret's should be: Name:@PATH, name==@PATH, name=@PATH, name:=@PATH";
+  Name:value    header; `Name:` drops a default header, `Name;` sends an empty one
+  name==value   query parameter
+  name=value    body field, as JSON unless --form is given; the default method is then POST
+  name:=JSON    body field that is not a string: a number, a list …
+  name@PATH     file, with --form; `;type=MEDIA-TYPE` may follow
+`@PATH` in place of a value reads it from a file, which keeps secrets off the command line: Name:@PATH, name==@PATH, name=@PATH, name:=@PATH";
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// What to ask for, with http:// or https://
+    /// URL to request, with http:// or https://
     url: String,
     #[arg(value_name = "ITEM", help = ITEMS)]
     items: Vec<String>,
-    /// The method
+    /// Request method [default: GET; POST with a body]
     #[arg(short = 'X', long)]
     method: Option<Method>,
-    /// Send this text as the body, or a file (`@PATH`) or standard input (`@-`); given several times, joined by `&`. It is announced as
-    /// a form unless a `Content-Type:` item says otherwise
+    /// Send this text as the body; `@PATH` reads a file, `@-` standard input. Repeated values are
+    /// joined by `&`. The media type is that of a form unless a `Content-Type:` item sets another
     #[arg(short, long, value_name = "TEXT")]
     data: Vec<String>,
-    /// Send fields as a form, and as a multipart form where there are files, instead of JSON
+    /// Send fields as a form instead of JSON, and as a multipart form if there are files
     #[arg(long)]
     form: bool,
-    /// Answer from the cache or not at all (exit 3)
+    /// Answer only from the cache; exit 3 if it cannot answer
     #[arg(long, conflicts_with = "refresh")]
     offline: bool,
-    /// Ask the origin whether what is stored still holds
+    /// Revalidate the stored response with the origin
     #[arg(long)]
     refresh: bool,
-    /// How long the answer is fresh, whatever the origin says: `90`, `1h30m`, `never`, `immediately`, a date. Not for errors
+    /// Freshness lifetime of the response, whatever the origin says: `90`, `1h30m`, `never`,
+    /// `immediately` or a date. Does not apply to errors
     #[arg(long, value_name = "EXPIRE", value_parser = expire)]
     ttl: Option<Expire>,
-    /// Accept an answer that has been stale for no longer than this: `90`, `1h30m`
+    /// Accept a response that is stale by at most this long: `90`, `1h30m`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_stale: Option<Duration>,
-    /// Do not store the answer
+    /// Do not store the response
     #[arg(long, conflicts_with = "ttl")]
     no_store: bool,
-    /// Never take an answer that was fetched with another `Cookie`, not even one that has a lifetime and no `Vary: Cookie`
+    /// Never reuse a response to a request with another `Cookie`, not even one that has a lifetime
+    /// and no `Vary: Cookie`
     #[arg(long)]
     partition_by_cookies: bool,
-    /// A header that tells on whose behalf it is asked, besides those that are listed; may be repeated
+    /// A header that identifies the requester, in addition to the built-in list; may be repeated
     #[arg(long, value_name = "NAME")]
     partition_by_header: Vec<HeaderName>,
     #[command(flatten)]
@@ -73,11 +75,11 @@ impl Args {
             (header::ACCEPT, HeaderValue::from_static("*/*")),
             (header::USER_AGENT, HeaderValue::from_static(concat!("lacre/", env!("CARGO_PKG_VERSION")))),
         ]);
-        let mut said = HeaderMap::new();
+        let mut item_headers = HeaderMap::new();
         let mut draft = Draft::default();
         for item in &self.items {
             match Item::parse(item)? {
-                Item::Header(name, value) => drop(said.append(name, value)),
+                Item::Header(name, value) => drop(item_headers.append(name, value)),
                 Item::NoHeader(name) => drop(headers.remove(name)),
                 Item::Query(name, value) => drop(url.query_pairs_mut().append_pair(&name, &value)),
                 Item::Field(name, value) => draft.fields.push((name, value)),
@@ -85,8 +87,8 @@ impl Args {
             }
         }
         if url.as_str().parse::<http::Uri>().is_err() {
-            return Err(Failure::usage("the URL is too long, or not one that a request can have")
-                .with_hint("shorten it, or send the long part as name=value"));
+            return Err(Failure::usage("the URL is too long, or invalid in a request")
+                .with_hint("shorten it, or send the long part in the body as name=value"));
         }
         let body = draft.finish(&self.data, self.form)?;
         let method = if matches!(body, Body::None) { Method::GET } else { Method::POST };
@@ -96,8 +98,8 @@ impl Args {
         if let Some(credentials) = self.transport.credentials(&url)? {
             headers.insert(header::AUTHORIZATION, credentials);
         }
-        // What the user said replaces what we would say, and may repeat a name.
-        headers.extend(said);
+        // Items replace the default headers, and may repeat a name.
+        headers.extend(item_headers);
         let mut request = client.request(self.method.clone().unwrap_or(method), url).headers(headers);
         request = match body {
             Body::None => request,
@@ -108,7 +110,7 @@ impl Args {
         Ok((request, self.options()))
     }
 
-    /// What is wished for the cache that this request goes through.
+    /// The policy of the cache for this request.
     pub(crate) fn policy(&self) -> Policy {
         let policy = Policy::rfc9111().partition_by_headers(&self.partition_by_header);
         if self.partition_by_cookies { policy.partition_by_cookies() } else { policy }
@@ -142,6 +144,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(Expire::After(duration)) => Ok(duration),
         Ok(Expire::Immediately) => Ok(Duration::ZERO),
-        _ => Err("write seconds, or a duration such as 1h30m".to_owned()),
+        _ => Err("expected seconds, or a duration such as 1h30m".to_owned()),
     }
 }

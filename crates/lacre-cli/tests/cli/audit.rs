@@ -1,13 +1,14 @@
-//! `lacre audit`: secrets in what is stored are found, told apart, and not shown.
+//! `lacre audit`: secrets in stored responses are found and told apart, and not printed.
 
 use crate::sandbox::{Origin, Sandbox, response};
 
-/// A token of well-known shape, put together here so that no scanner of repositories takes it for real.
+/// A token in a well-known format, assembled here so that no repository scanner reports it.
 fn token() -> String {
     format!("ghp_{}", "a1B2c3D4e5F6".repeat(3))
 }
 
-/// A signed store with a page that holds a token, one with a password, one that sets a cookie, and a harmless one.
+/// A signed store with four pages: one with a token, one with a password, one that sets a cookie,
+/// and a harmless one.
 fn filled() -> (Sandbox, Origin) {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|request| {
@@ -31,7 +32,7 @@ fn filled() -> (Sandbox, Origin) {
 }
 
 #[test]
-fn secrets_are_found_and_never_shown() {
+fn secrets_are_found_and_never_printed() {
     let (sandbox, origin) = filled();
     let audit = sandbox.run(&["audit", "--suite", "signed"]);
     assert_eq!(audit.code, 1, "{}", audit.err);
@@ -54,7 +55,7 @@ fn secrets_are_found_and_never_shown() {
 }
 
 #[test]
-fn programs_get_an_object_for_each_finding_and_a_summary() {
+fn json_has_an_object_for_each_finding_and_a_summary() {
     let (sandbox, origin) = filled();
     let audit = sandbox.run(&["audit", "--suite", "signed", "--json"]);
     assert_eq!(audit.code, 1);
@@ -78,9 +79,9 @@ fn programs_get_an_object_for_each_finding_and_a_summary() {
 }
 
 #[test]
-fn only_what_others_can_read_or_only_what_is_named_is_looked_at() {
+fn audit_can_be_limited_to_readable_or_selected_entries() {
     let (sandbox, origin) = filled();
-    // Of five entries, all but one were asked for with a key, and are encrypted.
+    // Of five entries, four were requested with a key and are encrypted.
     let readable = sandbox.run(&["audit", "--suite", "signed", "--readable", "--json"]).objects();
     assert_eq!(readable.len(), 2);
     assert_eq!((&readable[0]["readable"], &readable[0]["url"]), (&true.into(), &origin.url("/token").into()));
@@ -88,11 +89,11 @@ fn only_what_others_can_read_or_only_what_is_named_is_looked_at() {
     let one = sandbox.run(&["audit", "--suite", "signed", &origin.url("/cookie")]);
     assert!(one.err.starts_with("error: 1 likely secret in 1 of 1 entry\n"), "{}", one.err);
     let none = sandbox.ok(&["audit", "--suite", "signed", "*/harmless*"]);
-    assert_eq!(none.text(), "nothing looks like a secret: 1 entry\n");
+    assert_eq!(none.text(), "no likely secret found: 1 entry\n");
 }
 
 #[test]
-fn what_does_not_open_stops_nothing_and_is_counted() {
+fn entry_that_does_not_open_is_counted_and_stops_nothing() {
     let sandbox = Sandbox::new();
     let origin = Origin::always("cache-control: max-age=3600\r\n", "hello");
     for path in ["/a", "/b", "/c"] {
@@ -102,6 +103,6 @@ fn what_does_not_open_stops_nothing_and_is_counted() {
     let audit = sandbox.ok(&["audit"]);
     assert_eq!(
         audit.text(),
-        "nothing looks like a secret: 2 entries\n1 entry did not open (1 bad): lacre verify says why\n"
+        "no likely secret found: 2 entries\n1 entry did not open (1 bad): `lacre verify` says why\n"
     );
 }

@@ -1,11 +1,11 @@
-//! What can be wrong, and that each of it ends with its own exit code, one line that says what, one that says what helps, and nothing
-//! of what was stored lost.
+//! Bad input of every kind: each ends with its exit code, one line of error and one hint, and loses
+//! no stored response.
 
 use crate::sandbox::{Origin, RunResult, Sandbox, response, unreachable_url};
 use std::fs;
 use std::path::Path;
 
-/// A sandbox with one stored response, and the URL of it.
+/// A sandbox with one stored response, and its URL.
 fn filled() -> (Sandbox, Origin, String) {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "kept"));
     let url = origin.url("/kept");
@@ -35,7 +35,7 @@ fn chmod(path: impl AsRef<Path>, mode: u32) {
 }
 
 #[test]
-fn keys_that_are_none() {
+fn unusable_keys_are_refused() {
     let (sandbox, _origin, url) = filled();
     let pasted = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
     let garbage = sandbox.file("garbage", "not a key");
@@ -59,7 +59,7 @@ fn keys_that_are_none() {
 }
 
 #[test]
-fn another_key_reads_nothing_and_breaks_nothing() {
+fn another_key_opens_nothing_and_damages_nothing() {
     let (sandbox, _origin, url) = filled();
     let other = format!("file:{}", sandbox.path("other/ring").display());
     sandbox.ok(&["key", "new", &other]);
@@ -75,7 +75,7 @@ fn another_key_reads_nothing_and_breaks_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn keys_that_others_can_read() {
+fn key_file_that_others_can_read_is_refused() {
     let (sandbox, _origin, url) = filled();
     let ring = sandbox.path(".config/lacre/keyring");
     chmod(&ring, 0o644);
@@ -90,7 +90,7 @@ fn keys_that_others_can_read() {
 }
 
 #[test]
-fn a_key_beside_the_store() {
+fn key_beside_the_store_is_refused() {
     let (sandbox, _origin, url) = filled();
     let beside = sandbox.store().with_file_name("ring");
     let reference = format!("file:{}", beside.display());
@@ -99,7 +99,7 @@ fn a_key_beside_the_store() {
 }
 
 #[test]
-fn stores_that_are_none() {
+fn unusable_stores_are_refused_and_left_unchanged() {
     let (sandbox, _origin, url) = filled();
     let garbage = sandbox.file("garbage", "these bytes are no store, and are not ours to delete".repeat(100));
     let newer = sandbox.path("newer");
@@ -129,7 +129,7 @@ fn stores_that_are_none() {
 }
 
 #[test]
-fn misspelt_references_list_the_forms_and_repeat_nothing() {
+fn misspelt_reference_lists_the_forms_and_is_not_repeated() {
     let (sandbox, _origin, url) = filled();
     for key in ["File:/hunter2", " file:/hunter2", "keyrng:lacre/hunter2", "/hunter2", "vault:hunter2"] {
         let by_flag = sandbox.run(&["get", "--key", key, &url]);
@@ -158,7 +158,7 @@ fn misspelt_references_list_the_forms_and_repeat_nothing() {
 }
 
 #[test]
-fn a_tilde_is_the_home_directory() {
+fn tilde_is_the_home_directory() {
     let (sandbox, _origin, url) = filled();
     let home = sandbox.path("");
     for store in ["sqlite:~/tilde/c.sqlite", "dir:~/tilde/d"] {
@@ -176,14 +176,14 @@ fn a_tilde_is_the_home_directory() {
 }
 
 #[test]
-fn stores_that_have_no_name() {
+fn invalid_store_reference_is_refused_and_absent_store_is_empty() {
     let (sandbox, _origin, url) = filled();
     for store in ["cache.sqlite", "sqlite:", "dir:", "redis://:hunter2@localhost", ""] {
         let result = sandbox.run(&["get", "--store", store, &url]);
         refused(&result, 2, "does not name a store");
         assert!(!result.err.contains("hunter2"), "{}", result.err);
     }
-    // An empty cache is empty, and whoever named it hears that it is not there.
+    // An absent store is empty, and a note says so.
     for kind in ["sqlite", "dir"] {
         for command in ["ls", "verify", "audit"] {
             let result =
@@ -191,12 +191,12 @@ fn stores_that_have_no_name() {
             assert!(result.err.starts_with("note: nothing is stored yet: /"), "{command}: {}", result.err);
         }
     }
-    assert!(!sandbox.path("absent").exists(), "looking makes nothing");
+    assert!(!sandbox.path("absent").exists(), "reading creates nothing");
 }
 
 #[cfg(unix)]
 #[test]
-fn directories_that_are_no_store_or_hold_the_key() {
+fn directory_with_other_files_or_the_key_is_refused() {
     let (sandbox, _origin, url) = filled();
     sandbox.file("letter.txt", "private");
     let store = format!("dir:{}", sandbox.path("").display());
@@ -210,14 +210,14 @@ fn directories_that_are_no_store_or_hold_the_key() {
 
 #[cfg(unix)]
 #[test]
-fn a_store_that_cannot_be_written_still_answers() {
+fn read_only_store_still_answers() {
     let (sandbox, _origin, url) = filled();
     chmod(sandbox.store(), 0o400);
     still_there(&sandbox, &url);
 }
 
 #[test]
-fn requests_that_cannot_be_made() {
+fn invalid_requests_are_refused() {
     let (sandbox, origin, url) = filled();
     for url in
         ["example.com", "http://", "http://[::1", "ftp://example.com/", "//example.com/", "data:,x", ""]
@@ -244,14 +244,14 @@ fn requests_that_cannot_be_made() {
 }
 
 #[test]
-fn origins_that_do_not_answer() {
+fn unreachable_origin_is_named_without_its_query() {
     let (sandbox, _origin, url) = filled();
-    let mute = Origin::start(|_| Vec::new());
-    let babbling = Origin::start(|_| b"220 this is no HTTP\r\n\r\n".to_vec());
+    let silent = Origin::start(|_| Vec::new());
+    let no_http = Origin::start(|_| b"220 this is no HTTP\r\n\r\n".to_vec());
     for url in [
         unreachable_url(),
-        mute.url("/?token=hunter2"),
-        babbling.url("/?token=hunter2"),
+        silent.url("/?token=hunter2"),
+        no_http.url("/?token=hunter2"),
         "http://lacre.invalid/".into(),
     ] {
         let result = sandbox.run(&["get", &url]);
@@ -264,7 +264,7 @@ fn origins_that_do_not_answer() {
 }
 
 #[test]
-fn responses_that_are_cut_short_are_not_stored() {
+fn truncated_response_is_not_stored() {
     let (sandbox, _origin, url) = filled();
     let cut = [
         b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 100\r\n\r\nonly this".to_vec(),
@@ -286,7 +286,7 @@ fn responses_that_are_cut_short_are_not_stored() {
 }
 
 #[test]
-fn bodies_over_the_limit_pass_and_are_not_stored() {
+fn body_over_the_limit_is_passed_on_and_not_stored() {
     let (sandbox, _origin, url) = filled();
     let origin = Origin::start(|_| response("200 OK", "cache-control: max-age=60\r\n", &[b'x'; 5000]));
     for _ in 0..2 {
@@ -298,7 +298,7 @@ fn bodies_over_the_limit_pass_and_are_not_stored() {
 }
 
 #[test]
-fn with_json_errors_are_objects() {
+fn errors_are_objects_with_json() {
     let (sandbox, _origin, url) = filled();
     for (args, code) in [
         (&["get", "--json", "nonsense"][..], "usage"),

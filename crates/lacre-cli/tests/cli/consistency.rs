@@ -1,5 +1,5 @@
-//! Commands never surprise: what only looks changes nothing, a setting is no tampering, no hint costs a good entry, every number means the
-//! same in every command, and every failure says what it is about.
+//! Rules that hold for every command: reading changes no file, a wrong setting is not tampering, no
+//! hint loses a good entry, counts agree, and errors name their subject.
 
 use crate::sandbox::{Origin, RunResult, Sandbox, response};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 const FRESH: &str = "cache-control: max-age=3600\r\n";
 
-/// Every file below the home, with what would change if somebody wrote: its size, its times and its content.
+/// Every file below the home, with its size, time of change and content.
 fn listing(sandbox: &Sandbox) -> Vec<(PathBuf, u64, SystemTime, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![sandbox.path("")];
@@ -37,8 +37,8 @@ fn stored(args: &[&str]) -> (Sandbox, Origin) {
     (sandbox, origin)
 }
 
-/// Every command that only looks.
-fn looks(url: &str) -> Vec<Vec<&str>> {
+/// Every command that only reads.
+fn reading_commands(url: &str) -> Vec<Vec<&str>> {
     vec![
         vec!["ls"],
         vec!["ls", "--bad"],
@@ -58,7 +58,7 @@ fn looks(url: &str) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn what_only_looks_changes_no_file() {
+fn reading_changes_no_file() {
     for store in ["sqlite", "dir"] {
         let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "body"));
         let place = format!("{store}:{}", sandbox.path("store").display());
@@ -69,10 +69,10 @@ fn what_only_looks_changes_no_file() {
         }
         let check = |sandbox: &Sandbox, what: &str| {
             let before = listing(sandbox);
-            for look in looks(&url) {
+            for command in reading_commands(&url) {
                 for json in [&[][..], &["--json"]] {
-                    sandbox.run(&[&look[..], at, json].concat());
-                    assert!(listing(sandbox) == before, "{what} {store}: {look:?} {json:?} wrote");
+                    sandbox.run(&[&command[..], at, json].concat());
+                    assert!(listing(sandbox) == before, "{what} {store}: {command:?} {json:?} wrote");
                 }
             }
         };
@@ -91,7 +91,7 @@ fn what_only_looks_changes_no_file() {
 }
 
 #[test]
-fn on_a_fresh_machine_nothing_is_stored_and_nothing_is_made() {
+fn reading_without_a_store_creates_nothing() {
     let sandbox = Sandbox::new();
     for args in
         [&["ls"][..], &["verify"], &["audit"], &["rm", "--all", "--yes"], &["reseal"], &["ls", "--bad"]]
@@ -103,7 +103,7 @@ fn on_a_fresh_machine_nothing_is_stored_and_nothing_is_made() {
     }
     let explained = sandbox.ok(&["explain", "http://127.0.0.1:9/"]);
     assert!(
-        explained.text().starts_with("MISS") && explained.text().contains("nothing"),
+        explained.text().starts_with("MISS") && explained.text().contains("no usable response"),
         "{}",
         explained.text()
     );
@@ -120,7 +120,7 @@ fn on_a_fresh_machine_nothing_is_stored_and_nothing_is_made() {
 }
 
 #[test]
-fn a_lost_keyring_is_said_and_can_be_put_back() {
+fn lost_keyring_is_reported_and_can_be_restored() {
     let (sandbox, origin) = stored(&[]);
     let ring = sandbox.path(".config/lacre/keyring");
     let backup = sandbox.file("backup", fs::read(&ring).unwrap());
@@ -142,15 +142,16 @@ fn a_lost_keyring_is_said_and_can_be_put_back() {
         fs::set_permissions(&backup, PermissionsExt::from_mode(0o600)).unwrap();
     }
     sandbox.ok(&["key", "import", &format!("file:{backup}")]);
-    assert_eq!(sandbox.ok(&["verify"]).text(), "every seal holds: 2 entries\n");
-    // A store whose keys are gone for good can be emptied.
+    assert_eq!(sandbox.ok(&["verify"]).text(), "every seal is valid: 2 entries\n");
+    // A store whose keys are lost can be emptied.
     fs::remove_file(&ring).unwrap();
     assert_eq!(sandbox.ok(&["rm", "--all", "--yes"]).err, "2 entries removed\n");
     assert!(!ring.exists());
 }
 
-/// What no setting may do: count as tampering, be removed as bad, or go into quarantine.
-fn is_no_tampering(sandbox: &Sandbox, settings: &[&str], state: &str, flag: &str) {
+/// Checks that a wrong setting is not tampering: entries are neither bad nor removed nor
+/// quarantined.
+fn assert_no_tampering(sandbox: &Sandbox, settings: &[&str], state: &str, flag: &str) {
     let verify = sandbox.run(&[&["verify", "--quarantine"], settings].concat());
     assert_eq!(verify.code, 11, "{settings:?}: {} {}", verify.text(), verify.err);
     assert!(verify.err.contains(flag), "{settings:?}: {}", verify.err);
@@ -168,25 +169,25 @@ fn is_no_tampering(sandbox: &Sandbox, settings: &[&str], state: &str, flag: &str
 }
 
 #[test]
-fn another_suite_namespace_or_key_is_no_tampering_and_costs_nothing() {
+fn another_suite_namespace_or_key_is_not_tampering() {
     for suite in ["signed", "xchacha20-poly1305", "hmac-sha256"] {
         let (sandbox, origin) = stored(&["--suite", suite]);
-        is_no_tampering(&sandbox, &[], "other-suite", &format!("--suite {suite}"));
-        assert_eq!(sandbox.ok(&["verify", "--suite", suite]).text(), "every seal holds: 2 entries\n");
-        // Asked for by the wrong suite, it is a miss that says why, and no alarm.
+        assert_no_tampering(&sandbox, &[], "other-suite", &format!("--suite {suite}"));
+        assert_eq!(sandbox.ok(&["verify", "--suite", suite]).text(), "every seal is valid: 2 entries\n");
+        // With the wrong suite, a request is a miss with a reason, not an alarm.
         let got = sandbox.ok(&["get", "--no-store", &origin.url("/a")]);
         assert!(got.err.contains(&format!("--suite {suite}")) && got.cache_result() == "MISS", "{}", got.err);
         assert!(sandbox.ok(&["ls", "--quarantined", "--json"]).objects().is_empty());
     }
     let (sandbox, origin) = stored(&["--namespace", "mine"]);
-    is_no_tampering(&sandbox, &[], "other-namespace", "--namespace");
-    is_no_tampering(&sandbox, &["--namespace", "another"], "other-namespace", "--namespace");
+    assert_no_tampering(&sandbox, &[], "other-namespace", "--namespace");
+    assert_no_tampering(&sandbox, &["--namespace", "another"], "other-namespace", "--namespace");
     let ls = sandbox.ok(&["ls"]);
     assert!(ls.text().contains("sealed in namespace `mine`"), "{}", ls.text());
     let got = sandbox.ok(&["get", &origin.url("/a")]);
     assert_eq!((got.cache_result(), got.err.lines().count()), ("MISS", 1), "{}", got.err);
     assert_eq!(sandbox.ok(&["get", "--namespace", "mine", &origin.url("/a")]).cache_result(), "HIT");
-    // Beside entries of its own, too.
+    // The counts stay apart beside entries of the default namespace.
     let verify = sandbox.run(&["verify", "--json"]);
     let summary = verify.objects().pop().unwrap();
     assert_eq!(
@@ -197,10 +198,10 @@ fn another_suite_namespace_or_key_is_no_tampering_and_costs_nothing() {
     assert_eq!(
         sandbox.run(&["verify", "--namespace", "mine", "--json"]).code,
         11,
-        "the other one is not mine"
+        "the entry of the default namespace is not good here"
     );
 
-    // Nor after everything was revoked, the list of namespaces included.
+    // The same after revoke-all, which revokes the list of namespaces, too.
     sandbox.ok(&["key", "revoke-all", "--yes"]);
     let summary = sandbox.run(&["verify", "--json"]).objects().pop().unwrap();
     assert_eq!((&summary["other_namespace"], &summary["bad"]), (&2.into(), &0.into()), "{summary}");
@@ -208,11 +209,11 @@ fn another_suite_namespace_or_key_is_no_tampering_and_costs_nothing() {
     let (sandbox, _origin) = stored(&[]);
     let other = format!("file:{}", sandbox.path("other").display());
     sandbox.ok(&["key", "new", &other]);
-    is_no_tampering(&sandbox, &["--key", &other], "no-key", "--key");
+    assert_no_tampering(&sandbox, &["--key", &other], "no-key", "--key");
 }
 
 #[test]
-fn what_fails_under_its_own_suite_and_key_is_bad_whatever_was_asked_for() {
+fn entry_that_fails_with_its_own_suite_is_bad_whatever_the_option() {
     let (sandbox, _origin) = stored(&["--suite", "signed"]);
     sandbox.tamper(|place| place == 0);
     for settings in [&[][..], &["--suite", "signed"]] {
@@ -221,11 +222,11 @@ fn what_fails_under_its_own_suite_and_key_is_bad_whatever_was_asked_for() {
         assert_eq!(verify.objects().last().unwrap()["bad"], 1, "{settings:?}");
     }
     assert_eq!(sandbox.ok(&["rm", "--bad", "--yes"]).err, "1 entry removed\n");
-    assert_eq!(sandbox.ok(&["verify", "--suite", "signed"]).text(), "every seal holds: 1 entry\n");
+    assert_eq!(sandbox.ok(&["verify", "--suite", "signed"]).text(), "every seal is valid: 1 entry\n");
 }
 
 #[test]
-fn retiring_counts_what_only_another_suite_or_namespace_opens() {
+fn retiring_counts_entries_of_every_suite_and_namespace() {
     let (sandbox, origin) = stored(&["--suite", "signed"]);
     sandbox.ok(&["get", "--namespace", "mine", &origin.url("/a")]);
     sandbox.ok(&["key", "rotate"]);
@@ -235,7 +236,7 @@ fn retiring_counts_what_only_another_suite_or_namespace_opens() {
     let resealed = sandbox.run(&["reseal", "--json"]);
     assert_eq!(resealed.code, 11, "{}", resealed.err);
     assert!(!sandbox.run(&["reseal"]).text().contains("retire"), "one entry still needs the old key");
-    // Both namespaces are resealed, each in its turn; then nothing needs the old key.
+    // After both namespaces are resealed, no entry needs the old key.
     sandbox.run(&["reseal", "--namespace", "mine", "--json"]);
     let preview = sandbox.ok(&["key", "retire", "--dry-run", &old, "--json"]).objects();
     assert_eq!(preview[0]["lost"], 0, "{preview:?}");
@@ -282,8 +283,8 @@ fn every_command_counts_the_same_entries() {
     let verify = count(&sandbox, 3);
     assert_eq!((verify.code, number(&verify, "lacre/verify/v1", "revoked")), (0, 3));
     assert_eq!(number(&verify, "lacre/verify/v1", "good"), 0);
-    let said = sandbox.ok(&["verify"]);
-    assert!(said.text().starts_with("0 of 3 entries good: 3 revoked"), "{}", said.text());
+    let verified = sandbox.ok(&["verify"]);
+    assert!(verified.text().starts_with("0 of 3 entries good: 3 revoked"), "{}", verified.text());
     assert!(sandbox.ok(&["ls"]).text().contains("REVOKED"));
 }
 
@@ -296,7 +297,7 @@ fn tables_fit_the_terminal_and_keep_their_columns() {
         for width in ["40", "60", "80", "200"] {
             let output = sandbox.command(args).env("COLUMNS", width).output().unwrap();
             let result = RunResult::from(output);
-            // What is said of all is a sentence, not a table.
+            // Sentences may be longer than the terminal is wide.
             let is_table = |line: &&str| {
                 !line.starts_with("in use") && !line.contains("entries") && !line.contains("entry")
             };
@@ -312,7 +313,7 @@ fn tables_fit_the_terminal_and_keep_their_columns() {
 }
 
 #[test]
-fn a_host_is_found_by_its_name() {
+fn entries_are_selected_by_host() {
     let (sandbox, origin) = stored(&[]);
     let authority = origin.url("");
     let authority = authority.trim_start_matches("http://");
@@ -348,7 +349,7 @@ fn no_error_of_any_command_shows_a_query() {
 }
 
 #[test]
-fn explain_names_what_other_answers_vary_by() {
+fn explain_names_the_vary_fields_of_other_responses() {
     let sandbox = Sandbox::new();
     let origin = Origin::always("cache-control: max-age=60\r\nvary: accept-language\r\n", "x");
     sandbox.ok(&["get", &origin.url("/"), "Accept-Language:de"]);
@@ -363,7 +364,7 @@ fn explain_names_what_other_answers_vary_by() {
 }
 
 #[test]
-fn cors_headers_are_no_secrets() {
+fn cors_headers_are_not_secrets() {
     let sandbox = Sandbox::new();
     let origin = Origin::always(
         "cache-control: max-age=60\r\naccess-control-allow-credentials: true\r\naccess-control-allow-headers: authorization\r\n",
@@ -371,19 +372,19 @@ fn cors_headers_are_no_secrets() {
     );
     sandbox.ok(&["get", "--suite", "signed", &origin.url("/")]);
     let audit = sandbox.ok(&["audit", "--suite", "signed", "--readable"]);
-    assert_eq!(audit.text(), "nothing looks like a secret: 1 entry\n", "it is stored readable, too");
+    assert_eq!(audit.text(), "no likely secret found: 1 entry\n", "the entry is stored readable");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_place_that_may_not_be_read_is_named() {
+fn unreadable_store_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let (sandbox, _origin) = stored(&[]);
     let chmod = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     let folder = sandbox.path(".cache/lacre");
     chmod(&folder, 0o000);
     if fs::read_dir(&folder).is_ok() {
-        // The administrator may read everything.
+        // Root can read everything, so there is nothing to test.
         return chmod(&folder, 0o700);
     }
     for command in ["ls", "verify", "audit"] {

@@ -1,25 +1,24 @@
-//! Every command and shell block in the documents, run as a reader would type it: in a fresh home, against an origin on loopback.
-//!
-//! Blocks of Rust are doctests, those of Python run in `python/tests/test_documents.py`. A block that cannot run here is listed with the
-//! reason. A block that is not listed fails the test.
+//! Runs every shell block of the documents in a new home, against an origin on loopback. Rust
+//! blocks are doctests; Python blocks run in `python/tests/test_documents.py`. A block that cannot
+//! run here is listed with the reason. An unlisted block fails the test.
 
 use crate::sandbox::{Origin, Sandbox};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How one block runs.
+/// A block, and how it runs.
 struct Example {
     document: &'static str,
-    /// The beginning of the block, which tells it from the others of its document.
+    /// The start of the block, which identifies it in its document.
     start: &'static str,
     run: Run,
 }
 
 enum Run {
-    /// As it stands, after `before`, with each first text replaced by the second.
+    /// The block runs after `before`, with the first text of each pair replaced by the second.
     Shell { before: &'static str, with: &'static [(&'static str, &'static str)] },
-    /// Shown by another test, or not to be run here, for this reason.
+    /// Another test covers the block, or it cannot run here, for this reason.
     Elsewhere(&'static str),
 }
 
@@ -40,9 +39,9 @@ const fn elsewhere(document: &'static str, start: &'static str, why: &'static st
     Example { document, start, run: Run::Elsewhere(why) }
 }
 
-/// An entry in the store of the reader.
+/// Stores an entry.
 const AN_ENTRY: &str = "lacre get https://example.com/";
-/// The id of a key that no longer seals, in the place of the document's.
+/// Replaces the document's key id by that of a key that no longer seals.
 const OLD_KEY: (&str, &str) = (
     "lacre key retire k-…",
     "lacre key retire --yes $(lacre key show --json | grep -o 'k-[0-9a-f]*' | tail -1)",
@@ -152,7 +151,7 @@ fn every_shell_block_of_the_documents_runs() {
 }
 
 #[test]
-fn what_cannot_run_here_says_why() {
+fn skipped_block_has_a_reason() {
     for example in EXAMPLES {
         if let Run::Elsewhere(why) = example.run {
             assert!(why.contains(' '), "{}: {}", example.document, example.start);
@@ -160,20 +159,20 @@ fn what_cannot_run_here_says_why() {
     }
 }
 
-/// Runs a block with `set -e`: each of its commands must end well.
+/// Runs a block with `set -e`: each of its commands must succeed.
 fn run(document: &str, before: &str, block: &str, with: &[(&str, &str)]) {
     let sandbox = Sandbox::new();
     let origin = Origin::always("cache-control: max-age=3600\r\netag: \"1\"\r\n", "hello");
     let mut script = block.to_owned();
     for (from, to) in with {
-        assert!(script.contains(from), "{document}: nothing says `{from}` any more");
+        assert!(script.contains(from), "{document}: `{from}` is not in the block any more");
         script = script.replace(from, to);
     }
     let script =
         format!("set -euo pipefail\n{before}\n{script}").replace("https://example.com/", &origin.url("/"));
     let programs = sandbox.path("programs");
     fs::create_dir(&programs).unwrap();
-    // The clipboard of nobody's desktop.
+    // A clipboard program that discards its input.
     fs::write(programs.join("xclip"), "#!/bin/sh\ncat > /dev/null\n").unwrap();
     #[cfg(unix)]
     {
@@ -194,7 +193,7 @@ fn run(document: &str, before: &str, block: &str, with: &[(&str, &str)]) {
     assert!(ended.status.success(), "{document}, {}:\n{script}\n---\n{said}", ended.status);
 }
 
-/// The text of each fenced block that is for a shell or shows one.
+/// The text of each fenced shell block.
 fn blocks(document: &Path) -> Vec<String> {
     let text = fs::read_to_string(document).unwrap();
     let mut blocks = Vec::new();

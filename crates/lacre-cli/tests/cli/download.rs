@@ -1,4 +1,5 @@
-//! `lacre get` as a download tool: where the body goes, what is sent, and over which way.
+//! `lacre get` as a download tool: the destination of the body, the request, and the network
+//! options.
 
 use crate::sandbox::{Origin, Sandbox, response};
 use crate::tls::{Authority, TlsOrigin};
@@ -9,7 +10,7 @@ use std::time::Duration;
 const FRESH: &str = "cache-control: max-age=60\r\n";
 
 #[test]
-fn a_file_is_replaced_once_the_response_is_whole_and_not_before() {
+fn output_file_is_replaced_only_by_a_complete_response() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|request| match request.split(' ').nth(1) {
         Some("/cut") => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec(),
@@ -30,11 +31,11 @@ fn a_file_is_replaced_once_the_response_is_whole_and_not_before() {
     let others = fs::read_dir(sandbox.path(""))
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".lacre-"));
-    assert_eq!(others.count(), 0, "no half of a file is left behind");
+    assert_eq!(others.count(), 0, "no partial file is left behind");
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_named_before_anything_is_sent() {
+fn unwritable_output_file_is_reported_before_the_request() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let result = sandbox.run(&["get", "-o", "/nowhere/at/all", &origin.url("/")]);
     assert_eq!((result.code, origin.count()), (1, 0));
@@ -46,7 +47,7 @@ fn a_file_that_cannot_be_written_is_named_before_anything_is_sent() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_keeps_its_mode_and_a_link_its_target() {
+fn output_file_keeps_its_mode_and_link_its_target() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "new"));
     let file = sandbox.file("file", "old");
@@ -61,7 +62,7 @@ fn a_file_keeps_its_mode_and_a_link_its_target() {
 }
 
 #[test]
-fn a_body_is_text_a_file_or_standard_input_and_announced_as_a_form() {
+fn data_comes_from_text_file_or_stdin_with_the_media_type_of_a_form() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("", "x"));
     let url = origin.url("/");
     let file = sandbox.file("body", "from=file");
@@ -76,7 +77,7 @@ fn a_body_is_text_a_file_or_standard_input_and_announced_as_a_form() {
 }
 
 #[test]
-fn fields_become_a_form_and_with_files_a_multipart_form() {
+fn fields_become_a_form_or_with_files_a_multipart_form() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("", "x"));
     let url = origin.url("/");
     let file = sandbox.file("note.txt", "content");
@@ -98,7 +99,7 @@ fn fields_become_a_form_and_with_files_a_multipart_form() {
 }
 
 #[test]
-fn a_default_header_can_be_left_out_and_a_header_be_empty() {
+fn default_header_can_be_dropped_and_header_can_be_empty() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("", "x"));
     sandbox.ok(&["get", &origin.url("/"), "User-Agent:", "X-Empty;"]);
     let seen = &origin.seen()[0];
@@ -106,7 +107,7 @@ fn a_default_header_can_be_left_out_and_a_header_be_empty() {
 }
 
 #[test]
-fn an_origin_that_is_too_slow_is_left_after_the_time_that_was_given() {
+fn slow_origin_times_out() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|request| {
         if request.contains("/old") && !request.contains("if-none-match") {
@@ -124,14 +125,14 @@ fn an_origin_that_is_too_slow_is_left_after_the_time_that_was_given() {
     assert!(result.out.is_empty());
     sandbox.ok(&["get", &origin.url("/old")]);
     let result = sandbox.ok(&["get", "--timeout", "0.3", &origin.url("/old")]);
-    assert_eq!((result.cache_result(), result.text()), ("STALE", "old"), "what is stored may stand in");
+    assert_eq!((result.cache_result(), result.text()), ("STALE", "old"), "a stale response replaces it");
     for text in ["0", "soon", "-1"] {
         assert_eq!(sandbox.run(&["get", &format!("--timeout={text}"), &origin.url("/")]).code, 2, "{text}");
     }
 }
 
 #[test]
-fn a_proxy_is_asked_in_the_place_of_the_origin() {
+fn proxy_gets_the_request() {
     let (sandbox, proxy) = (Sandbox::new(), Origin::always(FRESH, "from the proxy"));
     let result = sandbox.ok(&["get", "--proxy", &proxy.url(""), "http://origin.test/path"]);
     assert_eq!(result.text(), "from the proxy");
@@ -142,7 +143,7 @@ fn a_proxy_is_asked_in_the_place_of_the_origin() {
 }
 
 #[test]
-fn a_netrc_file_is_read_on_demand_and_only_for_its_host() {
+fn netrc_file_is_read_on_demand_and_only_for_its_host() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let url = origin.url("/");
     let basic = "\r\nauthorization: Basic bWU6czNjcmV0\r\n"; // me:s3cret
@@ -162,16 +163,16 @@ fn a_netrc_file_is_read_on_demand_and_only_for_its_host() {
 }
 
 #[test]
-fn what_was_fetched_without_verification_is_served_to_nobody_who_verifies() {
+fn unverified_response_is_not_served_to_a_verifying_client() {
     let sandbox = Sandbox::new();
     let authority = Authority::new();
     let origin = TlsOrigin::start(&authority, FRESH, "x");
     let url = origin.url("/");
     let roots = sandbox.file("roots.pem", authority.pem());
-    assert_eq!(sandbox.run(&["get", &url]).code, 6, "the origin's authority is not known");
+    assert_eq!(sandbox.run(&["get", &url]).code, 6, "the origin's authority is unknown");
     assert_eq!(sandbox.ok(&["get", "--insecure", &url]).cache_result(), "MISS");
     assert_eq!(sandbox.ok(&["get", "-k", &url]).cache_result(), "HIT");
-    assert_eq!(sandbox.run(&["get", &url]).code, 6, "what was not verified is not served");
+    assert_eq!(sandbox.run(&["get", &url]).code, 6, "an unverified response is not served");
     assert_eq!(sandbox.run(&["get", "--offline", &url]).code, 3);
     assert_eq!(sandbox.ok(&["get", "--cacert", &roots, &url]).cache_result(), "MISS");
     assert_eq!(sandbox.ok(&["get", "--cacert", &roots, &url]).cache_result(), "HIT");
@@ -186,7 +187,7 @@ fn what_was_fetched_without_verification_is_served_to_nobody_who_verifies() {
 }
 
 #[test]
-fn client_certificates_never_share_an_answer() {
+fn client_certificates_share_no_response() {
     let sandbox = Sandbox::new();
     let authority = Authority::new();
     let origin = TlsOrigin::start_with_client_certificates(&authority, FRESH, "x");
@@ -202,11 +203,11 @@ fn client_certificates_never_share_an_answer() {
     assert_eq!(get(&one).cache_result(), "MISS");
     assert_eq!(get(&one).cache_result(), "HIT");
     assert_eq!(get(&other).cache_result(), "MISS");
-    assert_ne!(sandbox.run(&["get", "--cacert", &roots, &url]).code, 0, "no certificate, no answer");
+    assert_ne!(sandbox.run(&["get", "--cacert", &roots, &url]).code, 0, "the origin requires a certificate");
 }
 
 #[test]
-fn redirects_are_followed_as_far_as_the_flag_says() {
+fn redirects_are_followed_up_to_the_limit() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|request| match request.split(' ').nth(1) {
         Some("/end") => response("200 OK", FRESH, b"there"),
@@ -217,7 +218,7 @@ fn redirects_are_followed_as_far_as_the_flag_says() {
 }
 
 #[test]
-fn a_compressed_response_is_decompressed_on_demand_and_stored_as_it_came() {
+fn compressed_response_is_decompressed_on_demand_and_stored_compressed() {
     // `gzip -n` of "hello".
     const CODED: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\x48\xcd\xc9\xc9\x07\0\x86\xa6\x10\x36\x05\0\0\0";
     let sandbox = Sandbox::new();
@@ -243,7 +244,7 @@ mod on_a_terminal {
     use std::fs::File;
     use std::io::Read;
 
-    /// What a terminal gets to see, and what is said on stderr.
+    /// The text on the terminal, and on stderr.
     fn shown(sandbox: &Sandbox, args: &[&str]) -> (String, String) {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&controller).unwrap();
@@ -254,7 +255,7 @@ mod on_a_terminal {
         let mut seen = Vec::new();
         let mut buffer = [0; 4096];
         let mut controller = File::from(controller);
-        // It fails once nobody has the other side any more.
+        // Reading fails once the other side is closed.
         while let Ok(read @ 1..) = controller.read(&mut buffer) {
             seen.extend_from_slice(&buffer[..read]);
         }
@@ -263,7 +264,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn nothing_from_an_origin_commands_the_terminal() {
+    fn control_characters_do_not_reach_the_terminal() {
         let sandbox = Sandbox::new();
         let origin =
             Origin::always("x-odd: a\u{202e}b\r\n", "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}text\n\ttab");
@@ -273,7 +274,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_binary_body_is_not_shown_and_is_stored_all_the_same() {
+    fn binary_body_is_not_shown_but_stored() {
         let sandbox = Sandbox::new();
         let origin = Origin::start(|request| match request.contains("/gzip") {
             true => response("200 OK", "content-encoding: gzip\r\n", b"\x1f\x8b\x08nonsense"),

@@ -1,4 +1,5 @@
-//! The session that one would show a newcomer, in a fresh home against an origin on loopback. `--no-capture` prints it as it was typed.
+//! A first session with every command, in a new home, against an origin on loopback. `--no-capture`
+//! prints it.
 
 use crate::sandbox::{Origin, RunResult, Sandbox, response, unreachable_url};
 use crate::tls::{Authority, TlsOrigin};
@@ -8,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const STALE: &str = "etag: \"1\"\r\ncache-control: max-age=0, stale-if-error=600\r\n";
 
-/// What was typed, what was said, and how it ended.
+/// A session that prints each command, its output and its exit code.
 struct Session {
     sandbox: Sandbox,
 }
 
 impl Session {
-    fn types(&self, args: &[&str]) -> RunResult {
+    fn run(&self, args: &[&str]) -> RunResult {
         let result = self.sandbox.run(args);
         println!(
             "$ lacre {}\n{}{}[{}]",
@@ -26,19 +27,19 @@ impl Session {
         result
     }
 
-    /// It ends with `code` and says `text` somewhere.
+    /// Runs a command, which must exit with `code` and print `text`.
     #[track_caller]
-    fn ends(&self, args: &[&str], code: i32, text: &str) -> RunResult {
-        let result = self.types(args);
+    fn expect(&self, args: &[&str], code: i32, text: &str) -> RunResult {
+        let result = self.run(args);
         assert_eq!(result.code, code, "{args:?}: {}", result.err);
-        let said = format!("{}{}", String::from_utf8_lossy(&result.out), result.err);
-        assert!(said.contains(text), "{args:?}: {said}");
+        let printed = format!("{}{}", String::from_utf8_lossy(&result.out), result.err);
+        assert!(printed.contains(text), "{args:?}: {printed}");
         result
     }
 }
 
 #[test]
-fn a_newcomers_session_ends_as_one_expects() {
+fn first_session_works_from_fetch_to_recovery() {
     let session = Session { sandbox: Sandbox::new() };
     let failing = Arc::new(AtomicBool::new(false));
     let fails = Arc::clone(&failing);
@@ -50,79 +51,79 @@ fn a_newcomers_session_ends_as_one_expects() {
     let (hello, stale) = (origin.url("/hello"), origin.url("/stale"));
     let sandbox = &session.sandbox;
 
-    session.ends(&["ls"], 0, "");
-    assert!(!sandbox.path(".config").exists(), "looking makes no key");
-    session.ends(&["ls", "--json"], 0, "");
-    session.ends(&["verify"], 0, "every seal holds: 0 entries");
-    session.ends(&["get", &hello], 0, "MISS 200");
-    session.ends(&["get", &hello], 0, "HIT 200");
-    session.ends(&["ls"], 0, &format!("GET {hello}"));
-    session.ends(&["explain", &hello], 0, "max-age=3600 (response)");
-    session.ends(&["show", &hello], 0, "cache-control: max-age=3600");
+    session.expect(&["ls"], 0, "");
+    assert!(!sandbox.path(".config").exists(), "reading creates no key");
+    session.expect(&["ls", "--json"], 0, "");
+    session.expect(&["verify"], 0, "every seal is valid: 0 entries");
+    session.expect(&["get", &hello], 0, "MISS 200");
+    session.expect(&["get", &hello], 0, "HIT 200");
+    session.expect(&["ls"], 0, &format!("GET {hello}"));
+    session.expect(&["explain", &hello], 0, "max-age=3600 (response)");
+    session.expect(&["show", &hello], 0, "cache-control: max-age=3600");
 
     println!("# one byte of the stored response is changed");
     let whole = fs::read(sandbox.store()).unwrap();
     sandbox.tamper(|_| true);
-    session.ends(&["verify"], 10, "1 of 1 entry failed verification");
-    session.ends(&["show", &hello], 10, "tampered with");
+    session.expect(&["verify"], 10, "1 of 1 entry failed verification");
+    session.expect(&["show", &hello], 10, "tampered with");
     println!("# and changed back");
     fs::write(sandbox.store(), whole).unwrap();
-    session.ends(&["verify"], 0, "every seal holds: 1 entry");
+    session.expect(&["verify"], 0, "every seal is valid: 1 entry");
 
-    session.ends(&["key", "rotate"], 0, "rotated: ");
-    session.ends(&["verify"], 0, "lacre reseal frees it");
-    let resealed = session.ends(&["reseal"], 0, "sealed anew: 1 of 1 entry");
+    session.expect(&["key", "rotate"], 0, "rotated: ");
+    session.expect(&["verify"], 0, "old: lacre reseal replaces it");
+    let resealed = session.expect(&["reseal"], 0, "resealed: 1 of 1 entry");
     let retire = resealed.text().lines().last().unwrap().split("lacre ").nth(1).unwrap().to_owned();
     let retire: Vec<&str> = retire.split(' ').collect();
-    session.ends(&retire, 13, "0 of 1 entry here will be a miss");
-    session.ends(&[&retire[..], &["--yes"]].concat(), 0, "retired k-");
-    session.ends(&["get", &hello], 0, "HIT 200");
+    session.expect(&retire, 13, "0 of 1 entry in this store will no longer open");
+    session.expect(&[&retire[..], &["--yes"]].concat(), 0, "retired k-");
+    session.expect(&["get", &hello], 0, "HIT 200");
 
     println!("# the wrong suite");
-    session.ends(&["reseal", "--suite", "signed"], 0, "right already: 1");
-    session.ends(&["get", "--suite", "signed", &stale], 0, "MISS 200");
-    session.ends(&["verify"], 11, "pass --suite signed");
-    session.ends(&["rm", "--bad", "--yes"], 0, "0 entries removed");
-    session.ends(&["verify", "--suite", "signed"], 0, "every seal holds: 2 entries");
+    session.expect(&["reseal", "--suite", "signed"], 0, "already current: 1");
+    session.expect(&["get", "--suite", "signed", &stale], 0, "MISS 200");
+    session.expect(&["verify"], 11, "pass --suite signed");
+    session.expect(&["rm", "--bad", "--yes"], 0, "0 entries removed");
+    session.expect(&["verify", "--suite", "signed"], 0, "every seal is valid: 2 entries");
 
     println!("# the wrong key");
     let other = format!("file:{}", sandbox.path("other-keyring").display());
-    session.ends(&["key", "new", &other], 0, "made file:");
-    session.ends(&["verify", "--key", &other], 11, "name the keyring that has them with --key");
-    session.ends(&["ls", "--key", &other], 0, "NO KEY");
+    session.expect(&["key", "new", &other], 0, "created file:");
+    session.expect(&["verify", "--key", &other], 11, "name the keyring that has them with --key");
+    session.expect(&["ls", "--key", &other], 0, "NO KEY");
 
     println!("# the keyring is lost, and found again");
     let (ring, aside) = (sandbox.path(".config/lacre/keyring"), sandbox.path("keyring.bak"));
     fs::rename(&ring, &aside).unwrap();
-    session.ends(&["ls"], 11, "does not exist");
-    session.ends(&["key", "show"], 11, "does not exist");
-    session.ends(&["key", "import", &format!("file:{}", aside.display())], 0, "copied to file:");
-    session.ends(&["get", &hello], 0, "HIT 200");
+    session.expect(&["ls"], 11, "does not exist");
+    session.expect(&["key", "show"], 11, "does not exist");
+    session.expect(&["key", "import", &format!("file:{}", aside.display())], 0, "copied to file:");
+    session.expect(&["get", &hello], 0, "HIT 200");
 
     read_only(&session, &hello);
 
-    println!("# the origin is dead");
+    println!("# the origin fails");
     failing.store(true, Ordering::Relaxed);
     let signed = ["get", "--suite", "signed"];
-    session.ends(&[&signed[..], &[&stale]].concat(), 0, "(the origin answered 503 Service Unavailable)");
-    session.ends(&[&signed[..], &["--fail", &stale]].concat(), 5, "503");
-    session.ends(&["get", "--fail", &origin.url("/other")], 5, "503");
+    session.expect(&[&signed[..], &[&stale]].concat(), 0, "(the origin answered 503 Service Unavailable)");
+    session.expect(&[&signed[..], &["--fail", &stale]].concat(), 5, "503");
+    session.expect(&["get", "--fail", &origin.url("/other")], 5, "503");
     let dead = unreachable_url();
-    session.ends(&["get", &dead], 6, "does not answer");
-    session.ends(&["get", "--offline", &dead], 3, "not stored");
-    session.ends(&["get", "http://lacre.invalid/"], 6, "the name lacre.invalid cannot be resolved");
+    session.expect(&["get", &dead], 6, "does not answer");
+    session.expect(&["get", "--offline", &dead], 3, "not stored");
+    session.expect(&["get", "http://lacre.invalid/"], 6, "cannot resolve lacre.invalid");
 
-    println!("# the certificate is of an authority that nobody here knows");
+    println!("# the certificate is from an unknown authority");
     let authority = Authority::new();
     let secure = TlsOrigin::start(&authority, "cache-control: max-age=60\r\n", "secret\n");
     let issuer = sandbox.file("issuer.pem", authority.pem());
-    session.ends(&["get", &secure.url("/")], 6, "the certificate of 127.0.0.1:");
-    session.ends(&["get", "--cacert", &issuer, &secure.url("/")], 0, "MISS 200");
-    session.ends(&["get", &secure.url("/")], 6, "--cacert FILE");
+    session.expect(&["get", &secure.url("/")], 6, "the certificate of 127.0.0.1:");
+    session.expect(&["get", "--cacert", &issuer, &secure.url("/")], 0, "MISS 200");
+    session.expect(&["get", &secure.url("/")], 6, "--cacert FILE");
 }
 
 #[test]
-fn a_stale_answer_says_what_it_stands_in_for_and_fail_counts_it() {
+fn stale_response_names_the_failure_that_it_hides_and_fail_counts_it() {
     let sandbox = Sandbox::new();
     let dying = Arc::new(AtomicBool::new(false));
     let dead = Arc::clone(&dying);
@@ -151,9 +152,9 @@ fn read_only(session: &Session, url: &str) {
     let folder = session.sandbox.path(".cache/lacre");
     let chmod = |mode| fs::set_permissions(&folder, PermissionsExt::from_mode(mode)).unwrap();
     chmod(0o500);
-    session.ends(&["get", url], 0, "HIT 200");
-    session.ends(&["ls"], 0, "/hello");
-    session.ends(&["verify", "--suite", "signed"], 0, "every seal holds: 2 entries");
+    session.expect(&["get", url], 0, "HIT 200");
+    session.expect(&["ls"], 0, "/hello");
+    session.expect(&["verify", "--suite", "signed"], 0, "every seal is valid: 2 entries");
     chmod(0o700);
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const FRESH: &str = "cache-control: max-age=60\r\n";
 
 #[test]
-fn a_second_get_is_a_hit_with_the_same_bytes() {
+fn second_get_is_a_hit_with_the_same_bytes() {
     let body: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, body.clone()));
     let miss = sandbox.ok(&["get", &origin.url("/")]);
@@ -24,7 +24,7 @@ fn a_second_get_is_a_hit_with_the_same_bytes() {
 
 #[cfg(unix)]
 #[test]
-fn a_directory_is_a_store_like_any_other() {
+fn directory_store_works_with_every_command() {
     let body: Vec<u8> = (0..=255).cycle().take(600_000).collect();
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, body.clone()));
     let store = format!("dir:{}", sandbox.path("store").display());
@@ -40,7 +40,7 @@ fn a_directory_is_a_store_like_any_other() {
 }
 
 #[test]
-fn however_an_entry_was_written_any_command_reads_it() {
+fn every_encoding_is_read_by_every_command() {
     let body: Vec<u8> = (0..300_000).map(|at| (at / 100) as u8).collect();
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, body.clone()));
     let sizes = ["none", "zstd", "gzip", "lz4", "brotli"].map(|how| {
@@ -60,7 +60,7 @@ fn however_an_entry_was_written_any_command_reads_it() {
 }
 
 #[test]
-fn with_json_the_status_line_is_an_object() {
+fn status_line_is_an_object_with_json() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     sandbox.ok(&["get", &origin.url("/")]);
     let hit = sandbox.ok(&["get", "--json", &origin.url("/")]);
@@ -71,7 +71,7 @@ fn with_json_the_status_line_is_an_object() {
 }
 
 #[test]
-fn offline_answers_from_what_is_stored_or_exits_3() {
+fn offline_answers_from_the_store_or_exits_3() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let offline = sandbox.run(&["get", "--offline", &origin.url("/")]);
     assert_eq!((offline.code, origin.count()), (3, 0));
@@ -81,7 +81,7 @@ fn offline_answers_from_what_is_stored_or_exits_3() {
 }
 
 #[test]
-fn an_origins_own_504_is_not_taken_for_the_caches() {
+fn origins_504_is_not_taken_for_the_caches_own() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|_| response("504 Gateway Timeout", FRESH, b"late"));
     assert_eq!(sandbox.ok(&["get", &origin.url("/")]).text(), "late");
@@ -89,7 +89,7 @@ fn an_origins_own_504_is_not_taken_for_the_caches() {
 }
 
 #[test]
-fn refresh_asks_the_origin_whether_it_still_holds() {
+fn refresh_revalidates_with_the_origin() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|request| match request.contains("if-none-match: \"1\"") {
         true => response("304 Not Modified", "etag: \"1\"\r\ncache-control: max-age=60\r\n", b""),
@@ -101,7 +101,7 @@ fn refresh_asks_the_origin_whether_it_still_holds() {
 }
 
 #[test]
-fn a_ttl_of_ones_own_keeps_what_says_nothing_of_itself() {
+fn ttl_option_stores_a_response_without_lifetime() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("", "x"));
     sandbox.ok(&["get", "--ttl", "1h30m", &origin.url("/")]);
     let hit = sandbox.ok(&["get", &origin.url("/")]);
@@ -117,7 +117,7 @@ fn no_store_stores_nothing() {
 }
 
 #[test]
-fn max_stale_accepts_what_is_stale() {
+fn max_stale_accepts_a_stale_response() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("etag: \"1\"\r\n", "x"));
     sandbox.ok(&["get", "--ttl", "immediately", &origin.url("/")]);
     let stale = sandbox.ok(&["get", "--max-stale", "1h", &origin.url("/")]);
@@ -125,7 +125,7 @@ fn max_stale_accepts_what_is_stale() {
 }
 
 #[test]
-fn a_refresh_in_the_background_ends_before_the_program_does() {
+fn program_waits_for_the_background_refresh() {
     let origin =
         Origin::always("cache-control: max-age=0, stale-while-revalidate=60\r\netag: \"1\"\r\n", "x");
     let sandbox = Sandbox::new();
@@ -150,7 +150,7 @@ fn items_become_headers_parameters_and_a_json_body() {
 }
 
 #[test]
-fn a_header_can_be_kept_in_a_file_and_partitions_the_cache() {
+fn credentials_read_from_a_file_partition_the_cache() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let [one, other] = ["one", "other"]
         .map(|name| format!("Authorization:@{}", sandbox.file(name, format!("Bearer {name}\n"))));
@@ -161,7 +161,7 @@ fn a_header_can_be_kept_in_a_file_and_partitions_the_cache() {
 }
 
 #[test]
-fn fail_tells_client_from_server_errors_and_still_prints_the_body() {
+fn fail_distinguishes_client_from_server_errors_and_prints_the_body() {
     let sandbox = Sandbox::new();
     for (status, code) in [("404 Not Found", 4), ("503 Service Unavailable", 5), ("200 OK", 0)] {
         let origin = Origin::start(move |_| response(status, "", b"said"));
@@ -172,7 +172,7 @@ fn fail_tells_client_from_server_errors_and_still_prints_the_body() {
 }
 
 #[test]
-fn headers_are_printed_byte_by_byte_and_survive_the_store() {
+fn header_bytes_are_printed_unchanged_from_network_and_store() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|_| {
         b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\nx-odd: \xff\xfe!\r\ncontent-length: 1\r\n\r\nx"
@@ -205,7 +205,7 @@ fn each_hop_of_a_redirect_is_stored() {
 }
 
 #[test]
-fn what_was_tampered_with_is_fetched_again_or_raised_as_told() {
+fn tampered_response_is_fetched_again_or_refused_as_the_option_says() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let url = origin.url("/secret-path");
     sandbox.ok(&["get", &url]);
@@ -229,20 +229,20 @@ fn what_was_tampered_with_is_fetched_again_or_raised_as_told() {
 }
 
 #[test]
-fn what_is_sealed_in_one_way_does_not_open_in_the_other() {
+fn signed_entry_is_a_miss_for_the_encrypted_suite() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "plain to see"));
     sandbox.ok(&["get", "--suite", "signed", &origin.url("/")]);
     let on_disk = std::fs::read(sandbox.store()).unwrap();
     assert!(on_disk.windows(12).any(|bytes| bytes == b"plain to see"), "signed entries can be read");
     assert_eq!(sandbox.ok(&["get", "--suite", "signed", &origin.url("/")]).cache_result(), "HIT");
-    // It is not served, and it is no tampering: a miss that names the suite.
+    // It is a miss that names the suite, not tampering.
     let got = sandbox.ok(&["get", "--on-tamper", "raise", &origin.url("/")]);
     assert!(got.cache_result() == "MISS" && got.err.contains("pass --suite signed"), "{}", got.err);
     assert_eq!(origin.count(), 2);
 }
 
 #[test]
-fn namespaces_share_nothing() {
+fn namespaces_share_no_entry() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     sandbox.ok(&["get", "--namespace", "one", &origin.url("/")]);
     assert_eq!(sandbox.ok(&["get", "--namespace", "one", &origin.url("/")]).cache_result(), "HIT");
@@ -250,7 +250,7 @@ fn namespaces_share_nothing() {
 }
 
 #[test]
-fn a_stale_entry_stands_in_for_an_origin_that_does_not_answer() {
+fn stale_response_is_served_while_origin_fails() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run(&["get", &unreachable_url()]).code, 6);
     let origin = Origin::start(|request| match request.contains("if-none-match") {
@@ -263,15 +263,15 @@ fn a_stale_entry_stands_in_for_an_origin_that_does_not_answer() {
 }
 
 #[test]
-fn explain_says_why_before_it_is_sent() {
+fn explain_option_explains_before_the_request() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let result = sandbox.ok(&["get", "--explain", &origin.url("/")]);
-    assert!(result.err.contains("nothing that can be used"), "{}", result.err);
+    assert!(result.err.contains("no usable response"), "{}", result.err);
     assert_eq!(result.text(), "x");
 }
 
 #[test]
-fn a_reader_that_has_read_enough_is_not_an_error() {
+fn closed_pipe_is_not_an_error() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, vec![b'x'; 4 << 20]));
     sandbox.ok(&["key", "new"]);
     let mut child = sandbox.command(&["get", &origin.url("/")]).spawn().unwrap();
@@ -282,12 +282,12 @@ fn a_reader_that_has_read_enough_is_not_an_error() {
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0));
     assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
-    assert_eq!(sandbox.ok(&["ls", "--json"]).objects().len(), 0, "what was not read is not stored");
+    assert_eq!(sandbox.ok(&["ls", "--json"]).objects().len(), 0, "a partly read response is not stored");
 }
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_ends_with_130() {
+fn interrupt_exits_with_130() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|_| {
         thread::sleep(Duration::from_secs(30));
@@ -295,7 +295,7 @@ fn an_interrupt_ends_with_130() {
     });
     let child = sandbox.command(&["get", &origin.url("/")]).stdout(Stdio::null()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
-    // It is interruptible once it connects; until then an interrupt ends it in the way of the system.
+    // The program handles SIGINT once it connects; before that, the default action ends it.
     let start = Instant::now();
     while !sandbox.store().exists() && start.elapsed() < Duration::from_secs(10) {
         thread::sleep(Duration::from_millis(10));

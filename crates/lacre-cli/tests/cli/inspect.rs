@@ -1,4 +1,4 @@
-//! `lacre ls`, `show`, `explain` and `verify`: what is stored, and whether it holds.
+//! `lacre ls`, `show`, `explain` and `verify`.
 
 use crate::sandbox::{Origin, Sandbox, response};
 
@@ -23,7 +23,7 @@ fn urls(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn ls_shows_a_line_for_each_entry_and_no_secret() {
+fn ls_prints_one_line_per_entry_and_no_secret() {
     let (sandbox, origin) = filled();
     let list = sandbox.ok(&["ls", "--sort", "url"]);
     let lines: Vec<&str> = list.text().lines().collect();
@@ -53,7 +53,7 @@ fn ls_selects_and_sorts() {
 }
 
 #[test]
-fn colour_is_used_when_it_is_asked_for() {
+fn colour_follows_option_and_environment() {
     let (sandbox, _origin) = filled();
     assert!(sandbox.ok(&["ls", "--color", "always"]).text().contains("\x1b["));
     let with = |name: &str, args: &[&str]| {
@@ -67,7 +67,7 @@ fn colour_is_used_when_it_is_asked_for() {
 }
 
 #[test]
-fn a_bad_row_is_shown_as_such_and_stops_nothing() {
+fn bad_entry_is_marked_and_stops_nothing() {
     let (sandbox, _origin) = filled();
     sandbox.tamper(|place| place == 0);
     let list = sandbox.ok(&["ls"]);
@@ -81,7 +81,7 @@ fn a_bad_row_is_shown_as_such_and_stops_nothing() {
     assert_eq!(verify.code, 10);
     assert!(verify.text().starts_with(&format!("{key}  bad seal  ")), "{}", verify.text());
     assert!(verify.err.starts_with("error: 1 of 3 entries failed verification"), "{}", verify.err);
-    assert!(verify.err.ends_with("hint: lacre verify --quarantine, or lacre rm --bad\n"), "{}", verify.err);
+    assert!(verify.err.ends_with("hint: `lacre verify --quarantine` moves bad entries to quarantine, `lacre rm --bad` removes them\n"), "{}", verify.err);
     let verify = sandbox.run(&["verify", "--json"]);
     assert_eq!(verify.objects()[1]["bad"], 1);
     let error: serde_json::Value = serde_json::from_str(&verify.err).unwrap();
@@ -89,11 +89,11 @@ fn a_bad_row_is_shown_as_such_and_stops_nothing() {
 
     assert_eq!(sandbox.run(&["show", key]).code, 10);
     sandbox.ok(&["rm", "--bad", "--yes"]);
-    assert_eq!(sandbox.ok(&["verify"]).text(), "every seal holds: 2 entries\n");
+    assert_eq!(sandbox.ok(&["verify"]).text(), "every seal is valid: 2 entries\n");
 }
 
 #[test]
-fn show_gives_exact_bytes_to_a_pipe() {
+fn show_writes_exact_bytes_to_a_pipe() {
     let (sandbox, origin) = filled();
     let whole = sandbox.ok(&["show", &origin.url("/a")]);
     let (head, body) = whole.text().split_once("\n\n").unwrap();
@@ -104,7 +104,7 @@ fn show_gives_exact_bytes_to_a_pipe() {
         assert_eq!(sandbox.ok(&["show", flag, &origin.url("/a")]).text(), body);
     }
     let headers = sandbox.ok(&["show", "--headers", &origin.url("/a")]);
-    // But for its age, which may have grown.
+    // The `key` line contains the age, which may have grown.
     let without_age =
         |text: &str| text.lines().filter(|line| !line.starts_with("key ")).collect::<Vec<_>>().join("\n");
     assert_eq!(without_age(headers.text()).trim_end(), without_age(head));
@@ -113,7 +113,7 @@ fn show_gives_exact_bytes_to_a_pipe() {
 }
 
 #[test]
-fn show_takes_the_start_of_a_key_and_refuses_to_guess() {
+fn show_accepts_a_key_prefix_and_refuses_an_ambiguous_selector() {
     let (sandbox, origin) = filled();
     let key =
         sandbox.ok(&["ls", "--json", &origin.url("/a")]).objects()[0]["key"].as_str().unwrap().to_owned();
@@ -122,7 +122,7 @@ fn show_takes_the_start_of_a_key_and_refuses_to_guess() {
     let several = sandbox.run(&["show", &origin.url("/a?token=hunter2")]);
     assert_eq!(several.code, 2);
     assert!(
-        several.err.starts_with("error: 2 entries fit ")
+        several.err.starts_with("error: 2 entries match ")
             && several.err.contains("\nhint: name one of them by its key: "),
         "{}",
         several.err
@@ -131,7 +131,7 @@ fn show_takes_the_start_of_a_key_and_refuses_to_guess() {
 }
 
 #[test]
-fn explain_says_why_and_sends_nothing() {
+fn explain_explains_and_sends_nothing() {
     let (sandbox, origin) = filled();
     let asked = origin.count();
     let hit = sandbox.ok(&["explain", &origin.url("/a")]);

@@ -1,7 +1,7 @@
-//! `lacre key` with every source but files: each is what another program keeps, so another program writes or reads it here, too.
-//!
-//! `cargo xtask test` starts keyrings and says where (`LACRE_SECRET_SERVICE`, `LACRE_KEYCTL`, `LACRE_KEYRING_PYTHON`);
-//! `cargo xtask keyrings` does so for one test.
+//! `lacre key` with every key source but files. Another program owns each source, so another
+//! program also reads or writes it here. `cargo xtask test` starts keyrings and sets
+//! `LACRE_SECRET_SERVICE`, `LACRE_KEYCTL` and `LACRE_KEYRING_PYTHON`; `cargo xtask keyrings` does
+//! so for one test.
 
 use crate::sandbox::{Origin, RunResult, Sandbox};
 use std::fs;
@@ -9,20 +9,22 @@ use std::process::{Command, Stdio};
 
 const KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
-/// What xtask says in a variable. Where it says nothing, the test says so and passes.
-fn told(variable: &str) -> Option<String> {
-    let value = std::env::var(variable).ok();
+/// A variable that xtask sets. Without it, the test prints a note and passes.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok();
     if value.is_none() {
-        eprintln!("SKIPPED: {variable} is not set; `cargo xtask keyrings` starts keyrings and says where");
+        eprintln!(
+            "SKIPPED: {name} is not set; `cargo xtask keyrings` starts keyrings and prints the variables"
+        );
     }
     value
 }
 
 impl Sandbox {
-    /// Runs with the variables `set`, and checks that no key was shown.
+    /// Runs with the variables `set`, and checks that the output shows no key.
     fn run_with(&self, args: &[&str], set: &[(&str, &str)]) -> RunResult {
         let mut command = self.command(args);
-        // Commands and Python are found by it.
+        // Child programs are found through PATH.
         command.env("PATH", std::env::var_os("PATH").unwrap());
         let result = RunResult::from(command.envs(set.iter().copied()).output().unwrap());
         let said = String::from_utf8_lossy(&result.out).into_owned() + &result.err;
@@ -39,27 +41,28 @@ impl Sandbox {
         result
     }
 
-    /// The id of the key that seals.
+    /// The id of the primary key.
     fn primary(&self, reference: &str, set: &[(&str, &str)]) -> String {
         let shown = self.ok_with(&["key", "show", "--json", "--key", reference], set).objects();
         shown[0]["primary"].as_str().unwrap().to_owned()
     }
 }
 
-/// What a bare key is called.
+/// The id of the bare key `KEY`.
 fn primary_of_bare(sandbox: &Sandbox) -> String {
     sandbox.primary("env:SOME_KEY", &[("SOME_KEY", KEY)])
 }
 
-fn answered(command: &mut Command) -> String {
+fn output_of(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
-fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
-    let (Some(bus), Some(python)) = (told("LACRE_SECRET_SERVICE"), told("LACRE_KEYRING_PYTHON")) else {
+fn lacre_and_python_keyring_read_each_others_desktop_keyring() {
+    let (Some(bus), Some(python)) = (variable("LACRE_SECRET_SERVICE"), variable("LACRE_KEYRING_PYTHON"))
+    else {
         return;
     };
     let sandbox = Sandbox::new();
@@ -67,13 +70,13 @@ fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
     let keyring = |script: &str| {
         let mut command = Command::new(&python);
         command.env("DBUS_SESSION_BUS_ADDRESS", &bus).args(["-c", &format!("import keyring; {script}")]);
-        answered(&mut command)
+        output_of(&mut command)
     };
-    // A keyring that runs for long keeps what earlier runs wrote.
+    // A long-running keyring keeps the keys of earlier runs.
     let (ours, theirs) = (format!("ours-{}", std::process::id()), format!("theirs-{}", std::process::id()));
     let key = &*format!("keyring:lacre-test/{ours}");
     sandbox.ok_with(&["key", "new", key], &set);
-    assert_eq!(sandbox.run_with(&["key", "new", key], &set).code, 2, "it is there already");
+    assert_eq!(sandbox.run_with(&["key", "new", key], &set).code, 2, "the key exists already");
     let old = sandbox.primary(key, &set);
     sandbox.ok_with(&["key", "rotate", "--key", key], &set);
     let new = sandbox.primary(key, &set);
@@ -91,7 +94,7 @@ fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
     assert_eq!(sandbox.primary(key, &set), primary_of_bare(&sandbox));
     sandbox.ok_with(&["key", "rotate", "--key", key], &set);
     let rotated = keyring(&format!("print(keyring.get_password('lacre-test', '{theirs}'), end='')"));
-    assert!(rotated.starts_with("lacre-keyring-v1\n"), "it is written back where it was");
+    assert!(rotated.starts_with("lacre-keyring-v1\n"), "it is written back to the same place");
 
     let absent = sandbox.run_with(&["key", "show", "--key", "keyring:lacre-test/nobody"], &set);
     assert_eq!(absent.code, 11);
@@ -102,7 +105,7 @@ fn the_desktops_keyring_and_pythons_keyring_read_what_the_other_wrote() {
 }
 
 #[test]
-fn where_no_desktop_answers_the_remedy_is_named() {
+fn unreachable_desktop_keyring_is_reported_with_a_hint() {
     let sandbox = Sandbox::new();
     let set = [("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/at-all")];
     let result = sandbox.run_with(&["key", "show", "--key", "keyring:lacre-test/ana"], &set);
@@ -111,8 +114,8 @@ fn where_no_desktop_answers_the_remedy_is_named() {
 }
 
 #[test]
-fn changes_of_a_keyring_at_the_same_time_are_all_kept() {
-    let Some(bus) = told("LACRE_SECRET_SERVICE") else { return };
+fn concurrent_rotations_are_all_kept() {
+    let Some(bus) = variable("LACRE_SECRET_SERVICE") else { return };
     let sandbox = Sandbox::new();
     let set = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
     let rotate = ["key", "rotate", "--key", &format!("keyring:lacre-test/racing-{}", std::process::id())];
@@ -127,10 +130,10 @@ fn changes_of_a_keyring_at_the_same_time_are_all_kept() {
 }
 
 #[test]
-fn the_kernels_keyring_keeps_and_rotates_a_key_for_its_session() {
-    let Some(keyctl) = told("LACRE_KEYCTL") else { return };
+fn kernel_keyring_keeps_and_rotates_a_key_for_its_session() {
+    let Some(keyctl) = variable("LACRE_KEYCTL") else { return };
     let sandbox = Sandbox::new();
-    // One session for all, and nothing left in this user's persistent keyring.
+    // All commands share one session, and this user's persistent keyring stays empty.
     let script = r#"
         set -e
         "$LACRE" key new "$KEY"
@@ -155,8 +158,8 @@ fn the_kernels_keyring_keeps_and_rotates_a_key_for_its_session() {
 }
 
 #[test]
-fn a_key_in_a_keepass_database_seals_and_is_never_written() {
-    let Some(python) = told("LACRE_KEYRING_PYTHON") else { return };
+fn keepass_key_seals_and_its_database_is_never_written() {
+    let Some(python) = variable("LACRE_KEYRING_PYTHON") else { return };
     let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
     let path = sandbox.path("secrets.kdbx");
     let path = path.to_str().unwrap();
@@ -167,7 +170,7 @@ fn a_key_in_a_keepass_database_seals_and_is_never_written() {
          database.add_entry(group, 'lacre', 'ana', '{KEY}')\n\
          database.save()"
     );
-    answered(Command::new(python).args(["-c", &script]));
+    output_of(Command::new(python).args(["-c", &script]));
     let written = fs::read(path).unwrap();
     let reference = format!("kdbx:{path}#Work/lacre");
     let set = [("LACRE_PASSPHRASE", "open sesame, please")];
@@ -185,7 +188,7 @@ fn a_key_in_a_keepass_database_seals_and_is_never_written() {
 }
 
 #[test]
-fn a_keyring_locked_with_a_passphrase_rotates_and_opens_for_nobody_else() {
+fn passphrase_keyring_rotates_and_needs_its_passphrase() {
     let sandbox = Sandbox::new();
     let reference = format!("passphrase:{}", sandbox.path("keys/locked").display());
     let set = [("LACRE_PASSPHRASE", "correct horse battery")];
@@ -210,19 +213,20 @@ fn a_keyring_locked_with_a_passphrase_rotates_and_opens_for_nobody_else() {
     assert_eq!(unknown.code, 11);
     assert!(unknown.err.contains("LACRE_PASSPHRASE_FROM"), "{}", unknown.err);
 
-    // The passphrase may be kept elsewhere, too.
+    // A reference may name the passphrase.
     let file = sandbox.file("phrase", "correct horse battery\n");
-    close(&file);
+    restrict(&file);
     for from in [format!("file:{file}"), "cmd:printf 'correct horse battery'".to_owned()] {
         assert_ne!(sandbox.primary(&reference, &[("LACRE_PASSPHRASE_FROM", &from)]), old);
     }
-    // Another passphrase is another file.
+    // An import into another file keeps the key.
     let opened = format!("file:{}", sandbox.path("keys/open").display());
     sandbox.ok_with(&["key", "import", &reference, &opened], &set);
     assert_eq!(sandbox.primary(&opened, &[]), sandbox.primary(&reference, &set));
 }
 
-/// Runs a program on a terminal of its own, types each line once nothing that is typed is shown, and prints what was shown.
+/// Runs a program on a new terminal, types each line once echo is off, and prints the terminal's
+/// text.
 #[cfg(unix)]
 const TYPE: &str = r"
 import os, pty, select, sys, termios, time
@@ -252,8 +256,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 #[cfg(unix)]
 #[test]
-fn p39_a_passphrase_is_asked_for_on_a_terminal_and_never_shown_there() {
-    let Some(python) = told("LACRE_KEYRING_PYTHON") else { return };
+fn p39_passphrase_is_asked_for_on_a_terminal_without_echo() {
+    let Some(python) = variable("LACRE_KEYRING_PYTHON") else { return };
     let sandbox = Sandbox::new();
     let reference = format!("passphrase:{}", sandbox.path("locked").display());
     let typed = |lines: &str, args: &[&str]| {
@@ -268,7 +272,7 @@ fn p39_a_passphrase_is_asked_for_on_a_terminal_and_never_shown_there() {
     let differ = typed("correct horse battery|correct house battery", &new);
     assert_eq!(differ.code, 11, "{}", differ.text());
     assert!(
-        differ.text().contains("the two differ") && !sandbox.path("locked").exists(),
+        differ.text().contains("passphrases differ") && !sandbox.path("locked").exists(),
         "{}",
         differ.text()
     );
@@ -280,16 +284,17 @@ fn p39_a_passphrase_is_asked_for_on_a_terminal_and_never_shown_there() {
     assert_eq!(rotated.code, 0, "{}{}", rotated.text(), rotated.err);
     assert_ne!(sandbox.primary(&reference, &set), old);
 
-    // Nor does a terminal show keys.
+    // A terminal shows no keys without the option.
     let exported = typed("", &["key", "export", "--key", &reference]);
     assert_eq!(exported.code, 2);
     assert!(exported.text().contains("not shown on a terminal"), "{}", exported.text());
-    let told = typed("correct horse battery", &["key", "export", "--key", &reference, "--danger-show-keys"]);
-    assert!(told.code == 0 && told.text().contains("\nprimary "), "it was told to");
+    let exported =
+        typed("correct horse battery", &["key", "export", "--key", &reference, "--danger-show-keys"]);
+    assert!(exported.code == 0 && exported.text().contains("\nprimary "), "the option allows it");
 }
 
 #[test]
-fn a_command_and_a_credential_of_a_service_hold_keys() {
+fn command_and_systemd_credential_hold_keys() {
     let sandbox = Sandbox::new();
     let expected = primary_of_bare(&sandbox);
     let file = sandbox.file("secret", KEY);
@@ -307,8 +312,8 @@ fn a_command_and_a_credential_of_a_service_hold_keys() {
     assert_eq!(sandbox.run_with(&["key", "rotate", "--key", "systemd:secret"], &set).code, 2);
 }
 
-/// Makes a file its owner's alone.
-fn close(path: impl AsRef<std::path::Path>) {
+/// Makes a file accessible only to its owner.
+fn restrict(path: impl AsRef<std::path::Path>) {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     #[cfg(not(unix))]
@@ -316,13 +321,13 @@ fn close(path: impl AsRef<std::path::Path>) {
 }
 
 #[test]
-fn p39_no_source_gives_a_weak_key_or_shows_what_it_holds() {
+fn p39_weak_key_is_refused_from_every_source_and_not_shown() {
     let sandbox = Sandbox::new();
     let zeros = "00".repeat(32);
     let ring = format!("lacre-keyring-v1\nindex {0}\nepoch 0\nprimary {0}\n", "A".repeat(43));
     for weak in [zeros.as_str(), "a password, not a key", &ring] {
         let file = sandbox.file("weak", weak);
-        close(&file);
+        restrict(&file);
         let directory = sandbox.path("");
         let variables = [("SOME_KEY", weak), ("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())];
         for source in [&format!("file:{file}"), "env:SOME_KEY", &format!("cmd:cat '{file}'"), "systemd:weak"]
@@ -343,7 +348,7 @@ fn p39_no_source_gives_a_weak_key_or_shows_what_it_holds() {
 }
 
 #[test]
-fn p39_a_key_on_the_command_line_is_refused_and_not_repeated() {
+fn p39_key_on_the_command_line_is_refused_and_not_repeated() {
     let sandbox = Sandbox::new();
     for args in [
         &["key", "new", KEY][..],
@@ -353,7 +358,7 @@ fn p39_a_key_on_the_command_line_is_refused_and_not_repeated() {
         &["key", "show", "--key", KEY],
         &["get", "--key", KEY, "http://127.0.0.1:9/"],
     ] {
-        // `run_with` looks for the key in what is said.
+        // `run_with` searches the output for the key.
         let result = sandbox.run_with(args, &[]);
         assert_eq!(result.code, 2, "{args:?}: {}", result.err);
         let json = sandbox.run_with(&[args, &["--json"]].concat(), &[]);
@@ -362,7 +367,7 @@ fn p39_a_key_on_the_command_line_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn p39_no_file_of_keys_lies_beside_the_store() {
+fn p39_key_file_beside_the_store_is_refused() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
     sandbox.ok(&["get", &origin.url("/")]);
     let beside = |name: &str| sandbox.path(".cache/lacre").join(name).display().to_string();

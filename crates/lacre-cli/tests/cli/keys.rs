@@ -4,10 +4,10 @@ use crate::sandbox::{Origin, Sandbox};
 use std::fs;
 
 #[test]
-fn a_new_keyring_never_replaces_one() {
+fn new_keyring_never_replaces_an_existing_one() {
     let sandbox = Sandbox::new();
     let reference = format!("file:{}", sandbox.path("keys/ring").display());
-    assert!(sandbox.ok(&["key", "new", &reference]).text().starts_with(&format!("made {reference}")));
+    assert!(sandbox.ok(&["key", "new", &reference]).text().starts_with(&format!("created {reference}")));
     let before = fs::read(sandbox.path("keys/ring")).unwrap();
     assert_eq!(sandbox.run(&["key", "new", &reference]).code, 2);
     assert_eq!(fs::read(sandbox.path("keys/ring")).unwrap(), before);
@@ -15,7 +15,7 @@ fn a_new_keyring_never_replaces_one() {
 }
 
 #[test]
-fn after_a_rotation_old_entries_open_and_new_ones_are_sealed_by_the_new_key() {
+fn rotation_opens_old_entries_and_seals_new_ones_with_the_new_key() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
     sandbox.ok(&["get", &origin.url("/old")]);
     sandbox.ok(&["key", "rotate"]);
@@ -28,7 +28,7 @@ fn after_a_rotation_old_entries_open_and_new_ones_are_sealed_by_the_new_key() {
 }
 
 #[test]
-fn no_command_shows_a_key() {
+fn no_command_prints_a_secret_key() {
     let sandbox = Sandbox::new();
     let mut said = String::new();
     for args in [
@@ -52,7 +52,7 @@ fn no_command_shows_a_key() {
 }
 
 #[test]
-fn a_keyring_is_copied_in_and_out_and_nothing_is_overwritten() {
+fn import_and_export_copy_a_keyring_and_overwrite_nothing() {
     let sandbox = Sandbox::new();
     let (own, copy) = (".config/lacre/keyring", "copy/ring");
     let reference = format!("file:{}", sandbox.path(copy).display());
@@ -67,7 +67,7 @@ fn a_keyring_is_copied_in_and_out_and_nothing_is_overwritten() {
         assert_eq!(mode & 0o777, 0o600);
     }
     assert_eq!(sandbox.run(&["key", "export", &reference]).code, 2);
-    assert_eq!(sandbox.run(&["key", "import", &reference]).code, 2, "one's own is there already");
+    assert_eq!(sandbox.run(&["key", "import", &reference]).code, 2, "the user's own keyring exists already");
     let piped = sandbox.ok(&["key", "export"]);
     assert_eq!(piped.out, fs::read(sandbox.path(own)).unwrap());
 
@@ -78,7 +78,7 @@ fn a_keyring_is_copied_in_and_out_and_nothing_is_overwritten() {
 }
 
 #[test]
-fn only_a_good_key_is_imported() {
+fn weak_or_invalid_key_is_not_imported() {
     let weak = "00".repeat(32);
     for text in ["", "hunter2", weak.as_str(), "lacre-keyring-v1\n"] {
         let sandbox = Sandbox::new();
@@ -96,7 +96,7 @@ fn only_a_good_key_is_imported() {
 }
 
 #[test]
-fn a_keyring_is_not_made_in_the_cache_directory() {
+fn keyring_in_the_cache_directory_is_refused() {
     let sandbox = Sandbox::new();
     let reference = format!("file:{}", sandbox.path(".cache/lacre/keyring").display());
     let result = sandbox.run(&["key", "new", &reference]);
@@ -106,7 +106,7 @@ fn a_keyring_is_not_made_in_the_cache_directory() {
 }
 
 #[test]
-fn a_retired_key_is_a_miss_and_is_only_retired_by_consent() {
+fn retiring_a_key_needs_confirmation_and_makes_its_entries_misses() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
     sandbox.ok(&["get", &origin.url("/old")]);
     sandbox.ok(&["key", "rotate"]);
@@ -116,7 +116,7 @@ fn a_retired_key_is_a_miss_and_is_only_retired_by_consent() {
 
     let asked = sandbox.run(&["key", "retire", old]);
     assert_eq!(asked.code, 13, "{}", asked.err);
-    assert!(asked.err.contains("1 of 2 entries here will be a miss"), "{}", asked.err);
+    assert!(asked.err.contains("1 of 2 entries in this store will no longer open"), "{}", asked.err);
     sandbox.ok(&["key", "retire", old, "--dry-run"]);
     for wrong in ["k-", "", "k-0000000000000000", "x"] {
         assert_eq!(sandbox.run(&["key", "retire", wrong, "--yes"]).code, 2, "{wrong}");
@@ -132,7 +132,7 @@ fn a_retired_key_is_a_miss_and_is_only_retired_by_consent() {
 }
 
 #[test]
-fn what_reseal_says_to_retire_is_retired_at_once_and_costs_nothing() {
+fn keys_that_reseal_names_can_be_retired_without_loss() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
     sandbox.ok(&["get", &origin.url("/")]);
     sandbox.ok(&["key", "rotate"]);
@@ -144,26 +144,26 @@ fn what_reseal_says_to_retire_is_retired_at_once_and_costs_nothing() {
     let wrong = [&["key", "retire", "--yes", "k-0000000000000000"], &old[..]].concat();
     assert_eq!(sandbox.run(&wrong).code, 2, "all or none");
     let retired = sandbox.ok(&[&["key", "retire", "--yes"], &old[..]].concat());
-    assert!(retired.err.starts_with("0 of 1 entry here will be a miss"), "{}", retired.err);
+    assert!(retired.err.starts_with("0 of 1 entry in this store will no longer open"), "{}", retired.err);
     assert_eq!(sandbox.ok(&["key", "show", "--json"]).objects()[0]["verify"], serde_json::json!([]));
     assert_eq!(sandbox.ok(&["get", &origin.url("/")]).cache_result(), "HIT");
 }
 
 #[test]
-fn revoking_ends_every_seal_so_far_even_that_of_a_backup() {
+fn revoke_all_revokes_every_seal_even_in_a_backup() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always("cache-control: max-age=60\r\n", "x"));
     sandbox.ok(&["key", "new"]);
     let no_store = sandbox.ok(&["key", "revoke-all", "--dry-run"]);
-    assert!(no_store.err.contains("no store is at hand"), "{}", no_store.err);
+    assert!(no_store.err.contains("there is no store to count"), "{}", no_store.err);
     sandbox.ok(&["get", &origin.url("/")]);
     let backup = fs::read(sandbox.store()).unwrap();
     let asked = sandbox.run(&["key", "revoke-all"]);
     assert_eq!(asked.code, 13);
-    assert!(asked.err.contains("1 of 1 entry here will be a miss"), "{}", asked.err);
+    assert!(asked.err.contains("1 of 1 entry in this store will no longer open"), "{}", asked.err);
     assert_eq!(sandbox.ok(&["get", &origin.url("/")]).cache_result(), "HIT");
 
     let revoked = sandbox.ok(&["key", "revoke-all", "--yes", "--json"]);
-    // After the count of what is lost.
+    // The keyring follows the count of lost entries.
     assert_eq!(revoked.objects().pop().unwrap()["epoch"], 1);
     fs::write(sandbox.store(), backup).unwrap();
     assert_eq!(sandbox.ok(&["get", &origin.url("/")]).cache_result(), "MISS");
@@ -171,10 +171,10 @@ fn revoking_ends_every_seal_so_far_even_that_of_a_backup() {
 }
 
 #[test]
-fn the_list_says_what_is_in_use_and_makes_nothing() {
+fn list_names_the_keyring_in_use_and_creates_nothing() {
     let sandbox = Sandbox::new();
     let objects = sandbox.ok(&["key", "list", "--json"]).objects();
-    assert!(!sandbox.path(".config").exists(), "listing made a key");
+    assert!(!sandbox.path(".config").exists(), "listing created a key");
     assert_eq!(objects[0]["in_use"], true);
     assert_eq!(objects[0]["usable"], false);
     assert!(objects.iter().skip(1).any(|form| form["reference"] == "file:PATH" && form["usable"] == true));

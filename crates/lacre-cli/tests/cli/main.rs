@@ -1,4 +1,4 @@
-//! The built program against a small origin on loopback: what it prints, where, and how it ends.
+//! The built program against a small origin on loopback: its output and exit codes.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 mod audit;

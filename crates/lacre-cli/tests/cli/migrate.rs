@@ -1,4 +1,5 @@
-//! `lacre migrate`: from the files of requests-cache into the sealed store, and from there to `lacre get`.
+//! `lacre migrate`: imports files of requests-cache into the sealed store, where `lacre get` finds
+//! them.
 
 use crate::sandbox::{Origin, Sandbox, unreachable_url};
 use lacre::Timestamp;
@@ -40,7 +41,7 @@ fn response(url: &str, body: &str) -> Response {
     }
 }
 
-/// A cache in a directory: each file with its content.
+/// Writes a directory cache with these files.
 fn cache(sandbox: &Sandbox, files: &[(&str, Vec<u8>)]) -> PathBuf {
     let directory = sandbox.path("http_cache");
     fs::create_dir_all(&directory).unwrap();
@@ -55,7 +56,7 @@ fn migrate<'a>(directory: &'a Path, args: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn what_was_migrated_is_a_hit_without_a_network() {
+fn migrated_response_is_a_hit_without_a_network() {
     let sandbox = Sandbox::new();
     let (a, b) = (format!("{}a", unreachable_url()), format!("{}b?token=hunter2", unreachable_url()));
     let unsigned = Serializer::danger_unsigned();
@@ -85,7 +86,7 @@ fn what_was_migrated_is_a_hit_without_a_network() {
 }
 
 #[test]
-fn redirects_end_at_the_answer_without_a_network() {
+fn migrated_redirects_are_followed_without_a_network() {
     let sandbox = Sandbox::new();
     let base = unreachable_url();
     let hop = |from: &str, to: &str| Response {
@@ -103,23 +104,19 @@ fn redirects_end_at_the_answer_without_a_network() {
 }
 
 #[test]
-fn without_a_signature_nothing_is_trusted_unless_that_is_said() {
+fn unsigned_source_needs_the_trust_option() {
     let sandbox = Sandbox::new();
     let unsigned = Serializer::danger_unsigned().encode(&response(&unreachable_url(), "x"));
     let directory = cache(&sandbox, &[("1.pkl", unsigned)]);
     let refused = sandbox.run(&migrate(&directory, &[]));
     assert_eq!(refused.code, 2);
-    assert!(
-        refused.err.starts_with("error: nothing vouches for what is stored there\nhint: "),
-        "{}",
-        refused.err
-    );
+    assert!(refused.err.starts_with("error: the source is not authenticated\nhint: "), "{}", refused.err);
     assert!(refused.err.contains("--trust-existing"));
     assert!(!sandbox.store().exists());
 }
 
 #[test]
-fn signatures_are_verified_and_what_they_do_not_cover_is_refused() {
+fn unsigned_and_wrongly_signed_responses_are_refused() {
     let sandbox = Sandbox::new();
     let base = unreachable_url();
     let signed = Serializer::safe_pickle(SECRET).unwrap();
@@ -156,7 +153,7 @@ fn signatures_are_verified_and_what_they_do_not_cover_is_refused() {
 }
 
 #[test]
-fn signed_responses_without_their_secret_ask_for_it() {
+fn signed_source_without_its_secret_asks_for_it() {
     let sandbox = Sandbox::new();
     let signed = Serializer::safe_pickle(SECRET).unwrap().encode(&response(&unreachable_url(), "x"));
     let directory = cache(&sandbox, &[("1.pkl", signed)]);
@@ -169,7 +166,7 @@ fn signed_responses_without_their_secret_ask_for_it() {
 fn p15_a_planted_pickle_never_runs_and_the_rest_is_migrated() {
     let sandbox = Sandbox::new();
     let marker = sandbox.path("marker");
-    // os.system("touch MARKER"), as STACK_GLOBAL and as the GLOBAL of old.
+    // os.system("touch MARKER"), with STACK_GLOBAL and with the older GLOBAL.
     let command = format!("touch '{}'", marker.display());
     let length = u32::try_from(command.len()).unwrap().to_le_bytes();
     let planted = [
@@ -212,7 +209,7 @@ fn p15_a_planted_pickle_never_runs_and_the_rest_is_migrated() {
 }
 
 #[test]
-fn a_stale_response_is_validated_and_not_fetched_again() {
+fn stale_migrated_response_is_revalidated() {
     let sandbox = Sandbox::new();
     let origin = Origin::start(|request| {
         assert!(request.contains("if-none-match: \"1\""), "{request}");
@@ -229,7 +226,7 @@ fn a_stale_response_is_validated_and_not_fetched_again() {
 }
 
 #[test]
-fn what_is_no_cache_is_said_to_be_none() {
+fn source_that_is_not_a_cache_is_refused() {
     let sandbox = Sandbox::new();
     for (name, content) in [("text", "hello"), ("empty.sqlite", "")] {
         let result = sandbox.run(&["migrate", &sandbox.file(name, content), "--trust-existing"]);

@@ -1,11 +1,11 @@
-//! Who gets whose answer: by `Host`, by who asks, and by what the environment trusts.
+//! Requests that share no response: other hosts, other requesters, other proxies and roots.
 
 use crate::sandbox::{Origin, Sandbox, response, unreachable_url};
 use crate::tls::Authority;
 
 const FRESH: &str = "cache-control: max-age=60\r\n";
 
-/// An origin that answers with the `Host` that it was asked for.
+/// An origin that answers with the request's `Host`.
 fn virtual_hosts() -> Origin {
     Origin::start(|head| {
         let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
@@ -14,7 +14,7 @@ fn virtual_hosts() -> Origin {
 }
 
 #[test]
-fn the_host_that_is_sent_is_the_one_that_is_keyed_and_shown() {
+fn host_header_is_part_of_the_key_and_of_the_url_shown() {
     let (sandbox, origin) = (Sandbox::new(), virtual_hosts());
     let url = origin.url("/");
     for host in ["a.example", "b.example", "a.example"] {
@@ -41,7 +41,7 @@ fn the_host_that_is_sent_is_the_one_that_is_keyed_and_shown() {
 }
 
 #[test]
-fn a_host_that_cannot_be_read_passes_the_cache_by() {
+fn request_with_an_invalid_host_bypasses_the_cache() {
     let (sandbox, origin) = (Sandbox::new(), virtual_hosts());
     for _ in 0..2 {
         let passed = sandbox.ok(&["get", &origin.url("/"), "Host:user:hunter2@a.example"]);
@@ -56,7 +56,7 @@ fn a_host_that_cannot_be_read_passes_the_cache_by() {
 }
 
 #[test]
-fn who_asks_tells_requests_apart_and_is_explained_by_name_only() {
+fn requester_headers_partition_the_cache_and_are_explained_by_name_only() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let url = origin.url("/");
     for (item, word) in [
@@ -82,13 +82,13 @@ fn who_asks_tells_requests_apart_and_is_explained_by_name_only() {
         "X-Flavour:a",
         "X-Functions-Key:hunter2",
     ]);
-    assert!(explained.text().contains("x-flavour (who asks)"), "{}", explained.text());
-    assert!(explained.text().contains("x-functions-key (who asks)"), "{}", explained.text());
+    assert!(explained.text().contains("x-flavour (identifies the requester)"), "{}", explained.text());
+    assert!(explained.text().contains("x-functions-key (identifies the requester)"), "{}", explained.text());
     assert!(!explained.text().contains("hunter2"));
 }
 
 #[test]
-fn other_proxies_and_other_roots_of_the_environment_are_told_apart() {
+fn other_proxies_and_roots_of_the_environment_share_no_response() {
     let (sandbox, proxy, nowhere) = (Sandbox::new(), Origin::always(FRESH, "forged"), unreachable_url());
     let get = |proxy: Option<&str>| {
         let mut command = sandbox.command(&["get", &nowhere]);

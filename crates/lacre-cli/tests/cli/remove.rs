@@ -22,17 +22,17 @@ fn rm(sandbox: &Sandbox, args: &[&str]) -> i32 {
 }
 
 #[test]
-fn nothing_is_removed_without_a_yes_or_in_a_dry_run() {
+fn removal_needs_confirmation_and_dry_run_removes_nothing() {
     let (sandbox, _origin) = filled(&["/a", "/b"]);
     let asked = sandbox.run(&["rm", "--suite", "signed", "--all"]);
     assert_eq!((asked.code, count(&sandbox)), (13, 2));
-    assert!(asked.err.contains("hint: --yes does it"), "{}", asked.err);
-    assert_eq!(asked.text().lines().count(), 3, "it shows what would go");
+    assert!(asked.err.contains("hint: --yes skips the question"), "{}", asked.err);
+    assert_eq!(asked.text().lines().count(), 3, "it lists the entries to remove");
     assert_eq!((rm(&sandbox, &["--all", "--dry-run"]), count(&sandbox)), (0, 2));
 }
 
 #[test]
-fn what_is_named_is_removed_and_nothing_else() {
+fn only_selected_entries_are_removed() {
     let (sandbox, origin) = filled(&["/a", "/a/b", "/c", "/d"]);
     assert_eq!((rm(&sandbox, &["-y", &origin.url("/a")]), count(&sandbox)), (0, 3));
     let key =
@@ -41,7 +41,7 @@ fn what_is_named_is_removed_and_nothing_else() {
     assert_eq!(
         (rm(&sandbox, &["-y", "*/a/*", "*/nothing"]), count(&sandbox)),
         (3, 2),
-        "one of the two fits nothing"
+        "one of the two matches nothing"
     );
     assert_eq!((rm(&sandbox, &["-y", "*/a/*", "*/d"]), count(&sandbox)), (0, 0));
 }
@@ -63,7 +63,7 @@ fn expired_means_no_longer_fresh() {
 }
 
 #[test]
-fn what_was_removed_is_nowhere_in_the_file() {
+fn removed_data_is_not_left_in_the_file() {
     let (sandbox, _origin) = filled(&["/a", "/b"]);
     let on_disk = || fs::read(sandbox.store()).unwrap().windows(15).any(|bytes| bytes == b"find me on disk");
     assert!(on_disk());
@@ -71,22 +71,22 @@ fn what_was_removed_is_nowhere_in_the_file() {
 }
 
 #[test]
-fn something_must_be_named() {
+fn selector_is_required() {
     let (sandbox, _origin) = filled(&["/a"]);
     assert_eq!((rm(&sandbox, &["-y"]), count(&sandbox)), (2, 1));
 }
 
 #[test]
-fn what_is_removed_while_another_process_reads_is_removed_and_what_remains_is_said() {
+fn removal_while_another_process_reads_reports_what_remains_in_the_log() {
     let (sandbox, _origin) = filled(&["/a"]);
     let store = Sqlite::open(sandbox.store()).unwrap();
     let mut keys = Vec::new();
     lacre::wait(store.each(&mut |row| keys.push(row.key))).unwrap();
-    // Whoever is lent a record keeps the log in use.
+    // A borrowed record keeps the log in use.
     let mut result = None;
     let mut rm = |_: Record<'_>| result = Some(sandbox.run(&["rm", "--suite", "signed", "-y", "--all"]));
     lacre::wait(store.get(&keys[0], &mut rm)).unwrap();
     let result = result.unwrap();
     assert_eq!((result.code, count(&sandbox)), (12, 0), "{}", result.err);
-    assert!(result.err.starts_with("1 entry removed\nerror: what was removed may still"), "{}", result.err);
+    assert!(result.err.starts_with("1 entry removed\nerror: removed data may remain"), "{}", result.err);
 }

@@ -1,4 +1,5 @@
-//! A user with a home of their own who runs the program, and an origin that answers in raw bytes.
+//! A sandbox to run the program in, with its own home directory, and an origin that answers with
+//! raw bytes.
 
 use serde_json::Value;
 use std::fs;
@@ -10,12 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use tempfile::TempDir;
 
-/// A user.
+/// A home directory to run the program in.
 pub(crate) struct Sandbox {
     home: TempDir,
 }
 
-/// What a run of the program left behind.
+/// The exit code and the output of a run.
 #[derive(Debug)]
 pub(crate) struct RunResult {
     pub(crate) code: i32,
@@ -62,19 +63,20 @@ impl Sandbox {
         child.wait_with_output().unwrap().into()
     }
 
-    /// Runs what must go well.
+    /// Runs the program, which must succeed.
     pub(crate) fn ok(&self, args: &[&str]) -> RunResult {
         let result = self.run(args);
         assert_eq!(result.code, 0, "{args:?}: {}", result.err);
         result
     }
 
-    /// Changes one byte of the sealed head of each envelope in the store whose place `choose` says yes to, counted from 0.
+    /// Changes a byte of the sealed head of every envelope whose index in the store `choose`
+    /// accepts.
     pub(crate) fn tamper(&self, choose: impl Fn(usize) -> bool) {
         self.change(112, choose);
     }
 
-    /// The same in the commitment: nobody can tell any more which namespace or store it belonged to.
+    /// Changes a byte of the commitment instead, which hides the envelope's namespace and store.
     pub(crate) fn tamper_header(&self, choose: impl Fn(usize) -> bool) {
         self.change(80, choose);
     }
@@ -107,26 +109,26 @@ impl RunResult {
         std::str::from_utf8(&self.out).unwrap()
     }
 
-    /// Each line of stdout as an object.
+    /// Every line of stdout as a JSON object.
     pub(crate) fn objects(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// What the cache did, in a word: how the last line of stderr begins.
+    /// The cache's result, the first word of the last line of stderr.
     pub(crate) fn cache_result(&self) -> &str {
         let last = self.err.lines().last().unwrap_or_default();
         last.split(' ').next().unwrap()
     }
 }
 
-/// An origin. It lives as long as the test.
+/// An origin on loopback. It runs until the test process ends.
 pub(crate) struct Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Origin {
-    /// `answer` gets each request as text, and says every byte of the response.
+    /// Starts an origin. `answer` gets each request as text and returns all bytes of the response.
     pub(crate) fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -134,7 +136,7 @@ impl Origin {
         let noted = Arc::clone(&seen);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                // Who hangs up early is part of some tests.
+                // In some tests the client hangs up early.
                 let Some(request) = stream.as_ref().ok().and_then(read) else { continue };
                 let response = answer(&request);
                 noted.lock().unwrap().push(request);
@@ -144,7 +146,7 @@ impl Origin {
         Self { address, seen }
     }
 
-    /// One that answers everything alike.
+    /// Starts an origin that always answers with the same response.
     pub(crate) fn always(headers: &'static str, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         Self::start(move |_| response("200 OK", headers, &body))
@@ -154,7 +156,7 @@ impl Origin {
         format!("http://{}{path}", self.address)
     }
 
-    /// Every request so far.
+    /// All requests so far.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
@@ -164,7 +166,7 @@ impl Origin {
     }
 }
 
-/// A request's head and body, as text.
+/// Reads the head and body of a request.
 fn read(mut stream: &TcpStream) -> Option<String> {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -183,7 +185,7 @@ fn read(mut stream: &TcpStream) -> Option<String> {
     }
 }
 
-/// A whole response. `headers` are lines that end in `\r\n`.
+/// A complete response. `headers` are lines that end in `\r\n`.
 pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut bytes =
@@ -193,7 +195,7 @@ pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An address where nobody listens.
+/// A URL on a port where nothing listens.
 pub(crate) fn unreachable_url() -> String {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     format!("http://{address}/")

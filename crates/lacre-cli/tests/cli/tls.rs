@@ -1,4 +1,4 @@
-//! An origin with a certificate of an authority that only the test knows.
+//! A TLS origin with a certificate from an authority of the test.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -11,7 +11,7 @@ use std::thread;
 
 use crate::sandbox::response;
 
-/// Issues certificates.
+/// A certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -21,12 +21,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate.
+    /// The authority's own certificate.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for `name` and its key, in PEM.
+    /// Issues a certificate for `name`, and returns it and its key in PEM.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let (certificate, key) = self.issued(name);
         (certificate.pem(), key.serialize_pem())
@@ -39,7 +39,8 @@ impl Authority {
     }
 }
 
-/// An origin on loopback that answers everything alike. It lives as long as the test.
+/// A TLS origin on loopback that always answers with the same response. It runs until the test
+/// process ends.
 pub(crate) struct TlsOrigin {
     address: SocketAddr,
 }
@@ -49,7 +50,7 @@ impl TlsOrigin {
         Self::serve(authority, headers, body, false)
     }
 
-    /// One that refuses visitors without a certificate of `authority`.
+    /// Starts an origin that requires a client certificate from `authority`.
     pub(crate) fn start_with_client_certificates(
         authority: &Authority,
         headers: &'static str,
@@ -58,12 +59,17 @@ impl TlsOrigin {
         Self::serve(authority, headers, body, true)
     }
 
-    fn serve(authority: &Authority, headers: &'static str, body: &'static str, asks: bool) -> Self {
+    fn serve(
+        authority: &Authority,
+        headers: &'static str,
+        body: &'static str,
+        requires_certificate: bool,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = if asks {
+        let builder = if requires_certificate {
             let mut roots = RootCertStore::empty();
             roots.add(authority.0.der().clone()).unwrap();
             let verifier =
@@ -83,7 +89,7 @@ impl TlsOrigin {
             for stream in listener.incoming().flatten() {
                 let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
                 let mut stream = StreamOwned::new(connection, stream);
-                // Visitors that do not trust the certificate hang up, which is part of some tests.
+                // In some tests the client does not trust the certificate and hangs up.
                 if stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) && stream.write_all(&answer).is_ok()
                 {
                     stream.conn.send_close_notify();

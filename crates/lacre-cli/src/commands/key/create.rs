@@ -12,26 +12,27 @@ use zeroize::Zeroizing;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
-    /// From where: a reference such as env:NAME or kdbx:PATH#ENTRY, or `-` for standard input
-    #[arg(value_name = "FROM")]
+    /// The source: a reference such as env:NAME or kdbx:PATH#ENTRY, or `-` for standard input
+    #[arg(value_name = "SOURCE")]
     from: String,
-    /// To where [default: --key, else your own]
-    #[arg(value_name = "WHERE")]
+    /// The destination [default: --key, else your own keyring]
+    #[arg(value_name = "DESTINATION")]
     at: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
-    /// To where, such as file:PATH or passphrase:PATH [default: standard output, as text, unless it is a terminal]
-    #[arg(value_name = "WHERE")]
+    /// The destination, such as file:PATH or passphrase:PATH [default: standard output, as text,
+    /// unless it is a terminal]
+    #[arg(value_name = "DESTINATION")]
     to: Option<String>,
-    /// Show the keys on a terminal, to whoever looks at it
+    /// Print the secret keys even on a terminal
     #[arg(long, conflicts_with = "to")]
     danger_show_keys: bool,
 }
 
 pub(super) fn new(at: Option<&str>, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
-    create("made", at, global, output, || Ok(Keyring::generate().map_err(lacre::Error::from)?))
+    create("created", at, global, output, || Ok(Keyring::generate().map_err(lacre::Error::from)?))
 }
 
 pub(super) fn import(args: &Import, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
@@ -48,14 +49,14 @@ pub(super) fn export(args: &Export, global: &GlobalOptions, output: Output) -> R
     }
     let mut out = io::stdout().lock();
     if out.is_terminal() && !args.danger_show_keys {
-        return Err(Failure::usage("keys are not shown on a terminal")
-            .with_hint("name a file, `lacre key export file:PATH`, or pipe them to where they go"));
+        return Err(Failure::usage("secret keys are not shown on a terminal")
+            .with_hint("name a file, as in `lacre key export file:PATH`, or pipe the output"));
     }
     out.write_all(source.load()?.to_text().as_bytes())?;
     Ok(out.flush()?)
 }
 
-/// Writes what `make` makes to a place where there is nothing.
+/// Writes the keyring that `make` returns to a place that has none.
 fn create(
     done: &str,
     at: Option<&str>,
@@ -73,33 +74,34 @@ fn create(
     let ring = make()?;
     keeper.create(&ring)?;
     if reader.is_some_and(|reader| !reader.finds()) {
-        let message = format!("{} is gone with this process: another one does not find it", place.describe());
+        let message =
+            format!("{} ends with this process: another process does not find it", place.describe());
         return Err(Failure::new(Exit::KeyUnavailable, message).with_hint(
-            "keep the key elsewhere, such as file:PATH or systemd:NAME; there is no keyring here that lasts",
+            "keep the key elsewhere, such as file:PATH or systemd:NAME: this session has no lasting kernel keyring",
         ));
     }
     let caveat = place.caveat().map(|caveat| format!("; {caveat}")).unwrap_or_default();
     let text =
-        format!("{GOOD}{done}{GOOD:#} {}, which seals with {}{caveat}", place.describe(), ring.primary());
+        format!("{GOOD}{done}{GOOD:#} {}; its primary key is {}{caveat}", place.describe(), ring.primary());
     keyring::print(output, text, &*place, &ring)
 }
 
-/// Another process that looks whether a key of the kernel's keyring is there. It begins before this one has looked at any keyring, since it
-/// would inherit what this one makes.
+/// A second process that checks that a key in the kernel's keyring outlives this one. It starts
+/// before this process opens a keyring, since it would inherit that keyring.
 struct Reader(Child);
 
 impl Reader {
-    /// `None`: the key lies elsewhere, or nobody can look.
+    /// Starts the process. `None` if the key is kept elsewhere or no process can be started.
     fn start(reference: &str) -> Option<Self> {
-        const LOOK: &str = "read -r _; exec \"$0\" key show --key \"$1\"";
+        const SCRIPT: &str = "read -r _; exec \"$0\" key show --key \"$1\"";
         let this = std::env::current_exe().ok().filter(|this| this.file_stem() == Some("lacre".as_ref()))?;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", LOOK]).arg(this).arg(reference);
+        command.args(["-c", SCRIPT]).arg(this).arg(reference);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         reference.starts_with("keyutils:").then(|| command.spawn().ok().map(Self)).flatten()
     }
 
-    /// Whether it is there.
+    /// Whether the process finds the key.
     fn finds(mut self) -> bool {
         drop(self.0.stdin.take());
         self.0.wait().is_ok_and(|status| status.success())
@@ -108,16 +110,16 @@ impl Reader {
 
 fn from_input() -> Result<Keyring, Failure> {
     let refused = |why: String| {
-        Failure::new(Exit::KeyUnavailable, format!("standard input is no key: {why}"))
+        Failure::new(Exit::KeyUnavailable, format!("standard input is not a key: {why}"))
             .with_hint("pipe in the text of a keyring, or 64 hexadecimal digits")
     };
     let mut input = io::stdin().lock();
     if input.is_terminal() {
-        return Err(refused("a key that is typed can be read on the terminal".into()));
+        return Err(refused("a key typed on a terminal is visible".into()));
     }
-    const MOST: usize = Keyring::MAX_TEXT_LEN;
-    // As long as it will ever be: growing would leave parts of the keys in freed memory.
-    let mut text = Zeroizing::new(String::with_capacity(MOST + 1));
-    input.by_ref().take(MOST as u64 + 1).read_to_string(&mut text)?;
+    const MAX_LEN: usize = Keyring::MAX_TEXT_LEN;
+    // Full capacity up front: growing would leave parts of the keys in freed memory.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_LEN + 1));
+    input.by_ref().take(MAX_LEN as u64 + 1).read_to_string(&mut text)?;
     Keyring::parse(&text).map_err(|fault| refused(fault.to_string()))
 }

@@ -10,7 +10,7 @@ use anstyle::Style;
 use lacre::keys::{self, Access, KeySource};
 use serde_json::json;
 
-/// The keyring in use, then every form of reference.
+/// Prints the keyring in use, then every form of reference.
 pub(super) fn list(global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let source = store_options::key_source(global)?;
     let (described, loaded) = (source.describe(), source.load());
@@ -38,7 +38,8 @@ pub(super) fn list(global: &GlobalOptions, output: Output) -> Result<(), Failure
     match loaded {
         Ok(ring) => {
             let more = ring.key_ids().count() - 1;
-            output.print(format_args!("in use  {described}: {} and {more} more", ring.primary()))?;
+            output
+                .print(format_args!("in use  {described}: primary key {}, {more} older", ring.primary()))?;
         }
         Err(error) => output.print(format_args!("in use  {described}: {BAD}{}{BAD:#}", chain(&error)))?,
     }
@@ -54,10 +55,10 @@ pub(super) fn list(global: &GlobalOptions, output: Output) -> Result<(), Failure
 }
 
 const COLUMNS: [Column; 4] = [
-    Column { title: "SOURCE", drop_order: 0 },
+    Column { title: "REFERENCE", drop_order: 0 },
     Column { title: "ACCESS", drop_order: 1 },
-    Column { title: "HERE", drop_order: 2 },
-    Column { title: "WHAT IT IS", drop_order: 0 },
+    Column { title: "USABLE", drop_order: 2 },
+    Column { title: "MEANING", drop_order: 0 },
 ];
 
 fn access(access: Access) -> &'static str {
@@ -67,6 +68,7 @@ fn access(access: Access) -> &'static str {
     }
 }
 
+/// Prints the keyring's source, key ids and epoch.
 pub(super) fn show(source: &dyn KeySource, output: Output) -> Result<(), Failure> {
     let ring = source.load()?;
     let verify: String = ring.key_ids().skip(1).map(|id| format!("verify   {id}\n")).collect();

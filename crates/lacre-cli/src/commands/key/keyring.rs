@@ -1,4 +1,4 @@
-//! The keyring that a command changes, and its description for people and programs.
+//! What the commands for keys share: write access to the keyring, and its description.
 
 use crate::exit::Failure;
 use crate::output::Output;
@@ -7,15 +7,16 @@ use lacre::keys::{KeySource, WritableKeySource};
 use serde_json::{Value, json};
 use std::fmt::Display;
 
+/// Write access to the keyring, if its source allows that.
 pub(super) fn writable(source: &dyn KeySource) -> Result<&dyn WritableKeySource, Failure> {
     source.writable().ok_or_else(|| {
-        Failure::usage(format!("{} is not ours to write", source.describe())).with_hint(
-            "`lacre key import FROM file:PATH` copies it to a file; change it there, and put the result back yourself",
+        Failure::usage(format!("lacre cannot write to {}", source.describe())).with_hint(
+            "`lacre key import FROM file:PATH` copies it to a file; change the copy, and put it back yourself",
         )
     })
 }
 
-/// `text` for people, the keyring without its keys for programs.
+/// Prints `text` for people, or the keyring without its secrets for programs.
 pub(super) fn print(
     output: Output,
     text: impl Display,

@@ -1,6 +1,5 @@
-//! `lacre key`: makes, shows, copies, rotates and revokes keys. It never shows a key itself, unless that is what `export` is told.
-//!
-//! `look` shows · `copy` makes and copies · `change` rotates, retires and revokes.
+//! `lacre key`: creates, shows, copies, rotates and revokes keys. Only `export` prints a secret
+//! key. `inspect` shows · `create` creates and copies · `rotation` rotates, retires and revokes.
 
 mod create;
 mod inspect;
@@ -15,25 +14,26 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a keyring with a fresh key; what is there already is never overwritten
+    /// Create a keyring with a new key; an existing keyring is never overwritten
     New {
-        /// Where, such as file:PATH, passphrase:PATH or keyring:SERVICE/USER [default: --key, else your own]
+        /// Where to create it, such as file:PATH, passphrase:PATH or keyring:SERVICE/USER [default:
+        /// --key, else your own keyring]
         #[arg(value_name = "WHERE")]
         at: Option<String>,
     },
-    /// List where keys can be kept, and whether each can be used here
+    /// List where keys can be kept, and which places are usable here
     List,
-    /// Show where the keyring is, and the ids of the keys in it
+    /// Show where the keyring is, and the ids of its keys
     Show,
-    /// Copy a keyring, or one bare key, to where there is none
+    /// Copy a keyring or a bare key to a place that has none
     Import(create::Import),
-    /// Copy the keyring out, keys included
+    /// Copy the keyring to another place, secret keys included
     Export(create::Export),
-    /// Make a fresh key the one that seals; the others go on opening what they sealed
+    /// Add a new key that seals from now on; older keys still open what they sealed
     Rotate,
-    /// Forget a key that only opens: what it sealed is a miss from then on
+    /// Remove keys that no longer seal; entries sealed with them become misses
     Retire(rotation::Retire),
-    /// Revoke everything sealed so far, by any key, by raising the keyring's epoch
+    /// Revoke every seal so far, whatever its key, by raising the keyring's epoch
     RevokeAll(rotation::RevokeAll),
 }
 

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Retire {
-    /// Its id, such as k-7f3a09bc, or as many of its first digits as no other key has
+    /// The key's id, such as k-7f3a09bc, or enough of its first digits to identify it
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(super) fn rotate(global: &GlobalOptions, output: Output) -> Result<(), Failu
         keys::update(keyring::writable(&*source)?, |ring| Ok((ring.primary(), ring.rotate()?)))?;
     let text = format!(
         "{GOOD}rotated{GOOD:#}: {new} seals from now on, {old} only opens\n\
-         `lacre reseal` seals what is stored anew; after it, `lacre key retire {}` forgets the old key",
+         `lacre reseal` reseals the stored entries; after that, `lacre key retire {}` removes the old key",
         old.short()
     );
     keyring::print(output, text, &*source, &ring)
@@ -42,15 +42,15 @@ pub(super) fn rotate(global: &GlobalOptions, output: Output) -> Result<(), Failu
 
 pub(super) fn retire(args: &Retire, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     if !args.ids.iter().all(|id| is_id(id)) {
-        // It is not repeated: it may be a key itself.
-        return Err(Failure::usage("this is no id of a key")
+        // The message does not repeat the text, which may be a secret key.
+        return Err(Failure::usage("this is not a key id")
             .with_hint("`lacre key show` lists the ids, such as k-7f3a09bc"));
     }
     let source = store_options::key_source(global)?;
     let keeper = keyring::writable(&*source)?;
     let ring = source.load()?;
     let ids = args.ids.iter().map(|id| find(&ring, id)).collect::<Result<BTreeSet<_>, _>>()?;
-    preview(global, output, "what was sealed with that, unless `lacre reseal` comes first", |row| {
+    preview(global, output, "entries sealed with a retired key, unless `lacre reseal` runs first", |row| {
         row.sealed_with().any(|id| ids.contains(&id))
     })?;
     if args.confirmation.dry_run {
@@ -61,7 +61,7 @@ pub(super) fn retire(args: &Retire, global: &GlobalOptions, output: Output) -> R
     let (ring, ()) = keys::update(keeper, |ring| ids.iter().try_for_each(|id| ring.retire(*id)))?;
     keyring::print(
         output,
-        format_args!("{GOOD}retired{GOOD:#} {named}: what it sealed is a miss"),
+        format_args!("{GOOD}retired{GOOD:#} {named}: entries sealed with it are misses"),
         &*source,
         &ring,
     )
@@ -71,21 +71,23 @@ pub(super) fn revoke_all(args: &RevokeAll, global: &GlobalOptions, output: Outpu
     let source = store_options::key_source(global)?;
     let keeper = keyring::writable(&*source)?;
     let epoch = source.load()?.epoch();
-    preview(global, output, "all that was sealed", |row| row.seal().is_some_and(|seal| seal.epoch <= epoch))?;
+    preview(global, output, "every entry sealed so far", |row| {
+        row.seal().is_some_and(|seal| seal.epoch <= epoch)
+    })?;
     if args.confirmation.dry_run {
         return Ok(());
     }
-    args.confirmation.ask("revoke everything that was sealed so far")?;
+    args.confirmation.ask("revoke every seal so far")?;
     let (ring, epoch) = keys::update(keeper, |ring| Ok(ring.raise_epoch()))?;
     keyring::print(
         output,
-        format_args!("{GOOD}revoked{GOOD:#}: only what is sealed from now on, in epoch {epoch}, is opened"),
+        format_args!("{GOOD}revoked{GOOD:#}: only entries sealed from now on, in epoch {epoch}, open"),
         &*source,
         &ring,
     )
 }
 
-/// `k-` and some of its 16 digits.
+/// Whether the text is `k-` and up to 16 hexadecimal digits.
 fn is_id(text: &str) -> bool {
     let digits = text.strip_prefix("k-").unwrap_or_default();
     (1..=16).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -99,12 +101,14 @@ fn find(ring: &Keyring, start: &str) -> Result<KeyId, Failure> {
             Err(Failure::usage("the keyring has no such key").with_hint("`lacre key show` lists the ids"))
         }
         (Some(_), Some(_)) => {
-            Err(Failure::usage("several keys begin like this").with_hint("give more digits of the id"))
+            Err(Failure::usage("several key ids begin with these digits")
+                .with_hint("give more digits of the id"))
         }
     }
 }
 
-/// Says how much of the store, if one is at hand, will be lost among what opens, whatever its suite: the entries that `lost` means.
+/// Prints how many entries of the store would no longer open: those that `lost` selects, whatever
+/// their suite.
 fn preview(
     global: &GlobalOptions,
     output: Output,
@@ -112,17 +116,17 @@ fn preview(
     lost: impl Fn(&Row) -> bool,
 ) -> Result<(), Failure> {
     let unknown = |why: String| {
-        let text = format!("{why}; {what}, wherever it is, will be a miss");
+        let text = format!("{why}; no store will open {what}");
         output.print_count("lacre/lost/v1", text, json!({ "lost": null, "entries": null, "why": why }))
     };
     let rows = match store_options::open_to_read(global, output) {
-        Ok(None) => return unknown("no store is at hand to look into".to_owned()),
+        Ok(None) => return unknown("there is no store to count entries in".to_owned()),
         Ok(Some(builder)) => Suite::ALL
             .into_iter()
             .fold(builder, Builder::also_accept)
             .build()
             .map_err(Failure::from)
-            // Chunks may be sealed with another key than the head that leads to them.
+            // Chunks of a body may be sealed with another key than their head.
             .and_then(|cache| listing::all(&cache, Depth::Bodies, now())),
         Err(failure) => Err(failure),
     };
@@ -130,13 +134,13 @@ fn preview(
         Ok(rows) => rows,
         Err(failure) => {
             let why = failure.message.unwrap_or_default();
-            return unknown(format!("the store could not be looked into ({why})"));
+            return unknown(format!("the store cannot be read ({why})"));
         }
     };
     let count = rows.iter().filter(|row| lost(row)).count();
     output.print_count(
         "lacre/lost/v1",
-        format_args!("{} of {} here will be a miss: {what}", count, entries(rows.len())),
+        format_args!("{} of {} in this store will no longer open: {what}", count, entries(rows.len())),
         json!({ "lost": count, "entries": rows.len() }),
     )
 }
