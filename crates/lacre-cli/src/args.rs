@@ -92,10 +92,12 @@ pub(crate) enum Command {
     /// Record the current state of the store, for `verify --anchor`
     #[command(subcommand)]
     Anchor(anchor::Command),
-    /// Search stored responses for likely secrets; exit 1 if any is found Searches URLs, headers
-    /// and the first MiB of text bodies for tokens and keys in well-known formats, for values under
-    /// the names of secrets, and for random values under names that suggest a secret. No secret is
-    /// printed. Each has a fingerprint, which is the same wherever the secret occurs in this store.
+    /// Search stored responses for likely secrets; exit 1 if any is found
+    ///
+    /// Searches URLs, headers and the first MiB of text bodies for tokens and keys in well-known
+    /// formats, for values under the names of secrets, and for random values under names that
+    /// suggest a secret. No secret is printed. Each has a fingerprint, which is the same wherever
+    /// the secret occurs in this store.
     Audit(audit::Args),
     /// Create, show, copy, rotate and revoke keys
     #[command(subcommand)]

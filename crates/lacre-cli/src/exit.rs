@@ -187,9 +187,9 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.contains(said.rsplit(": ").next().unwrap_or(&said)) {
-            text = format!("{text}: {said}");
+        let message = cause.to_string();
+        if !text.contains(message.rsplit(": ").next().unwrap_or(&message)) {
+            text = format!("{text}: {message}");
         }
         next = cause.source();
     }

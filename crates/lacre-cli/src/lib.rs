@@ -17,7 +17,8 @@
 //! | `store_options` | opens the store and the key source that the options name |
 //! | `request`, `transport`, `netrc`, `network_error` | the request of `get`, and its connection |
 //! | `selector`, `listing`, `quarantine`, `record_state` | entries: selection, rows, states |
-//! | `output`, `sink`, `table`, `format`, `sanitize`, `progress`, `terminal` | output and questions |
+//! | `output`, `sink`, `table`, `format`, `sanitize` | output, and making untrusted text safe |
+//! | `progress`, `terminal` | progress bars, and questions to the user |
 //! | `exit` | exit codes and errors |
 
 mod args;
@@ -67,9 +68,10 @@ use output::Output;
 use std::ffi::OsString;
 use std::io::Write;
 
-/// Runs one command line, whose first item is the name of the program. It uses the standard streams
-/// of the process. While a command waits for the network, it handles SIGINT; `serve` also handles
-/// SIGTERM.
+/// Runs one command line, whose first item is the name of the program.
+///
+/// It uses the standard streams of the process. While a command waits for the network, it handles
+/// SIGINT; `serve` also handles SIGTERM.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let args = match Args::try_parse_from(&arguments) {
@@ -121,7 +123,7 @@ fn usage(kind: ErrorKind, text: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn said(arguments: &[&str]) -> Failure {
+    fn failure_of(arguments: &[&str]) -> Failure {
         let error = Args::try_parse_from(arguments).unwrap_err();
         usage(error.kind(), &selector::without_queries(&error.to_string()))
     }
@@ -140,16 +142,16 @@ mod tests {
             (&["lacre", "rm"], "required arguments were not provided", "write lacre rm"),
             (&["lacre", "key"], "a command is missing", "lacre --help"),
         ] {
-            let failure = said(arguments);
-            let (said, helps) = (failure.message.unwrap(), failure.hint.unwrap());
-            assert!(said.contains(message) && !said.contains('\n'), "{arguments:?}: {said}");
-            assert!(helps.contains(hint) && !helps.contains('\n'), "{arguments:?}: {helps}");
+            let failure = failure_of(arguments);
+            let (text, tip) = (failure.message.unwrap(), failure.hint.unwrap());
+            assert!(text.contains(message) && !text.contains('\n'), "{arguments:?}: {text}");
+            assert!(tip.contains(hint) && !tip.contains('\n'), "{arguments:?}: {tip}");
         }
     }
 
     #[test]
     fn a_usage_error_repeats_no_query() {
-        let failure = said(&["lacre", "ls", "a", "https://h/p?token=hunter2"]);
+        let failure = failure_of(&["lacre", "ls", "a", "https://h/p?token=hunter2"]);
         let message = failure.message.unwrap();
         assert!(message.contains("https://h/p?…") && !message.contains("hunter2"), "{message}");
     }

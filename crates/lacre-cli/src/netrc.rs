@@ -1,5 +1,7 @@
 //! A parser for netrc files: `machine HOST login USER password PASSWORD`, `default`, comments and
-//! macros. The published parsers depend on a crate whose licence this project does not accept.
+//! macros.
+//!
+//! The published parsers depend on a crate whose licence this project does not accept.
 
 use std::env;
 use std::path::PathBuf;

@@ -119,11 +119,11 @@ impl Output {
         self.diagnostic("note", TITLE, message);
     }
 
-    fn diagnostic(self, what: &'static str, style: Style, message: impl Display) {
+    fn diagnostic(self, level: &'static str, style: Style, message: impl Display) {
         let message = message.to_string();
-        let text = format!("{style}{what}:{style:#} {}", replace_controls(&message));
+        let text = format!("{style}{level}:{style:#} {}", replace_controls(&message));
         // A closed stderr is no reason to fail.
-        let _ = self.status("lacre/note/v1", text, json!({ what: { "message": message } }));
+        let _ = self.status("lacre/note/v1", text, json!({ level: { "message": message } }));
     }
 
     /// Prints the error of a command, and returns its exit code.

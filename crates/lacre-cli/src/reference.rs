@@ -1,4 +1,5 @@
 //! Generates docs/reference.md from the code: every flag, exit code, variable and file.
+//!
 //! `LACRE_WRITE=1 cargo test -p lacre-cli --lib reference` writes the page. Without the variable,
 //! the test fails if the page is out of date.
 

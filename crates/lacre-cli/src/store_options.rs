@@ -1,7 +1,8 @@
-//! Opens the store and its key source, as the flags and the environment name them. Commands that
-//! read call [`open_to_read`], which writes nothing. Commands that change an existing store call
-//! [`open_to_change`]. Commands that store responses call [`open_or_create`], which creates the
-//! store and the key on first use.
+//! Opens the store and its key source, as the flags and the environment name them.
+//!
+//! Commands that read call [`open_to_read`], which writes nothing. Commands that change an existing
+//! store call [`open_to_change`]. Commands that store responses call [`open_or_create`], which
+//! creates the store and the key on first use.
 
 use crate::exit::{Exit, Failure};
 use crate::global_options::GlobalOptions;

@@ -68,7 +68,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The request as `client` would send it, and what is wished for it.
+    /// Builds the request for `client`, and its cache options.
     pub(crate) fn build(&self, client: &ClientWithMiddleware) -> Result<(Request, RequestOptions), Failure> {
         let mut url = parse_url(&self.url)?;
         let mut headers = HeaderMap::from_iter([

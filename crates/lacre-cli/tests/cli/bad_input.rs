@@ -154,7 +154,7 @@ fn misspelt_reference_lists_the_forms_and_is_not_repeated() {
     refused(&nothing_stored, 2, "--key");
     let empty = [("LACRE_KEY", ""), ("LACRE_STORE", "")];
     let result = RunResult::from(sandbox.command(&["get", &url]).envs(empty).output().unwrap());
-    assert_eq!(result.code, 0, "an empty variable says nothing: {}", result.err);
+    assert_eq!(result.code, 0, "an empty variable counts as unset: {}", result.err);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Runs every shell block of the documents in a new home, against an origin on loopback. Rust
-//! blocks are doctests; Python blocks run in `python/tests/test_documents.py`. A block that cannot
-//! run here is listed with the reason. An unlisted block fails the test.
+//! Runs every shell block of the documents in a new home, against an origin on loopback.
+//!
+//! Rust blocks are doctests; Python blocks run in `python/tests/test_documents.py`. A block that
+//! cannot run here is listed with the reason. An unlisted block fails the test.
 
 use crate::sandbox::{Origin, Sandbox};
 use std::fs;
@@ -101,12 +102,12 @@ const EXAMPLES: &[Example] = &[
     elsewhere(
         "docs/migrate-from-requests-cache.md",
         "lacre migrate http_cache.sqlite --its",
-        "tests/cli/migrate.rs migrates what requests-cache wrote",
+        "tests/cli/migrate.rs migrates a cache of requests-cache",
     ),
     elsewhere(
         "docs/migrate-from-requests-cache.md",
         "$ lacre migrate",
-        "tests/cli/migrate.rs compares what a planted pickle leads to",
+        "tests/cli/migrate.rs compares the refusal of a planted pickle",
     ),
     elsewhere("docs/performance.md", "cargo run --release", "a benchmark, which is run by hand"),
     elsewhere("docs/python.md", "python3 -m venv", "cargo xtask test builds and installs the package so"),
@@ -189,8 +190,8 @@ fn run(document: &str, before: &str, block: &str, with: &[(&str, &str)]) {
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{document}, {}:\n{script}\n---\n{said}", ended.status);
+    let printed = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{document}, {}:\n{script}\n---\n{printed}", ended.status);
 }
 
 /// The text of each fenced shell block.

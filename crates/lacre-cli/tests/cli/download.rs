@@ -281,9 +281,9 @@ mod on_a_terminal {
             false => response("200 OK", FRESH, b"\x7fELF\0\0\x01"),
         });
         for path in ["/", "/", "/gzip"] {
-            let (seen, said) = shown(&sandbox, &["get", &origin.url(path)]);
+            let (seen, printed) = shown(&sandbox, &["get", &origin.url(path)]);
             assert_eq!(seen, "");
-            assert!(said.contains("-o FILE"), "{said}");
+            assert!(printed.contains("-o FILE"), "{printed}");
         }
         assert_eq!(origin.count(), 2);
         assert_eq!(sandbox.ok(&["get", &origin.url("/")]).out, b"\x7fELF\0\0\x01", "a pipe gets every byte");

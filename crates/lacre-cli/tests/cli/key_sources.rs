@@ -1,7 +1,8 @@
 //! `lacre key` with every key source but files. Another program owns each source, so another
-//! program also reads or writes it here. `cargo xtask test` starts keyrings and sets
-//! `LACRE_SECRET_SERVICE`, `LACRE_KEYCTL` and `LACRE_KEYRING_PYTHON`; `cargo xtask keyrings` does
-//! so for one test.
+//! program also reads or writes it here.
+//!
+//! `cargo xtask test` starts keyrings and sets `LACRE_SECRET_SERVICE`, `LACRE_KEYCTL` and
+//! `LACRE_KEYRING_PYTHON`; `cargo xtask keyrings` does so for one test.
 
 use crate::sandbox::{Origin, RunResult, Sandbox};
 use std::fs;
@@ -27,10 +28,10 @@ impl Sandbox {
         // Child programs are found through PATH.
         command.env("PATH", std::env::var_os("PATH").unwrap());
         let result = RunResult::from(command.envs(set.iter().copied()).output().unwrap());
-        let said = String::from_utf8_lossy(&result.out).into_owned() + &result.err;
-        assert!(!said.contains(KEY), "{args:?} shows a key");
+        let printed = String::from_utf8_lossy(&result.out).into_owned() + &result.err;
+        assert!(!printed.contains(KEY), "{args:?} shows a key");
         for (name, value) in set.iter().filter(|(name, _)| name.ends_with("PASSPHRASE")) {
-            assert!(!said.contains(value), "{args:?} shows {name}");
+            assert!(!printed.contains(value), "{args:?} shows {name}");
         }
         result
     }
@@ -339,8 +340,8 @@ fn p39_weak_key_is_refused_from_every_source_and_not_shown() {
             ] {
                 let result = sandbox.run_with(args, &variables);
                 assert_eq!(result.code, 11, "{args:?}: {}", result.err);
-                let said = format!("{}{}", result.text(), result.err);
-                assert!(weak.lines().all(|line| !said.contains(line)), "{args:?}: {said}");
+                let printed = format!("{}{}", result.text(), result.err);
+                assert!(weak.lines().all(|line| !printed.contains(line)), "{args:?}: {printed}");
             }
         }
     }

@@ -30,7 +30,7 @@ fn rotation_opens_old_entries_and_seals_new_ones_with_the_new_key() {
 #[test]
 fn no_command_prints_a_secret_key() {
     let sandbox = Sandbox::new();
-    let mut said = String::new();
+    let mut printed = String::new();
     for args in [
         &["key", "new"][..],
         &["key", "list"],
@@ -39,16 +39,16 @@ fn no_command_prints_a_secret_key() {
         &["key", "show", "--json"],
     ] {
         let result = sandbox.ok(args);
-        said.push_str(result.text());
-        said.push_str(&result.err);
+        printed.push_str(result.text());
+        printed.push_str(&result.err);
     }
     let ring = fs::read_to_string(sandbox.path(".config/lacre/keyring")).unwrap();
     let secrets = ring.lines().filter_map(|line| line.split_once(' ')).filter(|(name, _)| *name != "epoch");
     assert_eq!(secrets.clone().count(), 3);
     for (_, secret) in secrets {
-        assert!(!said.contains(secret));
+        assert!(!printed.contains(secret));
     }
-    assert!(said.contains("epoch    0"));
+    assert!(printed.contains("epoch    0"));
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn keys_that_reseal_names_can_be_retired_without_loss() {
     sandbox.ok(&["key", "rotate"]);
     sandbox.ok(&["key", "rotate"]);
     let resealed = sandbox.ok(&["reseal"]);
-    let (_, said) = resealed.text().split_once("lacre key retire ").unwrap();
-    let old: Vec<&str> = said.split_whitespace().collect();
+    let (_, printed) = resealed.text().split_once("lacre key retire ").unwrap();
+    let old: Vec<&str> = printed.split_whitespace().collect();
     assert_eq!(old.len(), 2);
     let wrong = [&["key", "retire", "--yes", "k-0000000000000000"], &old[..]].concat();
     assert_eq!(sandbox.run(&wrong).code, 2, "all or none");

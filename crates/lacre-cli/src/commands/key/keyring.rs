@@ -1,4 +1,4 @@
-//! What the commands for keys share: write access to the keyring, and its description.
+//! Write access to a keyring and its description, for all commands on keys.
 
 use crate::exit::Failure;
 use crate::output::Output;
@@ -21,17 +21,17 @@ pub(super) fn print(
     output: Output,
     text: impl Display,
     source: &dyn KeySource,
-    ring: &Keyring,
+    keyring: &Keyring,
 ) -> Result<(), Failure> {
     if !output.is_json() {
         return output.print(text);
     }
-    let verify: Vec<Value> = ring.key_ids().skip(1).map(|id| id.to_string().into()).collect();
-    let ring = json!({
+    let verify: Vec<Value> = keyring.key_ids().skip(1).map(|id| id.to_string().into()).collect();
+    let keyring = json!({
         "source": source.describe(),
-        "primary": ring.primary().to_string(),
+        "primary": keyring.primary().to_string(),
         "verify": verify,
-        "epoch": ring.epoch(),
+        "epoch": keyring.epoch(),
     });
-    output.print_objects("lacre/keyring/v1", [ring])
+    output.print_objects("lacre/keyring/v1", [keyring])
 }

@@ -1,5 +1,7 @@
 //! `lacre key`: creates, shows, copies, rotates and revokes keys. Only `export` prints a secret
-//! key. `inspect` shows · `create` creates and copies · `rotation` rotates, retires and revokes.
+//! key.
+//!
+//! `inspect` shows · `create` creates and copies · `rotation` rotates, retires and revokes.
 
 mod create;
 mod inspect;
