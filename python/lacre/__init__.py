@@ -1,4 +1,13 @@
-"""An HTTP cache that seals what it stores, with the words of requests-cache."""
+"""An HTTP cache that encrypts and authenticates what it stores.
+
+The package has two parts:
+
+- A drop-in replacement for requests-cache 1.3 that never unpickles: `CachedSession`,
+  `install_cache`, the backends and the serializers. `lacre.requests_cache` can stand in for
+  `import requests_cache`.
+- lacre's own cache by RFC 9111, `Cache`, with drivers for httpx (`lacre.httpx`), aiohttp
+  (`lacre.aiohttp`) and niquests (`lacre.niquests`).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     from .serializers import *
     from .session import *
 
-#: What is public, by the module that has it; each is imported when it is first asked for.
+#: The public names by module. A module is imported on first use.
 _PUBLIC: dict[str, tuple[str, ...]] = {
     "_lacre": (
         "BadSignature",
@@ -140,7 +149,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "session": ("CacheMixin", "CachedSession"),
 }
 _SOURCES = {name: module for module, names in _PUBLIC.items() for name in names}
-#: What requests-cache has at its top, for it imports everything from everywhere.
+#: Modules that requests-cache also exposes at its top level.
 _MODULES = {
     "expiration": "policy.expiration",
     "settings": "policy.settings",
@@ -158,7 +167,7 @@ _MODULES = {
     "sqlite": "backends.sqlite",
 }
 
-# A type checker sees what is imported above, and nothing else.
+# Type checkers see the imports above only.
 if not TYPE_CHECKING:
     __all__ = ["__version__", *_SOURCES]
 

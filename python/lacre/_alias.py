@@ -1,4 +1,4 @@
-"""Importing one package under the name of another."""
+"""Imports of one package under the name of another."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Alias(MetaPathFinder, Loader):
-    """Finds the modules below `package` when they are looked for below `name`.
+    """Resolves imports below `name` to the modules below `package`.
 
-    They are the same objects, so that what is patched or caught under one name is so under the other.
+    Both names give the same module objects: a patch or an exception class is the same under each.
     """
 
     def __init__(self, name: str, package: str) -> None:
@@ -35,7 +35,7 @@ class Alias(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system has written the alias's spec over the module's own, which relative imports need.
+        # The import system has replaced the module's own spec, which relative imports need.
         assert module.__spec__ is not None
         module.__spec__ = self._specs.pop(module.__spec__.name)
 

@@ -1,4 +1,4 @@
-"""Bodies of requests that are files: read for their key, and put back, so that they can still be sent."""
+"""Request bodies that are files: read for the cache key and rewound, so that they can be sent."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ from contextlib import suppress
 from os import SEEK_END
 from typing import Any
 
-#: The longest file, in bytes, that is read to tell requests apart. A request with a longer one is not looked up.
-MAX_FILE = 16 << 20
+#: The size limit of a file that is read for the cache key. A request with a larger one is not cached.
+MAX_FILE_BYTES = 16 << 20
 
 
-def reread(file: Any, most: int = MAX_FILE) -> bytes | None:
-    """What is left of a file, which is then where it was; `None` if it cannot be read again, or is longer than `most`."""
-    at = place(file, most)
-    if at is None:
+def read_and_rewind(file: Any, limit: int = MAX_FILE_BYTES) -> bytes | None:
+    """Reads the rest of a file and returns to the position before.
+
+    Returns None if the file cannot be rewound or has more than `limit` bytes left.
+    """
+    position = rewindable_position(file, limit)
+    if position is None:
         return None
     try:
         content = file.read()
     finally:
-        file.seek(at)
+        file.seek(position)
     return content.encode() if isinstance(content, str) else bytes(content)
 
 
-def place(file: Any, most: int = MAX_FILE) -> int | None:
-    """Where a file is; `None` if it cannot be read again from there, or if more than `most` bytes are left of it."""
+def rewindable_position(file: Any, limit: int = MAX_FILE_BYTES) -> int | None:
+    """Returns the position of a file.
+
+    Returns None if the file cannot be rewound or has more than `limit` bytes left.
+    """
     with suppress(AttributeError, OSError, TypeError, ValueError):
         if not file.seekable():
             return None
-        at: int = file.tell()
-        left = file.seek(0, SEEK_END) - at
-        file.seek(at)
-        return at if left <= most else None
+        position: int = file.tell()
+        left = file.seek(0, SEEK_END) - position
+        file.seek(position)
+        return position if left <= limit else None
     return None

@@ -1,6 +1,7 @@
-"""What the drivers of all clients have in common: one request on its way through cache and network.
+"""The steps of one request through cache and network, shared by the drivers of all clients.
 
-A driver sends what it is told to send and says what came. No rule of caching lives in it, or here.
+An exchange is a generator: it yields steps (send, wait, work), and the driver of a client carries
+them out. Neither contains a caching rule: `lacre.Cache` decides.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from ._options import RequestOptions
 Headers = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
-#: How many stale answers are refreshed in the background at once. Those beyond are skipped.
-REFRESHES = 16
+#: The limit of simultaneous background refreshes. Refreshes beyond it are skipped.
+MAX_REFRESHES = 16
 
 
 _OPTIONS: ContextVar[RequestOptions | None] = ContextVar("lacre.options", default=None)
@@ -42,8 +43,13 @@ _OPTIONS: ContextVar[RequestOptions | None] = ContextVar("lacre.options", defaul
 
 @contextmanager
 def request_options(options: RequestOptions | None) -> Iterator[None]:
-    """Options of the requests that are made within, by this thread or task: for clients whose requests cannot carry
-    them."""
+    """Sets the options of requests made within, for clients whose requests cannot carry options.
+
+    They apply to the current thread or task.
+
+    Args:
+        options: The options; None for none.
+    """
     before = _OPTIONS.set(options)
     try:
         yield
@@ -51,69 +57,72 @@ def request_options(options: RequestOptions | None) -> Iterator[None]:
         _OPTIONS.reset(before)
 
 
-def options_within() -> RequestOptions | None:
-    """Those of `request_options`."""
+def current_request_options() -> RequestOptions | None:
+    """Returns the options that `request_options` has set, if any."""
     return _OPTIONS.get()
 
 
-class Asked(NamedTuple):
-    """A request, as the cache sees it; `body` is None where it is a stream."""
+class CacheRequest(NamedTuple):
+    """A request as the cache sees it."""
 
     method: str
     url: str
     headers: Headers
+    #: None for a stream.
     body: bytes | None
     options: RequestOptions | None
-    #: How it is sent; None: the usual way.
+    #: How the client reaches the origin; None for the default.
     transport: Transport | None = None
 
-    def of(self, cache: Cache) -> Reply | Ticket | None:
-        """What the cache says to it."""
+    def ask(self, cache: Cache) -> Reply | Ticket | None:
+        """Looks the request up; see `Cache.ask`."""
         return cache.ask(
             self.method, self.url, self.headers, self.body, self.options, self.transport
         )
 
 
-class Head(NamedTuple):
-    """What came. `version`: ten times the version of HTTP. `as_sent`: whether the body comes as the origin sent it;
-    where it does not, it is not stored."""
+class ResponseHead(NamedTuple):
+    """The status and headers of a response from the network."""
 
     status: int
     headers: Headers
+    #: The version of HTTP times ten, if known.
     version: int | None = None
+    #: Whether the body arrives as the origin sent it. If not, it is not stored.
     as_sent: bool = True
 
 
-class OwnTimeout(NamedTuple):
-    """What the caller of a client said of time: how many seconds until the origin must have said something, and what
-    the client raises after that."""
+class CallerTimeout(NamedTuple):
+    """The read timeout that the caller has set."""
 
     seconds: float
+    #: Makes the exception that the client raises then.
     error: Callable[[], Exception]
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The driver is to send the request with these headers, and to answer with the status and the headers of
-    what came. None: as it was asked. `beside`: a request that wants the same and takes too long; where that is over
-    first, and `look` finds its answer, the driver answers with this, and sends no more."""
+    """The step to send the request. Its result is the `ResponseHead`."""
 
+    #: The headers to send; None for those of the request.
     headers: Headers | None
+    #: The wait for an equal request that takes too long. If that one ends first and `lookup` finds
+    #: its response, the result is that reply, and what was sent is discarded.
     beside: Wait | None
-    look: Callable[[], Reply | None]
+    lookup: Callable[[], Reply | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The driver is to call this, not on a thread that runs an event loop, and to answer with what it returns."""
+    """The step to call a function that may block, off the event loop. Its result is the value."""
 
     call: Callable[[], Any]
 
 
-Failures = tuple[type[Exception], ...]
+ErrorTypes = tuple[type[Exception], ...]
 
-#: Names of headers that are not spelled as words are; a cache keeps them in lower case.
-_SPELLED = {
+#: Header names whose usual case is irregular. The cache keeps names in lower case.
+_IRREGULAR_NAMES = {
     name.lower().encode(): name.encode()
     for name in (
         "CF-Cache-Status", "CF-RAY", "Content-MD5", "DNT", "ETag", "Expect-CT", "NEL", "P3P", "SourceMap", "TE",
@@ -124,32 +133,35 @@ _SPELLED = {
 
 
 @lru_cache(maxsize=512)
-def _spelled(name: bytes) -> bytes:
-    return _SPELLED.get(name) or name.title()
+def _title_case(name: bytes) -> bytes:
+    return _IRREGULAR_NAMES.get(name) or name.title()
 
 
-def spelled(reply: Reply) -> Headers:
-    """The headers of a reply as servers write their names: in lower case from HTTP/2 on, in words before."""
+def title_case_headers(reply: Reply) -> Headers:
+    """Returns the headers of a reply in the case that servers use: lower case from HTTP/2 on."""
     headers = reply.headers
     if reply.version >= 20:
         return headers
-    return [(_spelled(name), value) for name, value in headers]
+    return [(_title_case(name), value) for name, value in headers]
 
 
-def reason_of(status: int) -> str:
-    """The usual phrase for a status."""
+def reason_phrase(status: int) -> str:
+    """Returns the standard reason phrase of a status."""
     with suppress(ValueError):
         return HTTPStatus(status).phrase
     return ""
 
 
-class Passing:
-    """The network's answer on its way to the caller: stored as it passes, while equal requests wait for it."""
+class RecordedResponse:
+    """A response of the network that is stored while the caller reads it.
+
+    Equal requests wait for it meanwhile.
+    """
 
     def __init__(self, recording: Recording, lead: Lead | None, *, sized: bool) -> None:
         self.info = recording.info
         self._recording, self._lead = recording, lead
-        # What is stale at once is no answer to others.
+        # A response that is stale at once answers no other request.
         if not recording.active or (self.info.ttl is not None and self.info.ttl <= 0):
             self._end(True)
         elif lead is not None:
@@ -157,15 +169,15 @@ class Passing:
 
     @property
     def active(self) -> bool:
-        """Whether there is anything to do with its body."""
+        """Whether the body is being stored."""
         return self._recording.active
 
     def writes(self, more: int) -> bool:
-        """Whether to `write` so many bytes may have to wait."""
+        """Returns whether `write` of so many bytes may block."""
         return self._recording.writes(more)
 
     def write(self, piece: bytes) -> None:
-        """Takes in the next piece of the body."""
+        """Records the next piece of the body."""
         self._recording.write(piece)
         if self._lead is not None:
             self._lead.move()
@@ -173,12 +185,12 @@ class Passing:
             self._end(True)
 
     def finish(self) -> None:
-        """The body is complete."""
+        """Ends the body, which is complete."""
         self._recording.finish()
         self._end(True)
 
     def abort(self) -> None:
-        """The body broke off, or nobody wants the rest of it. Does nothing after its end."""
+        """Gives up the rest of the body. Does nothing after its end."""
         if self._recording.active:
             self._recording.abort()
         self._end(False)
@@ -189,30 +201,41 @@ class Passing:
             self._lead = None
 
 
-Answer = Reply | Passing
+Answer = Reply | RecordedResponse
 Exchange = Generator[Send | Wait | Work, Any, Answer]
 
 
 class Driver:
-    """A cache that is driven for one client, whose own errors `failures` are when the network fails."""
+    """Makes the exchanges of one client.
 
-    def __init__(self, cache: Cache, failures: Failures) -> None:
-        self.cache, self._failures = cache, failures
+    Args:
+        cache: The cache.
+        network_errors: The exceptions that the client raises if the network fails.
+    """
+
+    def __init__(self, cache: Cache, network_errors: ErrorTypes) -> None:
+        self.cache, self._network_errors = cache, network_errors
         self._leads = Leads()
         self._refreshing = 0
         self._lock = threading.Lock()
 
     def exchange(
         self,
-        asked: Asked,
+        request: CacheRequest,
         ticket: Ticket,
         *,
         owner: object,
-        blind: bool,
-        own: OwnTimeout | None = None,
+        unseen_inputs: bool,
+        timeout: CallerTimeout | None = None,
     ) -> Exchange:
-        """The way of a request that is not answered at once. `owner` is who asks; `blind` says that something
-        below may add what the cache does not see; `own` is the caller's own timeout.
+        """Returns the exchange of a request that the cache did not answer at once.
+
+        Args:
+            request: The request.
+            ticket: The ticket that the cache gave for it.
+            owner: The thread or task that asks.
+            unseen_inputs: Whether the client may add inputs that the cache does not see.
+            timeout: The caller's own timeout.
         """
         first = ticket
         lead: Lead | None = None
@@ -220,60 +243,71 @@ class Driver:
         while (key := ticket.shared_key) is not None:
             lead, mine = self._leads.join(key, owner, ticket.age)
             if mine:
-                found = asked.of(self.cache) if lead.late else ticket
+                found = request.ask(self.cache) if lead.late else ticket
                 if not isinstance(found, Ticket):
                     lead.end(True)
                     return cast("Reply", found).collapsed(first)
                 ticket = found
                 break
             ahead, lead = lead, None
-            # Who reads one answer and asks for the same meanwhile would wait for itself.
+            # A caller that asks for the response it is reading would wait for itself.
             if ahead.owner == owner:
                 break
             beside = (
-                Wait(ahead, own.seconds if own else None) if beside is None else beside.after(ahead)
+                Wait(ahead, timeout.seconds if timeout else None)
+                if beside is None
+                else beside.after(ahead)
             )
             waited = yield beside
             if waited is Waited.TIMED_OUT:
-                assert own is not None
-                return (yield from self._failed(ticket, own.error()))
+                assert timeout is not None
+                return (yield from self._failed(ticket, timeout.error()))
             if waited is not Waited.OVER:
-                return (yield from self._send(asked, ticket, None, blind, own, beside, first))
-            found = asked.of(self.cache)
+                return (
+                    yield from self._send(
+                        request, ticket, None, unseen_inputs, timeout, beside, first
+                    )
+                )
+            found = request.ask(self.cache)
             if not isinstance(found, Ticket):
                 return cast("Reply", found).collapsed(first)
             ticket = found
             if ahead.answered:
-                # The answer was not for others.
+                # The response could not be shared.
                 break
-        return (yield from self._send(asked, ticket, lead, blind))
+        return (yield from self._send(request, ticket, lead, unseen_inputs))
 
-    def refresh(self, asked: Asked, ticket: Ticket, *, blind: bool) -> Exchange | None:
-        """The way of a request whose answer nobody waits for; None: it is under way, or too many are."""
+    def refresh(
+        self, request: CacheRequest, ticket: Ticket, *, unseen_inputs: bool
+    ) -> Exchange | None:
+        """Returns the exchange of a background refresh.
+
+        Returns None if the request is in flight already, or if too many refreshes are.
+        """
         key = ticket.shared_key
         with self._lock:
-            if key is None or self._refreshing >= REFRESHES:
+            if key is None or self._refreshing >= MAX_REFRESHES:
                 return None
             lead, mine = self._leads.join(key, None, ticket.age)
             if not mine:
                 return None
             if lead.late:
-                found = asked.of(self.cache)
+                found = request.ask(self.cache)
                 again = found.refresh if isinstance(found, Reply) else found
                 if again is None:
                     lead.end(True)
                     return None
                 ticket = again
             self._refreshing += 1
-        return self._send(asked, ticket, lead, blind)
+        return self._send(request, ticket, lead, unseen_inputs)
 
-    def refreshed(self) -> None:
-        """A refresh ended, however."""
+    def refresh_ended(self) -> None:
+        """Records that a refresh ended, with or without success."""
         with self._lock:
             self._refreshing -= 1
 
     def _failed(self, ticket: Ticket, error: Exception) -> Exchange:
-        """What stands in for an answer that the network did not give."""
+        """Uses a stored response instead of a failed request, or raises the error."""
         reply: Reply | None = yield Work(ticket.fail)
         if reply is None:
             raise error
@@ -281,41 +315,41 @@ class Driver:
 
     def _send(
         self,
-        asked: Asked,
+        request: CacheRequest,
         ticket: Ticket,
         lead: Lead | None,
-        blind: bool,
-        own: OwnTimeout | None = None,
+        unseen_inputs: bool,
+        timeout: CallerTimeout | None = None,
         beside: Wait | None = None,
         first: Ticket | None = None,
     ) -> Exchange:
-        def look() -> Reply | None:
-            found = asked.of(self.cache)
+        def lookup() -> Reply | None:
+            found = request.ask(self.cache)
             return found.collapsed(first or ticket) if isinstance(found, Reply) else None
 
         answered = False
         try:
             while True:
                 headers = ticket.headers
-                unchanged = headers == [(name.lower(), value) for name, value in asked.headers]
+                unchanged = headers == [(name.lower(), value) for name, value in request.headers]
                 try:
-                    head = yield Send(None if unchanged else headers, beside, look)
-                except self._failures as error:
+                    head = yield Send(None if unchanged else headers, beside, lookup)
+                except self._network_errors as error:
                     answered = True
                     return (yield from self._failed(ticket, error))
                 except TimedOut:
-                    assert own is not None
-                    return (yield from self._failed(ticket, own.error()))
+                    assert timeout is not None
+                    return (yield from self._failed(ticket, timeout.error()))
                 if isinstance(head, Reply):
                     return head
                 beside = None
-                settle = _Settle(ticket, head, blind)
+                settle = _Settle(ticket, head, unseen_inputs)
                 settled = (yield Work(settle)) if ticket.writes else settle()
                 if isinstance(settled, Recording):
                     sized = any(name.lower() == b"content-length" for name, _ in head.headers)
-                    passing = Passing(settled, lead, sized=sized)
+                    recorded = RecordedResponse(settled, lead, sized=sized)
                     lead = None
-                    return passing
+                    return recorded
                 answered = True
                 if isinstance(settled, Reply):
                     return settled
@@ -328,31 +362,38 @@ class Driver:
 @dataclass(frozen=True, slots=True)
 class _Settle:
     ticket: Ticket
-    head: Head
-    blind: bool
+    head: ResponseHead
+    unseen_inputs: bool
 
     def __call__(self) -> Recording | Reply | Ticket:
         status, headers, version, as_sent = self.head
         return self.ticket.settle(
-            status, headers, version=version, blind=self.blind, as_sent=as_sent
+            status, headers, version=version, unseen_inputs=self.unseen_inputs, as_sent=as_sent
         )
 
 
-def carry_out(
+def run_exchange(
     exchange: Exchange,
-    failures: Failures,
-    send: Callable[[Headers | None], Head],
-    drop: Callable[[], object],
+    network_errors: ErrorTypes,
+    send: Callable[[Headers | None], ResponseHead],
+    discard: Callable[[], object],
 ) -> Answer:
-    """Carries out an exchange on this thread. `drop` lets go of what was sent, and is no more wanted."""
-    told: Failures = (*failures, TimedOut)
+    """Runs an exchange on this thread.
+
+    Args:
+        exchange: The exchange.
+        network_errors: The exceptions that `send` raises if the network fails.
+        send: Sends the request.
+        discard: Releases a response that is no longer needed.
+    """
+    thrown: ErrorTypes = (*network_errors, TimedOut)
     try:
         step = next(exchange)
         while True:
             if isinstance(step, Send):
                 try:
-                    head = _send(step, send, drop)
-                except told as error:
+                    head = _send(step, send, discard)
+                except thrown as error:
                     step = exchange.throw(error)
                 else:
                     step = exchange.send(head)
@@ -367,52 +408,52 @@ def carry_out(
 
 
 def _send(
-    step: Send, send: Callable[[Headers | None], Head], drop: Callable[[], object]
-) -> Head | Reply:
+    step: Send, send: Callable[[Headers | None], ResponseHead], discard: Callable[[], object]
+) -> ResponseHead | Reply:
     if step.beside is None:
         return send(step.headers)
-    return Beside(step.beside, lambda: send(step.headers), drop, step.look).run()
+    return Beside(step.beside, lambda: send(step.headers), discard, step.lookup).run()
 
 
-async def carry_out_async(
+async def run_exchange_async(
     exchange: Exchange,
-    failures: Failures,
-    send: Callable[[Headers | None], Coroutine[Any, Any, Head]],
-    drop: Callable[[], Awaitable[object]],
+    network_errors: ErrorTypes,
+    send: Callable[[Headers | None], Coroutine[Any, Any, ResponseHead]],
+    discard: Callable[[], Awaitable[object]],
 ) -> Answer:
-    """Carries out an exchange in this task. `drop` lets go of what was sent, and is no more wanted."""
-    told: Failures = (*failures, TimedOut)
+    """Runs an exchange in this task; arguments as for `run_exchange`."""
+    thrown: ErrorTypes = (*network_errors, TimedOut)
     try:
         step = next(exchange)
         while True:
             if isinstance(step, Send):
                 try:
-                    head = await _send_async(step, send, drop)
-                except told as error:
+                    head = await _send_request_async(step, send, discard)
+                except thrown as error:
                     step = exchange.throw(error)
                 else:
                     step = exchange.send(head)
             elif isinstance(step, Wait):
                 step = exchange.send(await _wait_async(step))
             else:
-                step = exchange.send(await in_thread(step.call))
+                step = exchange.send(await run_in_thread(step.call))
     except StopIteration as done:
         return cast("Answer", done.value)
     finally:
         exchange.close()
 
 
-async def _send_async(
+async def _send_request_async(
     step: Send,
-    send: Callable[[Headers | None], Coroutine[Any, Any, Head]],
-    drop: Callable[[], Awaitable[object]],
-) -> Head | Reply:
+    send: Callable[[Headers | None], Coroutine[Any, Any, ResponseHead]],
+    discard: Callable[[], Awaitable[object]],
+) -> ResponseHead | Reply:
     loop = _running_loop()
     if step.beside is None or loop is None:
         return await send(step.headers)
     lead = step.beside.lead
     sending = loop.create_task(send(step.headers))
-    over = loop.create_task(_happened(lead.ended))
+    over = loop.create_task(_signalled(lead.ended))
     waiting: set[asyncio.Task[Any]] = {sending, over}
     try:
         while True:
@@ -424,7 +465,7 @@ async def _send_async(
             if not done:
                 raise TimedOut
             waiting.discard(over)
-            if (found := step.look()) is not None:
+            if (found := step.lookup()) is not None:
                 return found
     finally:
         over.cancel()
@@ -432,27 +473,27 @@ async def _send_async(
             sending.cancel()
             await asyncio.wait({sending})
             if not sending.cancelled():
-                # It was done at that moment, or failed, which is nobody's business any more.
+                # Retrieve an exception, or asyncio reports it as never retrieved.
                 sending.exception()
-            await drop()
+            await discard()
 
 
 async def _wait_async(wait: Wait) -> Waited:
     if _running_loop() is None:
-        # Under trio nobody waits for others.
+        # Requests are not coalesced under trio.
         return Waited.IMPATIENT
     while isinstance(step := wait.next(), Pause):
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(_happened(step.signal), step.seconds)
+            await asyncio.wait_for(_signalled(step.signal), step.seconds)
     return step
 
 
-async def _happened(signal: Signal) -> None:
-    """Waits for a signal that any thread may give."""
+async def _signalled(signal: Signal) -> None:
+    """Waits for a signal, which any thread may set."""
     loop, event = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
-        # The loop may be closed by then.
+        # The loop may be closed already.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(event.set)
 
@@ -460,14 +501,14 @@ async def _happened(signal: Signal) -> None:
     await event.wait()
 
 
-async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
-    """What `call` returns, called where it may wait; under trio, here."""
+async def run_in_thread(call: Callable[..., T], *arguments: Any) -> T:
+    """Calls a function that may block in a thread; under trio, in place."""
     loop = _running_loop()
     return call(*arguments) if loop is None else await loop.run_in_executor(None, call, *arguments)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
-    """That of asyncio; `None` under trio."""
+    """Returns the loop of asyncio, or None under trio."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -475,12 +516,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def current_task() -> asyncio.Task[Any] | None:
-    """The task that runs this; None outside asyncio."""
+    """Returns the current task, or None outside asyncio."""
     return None if _running_loop() is None else asyncio.current_task()
 
 
-class Tasks:
-    """What runs in the background of an event loop, held so that it is not collected."""
+class BackgroundTasks:
+    """Background tasks of an event loop, referenced here so that they are not collected."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -488,7 +529,7 @@ class Tasks:
     def start(
         self, work: Coroutine[Any, Any, None], after: Callable[[], None] | None = None
     ) -> None:
-        """Runs `work`, whoever waits for it; and `after` in any case, even where it never begins."""
+        """Starts `work`, and calls `after` at its end, even if it never began."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
 
@@ -500,7 +541,7 @@ class Tasks:
         task.add_done_callback(done)
 
     async def cancel(self) -> None:
-        """Gives up what still runs."""
+        """Cancels the tasks that still run."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -16,10 +16,10 @@ __all__ = [
     "ConfigError",
     "Keyring",
     "LacreError",
-    "Pieces",
-    "Plain",
+    "LazyDict",
     "Recording",
     "Reply",
+    "SealedBuffer",
     "SealedValues",
     "Serializer",
     "Ticket",
@@ -133,14 +133,16 @@ class SealedValues:
     def seal(self, store: bytes, table: str, key: str, value: object, now: float) -> bytes:
         """What to store for a value under `key` in the table of a store; `now` in seconds since 1970."""
 
-    def pieces(self, length: int) -> Pieces:
+    def pieces(self, length: int) -> SealedBuffer:
         """Room for stored bytes that come in pieces, `length` of them together."""
 
-    def open(self, store: bytes, table: str, key: str, sealed: bytes | Pieces, now: float) -> Any:
+    def open(
+        self, store: bytes, table: str, key: str, sealed: bytes | SealedBuffer, now: float
+    ) -> Any:
         """The value that is stored so, a dict as `Plain`. Raises BadSignature for anything else."""
 
 @final
-class Pieces:
+class SealedBuffer:
     """Stored bytes that come in pieces, for `SealedValues.open`, which takes them."""
 
     def push(self, piece: bytes) -> None:

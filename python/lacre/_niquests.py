@@ -1,4 +1,4 @@
-"""What both halves of the niquests driver share: how a request is asked and sent, and how a response is made."""
+"""Code that the synchronous and the asynchronous niquests driver share."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from niquests.packages.urllib3 import ConnectionInfo, HTTPHeaderDict, HttpVersio
 from niquests.structures import CaseInsensitiveDict
 
 from . import _transport
-from ._bodies import reread
+from ._bodies import read_and_rewind
 from ._drive import (
-    Asked,
+    CacheRequest,
+    CallerTimeout,
     Driver,
-    Head,
     Headers,
-    OwnTimeout,
-    Passing,
-    options_within,
-    reason_of,
-    spelled,
+    RecordedResponse,
+    ResponseHead,
+    current_request_options,
+    reason_phrase,
+    title_case_headers,
 )
 from ._lacre import Cache, CacheInfo, Reply, Ticket, Transport
 from ._options import RequestOptions
@@ -35,12 +35,12 @@ R = TypeVar("R", bound=Response)
 
 _VERSIONS = {20: "HTTP/2.0", 30: "HTTP/3.0"}
 
-FAILURES = (niquests.ConnectionError, niquests.Timeout)
+NETWORK_ERRORS = (niquests.ConnectionError, niquests.Timeout)
 INFOS: WeakKeyDictionary[Response, CacheInfo] = WeakKeyDictionary()
 
 
-class Way:
-    """The way of one request to the network."""
+class Sender:
+    """Sends one request through an adapter."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class Way:
         self.request = request
         self._adapter, self._arguments, self._settings = adapter, arguments, settings
 
-    def begin(self, headers: Headers | None) -> Any:
-        """What the adapter answers to the request with these headers: a response, or what is awaited for one."""
+    def send(self, headers: Headers | None) -> Any:
+        """Sends the request with these headers; returns the response, or an awaitable of it."""
         request = self.request
         if headers is not None:
             request = request.copy()
@@ -62,14 +62,21 @@ class Way:
             )
         return self._adapter.send(request, *self._arguments, **self._settings)
 
-    def end(self, response: R) -> R:
-        """The response, to the request as it was made."""
+    def attach(self, response: R) -> R:
+        """Attaches the original request to the response."""
         response.request = self.request
         return response
 
 
-class Around:
-    """An adapter around one that sends; `plain` is the type that sends what it is given and nothing else."""
+class CacheAdapterBase:
+    """The base of cache adapters.
+
+    Args:
+        cache: The cache, or a driver of one.
+        adapter: The adapter that sends.
+        plain: The adapter type that adds nothing to requests.
+        options: Options of requests outside `request_options`.
+    """
 
     def __init__(
         self,
@@ -82,81 +89,92 @@ class Around:
         self._driver = (
             cache
             if isinstance(cache, Driver)
-            else Driver(Cache() if cache is None else cache, FAILURES)
+            else Driver(Cache() if cache is None else cache, NETWORK_ERRORS)
         )
         self._adapter = adapter
-        self._blind = type(adapter) is not plain
+        self._unseen_inputs = type(adapter) is not plain
         self._options = options
-        self._usual = _usual_of(adapter, plain)
+        self._default_transport = _default_transport_of(adapter, plain)
 
     @property
     def cache(self) -> Cache:
-        """The cache."""
+        """The cache of this adapter."""
         return self._driver.cache
 
     def _ask(
         self, request: PreparedRequest, arguments: tuple[Any, ...], settings: dict[str, Any]
-    ) -> tuple[Way, Asked | None, Reply | Ticket | None]:
-        options = options_within() or self._options
+    ) -> tuple[Sender, CacheRequest | None, Reply | Ticket | None]:
+        options = current_request_options() or self._options
         settings["multiplexed"] = False
         names = ("stream", "timeout", "verify", "cert", "proxies")
-        way = _way(self._usual, request, {**dict(zip(names, arguments, strict=False)), **settings})
-        asked = _asked(request, options, way)
-        found = asked.of(self._driver.cache)
-        return Way(self._adapter, request, arguments, settings), asked, found
+        route = _transport_of(
+            self._default_transport,
+            request,
+            {**dict(zip(names, arguments, strict=False)), **settings},
+        )
+        cache_request = _cache_request(request, options, route)
+        found = cache_request.ask(self._driver.cache)
+        return Sender(self._adapter, request, arguments, settings), cache_request, found
 
 
-class Cached:
-    """A session whose adapters are all behind one cache."""
+class CachedSessionMixin:
+    """The mixin of sessions that put a cache in front of all their adapters."""
 
     def __init__(
         self, cache: Cache | None = None, *, options: RequestOptions | None = None, **settings: Any
     ) -> None:
         super().__init__(**settings)
         self.cache = cache = Cache() if cache is None else cache
-        self._driver = Driver(cache, FAILURES)
+        self._driver = Driver(cache, NETWORK_ERRORS)
         self._options = options
 
 
 def is_http(url: str) -> bool:
-    """Whether what is behind a URL is for the cache."""
+    """Returns whether a URL is one of HTTP, which the cache is for."""
     return url.lower().startswith(("http://", "https://"))
 
 
-def head(response: Response) -> Head:
-    """What came, for the cache."""
+def head(response: Response) -> ResponseHead:
+    """Returns the status and headers of a response for the cache."""
     raw: Any = response.raw
     headers = [(_bytes(name), _bytes(value)) for name, value in raw.headers.items()]
-    return Head(raw.status, headers, raw.version)
+    return ResponseHead(raw.status, headers, raw.version)
 
 
-def stored(
+def response_from_cache(
     request: PreparedRequest,
     reply: Reply,
     kind: Callable[..., Any],
     build: Callable[[PreparedRequest, Any], R],
 ) -> R:
-    """The response from the cache, as adapters `build` it of a raw one, of this `kind`."""
+    """Builds the response for a reply of the cache.
+
+    Args:
+        request: The request.
+        reply: The reply.
+        kind: The class of the raw response.
+        build: The `build_response` of an adapter.
+    """
     headers, message = HTTPHeaderDict(), Message()
-    for name, value in spelled(reply):
+    for name, value in title_case_headers(reply):
         headers.add(name.decode("latin-1"), value.decode("latin-1"))
         message[name.decode("latin-1")] = value.decode("latin-1")
     body = reply.body
     raw = kind(
-        body=BytesIO(body) if body is not None else Reader(iter(reply.next, None)),
+        body=BytesIO(body) if body is not None else BodyReader(iter(reply.next, None)),
         headers=headers,
         status=reply.status,
-        reason=reason_of(reply.status),
+        reason=reason_phrase(reply.status),
         version=reply.version,
         preload_content=False,
         decode_content=False,
-        # Where niquests finds cookies.
+        # niquests reads cookies from it.
         original_response=SimpleNamespace(msg=message, isclosed=lambda: True, close=lambda: None),
         request_method=request.method,
         request_url=request.path_url,
     )
     if request.conn_info is None:
-        # There was no connection; but what is asked most is the version.
+        # There was no connection, but callers ask for its version of HTTP.
         request.conn_info = ConnectionInfo()
         with suppress(ValueError):
             request.conn_info.http_version = HttpVersion(_VERSIONS.get(reply.version, "HTTP/1.1"))
@@ -165,15 +183,25 @@ def stored(
     return response
 
 
-def passed(
-    response: R, passing: Passing, kind: Callable[..., Any], recorded: Callable[[Any, Passing], Any]
+def response_from_network(
+    response: R,
+    recorded: RecordedResponse,
+    kind: Callable[..., Any],
+    make_body: Callable[[Any, RecordedResponse], Any],
 ) -> R:
-    """The network's response, with a raw one of this `kind` where its body is to be `recorded`."""
-    INFOS[response] = passing.info
-    if passing.active:
+    """Returns the response of the network; if it is stored, its raw response records the body.
+
+    Args:
+        response: The response.
+        recorded: Its recording.
+        kind: The class of the raw response.
+        make_body: Makes the body of the raw response.
+    """
+    INFOS[response] = recorded.info
+    if recorded.active:
         raw: Any = response.raw
         response.raw = kind(
-            body=recorded(raw, passing),
+            body=make_body(raw, recorded),
             headers=raw.headers,
             status=raw.status,
             reason=raw.reason,
@@ -187,8 +215,8 @@ def passed(
     return response
 
 
-class Reader:
-    """Pieces of a body, as a file that urllib3 reads."""
+class BodyReader:
+    """A file of the pieces of a body, for urllib3."""
 
     closed = False
 
@@ -197,7 +225,7 @@ class Reader:
         self._rest = b""
 
     def read(self, amount: int | None = None) -> bytes:
-        """So many bytes or fewer; all of them; or, where `amount` is negative, what comes next."""
+        """Reads at most `amount` bytes; all for None; the next piece for a negative number."""
         if amount is None:
             rest, self._rest = self._rest, b""
             return rest + b"".join(self._pieces)
@@ -211,33 +239,35 @@ class Reader:
         self.closed = True
 
 
-def _usual_of(adapter: Any, plain: type) -> Transport:
-    """How an adapter reaches origins, where a request does not say otherwise."""
-    usual = _transport.of_environment()
+def _default_transport_of(adapter: Any, plain: type) -> Transport:
+    """Describes how an adapter reaches origins, apart from the settings of a request."""
+    default = _transport.from_environment()
     if type(adapter) is not plain:
-        return _transport.own(usual, adapter)
+        return _transport.with_object(default, adapter)
     resolver = getattr(adapter, "_resolver", None)
     if resolver is None or type(resolver).__name__ == "SystemResolver":
-        return usual
+        return default
     names = [resolver] if isinstance(resolver, str) else resolver
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return usual if names == ["system://"] else usual.way(f"resolver:{' '.join(names)}")
-    return _transport.own(usual, resolver)
+        return default if names == ["system://"] else default.route(f"resolver:{' '.join(names)}")
+    return _transport.with_object(default, resolver)
 
 
-def _way(usual: Transport, request: PreparedRequest, settings: dict[str, Any]) -> Transport:
-    """How a request is sent with these settings."""
-    way = _transport.of_tls(usual, settings.get("verify"), settings.get("cert"))
+def _transport_of(
+    default: Transport, request: PreparedRequest, settings: dict[str, Any]
+) -> Transport:
+    """Describes how a request with these settings reaches the origin."""
+    route = _transport.with_tls(default, settings.get("verify"), settings.get("cert"))
     proxies = settings.get("proxies")
     if proxies:
         proxy = niquests.utils.select_proxy(request.url or "", proxies)
         if proxy:
-            way = way.proxy(_transport.proxy_url(proxy))
-    return way
+            route = route.proxy(_transport.proxy_url(proxy))
+    return route
 
 
-def own_timeout(settings: dict[str, Any], request: PreparedRequest) -> OwnTimeout | None:
-    """For how long the origin may be silent, as the caller has it."""
+def caller_timeout(settings: dict[str, Any], request: PreparedRequest) -> CallerTimeout | None:
+    """Returns the read timeout of the caller."""
     timeout: Any = settings.get("timeout")
     if isinstance(timeout, tuple):
         timeout = timeout[1] if len(timeout) > 1 else timeout[0]
@@ -246,7 +276,7 @@ def own_timeout(settings: dict[str, Any], request: PreparedRequest) -> OwnTimeou
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         return None
     message = f"Read timed out. (read timeout={timeout})"
-    return OwnTimeout(timeout, lambda: niquests.ReadTimeout(message, request=request))
+    return CallerTimeout(timeout, lambda: niquests.ReadTimeout(message, request=request))
 
 
 def _bytes(text: str | bytes) -> bytes:
@@ -258,12 +288,14 @@ def _bytes(text: str | bytes) -> bytes:
         return text.encode()
 
 
-def _asked(request: PreparedRequest, options: RequestOptions | None, way: Transport) -> Asked:
+def _cache_request(
+    request: PreparedRequest, options: RequestOptions | None, route: Transport
+) -> CacheRequest:
     sent = request.body
     body: bytes | None = None
     if sent is None or isinstance(sent, (str, bytes)):
         body = sent.encode() if isinstance(sent, str) else sent or b""
     elif hasattr(sent, "read"):
-        body = reread(sent)
+        body = read_and_rewind(sent)
     headers = [(_bytes(name), _bytes(value)) for name, value in (request.headers or {}).items()]
-    return Asked(request.method or "GET", request.url or "", headers, body, options, way)
+    return CacheRequest(request.method or "GET", request.url or "", headers, body, options, route)

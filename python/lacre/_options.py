@@ -1,4 +1,4 @@
-"""What is wished for one request to lacre's own cache."""
+"""The options of one request to `lacre.Cache`."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import TypedDict
 
 
 class RequestOptions(TypedDict, total=False):
-    """Wishes for one request. Of those that are true or false, at most one is true."""
+    """Options of one request. At most one of those that are true or false may be true."""
 
-    #: The lifetime of its answer.
+    #: The lifetime of the response: seconds, a `timedelta`, an aware `datetime` or a text such as
+    #: "1h30m".
     expire_after: float | timedelta | datetime | str
-    #: A stored answer is validated before it is used.
+    #: Validate a stored response before it is used.
     refresh: bool
-    #: It is fetched anew, and stored.
+    #: Send the request in any case, and store the response.
     force_refresh: bool
-    #: It is answered from the cache, or with 504.
+    #: Answer from the cache, or with status 504.
     only_if_cached: bool
-    #: The cache neither answers nor stores.
+    #: Neither answer from the cache nor store the response.
     no_store: bool
-    #: An answer may be stale by as many seconds.
+    #: Accept a stored response that is stale by at most so many seconds.
     max_stale: float
-    #: On whose behalf it is made, where its headers do not tell. Different partitions share nothing.
+    #: The user or tenant of the request, if its headers do not identify one. Different partitions
+    #: share no entries.
     partition: str
-    #: A name for what the driver cannot see of how it is sent: an `SSLContext`, a transport or a connector of your own.
-    #: What is so named is shared under that name, also with later processes; without one, it is served through the same
-    #: object only.
+    #: A name for inputs that the driver cannot inspect: an `SSLContext`, or a transport or
+    #: connector of your own. Requests with the same name share entries, in later processes, too.
+    #: Without a name, only requests through the same object do.
     transport: str
-    #: Labels of the stored answer.
+    #: Labels of the stored response.
     tags: Sequence[str]

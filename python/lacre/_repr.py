@@ -1,4 +1,4 @@
-"""How models and settings show themselves: what differs from the defaults."""
+"""The `repr` of models and settings: the fields that differ from their defaults."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class RichMixin:
-    """A short `repr`, also for pretty-printing with rich: public fields that are not as they are by default.
+    """A mixin with a short `repr` of the public fields that differ from their defaults.
 
-    For dataclasses and for classes made by attrs.
+    It supports dataclasses, attrs classes, and pretty-printing with rich.
     """
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
@@ -27,7 +27,7 @@ class RichMixin:
 
 
 def _shown_fields(instance: Any) -> Iterator[tuple[str, Any]]:
-    """The names of the fields, with their defaults."""
+    """Yields the names of the shown fields with their defaults."""
     if is_dataclass(instance):
         for field in fields(instance):
             if field.repr:

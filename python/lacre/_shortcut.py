@@ -29,17 +29,17 @@ _NEUTRAL = frozenset({"allow_redirects", "cookies", "params", "proxies", "stream
 #: What requests verifies certificates against instead of its own.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 #: Headers of a request of which the cache thinks something.
-_TELLING = frozenset(
+_CACHE_AFFECTING = frozenset(
     name.lower()
     for name in ("Cache-Control", "Host", "Range", BYPASS_HEADER, *METHOD_OVERRIDE_HEADERS)
 )
 #: What `Vary` may name and requests adds to a request late, or that never matches.
-_LATE = frozenset({"*", "authorization", "cookie"})
+_ADDED_LATE = frozenset({"*", "authorization", "cookie"})
 #: How many keys are remembered, and how long a URL may be for that, with its parameters.
 _MOST_KEYS, _LONGEST_NAME = 10_000, 2_000
 
 #: What is neither over when it is read again, nor one of the constants, in seconds too.
-_SOME_TIME, _AGES = timedelta(seconds=1), 10**9
+_SOME_TIME, _MAX_SECONDS = timedelta(seconds=1), 10**9
 
 _create_key = BaseCache.create_key
 _get_response = BaseCache.get_response
@@ -96,7 +96,7 @@ class Shortcut:
         try:
             response = cache.get_response(key)
         except Exception as error:
-            if not session._tolerant.forgives("read", error):
+            if not session._fault_tolerance.tolerates("read", error):
                 raise
             return None
         if response is None:
@@ -127,11 +127,11 @@ class Shortcut:
         return key
 
 
-def is_no_wish(expire_after: ExpirationTime) -> bool:
+def is_default_lifetime(expire_after: ExpirationTime) -> bool:
     """Whether what is given says only for how long a response is to be stored, not that a stored one will not do."""
     if isinstance(expire_after, timedelta):
         return expire_after >= _SOME_TIME
-    return type(expire_after) is int and 0 < expire_after < _AGES
+    return type(expire_after) is int and 0 < expire_after < _MAX_SECONDS
 
 
 def _is_neutral(session: CacheMixin, options: dict[str, Any]) -> bool:
@@ -185,7 +185,7 @@ def _is_simple(settings: CacheSettings) -> bool:
 
 
 def _says_nothing(headers: Any) -> bool:
-    return type(headers) is CaseInsensitiveDict and _TELLING.isdisjoint(headers._store)
+    return type(headers) is CaseInsensitiveDict and _CACHE_AFFECTING.isdisjoint(headers._store)
 
 
 def _merged(defaults: Any, params: Any) -> Any:
@@ -242,7 +242,7 @@ def _fits(
     ignored = {name.lower() for name in settings.ignored_parameters or ()}
     for name in vary.lower().split(","):
         name = name.strip()
-        if name in _LATE or name in ignored:
+        if name in _ADDED_LATE or name in ignored:
             return False
         ours = headers[name] if headers is not None and name in headers else defaults.get(name)
         if ours != response.requested_with(name):

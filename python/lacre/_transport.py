@@ -1,9 +1,10 @@
-"""How clients reach origins, as far as their drivers see it: it is part of the key of what is stored.
+"""How clients reach origins, as far as their drivers can tell. It is part of every cache key.
 
-The usual way is a connection to the host of the URL that accepts the certificates that a client trusts by default, and
-shows none. What came any other way is kept apart. An object that a driver cannot look into, such as an `SSLContext`,
-which may hold a client certificate, or a transport of the caller's own, stands for itself: what came through it is served
-to those who use the same object, as long as it lives. The option `transport` gives such objects a name.
+By default, a client connects to the host of the URL, trusts the certificates that it trusts by
+default, and shows none. Responses that arrived in another way share no entries with these. A driver
+cannot inspect some objects: an `SSLContext`, which may hold a client certificate, or a transport of
+the caller's own. Each of them gets an identifier, so that requests share entries only through the
+same object, as long as it lives. The option `transport` gives such objects a name.
 """
 
 from __future__ import annotations
@@ -18,34 +19,34 @@ from weakref import WeakKeyDictionary
 
 from ._lacre import Transport
 
-#: The longest file of certificates that is read, in bytes.
-MAX_CERTIFICATES = 1 << 24
+#: The size limit of a certificate file.
+MAX_CERTIFICATE_BYTES = 1 << 24
 
-USUAL = Transport()
-_OWN: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+DEFAULT = Transport()
+_OBJECT_IDS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
-def of_environment() -> Transport:
-    """The usual way, with the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name."""
+def from_environment() -> Transport:
+    """Returns the default transport with the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`."""
     return Transport(environment=True)
 
 
-def own(transport: Transport, thing: object) -> Transport:
-    """The same, through an object that cannot be looked into."""
+def with_object(transport: Transport, thing: object) -> Transport:
+    """Adds an object that cannot be inspected."""
     try:
-        name = _OWN.get(thing)
+        name = _OBJECT_IDS.get(thing)
         if name is None:
-            name = _OWN[thing] = secrets.token_hex(16)
+            name = _OBJECT_IDS[thing] = secrets.token_hex(16)
     except TypeError:
-        # It cannot be remembered, and is taken for another one each time.
+        # It is not hashable or not weakly referable: it counts as a new object each time.
         name = secrets.token_hex(16)
-    return transport.unseen(name)
+    return transport.unseen_input(name)
 
 
-def of_tls(transport: Transport, verify: Any, cert: Any) -> Transport:
-    """The same, where certificates are verified and shown as `verify` and `cert` of requests, httpx and niquests say."""
+def with_tls(transport: Transport, verify: Any, cert: Any) -> Transport:
+    """Adds the settings `verify` and `cert`, as requests, httpx and niquests define them."""
     if isinstance(verify, ssl.SSLContext):
-        transport = of_context(transport, verify)
+        transport = with_ssl_context(transport, verify)
     elif verify is not None and not isinstance(verify, bool):
         transport = transport.roots([certificates(verify)])
     elif verify is False:
@@ -56,15 +57,15 @@ def of_tls(transport: Transport, verify: Any, cert: Any) -> Transport:
     return transport
 
 
-def of_context(transport: Transport, context: ssl.SSLContext) -> Transport:
-    """The same, with a context of the caller's own. Whether it has a client certificate, it does not say."""
+def with_ssl_context(transport: Transport, context: ssl.SSLContext) -> Transport:
+    """Adds an `SSLContext`, which does not tell whether it has a client certificate."""
     if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
         transport = transport.unverified()
-    return own(transport, context)
+    return with_object(transport, context)
 
 
 def proxy_url(url: Any) -> str:
-    """The URL of a proxy without credentials."""
+    """Returns the URL of a proxy without credentials."""
     text = url.decode("latin-1") if isinstance(url, bytes) else str(url)
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -72,13 +73,13 @@ def proxy_url(url: Any) -> str:
     return f"{scheme}://{rest.split('/', 1)[0].rpartition('@')[2]}"
 
 
-def certificates(what: Any) -> bytes:
-    """What a file of certificates holds; certificates in PEM, or a name for them, as they are."""
-    if isinstance(what, bytes):
-        return what
-    if isinstance(what, str) and "-----BEGIN" in what:
-        return what.encode()
-    path = os.fspath(what)
+def certificates(source: Any) -> bytes:
+    """Returns the content of a certificate file; PEM text, bytes and other names unchanged."""
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, str) and "-----BEGIN" in source:
+        return source.encode()
+    path = os.fspath(source)
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -89,10 +90,10 @@ def certificates(what: Any) -> bytes:
 @lru_cache(maxsize=64)
 def _read(path: str | bytes, _changed: int, size: int) -> bytes:
     file = Path(os.fsdecode(path))
-    if size <= MAX_CERTIFICATES and file.is_file():
+    if size <= MAX_CERTIFICATE_BYTES and file.is_file():
         try:
             return file.read_bytes()
         except OSError:
             pass
-    # A directory, or what the client cannot read either.
+    # A directory, or a file that the client cannot read either.
     return os.fsencode(path)

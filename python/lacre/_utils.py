@@ -1,4 +1,4 @@
-"""What several modules need and none of them owns."""
+"""Helpers that several modules share."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from typing import Any, NoReturn
 
 from requests.structures import CaseInsensitiveDict
 
-from ._bodies import place
+from ._bodies import rewindable_position
 
-#: The boundary of every multipart body, so that equal uploads are equal bytes.
+#: The fixed boundary of multipart bodies: equal uploads are equal bytes, and have equal keys.
 FORM_BOUNDARY = "--requests-cache-form-boundary--"
 
 logger = getLogger(__name__)
 
 
 def chunkify(iterable: Iterable[Any] | None, max_size: int) -> Iterator[list[Any]]:
-    """Lists of at most `max_size` items, in order."""
+    """Yields lists of at most `max_size` items, in order."""
     items = list(iterable or [])
     for start in range(0, len(items), max_size):
         yield items[start : start + max_size]
 
 
 def coalesce(*values: Any, default: Any = None) -> Any:
-    """The first value that is not `None`."""
+    """Returns the first value that is not None."""
     return next((value for value in values if value is not None), default)
 
 
 def decode(value: str | bytes | None, encoding: str = "utf-8") -> str:
-    """The value as text; nothing is the empty text."""
+    """Returns the value as text; an empty one for None."""
     if isinstance(value, bytes):
         return value.decode(encoding)
     return value or ""
 
 
 def encode(value: Any, encoding: str = "utf-8") -> bytes:
-    """The value as bytes; nothing is no bytes."""
+    """Returns the value as bytes; empty ones for None."""
     if isinstance(value, bytes):
         return value
     return str(value).encode(encoding) if value else b""
 
 
 def copy_headers(headers: Mapping[str, Any] | None) -> CaseInsensitiveDict[Any]:
-    """The same headers. What requests has for that takes Python some ten steps for each of them."""
+    """Copies headers, faster than `CaseInsensitiveDict.copy`."""
     if type(headers) is not CaseInsensitiveDict:
         return CaseInsensitiveDict(headers or {})
     copy = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
@@ -55,21 +55,24 @@ def copy_headers(headers: Mapping[str, Any] | None) -> CaseInsensitiveDict[Any]:
 
 
 def get_header(headers: Mapping[str, Any] | None, name: str) -> Any:
-    """The value of a header, whose name is given in lower case; `None` if there is none."""
+    """Returns the value of a header, or None; `name` is in lower case."""
     if type(headers) is not CaseInsensitiveDict:
         return CaseInsensitiveDict(headers or {}).get(name)
-    # To look for what is not there would be an exception, which most are not.
+    # `headers.get` raises and catches a KeyError for an absent header, and most are absent.
     found = headers._store.get(name)
     return None if found is None else found[1]
 
 
 def is_unrepeatable(body: Any) -> bool:
-    """Whether a request's body can be read only once, so that nothing can be said about it before it is sent."""
-    return not (body is None or isinstance(body, str | bytes | bytearray)) and place(body) is None
+    """Returns whether a body can be read only once, so that it cannot be part of a key."""
+    return (
+        not (body is None or isinstance(body, str | bytes | bytearray))
+        and rewindable_position(body) is None
+    )
 
 
 def try_int(value: Any) -> int | None:
-    """The value as a whole number, or `None` if it is none."""
+    """Returns the value as an integer, or None if it is none."""
     try:
         return int(value)
     except (TypeError, ValueError):
@@ -77,15 +80,15 @@ def try_int(value: Any) -> int | None:
 
 
 def is_json_content_type(content_type: str | None) -> bool:
-    """Whether it names JSON or a format that is written in it (`application/problem+json`)."""
+    """Returns whether a media type is JSON or based on it (`application/problem+json`)."""
     return bool(content_type and content_type.startswith("application/") and "json" in content_type)
 
 
 def split_kwargs(
     func: Callable[..., Any], kwargs: Mapping[str, Any], extras: Iterable[str] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments that `func` names (or `extras` do), and the others."""
-    # Not by a method, which would keep its object alive.
+    """Splits arguments into those that `func` or `extras` name, and the others."""
+    # The cache of `_parameters` would keep the object of a bound method alive.
     known = _parameters(getattr(func, "__func__", func)).union(extras or ())
     valid = {name: value for name, value in kwargs.items() if name in known}
     invalid = {name: value for name, value in kwargs.items() if name not in known}
@@ -102,13 +105,13 @@ def _parameters(func: Callable[..., Any]) -> frozenset[str]:
 def get_valid_kwargs(
     func: Callable[..., Any], kwargs: Mapping[str, Any], extras: Iterable[str] | None = None
 ) -> dict[str, Any]:
-    """The arguments that `func` names (or `extras` do) and that are not `None`."""
+    """Returns the arguments that `func` or `extras` name and that are not None."""
     valid, _ = split_kwargs(func, kwargs, extras)
     return {name: value for name, value in valid.items() if value is not None}
 
 
 def get_placeholder_class(original_exception: Exception | None = None) -> type[Any]:
-    """A class in the place of one whose library is not installed: it says so when it is first used."""
+    """Returns a class that raises on use, in place of one whose library is not installed."""
 
     def refuse() -> NoReturn:
         message = "Dependencies are not installed for this feature"
@@ -131,7 +134,7 @@ def get_placeholder_class(original_exception: Exception | None = None) -> type[A
 
 
 class _FixedBoundary:
-    """How many threads want the fixed boundary at this moment: urllib3 has one function for all of them."""
+    """Counts the threads that use the fixed boundary: urllib3 has one function for all threads."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -161,7 +164,7 @@ _fixed_boundary = _FixedBoundary()
 
 @contextmanager
 def patch_form_boundary() -> Iterator[None]:
-    """Gives multipart bodies that are built meanwhile, in any thread, the boundary `FORM_BOUNDARY`."""
+    """Gives multipart bodies that are built within, in any thread, the boundary `FORM_BOUNDARY`."""
     _fixed_boundary.enter()
     try:
         yield

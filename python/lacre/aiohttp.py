@@ -1,10 +1,13 @@
-"""aiohttp with a cache: `cached_session` makes a session whose requests go through `CacheMiddleware`.
+"""Caching for aiohttp: `cached_session` makes a session with a `CacheMiddleware`.
 
-The middleware sees every hop of a redirect with the session's default headers, cookies and credentials. It sees how a
-request is sent: `ssl`, `server_hostname` and `proxy` of the request, and the session's connector; what differs in them is
-never shared. It does not see into an `SSLContext`, which may have a client certificate, nor into resolvers and connectors
-of your own: what came through one is served through the same object only, unless the option `transport` names it.
-It does not see what a middleware further in adds. aiohttp follows redirects itself, and says which headers go along.
+The middleware sees every hop of a redirect with the session's default headers, cookies and
+credentials. It does not see what an inner middleware adds. aiohttp itself follows redirects and
+decides which headers go along.
+
+It sees `ssl`, `server_hostname` and `proxy` of the request, and the session's connector; requests
+that differ in them share no entries. It cannot inspect an `SSLContext`, which may have a client
+certificate, or resolvers and connectors of your own: requests share entries only through the same
+object, unless the option `transport` names it.
 """
 
 from __future__ import annotations
@@ -24,19 +27,19 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.payload import IOBasePayload
 
 from . import _drive, _transport
-from ._bodies import MAX_FILE, place
+from ._bodies import MAX_FILE_BYTES, rewindable_position
 from ._drive import (
-    Asked,
+    CacheRequest,
+    CallerTimeout,
     Driver,
     Exchange,
-    Head,
     Headers,
-    OwnTimeout,
-    Passing,
-    options_within,
-    reason_of,
+    RecordedResponse,
+    ResponseHead,
+    current_request_options,
+    reason_phrase,
     request_options,
-    spelled,
+    title_case_headers,
 )
 from ._lacre import Cache, CacheInfo, Reply, Ticket, Transport
 from ._options import RequestOptions
@@ -45,40 +48,57 @@ __all__ = ["CacheMiddleware", "cache_info", "cached_session", "request_options"]
 
 Handler = Callable[[ClientRequest], Awaitable[ClientResponse]]
 
-_FAILURES = (aiohttp.ClientConnectionError,)
-#: These ask the system, or a name server, and nobody else.
+_NETWORK_ERRORS = (aiohttp.ClientConnectionError,)
+#: Resolvers that ask only the system or a name server.
 _RESOLVERS = (aiohttp.ThreadedResolver, aiohttp.AsyncResolver)
-#: Longer lines than a stored response can have.
-_LONGEST = 1 << 20
-#: The longest body of a redirect that is worth reading, so that it is stored.
-_REDIRECT = 64 << 10
+#: The line limit of the parser, above that of stored responses.
+_MAX_LINE = 1 << 20
+#: The size limit of a redirect body that is read only to be stored.
+_MAX_REDIRECT_BODY = 64 << 10
 _INFOS: WeakKeyDictionary[ClientResponse, CacheInfo] = WeakKeyDictionary()
 
 
 def cache_info(response: ClientResponse) -> CacheInfo | None:
-    """What the cache did; None where it was not asked."""
+    """Returns what the cache did with a request.
+
+    Args:
+        response: A response of a cached session.
+
+    Returns:
+        None if the cache was not asked.
+    """
     return _INFOS.get(response)
 
 
 def cached_session(
     cache: Cache | None = None, *, options: RequestOptions | None = None, **settings: Any
 ) -> ClientSession:
-    """A session that answers from a cache. It takes what `aiohttp.ClientSession` takes.
+    """Makes a session that answers from a cache.
 
-    aiohttp is told not to decode bodies: they are stored as they came, and decoded on their way to the caller.
+    The session does not decode bodies; the middleware does, so that they are stored as the origin
+    sent them.
+
+    Args:
+        cache: The cache; `lacre.Cache()` by default.
+        options: Options of every request outside `request_options`.
+        settings: Arguments of `aiohttp.ClientSession`.
     """
-    decodes = settings.pop("auto_decompress", True)
-    middleware = CacheMiddleware(cache, options=options, auto_decompress=decodes)
+    decode = settings.pop("auto_decompress", True)
+    middleware = CacheMiddleware(cache, options=options, auto_decompress=decode)
     middlewares = (*settings.pop("middlewares", ()), middleware)
     return ClientSession(auto_decompress=False, middlewares=middlewares, **settings)
 
 
 class CacheMiddleware:
-    """Answers from a cache, and sends what it cannot answer; the last of a session's middlewares.
+    """The middleware that answers from a cache; it must be the last one of a session.
 
-    In a session that decodes bodies below it, what is encoded passes by unstored: `cached_session` makes one that does
-    not. `options` are those of every request that is made outside `request_options`. What varies by a credential that the
-    request does not show is not stored.
+    In a session that decodes bodies itself, encoded responses are not stored: use `cached_session`.
+    A response that varies by a credential that the request does not show is not stored.
+
+    Args:
+        cache: The cache; `lacre.Cache()` by default.
+        options: Options of every request outside `request_options`.
+        auto_decompress: Whether the middleware decodes bodies.
     """
 
     def __init__(
@@ -88,144 +108,161 @@ class CacheMiddleware:
         options: RequestOptions | None = None,
         auto_decompress: bool = True,
     ) -> None:
-        self._driver = Driver(Cache() if cache is None else cache, _FAILURES)
+        self._driver = Driver(Cache() if cache is None else cache, _NETWORK_ERRORS)
         self._options = options
-        self._decodes = auto_decompress
-        self._usual = _transport.of_environment()
-        self._background = _drive.Tasks()
+        self._decode = auto_decompress
+        self._default_transport = _transport.from_environment()
+        self._background = _drive.BackgroundTasks()
 
     @property
     def cache(self) -> Cache:
-        """The cache."""
+        """The cache of this middleware."""
         return self._driver.cache
 
     async def __call__(self, request: ClientRequest, handler: Handler) -> ClientResponse:
-        # What becomes another protocol is no answer.
-        asked = None if hdrs.UPGRADE in request.headers else await self._asked(request)
-        found = None if asked is None else asked.of(self._driver.cache)
-        if asked is None or found is None:
+        # An upgraded connection carries no response to cache.
+        cache_request = (
+            None if hdrs.UPGRADE in request.headers else await self._cache_request(request)
+        )
+        found = None if cache_request is None else cache_request.ask(self._driver.cache)
+        if cache_request is None or found is None:
             return await handler(request)
         if isinstance(found, Reply):
             if found.refresh is not None:
-                self._refresh(request, handler, asked, found.refresh)
-            return await self._stored(request, found)
-        owner, own = asyncio.current_task(), _own_timeout(request)
+                self._refresh(request, handler, cache_request, found.refresh)
+            return await self._from_cache(request, found)
+        owner, timeout = asyncio.current_task(), _caller_timeout(request)
         return await self._answer(
-            request, handler, self._driver.exchange(asked, found, owner=owner, blind=True, own=own)
+            request,
+            handler,
+            self._driver.exchange(
+                cache_request, found, owner=owner, unseen_inputs=True, timeout=timeout
+            ),
         )
 
     async def aclose(self) -> None:
-        """Gives up what is done in the background."""
+        """Cancels background work: refreshes, and bodies that are still being replayed."""
         await self._background.cancel()
 
-    async def _asked(self, request: ClientRequest) -> Asked:
-        options = options_within() or self._options
-        way = _way(self._usual, request)
+    async def _cache_request(self, request: ClientRequest) -> CacheRequest:
+        options = current_request_options() or self._options
+        route = _transport_of(self._default_transport, request)
         body = await _body(request.body)
-        return Asked(request.method, str(request.url), _headers(request), body, options, way)
+        return CacheRequest(
+            request.method, str(request.url), _headers(request), body, options, route
+        )
 
     async def _answer(
         self, request: ClientRequest, handler: Handler, exchange: Exchange
     ) -> ClientResponse:
         sent: list[ClientResponse] = []
 
-        async def drop() -> None:
+        async def discard() -> None:
             while sent:
                 sent.pop().release()
 
-        async def send(headers: Headers | None) -> Head:
-            await drop()
+        async def send(headers: Headers | None) -> ResponseHead:
+            await discard()
             sent.append(await _send(request, handler, headers))
             got = sent[0]
-            return Head(got.status, [*got.raw_headers], _version(got), _is_as_sent(request, got))
+            return ResponseHead(
+                got.status, [*got.raw_headers], _version(got), _is_as_sent(request, got)
+            )
 
         try:
-            answer = await _drive.carry_out_async(exchange, _FAILURES, send, drop)
-            if isinstance(answer, Passing):
-                return await self._passed(request, sent.pop(), answer)
-            return await self._stored(request, answer)
+            answer = await _drive.run_exchange_async(exchange, _NETWORK_ERRORS, send, discard)
+            if isinstance(answer, RecordedResponse):
+                return await self._from_network(request, sent.pop(), answer)
+            return await self._from_cache(request, answer)
         finally:
-            await drop()
+            await discard()
 
-    async def _stored(self, request: ClientRequest, reply: Reply) -> ClientResponse:
-        line = _Line(request, decodes=self._decodes)
-        # Only this line of HTTP/1 is known to the parser.
+    async def _from_cache(self, request: ClientRequest, reply: Reply) -> ClientResponse:
+        connection = _ReplayConnection(request, decode=self._decode)
+        # The parser only knows status lines of HTTP/1.
         version = min(reply.version, 11)
-        response = await line.respond(
-            request, reply.status, spelled(reply), reason_of(reply.status), version
+        response = await connection.respond(
+            request, reply.status, title_case_headers(reply), reason_phrase(reply.status), version
         )
         _INFOS[response] = reply.info
-        await self._play(line, _Pieces(reply), response, at_once=reply.body is not None)
+        await self._replay(connection, _StoredBody(reply), response, at_once=reply.body is not None)
         return response
 
-    async def _passed(
-        self, request: ClientRequest, sent: ClientResponse, passing: Passing
+    async def _from_network(
+        self, request: ClientRequest, sent: ClientResponse, recorded: RecordedResponse
     ) -> ClientResponse:
         to_decode = (
-            self._decodes and hdrs.CONTENT_ENCODING in sent.headers and _is_as_sent(request, sent)
+            self._decode and hdrs.CONTENT_ENCODING in sent.headers and _is_as_sent(request, sent)
         )
-        if not passing.active and not to_decode:
-            _INFOS[sent] = passing.info
+        if not recorded.active and not to_decode:
+            _INFOS[sent] = recorded.info
             return sent
-        line = _Line(request, decodes=self._decodes)
+        connection = _ReplayConnection(request, decode=self._decode)
         head = sent.status, [*sent.raw_headers], sent.reason or "", _version(sent) or 11
-        response = await line.respond(request, *head)
-        _INFOS[response] = passing.info
-        # aiohttp does not read the bodies of redirects.
-        redirects = hdrs.LOCATION in sent.headers and 0 <= (sent.content_length or -1) <= _REDIRECT
+        response = await connection.respond(request, *head)
+        _INFOS[response] = recorded.info
+        # aiohttp does not read the bodies of redirects, so read them here to store them.
+        redirects = (
+            hdrs.LOCATION in sent.headers and 0 <= (sent.content_length or -1) <= _MAX_REDIRECT_BODY
+        )
         at_once = redirects or sent.content.is_eof()
-        await self._play(line, _Recorded(sent, passing), response, at_once=at_once)
+        await self._replay(connection, _RecordedBody(sent, recorded), response, at_once=at_once)
         return response
 
-    async def _play(
-        self, line: _Line, source: _Pieces | _Recorded, response: ClientResponse, *, at_once: bool
+    async def _replay(
+        self,
+        connection: _ReplayConnection,
+        source: _StoredBody | _RecordedBody,
+        response: ClientResponse,
+        *,
+        at_once: bool,
     ) -> None:
-        """Plays a body: at once where it is there, and becomes no longer when it is decoded."""
-        if at_once and not (self._decodes and hdrs.CONTENT_ENCODING in response.headers):
-            await line.play(source, at_once=True)
+        """Replays a body: at once if it is complete and needs no decoding, else in the background."""
+        if at_once and not (self._decode and hdrs.CONTENT_ENCODING in response.headers):
+            await connection.replay(source, at_once=True)
         else:
-            self._background.start(line.play(source, at_once=False))
+            self._background.start(connection.replay(source, at_once=False))
 
     def _refresh(
-        self, request: ClientRequest, handler: Handler, asked: Asked, ticket: Ticket
+        self, request: ClientRequest, handler: Handler, cache_request: CacheRequest, ticket: Ticket
     ) -> None:
-        exchange = self._driver.refresh(asked, ticket, blind=True)
+        exchange = self._driver.refresh(cache_request, ticket, unseen_inputs=True)
         if exchange is None:
             return
 
         async def refresh() -> None:
-            # The caller has an answer, whatever comes of this.
+            # The caller already has a response.
             with suppress(aiohttp.ClientError, asyncio.TimeoutError):
                 async with await self._answer(request, handler, exchange) as response:
                     async for _ in response.content.iter_any():
                         pass
 
-        self._background.start(refresh(), self._driver.refreshed)
+        self._background.start(refresh(), self._driver.refresh_ended)
 
 
-def _way(way: Transport, request: ClientRequest) -> Transport:
-    """How a request is sent, where that is not the usual `way`."""
+def _transport_of(route: Transport, request: ClientRequest) -> Transport:
+    """Describes how a request reaches the origin."""
     session: Any = getattr(request, "_session", None)
     connector = getattr(session, "connector", None)
     verifies: Any = request.ssl
     if verifies is True:
         verifies = getattr(connector, "_ssl", True)
     if isinstance(verifies, ssl.SSLContext):
-        way = _transport.of_context(_transport.USUAL, verifies)
+        route = _transport.with_ssl_context(_transport.DEFAULT, verifies)
     elif isinstance(verifies, aiohttp.Fingerprint):
-        way = _transport.USUAL.unverified().roots([b"fingerprint:" + verifies.fingerprint])
+        route = _transport.DEFAULT.unverified().roots([b"fingerprint:" + verifies.fingerprint])
     elif verifies is not True and verifies is not None:
-        way = _transport.USUAL.unverified()
+        route = _transport.DEFAULT.unverified()
     if request.server_hostname is not None and request.server_hostname != request.url.host:
-        way = way.verified_name(request.server_hostname)
+        route = route.verified_name(request.server_hostname)
     if request.proxy is not None:
-        way = way.proxy(_transport.proxy_url(request.proxy))
+        route = route.proxy(_transport.proxy_url(request.proxy))
     if type(connector) is aiohttp.TCPConnector:
         resolver = getattr(connector, "_resolver", None)
-        return way if type(resolver) in _RESOLVERS else _transport.own(way, resolver)
+        return route if type(resolver) in _RESOLVERS else _transport.with_object(route, resolver)
     if type(connector) is aiohttp.UnixConnector or type(connector) is aiohttp.NamedPipeConnector:
-        return way.way(f"unix:{connector.path}")
-    return _transport.own(way, connector)
+        return route.route(f"unix:{connector.path}")
+    return _transport.with_object(route, connector)
 
 
 def _headers(request: ClientRequest) -> Headers:
@@ -240,19 +277,21 @@ def _version(response: ClientResponse) -> int | None:
     return None if version is None else version.major * 10 + version.minor
 
 
-def _own_timeout(request: ClientRequest) -> OwnTimeout | None:
-    """For how long the origin may be silent, as the session has it. That for all of a request is aiohttp's own to keep;
-    one of a single request is not told to middlewares."""
+def _caller_timeout(request: ClientRequest) -> CallerTimeout | None:
+    """Returns the read timeout of the session.
+
+    aiohttp enforces the total timeout itself, and does not tell middlewares that of a request.
+    """
     timeout = getattr(getattr(request, "_session", None), "timeout", None)
     seconds = getattr(timeout, "sock_read", None)
     if not seconds:
         return None
     message = f"Timeout on reading data from socket ({request.url.host})"
-    return OwnTimeout(seconds, lambda: aiohttp.SocketTimeoutError(message))
+    return CallerTimeout(seconds, lambda: aiohttp.SocketTimeoutError(message))
 
 
 async def _body(sent: Any) -> bytes | None:
-    """The body of a request; `None` if it cannot be read twice."""
+    """Returns the body of a request, or None if it cannot be read twice."""
     if isinstance(sent, bytes):
         return sent
     return await sent.as_bytes() if _can_be_read_again(sent) else None
@@ -262,15 +301,21 @@ def _can_be_read_again(sent: Any) -> bool:
     if isinstance(sent, aiohttp.BytesPayload):
         return True
     if isinstance(sent, aiohttp.MultipartWriter):
-        return (sent.size or 0) <= MAX_FILE and all(_can_be_read_again(part) for part, *_ in sent)
+        return (sent.size or 0) <= MAX_FILE_BYTES and all(
+            _can_be_read_again(part) for part, *_ in sent
+        )
     if not isinstance(sent, IOBasePayload) or sent.consumed:
         return False
-    # aiohttp goes back to where it began before it sends.
-    return sent.size is not None and sent.size <= MAX_FILE and place(sent._value) is not None
+    # aiohttp rewinds to the start before it sends.
+    return (
+        sent.size is not None
+        and sent.size <= MAX_FILE_BYTES
+        and rewindable_position(sent._value) is not None
+    )
 
 
 def _is_as_sent(request: ClientRequest, response: ClientResponse) -> bool:
-    """Whether the body was not decoded below the cache: by the session, or because the request wanted it."""
+    """Returns whether neither the session nor the request had the body decoded."""
     if hdrs.CONTENT_ENCODING not in response.headers:
         return True
     session: Any = getattr(request, "_session", None)
@@ -281,7 +326,7 @@ def _is_as_sent(request: ClientRequest, response: ClientResponse) -> bool:
 async def _send(
     request: ClientRequest, handler: Handler, headers: Headers | None
 ) -> ClientResponse:
-    """Sends a request with these headers, and leaves it as it was."""
+    """Sends a request with these headers and restores its own."""
     before = request.headers.copy()
     if headers is not None:
         request.headers.clear()
@@ -291,7 +336,8 @@ async def _send(
     try:
         return await handler(request)
     except aiohttp.ServerDisconnectedError:
-        # A connection that was kept too long. aiohttp tries again as well, but after a stale answer took its place.
+        # The server closed an idle connection. aiohttp retries, too, but only after the cache has
+        # already used a stale response instead.
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise
         return await handler(request)
@@ -300,8 +346,8 @@ async def _send(
         request.headers.extend(before)
 
 
-class _Pieces:
-    """A stored body that is read from the store while it is handed out."""
+class _StoredBody:
+    """A stored body, read from the store piece by piece."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
@@ -313,41 +359,41 @@ class _Pieces:
         pass
 
 
-class _Recorded:
-    """The network's body, stored as it passes."""
+class _RecordedBody:
+    """A body from the network that is stored while it is read."""
 
-    def __init__(self, response: ClientResponse, passing: Passing) -> None:
-        self._response, self._passing = response, passing
+    def __init__(self, response: ClientResponse, recorded: RecordedResponse) -> None:
+        self._response, self._recorded = response, recorded
 
     async def next(self) -> bytes | None:
         piece = await self._response.content.readany()
         if not piece:
-            if self._passing.active:
-                await _drive.in_thread(self._passing.finish)
+            if self._recorded.active:
+                await _drive.run_in_thread(self._recorded.finish)
             return None
-        if self._passing.writes(len(piece)):
-            await _drive.in_thread(self._passing.write, piece)
+        if self._recorded.writes(len(piece)):
+            await _drive.run_in_thread(self._recorded.write, piece)
         else:
-            self._passing.write(piece)
+            self._recorded.write(piece)
         return piece
 
     def close(self) -> None:
-        self._passing.abort()
+        self._recorded.abort()
         self._response.release()
 
 
-class _Line(asyncio.Transport):
-    """What aiohttp takes for a connection: a response is played on it, which aiohttp's own parser reads and decodes."""
+class _ReplayConnection(asyncio.Transport):
+    """A connection that replays a response for aiohttp to parse and decode."""
 
-    def __init__(self, request: ClientRequest, *, decodes: bool) -> None:
+    def __init__(self, request: ClientRequest, *, decode: bool) -> None:
         super().__init__()
         loop = asyncio.get_running_loop()
         self._callbacks: list[Callable[[], None]] = []
-        self._player: asyncio.Task[Any] | None = None
+        self._replay_task: asyncio.Task[Any] | None = None
         self._content: aiohttp.StreamReader | None = None
-        self._flows = asyncio.Event()
-        self._flows.set()
-        self._closed = self._ended = False
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._closed = self._complete = False
         self.protocol: ResponseHandler | None = ResponseHandler(loop)
         self._handler = self.protocol
         self._handler.connection_made(self)
@@ -355,21 +401,21 @@ class _Line(asyncio.Transport):
             timer=getattr(request, "_timer", None),
             skip_payload=request.method == hdrs.METH_HEAD,
             read_until_eof=True,
-            auto_decompress=decodes,
-            max_line_size=_LONGEST,
-            max_field_size=_LONGEST,
+            auto_decompress=decode,
+            max_line_size=_MAX_LINE,
+            max_field_size=_MAX_LINE,
         )
 
     async def respond(
         self, request: ClientRequest, status: int, headers: Headers, reason: str, version: int
     ) -> ClientResponse:
-        """The response to a request, with its body yet to come."""
+        """Replays the head and returns the response, whose body follows."""
         lines = [
             f"HTTP/{version // 10}.{version % 10} {status} {reason}".encode(
                 "utf-8", "surrogateescape"
             )
         ]
-        # Where one piece ends is not played.
+        # The body is replayed without chunked coding.
         lines += [
             name + b": " + value for name, value in headers if name.lower() != b"transfer-encoding"
         ]
@@ -390,15 +436,15 @@ class _Line(asyncio.Transport):
         self._content = response.content
         return response
 
-    async def play(self, source: _Pieces | _Recorded, *, at_once: bool) -> None:
-        """Plays a body at the pace of who listens, or at once."""
-        self._player = None if at_once else asyncio.current_task()
+    async def replay(self, source: _StoredBody | _RecordedBody, *, at_once: bool) -> None:
+        """Replays a body, at once or as fast as the caller reads it."""
+        self._replay_task = None if at_once else asyncio.current_task()
         try:
-            # What is there is stored, even where nobody listens.
+            # A complete body is read to its end, so that it is stored, even if the caller left.
             while (at_once or not self._closed) and (piece := await source.next()) is not None:
                 self._handler.data_received(piece)
-                while not at_once and not self._flows.is_set():
-                    await self._flows.wait()
+                while not at_once and not self._may_write.is_set():
+                    await self._may_write.wait()
             self._end(None)
         except Exception as error:
             if self._content is not None:
@@ -408,15 +454,15 @@ class _Line(asyncio.Transport):
             source.close()
 
     def _end(self, error: BaseException | None) -> None:
-        """The body ends, or breaks off."""
-        if not self._ended:
-            self._ended = True
+        """Ends the body, or breaks it off with an error."""
+        if not self._complete:
+            self._complete = True
             self._handler.connection_lost(error)
 
-    # What aiohttp asks of a connection.
+    # The interface of a connection, for aiohttp.
 
     @property
-    def transport(self) -> _Line:
+    def transport(self) -> _ReplayConnection:
         return self
 
     @property
@@ -429,18 +475,18 @@ class _Line(asyncio.Transport):
     def release(self) -> None:
         self.close()
 
-    # What its protocol asks of a transport.
+    # The interface of a transport, for its protocol.
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        self._flows.set()
+        self._may_write.set()
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
-        if self._player is not None and self._player is not asyncio.current_task():
-            self._player.cancel()
+        if self._replay_task is not None and self._replay_task is not asyncio.current_task():
+            self._replay_task.cancel()
 
     def abort(self) -> None:
         self.close()
@@ -449,10 +495,10 @@ class _Line(asyncio.Transport):
         return self._closed
 
     def pause_reading(self) -> None:
-        self._flows.clear()
+        self._may_write.clear()
 
     def resume_reading(self) -> None:
-        self._flows.set()
+        self._may_write.set()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default

@@ -1,4 +1,4 @@
-"""The keys of requests, as requests-cache makes them, and what is removed before responses are stored."""
+"""Cache keys as requests-cache computes them, and redaction of stored responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from requests import Request, Session
 from requests.structures import CaseInsensitiveDict
 
 from . import _lacre
-from ._bodies import reread
+from ._bodies import read_and_rewind
 from ._transport import certificates
 from ._utils import decode, encode, is_json_content_type, patch_form_boundary
 
@@ -31,10 +31,11 @@ __all__ = [
     "normalize_url",
 ]
 
-#: The longest body of JSON, in bytes, that is taken apart.
+#: The size limit of JSON bodies that are normalized, in bytes.
 MAX_NORM_BODY_SIZE = 10 * 1024 * 1024
 
-#: What stands for an ignored value. That there was one is still seen; with a key that says so, so is a miss.
+#: The replacement of an ignored value. The name stays, so that a request with the parameter and one
+#: without have different keys.
 REDACTED = "REDACTED"
 
 ParamList = Iterable[str] | None
@@ -50,16 +51,19 @@ def create_key(
     content_root_key: str | None = None,
     **request_kwargs: Any,
 ) -> str:
-    """The key of a request: hexadecimal digits, equal for requests that differ in ways that do not count.
+    """Computes the cache key of a request: hexadecimal digits.
 
     Args:
-        ignored_parameters: of queries, headers and bodies, whose values do not count
-        match_headers: the headers that count; `True`: all
-        serializer: what is stored in one format is not found in another
-        content_root_key: where in a JSON body `ignored_parameters` are
-        request_kwargs: what requests is to send with, of which `verify` and `cert` count
+        request: The request.
+        ignored_parameters: Names of query parameters, headers and body fields whose values are not
+            part of the key.
+        match_headers: Names of headers that are part of the key; True for all.
+        serializer: The serializer. Formats share no entries.
+        content_root_key: The field of a JSON body that holds the parameters.
+        request_kwargs: Other arguments of `requests.Session.send`; `verify` and `cert` are part of
+            the key.
     """
-    elsewhere = _host_elsewhere(request)
+    other_host = _overridden_host(request)
     request = normalize_request(request, ignored_parameters, content_root_key)
     parts = [
         request.method,
@@ -67,22 +71,22 @@ def create_key(
         request.body,
         bool(request_kwargs.get("verify", True)),
         *get_matched_headers(request.headers, match_headers),
-        *elsewhere,
+        *other_host,
         *_certificates(**request_kwargs),
         str(serializer),
     ]
     try:
         digest = blake2b(digest_size=8)
     except (TypeError, ValueError):
-        # Python may have been built without it, or in FIPS mode.
+        # Python was built without blake2b, or runs in FIPS mode.
         digest = sha256()  # type: ignore[assignment]
     for part in parts:
         digest.update(encode(part))
     return digest.hexdigest()
 
 
-def _host_elsewhere(request: AnyRequest) -> list[str]:
-    """The `Host` of a request, where it is that of another host than the URL names (RFC 9110 §7.1)."""
+def _overridden_host(request: AnyRequest) -> list[str]:
+    """Returns the `Host` of a request if it differs from the host of the URL (RFC 9110 §7.2)."""
     host = decode((request.headers or {}).get("Host")).strip().lower()
     if not host:
         return []
@@ -93,7 +97,7 @@ def _host_elsewhere(request: AnyRequest) -> list[str]:
 
 
 def _certificates(verify: Any = True, cert: Any = None, **_: Any) -> list[str]:
-    """What certificates are verified against and which is shown, where that is not as requests does it by default."""
+    """Returns the key parts for `verify` and `cert` that differ from the defaults of requests."""
     parts = []
     if verify is not None and not isinstance(verify, bool):
         parts.append(f"\0roots={sha256(certificates(verify)).hexdigest()}")
@@ -104,7 +108,7 @@ def _certificates(verify: Any = True, cert: Any = None, **_: Any) -> list[str]:
 
 
 def get_matched_headers(headers: Mapping[str, Any], match_headers: ParamList | bool) -> list[str]:
-    """The headers that count, as `name=value`, in the order of their names."""
+    """Returns the matched headers as `name=value`, sorted by name."""
     if not match_headers:
         return []
     names = headers if match_headers is True else match_headers
@@ -118,7 +122,13 @@ def get_matched_headers(headers: Mapping[str, Any], match_headers: ParamList | b
 def normalize_request(
     request: AnyRequest, ignored_parameters: ParamList = None, content_root_key: str | None = None
 ) -> AnyPreparedRequest:
-    """A prepared copy of a request in which what does not count is always the same."""
+    """Returns a prepared and normalized copy of a request.
+
+    Args:
+        request: The request.
+        ignored_parameters: Names of parameters that are redacted.
+        content_root_key: The field of a JSON body that holds the parameters.
+    """
     if isinstance(request, Request):
         with patch_form_boundary() if request.files else nullcontext():
             copy: AnyPreparedRequest = Session().prepare_request(request)
@@ -134,7 +144,12 @@ def normalize_request(
 def normalize_headers(
     headers: MutableMapping[str, Any], ignored_parameters: ParamList = None
 ) -> CaseInsensitiveDict[str]:
-    """Headers by name, with the members of lists in order and in lower case."""
+    """Returns headers sorted by name, their list values sorted and in lower case.
+
+    Args:
+        headers: The headers.
+        ignored_parameters: Names of parameters that are redacted.
+    """
     texts: Mapping[str, str] = {name: decode(value) for name, value in headers.items()}
     if ignored_parameters:
         texts = filter_sort_dict(texts, ignored_parameters)
@@ -149,14 +164,25 @@ def _sorted_list(value: str) -> str:
 
 
 def normalize_url(url: str, ignored_parameters: ParamList) -> str:
-    """A URL in one of the ways to write it, with its query in order."""
+    """Returns a URL in normal form, its query sorted.
+
+    Args:
+        url: The URL.
+        ignored_parameters: Names of parameters that are redacted.
+    """
     return _lacre.normalize_url(url, list(ignored_parameters or ()))
 
 
 def normalize_body(
     request: AnyPreparedRequest, ignored_parameters: ParamList, content_root_key: str | None = None
 ) -> bytes:
-    """The body, with the members of JSON and of forms in order. A file is read, and rewound."""
+    """Returns the body of a request; JSON and forms are sorted. A file is read and rewound.
+
+    Args:
+        request: The request.
+        ignored_parameters: Names of parameters that are redacted.
+        content_root_key: The field of a JSON body that holds the parameters.
+    """
     if not request.body:
         return b""
     body: str | bytes = _whole(request.body)
@@ -175,9 +201,9 @@ def normalize_body(
 def _whole(body: Any) -> str | bytes:
     if not hasattr(body, "read"):
         return body  # type: ignore[no-any-return]
-    content = reread(body, maxsize)
+    content = read_and_rewind(body, maxsize)
     if content is None:
-        logger.warning("a body was read for its key and cannot be rewound")
+        logger.warning("a request body was read for its cache key and cannot be rewound")
         return body.read() or b""
     return content
 
@@ -185,7 +211,7 @@ def _whole(body: Any) -> str | bytes:
 def normalize_json_body(
     original_body: str | bytes, ignored_parameters: ParamList, content_root_key: str | None = None
 ) -> str | bytes:
-    """JSON with the members of its outermost object or array in order; anything else as it is."""
+    """Sorts the members of the outermost object or array; returns invalid JSON unchanged."""
     if not 2 < len(original_body) <= MAX_NORM_BODY_SIZE:
         return original_body
     try:
@@ -196,12 +222,17 @@ def normalize_json_body(
             body = filter_sort_json(body, ignored_parameters)
         return json.dumps(body)
     except (AttributeError, TypeError, ValueError, RecursionError):
-        logger.debug("a body is no JSON, or cannot be put in order")
+        logger.debug("a body is no valid JSON, or cannot be sorted")
         return original_body
 
 
 def normalize_params(value: str | bytes, ignored_parameters: ParamList = None) -> str:
-    """A query or a form in order: pairs first, then names without a value."""
+    """Sorts a query or a form: pairs first, then names without a value.
+
+    Args:
+        value: The query or form.
+        ignored_parameters: Names of parameters that are redacted.
+    """
     text = decode(value)
     pairs = urlencode(filter_sort_multidict(parse_qsl(text), ignored_parameters))
     bare = "&".join(sorted(name for name in text.split("&") if name and "=" not in name))
@@ -209,7 +240,7 @@ def normalize_params(value: str | bytes, ignored_parameters: ParamList = None) -
 
 
 def filter_sort_json(data: Any, ignored_parameters: ParamList) -> Any:
-    """The outermost object or array, in order."""
+    """Sorts an object or array, without its members."""
     if isinstance(data, Mapping):
         return filter_sort_dict(data, ignored_parameters)
     return filter_sort_list(data, ignored_parameters)
@@ -218,7 +249,7 @@ def filter_sort_json(data: Any, ignored_parameters: ParamList) -> Any:
 def filter_sort_dict(
     data: Mapping[str, Any], ignored_parameters: ParamList = None
 ) -> dict[str, Any]:
-    """In the order of names. Ignored ones stay, so that a request with one is told from one without."""
+    """Sorts by name and redacts ignored values. Their names stay part of the key."""
     ignored = set(ignored_parameters or ())
     return {name: REDACTED if name in ignored else value for name, value in sorted(data.items())}
 
@@ -226,19 +257,19 @@ def filter_sort_dict(
 def filter_sort_multidict(
     data: Iterable[tuple[str, str]], ignored_parameters: ParamList = None
 ) -> list[tuple[str, str]]:
-    """The same for names that may come more than once."""
+    """Sorts pairs and redacts ignored values, for names that may repeat."""
     ignored = set(ignored_parameters or ())
     return [(name, REDACTED if name in ignored else value) for name, value in sorted(data)]
 
 
 def filter_sort_list(data: Iterable[Any], ignored_parameters: ParamList = None) -> list[Any]:
-    """In order, without what has an ignored name."""
+    """Sorts members and removes ignored names."""
     ignored = set(ignored_parameters or ())
     return [member for member in sorted(data) if not ignored or member not in ignored]
 
 
 def filter_url(url: str, ignored_parameters: ParamList) -> str:
-    """A URL with its query in order, and without the values of what is ignored."""
+    """Sorts the query of a URL and redacts ignored values."""
     if "?" not in url and "#" not in url:
         return url
     parts = urlsplit(url)
@@ -246,16 +277,16 @@ def filter_url(url: str, ignored_parameters: ParamList) -> str:
 
 
 def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> CachedResponse:
-    """Removes the values of what is ignored, in any case of its name, wherever a response may have them.
+    """Redacts ignored parameters in a response, whatever the case of their names.
 
-    That is: its URL, headers and request, and those of the redirects that led to it.
+    This covers its URL, headers and request, and those of its redirects.
     """
     if not ignored_parameters:
         return response
     ignored = {name.lower() for name in ignored_parameters}
-    response.url = filter_url(response.url or "", _spelled(response.url, ignored))
+    response.url = filter_url(response.url or "", _ignored_names(response.url, ignored))
     response.request.url = filter_url(
-        response.request.url or "", _spelled(response.request.url, ignored)
+        response.request.url or "", _ignored_names(response.request.url, ignored)
     )
     for each in (response, *response.history):
         each.url = _redacted_url(each.url or "", ignored)
@@ -268,13 +299,13 @@ def redact_response(response: CachedResponse, ignored_parameters: ParamList) -> 
 
 
 def _redacted_url(url: str, ignored: set[str]) -> str:
-    """As it is written, if it has nothing that is ignored."""
-    spelled = _spelled(url, ignored)
-    return filter_url(url, spelled) if spelled else url
+    """Redacts a URL; returns it unchanged if it has no ignored parameter."""
+    names = _ignored_names(url, ignored)
+    return filter_url(url, names) if names else url
 
 
-def _spelled(url: str | None, ignored: set[str]) -> set[str]:
-    """What of a URL's query is ignored, as it is written there."""
+def _ignored_names(url: str | None, ignored: set[str]) -> set[str]:
+    """Returns the ignored parameters of a URL in the case that the URL uses."""
     if not url or "?" not in url:
         return set()
     return {name for name, _ in parse_qsl(urlsplit(url).query) if name.lower() in ignored}
@@ -295,7 +326,7 @@ def _redacted_body(request: Any, ignored: set[str]) -> bytes:
     body = _whole(request.body)
     content_type = decode(request.headers.get("Content-Type")).split(";")[0].lower()
     if content_type == "application/x-www-form-urlencoded":
-        return encode(normalize_params(body, _spelled(f"?{decode(body)}", ignored)))
+        return encode(normalize_params(body, _ignored_names(f"?{decode(body)}", ignored)))
     if is_json_content_type(content_type) and 2 < len(body) <= MAX_NORM_BODY_SIZE:
         try:
             return encode(json.dumps(_redacted_json(json.loads(decode(body)), ignored)))

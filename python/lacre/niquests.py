@@ -1,10 +1,12 @@
-"""niquests with a cache: adapters around those that send, and sessions whose adapters are all behind one.
+"""Caching for niquests: adapters around those that send, and sessions with them in place.
 
-An adapter sees every hop of a redirect with the session's headers, cookies and credentials, and bodies as they came,
-before they are decoded. It sees `verify`, `cert` and `proxies` of the request or the session; what differs in them is
-never shared. It does not see into resolvers and adapters of your own: what came through one is served through the same
-object only, unless the option `transport` names it. niquests follows redirects itself, and says which headers go along.
-Requests that may share a connection (`multiplexed`) are sent one by one.
+A cache adapter sees every hop of a redirect with the session's headers, cookies and credentials,
+and bodies before they are decoded. niquests itself follows redirects and decides which headers go
+along. Requests that may share a connection (`multiplexed`) are sent one by one.
+
+It sees `verify`, `cert` and `proxies` of the request or the session; requests that differ in them
+share no entries. It cannot inspect resolvers and adapters of your own: requests share entries only
+through the same object, unless the option `transport` names it.
 """
 
 from __future__ import annotations
@@ -23,20 +25,28 @@ from niquests.packages.urllib3 import AsyncHTTPResponse, HTTPHeaderDict, HTTPRes
 from niquests.packages.urllib3.backend._async import AsyncLowLevelResponse
 
 from . import _drive
-from ._drive import Asked, Driver, Exchange, Head, Headers, Passing, request_options
+from ._drive import (
+    CacheRequest,
+    Driver,
+    Exchange,
+    Headers,
+    RecordedResponse,
+    ResponseHead,
+    request_options,
+)
 from ._lacre import Cache, CacheInfo, Reply, Ticket
 from ._niquests import (
-    FAILURES,
     INFOS,
-    Around,
-    Cached,
-    Reader,
-    Way,
+    NETWORK_ERRORS,
+    BodyReader,
+    CacheAdapterBase,
+    CachedSessionMixin,
+    Sender,
+    caller_timeout,
     head,
     is_http,
-    own_timeout,
-    passed,
-    stored,
+    response_from_cache,
+    response_from_network,
 )
 from ._options import RequestOptions
 
@@ -54,14 +64,24 @@ _build_async = AsyncHTTPAdapter().build_response
 
 
 def cache_info(response: Response) -> CacheInfo | None:
-    """What the cache did; None where it was not asked."""
+    """Returns what the cache did with a request.
+
+    Args:
+        response: A response of a cached session or adapter.
+
+    Returns:
+        None if the cache was not asked.
+    """
     return INFOS.get(response)
 
 
-class CacheAdapter(Around, BaseAdapter):
-    """Answers from a cache, and sends through `adapter` what it cannot answer.
+class CacheAdapter(CacheAdapterBase, BaseAdapter):
+    """An adapter that answers from a cache and sends other requests through another adapter.
 
-    `options` are those of every request that is made outside `request_options`.
+    Args:
+        cache: The cache; `lacre.Cache()` by default.
+        adapter: The adapter that sends; `niquests.adapters.HTTPAdapter()` by default.
+        options: Options of every request outside `request_options`.
     """
 
     def __init__(
@@ -74,63 +94,95 @@ class CacheAdapter(Around, BaseAdapter):
         super().__init__(cache, HTTPAdapter() if adapter is None else adapter, HTTPAdapter, options)
 
     def send(self, request: PreparedRequest, *arguments: Any, **settings: Any) -> Response:  # type: ignore[override]
-        way, asked, found = self._ask(request, arguments, settings)
-        if asked is None or found is None:
-            return way.end(way.begin(None))
+        """Answers a request from the cache or through the other adapter.
+
+        Args:
+            request: The request.
+            arguments: Arguments of the other adapter's `send`.
+            settings: Keyword arguments of the other adapter's `send`.
+        """
+        sender, cache_request, found = self._ask(request, arguments, settings)
+        if cache_request is None or found is None:
+            return sender.attach(sender.send(None))
         if isinstance(found, Reply):
             if found.refresh is not None:
-                self._refresh(way, asked, found.refresh)
-            return stored(request, found, HTTPResponse, _build)
-        owner, own = threading.get_ident(), own_timeout(settings, request)
+                self._refresh(sender, cache_request, found.refresh)
+            return response_from_cache(request, found, HTTPResponse, _build)
+        owner, timeout = threading.get_ident(), caller_timeout(settings, request)
         return self._answer(
-            way, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own)
+            sender,
+            self._driver.exchange(
+                cache_request,
+                found,
+                owner=owner,
+                unseen_inputs=self._unseen_inputs,
+                timeout=timeout,
+            ),
         )
 
     def close(self) -> None:
+        """Closes the other adapter."""
         self._adapter.close()
 
     def gather(self, *responses: Response, max_fetch: int | None = None) -> None:
+        """Resolves multiplexed responses through the other adapter.
+
+        Args:
+            responses: The responses; all for none.
+            max_fetch: How many to resolve at most.
+        """
         self._adapter.gather(*responses, max_fetch=max_fetch)
 
-    def _answer(self, way: Way, exchange: Exchange) -> Response:
+    def _answer(self, sender: Sender, exchange: Exchange) -> Response:
         sent: list[Response] = []
 
-        def drop() -> None:
+        def discard() -> None:
             while sent:
                 _close(sent.pop())
 
-        def send(headers: Headers | None) -> Head:
-            drop()
-            sent.append(way.end(way.begin(headers)))
+        def send(headers: Headers | None) -> ResponseHead:
+            discard()
+            sent.append(sender.attach(sender.send(headers)))
             return head(sent[0])
 
         try:
-            answer = _drive.carry_out(exchange, FAILURES, send, drop)
-            if isinstance(answer, Passing):
-                return passed(sent.pop(), answer, HTTPResponse, _Recorded)
-            return stored(way.request, answer, HTTPResponse, _build)
+            answer = _drive.run_exchange(exchange, NETWORK_ERRORS, send, discard)
+            if isinstance(answer, RecordedResponse):
+                return response_from_network(sent.pop(), answer, HTTPResponse, _RecordedBody)
+            return response_from_cache(sender.request, answer, HTTPResponse, _build)
         finally:
-            drop()
+            discard()
 
-    def _refresh(self, way: Way, asked: Asked, ticket: Ticket) -> None:
-        exchange = self._driver.refresh(asked, ticket, blind=self._blind)
+    def _refresh(self, sender: Sender, cache_request: CacheRequest, ticket: Ticket) -> None:
+        exchange = self._driver.refresh(cache_request, ticket, unseen_inputs=self._unseen_inputs)
         if exchange is None:
             return
 
         def refresh() -> None:
-            # The caller has an answer, whatever comes of this.
+            # The caller already has a response.
             try:
-                with suppress(niquests.RequestException), self._answer(way, exchange) as response:
+                with (
+                    suppress(niquests.RequestException),
+                    self._answer(sender, exchange) as response,
+                ):
                     for _ in response.iter_raw():
                         pass
             finally:
-                self._driver.refreshed()
+                self._driver.refresh_ended()
 
         threading.Thread(target=refresh, name="lacre-refresh", daemon=True).start()
 
 
-class AsyncCacheAdapter(Around, AsyncBaseAdapter):
-    """The same for asynchronous code. Hits are answered in place; what may wait for a lock is done in a thread."""
+class AsyncCacheAdapter(CacheAdapterBase, AsyncBaseAdapter):
+    """An asynchronous adapter that answers from a cache and sends other requests through another adapter.
+
+    It answers hits in place and moves work that may block to a thread.
+
+    Args:
+        cache: The cache; `lacre.Cache()` by default.
+        adapter: The adapter that sends; `niquests.adapters.AsyncHTTPAdapter()` by default.
+        options: Options of every request outside `request_options`.
+    """
 
     def __init__(
         self,
@@ -142,89 +194,133 @@ class AsyncCacheAdapter(Around, AsyncBaseAdapter):
         super().__init__(
             cache, AsyncHTTPAdapter() if adapter is None else adapter, AsyncHTTPAdapter, options
         )
-        self._refreshes = _drive.Tasks()
+        self._refreshes = _drive.BackgroundTasks()
 
     async def send(  # type: ignore[override]
         self, request: PreparedRequest, *arguments: Any, **settings: Any
     ) -> AsyncResponse:
-        way, asked, found = self._ask(request, arguments, settings)
-        if asked is None or found is None:
-            return way.end(await way.begin(None))
+        """Answers a request from the cache or through the other adapter.
+
+        Args:
+            request: The request.
+            arguments: Arguments of the other adapter's `send`.
+            settings: Keyword arguments of the other adapter's `send`.
+        """
+        sender, cache_request, found = self._ask(request, arguments, settings)
+        if cache_request is None or found is None:
+            return sender.attach(await sender.send(None))
         if isinstance(found, Reply):
             if found.refresh is not None:
-                self._refresh(way, asked, found.refresh)
-            return stored(request, found, AsyncHTTPResponse, _build_async)
-        owner, own = asyncio.current_task(), own_timeout(settings, request)
+                self._refresh(sender, cache_request, found.refresh)
+            return response_from_cache(request, found, AsyncHTTPResponse, _build_async)
+        owner, timeout = asyncio.current_task(), caller_timeout(settings, request)
         return await self._answer(
-            way, self._driver.exchange(asked, found, owner=owner, blind=self._blind, own=own)
+            sender,
+            self._driver.exchange(
+                cache_request,
+                found,
+                owner=owner,
+                unseen_inputs=self._unseen_inputs,
+                timeout=timeout,
+            ),
         )
 
     async def close(self) -> None:
-        """Gives up what is refreshed in the background, and closes the adapter."""
+        """Cancels background refreshes and closes the other adapter."""
         await self._refreshes.cancel()
         await self._adapter.close()
 
     async def gather(self, *responses: Response, max_fetch: int | None = None) -> None:
+        """Resolves multiplexed responses through the other adapter.
+
+        Args:
+            responses: The responses; all for none.
+            max_fetch: How many to resolve at most.
+        """
         await self._adapter.gather(*responses, max_fetch=max_fetch)
 
-    async def _answer(self, way: Way, exchange: Exchange) -> AsyncResponse:
+    async def _answer(self, sender: Sender, exchange: Exchange) -> AsyncResponse:
         sent: list[AsyncResponse] = []
 
-        async def drop() -> None:
+        async def discard() -> None:
             while sent:
                 await _aclose(sent.pop())
 
-        async def send(headers: Headers | None) -> Head:
-            await drop()
-            sent.append(way.end(await way.begin(headers)))
+        async def send(headers: Headers | None) -> ResponseHead:
+            await discard()
+            sent.append(sender.attach(await sender.send(headers)))
             return head(sent[0])
 
         try:
-            answer = await _drive.carry_out_async(exchange, FAILURES, send, drop)
-            if isinstance(answer, Passing):
-                return passed(sent.pop(), answer, _AsyncRaw, _AsyncRecorded)
-            return stored(way.request, answer, AsyncHTTPResponse, _build_async)
+            answer = await _drive.run_exchange_async(exchange, NETWORK_ERRORS, send, discard)
+            if isinstance(answer, RecordedResponse):
+                return response_from_network(
+                    sent.pop(), answer, _AsyncRawResponse, _AsyncRecordedBody
+                )
+            return response_from_cache(sender.request, answer, AsyncHTTPResponse, _build_async)
         finally:
-            await drop()
+            await discard()
 
-    def _refresh(self, way: Way, asked: Asked, ticket: Ticket) -> None:
-        exchange = self._driver.refresh(asked, ticket, blind=self._blind)
+    def _refresh(self, sender: Sender, cache_request: CacheRequest, ticket: Ticket) -> None:
+        exchange = self._driver.refresh(cache_request, ticket, unseen_inputs=self._unseen_inputs)
         if exchange is None:
             return
 
         async def refresh() -> None:
-            # The caller has an answer, whatever comes of this.
+            # The caller already has a response.
             with suppress(niquests.RequestException):
-                response = await self._answer(way, exchange)
+                response = await self._answer(sender, exchange)
                 try:
                     async for _ in await response.iter_raw():
                         pass
                 finally:
                     await response.close()
 
-        self._refreshes.start(refresh(), self._driver.refreshed)
+        self._refreshes.start(refresh(), self._driver.refresh_ended)
 
 
-class CachedSession(Cached, niquests.Session):
-    """A session whose requests go through a cache, whatever is mounted. It takes what `niquests.Session` takes."""
+class CachedSession(CachedSessionMixin, niquests.Session):
+    """A `niquests.Session` with a cache in front of all its adapters.
+
+    Args:
+        cache: The cache; `lacre.Cache()` by default.
+        options: Options of every request outside `request_options`.
+        settings: Arguments of `niquests.Session`.
+    """
 
     def get_adapter(self, url: str) -> BaseAdapter:
+        """Returns the adapter of a URL, behind the cache if the URL is one of HTTP.
+
+        Args:
+            url: The URL.
+        """
         adapter = super().get_adapter(url)
         return (
             CacheAdapter(self._driver, adapter, options=self._options) if is_http(url) else adapter
         )
 
 
-class AsyncCachedSession(Cached, niquests.AsyncSession):
-    """The same for asynchronous code. It takes what `niquests.AsyncSession` takes."""
+class AsyncCachedSession(CachedSessionMixin, niquests.AsyncSession):
+    """A `niquests.AsyncSession` with a cache in front of all its adapters.
+
+    Args:
+        cache: The cache; `lacre.Cache()` by default.
+        options: Options of every request outside `request_options`.
+        settings: Arguments of `niquests.AsyncSession`.
+    """
 
     def __init__(
         self, cache: Cache | None = None, *, options: RequestOptions | None = None, **settings: Any
     ) -> None:
         super().__init__(cache, options=options, **settings)
-        self._refreshes = _drive.Tasks()
+        self._refreshes = _drive.BackgroundTasks()
 
     def get_adapter(self, url: str) -> AsyncBaseAdapter:  # type: ignore[override]
+        """Returns the adapter of a URL, behind the cache if the URL is one of HTTP.
+
+        Args:
+            url: The URL.
+        """
         adapter = super().get_adapter(url)
         if not is_http(url):
             return adapter
@@ -233,13 +329,13 @@ class AsyncCachedSession(Cached, niquests.AsyncSession):
         return around
 
     async def close(self) -> None:  # type: ignore[override]
-        """Gives up what is refreshed in the background, and closes the adapters."""
+        """Cancels background refreshes and closes the adapters."""
         await self._refreshes.cancel()
         await super().close()
 
 
 def _close(response: Response) -> None:
-    """Done with a response that nobody gets. The connection of a 304, which has no body, can be used again."""
+    """Closes an unused response. Reading a 304, which has no body, lets its connection be reused."""
     with suppress(niquests.RequestException):
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             _ = response.content
@@ -253,32 +349,32 @@ async def _aclose(response: AsyncResponse) -> None:
         await response.close()
 
 
-class _Recorded(Reader):
-    """The network's body, stored as it passes."""
+class _RecordedBody(BodyReader):
+    """A body from the network that is stored while it is read."""
 
-    def __init__(self, raw: Any, passing: Passing) -> None:
+    def __init__(self, raw: Any, recorded: RecordedResponse) -> None:
         super().__init__(self._record())
-        self._raw, self._passing = raw, passing
+        self._raw, self._recorded = raw, recorded
 
     def _record(self) -> Iterator[bytes]:
         for piece in self._raw.stream(-1, decode_content=False):
-            self._passing.write(piece)
+            self._recorded.write(piece)
             yield piece
-        self._passing.finish()
+        self._recorded.finish()
 
     def close(self) -> None:
         super().close()
-        self._passing.abort()
+        self._recorded.abort()
         self._raw.close()
 
 
-class _AsyncRecorded(AsyncLowLevelResponse):
-    """The same for asynchronous code, as that from which urllib3 awaits what it reads."""
+class _AsyncRecordedBody(AsyncLowLevelResponse):
+    """The asynchronous `_RecordedBody`, in the form that urllib3 reads from."""
 
-    def __init__(self, raw: Any, passing: Passing) -> None:
+    def __init__(self, raw: Any, recorded: RecordedResponse) -> None:
         super().__init__("GET", raw.status, raw.version, raw.reason, HTTPHeaderDict(), None)
         self.closed = False
-        self.raw, self._passing = raw, passing
+        self.raw, self._recorded = raw, recorded
 
     async def read(self, amount: int | None = None) -> bytes:
         return await self._record(self.raw.read, amount)
@@ -289,27 +385,27 @@ class _AsyncRecorded(AsyncLowLevelResponse):
     async def _record(self, read: Any, amount: int | None) -> bytes:
         try:
             piece: bytes = await read(amount, decode_content=False)
-            if self._passing.writes(len(piece)):
-                await _drive.in_thread(self._passing.write, piece)
+            if self._recorded.writes(len(piece)):
+                await _drive.run_in_thread(self._recorded.write, piece)
             else:
-                self._passing.write(piece)
+                self._recorded.write(piece)
             self.data_in_count += len(piece)
             self.closed = self.raw.closed
-            if self.closed and self._passing.active:
-                await _drive.in_thread(self._passing.finish)
+            if self.closed and self._recorded.active:
+                await _drive.run_in_thread(self._recorded.finish)
         except BaseException:
-            # Who was interrupted has lost what came meanwhile.
-            self._passing.abort()
+            # An interrupted read has lost bytes, so that the recording is incomplete.
+            self._recorded.abort()
             raise
         return piece
 
     def close(self) -> None:
         super().close()
-        self._passing.abort()
+        self._recorded.abort()
 
 
-class _AsyncRaw(AsyncHTTPResponse):
-    """What is closed together with the network's."""
+class _AsyncRawResponse(AsyncHTTPResponse):
+    """A raw response that closes the one of the network with it."""
 
     async def close(self) -> None:
         await super().close()

@@ -1,6 +1,6 @@
-"""The cache for everything that uses requests: `install_cache` puts a class of sessions in its place.
+"""Caching for all users of requests: `install_cache` replaces `requests.Session`.
 
-That is one setting of the whole process. Threads that must differ use `CachedSession`.
+This is global to the process. Threads that need different settings use `CachedSession`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,16 @@ def install_cache(
     session_factory: type[OriginalSession] = CachedSession,
     **kwargs: Any,
 ) -> None:
-    """Gives a cache to all functions of requests, and to every session that is made from now on.
+    """Gives a cache to all functions of requests, and to every session made from now on.
 
     Args:
-        session_factory: a class of sessions with `CacheMixin` among its bases
-        kwargs: what `CachedSession` takes
+        cache_name: The path, prefix or namespace of the cache, depending on the backend.
+        backend: A backend or its alias; see `CachedSession`.
+        session_factory: A session class with `CacheMixin` among its bases.
+        kwargs: Other arguments of `CachedSession`.
     """
     shared = init_backend(cache_name, backend, **kwargs)
-    # requests.get() and its like make a session each, and close it.
+    # `requests.get` and the like make a session for each call and close it.
     kwargs.setdefault("autoclose", False)
 
     class ConfiguredCachedSession(session_factory):  # type: ignore[misc, valid-type]
@@ -57,13 +59,13 @@ def install_cache(
 
 
 def uninstall_cache() -> None:
-    """Takes it away again."""
+    """Restores `requests.Session`."""
     _use(OriginalSession)
 
 
 @contextmanager
 def disabled() -> Iterator[None]:
-    """Without the cache meanwhile."""
+    """Disables the installed cache within a `with` block."""
     before = requests.Session
     uninstall_cache()
     try:
@@ -74,7 +76,12 @@ def disabled() -> Iterator[None]:
 
 @contextmanager
 def enabled(*args: Any, **kwargs: Any) -> Iterator[None]:
-    """With a cache meanwhile; takes what `install_cache` takes."""
+    """Installs a cache within a `with` block.
+
+    Args:
+        args: Arguments of `install_cache`.
+        kwargs: Keyword arguments of `install_cache`.
+    """
     install_cache(*args, **kwargs)
     try:
         yield
@@ -83,24 +90,29 @@ def enabled(*args: Any, **kwargs: Any) -> Iterator[None]:
 
 
 def get_cache() -> BaseCache | None:
-    """The cache that is installed, if one is."""
+    """Returns the installed cache, or None."""
     return getattr(requests.Session(), "cache", None)
 
 
 def is_installed() -> bool:
-    """Whether one is."""
+    """Returns whether a cache is installed."""
     return isinstance(requests.Session(), CachedSession)
 
 
 def clear() -> None:
-    """Deletes everything in the cache that is installed."""
+    """Deletes everything from the installed cache."""
     cache = get_cache()
     if cache is not None:
         cache.clear()
 
 
 def delete(*args: Any, **kwargs: Any) -> None:
-    """Deletes from the cache that is installed what fits the conditions of `BaseCache.delete`."""
+    """Deletes responses from the installed cache.
+
+    Args:
+        args: Keys, as for `BaseCache.delete`.
+        kwargs: Conditions, as for `BaseCache.delete`.
+    """
     cache = get_cache()
     if cache is not None:
         cache.delete(*args, **kwargs)

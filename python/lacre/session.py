@@ -15,10 +15,10 @@ from requests import Session as OriginalSession
 from requests.hooks import dispatch_hook
 
 from ._herd import PATIENCE, Beside, Lead, TimedOut, Wait, Waited
-from ._shortcut import Missed, Shortcut, is_no_wish
+from ._shortcut import Missed, Shortcut, is_default_lifetime
 from ._utils import get_valid_kwargs, is_unrepeatable, patch_form_boundary
 from .backends import init_backend
-from .backends._failing import Tolerant
+from .backends._tolerance import FaultTolerance
 from .models import CachedResponse, OriginalResponse
 from .policy import (
     BYPASS_HEADER,
@@ -124,7 +124,7 @@ class CacheMixin(_Session):
         self._refreshing: set[str | None] = set()
         self._lock = Lock()
         self._shortcut = Shortcut()
-        self._tolerant = Tolerant()
+        self._fault_tolerance = FaultTolerance()
         # The mixed-in class may take arguments of its own.
         super().__init__(**get_valid_kwargs(super().__init__, kwargs) if kwargs else {})
 
@@ -195,7 +195,7 @@ class CacheMixin(_Session):
         plain = (
             method == "GET" and not (args or refresh or force_refresh) and type(self).send is _send
         )
-        if plain and (expire_after is None or is_no_wish(expire_after)):
+        if plain and (expire_after is None or is_default_lifetime(expire_after)):
             found = self._shortcut.find(self, url, headers, kwargs)
             if isinstance(found, Missed):
                 self._sending.missed = found
@@ -254,7 +254,7 @@ class CacheMixin(_Session):
 
         if self.settings.filter_fn is not None and not self.settings.filter_fn(response):
             logger.debug("a response is not wanted in the cache any more")
-            with self._tolerant.writing():
+            with self._fault_tolerance.writing():
                 self.cache.delete(actions.cache_key or key)
             return response
         # Those of a response that was sent for have run, where it was received.
@@ -308,10 +308,10 @@ class CacheMixin(_Session):
         try:
             found = self.cache.get_response(key)
         except Exception as error:
-            if not self._tolerant.forgives("read", error):
+            if not self._fault_tolerance.tolerates("read", error):
                 raise
             return None
-        self._tolerant.was_read()
+        self._fault_tolerance.read_succeeded()
         return found
 
     def _fetch(self, request: PreparedRequest, actions: CacheActions, **kwargs: Any) -> AnyResponse:
@@ -325,10 +325,10 @@ class CacheMixin(_Session):
             # A thread that sends already, and was redirected, never waits: two of those could wait for each other.
             if lead.owner == get_ident() or getattr(_leading, "depth", None):
                 return self._send_and_cache(request, actions, **kwargs)
-            return self._follow(lead, request, actions, **kwargs)
+            return self._wait_for_leader(lead, request, actions, **kwargs)
         depth = _leading.depth = getattr(_leading, "depth", 0) + 1
         try:
-            found = self._look_again(request, actions, **kwargs) if lead.late else None
+            found = self._look_up_again(request, actions, **kwargs) if lead.late else None
             return (
                 self._send_and_cache(request, actions, lead=lead, **kwargs)
                 if found is None
@@ -338,7 +338,7 @@ class CacheMixin(_Session):
             _leading.depth = depth - 1
             lead.end(True)
 
-    def _follow(
+    def _wait_for_leader(
         self, lead: Lead, request: PreparedRequest, actions: CacheActions, **kwargs: Any
     ) -> AnyResponse:
         """Waits for another request that brings what this one wants, but no longer than its own timeout."""
@@ -346,7 +346,7 @@ class CacheMixin(_Session):
         wait = Wait(lead, seconds)
         waited = wait.here()
         if waited is Waited.OVER:
-            found = self._look_again(request, actions, **kwargs)
+            found = self._look_up_again(request, actions, **kwargs)
             return self._send_and_cache(request, actions, **kwargs) if found is None else found
         late: list[AnyResponse] = []
 
@@ -358,7 +358,7 @@ class CacheMixin(_Session):
             late[0].close()
 
         def look() -> AnyResponse | None:
-            return self._look_again(request, actions, **kwargs)
+            return self._look_up_again(request, actions, **kwargs)
 
         try:
             if waited is Waited.TIMED_OUT:
@@ -369,7 +369,7 @@ class CacheMixin(_Session):
             message = f"Read timed out. (read timeout={seconds})"
             raise ReadTimeout(message, request=request) from None
 
-    def _look_again(
+    def _look_up_again(
         self, request: PreparedRequest, actions: CacheActions, **kwargs: Any
     ) -> CachedResponse | None:
         """What another request brought for this one."""
@@ -428,7 +428,7 @@ class CacheMixin(_Session):
 
     def _write(self, response: Response, actions: CacheActions) -> None:
         """Stores a response. A cache that cannot be written keeps no answer from anybody."""
-        with self._tolerant.writing():
+        with self._fault_tolerance.writing():
             self.cache.save_response(response, actions.cache_key, actions.expires)
             return
         # It is said to be stored nowhere, and its body is the origin's.
@@ -438,7 +438,7 @@ class CacheMixin(_Session):
         """As that of `requests.Session`; where others wait for this thread, they are told what comes."""
         adapter: BaseAdapter = super().get_adapter(url)
         lead = getattr(self._sending, "lead", None)
-        return adapter if lead is None else _Telling(adapter, lead, self.settings)  # type: ignore[return-value]
+        return adapter if lead is None else _NotifyingAdapter(adapter, lead, self.settings)  # type: ignore[return-value]
 
     def _resend(
         self,
@@ -501,7 +501,7 @@ class CacheMixin(_Session):
             stored = request.copy()
             stored.prepare_method(method)
             stored.body = None
-            with self._tolerant.writing():
+            with self._fault_tolerance.writing():
                 self.cache.delete(self.cache.create_key(stored, **kwargs))
 
     @contextmanager
@@ -576,7 +576,7 @@ def _remove(conditions: dict[str, str] | None, request: PreparedRequest) -> None
             del request.headers[name]
 
 
-class _Telling:
+class _NotifyingAdapter:
     """An adapter that says when the head of an answer is there, to those who wait for it."""
 
     def __init__(self, adapter: BaseAdapter, lead: Lead, settings: CacheSettings) -> None:

@@ -272,7 +272,7 @@ def test_a_file_that_is_too_long_is_sent_and_not_looked_up(
     from lacre import _bodies
     from lacre.httpx import CachedClient
 
-    monkeypatch.setattr(_bodies.reread, "__defaults__", (4,))
+    monkeypatch.setattr(_bodies.read_and_rewind, "__defaults__", (4,))
     url = origin.says("/", Say(headers=HEADERS))
     with CachedClient(Cache(":memory:", allowable_methods=POST)) as client:
         for _ in range(2):

@@ -285,8 +285,8 @@ class Sent:
         self.count += 1
         return _drive.Head(200, [(b"cache-control", b"max-age=10, stale-while-revalidate=60")])
 
-    def carry_out(self, exchange: _drive.Exchange) -> _drive.Answer:
-        answer = _drive.carry_out(exchange, (OSError,), self, lambda: None)
+    def run_exchange(self, exchange: _drive.Exchange) -> _drive.Answer:
+        answer = _drive.run_exchange(exchange, (OSError,), self, lambda: None)
         if isinstance(answer, _drive.Passing):
             answer.write(b"body")
             answer.finish()
@@ -300,7 +300,7 @@ def test_what_was_looked_up_before_another_was_answered_is_not_sent() -> None:
     asked = _drive.Asked("GET", "http://a.test/", [], b"", None)
     tickets: list[Any] = [asked.of(cache), asked.of(cache)]
     for ticket in tickets:
-        answer = sent.carry_out(sent.driver.exchange(asked, ticket, owner=object(), blind=False))
+        answer = sent.run_exchange(sent.driver.exchange(asked, ticket, owner=object(), blind=False))
     assert isinstance(answer, Reply)
     assert sent.count == 1
     assert answer.info.cache_status == "lacre; fwd=uri-miss; ttl=10; collapsed"
@@ -310,7 +310,7 @@ def test_what_was_looked_up_before_another_was_answered_is_not_sent() -> None:
     first, second = (reply.refresh for reply in stale)
     refresh = sent.driver.refresh(asked, first, blind=False)
     assert refresh is not None
-    sent.carry_out(refresh)
+    sent.run_exchange(refresh)
     sent.driver.refreshed()
     assert sent.driver.refresh(asked, second, blind=False) is None
     assert sent.count == 2

@@ -116,7 +116,7 @@ def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(
 def test_a_session_on_a_file_that_is_there_does_not_wait_for_who_writes(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_connections, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(_connections, "LOCK_TIMEOUT", 0.1)
     file, origin = tmp_path / "http_cache.sqlite", Origin(echo)
 
     def get() -> Any:
@@ -167,7 +167,7 @@ def test_a_cache_is_cleared_and_closed_while_others_read(tmp_path: Path) -> None
 def test_redirects_are_stored_within_a_transaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_connections, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(_connections, "LOCK_TIMEOUT", 0.1)
     with CachedSession(tmp_path / "cache") as session:
         cache = session.cache
         with pytest.raises(KeyError), cache.responses.bulk_commit():

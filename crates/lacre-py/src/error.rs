@@ -1,19 +1,24 @@
-//! What Python sees of an error: its kind as a class, its message and remedy as text.
+//! The exceptions that Python gets for lacre's errors: the kind becomes the class.
 
 use lacre::{Error, ErrorKind};
 use pyo3::{PyErr, create_exception, exceptions::PyException};
 
-create_exception!(lacre._lacre, LacreError, PyException, "Anything that lacre could not do.");
-create_exception!(lacre._lacre, BadSignature, LacreError, "Not signed, not with this key, or changed since.");
+create_exception!(lacre._lacre, LacreError, PyException, "The base class of lacre's errors.");
+create_exception!(
+    lacre._lacre,
+    BadSignature,
+    LacreError,
+    "The data is unsigned, signed with another key, or was changed after it was signed."
+);
 create_exception!(
     lacre._lacre,
     BrokenData,
     LacreError,
-    "Not what requests-cache writes, or what only running code could read."
+    "The data is malformed, or is a pickle that only running code could read."
 );
-create_exception!(lacre._lacre, ConfigError, LacreError, "A setting that cannot be.");
+create_exception!(lacre._lacre, ConfigError, LacreError, "A setting is invalid.");
 
-/// The exception for `error`.
+/// The Python exception for `error`: its message, then its hint.
 pub(crate) fn raised(error: &Error) -> PyErr {
     let message = match error.hint() {
         Some(hint) => format!("{error}; {hint}"),

@@ -1,45 +1,53 @@
-//! The names that requests-cache gives to requests.
+//! Cache keys and normalized URLs, as requests-cache computes them.
 
-use crate::response::PlainRequest;
+use crate::response_dict::RequestDict;
 use http::HeaderName;
 use lacre::MatchHeaders;
 use lacre::interchange::requests_cache::{self, KeySettings, Verification};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Which headers tell requests apart: all, or none, or these.
+/// The argument `match_headers`: all headers, none, or a list of names.
 #[derive(FromPyObject)]
-pub(crate) enum Matched {
-    Every(bool),
-    Named(Vec<String>),
+pub(crate) enum MatchHeadersArgument {
+    All(bool),
+    Names(Vec<String>),
 }
 
-impl Matched {
-    pub(crate) fn named(self) -> PyResult<MatchHeaders> {
+impl MatchHeadersArgument {
+    pub(crate) fn into_match_headers(self) -> PyResult<MatchHeaders> {
         match self {
-            Self::Every(true) => Ok(MatchHeaders::All),
-            Self::Every(false) => Ok(MatchHeaders::None),
-            Self::Named(names) => {
+            Self::All(true) => Ok(MatchHeaders::All),
+            Self::All(false) => Ok(MatchHeaders::None),
+            Self::Names(names) => {
                 let names: Result<_, _> = names.iter().map(|name| name.parse::<HeaderName>()).collect();
-                let wrong = |_| PyValueError::new_err("match_headers has a name that no header can have");
-                Ok(MatchHeaders::Only(names.map_err(wrong)?))
+                let invalid = |_| PyValueError::new_err("match_headers: invalid header name");
+                Ok(MatchHeaders::Only(names.map_err(invalid)?))
             }
         }
     }
 }
 
-/// The key of a request that is given as a dict: 16 hexadecimal digits.
+/// Computes the cache key of a request: 16 hexadecimal digits.
+///
+/// Args:
+///     request: The request, as a dict.
+///     ignored_parameters: Names of parameters whose values are left out of the key.
+///     content_root_key: The field of a JSON body below which parameters are ignored.
+///     match_headers: The request headers that are part of the key.
+///     verify: Whether the client verifies certificates, which is part of the key.
+///     serializer: The name of the serializer, which is part of the key.
 #[pyfunction]
-#[pyo3(signature = (request, *, ignored_parameters=Vec::new(), content_root_key=None, match_headers=Matched::Every(false), verify=true, serializer=""))]
+#[pyo3(signature = (request, *, ignored_parameters=Vec::new(), content_root_key=None, match_headers=MatchHeadersArgument::All(false), verify=true, serializer=""))]
 pub(crate) fn cache_key(
-    request: PlainRequest<'_>,
+    request: RequestDict<'_>,
     ignored_parameters: Vec<String>,
     content_root_key: Option<String>,
-    match_headers: Matched,
+    match_headers: MatchHeadersArgument,
     verify: bool,
     serializer: &str,
 ) -> PyResult<String> {
-    let match_headers = match_headers.named()?;
+    let match_headers = match_headers.into_match_headers()?;
     let settings = KeySettings {
         ignored_parameters,
         content_root_key,
@@ -50,7 +58,11 @@ pub(crate) fn cache_key(
     Ok(requests_cache::cache_key(&request.into_request(), &settings))
 }
 
-/// A URL as its key sees it, without the values of `ignored_parameters`.
+/// Normalizes a URL as its cache key does.
+///
+/// Args:
+///     url: The URL.
+///     ignored_parameters: Names of parameters whose values are redacted.
 #[pyfunction]
 #[pyo3(signature = (url, ignored_parameters=Vec::new()))]
 #[expect(clippy::needless_pass_by_value, reason = "Python's arguments are values")]
@@ -58,7 +70,14 @@ pub(crate) fn normalize_url(url: &str, ignored_parameters: Vec<String>) -> Strin
     requests_cache::normalize_url(url, &ignored_parameters)
 }
 
-/// The key of a GET request without a body for a URL that requests would send as it is written; None if it might change it.
+/// Computes the key of a GET request without a body, directly from its URL.
+///
+/// Returns None if requests might rewrite the URL before it sends it.
+///
+/// Args:
+///     url: The URL.
+///     ignored_parameters: Names of parameters whose values are left out of the key.
+///     serializer: The name of the serializer, which is part of the key.
 #[pyfunction]
 pub(crate) fn plain_key(url: &str, ignored_parameters: Vec<String>, serializer: &str) -> Option<String> {
     is_plain(url).then(|| {
@@ -69,7 +88,8 @@ pub(crate) fn plain_key(url: &str, ignored_parameters: Vec<String>, serializer: 
     })
 }
 
-/// A lower-case host, a path, perhaps a port and a query, and of all characters only such as stand for themselves everywhere.
+/// Whether a URL has a lower-case host, a path, optionally a port and a query, and only characters
+/// that are never percent-encoded.
 fn is_plain(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
         return false;
@@ -79,7 +99,7 @@ fn is_plain(url: &str) -> bool {
     let (path, query) = rest.split_once('?').unwrap_or((rest, "="));
     is_plain_host(host)
         && is_plain_port(port)
-        // Empty and dot segments.
+        // Empty and dot segments would be removed.
         && !path.starts_with(['/', '.'])
         && !path.contains("//")
         && !path.contains("/.")
@@ -95,7 +115,7 @@ fn is_plain_host(host: &str) -> bool {
     })
 }
 
-/// Without zeros before it, which would be taken away.
+/// A leading zero would be removed.
 fn is_plain_port(port: &str) -> bool {
     port.len() <= 4
         && !port.starts_with('0')

@@ -1,12 +1,34 @@
-//! The Rust half of the Python package `lacre`: what requests-cache stored is read and written here, and requests get their names. Never
-//! does it run what it reads, open a socket or ask for the time: those are Python's. The command line, which does, is lacre-cli's.
+//! The extension module `lacre._lacre`: the Rust half of the Python package `lacre`.
+//!
+//! It does two things for Python:
+//!
+//! - `native` binds lacre's own cache (`lacre.Cache`), which `lacre.httpx`, `lacre.aiohttp` and
+//!   `lacre.niquests` drive.
+//! - The other modules read and write the formats of requests-cache for `lacre.CachedSession`:
+//!   cache keys (`key`), stored responses (`serializer`, `response_dict`), pickles of plain
+//!   data (`value`) and sealed values (`sealed`, `lazy_dict`; docs/format.md §14).
+//!
+//! It never runs what it reads, opens no socket and asks for no time: Python does. Only the command
+//! line (`command_line`) does both, through lacre-cli. Names are part of no public interface, but
+//! for those that `python/lacre/__init__.py` exports; `python/lacre/_lacre.pyi` has their types.
+//!
+//! ```python
+//! import lacre
+//!
+//! cache = lacre.Cache(":memory:")
+//! ticket = cache.ask("GET", "https://example.com/", [])
+//! recording = ticket.settle(200, [(b"cache-control", b"max-age=60")])
+//! recording.write(b"hello")
+//! recording.finish()
+//! assert cache.ask("GET", "https://example.com/", []).body == b"hello"
+//! ```
 
 mod command_line;
 mod error;
 mod key;
+mod lazy_dict;
 mod native;
-mod plain;
-mod response;
+mod response_dict;
 mod sealed;
 mod serializer;
 mod value;
@@ -22,11 +44,11 @@ mod _lacre {
     #[pymodule_export]
     use crate::key::{cache_key, normalize_url, plain_key};
     #[pymodule_export]
+    use crate::lazy_dict::LazyDict;
+    #[pymodule_export]
     use crate::native::{Cache, CacheInfo, Recording, Reply, Ticket, Transport};
     #[pymodule_export]
-    use crate::plain::Plain;
-    #[pymodule_export]
-    use crate::sealed::{Keyring, Pieces, SealedValues};
+    use crate::sealed::{Keyring, SealedBuffer, SealedValues};
     #[pymodule_export]
     use crate::serializer::Serializer;
     #[pymodule_export]

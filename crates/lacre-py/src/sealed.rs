@@ -1,7 +1,8 @@
-//! `Keyring` and `SealedValues`: values of the Python package, sealed to where they lie (docs/format.md §14).
+//! `Keyring` and `SealedValues`: values of the Python package, each sealed to its place in a store
+//! (docs/format.md §14).
 
 use crate::error::{BadSignature, ConfigError, raised};
-use crate::plain::Plain;
+use crate::lazy_dict::LazyDict;
 use crate::value::{MAX_DEPTH, from_python};
 use bytes::Bytes;
 use lacre::interchange::requests_cache::{self, JoinedBuffer, Place, keyring_of_secret};
@@ -12,40 +13,55 @@ use pyo3::types::PyBytes;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes from which on other threads of Python may run meanwhile: to let them costs about a microsecond.
-const WORTH_LETTING_GO: usize = 64 << 10;
+/// Values of at least this many bytes are opened without the GIL. Releasing it costs about 1 µs.
+const RELEASE_GIL_FROM: usize = 64 << 10;
 
-/// The keys that seal. It never shows them.
+/// The keys that seal stored data. It never shows them.
 #[pyclass(frozen, module = "lacre._lacre")]
 pub(crate) struct Keyring {
     pub(crate) keys: Arc<lacre::Keyring>,
-    /// Where stores are noted that are sealed with it.
+    /// The registry of stores that are sealed with this keyring.
     pub(crate) registry: Option<StoreRegistry>,
 }
 
 #[pymethods]
 impl Keyring {
-    /// That of the user who runs this program, the same as that of the command line; made if there is none.
+    /// Returns the keyring of the user, which the command line uses, too. Creates it if needed.
     #[staticmethod]
     fn user() -> PyResult<Self> {
         let keys = keys::user(&lacre::Tracing).map_err(|error| raised(&error))?;
         Self::loaded(&keys)
     }
 
-    /// What a reference names: `keyring:SERVICE/USER`, `env:NAME`, `file:PATH` and so on.
+    /// Loads the keyring that a reference names.
+    ///
+    /// Args:
+    ///     reference: `keyring:SERVICE/USER`, `env:NAME`, `file:PATH` and so on.
     #[staticmethod]
     fn load(reference: &str) -> PyResult<Self> {
         Self::loaded(&*keys::parse(reference).map_err(|error| raised(&error))?)
     }
 
-    /// Of a secret: at least 32 random bytes in any form.
+    /// Derives a keyring from a secret.
+    ///
+    /// Args:
+    ///     secret: At least 32 random bytes, in any encoding.
+    ///
+    /// Raises:
+    ///     ConfigError: The secret is too weak.
     #[staticmethod]
     fn of_secret(secret: &[u8]) -> PyResult<Self> {
         let keys = Arc::new(keyring_of_secret(secret).map_err(|error| raised(&error))?);
         Ok(Self { keys, registry: StoreRegistry::user() })
     }
 
-    /// Of a reference, or else of the secret that the text is. What looks like a reference is never taken for a secret.
+    /// Loads a keyring from a reference, or derives it from a secret.
+    ///
+    /// Args:
+    ///     text: A reference if it begins with a word and a colon, otherwise a secret.
+    ///
+    /// Raises:
+    ///     ConfigError: The reference is misspelt. It is never taken for a secret.
     #[staticmethod]
     fn of_text(text: &str) -> PyResult<Self> {
         if config::looks_like_reference(text) {
@@ -54,8 +70,14 @@ impl Keyring {
         Self::of_secret(text.as_bytes())
     }
 
-    /// The path of the store that the one at `path`, of this id, is a copy of; where it is none, its place is noted.
-    #[expect(clippy::needless_pass_by_value, reason = "Python hands over a path of its own")]
+    /// Returns the path of the original if a store is a copy, otherwise registers the store.
+    ///
+    /// A store is a copy if another one with its id is registered and still exists.
+    ///
+    /// Args:
+    ///     store: The id of the store, 16 bytes.
+    ///     path: The path of the store.
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts an owned path")]
     fn original(&self, store: [u8; 16], path: PathBuf) -> Option<PathBuf> {
         self.registry.as_ref()?.original(StoreId::from_bytes(store), &path, true)
     }
@@ -65,12 +87,12 @@ impl Keyring {
     }
 }
 
-/// A text that no reference begins like may be a secret all the same.
+/// Adds a hint to the error of a text that begins with a word and a colon, but may be a secret.
 fn hinted(text: &str, error: PyErr) -> PyErr {
     if keys::parse(text).is_ok() {
         return error;
     }
-    ConfigError::new_err(format!("{error}; a secret that begins with a word and a colon is given as bytes"))
+    ConfigError::new_err(format!("{error}; pass a secret that begins with a word and a colon as bytes"))
 }
 
 impl Keyring {
@@ -80,8 +102,10 @@ impl Keyring {
     }
 }
 
-/// Seals values of plain data, and opens them where they were sealed and nowhere else. Of several keyrings, the oldest first, the last
-/// one seals, and all open.
+/// Seals values of plain data to a place in a store, and opens them at that place only.
+///
+/// Args:
+///     keyrings: The keyrings, the oldest first. The last one seals; any of them opens.
 #[pyclass(frozen, module = "lacre._lacre")]
 pub(crate) struct SealedValues(requests_cache::SealedValues);
 
@@ -94,7 +118,14 @@ impl SealedValues {
         Ok(Self(requests_cache::SealedValues::new(keyrings).map_err(|error| raised(&error))?))
     }
 
-    /// What to store for a value under `key` in the table of a store; `now` in seconds since 1970.
+    /// Seals a value and returns the bytes to store.
+    ///
+    /// Args:
+    ///     store: The id of the store, 16 bytes.
+    ///     table: The table of the value.
+    ///     key: The key of the value.
+    ///     value: Plain data.
+    ///     now: Seconds since 1970.
     fn seal<'py>(
         &self,
         py: Python<'py>,
@@ -107,16 +138,29 @@ impl SealedValues {
         let value = from_python(value, MAX_DEPTH)?;
         let store = StoreId::from_bytes(store);
         let place = Place { store: &store, table, key };
-        let sealed = self.0.seal(&place, &value, moment(now)).map_err(|error| raised(&error))?;
+        let sealed = self.0.seal(&place, &value, timestamp(now)).map_err(|error| raised(&error))?;
         Ok(PyBytes::new(py, &sealed))
     }
 
-    /// Room for stored bytes that come in pieces, `length` of them together.
-    fn pieces(&self, length: usize) -> Pieces {
-        Pieces(Mutex::new(self.0.room(length)))
+    /// Returns an empty buffer for stored bytes that arrive in pieces.
+    ///
+    /// Args:
+    ///     length: The length of all pieces together.
+    fn buffer(&self, length: usize) -> SealedBuffer {
+        SealedBuffer(Mutex::new(self.0.room(length)))
     }
 
-    /// The value that is stored so, a dict as `Plain`. Raises BadSignature if it was not sealed there with one of the keys, or was changed since.
+    /// Opens a sealed value; a dict comes as a `LazyDict`.
+    ///
+    /// Args:
+    ///     store: The id of the store, 16 bytes.
+    ///     table: The table of the value.
+    ///     key: The key of the value.
+    ///     sealed: The stored bytes, or a buffer of them, which is emptied.
+    ///     now: Seconds since 1970.
+    ///
+    /// Raises:
+    ///     BadSignature: The value was sealed with another key or to another place, or was changed.
     fn open<'py>(
         &self,
         py: Python<'py>,
@@ -126,49 +170,58 @@ impl SealedValues {
         sealed: &Bound<'py, PyAny>,
         now: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let pieces = sealed.cast::<Pieces>().ok().map(|pieces| pieces.get().take());
-        let sealed: &[u8] = match &pieces {
+        let buffer = sealed.cast::<SealedBuffer>().ok().map(|buffer| buffer.get().take());
+        let sealed: &[u8] = match &buffer {
             Some(bytes) => bytes,
             None => sealed.extract()?,
         };
         let store = StoreId::from_bytes(store);
         let place = Place { store: &store, table, key };
-        let opened = if sealed.len() < WORTH_LETTING_GO {
-            self.0.open(&place, sealed, moment(now))
+        let opened = if sealed.len() < RELEASE_GIL_FROM {
+            self.0.open(&place, sealed, timestamp(now))
         } else {
-            py.detach(|| self.0.open(&place, sealed, moment(now)))
+            py.detach(|| self.0.open(&place, sealed, timestamp(now)))
         };
         let value = opened.map_err(|error| match error.kind() {
             ErrorKind::KeyUnavailable => {
-                BadSignature::new_err("sealed with a key that is not here; name it in secret_key")
+                BadSignature::new_err("sealed with an unknown key; add the key to secret_key")
             }
             _ => raised(&error),
         })?;
-        Plain::of(py, value)
+        LazyDict::of(py, value)
     }
 }
 
-/// Stored bytes that come in pieces, for `SealedValues.open`, which takes them: in memory that earlier ones lay in, since to have it anew
-/// costs more than to read them.
+/// A pooled buffer of sealed bytes that arrive in pieces, for `SealedValues.open`.
 #[pyclass(frozen, module = "lacre._lacre")]
-pub(crate) struct Pieces(Mutex<JoinedBuffer>);
+pub(crate) struct SealedBuffer(Mutex<JoinedBuffer>);
 
 #[pymethods]
-impl Pieces {
-    /// Puts a piece behind those that are there. Raises ValueError where there is no room for it.
+impl SealedBuffer {
+    /// Appends a piece.
+    ///
+    /// Args:
+    ///     piece: The next bytes.
+    ///
+    /// Raises:
+    ///     ValueError: The pieces are longer than the length of the buffer.
     fn push(&self, piece: &[u8]) -> PyResult<()> {
-        let mut joined = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if joined.push(piece) { Ok(()) } else { Err(PyValueError::new_err("more than was said")) }
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffer.push(piece) {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err("the pieces are longer than the buffer"))
+        }
     }
 }
 
-impl Pieces {
+impl SealedBuffer {
     fn take(&self) -> Bytes {
-        let mut joined = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *joined).into_bytes()
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *buffer).into_bytes()
     }
 }
 
-fn moment(seconds: f64) -> Timestamp {
+fn timestamp(seconds: f64) -> Timestamp {
     Timestamp::from_millis((seconds * 1000.0).round() as i64)
 }

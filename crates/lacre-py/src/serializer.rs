@@ -1,16 +1,18 @@
-//! `Serializer`: what requests-cache's serializers do, without ever running a pickle.
+//! `Serializer`: the formats of requests-cache, read without running a pickle.
 
 use crate::error::raised;
-use crate::response::PlainResponse;
-use lacre::interchange::requests_cache::{self, Format};
+use crate::response_dict::ResponseDict;
 use lacre::itsdangerous::Signer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// Reads and writes stored responses as requests-cache does.
 ///
-/// `format` is "pickle", "json" or "yaml"; without one, every format is read and pickle is written. With `secrets`, the oldest first,
-/// what is written is signed with the last of them, and what is read must be signed with one.
+/// Args:
+///     format: "pickle", "json" or "yaml". By default it reads every format and writes pickle.
+///     secrets: Secrets for signatures, the oldest first. The last one signs; any of them verifies.
+///         Without secrets, data is neither signed nor verified.
+///     salt: The salt of itsdangerous; `b"requests-cache"` by default.
 #[pyclass(frozen, module = "lacre._lacre")]
 pub(crate) struct Serializer(requests_cache::Serializer);
 
@@ -24,7 +26,7 @@ impl Serializer {
         } else {
             let salt = salt.unwrap_or_else(|| b"requests-cache".to_vec());
             let signer = Signer::builder().secrets(secrets).salt(salt).build();
-            let signer = signer.map_err(|fault| PyValueError::new_err(fault.to_string()))?;
+            let signer = signer.map_err(|error| PyValueError::new_err(error.to_string()))?;
             requests_cache::Serializer::signed_by(signer)
         };
         Ok(Self(match format {
@@ -32,19 +34,28 @@ impl Serializer {
             Some("pickle") => serializer.format(Format::Pickle),
             Some("json") => serializer.format(Format::Json),
             Some("yaml") => serializer.format(Format::Yaml),
-            Some(_) => return Err(PyValueError::new_err("format is none of: pickle, json, yaml")),
+            Some(_) => return Err(PyValueError::new_err("format must be one of: pickle, json, yaml")),
         }))
     }
 
-    /// The response in `data`, as a dict. Raises BadSignature where it is not signed as it must be, and BrokenData where it is no
-    /// response, or one that only running code could read.
-    fn loads<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<PlainResponse<'py>> {
+    /// Reads a response and returns it as a dict.
+    ///
+    /// Args:
+    ///     data: The stored bytes.
+    ///
+    /// Raises:
+    ///     BadSignature: The signature is missing or wrong.
+    ///     BrokenData: The data is no response, or a pickle that only running code could read.
+    fn loads<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<ResponseDict<'py>> {
         let response = self.0.decode(data).map_err(|error| raised(&error))?;
-        Ok(PlainResponse::of(py, response))
+        Ok(ResponseDict::of(py, response))
     }
 
-    /// The bytes of a response that is given as a dict.
-    fn dumps(&self, response: PlainResponse<'_>) -> PyResult<Vec<u8>> {
+    /// Writes a response and returns its bytes.
+    ///
+    /// Args:
+    ///     response: The response, as a dict.
+    fn dumps(&self, response: ResponseDict<'_>) -> PyResult<Vec<u8>> {
         Ok(self.0.encode(&response.into_response()?))
     }
 }

@@ -1,4 +1,4 @@
-//! Pickles of plain data, for the pipelines of serializers that users build.
+//! Pickles of plain data, for serializer pipelines that users build.
 
 use crate::error::raised;
 use bytes::Bytes;
@@ -8,23 +8,35 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-/// How deep lists and dicts may lie in each other: as deep as they are read.
+/// The nesting limit of lists and dicts, the same as when reading.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// The value of a pickle of plain data. Raises BrokenData for any other.
+/// Reads a pickle of plain data. Nothing in it is ever run.
+///
+/// Args:
+///     data: The pickle.
+///
+/// Raises:
+///     BrokenData: The pickle holds anything but plain data.
 #[pyfunction]
 pub(crate) fn pickle_loads<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let value = Value::from_pickle(data.to_vec()).map_err(|error| raised(&error))?;
     to_python(py, &value)
 }
 
-/// The pickle of plain data. Raises TypeError for anything else.
+/// Writes a pickle of plain data.
+///
+/// Args:
+///     value: None, a bool, number, text, bytes, or lists, tuples and dicts of these.
+///
+/// Raises:
+///     TypeError: The value is anything else.
 #[pyfunction]
 pub(crate) fn pickle_dumps<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(py, &from_python(value, MAX_DEPTH)?.to_pickle()))
 }
 
-/// It recurses as deep as the value, which its reader has bounded.
+/// The Python object for `value`. Recursion is bounded: the reader limits the depth of values.
 pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::None => py.None().into_bound(py),
@@ -49,8 +61,9 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
 }
 
 pub(crate) fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
-    let depth =
-        depth.checked_sub(1).ok_or_else(|| PyValueError::new_err("lists in lists, deeper than is read"))?;
+    let depth = depth
+        .checked_sub(1)
+        .ok_or_else(|| PyValueError::new_err("the value is nested too deeply: at most 128 levels"))?;
     if value.is_none() {
         return Ok(Value::None);
     }
@@ -78,5 +91,5 @@ pub(crate) fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Va
         return Ok(Value::Dict(entries.collect::<PyResult<_>>()?));
     }
     let kind = value.get_type().qualname()?;
-    Err(PyTypeError::new_err(format!("{kind} is not plain data, and nothing else is pickled")))
+    Err(PyTypeError::new_err(format!("cannot pickle {kind}: only plain data is pickled")))
 }

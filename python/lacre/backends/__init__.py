@@ -1,4 +1,4 @@
-"""Where responses are kept."""
+"""Storage backends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .sqlite import SQLiteCache as SQLiteCache
     from .sqlite import SQLiteDict as SQLiteDict
 
-#: An alias, or a cache.
+#: A backend or its alias.
 BackendSpecifier = Union[str, BaseCache]
 
 _MODULES = {
@@ -49,7 +49,7 @@ _MODULES = {
     "SQLiteDict": "sqlite",
 }
 
-#: The class for each alias, or its name while nobody has asked for it: most need a library each.
+#: The class of each alias, or its name until first use: most need an optional library.
 BACKEND_CLASSES: dict[str, Any] = {
     "dynamodb": "DynamoDbCache",
     "filesystem": "FileCache",
@@ -60,14 +60,17 @@ BACKEND_CLASSES: dict[str, Any] = {
     "sqlite": "SQLiteCache",
 }
 
-#: What `cache_name` is called by the classes themselves.
+#: The names of `cache_name` in the backend classes.
 CACHE_NAME_KWARGS = ("db_path", "db_name", "namespace", "table_name")
 
 logger = getLogger(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    """A class, from its module, or such a module; where a class misses its library, one that says so in use."""
+    """Imports a backend class or module on first use.
+
+    A class whose library is missing is replaced by a placeholder that raises on use.
+    """
     if name in _MODULES.values():
         return import_module(f".{name}", __name__)
     if name not in _MODULES:
@@ -83,11 +86,16 @@ def __getattr__(name: str) -> Any:
 def init_backend(
     cache_name: StrOrPath, backend: BackendSpecifier | None = None, **kwargs: Any
 ) -> BaseCache:
-    """A cache of the kind that an alias says, or the given one.
+    """Makes the backend of an alias, or returns the given backend.
+
+    Args:
+        cache_name: The path, prefix or namespace of the cache, depending on the backend.
+        backend: A backend or its alias; "sqlite" by default.
+        kwargs: Arguments of the backend class.
 
     Raises:
-        ValueError: there is no such alias
-        ImportError: a library is missing
+        ValueError: The alias is unknown.
+        ImportError: A library is missing.
     """
     other_names = [kwargs.pop(name) for name in CACHE_NAME_KWARGS if name in kwargs]
     cache_name = cache_name or other_names[0]

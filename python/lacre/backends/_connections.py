@@ -1,4 +1,4 @@
-"""The connections of a mapping to its file of SQLite, among threads and after forks."""
+"""SQLite connections of one mapping, shared among threads and safe after forks."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from time import monotonic, sleep
 from typing import Any
 from weakref import WeakValueDictionary
 
-#: Seconds that a write waits for others, in other processes too, until it gives up.
-LOCK_PATIENCE = 60.0
-#: The same for what is stored on the way of an answer, which is worth more than that it is stored. As long as `sqlite3` waits by default.
-ANSWER_PATIENCE = 5.0
+#: How many seconds a write waits for other writers, other processes included.
+LOCK_TIMEOUT = 60.0
+#: The same for a write that delays a response; the default of `sqlite3`.
+ANSWER_LOCK_TIMEOUT = 5.0
 
-#: How long this thread waits, where it does not wait as long as that.
-_impatient = threading.local()
+#: The shorter timeout of the current thread, if any.
+_thread_timeout = threading.local()
 
-#: How many connections of a mapping wait for somebody who reads.
-_MOST_READERS = 8
+#: The limit of idle read connections of a mapping.
+_MAX_READERS = 8
 
-#: Every mapping that is alive, and has to know of a fork.
+#: All live mappings, for the fork hook.
 _alive: WeakValueDictionary[int, Connections] = WeakValueDictionary()
 
-#: Connections of the process that this one was forked from.
+#: Connections of the parent process, which a forked child must not even close.
 _abandoned: list[sqlite3.Connection] = []
 
 
 @contextmanager
-def waiting(seconds: float | None) -> Iterator[None]:
-    """Lets writes of this thread wait for others so long; `None`: as long as an answer may."""
-    before = getattr(_impatient, "seconds", None)
-    _impatient.seconds = ANSWER_PATIENCE if seconds is None else seconds
+def lock_timeout(seconds: float | None) -> Iterator[None]:
+    """Limits how long writes of this thread wait; None for the limit of responses."""
+    before = getattr(_thread_timeout, "seconds", None)
+    _thread_timeout.seconds = ANSWER_LOCK_TIMEOUT if seconds is None else seconds
     try:
         yield
     finally:
-        _impatient.seconds = before
+        _thread_timeout.seconds = before
 
 
-def _patience() -> float:
-    seconds: float | None = getattr(_impatient, "seconds", None)
-    return LOCK_PATIENCE if seconds is None else seconds
+def _lock_timeout() -> float:
+    seconds: float | None = getattr(_thread_timeout, "seconds", None)
+    return LOCK_TIMEOUT if seconds is None else seconds
 
 
 def is_locked(error: sqlite3.OperationalError) -> bool:
-    """Whether somebody else has the file, so that waiting helps."""
-    # Python 3.10 has no codes.
+    """Returns whether the error is a lock held by another connection, so that waiting helps."""
+    # Python 3.10 has no error codes.
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in (5, 6)
-    # One that says nothing may be anything.
+    # An error without a message may be a lock.
     return not error.args or "locked" in str(error) or "busy" in str(error)
 
 
@@ -66,28 +66,32 @@ if hasattr(os, "register_at_fork"):
 
 
 class Connections:
-    """One connection that writes, for one thread at a time, and some on which others read meanwhile."""
+    """One connection for writes, used by one thread at a time, and a pool for concurrent reads."""
 
     db_path: str | Path
 
     def _start(self) -> None:
-        """Before anything else: what is made only in part is closed, too."""
+        """Initializes the state. Must run first: `__del__` needs it even after a failed `__init__`."""
         self._connection: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.RLock()
         self._active_transaction = False
-        #: The thread that is in a transaction.
+        #: The thread that runs a transaction.
         self._writer: int | None = None
-        #: Whether who reads need not wait for others: the file is written ahead.
-        self._ahead = False
+        #: Whether the file is in WAL mode, so that reads need not wait for writes.
+        self._is_wal = False
         _alive[id(self)] = self
 
     @contextmanager
     def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone meanwhile; in a transaction, if `commit`."""
+        """Lends the write connection to this thread.
+
+        Args:
+            commit: Run the block as a transaction.
+        """
         begun = monotonic()
-        # Another thread of this process may wait for another process.
-        if not self._lock.acquire(timeout=_patience() if commit else -1):
+        # Another thread of this process may hold it while it waits for another process.
+        if not self._lock.acquire(timeout=_lock_timeout() if commit else -1):
             raise sqlite3.OperationalError("database is locked")
         try:
             connection = self._own_connection()
@@ -100,14 +104,14 @@ class Connections:
             self._lock.release()
 
     def _own_connection(self) -> sqlite3.Connection:
-        """The connection, opened if need be. Whoever asks has the lock."""
+        """Returns the write connection, opened if needed. The caller holds the lock."""
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
 
     def _abandon(self) -> None:
-        """In the child of a fork: what is the parent's is neither used nor even closed here."""
-        # Another thread may have had it, and is not here to let it go.
+        """Drops the connections in a forked child without closing them: they are the parent's."""
+        # A thread that does not exist in this process may hold the old lock.
         self._lock = threading.RLock()
         _abandoned.extend(self._readers)
         self._readers = []
@@ -116,22 +120,22 @@ class Connections:
             self._connection, self._active_transaction, self._writer = None, False, None
 
     def _connect(self) -> sqlite3.Connection:
-        """One more connection."""
+        """Opens a connection."""
         raise NotImplementedError
 
     @contextmanager
     def _acquire_sqlite_lock(self, begun: float | None = None) -> Iterator[None]:
-        """A transaction. Others that write are waited for, but not for ever. `begun`: since when."""
+        """Runs a transaction; `begun` is the start of the wait for other writers."""
         with self._lock:
             connection = self._connection
             assert connection is not None
-            self._begin(connection, (monotonic() if begun is None else begun) + _patience())
+            self._begin(connection, (monotonic() if begun is None else begun) + _lock_timeout())
             self._active_transaction, self._writer = True, threading.get_ident()
             try:
                 yield
                 connection.commit()
             except BaseException:
-                # A full disk may have done that already.
+                # SQLite rolls back by itself if the disk is full.
                 with suppress(sqlite3.Error):
                     connection.rollback()
                 raise
@@ -139,7 +143,7 @@ class Connections:
                 self._active_transaction, self._writer = False, None
 
     def _begin(self, connection: sqlite3.Connection, deadline: float) -> None:
-        """Begins a transaction, and waits for others that are in one."""
+        """Begins a transaction; waits for other writers until `deadline`."""
         if brief := monotonic() >= deadline:
             (usual,) = connection.execute("PRAGMA busy_timeout").fetchone()
             connection.execute("PRAGMA busy_timeout=0")
@@ -158,11 +162,12 @@ class Connections:
 
     @contextmanager
     def bulk_commit(self) -> Iterator[None]:
-        """Makes one transaction of all that is written meanwhile: many times faster for many writes."""
+        """Runs all writes of a block in one transaction, which is much faster for many writes."""
         with self.connection(commit=True):
             yield
 
     def close(self) -> None:
+        """Closes the connections. They are reopened on use."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -176,20 +181,20 @@ class Connections:
             self.close()
 
     def _row(self, statement: str, parameter: Any) -> Any:
-        """The first row of what is asked for."""
-        # The connection that writes knows the pages that it wrote; another has to read them again. But where several threads read, each
-        # soon has one of its own.
-        several = bool(self._readers) and self._reads_beside()
-        if several or not self._lock.acquire(not self._ahead):
+        """Returns the first row of a query with one parameter."""
+        # The write connection has the pages it wrote in memory; another one reads them again. Once
+        # several threads read, each uses a connection of its own.
+        several = bool(self._readers) and self._reads_concurrently()
+        if several or not self._lock.acquire(not self._is_wal):
             try:
                 readers = self._readers
                 connection = self._borrow(readers)
                 try:
                     return connection.execute(statement, (parameter,)).fetchone()
                 finally:
-                    self._give_back(readers, connection)
+                    self._return(readers, connection)
             except sqlite3.OperationalError:
-                # It is being made anew at this moment, say; that is waited for.
+                # The table may be re-created at this moment: wait for that.
                 self._lock.acquire()
         try:
             connection = self._connection or self._own_connection()
@@ -197,20 +202,20 @@ class Connections:
         finally:
             self._lock.release()
 
-    def _reads_beside(self) -> bool:
-        """Whether to read on a connection of one's own. In a transaction, a thread is to see what it wrote itself."""
-        return self._ahead and self._writer != threading.get_ident()
+    def _reads_concurrently(self) -> bool:
+        """Returns whether to read on a pooled connection. A transaction must see its own writes."""
+        return self._is_wal and self._writer != threading.get_ident()
 
     def _borrow(self, readers: list[sqlite3.Connection]) -> sqlite3.Connection:
-        """A connection for this thread alone: threads that took turns at one would wait more than they read."""
+        """Takes a read connection from the pool, or opens one."""
         try:
             return readers.pop()
         except IndexError:
             return self._connect()
 
-    def _give_back(self, readers: list[sqlite3.Connection], connection: sqlite3.Connection) -> None:
-        # Whoever closed the mapping meanwhile closed the others.
-        if readers is self._readers and len(readers) < _MOST_READERS:
+    def _return(self, readers: list[sqlite3.Connection], connection: sqlite3.Connection) -> None:
+        # After `close`, the old pool is closed.
+        if readers is self._readers and len(readers) < _MAX_READERS:
             readers.append(connection)
         else:
             connection.close()

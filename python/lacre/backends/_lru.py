@@ -1,4 +1,4 @@
-"""Which files of a folder were used when, and how large they are."""
+"""An index of files by last use and size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SORT_KEYS = {"access_time", "size", "key"}
 
 
 class LRUDict(SQLiteDict):
-    """A mapping of keys to sizes in bytes, in the order in which they were last used."""
+    """A mapping of keys to sizes in bytes, ordered by last use."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["serializer"] = None
@@ -48,7 +48,11 @@ class LRUDict(SQLiteDict):
         return super().count()
 
     def get_lru(self, total_size: int) -> list[str]:
-        """The keys that were used longest ago, so many that they have `total_size` bytes together."""
+        """Returns the least recently used keys that free `total_size` bytes.
+
+        Args:
+            total_size: The number of bytes.
+        """
         found: list[str] = []
         rows = self._rows(f"SELECT key, size FROM {self.table_name} ORDER BY access_time")
         for key, size in rows:
@@ -61,7 +65,16 @@ class LRUDict(SQLiteDict):
     def sorted(  # type: ignore[override]
         self, key: str = "access_time", reversed: bool = False, limit: int | None = None, **_: Any
     ) -> Iterator[str]:
-        """The keys in the order of `access_time`, `size` or `key`."""
+        """Returns the keys in an order.
+
+        Args:
+            key: "access_time", "size" or "key".
+            reversed: Sort in descending order.
+            limit: The maximum number of keys.
+
+        Raises:
+            ValueError: The sort key is unknown.
+        """
         if key not in _SORT_KEYS:
             raise ValueError(f"Invalid sort key: {key}")
         order = f"ORDER BY {key} {'DESC' if reversed else 'ASC'}"
@@ -71,14 +84,17 @@ class LRUDict(SQLiteDict):
         )
 
     def total_size(self) -> int:
-        """The sum of all sizes."""
+        """Returns the sum of all sizes."""
         return int(self._rows(f"SELECT COALESCE(SUM(size), 0) FROM {self.table_name}")[0][0])
 
     def update_access_time(self, key: str) -> None:
-        """It was used now.
+        """Records that a key was used now.
+
+        Args:
+            key: The key.
 
         Raises:
-            KeyError: there is no such key
+            KeyError: The key does not exist.
         """
         with self.connection(commit=True) as connection:
             statement = f"UPDATE {self.table_name} SET access_time=? WHERE key=?"

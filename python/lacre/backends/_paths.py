@@ -1,4 +1,4 @@
-"""Where files of caches are."""
+"""Paths of cache files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ StrOrPath = Union[str, Path]
 
 
 def get_cache_path(path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:
-    """The absolute path, below the folder for caches or for temporary files if asked; its parents exist then.
+    """Returns the absolute path of a cache, and creates its parent directories.
+
+    Args:
+        path: The path.
+        use_cache_dir: Resolve a relative path in the user's cache directory.
+        use_temp: Resolve a relative path in the directory for temporary files.
 
     Raises:
-        FileExistsError: one of its parents is a file
+        FileExistsError: A parent is a file.
     """
     path = Path(path).expanduser()
     if use_cache_dir and not path.is_absolute():
@@ -28,14 +33,14 @@ def get_cache_path(path: StrOrPath, use_cache_dir: bool = False, use_temp: bool 
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise FileExistsError(
-            f"{path.parent} is a file, or below one, and not a directory; "
-            "delete that file, or choose another path"
+            f"{path.parent} is not a directory, or is below a file; "
+            "delete the file or choose another path"
         ) from None
     return path
 
 
 def user_cache_dir() -> Path:
-    """The user's folder for caches, as the operating system has it."""
+    """Returns the cache directory of the user."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
@@ -44,15 +49,15 @@ def user_cache_dir() -> Path:
 
 
 def create_private(path: StrOrPath) -> None:
-    """Makes an empty file that nobody else can read, if there is none."""
+    """Creates an empty file that only this user can read, unless it exists."""
     with suppress(FileExistsError):
         made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        # A umask may have taken our own rights away.
+        # The umask may have removed the owner's rights.
         if hasattr(os, "fchmod"):
             os.fchmod(made, 0o600)
         os.close(made)
 
 
 def is_read_only(path: Path) -> bool:
-    """Whether there is such a file, which this process may not change, or not put another beside."""
+    """Returns whether a file exists that this process may not write, or whose directory it may not."""
     return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))

@@ -1,4 +1,4 @@
-"""What all caches have in common, and the one in memory."""
+"""The base classes of all backends, and the backend in memory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..cache_keys import create_key, redact_response
 from ..models import CachedResponse
 from ..policy import DEFAULT_CACHE_NAME, CacheSettings, ExpirationTime
 from ..serializers import SealedSerializer, SerializerType, init_serializer
-from ..serializers.sealed import Place, Placed
+from ..serializers.sealed import LocatedValue, StoreTable
 
 if TYPE_CHECKING:
     from ..models import AnyRequest
 
-#: What usually goes wrong when something was stored by another version, or in another format.
+#: The usual errors of reading what another version or format has stored.
 DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, ValueError)
 
 KT = TypeVar("KT")
@@ -37,20 +37,22 @@ logger = getLogger(__name__)
 
 
 def is_tampering(error: BaseException) -> bool:
-    """Whether something is not signed as it should be: the one thing that is never passed over in silence."""
+    """Returns whether an error is a wrong signature or seal, which is never ignored silently."""
     if isinstance(error, _lacre.BadSignature):
         return True
-    # Only what has been imported can have been raised.
+    # An error of a module that is not imported cannot have been raised.
     itsdangerous = sys.modules.get("itsdangerous")
     return itsdangerous is not None and isinstance(error, itsdangerous.BadData)
 
 
 class BaseCache:
-    """Responses, and redirects to them, in two mappings. As it is, in memory; with other mappings, elsewhere.
+    """The backend in memory, and the base class of all backends.
+
+    It keeps responses, and redirects to them, in two mappings.
 
     Args:
-        cache_name: a name
-        kwargs: what classes below this one take
+        cache_name: The name of the cache.
+        kwargs: Ignored here; subclasses take more arguments.
     """
 
     def __init__(self, cache_name: str = DEFAULT_CACHE_NAME, **kwargs: Any) -> None:
@@ -62,18 +64,23 @@ class BaseCache:
 
     @property
     def db_path(self) -> str | Path:
-        """The file that it is in.
+        """The path of the database file.
 
         Raises:
-            NotImplementedError: it is in none
+            NotImplementedError: The backend has no such file.
         """
         raise NotImplementedError
 
     def get_response(self, key: str | None, default: Any = None) -> CachedResponse | None:
-        """The response stored under `key`, or redirected to from there; `default` if there is none."""
+        """Returns the response under a key, or the one that the key redirects to.
+
+        Args:
+            key: The key.
+            default: The result if there is none.
+        """
         try:
             found: CachedResponse | None = self.responses.get(key)
-            # A response is false if its status is that of an error.
+            # A response with an error status is falsy.
             if found is not None:
                 return found
             target: CachedResponse = self.responses[self.redirects[key]]
@@ -84,11 +91,12 @@ class BaseCache:
     def save_response(
         self, response: Response, cache_key: str | None = None, expires: datetime | None = None
     ) -> None:
-        """Stores a response without what is to be ignored in it, and the redirects that led to it.
+        """Stores a response, redacted, and the redirects that led to it.
 
         Args:
-            cache_key: where; by default under the key of its request
-            expires: when it is to expire
+            response: The response.
+            cache_key: The key; by default that of its request.
+            expires: When it expires.
         """
         key = cache_key or self.create_key(response.request)
         stored = CachedResponse.from_response(response, expires=expires)
@@ -96,33 +104,39 @@ class BaseCache:
         hops = (
             [] if stored.revalidated else [self.create_key(hop.request) for hop in response.history]
         )
-        # Said of the answer that is being given, not of those that will be given from here.
+        # It describes this answer, not later ones from the cache.
         stored.revalidated = False
         self.responses[key] = redact_response(stored, self._settings.ignored_parameters)
         for hop in hops:
             self.redirects[hop] = key
 
     def _was_reached_by(self, key: str | None, response: CachedResponse) -> bool:
-        """Whether a redirect led from `key` to it, as is sealed with it; the redirects themselves are not."""
+        """Returns whether the sealed history of a response confirms a redirect, which is not sealed."""
         if not isinstance(self.responses.serializer, SealedSerializer):
             return True
         return any(self.create_key(hop.request) == key for hop in response.history)
 
     def clear(self) -> None:
-        """Deletes everything."""
+        """Deletes all responses and redirects."""
         logger.info("clearing the cache")
         self.responses.clear()
         self.redirects.clear()
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes open files and connections."""
         self.responses.close()
         self.redirects.close()
 
     def create_key(
         self, request: AnyRequest, match_headers: Iterable[str] | bool | None = None, **kwargs: Any
     ) -> str:
-        """The key of a request under the settings of the session."""
+        """Computes the key of a request with the settings of the session.
+
+        Args:
+            request: The request.
+            match_headers: Headers that are part of the key, instead of those of the settings.
+            kwargs: Other arguments of `lacre.cache_keys.create_key`.
+        """
         make = self._settings.key_fn or create_key
         return make(
             request=request,
@@ -140,10 +154,13 @@ class BaseCache:
         url: str | None = None,
         verify: bool = True,
     ) -> bool:
-        """Whether something is stored under a key, for a request, or for a GET request of a URL.
+        """Returns whether a response is stored under a key, for a request or for a URL.
 
         Args:
-            verify: whether it was requested with certificates verified
+            key: The key.
+            request: The request.
+            url: The URL of a GET request.
+            verify: Whether the request verified certificates, which is part of its key.
         """
         if url:
             request = Request("GET", url)
@@ -161,28 +178,29 @@ class BaseCache:
         urls: Iterable[str] | None = None,
         verify: bool = True,
     ) -> None:
-        """Deletes what fits one of the conditions.
+        """Deletes the responses that match any of the conditions.
 
         Args:
-            expired: what has expired
-            invalid: what cannot be read
-            older_than: what was received longer ago
-            requests: what is stored for these
-            urls: what is stored for GET requests of these
-            verify: whether those were requested with certificates verified
+            keys: Keys of responses.
+            expired: Delete expired responses.
+            invalid: Delete responses that cannot be read.
+            older_than: Delete responses received before this time, or longer ago than this.
+            requests: Delete the responses to these requests.
+            urls: Delete the responses to GET requests of these URLs.
+            verify: Whether these requests verified certificates, which is part of their keys.
         """
-        doomed = list(keys)
+        keys_to_delete = list(keys)
         wanted = [*(requests or ()), *(Request("GET", url).prepare() for url in urls or ())]
-        doomed += [self.create_key(request, verify=verify) for request in wanted]
+        keys_to_delete += [self.create_key(request, verify=verify) for request in wanted]
         found = self.filter(valid=False, expired=expired, invalid=invalid, older_than=older_than)
-        doomed += [response.cache_key for response in found if response.cache_key]
-        self.responses.bulk_delete(doomed)
+        keys_to_delete += [response.cache_key for response in found if response.cache_key]
+        self.responses.bulk_delete(keys_to_delete)
         self._prune_redirects()
 
     def _prune_redirects(self) -> None:
-        """Deletes redirects to nowhere."""
-        nowhere = [hop for hop, key in self.redirects.items() if key not in self.responses]
-        self.redirects.bulk_delete(nowhere)
+        """Deletes redirects to responses that are gone."""
+        dangling = [hop for hop, key in self.redirects.items() if key not in self.responses]
+        self.redirects.bulk_delete(dangling)
 
     def filter(
         self,
@@ -191,13 +209,13 @@ class BaseCache:
         invalid: bool = False,
         older_than: ExpirationTime = None,
     ) -> Iterator[CachedResponse]:
-        """The responses that fit one of the conditions.
+        """Yields the responses that match any of the conditions.
 
         Args:
-            valid: those that are neither expired nor invalid
-            expired: those that have expired
-            invalid: those that cannot be read, each as an empty response with status 504
-            older_than: those received longer ago
+            valid: Responses that are neither expired nor invalid.
+            expired: Expired responses.
+            invalid: Responses that cannot be read, each as an empty response with status 504.
+            older_than: Responses received before this time, or longer ago than this.
         """
         if not (valid or expired or invalid or older_than):
             return
@@ -209,27 +227,30 @@ class BaseCache:
                     placeholder.cache_key = key
                     yield placeholder
                 continue
-            of_age = expired if response.is_expired else valid
-            if of_age or (older_than is not None and response.is_older_than(older_than)):
+            selected = expired if response.is_expired else valid
+            if selected or (older_than is not None and response.is_older_than(older_than)):
                 yield response
 
     def _readable(self, key: str) -> CachedResponse | None:
-        """The response under a key; `None` also where it was tampered with: one bad row hides no others."""
+        """Returns the response under a key, or None if it is missing or was tampered with.
+
+        One bad row must not hide the others.
+        """
         try:
             return self.get_response(key)
         except Exception as error:
             if not is_tampering(error):
                 raise
-            logger.error("a stored response is not signed as it should be")
+            logger.error("the signature of a stored response is missing or wrong; it is skipped")
             return None
 
     def recreate_keys(self) -> None:
-        """Stores everything anew, under the keys that it has by the present settings."""
+        """Moves all responses to the keys that they have with the current settings."""
         for old in list(self.responses.keys()):
             response = self._readable(old)
             if response is None:
                 continue
-            # Before 1.0, requests without a body were stored so.
+            # requests-cache before 1.0 stored an absent body so.
             if response.request.body == b"None":
                 response.request.body = b""
             new = self.create_key(response.request)
@@ -238,7 +259,11 @@ class BaseCache:
                 del self.responses[old]
 
     def remove_expired_responses(self, expire_after: ExpirationTime = None) -> None:
-        """The former name of `delete(expired=True, invalid=True)`, after `reset_expiration`."""
+        """Deletes expired and invalid responses. Deprecated: use `delete(expired=True)`.
+
+        Args:
+            expire_after: A lifetime that all responses get first; see `reset_expiration`.
+        """
         warn(
             "remove_expired_responses() is deprecated; please use delete(expired=True) instead",
             DeprecationWarning,
@@ -249,18 +274,30 @@ class BaseCache:
         self.delete(expired=True, invalid=True)
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
-        """Lets everything expire then, counted from now."""
+        """Sets a new lifetime for all responses.
+
+        Args:
+            expire_after: The lifetime, counted from now.
+        """
         for response in self.filter():
             response.reset_expiration(expire_after)
             self.responses[response.cache_key] = response
 
     def update(self, other: BaseCache) -> None:
-        """Copies everything from another cache."""
+        """Copies all responses and redirects of another cache.
+
+        Args:
+            other: The other cache.
+        """
         self.responses.update(other.responses)
         self.redirects.update(other.redirects)
 
     def urls(self, **kwargs: Any) -> list[str]:
-        """The URLs of responses, each once, in order; takes the conditions of `filter`."""
+        """Returns the URLs of responses, sorted and without duplicates.
+
+        Args:
+            kwargs: Conditions, as for `filter`.
+        """
         return sorted({response.url for response in self.filter(**kwargs) if response.url})
 
     def __str__(self) -> str:
@@ -270,12 +307,12 @@ class BaseCache:
 
 
 class BaseStorage(MutableMapping[KT, VT], ABC):
-    """A mapping that is kept somewhere: one table, hash or folder.
+    """The base class of mappings that are stored: one table, hash or directory.
 
     Args:
-        serializer: what its values go through; without one they are kept as they are
-        decode_content: bodies of JSON and text as values
-        kwargs: what classes below this one take
+        serializer: The serializer of values; None stores them as they are.
+        decode_content: Store JSON and text bodies as values instead of bytes.
+        kwargs: Ignored here; subclasses take more arguments.
     """
 
     def __init__(
@@ -284,52 +321,69 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         self.serializer = init_serializer(serializer, decode_content)
         if (
             isinstance(self.serializer, SealedSerializer)
-            and type(self)._place is BaseStorage._place
+            and type(self)._store_table is BaseStorage._store_table
         ):
             raise _lacre.ConfigError(
-                f"{type(self).__name__} cannot be sealed; SQLite, files and Redis can"
+                f"{type(self).__name__} does not support sealing; use SQLite, files or Redis"
             )
 
     def bulk_delete(self, keys: Iterable[KT]) -> None:
-        """Deletes what is there of `keys`."""
+        """Deletes several keys. Missing keys are ignored.
+
+        Args:
+            keys: The keys.
+        """
         for key in keys:
             with suppress(KeyError):
                 del self[key]
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes open files and connections."""
 
-    def _place(self) -> Place:
-        """Where its values are sealed to. What can be sealed says it."""
+    def _store_table(self) -> StoreTable:
+        """Returns the table that values are sealed to. Mappings that support sealing override it."""
         raise NotImplementedError
 
     def pack(self, key: KT, value: Any) -> Any:
-        """What is kept under `key` for `value`."""
-        return self.serialize(self._placed(key, value))
+        """Serializes a value for a key, to which sealed values are bound.
 
-    def _placed(self, key: KT, value: Any) -> Any:
+        Args:
+            key: The key.
+            value: The value.
+        """
+        return self.serialize(self._located(key, value))
+
+    def _located(self, key: KT, value: Any) -> Any:
         if not isinstance(self.serializer, SealedSerializer):
             return value
-        return Placed(self._place(), str(key), value)
+        return LocatedValue(self._store_table(), str(key), value)
 
     def serialize(self, value: Any) -> Any:
-        """What is kept for `value`."""
+        """Serializes a value.
+
+        Args:
+            value: The value.
+        """
         return self.serializer.dumps(value) if self.serializer else value
 
     def deserialize(self, key: KT, value: Any) -> Any:
-        """What was kept as `value`; `None`, and a line in the log, if it cannot be read.
+        """Deserializes a stored value. One that cannot be read is logged, and None is returned.
+
+        Args:
+            key: The key, to which sealed values are bound.
+            value: The stored value.
 
         Raises:
-            BadSignature: that of lacre or of itsdangerous
+            BadSignature: The signature or seal is wrong (of lacre or of itsdangerous).
         """
         if not self.serializer:
             return value
         try:
-            found = self.serializer.loads(self._placed(key, value))
+            found = self.serializer.loads(self._located(key, value))
         except Exception as error:
             if is_tampering(error):
                 raise
-            # What the error says may be what was stored.
+            # The message of the error may contain stored data.
             logger.error("Unable to deserialize response: %s", type(error).__name__)
             return None
         if isinstance(found, Response):
@@ -341,7 +395,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
 
 class DictStorage(UserDict, BaseStorage):  # type: ignore[type-arg]
-    """A mapping in memory, of the very objects that were put there."""
+    """A mapping in memory, which stores the objects themselves.
+
+    Args:
+        args: Initial items, as for `dict`.
+        kwargs: Initial items, as for `dict`.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Responses in DynamoDB, as documents that can be read there; redirects in memory only."""
+"""The DynamoDB backend: responses as readable documents, redirects in memory only."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class DynamoDbCache(BaseCache):
     """A cache in DynamoDB.
 
     Args:
-        table_name: the table
-        create_table: make it if it is not there
-        ttl: let DynamoDB delete what has expired
-        connection: a resource of boto3 to be used, instead of one made from `kwargs`
-        decode_content: store bodies of JSON and text as values
-        serializer: instead of documents
-        kwargs: what `boto3.Session` takes, and `endpoint_url`
+        table_name: The name of the table.
+        create_table: Create the table if it does not exist.
+        ttl: Let DynamoDB delete expired responses.
+        connection: A resource of boto3, instead of one made from `kwargs`.
+        decode_content: Store JSON and text bodies as values instead of bytes.
+        serializer: A serializer, instead of documents.
+        kwargs: Arguments of `boto3.Session`, and `endpoint_url`.
     """
 
     def __init__(
@@ -52,7 +52,16 @@ class DynamoDbCache(BaseCache):
 
 
 class DynamoDbDict(BaseStorage[str, Any]):
-    """A mapping that is a table of DynamoDB: items of `key`, `value` and, with an expiry, `ttl`."""
+    """A mapping in a DynamoDB table, with the attributes `key`, `value` and `ttl`.
+
+    Args:
+        table_name: The name of the table.
+        create_table: Create the table if it does not exist.
+        ttl: Let DynamoDB delete expired items.
+        connection: A resource of boto3, instead of one made from `kwargs`.
+        serializer: The serializer of values.
+        kwargs: Arguments of `boto3.Session`, and `endpoint_url`.
+    """
 
     def __init__(
         self,
@@ -93,7 +102,7 @@ class DynamoDbDict(BaseStorage[str, Any]):
                 TimeToLiveSpecification={"AttributeName": "ttl", "Enabled": True},
             )
         except ClientError as error:
-            # It is enabled already.
+            # It is already enabled.
             _allow("ValidationException", error)
 
     def __getitem__(self, key: str) -> Any:
@@ -114,20 +123,19 @@ class DynamoDbDict(BaseStorage[str, Any]):
             raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        # `key` is a reserved word there.
+        # `key` is a reserved word of DynamoDB.
         for row in self._scan(ProjectionExpression="#k", ExpressionAttributeNames={"#k": "key"}):
             yield row["key"]
 
     def values(self) -> Any:
-        """The values, without a request for each."""
+        """Returns the values, without a request for each."""
         return (self.deserialize(row["key"], row["value"]) for row in self._scan())
 
     def __len__(self) -> int:
-        """As DynamoDB estimates it every six hours: to count would cost reading everything."""
+        """Returns the estimate that DynamoDB updates every six hours: counting would read everything."""
         return int(self._table.item_count)
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
-        """Deletes what is there of `keys`."""
         with self._table.batch_writer() as batch:
             for key in keys:
                 batch.delete_item(Key={"key": key})
@@ -139,7 +147,7 @@ class DynamoDbDict(BaseStorage[str, Any]):
         return super().deserialize(key, value.value if isinstance(value, Binary) else value)
 
     def _scan(self, **options: Any) -> Iterator[dict[str, Any]]:
-        """All rows, page by page."""
+        """Yields all rows, page by page."""
         while True:
             page = self._table.scan(**options)
             yield from page["Items"]
@@ -149,6 +157,6 @@ class DynamoDbDict(BaseStorage[str, Any]):
 
 
 def _allow(code: str, error: ClientError) -> None:
-    """Raises every other error."""
+    """Raises an error unless it has this code."""
     if error.response["Error"]["Code"] != code:
         raise error

@@ -1,4 +1,4 @@
-"""Responses in files, one each, that can be read and edited; as requests-cache has them."""
+"""The filesystem backend: one file for each response, in the layout of requests-cache."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from threading import RLock
 from typing import Any
 
 from ..serializers import SealedSerializer, SerializerPipeline, SerializerType, json_serializer
-from ..serializers.sealed import Place
-from ._connections import waiting
+from ..serializers.sealed import StoreTable
+from ._connections import lock_timeout
 from ._lru import LRUDict as LRUDict
 from ._paths import StrOrPath, get_cache_path
 from .base import BaseCache, BaseStorage
 from .sqlite import SQLiteDict
 
-#: The file that holds the id of a folder.
+#: The file that holds the id of a directory.
 _STORE_ID = "lacre-store-id"
 _EXTENSIONS = {"safe_pickle": "pkl", "pickle": "pkl", "orjson": "json", "ujson": "json"}
 
@@ -28,14 +28,15 @@ logger = getLogger(__name__)
 
 
 class FileCache(BaseCache):
-    """A cache in a folder.
+    """A cache in a directory.
 
     Args:
-        cache_name: the folder
-        use_temp: below that for temporary files
-        decode_content: bodies of JSON and text as values
-        serializer: instead of JSON
-        kwargs: `use_cache_dir`, `extension`, `lock`, and with `max_cache_bytes` what `LRUFileDict` takes
+        cache_name: The path of the directory.
+        use_temp: Put it in the directory for temporary files.
+        decode_content: Store JSON and text bodies as values instead of bytes.
+        serializer: A serializer, instead of JSON.
+        kwargs: `use_cache_dir`, `extension` and `lock` of `FileDict`; with `max_cache_bytes`, the
+            arguments of `LRUFileDict`.
     """
 
     responses: FileDict
@@ -62,16 +63,16 @@ class FileCache(BaseCache):
 
     @property
     def lock(self) -> Any:
-        """What threads wait for."""
+        """The lock among threads."""
         return self.responses.lock
 
     @property
     def cache_dir(self) -> Path:
-        """The folder."""
+        """The directory."""
         return self.responses.cache_dir
 
     def paths(self) -> Iterator[Path]:
-        """The files of all responses."""
+        """Returns the files of all responses."""
         return self.responses.paths()
 
     def clear(self) -> None:
@@ -84,12 +85,16 @@ class FileCache(BaseCache):
 
 
 class FileDict(BaseStorage[str, Any]):
-    """A mapping that is a folder, with a file for each value.
+    """A mapping in a directory, with a file for each value.
 
     Args:
-        cache_name: the folder
-        extension: of its files, instead of that of the serializer
-        lock: what threads wait for, instead of one of its own
+        cache_name: The path of the directory.
+        use_temp: Put it in the directory for temporary files.
+        use_cache_dir: Put it in the user's cache directory.
+        extension: The extension of the files, instead of that of the serializer.
+        serializer: The serializer of values.
+        lock: A lock among threads, instead of a new one.
+        kwargs: Arguments of `BaseStorage`.
     """
 
     def __init__(
@@ -109,23 +114,26 @@ class FileDict(BaseStorage[str, Any]):
         self._lock = RLock() if lock is None else lock
         self.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if isinstance(self.serializer, SealedSerializer):
-            self._sealed_at = Place.of(self._own_id(self.serializer), "responses")
+            self._table_id = StoreTable.of(self._ensure_own_id(self.serializer), "responses")
 
-    def _own_id(self, serializer: SealedSerializer) -> bytes:
-        """The id of the folder; a new one, and no files, where it is a copy of another that is still there."""
+    def _ensure_own_id(self, serializer: SealedSerializer) -> bytes:
+        """Returns the id of the directory.
+
+        A copy of a directory that still exists is emptied and gets a new id.
+        """
         found = _store_id(self.cache_dir)
         if len(found) != 16 or (original := serializer.original(found, self.cache_dir)) is None:
             return found
         if not os.access(self.cache_dir, os.W_OK):
             logger.warning(
-                "%s is a copy of %s, which is still there: nothing in it opens here",
+                "%s is a copy of %s, which still exists: its entries cannot be opened here",
                 self.cache_dir,
                 original,
             )
             return os.urandom(16)
         logger.warning(
-            "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
-            "this one is emptied and gets an id of its own",
+            "%s is a copy of %s, which still exists: both have the same id. The copied entries open "
+            "only in the original; this copy is emptied and gets a new id",
             self.cache_dir,
             original,
         )
@@ -137,12 +145,12 @@ class FileDict(BaseStorage[str, Any]):
         serializer.original(found, self.cache_dir)
         return found
 
-    def _place(self) -> Place:
-        return self._sealed_at
+    def _store_table(self) -> StoreTable:
+        return self._table_id
 
     @property
     def lock(self) -> Any:
-        """What threads wait for."""
+        """The lock among threads."""
         return self._lock
 
     @contextmanager
@@ -168,7 +176,7 @@ class FileDict(BaseStorage[str, Any]):
             self._write(key, content)
 
     def _write(self, key: str, content: str | bytes) -> None:
-        # Nobody sees half a file: others may read while this writes. It is private from the beginning.
+        # Readers never see a partial file, and the file is private from the start.
         with NamedTemporaryFile(
             dir=self.cache_dir, prefix="lacre-", suffix=".tmp", delete=False
         ) as made:
@@ -192,40 +200,42 @@ class FileDict(BaseStorage[str, Any]):
         return iter([path.stem for path in self.paths()])
 
     def keys(self) -> Any:
-        """The keys, as a list."""
+        """Returns the keys as a list."""
         return list(self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self.paths())
 
     def clear(self) -> None:
-        # Not the folder: others may have it open, and it may hold what is not ours.
+        # Keep the directory: others may have it open, and it may hold other files.
         with self._lock:
             for path in list(self.paths()):
                 path.unlink(missing_ok=True)
 
     def paths(self) -> Iterator[Path]:
-        """The files of all values."""
+        """Returns the files of all values."""
         with self._lock:
             return self.cache_dir.glob(f"*{self.extension}")
 
     def size(self) -> int:
-        """What all files have together, in bytes."""
+        """Returns the size of all files in bytes."""
         with self._lock:
             return sum(path.stat().st_size for path in self.paths())
 
 
 class LRUFileDict(FileDict):
-    """A mapping that forgets what was used longest ago, when it would become too large.
+    """A mapping in a directory of limited size. It evicts the least recently used values.
 
     Args:
-        max_cache_bytes: how large
-        max_file_bytes: what is larger is not kept at all; by default as large as the whole
-        block_bytes: what a file takes on disk is a multiple of this
-        sync_index: look at every file at first, as some may have changed
+        args: Arguments of `FileDict`.
+        block_bytes: The block size of the disk; file sizes are rounded up to it.
+        max_cache_bytes: The size limit of all files.
+        max_file_bytes: The size limit of one file; `max_cache_bytes` by default.
+        sync_index: Rebuild the index from the files on disk first.
+        kwargs: Keyword arguments of `FileDict`.
 
     Raises:
-        ValueError: the sizes contradict each other
+        ValueError: The sizes contradict each other.
     """
 
     def __init__(
@@ -242,24 +252,26 @@ class LRUFileDict(FileDict):
         self.max_file_bytes = max_file_bytes or max_cache_bytes
         self.block_bytes = block_bytes
         if not 1 <= self.block_bytes <= self.max_file_bytes <= self.max_cache_bytes:
-            raise ValueError("it must be 1 <= block_bytes <= max_file_bytes <= max_cache_bytes")
+            raise ValueError(
+                "invalid sizes: expected 1 <= block_bytes <= max_file_bytes <= max_cache_bytes"
+            )
         self.lru_index = LRUDict(self.cache_dir / "lru.db", "lru", **kwargs)
         if sync_index or len(self.lru_index) == 0:
             self._sync_lru_index()
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
-        # What cannot be noted is an answer all the same.
-        with waiting(0.0), suppress(sqlite3.OperationalError):
-            self._note(key)
+        # The value is good even if its use cannot be recorded.
+        with lock_timeout(0.0), suppress(sqlite3.OperationalError):
+            self._record_use(key)
         return value
 
-    def _note(self, key: str) -> None:
-        """That it was used now."""
+    def _record_use(self, key: str) -> None:
+        """Records that a key was used now."""
         try:
             self.lru_index.update_access_time(key)
         except KeyError:
-            # Somebody else put the file there.
+            # Another process has created the file.
             path = self._key2path(key)
             if path.exists():
                 self.lru_index[key] = self._get_size_on_disk(path.stat().st_size)
@@ -269,7 +281,7 @@ class LRUFileDict(FileDict):
         content = content.encode() if isinstance(content, str) else content
         size = self._get_size_on_disk(len(content))
         if size > self.max_file_bytes:
-            logger.debug("not kept: it is larger than max_file_bytes")
+            logger.debug("a response is not stored: it is larger than max_file_bytes")
             return
         with self._io(key):
             self.bulk_delete([key])
@@ -293,7 +305,7 @@ class LRUFileDict(FileDict):
                 self.lru_index[path.stem] = self._get_size_on_disk(path.stat().st_size)
 
     def _get_size_on_disk(self, file_size: int) -> int:
-        """A size in whole blocks; that of a negative one is negative."""
+        """Rounds a size away from zero to whole blocks."""
         blocks = -(-abs(file_size) // self.block_bytes)
         return blocks * self.block_bytes * (1 if file_size >= 0 else -1)
 
@@ -307,7 +319,7 @@ class LRUFileDict(FileDict):
 
 
 def _store_id(directory: Path) -> bytes:
-    """The id that a folder keeps; made, if it has none, by whoever comes first."""
+    """Returns the id of a directory; creates it if absent."""
     path = directory / _STORE_ID
     if not path.exists():
         with (

@@ -1,4 +1,4 @@
-"""Responses in GridFS, for bodies beyond the 16 MB of a document of MongoDB."""
+"""The GridFS backend, for bodies above the 16 MB limit of MongoDB documents."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ logger = getLogger(__name__)
 
 
 class GridFSCache(BaseCache):
-    """A cache in GridFS, with its redirects in a collection of the same database.
+    """A cache in GridFS. Redirects are in a collection of the same database.
 
     Args:
-        db_name: the database
-        connection: a client to be used, instead of one made from `kwargs`
-        decode_content: store bodies of JSON and text as values
-        serializer: instead of pickle
-        kwargs: what `pymongo.MongoClient` takes
+        db_name: The name of the database.
+        connection: A client, instead of one made from `kwargs`.
+        decode_content: Store JSON and text bodies as values instead of bytes.
+        serializer: A serializer, instead of pickle.
+        kwargs: Arguments of `pymongo.MongoClient`.
     """
 
     responses: GridFSDict
@@ -55,7 +55,15 @@ class GridFSCache(BaseCache):
 
 
 class GridFSDict(BaseStorage[str, Any]):
-    """A mapping that is the GridFS of a database; `collection_name` means nothing there."""
+    """A mapping in the GridFS of a database.
+
+    Args:
+        db_name: The name of the database.
+        collection_name: Ignored.
+        connection: A client, instead of one made from `kwargs`.
+        serializer: The serializer of values.
+        kwargs: Arguments of `pymongo.MongoClient`.
+    """
 
     def __init__(
         self,
@@ -71,7 +79,7 @@ class GridFSDict(BaseStorage[str, Any]):
         )
         self.db = self.connection[db_name]
         self.fs = GridFS(self.db)
-        #: A file is replaced in two steps.
+        #: Replacing a file takes two steps.
         self.lock = RLock()
 
     def __getitem__(self, key: str) -> Any:
@@ -94,8 +102,8 @@ class GridFSDict(BaseStorage[str, Any]):
             try:
                 self.fs.put(value, encoding=encoding, _id=key)
             except FileExists:
-                # Another process was between the two steps.
-                logger.warning("a file in GridFS was written by somebody else")
+                # Another process wrote between the two steps.
+                logger.warning("another process has written the same file in GridFS")
 
     def __delitem__(self, key: str) -> None:
         with self.lock:

@@ -1,4 +1,4 @@
-"""Responses in MongoDB, as documents that can be read and queried there."""
+"""The MongoDB backend: responses as documents that can be read and queried."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class MongoCache(BaseCache):
     """A cache in MongoDB.
 
     Args:
-        db_name: the database
-        connection: a client to be used, instead of one made from `kwargs`
-        decode_content: store bodies of JSON and text as values
-        serializer: instead of documents
-        kwargs: what `pymongo.MongoClient` takes
+        db_name: The name of the database.
+        connection: A client, instead of one made from `kwargs`.
+        decode_content: Store JSON and text bodies as values instead of bytes.
+        serializer: A serializer, instead of documents.
+        kwargs: Arguments of `pymongo.MongoClient`.
     """
 
     responses: MongoDict
@@ -51,20 +51,29 @@ class MongoCache(BaseCache):
         )
 
     def get_ttl(self) -> int | None:
-        """After how many seconds MongoDB deletes a response, if it does."""
+        """Returns the age in seconds at which MongoDB deletes responses, or None."""
         return self.responses.get_ttl()
 
     def set_ttl(self, ttl: int | timedelta | None, overwrite: bool = False) -> None:
-        """Lets MongoDB delete responses that are older, by an index that it may take a while to make.
+        """Creates an index by which MongoDB deletes old responses. This may take a while.
 
         Args:
-            overwrite: change what was set before; with `ttl=None`, responses stay from now on
+            ttl: The age in seconds at which responses are deleted; None for never.
+            overwrite: Replace an existing index.
         """
         self.responses.set_ttl(ttl, overwrite=overwrite)
 
 
 class MongoDict(BaseStorage[str, Any]):
-    """A mapping that is a collection of MongoDB: dicts are documents, others are in the `data` of one."""
+    """A mapping in a MongoDB collection. Values other than dicts are in the field `data`.
+
+    Args:
+        db_name: The name of the database.
+        collection_name: The name of the collection.
+        connection: A client, instead of one made from `kwargs`.
+        serializer: The serializer of values.
+        kwargs: Arguments of `pymongo.MongoClient`.
+    """
 
     def __init__(
         self,
@@ -81,13 +90,18 @@ class MongoDict(BaseStorage[str, Any]):
         self.collection = self.connection[db_name][collection_name]
 
     def get_ttl(self) -> int | None:
-        """See `MongoCache.get_ttl`."""
+        """Returns the age in seconds at which MongoDB deletes values, or None."""
         index = self.collection.index_information().get(_TTL_INDEX, {})
         seconds: int | None = index.get("expireAfterSeconds")
         return seconds
 
     def set_ttl(self, ttl: int | timedelta | None, overwrite: bool = False) -> None:
-        """See `MongoCache.set_ttl`."""
+        """Creates an index by which MongoDB deletes old values.
+
+        Args:
+            ttl: The age in seconds at which values are deleted; None for never.
+            overwrite: Replace an existing index.
+        """
         seconds = get_expiration_seconds(ttl)
         try:
             if overwrite:
@@ -122,7 +136,6 @@ class MongoDict(BaseStorage[str, Any]):
         return int(self.collection.estimated_document_count())
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
-        """Deletes what is there of `keys`."""
         self.collection.delete_many({"_id": {"$in": list(keys)}})
 
     def clear(self) -> None:

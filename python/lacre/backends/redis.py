@@ -1,4 +1,4 @@
-"""Responses in Redis, each under a name of its own: `NAMESPACE:KEY`; redirects in one hash."""
+"""The Redis backend: each response under `NAMESPACE:KEY`, redirects in one hash."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from redis import Redis, StrictRedis
 
 from .._utils import chunkify, decode, encode, get_valid_kwargs
 from ..serializers import SealedSerializer, SerializerType, pickle_serializer, utf8_encoder
-from ..serializers.sealed import Place
+from ..serializers.sealed import StoreTable
 from .base import BaseCache, BaseStorage
 
-#: Seconds that an expired response stays, so that it can still be validated.
+#: How many seconds an expired response is kept, so that it can still be validated.
 DEFAULT_TTL_OFFSET = 3600
-#: How many names one command deletes at most.
+#: The maximum number of names in one delete command.
 _BULK = 1000
-#: What stands for other characters in Redis's patterns.
+#: Special characters in patterns of Redis.
 _PATTERN_CHARACTERS = re.compile(r"([\\*?\[\]])")
 
 
@@ -26,12 +26,12 @@ class RedisCache(BaseCache):
     """A cache in Redis.
 
     Args:
-        namespace: the first part of all its names
-        connection: a client to be used, instead of one made from `kwargs`
-        serializer: instead of pickle
-        ttl: let Redis delete what has expired
-        ttl_offset: so many seconds later
-        kwargs: what `redis.Redis` takes
+        namespace: The prefix of all names.
+        connection: A client, instead of one made from `kwargs`.
+        serializer: A serializer, instead of pickle.
+        ttl: Let Redis delete expired responses.
+        ttl_offset: How many seconds after their expiry.
+        kwargs: Arguments of `redis.Redis`.
     """
 
     def __init__(
@@ -54,7 +54,17 @@ class RedisCache(BaseCache):
 
 
 class RedisDict(BaseStorage[str, Any]):
-    """A mapping whose items are strings of Redis, deleted there some time after they expire."""
+    """A mapping in strings of Redis, which deletes them some time after they expire.
+
+    Args:
+        namespace: The prefix of all names.
+        collection_name: Ignored.
+        connection: A client, instead of one made from `kwargs`.
+        serializer: The serializer of values.
+        ttl: Let Redis delete expired values.
+        ttl_offset: How many seconds after their expiry.
+        kwargs: Arguments of `redis.Redis`.
+    """
 
     def __init__(
         self,
@@ -74,10 +84,10 @@ class RedisDict(BaseStorage[str, Any]):
         if isinstance(self.serializer, SealedSerializer):
             name = f"{namespace}-lacre-store"
             self.connection.set(name, os.urandom(16), nx=True)
-            self._sealed_at = Place.of(encode(self.connection.get(name)), "responses")
+            self._table_id = StoreTable.of(encode(self.connection.get(name)), "responses")
 
-    def _place(self) -> Place:
-        return self._sealed_at
+    def _store_table(self) -> StoreTable:
+        return self._table_id
 
     def _name(self, key: str) -> bytes:
         return encode(f"{self.namespace}:{key}")
@@ -112,7 +122,6 @@ class RedisDict(BaseStorage[str, Any]):
         return sum(1 for _ in self)
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
-        """Deletes what is there of `keys`."""
         for some in chunkify(keys, _BULK):
             self.connection.delete(*map(self._name, some))
 
@@ -124,7 +133,15 @@ class RedisDict(BaseStorage[str, Any]):
 
 
 class RedisHashDict(BaseStorage[str, Any]):
-    """A mapping that is one hash of Redis: `NAMESPACE-COLLECTION`."""
+    """A mapping in one hash of Redis, `NAMESPACE-COLLECTION`.
+
+    Args:
+        namespace: The first part of the name.
+        collection_name: The second part of the name.
+        connection: A client, instead of one made from `kwargs`.
+        serializer: The serializer of values.
+        kwargs: Arguments of `redis.Redis`.
+    """
 
     def __init__(
         self,
@@ -162,16 +179,15 @@ class RedisHashDict(BaseStorage[str, Any]):
         return int(self.connection.hlen(self._hash))
 
     def items(self) -> Any:
-        """Keys and values, in as few round trips as Redis allows."""
+        """Yields keys and values, in as few round trips as Redis allows."""
         for key, value in self.connection.hscan_iter(self._hash):
             yield decode(key), self.deserialize(decode(key), value)
 
     def values(self) -> Any:
-        """The values alone."""
+        """Returns the values."""
         return (value for _, value in self.items())
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
-        """Deletes what is there of `keys`."""
         for some in chunkify(keys, _BULK):
             self.connection.hdel(self._hash, *map(encode, some))
 

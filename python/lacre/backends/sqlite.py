@@ -1,4 +1,4 @@
-"""Responses in a file of SQLite, as requests-cache has it."""
+"""The SQLite backend: one file, in the layout of requests-cache."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-from .._lacre import ConfigError, Pieces
+from .._lacre import ConfigError, SealedBuffer
 from .._utils import chunkify, get_valid_kwargs
 from ..models import CachedResponse
 from ..policy import ExpirationTime
 from ..serializers import SealedSerializer, SerializerType, pickle_serializer
-from ..serializers.sealed import Place
+from ..serializers.sealed import StoreTable
 from ._connections import Connections
 from ._paths import StrOrPath, create_private, get_cache_path, is_read_only
 from .base import BaseCache, BaseStorage, is_tampering
 
 MEMORY_URI = "file::memory:?cache=shared"
-#: How many parameters a statement may have in the oldest versions of SQLite.
+#: The parameter limit of a statement in old versions of SQLite.
 SQLITE_MAX_VARIABLE_NUMBER = 999
 
-#: What marks a file of the Rust engine (docs/format.md §8), in which nothing of this package may lie.
-_NATIVE_STORE = 0x4C414352
+#: The application id of a store of `lacre.Cache` (docs/format.md §8), which must stay separate.
+_NATIVE_APPLICATION_ID = 0x4C414352
 
-#: Whether there is a table as it is made today. Only then need nobody wait until they may write.
-_IS_THERE = (
+#: Whether the table exists with all columns and indexes, so that no write lock is needed to open it.
+_TABLE_EXISTS = (
     "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?) WHERE name = 'expires') "
     "AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'expires_idx')"
 )
-#: The tables that are mappings of this package. Whose name is no plain word is none.
+#: The tables of mappings of this package. Their names are plain words.
 _MAPPINGS = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '*[^A-Za-z0-9_]*' "
     "AND 2 = (SELECT count(*) FROM pragma_table_info(sqlite_master.name) AS c WHERE c.name IN ('key', 'value'))"
@@ -47,18 +47,12 @@ logger = getLogger(__name__)
 
 
 class SQLiteCache(BaseCache):
-    """A cache in a file of SQLite.
+    """A cache in a SQLite file.
 
     Args:
-        db_path: the file; `.sqlite` is added if it has no suffix
-        serializer: instead of pickle
-        use_cache_dir: below the user's folder for caches
-        use_temp: below that for temporary files
-        use_memory: in memory
-        busy_timeout: milliseconds that a statement waits for a lock
-        fast_save: do not wait for the disk; a crash of the machine may lose the file
-        wal: let reading go on while somebody writes; by default, where what is stored is sealed
-        kwargs: what `sqlite3.connect` takes
+        db_path: The path of the file; `.sqlite` is appended if it has no suffix.
+        serializer: A serializer, instead of pickle.
+        kwargs: Arguments of `SQLiteDict` and `sqlite3.connect`.
     """
 
     responses: SQLiteDict
@@ -73,19 +67,20 @@ class SQLiteCache(BaseCache):
         super().__init__(cache_name=str(db_path), **kwargs)
         chosen: dict[str, Any] = {"serializer": serializer} if serializer else {}
         self.responses = SQLiteDict(db_path, table_name="responses", **chosen, **kwargs)
-        self.redirects = _TableBeside(self.responses, "redirects")
+        self.redirects = _SharedConnectionDict(self.responses, "redirects")
 
     @property
     def db_path(self) -> str | Path:
         return self.responses.db_path
 
     def clear(self) -> None:
-        """Deletes everything; with the file, if that is damaged."""
+        """Deletes all responses and redirects. A damaged file is deleted."""
         try:
             super().clear()
         except Exception as error:
             logger.error(
-                "the cache cannot be cleared (%s); its file is made anew", type(error).__name__
+                "the cache cannot be cleared (%s); its file is deleted and created again",
+                type(error).__name__,
             )
             self.close()
             if isfile(self.responses.db_path):
@@ -94,10 +89,13 @@ class SQLiteCache(BaseCache):
             self.redirects.init_db()
 
     def delete(self, *keys: str, expired: bool = False, vacuum: bool = True, **kwargs: Any) -> None:
-        """As `BaseCache.delete`, in SQL where it can be.
+        """Deletes the responses that match any of the conditions.
 
         Args:
-            vacuum: give the space back to the file system, if it may be much
+            keys: Keys of responses.
+            expired: Delete expired responses.
+            vacuum: Shrink the file, if more than one response was deleted.
+            kwargs: Other conditions, as for `BaseCache.delete`.
         """
         self.responses.bulk_delete(keys)
         if expired:
@@ -116,7 +114,11 @@ class SQLiteCache(BaseCache):
             )
 
     def count(self, expired: bool = True) -> int:
-        """How many responses there are, with or without those that have expired."""
+        """Returns the number of responses.
+
+        Args:
+            expired: Include expired responses.
+        """
         return self.responses.count(expired=expired)
 
     def filter(
@@ -141,34 +143,42 @@ class SQLiteCache(BaseCache):
         limit: int | None = None,
         expired: bool = True,
     ) -> Iterator[CachedResponse]:
-        """The responses in an order.
+        """Yields the responses in an order.
 
         Args:
-            key: `expires`, `size` or `key`
-            reversed: from the last to the first
-            limit: so many at most
-            expired: also those that have expired
+            key: "expires", "size" or "key".
+            reversed: Sort in descending order.
+            limit: The maximum number of responses.
+            expired: Include expired responses.
 
         Raises:
-            ValueError: there is no such order
+            ValueError: The sort key is unknown.
         """
         return self.responses.sorted(key, reversed, limit, expired)
 
 
-#: Bytes beyond which what is sealed is read piece by piece, and how long a piece is: SQLite and Python would each have memory for all of it
-#: anew, which takes longer than to read it.
-_LONG, _PIECE = 128 << 10, 64 << 10
+#: Sealed values above the first size are read in pieces of the second into a pooled buffer: memory
+#: for a whole value, from SQLite and from Python, takes longer to allocate than to read.
+_MAX_WHOLE_VALUE, _READ_SIZE = 128 << 10, 64 << 10
 
 
 class SQLiteDict(Connections, BaseStorage[str, Any]):
-    """A mapping that is a table of SQLite: `key`, `value`, and `expires` in seconds since 1970.
+    """A mapping in a SQLite table with the columns `key`, `value` and `expires`.
 
-    It may be used by many threads, and in the children of a fork.
+    Threads and forked processes may share it.
 
     Args:
-        db_path: the file
-        table_name: the table in it
-        kwargs: what `SQLiteCache` takes
+        db_path: The path of the file; `.sqlite` is appended if it has no suffix.
+        table_name: The name of the table.
+        busy_timeout: How many milliseconds a statement waits for a lock.
+        fast_save: Do not wait for the disk. A crash of the machine may lose the file.
+        serializer: The serializer of values.
+        use_cache_dir: Put the file in the user's cache directory.
+        use_memory: Keep the database in memory.
+        use_temp: Put the file in the directory for temporary files.
+        wal: Use write-ahead logging, so that reads go on during a write. By default only for
+            sealed values.
+        kwargs: Arguments of `sqlite3.connect`.
     """
 
     def __init__(
@@ -187,7 +197,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         self._start()
         super().__init__(serializer=serializer, **kwargs)
         if kwargs.pop("isolation_level", None):
-            logger.warning("isolation_level is ignored: every write is a transaction of its own")
+            logger.warning("isolation_level is ignored: every write is its own transaction")
         self.connection_kwargs = get_valid_kwargs(_connect_template, kwargs)
         self.connection_kwargs.setdefault("check_same_thread", False)
         if use_memory:
@@ -197,19 +207,21 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         self.busy_timeout = busy_timeout
         self.fast_save = fast_save
         self.table_name = table_name
-        # requests-cache does not; but what is sealed is not for it to read.
+        # requests-cache does not use it, but cannot read sealed values anyway.
         self.wal = isinstance(self.serializer, SealedSerializer) if wal is None else wal
         in_pieces = isinstance(self.serializer, SealedSerializer) and hasattr(
             sqlite3.Connection, "blobopen"
         )
         self._select = _select(
-            f"CASE WHEN length(value) <= {_LONG} THEN value END" if in_pieces else "value",
+            f"CASE WHEN length(value) <= {_MAX_WHOLE_VALUE} THEN value END"
+            if in_pieces
+            else "value",
             table_name,
         )
         self.init_db()
 
     def init_db(self) -> None:
-        """Makes the table, if there is none; those of before 1.0 had no `expires`."""
+        """Creates the table if absent, and adds the column `expires` to tables from before 1.0."""
         self.close()
         if isinstance(self.db_path, Path):
             self._read_only = is_read_only(self.db_path)
@@ -218,21 +230,21 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             try:
                 self._prepare(connection)
             except sqlite3.OperationalError:
-                # Perhaps it is locked, and whoever wants to write waits longer.
+                # The file may be locked; a transaction waits longer.
                 with self.connection(commit=True):
                     self._prepare(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        if connection.execute("PRAGMA application_id").fetchone() == (_NATIVE_STORE,):
+        if connection.execute("PRAGMA application_id").fetchone() == (_NATIVE_APPLICATION_ID,):
             raise ConfigError(
-                f"{self.db_path} is a store of lacre.Cache; give this session a file of its own"
+                f"{self.db_path} is a store of lacre.Cache; choose another file for this session"
             )
         self._prepare_table(connection)
         if isinstance(self.serializer, SealedSerializer):
-            self._sealed_at = Place.of(self._own_id(connection), self.table_name)
+            self._table_id = StoreTable.of(self._ensure_own_id(connection), self.table_name)
 
     def _prepare_table(self, connection: sqlite3.Connection) -> None:
-        is_there = connection.execute(_IS_THERE, (self.table_name,)).fetchone()[0]
+        is_there = connection.execute(_TABLE_EXISTS, (self.table_name,)).fetchone()[0]
         if not is_there and not self._read_only:
             self._make_table()
 
@@ -252,12 +264,12 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             )
 
     def _store_id(self, connection: sqlite3.Connection) -> Any:
-        """What the store keeps as its id; given to it, if it has none."""
+        """Returns the id of the store; creates it if absent."""
         with suppress(sqlite3.OperationalError):
             if (found := connection.execute("SELECT id FROM lacre_store").fetchone()) is not None:
                 return found[0]
         if self._read_only:
-            # Nothing here is sealed, and nothing will be.
+            # The store holds no sealed value, and none can be added.
             return os.urandom(16)
         with self.connection(commit=True):
             connection.execute(
@@ -266,8 +278,11 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             connection.execute("INSERT OR IGNORE INTO lacre_store VALUES (1, ?)", (os.urandom(16),))
             return connection.execute("SELECT id FROM lacre_store").fetchone()[0]
 
-    def _own_id(self, connection: sqlite3.Connection) -> Any:
-        """The id of the store; a new one, and nothing else in it, where it is a copy of another that is still there."""
+    def _ensure_own_id(self, connection: sqlite3.Connection) -> Any:
+        """Returns the id of the store.
+
+        A copy of a store that still exists is emptied and gets a new id.
+        """
         found = self._store_id(connection)
         if not isinstance(self.db_path, Path) or not isinstance(found, bytes) or len(found) != 16:
             return found
@@ -277,14 +292,14 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             return found
         if self._read_only:
             logger.warning(
-                "%s is a copy of %s, which is still there: nothing in it opens here",
+                "%s is a copy of %s, which still exists: its entries cannot be opened here",
                 self.db_path,
                 original,
             )
             return os.urandom(16)
         logger.warning(
-            "%s has the id of %s, which is still there: one is a copy of the other. What was copied opens only there; "
-            "this one is emptied and gets an id of its own",
+            "%s is a copy of %s, which still exists: both have the same id. The copied entries open "
+            "only in the original; this copy is emptied and gets a new id",
             self.db_path,
             original,
         )
@@ -296,8 +311,8 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         self.serializer.original(found, self.db_path)
         return found
 
-    def _place(self) -> Place:
-        return self._sealed_at
+    def _store_table(self) -> StoreTable:
+        return self._table_id
 
     def _connect(self) -> sqlite3.Connection:
         if self._read_only:
@@ -307,9 +322,9 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         )
         if self.busy_timeout is not None:
             connection.execute(f"PRAGMA busy_timeout={int(self.busy_timeout)}")
-        ahead = self.wal and _write_ahead(connection)
-        # Connections that are bound to a thread are not handed from one to another.
-        self._ahead = ahead and not self.connection_kwargs["check_same_thread"]
+        ahead = self.wal and _enable_wal(connection)
+        # Connections that are bound to a thread cannot be pooled.
+        self._is_wal = ahead and not self.connection_kwargs["check_same_thread"]
         if self.fast_save:
             connection.execute("PRAGMA synchronous=OFF")
         elif ahead:
@@ -317,11 +332,11 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         return connection
 
     def _connect_read_only(self) -> sqlite3.Connection:
-        """A connection to a file that this process may not change."""
+        """Opens a connection to a file that this process may not write."""
         assert isinstance(self.db_path, Path)
-        self._ahead = not self.connection_kwargs["check_same_thread"]
+        self._is_wal = not self.connection_kwargs["check_same_thread"]
         settings = {**self.connection_kwargs, "uri": True}
-        # A file that is written ahead cannot be read without another beside it. Where that is missing, nobody has the file open.
+        # Reading in WAL mode needs another file beside it. If that is absent, nobody has the file open.
         for options in ("mode=ro", "mode=ro&immutable=1"):
             connection: sqlite3.Connection = sqlite3.connect(
                 f"{self.db_path.as_uri()}?{options}", isolation_level=None, **settings
@@ -343,19 +358,19 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         return self.deserialize(key, self._long_value(key) if value is None else value)
 
     def _long_value(self, key: str) -> Any:
-        """The value under a key, in pieces if it can be."""
-        if self._reads_beside():
+        """Returns a long value, read in pieces if possible."""
+        if self._reads_concurrently():
             readers = self._readers
             with suppress(sqlite3.Error):
                 connection = self._borrow(readers)
                 try:
                     connection.execute("BEGIN")
-                    pieces = self._pieces(connection, key)
+                    pieces = self._read_into_buffer(connection, key)
                     connection.execute("COMMIT")
                 except BaseException:
                     connection.close()
                     raise
-                self._give_back(readers, connection)
+                self._return(readers, connection)
                 return pieces
         with self.connection() as connection:
             row = connection.execute(_select("value", self.table_name), (key,)).fetchone()
@@ -363,14 +378,14 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             raise KeyError(key)
         return row[0]
 
-    def _pieces(self, connection: sqlite3.Connection, key: str) -> Pieces:
+    def _read_into_buffer(self, connection: sqlite3.Connection, key: str) -> SealedBuffer:
         row = connection.execute(_select("rowid", self.table_name), (key,)).fetchone()
         if row is None:
             raise KeyError(key)
         assert isinstance(self.serializer, SealedSerializer)
         with connection.blobopen(self.table_name, "value", row[0], readonly=True) as blob:
-            pieces = self.serializer.pieces(len(blob))
-            while piece := blob.read(_PIECE):
+            pieces = self.serializer.buffer(len(blob))
+            while piece := blob.read(_READ_SIZE):
                 pieces.push(piece)
         return pieces
 
@@ -394,7 +409,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        # All at once: what is written meanwhile would come again.
+        # Fetch all keys first: a key that is written during iteration would appear twice.
         return iter([key for (key,) in self._rows(f"SELECT key FROM {self.table_name}")])
 
     def __len__(self) -> int:
@@ -410,7 +425,12 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
     def bulk_delete(
         self, keys: Iterable[str] | None = None, values: Iterable[Any] | None = None
     ) -> None:
-        """Deletes what is there of `keys`, or of `values`."""
+        """Deletes several keys or values. Missing ones are ignored.
+
+        Args:
+            keys: The keys.
+            values: The values, if there are no keys.
+        """
         column, wanted = ("key", list(keys)) if keys else ("value", list(values or ()))
         if not wanted:
             return
@@ -422,7 +442,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
                 )
 
     def delete_expired(self) -> None:
-        """Deletes what has expired."""
+        """Deletes expired values."""
         with self.connection(commit=True) as connection:
             connection.execute(
                 f"DELETE FROM {self.table_name} WHERE expires <= ?", (round(time()),)
@@ -436,13 +456,17 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             self.vacuum()
 
     def count(self, expired: bool = True) -> int:
-        """How many there are, with or without those that have expired."""
+        """Returns the number of values.
+
+        Args:
+            expired: Include expired values.
+        """
         condition, parameters = ("", ()) if expired else (_UNEXPIRED, (time(),))
         rows = self._rows(f"SELECT COUNT(key) FROM {self.table_name} {condition}", *parameters)
         return int(rows[0][0])
 
     def size(self) -> int:
-        """The size of the file, in bytes; of its pages, if it is in memory."""
+        """Returns the size of the file in bytes; in memory, that of its pages."""
         try:
             return getsize(self.db_path)
         except OSError:
@@ -455,14 +479,24 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         limit: int | None = None,
         expired: bool = True,
     ) -> Iterator[Any]:
-        """See `SQLiteCache.sorted`. What cannot be read is left out."""
+        """Yields the values in an order. Values that cannot be read are skipped.
+
+        Args:
+            key: "expires", "size" or "key".
+            reversed: Sort in descending order.
+            limit: The maximum number of values.
+            expired: Include expired values.
+
+        Raises:
+            ValueError: The sort key is unknown.
+        """
         if key not in _SORT_KEYS:
             raise ValueError(f"Invalid sort key: {key}")
         condition, parameters = ("", ()) if expired else (_UNEXPIRED, (time(),))
         order = f"ORDER BY {_SORT_KEYS[key]} {'DESC' if reversed else 'ASC'}"
         bound = f"LIMIT {int(limit)}" if limit else ""
-        # The keys at once and the values one by one: memory is bounded, and what is written meanwhile
-        # comes neither twice nor for ever.
+        # Fetch all keys first and values one by one: this bounds memory, and keys that are written
+        # during iteration do not appear twice.
         keys = self._rows(
             f"SELECT key FROM {self.table_name} {condition} {order} {bound}", *parameters
         )
@@ -474,27 +508,29 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             except Exception as error:
                 if not is_tampering(error):
                     raise
-                logger.error("a stored response is not signed as it should be")
+                logger.error(
+                    "the signature of a stored response is missing or wrong; it is skipped"
+                )
                 continue
             if value is not None:
                 yield value
 
     def vacuum(self) -> None:
-        """Gives space back to the file system."""
+        """Shrinks the file to its content."""
         with self._lock:
             if self._connection is not None:
                 if self._active_transaction:
-                    # It cannot be done within one.
+                    # SQLite cannot do this within a transaction.
                     self._connection.commit()
                     self._active_transaction = False
                 self._connection.execute("VACUUM")
 
 
-class _TableBeside(SQLiteDict):
-    """A mapping that is another table in the file of one that is open: on its connection, and in its transactions."""
+class _SharedConnectionDict(SQLiteDict):
+    """A mapping in another table of an open file, on the same connection and in its transactions."""
 
     def __init__(self, other: SQLiteDict, table_name: str) -> None:
-        # Whatever it has of a connection of its own stays unused: a copy of what the other had when it was made.
+        # The copied connection state stays unused.
         self.__dict__.update(other.__dict__, table_name=table_name, _connection=None, _readers=[])
         self._other, self._select = other, _select("value", table_name)
         BaseStorage.__init__(self)
@@ -515,7 +551,7 @@ class _TableBeside(SQLiteDict):
         self._other.vacuum()
 
     def close(self) -> None:
-        """Does nothing: the connection is the other one's."""
+        """Does nothing: the other mapping closes the connection."""
 
 
 def _select(column: str, table_name: str) -> str:
@@ -525,7 +561,7 @@ def _select(column: str, table_name: str) -> str:
 def _database(
     db_path: StrOrPath, use_cache_dir: bool, use_temp: bool, use_memory: bool
 ) -> str | Path:
-    """A path, or what SQLite takes for one in memory."""
+    """Returns a path, or the name of a database in memory."""
     name = str(db_path)
     if use_memory:
         return MEMORY_URI
@@ -534,13 +570,13 @@ def _database(
     return get_cache_path(name if Path(name).suffix else f"{name}.sqlite", use_cache_dir, use_temp)
 
 
-def _write_ahead(connection: sqlite3.Connection) -> bool:
-    """Whether the file could be made to be written ahead. Only then is it safe to wait less for the disk."""
+def _enable_wal(connection: sqlite3.Connection) -> bool:
+    """Returns whether WAL mode is on. Only then is `synchronous=NORMAL` safe."""
     try:
         connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.OperationalError as error:
-        # In a directory that is read only, or while others are about it, it goes without.
-        logger.warning("the file is not written ahead: %s", error)
+        # The directory is read-only, or another connection changes the mode at the same time.
+        logger.warning("write-ahead logging is off: %s", error)
         return False
     return True
 
@@ -554,4 +590,4 @@ def _connect_template(
     cached_statements: int = 100,
     uri: bool = False,
 ) -> None:
-    """The arguments of `sqlite3.connect`, which does not tell them itself."""
+    """Has the signature of `sqlite3.connect`, which `inspect` cannot read."""

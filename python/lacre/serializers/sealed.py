@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._lacre import BadSignature, ConfigError, Keyring, LacreError, Pieces, Plain, SealedValues
+from .._lacre import (
+    BadSignature,
+    ConfigError,
+    Keyring,
+    LacreError,
+    LazyDict,
+    SealedBuffer,
+    SealedValues,
+)
 from .._utils import encode
 from ..models import CachedResponse
 from ..policy.expiration import utcnow
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 _SEALED_BACKENDS = {"sqlite", "filesystem", "redis"}
 
 
-class Place(NamedTuple):
+class StoreTable(NamedTuple):
     """A table in a store."""
 
     #: 16 random bytes that the store keeps.
@@ -31,7 +39,7 @@ class Place(NamedTuple):
     table: str
 
     @classmethod
-    def of(cls, store: Any, table: str) -> Place:
+    def of(cls, store: Any, table: str) -> StoreTable:
         """That of a store by what it keeps as its id.
 
         Raises:
@@ -44,10 +52,10 @@ class Place(NamedTuple):
         return cls(store, table)
 
 
-class Placed(NamedTuple):
+class LocatedValue(NamedTuple):
     """A value, or the bytes that are stored for it, and where they lie."""
 
-    place: Place
+    place: StoreTable
     key: str
     value: Any
 
@@ -83,25 +91,25 @@ class SealedSerializer(SerializerPipeline):
     def set_decode_content(self, decode_content: bool) -> None:
         """Nobody reads what is encrypted, so that bodies stay as they are."""
 
-    def pieces(self, length: int) -> Pieces:
+    def buffer(self, length: int) -> SealedBuffer:
         """Room for what is stored, `length` bytes of it, for `loads` in place of bytes: filled piece by piece."""
-        return self._values.pieces(length)
+        return self._values.buffer(length)
 
-    def dumps(self, value: Placed) -> bytes:
+    def dumps(self, value: LocatedValue) -> bytes:
         """What is stored for a value in its place."""
-        place, key, plain = _placed(value)
+        place, key, plain = _located(value)
         return self._values.seal(*place, key, super().dumps(plain), utcnow().timestamp())
 
-    def loads(self, value: Placed) -> Any:
+    def loads(self, value: LocatedValue) -> Any:
         """What was stored there as these bytes.
 
         Raises:
             BadSignature: not sealed there, not with one of the keys, or changed since
         """
-        place, key, stored = _placed(value)
-        sealed = stored if type(stored) in (bytes, Pieces) else encode(stored)
+        place, key, stored = _located(value)
+        sealed = stored if type(stored) in (bytes, SealedBuffer) else encode(stored)
         found = self._values.open(*place, key, sealed, utcnow().timestamp())
-        if not isinstance(found, Plain):
+        if not isinstance(found, LazyDict):
             return found
         # What is sealed was written by this package, so that no field can turn out to be unreadable later.
         return (
@@ -111,8 +119,8 @@ class SealedSerializer(SerializerPipeline):
         )
 
 
-def _placed(value: Any) -> Placed:
-    if not isinstance(value, Placed):
+def _located(value: Any) -> LocatedValue:
+    if not isinstance(value, LocatedValue):
         raise TypeError(
             "what is sealed is sealed to a place, which a storage knows: give it this serializer"
         )

@@ -1,4 +1,6 @@
-//! What the cache has to tell, kept until Python can hear it: it happens where Rust holds locks, and Python may want them.
+//! Events of the cache, queued until Python can be called.
+//!
+//! They occur while Rust holds locks, which the Python callback might need.
 
 use lacre::{Event, Key, Observer};
 use pyo3::prelude::*;
@@ -7,20 +9,20 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// More than one call can bring about; of more, the oldest go.
-const MOST: usize = 256;
+/// The length of the queue; more than one call can cause. When it is full, the oldest go.
+const MAX_QUEUED: usize = 256;
 
-/// Hits and misses are not among them: every answer says what it is.
+/// A queue of events. Hits and misses are not among them: every answer has its `CacheInfo`.
 #[derive(Debug, Default)]
-pub(super) struct Events {
-    any: AtomicBool,
-    /// The last that was to be stored was not.
-    failing: AtomicBool,
-    waiting: Mutex<VecDeque<Told>>,
+pub(super) struct EventQueue {
+    is_filled: AtomicBool,
+    /// Whether the last write to the store failed.
+    store_fails: AtomicBool,
+    queue: Mutex<VecDeque<QueuedEvent>>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct QueuedEvent {
     name: &'static str,
     logger: &'static str,
     level: u8,
@@ -33,13 +35,13 @@ const DEBUG: u8 = 10;
 const INFO: u8 = 20;
 const WARNING: u8 = 30;
 
-impl Observer for Events {
+impl Observer for EventQueue {
     fn on_event(&self, event: Event<'_>) {
         const STORE: &str = "lacre.store";
         const SEAL: &str = "lacre.seal";
         let (name, logger, level, key, message) = match event {
             Event::Stored { key, bytes } => {
-                self.failing.store(false, Ordering::Relaxed);
+                self.store_fails.store(false, Ordering::Relaxed);
                 ("stored", STORE, DEBUG, Some(*key), format!("stored in {bytes} bytes"))
             }
             Event::Refused { key, error } => ("refused", SEAL, WARNING, Some(*key), error.to_string()),
@@ -50,8 +52,8 @@ impl Observer for Events {
                 ("corrected", STORE, WARNING, Some(*key), "the store's columns were forged".into())
             }
             Event::StoreFailed { error } => {
-                // A disk that is full fails at every request.
-                let level = if self.failing.swap(true, Ordering::Relaxed) { DEBUG } else { WARNING };
+                // A full disk fails every request; one warning is enough.
+                let level = if self.store_fails.swap(true, Ordering::Relaxed) { DEBUG } else { WARNING };
                 ("store-failed", STORE, level, None, with_causes(error))
             }
             Event::StoreSetAside { to, error } => {
@@ -60,7 +62,7 @@ impl Observer for Events {
             }
             Event::ForeignContent { finding } => ("foreign", STORE, WARNING, None, finding.to_owned()),
             Event::StoreCopied { copy: at, original: of } => {
-                let message = format!("{} is a copy of {}, which is still there", at.display(), of.display());
+                let message = format!("{} is a copy of {}, which still exists", at.display(), of.display());
                 ("copied", STORE, WARNING, None, message)
             }
             Event::KeyCreated { path: at } => {
@@ -68,38 +70,40 @@ impl Observer for Events {
             }
             _ => return,
         };
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() == MOST {
-            waiting.pop_front();
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.len() == MAX_QUEUED {
+            queue.pop_front();
         }
-        waiting.push_back(Told { name, logger, level, key, message });
-        self.any.store(true, Ordering::Release);
+        queue.push_back(QueuedEvent { name, logger, level, key, message });
+        self.is_filled.store(true, Ordering::Release);
     }
 }
 
-/// An error with what it came of: of a store, that is what the system said.
+/// The message of an error with those of its causes, such as the system's.
 fn with_causes(error: &lacre::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+    causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"))
 }
 
-impl Events {
-    /// Tells Python's `logging`, and `listener`, what happened since. What either raises is nobody's answer.
-    pub(super) fn tell(&self, py: Python<'_>, listener: Option<&Py<PyAny>>) {
-        if !self.any.swap(false, Ordering::Acquire) {
+impl EventQueue {
+    /// Passes the queued events to Python's `logging` and to `listener`.
+    ///
+    /// An exception in either is reported as unraisable: it must not replace the caller's result.
+    pub(super) fn deliver(&self, py: Python<'_>, listener: Option<&Py<PyAny>>) {
+        if !self.is_filled.swap(false, Ordering::Acquire) {
             return;
         }
-        let told = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        for event in told {
-            if let Err(error) = event.tell(py, listener) {
+        let events = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        for event in events {
+            if let Err(error) = event.deliver(py, listener) {
                 error.write_unraisable(py, None);
             }
         }
     }
 }
 
-impl Told {
-    fn tell(self, py: Python<'_>, listener: Option<&Py<PyAny>>) -> PyResult<()> {
+impl QueuedEvent {
+    fn deliver(self, py: Python<'_>, listener: Option<&Py<PyAny>>) -> PyResult<()> {
         let Self { name, logger, level, key, message } = self;
         let key = key.map(|key| key.to_string());
         let logger = PyModule::import(py, "logging")?.call_method1("getLogger", (logger,))?;

@@ -1,23 +1,23 @@
-//! Python's forks wait until no thread is inside a store ([`lacre::fork`]).
+//! Fork hooks for Python: a fork waits until no thread is inside a store ([`lacre::fork`]).
 
 use lacre::fork::{self, ForkGuard};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
 
-/// Runs `work` without the GIL; no fork happens meanwhile.
-pub(super) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+/// Runs `work` without the GIL. No fork happens meanwhile.
+pub(super) fn without_gil<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     py.detach(|| {
         let _inside = ForkGuard::enter();
         work()
     })
 }
 
-/// Has Python say when it forks, from the first cache on.
+/// Registers the fork hooks with Python, once per process.
 pub(super) fn register(py: Python<'_>) -> PyResult<()> {
     static REGISTERED: PyOnceLock<()> = PyOnceLock::new();
     let register = || {
-        // Windows does not fork.
+        // It is absent on Windows.
         let Ok(register) = PyModule::import(py, "os")?.getattr("register_at_fork") else { return Ok(()) };
         let hooks = PyDict::new(py);
         hooks.set_item("before", wrap_pyfunction!(before_fork, py)?)?;
@@ -28,11 +28,12 @@ pub(super) fn register(py: Python<'_>) -> PyResult<()> {
     REGISTERED.get_or_try_init(py, register).map(drop)
 }
 
-/// Lets the threads that are in the middle of something finish it, and holds the others back.
+/// Waits until no thread is inside a store, and blocks others from entering one.
 #[pyfunction]
 fn before_fork(py: Python<'_>) {
     fork::before();
-    // Who had the GIL meanwhile may have begun something. From the last look on, nobody has it but this thread, which forks.
+    // Another thread may enter a store while the GIL is released. After the last check this thread
+    // keeps the GIL until it forks.
     while py.detach(fork::wait_until_quiet) && !fork::is_quiet() {}
 }
 

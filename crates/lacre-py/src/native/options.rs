@@ -1,4 +1,4 @@
-//! Lifetimes, and what is wished for a single request, as Python says them.
+//! Lifetimes and the options of a single request, from their Python values.
 
 use lacre::{Expire, Mode, RequestOptions, Timestamp, Transport};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -6,11 +6,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString};
 use std::time::Duration;
 
-/// Numbers that requests-cache and the drop-in have a name for.
+/// The numbers behind the constants of the same names in requests-cache.
 const NEVER_EXPIRE: f64 = -1.0;
 const DO_NOT_CACHE: f64 = 0x000D_0E02_0002_0704_u64 as f64;
 
-/// A lifetime: seconds, a `timedelta`, a moment, or a text such as "1h30m", "never" or "do-not-store".
+/// A lifetime: seconds, a `timedelta`, a `datetime`, or a text such as "1h30m", "never" or
+/// "do-not-store".
 pub(super) struct Lifetime(pub(super) Expire);
 
 impl<'py> FromPyObject<'_, 'py> for Lifetime {
@@ -22,21 +23,21 @@ impl<'py> FromPyObject<'_, 'py> for Lifetime {
             return text.parse().map(Self).map_err(|error| PyValueError::new_err(format!("{error}")));
         }
         if let Some(seconds) = number(&value)? {
-            return of_seconds(seconds).map(Self);
+            return lifetime_of_seconds(seconds).map(Self);
         }
         if let Ok(duration) = value.extract::<Duration>() {
             return Ok(Self(duration.into()));
         }
-        match moment(&value) {
-            Some(moment) => Ok(Self(Expire::At(moment))),
+        match timestamp(&value) {
+            Some(time) => Ok(Self(Expire::At(time))),
             None => Err(PyTypeError::new_err(
-                "a lifetime is seconds, a timedelta that is not negative, an aware datetime or a text",
+                "a lifetime must be seconds, a non-negative timedelta, an aware datetime or a text such as \"1h30m\"",
             )),
         }
     }
 }
 
-/// A number of any size; `None` for what is none.
+/// The value as a number, infinite if it is too large; `None` if it is no number.
 fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
     match value.extract::<f64>() {
         Ok(number) => Ok(Some(number)),
@@ -48,11 +49,11 @@ fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
 }
 
 fn seconds(value: &Bound<'_, PyAny>) -> PyResult<f64> {
-    number(value)?.ok_or_else(|| PyTypeError::new_err("a time in seconds is a number"))
+    number(value)?.ok_or_else(|| PyTypeError::new_err("expected seconds as a number"))
 }
 
-/// A moment in any year that a datetime can have; `None` for what is none, or in no time zone.
-fn moment(value: &Bound<'_, PyAny>) -> Option<Timestamp> {
+/// The time of an aware `datetime`; `None` for any other value.
+fn timestamp(value: &Bound<'_, PyAny>) -> Option<Timestamp> {
     if value.getattr("tzinfo").ok()?.is_none() {
         return None;
     }
@@ -60,47 +61,50 @@ fn moment(value: &Bound<'_, PyAny>) -> Option<Timestamp> {
     Some(Timestamp::from_millis((seconds * 1000.0).round() as i64))
 }
 
-fn of_seconds(seconds: f64) -> PyResult<Expire> {
+fn lifetime_of_seconds(seconds: f64) -> PyResult<Expire> {
     if seconds == NEVER_EXPIRE || seconds == f64::INFINITY {
         return Ok(Expire::Never);
     }
     if seconds == DO_NOT_CACHE {
         return Ok(Expire::DoNotStore);
     }
-    Ok(span(seconds)?.into())
+    Ok(duration(seconds)?.into())
 }
 
-/// Seconds that are too many to count are as many as can be counted.
-pub(super) fn span(seconds: f64) -> PyResult<Duration> {
+/// The duration of a number of seconds, at most [`Duration::MAX`].
+pub(super) fn duration(seconds: f64) -> PyResult<Duration> {
     if seconds.is_nan() || seconds < 0.0 {
-        return Err(PyValueError::new_err(format!("{seconds} is no time in seconds; it is 0 or more")));
+        return Err(PyValueError::new_err(format!(
+            "invalid number of seconds: {seconds}; it must be 0 or more"
+        )));
     }
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
-/// What a dict wishes for one request, and the name that it gives its `transport`. A name that means nothing is an error: it may have meant that
-/// nothing is stored.
-pub(super) fn read(
-    wishes: &Bound<'_, PyDict>,
+/// The options of one request from a dict, and the name of its `transport`.
+///
+/// An unknown option is an error: it may be a misspelt `no_store`.
+pub(super) fn request_options(
+    given: &Bound<'_, PyDict>,
     transport: &mut Option<Transport>,
 ) -> PyResult<RequestOptions> {
     let mut options = RequestOptions::new();
     let mut modes = Vec::new();
-    for (name, value) in wishes {
+    for (name, value) in given {
         let name: String = name.extract()?;
-        let mut wish = |mode| {
+        let mut set_mode = |mode| {
             if value.is_truthy()? {
                 modes.push(mode);
             }
             Ok::<_, PyErr>(())
         };
         match name.as_str() {
-            "refresh" => wish(Mode::Refresh)?,
-            "force_refresh" => wish(Mode::ForceRefresh)?,
-            "only_if_cached" => wish(Mode::OnlyIfCached)?,
-            "no_store" => wish(Mode::Bypass)?,
+            "refresh" => set_mode(Mode::Refresh)?,
+            "force_refresh" => set_mode(Mode::ForceRefresh)?,
+            "only_if_cached" => set_mode(Mode::OnlyIfCached)?,
+            "no_store" => set_mode(Mode::Bypass)?,
             "expire_after" => options = options.ttl(value.extract::<Lifetime>()?.0),
-            "max_stale" => options = options.max_stale(span(seconds(&value)?)?),
+            "max_stale" => options = options.max_stale(duration(seconds(&value)?)?),
             "partition" => options = options.partition(value.extract::<String>()?),
             "transport" => {
                 let name = value.extract::<String>()?;
@@ -111,17 +115,17 @@ pub(super) fn read(
                     options = options.tag(tag?.extract::<String>()?);
                 }
             }
-            _ => return Err(PyTypeError::new_err(format!("{name} is no option of a request; {OPTIONS}"))),
+            _ => return Err(PyTypeError::new_err(format!("unknown request option {name}; {OPTIONS}"))),
         }
     }
     match *modes.as_slice() {
         [] => Ok(options),
         [mode] => Ok(options.mode(mode)),
         _ => Err(PyValueError::new_err(
-            "refresh, force_refresh, only_if_cached and no_store exclude each other",
+            "refresh, force_refresh, only_if_cached and no_store are mutually exclusive",
         )),
     }
 }
 
-const OPTIONS: &str = "there are expire_after, force_refresh, max_stale, no_store, only_if_cached, partition, \
-                       refresh, tags and transport";
+const OPTIONS: &str = "the options are expire_after, force_refresh, max_stale, no_store, only_if_cached, \
+                       partition, refresh, tags and transport";

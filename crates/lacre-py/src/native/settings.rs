@@ -1,10 +1,10 @@
-//! What a cache is told when it is made, kept to make it again in a forked child.
+//! The settings of a cache, kept to open it again in a forked child.
 
 use super::clock::PythonClock;
-use super::events::Events;
-use super::options::{Lifetime, span};
+use super::events::EventQueue;
+use super::options::{Lifetime, duration};
 use super::place;
-use crate::key::Matched;
+use crate::key::MatchHeadersArgument;
 use crate::sealed::Keyring;
 use http::{HeaderName, Method, StatusCode};
 use lacre::keys::{self, KeySource};
@@ -16,16 +16,16 @@ use std::sync::Arc;
 
 pub(super) struct Settings {
     pub(super) location: Location,
-    /// `None`: a fresh one, for memory.
+    /// `None`: an ephemeral key, for a cache in memory.
     pub(super) keyring: Option<lacre::Keyring>,
-    /// Where stores are noted that are sealed with it.
+    /// The registry of stores that are sealed with this keyring.
     pub(super) registry: Option<StoreRegistry>,
     pub(super) namespace: String,
     pub(super) policy: Policy,
     pub(super) on_tamper: OnTamper,
     pub(super) max_bytes: Option<u64>,
     pub(super) memory: usize,
-    pub(super) events: Arc<Events>,
+    pub(super) events: Arc<EventQueue>,
 }
 
 impl Settings {
@@ -52,30 +52,40 @@ impl Settings {
     }
 }
 
-/// The key of a cache: a keyring, or a reference to one.
+/// The argument `key`: a keyring, or a reference to one.
 #[derive(FromPyObject)]
-pub(super) enum KeyGiven<'py> {
-    Ring(PyRef<'py, Keyring>),
+pub(super) enum KeyArgument<'py> {
+    Keyring(PyRef<'py, Keyring>),
     Reference(String),
 }
 
-/// How long a stale answer may be used: not at all beyond what the response says, as long as it is kept, or seconds.
+/// The arguments `stale_if_error` and `stale_while_revalidate`: as the response allows (`False`),
+/// without a limit (`True`), or a time.
 #[derive(FromPyObject)]
-pub(super) enum StaleGiven {
-    Always(bool),
+pub(super) enum StaleArgument {
+    Unlimited(bool),
     Seconds(f64),
-    Span(std::time::Duration),
+    Duration(std::time::Duration),
 }
 
-/// A keyring, and where stores are noted that are sealed with it.
+/// A keyring with the registry of its stores.
 type Keys = (Option<lacre::Keyring>, Option<StoreRegistry>);
 
-/// The keys, which must not lie beside the store. Without a word of the caller, they are where `LACRE_KEY` says, or the user's own; in
-/// memory, nobody's.
-pub(super) fn keys(given: Option<KeyGiven<'_>>, location: &Location, events: &Events) -> Result<Keys, Error> {
+/// Loads the keys: those of the argument, else of `LACRE_KEY`, else the user's own. A cache in
+/// memory has none by default.
+///
+/// # Errors
+/// A key file is in the directory of the store, or the keys cannot be loaded.
+pub(super) fn keys(
+    given: Option<KeyArgument<'_>>,
+    location: &Location,
+    events: &EventQueue,
+) -> Result<Keys, Error> {
     let source: Box<dyn KeySource> = match (given, location) {
-        (Some(KeyGiven::Ring(ring)), _) => return Ok((Some((*ring.keys).clone()), ring.registry.clone())),
-        (Some(KeyGiven::Reference(reference)), _) => keys::parse(&reference)?,
+        (Some(KeyArgument::Keyring(ring)), _) => {
+            return Ok((Some((*ring.keys).clone()), ring.registry.clone()));
+        }
+        (Some(KeyArgument::Reference(reference)), _) => keys::parse(&reference)?,
         (None, Location::Memory) => return Ok((None, None)),
         (None, _) => Box::new(keys::user(events)?),
     };
@@ -85,17 +95,17 @@ pub(super) fn keys(given: Option<KeyGiven<'_>>, location: &Location, events: &Ev
     Ok((Some(source.load()?), StoreRegistry::of(&*source)))
 }
 
-/// The policy of a cache, each setting as Python says it.
-pub(super) struct PolicyGiven<'py> {
+/// The arguments that make the policy of a cache.
+pub(super) struct PolicyArguments<'py> {
     pub(super) expire_after: Option<Lifetime>,
     pub(super) urls_expire_after: Option<Bound<'py, PyAny>>,
     pub(super) allowable_codes: Option<Vec<u16>>,
     pub(super) allowable_methods: Option<Vec<String>>,
-    pub(super) match_headers: Matched,
+    pub(super) match_headers: MatchHeadersArgument,
     pub(super) ignored_parameters: Vec<String>,
     pub(super) partition_by_headers: Vec<String>,
-    pub(super) stale_if_error: Option<StaleGiven>,
-    pub(super) stale_while_revalidate: Option<StaleGiven>,
+    pub(super) stale_if_error: Option<StaleArgument>,
+    pub(super) stale_while_revalidate: Option<StaleArgument>,
     pub(super) always_revalidate: bool,
     pub(super) read_only: bool,
     pub(super) shared: bool,
@@ -104,15 +114,15 @@ pub(super) struct PolicyGiven<'py> {
     pub(super) max_body: Option<u64>,
 }
 
-impl PolicyGiven<'_> {
-    pub(super) fn read(self) -> PyResult<Policy> {
+impl PolicyArguments<'_> {
+    pub(super) fn into_policy(self) -> PyResult<Policy> {
         for name in &self.partition_by_headers {
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                PyValueError::new_err(format!("{name:?} in partition_by_headers is no name of a header"))
+                PyValueError::new_err(format!("partition_by_headers: invalid header name {name:?}"))
             })?;
         }
         let mut policy = Policy::rfc9111()
-            .match_headers(self.match_headers.named()?)
+            .match_headers(self.match_headers.into_match_headers()?)
             .ignored_parameters(self.ignored_parameters)
             .partition_by_headers(self.partition_by_headers)
             .origin_headers(origin(self.origin.as_deref())?);
@@ -125,62 +135,62 @@ impl PolicyGiven<'_> {
         if let Some(codes) = self.allowable_codes {
             let codes: Result<Vec<_>, _> = codes.into_iter().map(StatusCode::from_u16).collect();
             policy = policy
-                .statuses(codes.map_err(|_| PyValueError::new_err("no such status in allowable_codes"))?);
+                .statuses(codes.map_err(|_| PyValueError::new_err("allowable_codes: invalid status code"))?);
         }
         if let Some(methods) = self.allowable_methods {
             let methods: Result<Vec<Method>, _> = methods.iter().map(|method| method.parse()).collect();
             policy = policy
-                .methods(methods.map_err(|_| PyValueError::new_err("no such method in allowable_methods"))?);
+                .methods(methods.map_err(|_| PyValueError::new_err("allowable_methods: invalid method"))?);
         }
         if let Some(stale) = self.stale_if_error {
-            policy = policy.stale_if_error(stale.read()?);
+            policy = policy.stale_if_error(stale.into_staleness()?);
         }
         if let Some(stale) = self.stale_while_revalidate {
-            policy = policy.stale_while_revalidate(stale.read()?);
+            policy = policy.stale_while_revalidate(stale.into_staleness()?);
         }
         if let Some(bytes) = self.max_body {
             policy = policy.max_body(bytes);
         }
-        let set = [
+        let flags = [
             (self.always_revalidate, Policy::always_revalidate as fn(Policy) -> Policy),
             (self.read_only, Policy::read_only),
             (self.shared, Policy::shared),
             (self.partition_by_cookies, Policy::partition_by_cookies),
         ];
-        Ok(set.into_iter().filter(|(wished, _)| *wished).fold(policy, |policy, (_, set)| set(policy)))
+        Ok(flags.into_iter().filter(|(enabled, _)| *enabled).fold(policy, |policy, (_, set)| set(policy)))
     }
 }
 
-impl StaleGiven {
-    fn read(self) -> PyResult<Staleness> {
+impl StaleArgument {
+    fn into_staleness(self) -> PyResult<Staleness> {
         Ok(match self {
-            Self::Always(true) => Staleness::Any,
-            Self::Always(false) => Staleness::AsResponseSays,
-            Self::Seconds(seconds) => Staleness::For(span(seconds)?),
-            Self::Span(span) => Staleness::For(span),
+            Self::Unlimited(true) => Staleness::Any,
+            Self::Unlimited(false) => Staleness::AsResponseSays,
+            Self::Seconds(seconds) => Staleness::For(duration(seconds)?),
+            Self::Duration(time) => Staleness::For(time),
         })
     }
 }
 
-fn origin(word: Option<&str>) -> PyResult<OriginHeaders> {
-    match word {
+fn origin(name: Option<&str>) -> PyResult<OriginHeaders> {
+    match name {
         None | Some("obeyed") => Ok(OriginHeaders::Obeyed),
         Some("first") => Ok(OriginHeaders::First),
         Some("ignored") => Ok(OriginHeaders::Ignored),
-        Some(_) => Err(PyValueError::new_err("origin is \"obeyed\", \"first\" or \"ignored\"")),
+        Some(_) => Err(PyValueError::new_err("origin must be \"obeyed\", \"first\" or \"ignored\"")),
     }
 }
 
-pub(super) fn on_tamper(word: &str) -> PyResult<OnTamper> {
-    match word {
+pub(super) fn on_tamper(name: &str) -> PyResult<OnTamper> {
+    match name {
         "refetch" => Ok(OnTamper::Refetch),
         "raise" => Ok(OnTamper::Raise),
         "refuse" => Ok(OnTamper::FailClosed),
-        _ => Err(PyValueError::new_err("on_tamper is \"refetch\", \"raise\" or \"refuse\"")),
+        _ => Err(PyValueError::new_err("on_tamper must be \"refetch\", \"raise\" or \"refuse\"")),
     }
 }
 
-/// Globs and their lifetimes, in their order; the first that fits decides.
+/// URL globs with their lifetimes, in order. The first match wins.
 fn url_rules(given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<(UrlPattern, Expire)>> {
     let Some(given) = given else { return Ok(Vec::new()) };
     let mut rules = Vec::new();

@@ -1,15 +1,17 @@
-//! What belongs to one process: connections to a store, and whatever holds one.
+//! Values that belong to one process: connections to a store, and everything that holds one.
 
 use std::mem;
 use std::process;
 
-/// A value of the process that made it. A forked child neither uses nor drops its copy: the connections to SQLite in it are the parent's.
-pub(super) struct Here<T> {
+/// A value that only the process that made it can use.
+///
+/// A forked child neither uses nor drops its copy: the SQLite connections in it are the parent's.
+pub(super) struct ProcessBound<T> {
     process: u32,
     value: Option<T>,
 }
 
-impl<T> Here<T> {
+impl<T> ProcessBound<T> {
     pub(super) fn new(value: T) -> Self {
         Self { process: process::id(), value: Some(value) }
     }
@@ -35,10 +37,17 @@ impl<T> Here<T> {
     }
 }
 
-impl<T> Drop for Here<T> {
+impl<T> Drop for ProcessBound<T> {
     fn drop(&mut self) {
         if !self.is_ours() {
             mem::forget(self.value.take());
         }
     }
+}
+
+/// The error of using a value in a forked child.
+pub(super) fn wrong_process() -> pyo3::PyErr {
+    pyo3::exceptions::PyRuntimeError::new_err(
+        "this object belongs to the parent process of the fork; ask the cache again",
+    )
 }

@@ -1,5 +1,6 @@
-//! A stored response as plain Python data: a `dict` of what [`Response`] has. Times are seconds since 1970; headers and cookies are lists
-//! of pairs, names in their own case.
+//! A stored response as a Python `dict` with the fields of [`Response`].
+//!
+//! Times are seconds since 1970. Headers and cookies are lists of pairs; names keep their case.
 
 use http::StatusCode;
 use lacre::Timestamp;
@@ -9,10 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::time::Duration;
 
-/// A response in a `dict`.
+/// A response as a `dict`.
 #[derive(FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
-pub(crate) struct PlainResponse<'py> {
+pub(crate) struct ResponseDict<'py> {
     status_code: u16,
     reason: Option<String>,
     url: String,
@@ -23,15 +24,15 @@ pub(crate) struct PlainResponse<'py> {
     elapsed: f64,
     created_at: f64,
     expires: Option<f64>,
-    request: PlainRequest<'py>,
-    history: Vec<PlainResponse<'py>>,
-    next: Option<PlainRequest<'py>>,
+    request: RequestDict<'py>,
+    history: Vec<ResponseDict<'py>>,
+    next: Option<RequestDict<'py>>,
 }
 
-/// A request in a `dict`.
+/// A request as a `dict`.
 #[derive(FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
-pub(crate) struct PlainRequest<'py> {
+pub(crate) struct RequestDict<'py> {
     method: String,
     url: String,
     headers: Vec<(String, String)>,
@@ -39,7 +40,7 @@ pub(crate) struct PlainRequest<'py> {
     cookies: Vec<(String, String)>,
 }
 
-impl<'py> PlainResponse<'py> {
+impl<'py> ResponseDict<'py> {
     pub(crate) fn of(py: Python<'py>, response: Response) -> Self {
         Self {
             status_code: response.status.as_u16(),
@@ -52,14 +53,14 @@ impl<'py> PlainResponse<'py> {
             elapsed: response.elapsed.as_secs_f64(),
             created_at: seconds(response.created),
             expires: response.expires.map(seconds),
-            request: PlainRequest::of(py, response.request),
+            request: RequestDict::of(py, response.request),
             history: response.history.into_iter().map(|hop| Self::of(py, hop)).collect(),
-            next: response.next.map(|next| PlainRequest::of(py, next)),
+            next: response.next.map(|next| RequestDict::of(py, next)),
         }
     }
 
     pub(crate) fn into_response(self) -> PyResult<Response> {
-        let value = |what: &str| PyValueError::new_err(format!("{what} is out of range"));
+        let value = |field: &str| PyValueError::new_err(format!("{field} is out of range"));
         Ok(Response {
             status: StatusCode::from_u16(self.status_code).map_err(|_| value("status_code"))?,
             reason: self.reason,
@@ -73,12 +74,12 @@ impl<'py> PlainResponse<'py> {
             expires: self.expires.map(timestamp),
             request: self.request.into_request(),
             history: self.history.into_iter().map(Self::into_response).collect::<PyResult<_>>()?,
-            next: self.next.map(PlainRequest::into_request),
+            next: self.next.map(RequestDict::into_request),
         })
     }
 }
 
-impl<'py> PlainRequest<'py> {
+impl<'py> RequestDict<'py> {
     fn of(py: Python<'py>, request: Request) -> Self {
         Self {
             method: request.method,
@@ -100,12 +101,12 @@ impl<'py> PlainRequest<'py> {
     }
 }
 
-/// Timestamps count milliseconds, which every number of seconds that a calendar has holds exactly enough.
+/// Seconds since 1970. An `f64` is exact to the millisecond for every year of a `datetime`.
 fn seconds(time: Timestamp) -> f64 {
     time.as_millis() as f64 / 1000.0
 }
 
-/// Beyond what a timestamp can say, its first or last moment.
+/// The timestamp of seconds since 1970. Values out of range become the first or last timestamp.
 fn timestamp(seconds: f64) -> Timestamp {
     Timestamp::from_millis((seconds * 1000.0).round() as i64)
 }

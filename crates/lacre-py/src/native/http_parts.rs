@@ -1,30 +1,34 @@
-//! Heads of messages: Python's method, URL and pairs of bytes, and those of the crate `http`.
+//! Conversion of requests and responses between Python and the crate `http`.
+//!
+//! Python has a method, a URL, and headers as pairs of bytes.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version, request, response};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-/// `None`: it is none that HTTP knows, and nothing can be said about it.
-pub(super) fn request(
+/// The parts of a request; `None` if a part is not valid HTTP.
+pub(super) fn request_parts(
     method: &str,
     url: &str,
     headers: &Bound<'_, PyAny>,
 ) -> PyResult<Option<request::Parts>> {
-    let Some(headers) = read(headers)? else { return Ok(None) };
+    let Some(headers) = header_map(headers)? else { return Ok(None) };
     let (Ok(method), Ok(uri)) = (Method::from_bytes(method.as_bytes()), url.parse()) else { return Ok(None) };
     let (mut parts, ()) = Request::new(()).into_parts();
     (parts.method, parts.uri, parts.headers) = (method, uri, headers);
     Ok(Some(parts))
 }
 
-/// `None`: it is none that HTTP knows.
-pub(super) fn response(
+/// The parts of a response; `None` if a part is not valid HTTP.
+pub(super) fn response_parts(
     status: u16,
     headers: &Bound<'_, PyAny>,
     version: Option<u16>,
 ) -> PyResult<Option<response::Parts>> {
-    let (Some(headers), Ok(status)) = (read(headers)?, StatusCode::from_u16(status)) else { return Ok(None) };
+    let (Some(headers), Ok(status)) = (header_map(headers)?, StatusCode::from_u16(status)) else {
+        return Ok(None);
+    };
     let (mut parts, ()) = Response::new(()).into_parts();
     (parts.status, parts.headers) = (status, headers);
     let known = version.and_then(|number| VERSIONS.iter().find(|(_, other)| *other == number));
@@ -32,7 +36,7 @@ pub(super) fn response(
     Ok(Some(parts))
 }
 
-/// Versions of HTTP, and ten times their numbers.
+/// Versions of HTTP with their numbers times ten.
 const VERSIONS: [(Version, u16); 5] = [
     (Version::HTTP_09, 9),
     (Version::HTTP_10, 10),
@@ -41,12 +45,13 @@ const VERSIONS: [(Version, u16); 5] = [
     (Version::HTTP_3, 30),
 ];
 
-/// Ten times the number of a version of HTTP.
+/// The number of a version of HTTP times ten.
 pub(super) fn version_number(version: Version) -> u16 {
     VERSIONS.iter().find(|(known, _)| *known == version).map_or(11, |(_, number)| *number)
 }
 
-fn read(headers: &Bound<'_, PyAny>) -> PyResult<Option<HeaderMap>> {
+/// The headers as a map; `None` if a name or value is not valid HTTP.
+fn header_map(headers: &Bound<'_, PyAny>) -> PyResult<Option<HeaderMap>> {
     let mut map = HeaderMap::with_capacity(headers.len().unwrap_or(0));
     for pair in headers.try_iter()? {
         let pair = pair?;
@@ -65,8 +70,8 @@ fn read(headers: &Bound<'_, PyAny>) -> PyResult<Option<HeaderMap>> {
     Ok(Some(map))
 }
 
-/// A list of pairs of bytes, names in lower case.
-pub(super) fn written<'py>(py: Python<'py>, headers: &HeaderMap) -> PyResult<Bound<'py, PyList>> {
+/// The headers as a Python list of pairs of bytes, names in lower case.
+pub(super) fn header_list<'py>(py: Python<'py>, headers: &HeaderMap) -> PyResult<Bound<'py, PyList>> {
     PyList::new(
         py,
         headers

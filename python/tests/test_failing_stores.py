@@ -122,7 +122,7 @@ def test_tampering_and_errors_of_the_network_are_raised(
 def test_a_locked_file_is_waited_for_once_and_not_again_for_a_while(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_connections, "ANSWER_PATIENCE", 0.05)
+    monkeypatch.setattr(_connections, "ANSWER_LOCK_TIMEOUT", 0.05)
     tries: list[float] = []
     begin = _connections.Connections._begin
 
