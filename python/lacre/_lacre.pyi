@@ -1,4 +1,7 @@
-"""The Rust half: what requests-cache stored is read and written here, and requests get their names."""
+"""The Rust half of the package: the native cache, and the formats of requests-cache.
+
+The docstrings are those of crates/lacre-py; tests/test_docstrings.py compares them.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -149,7 +152,7 @@ class SealedBuffer:
         """Puts a piece behind those that are there. Raises ValueError where there is no room for it."""
 
 @final
-class Plain:
+class LazyDict:
     """A response as a dict of plain values, which become objects of Python when they are asked for."""
 
     def get(self, name: str) -> Any:
@@ -361,7 +364,7 @@ class Ticket:
         headers: Iterable[tuple[bytes, bytes]],
         *,
         version: int | None = None,
-        blind: bool = False,
+        unseen_inputs: bool = False,
         as_sent: bool = True,
     ) -> Recording | Reply | Ticket:
         """Takes the head of the network's answer: it is passed on, a stored one takes its place, or another request
@@ -426,8 +429,8 @@ class Transport:
     def proxy(self, url: str) -> Transport:
         """Requests go through this proxy, whose URL is given without credentials."""
 
-    def way(self, way: str) -> Transport:
+    def route(self, route: str) -> Transport:
         """Requests go this way, not to the host of the URL: a Unix socket, an address given for the host."""
 
-    def unseen(self, id: str) -> Transport:
+    def unseen_input(self, id: str) -> Transport:
         """There is more that the driver cannot see, for which `id` stands."""

@@ -1,4 +1,4 @@
-"""Sessions of requests that answer from a cache."""
+"""Sessions of requests with a cache."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ else:
 
 __all__ = ["CacheMixin", "CachedSession"]
 
-#: RFC 9110 §9.2.1. What is sent with another method may have changed what is stored (RFC 9111 §4.4).
+#: Safe methods (RFC 9110 §9.2.1). A successful response to any other method invalidates stored
+#: responses (RFC 9111 §4.4).
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
-#: The responses in whose place a stale one may be used, if its own headers allow that (RFC 5861 §4).
+#: The statuses that count as an error for stale-if-error (RFC 5861 §4).
 _ERROR_STATUSES = {500, 502, 503, 504}
-#: What `wrap` takes over from a session.
+#: The attributes that `wrap` copies from a session.
 _SESSION_ATTRIBUTES = (
     "adapters",
     "auth",
@@ -70,12 +71,40 @@ _SESSION_ATTRIBUTES = (
 
 logger = getLogger(__name__)
 
-#: How many requests a thread has sent that others wait for, each redirected to the next.
+#: Per thread: how many nested requests are in flight that other threads wait for.
 _leading = local()
 
 
 class CacheMixin(_Session):
-    """Adds a cache to a class of sessions; `CachedSession` is the one of requests with it."""
+    """A mixin that adds a cache to a session class of requests.
+
+    Args:
+        cache_name: The path, prefix or namespace of the cache, depending on the backend.
+        backend: A backend or its alias: "sqlite" (the default), "filesystem", "memory", "redis",
+            "mongodb", "gridfs" or "dynamodb".
+        serializer: A serializer or its name. By default, data in SQLite, files and Redis is sealed.
+        expire_after: The lifetime of stored responses: seconds, a `timedelta`, a `datetime`, -1 for
+            unlimited, or 0 for responses that are validated on each use.
+        urls_expire_after: Lifetimes by URL pattern. The first pattern that matches wins.
+        cache_control: Let the headers of responses override these lifetimes.
+        content_root_key: The field of a JSON body that holds the parameters.
+        allowable_codes: The status codes of responses that are stored.
+        allowable_methods: The methods of requests whose responses are stored.
+        always_revalidate: Validate every stored response before it is used.
+        ignored_parameters: Names of query parameters, headers and body fields that are neither part
+            of the key nor stored.
+        match_headers: Names of request headers that are part of the key; True for all.
+        filter_fn: A function that decides whether a response is stored and used.
+        key_fn: A function that computes the key of a request, instead of
+            `lacre.cache_keys.create_key`.
+        read_only: Answer from the cache, but store nothing.
+        stale_if_error: Use an expired response if the request fails; a number limits by how many
+            seconds it may be expired.
+        autoclose: Close the cache together with the session.
+        secret_key: A secret, a reference to one, or a `Keyring` that seals, instead of the keyring
+            of the user; see `SealedSerializer`.
+        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and arguments of the backend.
+    """
 
     cache: BaseCache
 
@@ -125,15 +154,16 @@ class CacheMixin(_Session):
         self._lock = Lock()
         self._shortcut = Shortcut()
         self._fault_tolerance = FaultTolerance()
-        # The mixed-in class may take arguments of its own.
+        # The other base class may take arguments, too.
         super().__init__(**get_valid_kwargs(super().__init__, kwargs) if kwargs else {})
 
     @classmethod
     def wrap(cls, original_session: OriginalSession, **kwargs: Any) -> CacheMixin:
-        """A session with a cache that is otherwise as `original_session`, and shares its adapters.
+        """Makes a cached session with the attributes and adapters of another session.
 
         Args:
-            kwargs: what `CachedSession` takes
+            original_session: The other session.
+            kwargs: Arguments of `CachedSession`.
         """
         session = cls(**kwargs)
         for name in _SESSION_ATTRIBUTES:
@@ -142,7 +172,7 @@ class CacheMixin(_Session):
 
     @property
     def settings(self) -> CacheSettings:
-        """What the session does with requests and responses. Sessions that share a cache share it."""
+        """The settings. Sessions that share a cache share them."""
         return self.cache._settings
 
     @settings.setter
@@ -151,7 +181,7 @@ class CacheMixin(_Session):
 
     @property
     def expire_after(self) -> ExpirationTime:
-        """The same as `settings.expire_after`."""
+        """The setting `settings.expire_after`."""
         return self.settings.expire_after
 
     @expire_after.setter
@@ -159,12 +189,18 @@ class CacheMixin(_Session):
         self.settings.expire_after = value
 
     def get(self, url: str, params: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
-        """As `requests.Session.get`, with the options of `request`."""
+        """Sends a GET request, or answers it from the cache.
+
+        Args:
+            url: The URL.
+            params: The query parameters.
+            kwargs: Other arguments of `request`.
+        """
         kwargs.setdefault("allow_redirects", True)
         return self.request("GET", url, params=params, **kwargs)
 
     if TYPE_CHECKING:
-        # As those of requests, which call `request`; only what they return is known better.
+        # Those of requests, which call `request`; only their return types differ.
         def options(self, url: str, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
         def head(self, url: str, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
         def post(self, url: str, data: Any = None, **kwargs: Any) -> AnyResponse: ...  # type: ignore[override]
@@ -184,13 +220,18 @@ class CacheMixin(_Session):
         force_refresh: bool = False,
         **kwargs: Any,
     ) -> AnyResponse:
-        """As `requests.Session.request`, with options for this request that become part of its headers.
+        """Sends a request, or answers it from the cache.
 
         Args:
-            expire_after: when the response is to expire
-            only_if_cached: answer with status 504 rather than send
-            refresh: ask the origin if the stored response still holds
-            force_refresh: send in any case, and store what comes back
+            method: The method.
+            url: The URL.
+            args: Other positional arguments of `requests.Session.request`.
+            headers: The headers. The options below become `Cache-Control` directives in them.
+            expire_after: The lifetime of the response.
+            only_if_cached: Answer with status 504 if no stored response can be used.
+            refresh: Validate a stored response before it is used.
+            force_refresh: Send the request in any case, and store the response.
+            kwargs: Other arguments of `requests.Session.request`.
         """
         plain = (
             method == "GET" and not (args or refresh or force_refresh) and type(self).send is _send
@@ -229,18 +270,27 @@ class CacheMixin(_Session):
         force_refresh: bool = False,
         **kwargs: Any,
     ) -> AnyResponse:
-        """As `requests.Session.send`, with the options of `request`. Each hop of a redirect comes here."""
+        """Sends a prepared request, or answers it from the cache. Runs for each hop of a redirect.
+
+        Args:
+            request: The prepared request.
+            expire_after: The lifetime of the response.
+            only_if_cached: Answer with status 504 if no stored response can be used.
+            refresh: Validate a stored response before it is used.
+            force_refresh: Send the request in any case, and store the response.
+            kwargs: Other arguments of `requests.Session.send`.
+        """
         request.headers = set_request_headers(  # type: ignore[assignment]
             request.headers, expire_after, only_if_cached, refresh, force_refresh
         )
-        # What was asked about the stored response does not concern the one that a redirect leads to.
+        # Conditions about a stored response do not apply to the target of a redirect.
         _remove(getattr(self._sending, "conditions", None), request)
         if getattr(self._sending, "bypasses", False):
             request.headers[BYPASS_HEADER] = "true"
-        # It is of the first request that is sent, not of those that it leads to.
+        # The lookup was for the first request only, not for its redirects.
         missed, self._sending.missed = getattr(self._sending, "missed", None), None
         if is_unrepeatable(request.body):
-            # To read it for its key would be to lose it. It is like nothing else.
+            # Reading the body for the key would consume it, so the request is never cached.
             request.headers[BYPASS_HEADER] = "true"
             unread = request.copy()
             unread.body = urandom(16)
@@ -253,11 +303,11 @@ class CacheMixin(_Session):
         response = self._answer(request, actions, cached_response, **kwargs)
 
         if self.settings.filter_fn is not None and not self.settings.filter_fn(response):
-            logger.debug("a response is not wanted in the cache any more")
+            logger.debug("a response is removed from the cache: filter_fn rejects it")
             with self._fault_tolerance.writing():
                 self.cache.delete(actions.cache_key or key)
             return response
-        # Those of a response that was sent for have run, where it was received.
+        # For a response of the origin, requests has run the hooks.
         if response.from_cache:
             if isinstance(response, CachedResponse):
                 response._was_read = not kwargs.get("stream")
@@ -267,10 +317,12 @@ class CacheMixin(_Session):
     def _look_up(
         self, actions: CacheActions, missing: bool = False, /, **kwargs: Any
     ) -> tuple[CacheActions, CachedResponse | None]:
-        """What is stored for the request, in the variant for its headers; the actions follow from it.
+        """Looks up the stored response of a request, including its `Vary` variant.
 
         Args:
-            missing: nothing is, as is known
+            actions: The decisions so far, which are updated.
+            missing: Whether the response is known to be absent.
+            kwargs: Arguments of `send`.
         """
         cached_response = None
         if not (actions.skip_read or missing):
@@ -279,7 +331,7 @@ class CacheMixin(_Session):
         variant = actions.vary_cache_key
         if variant is None:
             return actions, None if actions.send_request else cached_response
-        # What will be stored is that variant, too.
+        # The new response is stored as the same variant.
         again = CacheActions.from_request(variant, actions.request, self.settings)
         cached_response = self._read(variant)
         again.update_from_cached_response(cached_response, self.cache.create_key, **kwargs)
@@ -292,7 +344,7 @@ class CacheMixin(_Session):
         cached_response: CachedResponse | None,
         **kwargs: Any,
     ) -> AnyResponse:
-        """Does what was decided."""
+        """Carries out the decisions."""
         if actions.error_504:
             return _not_cached(request)
         if cached_response is None:
@@ -304,7 +356,7 @@ class CacheMixin(_Session):
         return cached_response
 
     def _read(self, key: str | None) -> CachedResponse | None:
-        """What is stored under a key. A cache that cannot be read is an empty one."""
+        """Reads a stored response. A cache that cannot be read counts as empty."""
         try:
             found = self.cache.get_response(key)
         except Exception as error:
@@ -315,14 +367,14 @@ class CacheMixin(_Session):
         return found
 
     def _fetch(self, request: PreparedRequest, actions: CacheActions, **kwargs: Any) -> AnyResponse:
-        """Sends for what is not stored. Of equal requests at the same time one is sent, and serves all."""
+        """Fetches a response that is not stored, and coalesces equal requests in flight."""
         if actions.skip_read or actions.skip_write or request.method not in _SAFE_METHODS:
             return self._send_and_cache(request, actions, **kwargs)
         lead, mine = self.cache._herd.join(
             actions.cache_key or "", get_ident(), monotonic() - actions.decided
         )
         if not mine:
-            # A thread that sends already, and was redirected, never waits: two of those could wait for each other.
+            # A thread that is itself waited for never waits: two of them could deadlock.
             if lead.owner == get_ident() or getattr(_leading, "depth", None):
                 return self._send_and_cache(request, actions, **kwargs)
             return self._wait_for_leader(lead, request, actions, **kwargs)
@@ -341,7 +393,7 @@ class CacheMixin(_Session):
     def _wait_for_leader(
         self, lead: Lead, request: PreparedRequest, actions: CacheActions, **kwargs: Any
     ) -> AnyResponse:
-        """Waits for another request that brings what this one wants, but no longer than its own timeout."""
+        """Waits for an equal request in flight, at most for the timeout of this request."""
         seconds = _seconds(kwargs.get("timeout"))
         wait = Wait(lead, seconds)
         waited = wait.here()
@@ -372,7 +424,7 @@ class CacheMixin(_Session):
     def _look_up_again(
         self, request: PreparedRequest, actions: CacheActions, **kwargs: Any
     ) -> CachedResponse | None:
-        """What another request brought for this one."""
+        """Looks up the response that another request has stored meanwhile."""
         again = CacheActions.from_request(actions.cache_key, request, self.settings)
         again, cached_response = self._look_up(again, **kwargs)
         return None if again.resend_request else cached_response
@@ -385,8 +437,16 @@ class CacheMixin(_Session):
         lead: Lead | None = None,
         **kwargs: Any,
     ) -> AnyResponse:
-        """Sends the request, and stores or renews what that allows. `lead` is told when the head of the answer is there."""
-        # That option is not for the origin, and holds for the requests that a redirect leads to as well.
+        """Sends a request and stores the response, or updates the stored one.
+
+        Args:
+            request: The request.
+            actions: The decisions about it.
+            cached_response: The stored response to validate.
+            lead: The requests that wait for this one.
+            kwargs: Arguments of `send`.
+        """
+        # The option is not sent to the origin. It also applies to the targets of redirects.
         bypasses = request.headers.pop(BYPASS_HEADER, None) is not None
         before, self._sending.bypasses = getattr(self._sending, "bypasses", False), bypasses
         outer, self._sending.lead = getattr(self._sending, "lead", None), lead
@@ -419,23 +479,27 @@ class CacheMixin(_Session):
                 self._write(cached_response, actions)
             return cached_response
         else:
-            logger.debug("a response is not stored")
+            logger.debug("the response is not stored")
 
-        # A redirect may have ended at something that was stored.
+        # A redirect may have led to a stored response.
         if isinstance(response, CachedResponse):
             return response
         return OriginalResponse.wrap_response(response, actions)
 
     def _write(self, response: Response, actions: CacheActions) -> None:
-        """Stores a response. A cache that cannot be written keeps no answer from anybody."""
+        """Stores a response. The caller gets it even if the cache cannot be written."""
         with self._fault_tolerance.writing():
             self.cache.save_response(response, actions.cache_key, actions.expires)
             return
-        # It is said to be stored nowhere, and its body is the origin's.
+        # Writing failed: the response counts as not stored.
         actions.skip_write = True
 
     def get_adapter(self, url: str) -> BaseAdapter:
-        """As that of `requests.Session`; where others wait for this thread, they are told what comes."""
+        """Returns the adapter of a URL.
+
+        Args:
+            url: The URL.
+        """
         adapter: BaseAdapter = super().get_adapter(url)
         lead = getattr(self._sending, "lead", None)
         return adapter if lead is None else _NotifyingAdapter(adapter, lead, self.settings)  # type: ignore[return-value]
@@ -447,7 +511,7 @@ class CacheMixin(_Session):
         cached_response: CachedResponse,
         **kwargs: Any,
     ) -> AnyResponse:
-        """Sends for a fresh response; where that fails, a stale one may do."""
+        """Refreshes a stored response; uses the stale one if the request fails and this is allowed."""
         try:
             response = self._send_and_cache(request, actions, cached_response, **kwargs)
             if (
@@ -458,8 +522,8 @@ class CacheMixin(_Session):
         except Exception as error:
             if not actions.is_usable(cached_response, error=True):
                 raise
-            # What the error says may have the URL's query in it.
-            logger.warning("a request failed (%s); a stale response is used", type(error).__name__)
+            # The message of the error may contain the query of the URL.
+            logger.warning("a request failed (%s); using a stale response", type(error).__name__)
             return cached_response
         if self.settings.stale_if_error or response.status_code not in _ERROR_STATUSES:
             return response
@@ -473,7 +537,7 @@ class CacheMixin(_Session):
         cached_response: CachedResponse,
         **kwargs: Any,
     ) -> None:
-        """Sends for a fresh response in a thread of its own, unless one is on its way already."""
+        """Refreshes a stored response in a background thread, unless a refresh is in flight."""
         with self._lock:
             if actions.cache_key in self._refreshing:
                 return
@@ -483,7 +547,7 @@ class CacheMixin(_Session):
             try:
                 self._send_and_cache(request, actions, cached_response, **kwargs)
             except Exception as error:
-                logger.warning("a response could not be refreshed (%s)", type(error).__name__)
+                logger.warning("refreshing a response failed (%s)", type(error).__name__)
             finally:
                 with self._lock:
                     self._refreshing.discard(actions.cache_key)
@@ -491,7 +555,11 @@ class CacheMixin(_Session):
         Thread(target=refresh).start()
 
     def _invalidate(self, request: PreparedRequest, response: AnyResponse, **kwargs: Any) -> None:
-        """Forgets what an unsafe request may have changed (RFC 9111 §4.4), where headers are obeyed."""
+        """Invalidates stored responses after an unsafe request, with `cache_control` (RFC 9111 §4.4).
+
+        A cache must invalidate the target URI when a non-error response to an unsafe method
+        arrives.
+        """
         unsafe = (request.method or "").upper() not in _SAFE_METHODS
         if self.settings.read_only or not (
             self.settings.cache_control and unsafe and response.status_code < 400
@@ -506,7 +574,7 @@ class CacheMixin(_Session):
 
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:
-        """Neither reads nor writes meanwhile, whichever thread asks. May be nested."""
+        """Disables the cache for all threads within a `with` block. Blocks may be nested."""
         before = self.settings.disabled
         self.settings.disabled = True
         try:
@@ -515,7 +583,7 @@ class CacheMixin(_Session):
             self.settings.disabled = before
 
     def close(self) -> None:
-        """Closes the session, and its cache unless `autoclose` is off."""
+        """Closes the session, and its cache if `autoclose` is set."""
         super().close()
         if self.settings.autoclose:
             self.cache.close()
@@ -527,34 +595,39 @@ class CacheMixin(_Session):
         return f"<CachedSession(cache={self.cache!r}, settings={self.settings})>"
 
 
-#: What a class of users may have replaced.
+#: The original method, to detect subclasses that override it.
 _send = CacheMixin.send
 
 
 class CachedSession(CacheMixin, OriginalSession):
-    """A session of requests that answers from a cache.
+    """A `requests.Session` that answers from a cache.
 
     Args:
-        cache_name: path, prefix or namespace, as the backend has it
-        backend: an instance, or one of `sqlite`, `filesystem`, `memory`, `redis`, `mongodb`, `gridfs`,
-            `dynamodb`
-        serializer: an instance, or the name of one; by default what is in a file or in Redis is sealed
-        expire_after: when what is stored expires
-        urls_expire_after: the same for URLs that fit a pattern; the first that fits counts
-        cache_control: let the headers of responses decide, where they say anything
-        content_root_key: where in a JSON body `ignored_parameters` are
-        allowable_codes: the statuses that are stored
-        allowable_methods: the methods whose responses are stored and used
-        always_revalidate: ask the origin each time if what is stored still holds
-        ignored_parameters: of queries, headers and bodies: neither part of the key nor stored
-        match_headers: the headers of a request that are part of its key; `True`: all
-        filter_fn: whether a response is to be stored, and used
-        key_fn: makes the key of a request
-        read_only: store nothing new
-        stale_if_error: use what has expired if sending fails; or for how long
-        autoclose: close the cache with the session
-        secret_key: what seals, instead of the keyring of the user; see `SealedSerializer`
-        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and what the backend takes
+        cache_name: The path, prefix or namespace of the cache, depending on the backend.
+        backend: A backend or its alias: "sqlite" (the default), "filesystem", "memory", "redis",
+            "mongodb", "gridfs" or "dynamodb".
+        serializer: A serializer or its name. By default, data in SQLite, files and Redis is sealed.
+        expire_after: The lifetime of stored responses: seconds, a `timedelta`, a `datetime`, -1 for
+            unlimited, or 0 for responses that are validated on each use.
+        urls_expire_after: Lifetimes by URL pattern. The first pattern that matches wins.
+        cache_control: Let the headers of responses override these lifetimes.
+        content_root_key: The field of a JSON body that holds the parameters.
+        allowable_codes: The status codes of responses that are stored.
+        allowable_methods: The methods of requests whose responses are stored.
+        always_revalidate: Validate every stored response before it is used.
+        ignored_parameters: Names of query parameters, headers and body fields that are neither part
+            of the key nor stored.
+        match_headers: Names of request headers that are part of the key; True for all.
+        filter_fn: A function that decides whether a response is stored and used.
+        key_fn: A function that computes the key of a request, instead of
+            `lacre.cache_keys.create_key`.
+        read_only: Answer from the cache, but store nothing.
+        stale_if_error: Use an expired response if the request fails; a number limits by how many
+            seconds it may be expired.
+        autoclose: Close the cache together with the session.
+        secret_key: A secret, a reference to one, or a `Keyring` that seals, instead of the keyring
+            of the user; see `SealedSerializer`.
+        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and arguments of the backend.
     """
 
 
@@ -565,19 +638,19 @@ def _not_cached(request: PreparedRequest) -> CachedResponse:
 
 
 def _was_redirected(response: Response) -> bool:
-    """Whether it is about another resource than the one that was asked for."""
+    """Returns whether the response is from another URL than the request."""
     return isinstance(response.history, list) and bool(response.history)
 
 
 def _remove(conditions: dict[str, str] | None, request: PreparedRequest) -> None:
-    """Takes conditions that the cache has added out of a request."""
+    """Removes conditions that the cache has added to a request."""
     for name, value in (conditions or {}).items():
         if request.headers.get(name) == value:
             del request.headers[name]
 
 
 class _NotifyingAdapter:
-    """An adapter that says when the head of an answer is there, to those who wait for it."""
+    """An adapter that notifies waiting requests when the head of the response arrives."""
 
     def __init__(self, adapter: BaseAdapter, lead: Lead, settings: CacheSettings) -> None:
         self._adapter, self._lead, self._settings = adapter, lead, settings
@@ -588,7 +661,7 @@ class _NotifyingAdapter:
     def send(self, *args: Any, **kwargs: Any) -> Response:
         response = self._adapter.send(*args, **kwargs)
         if response.status_code in self._settings.allowable_codes or response.is_redirect:
-            # It is read at once, and to its end.
+            # The session reads the body at once and completely.
             self._lead.show(PATIENCE, PATIENCE)
         else:
             self._lead.end(True)
@@ -596,10 +669,10 @@ class _NotifyingAdapter:
 
 
 def _seconds(timeout: Any) -> float | None:
-    """Of what requests takes as a timeout, for how long the origin may be silent; `None`: for ever."""
+    """Returns the read timeout of a timeout argument of requests; None for unlimited."""
     if isinstance(timeout, tuple):
         timeout = timeout[-1]
     elif hasattr(timeout, "connect_timeout"):
-        # One of urllib3, which has it as a number, or as something that stands for none.
+        # A `urllib3.Timeout`, whose read timeout is a number or a sentinel.
         timeout = timeout._read
     return timeout if isinstance(timeout, int | float) and not isinstance(timeout, bool) else None

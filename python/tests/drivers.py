@@ -1,4 +1,4 @@
-"""The drivers of lacre's own cache, each behind the same few words."""
+"""The drivers of `lacre.Cache` behind one interface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass
 class Answer:
-    """`headers` with names in lower case; `body` decoded, as the caller gets it."""
+    """A response: header names in lower case, the body decoded."""
 
     status: int
     body: bytes
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Driver(ABC):
-    """A client with a cache. What a client raises when the network fails is a `failure`."""
+    """A client with a cache. `failure` is the exception that it raises if the network fails."""
 
     failure: type[BaseException]
 
@@ -48,21 +48,21 @@ class Driver(ABC):
         body: bytes | None = None,
         options: dict[str, Any] | None = None,
     ) -> Answer:
-        """One request, its body read to the end; redirects are followed."""
+        """Sends a request, follows redirects and reads the whole body."""
 
     @abstractmethod
     def begin(self, url: str) -> bytes:
-        """The first piece of a body, of which the rest is not read."""
+        """Returns the first piece of a body and abandons the rest."""
 
     @abstractmethod
     def together(self, url: str, times: int) -> list[Answer]:
-        """As many equal requests at the same time."""
+        """Sends several equal requests at the same time."""
 
     def until(self, done: Callable[[], bool]) -> None:
-        """Lets what runs in the background run until something holds."""
-        deadline = time.monotonic() + 10
+        """Lets background work run until a condition holds."""
+        deadline = time.monotonic() + 60
         while not done():
-            assert time.monotonic() < deadline, "it never happened"
+            assert time.monotonic() < deadline, "the condition never held"
             self.pause()
 
     def pause(self) -> None:
@@ -113,7 +113,7 @@ class HttpxDriver(Driver):
 
 
 class AsyncDriver(Driver):
-    """One whose client is asynchronous; its loop runs while a request does."""
+    """A driver of an asynchronous client. Its loop runs during requests only."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -209,7 +209,7 @@ class AiohttpDriver(AsyncDriver):
         self.failure = self.aiohttp.ClientError
 
         async def session() -> Any:
-            # By default, it keeps no cookies of an address.
+            # The default jar ignores cookies of IP addresses.
             return self.module.cached_session(cache, cookie_jar=self.aiohttp.CookieJar(unsafe=True))
 
         self.session = self.run(session())

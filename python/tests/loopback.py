@@ -1,4 +1,4 @@
-"""An origin on loopback: each path answers as it is told, and what was asked is remembered."""
+"""An origin on loopback with scripted responses per path. It records the requests."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ from typing import Any
 
 
 @dataclass
-class Got:
-    """A request as the origin got it; names of headers in lower case."""
+class ReceivedRequest:
+    """A request that the origin received; header names in lower case."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
-    #: The common name of the client certificate that it came with.
+    #: The common name of the client certificate.
     client: str | None = None
 
 
 @dataclass
-class Say:
-    """An answer. `cut`: the connection is closed after so many bytes of the body. `chunked`: without a length."""
+class OriginResponse:
+    """A response of the origin."""
 
     body: bytes = b"hello"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    #: Close the connection after so many bytes of the body.
     cut: int | None = None
+    #: Send the body with chunked coding, without a Content-Length.
     chunked: bool = False
 
 
 @dataclass
 class Origin:
     url: str
-    answers: dict[str, Callable[[Got], Say]] = field(default_factory=dict)
-    got: list[Got] = field(default_factory=list)
+    answers: dict[str, Callable[[ReceivedRequest], OriginResponse]] = field(default_factory=dict)
+    received: list[ReceivedRequest] = field(default_factory=list)
     now: Callable[[], float] = time.time
 
-    def says(self, path: str, *answers: Say) -> str:
-        """Answers requests for `path` in turn, with the last one for ever; returns the URL."""
+    def serve(self, path: str, *answers: OriginResponse) -> str:
+        """Scripts the responses of a path, in order; the last one repeats. Returns the URL."""
         left = list(answers)
         self.answers[path] = lambda _: left.pop(0) if len(left) > 1 else left[0]
         return self.url + path
 
-    def asked(self, path: str) -> list[Got]:
-        return [got for got in self.got if got.path == path]
+    def asked(self, path: str) -> list[ReceivedRequest]:
+        return [got for got in self.received if got.path == path]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,29 +61,31 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        got = Got(self.command, self.path, headers, self.rfile.read(length), self.client_name())
-        self.origin.got.append(got)
-        say = self.origin.answers[self.path.partition("?")[0]](got)
-        self.send_response(say.status)
-        for name, value in say.headers.items():
+        got = ReceivedRequest(
+            self.command, self.path, headers, self.rfile.read(length), self.client_name()
+        )
+        self.origin.received.append(got)
+        response = self.origin.answers[self.path.partition("?")[0]](got)
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
-        if say.chunked:
+        if response.chunked:
             self.send_header("Transfer-Encoding", "chunked")
-        elif say.status != 304:
-            self.send_header("Content-Length", str(len(say.body)))
+        elif response.status != 304:
+            self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        if self.command == "HEAD" or say.status == 304:
+        if self.command == "HEAD" or response.status == 304:
             return
-        body = say.body[: say.cut]
-        if say.chunked:
+        body = response.body[: response.cut]
+        if response.chunked:
             for at in range(0, len(body), 1 << 16):
                 piece = body[at : at + (1 << 16)]
                 self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-            if say.cut is None:
+            if response.cut is None:
                 self.wfile.write(b"0\r\n\r\n")
         else:
             self.wfile.write(body)
-        if say.cut is not None:
+        if response.cut is not None:
             self.close_connection = True
 
     def client_name(self) -> str | None:
@@ -104,7 +108,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, *_: object) -> None:
-        """Whoever hangs up does so on purpose."""
+        """Ignores errors: tests close connections on purpose."""
 
 
 @contextmanager
@@ -113,7 +117,7 @@ def origin(
 ) -> Iterator[Origin]:
     server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {}))
     if tls is not None:
-        # A handshake that fails must not end the thread that accepts.
+        # A failed handshake must not end the accepting thread.
         server.socket = tls.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )

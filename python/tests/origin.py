@@ -1,4 +1,4 @@
-"""An origin without a network: an adapter of requests that answers from a script."""
+"""An origin without a network: an adapter of requests with scripted responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Answer = Callable[[PreparedRequest], Response]
 
 
 def answer(body: str | bytes = "hello", status: int = 200, **headers: str) -> Answer:
-    """Answers every request alike. Names of headers are given with `_` for `-`."""
+    """Makes the same response to every request. `_` in header names stands for `-`."""
     content = body.encode() if isinstance(body, str) else body
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -32,7 +32,7 @@ def answer(body: str | bytes = "hello", status: int = 200, **headers: str) -> An
 
 
 class Origin(BaseAdapter):
-    """Answers with the function that is set for a path, and remembers what it was asked."""
+    """Answers with the function of a path, and records the requests."""
 
     def __init__(self, default: Answer | None = None) -> None:
         super().__init__()

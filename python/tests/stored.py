@@ -1,4 +1,7 @@
-"""Stores as somebody else sees and changes them: in another process, for two SQLites in one take each other's locks."""
+"""Access to stores from another process.
+
+Two SQLite libraries in one process would release each other's locks.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ print(*(value for row in found for value in row))
 
 
 def run_sql(path: Path, statement: str) -> str:
-    """What a statement finds, separated by spaces. `flip` changes the last byte of a value."""
+    """Returns the result of a statement, separated by spaces. `flip` changes the last byte."""
     command = [sys.executable, "-c", _PROGRAM, str(path), statement]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def flip_last_bytes(path: Path) -> None:
-    """Changes every record."""
+    """Changes the last byte of every slot."""
     run_sql(path, "UPDATE slot SET sealed = flip(sealed)")

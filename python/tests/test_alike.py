@@ -1,4 +1,4 @@
-"""A stored answer looks as the client's own does, and a body of a request that can be read again is seen whole."""
+"""Hits look like responses without a cache; rewindable request bodies are part of the key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import loopback
 from drivers import DRIVERS, Driver
 from lacre import Cache
-from loopback import Origin, Say
+from loopback import Origin, OriginResponse
 
 HEADERS = {"Cache-Control": "max-age=60", "ETag": '"1"', "X-Two-Words": "2"}
 POST = ["GET", "POST"]
@@ -124,12 +124,12 @@ async def of_aiohttp(session: Any, url: str) -> list[Any]:
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
 @pytest.mark.parametrize("client", ["httpx", "niquests", "aiohttp"])
-def test_a_hit_looks_like_the_answer_without_a_cache(
+def test_a_hit_looks_like_the_response_without_a_cache(
     client: str, version: str, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(client)
     monkeypatch.setattr(loopback.Handler, "protocol_version", version)
-    url = origin.says("/", Say(headers=HEADERS))
+    url = origin.serve("/", OriginResponse(headers=HEADERS))
 
     def blocking(look: Callable[[Any, str], list[Any]], plain: Any, cached: Any) -> list[Any]:
         with plain, cached:
@@ -161,13 +161,16 @@ def test_a_hit_looks_like_the_answer_without_a_cache(
     else:
         live, *others = asyncio.run(asynchronous())
     assert others == [live] * 3
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_a_cookie_that_the_origin_changes_costs_no_hit(driver: Driver, origin: Origin) -> None:
-    origin.answers["/page"] = lambda _: Say(headers={"Cache-Control": "max-age=60"})
-    origin.answers["/other"] = lambda _: Say(
-        headers={"Cache-Control": "no-store", "Set-Cookie": f"__cf_bm={len(origin.got)}; Path=/"}
+def test_a_changed_cookie_costs_no_hit(driver: Driver, origin: Origin) -> None:
+    origin.answers["/page"] = lambda _: OriginResponse(headers={"Cache-Control": "max-age=60"})
+    origin.answers["/other"] = lambda _: OriginResponse(
+        headers={
+            "Cache-Control": "no-store",
+            "Set-Cookie": f"__cf_bm={len(origin.received)}; Path=/",
+        }
     )
     for _ in range(3):
         driver.get(origin.url + "/other")
@@ -190,18 +193,18 @@ def upload(content: bytes) -> BytesIO:
 
 
 @pytest.mark.parametrize("kind", ["files", "content", "list"])
-def test_a_body_of_httpx_that_can_be_read_again_is_seen_whole(kind: str, origin: Origin) -> None:
+def test_a_rewindable_body_of_httpx_is_part_of_the_key(kind: str, origin: Origin) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
     def body(content: bytes) -> dict[str, Any]:
         if kind == "files":
             return {"files": {"a": BytesIO(content), "b": ("name", content)}, "data": {"c": "1"}}
-        # httpx takes a file to begin at its beginning.
+        # httpx assumes that a file is at its beginning.
         source: Any = BytesIO(content) if kind == "content" else [content[:1], content[1:]]
         return {"content": source, "headers": {"Content-Length": str(len(content))}}
 
-    url = origin.says("/", Say(headers=HEADERS))
+    url = origin.serve("/", OriginResponse(headers=HEADERS))
     with CachedClient(Cache(":memory:", allowable_methods=POST)) as client:
         hits = [
             client.post(url, **body(content)).extensions["lacre"].hit
@@ -209,12 +212,12 @@ def test_a_body_of_httpx_that_can_be_read_again_is_seen_whole(kind: str, origin:
         ]
     assert hits == [False, True, False]
     assert [
-        content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)
+        content in got.body for content, got in zip((b"one", b"two"), origin.received, strict=True)
     ] == [True, True]
 
 
 @pytest.mark.parametrize("kind", ["form", "file", "text"])
-def test_a_body_of_aiohttp_that_can_be_read_again_is_seen_whole(kind: str, origin: Origin) -> None:
+def test_a_rewindable_body_of_aiohttp_is_part_of_the_key(kind: str, origin: Origin) -> None:
     aiohttp = pytest.importorskip("aiohttp")
     from lacre.aiohttp import cache_info, cached_session
 
@@ -226,7 +229,7 @@ def test_a_body_of_aiohttp_that_can_be_read_again_is_seen_whole(kind: str, origi
             return form
         return upload(content) if kind == "file" else content.decode()
 
-    url = origin.says("/", Say(headers=HEADERS))
+    url = origin.serve("/", OriginResponse(headers=HEADERS))
 
     async def main() -> list[bool]:
         hits = []
@@ -241,19 +244,19 @@ def test_a_body_of_aiohttp_that_can_be_read_again_is_seen_whole(kind: str, origi
 
     assert asyncio.run(main()) == [False, True, False]
     assert [
-        content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)
+        content in got.body for content, got in zip((b"one", b"two"), origin.received, strict=True)
     ] == [True, True]
 
 
 @pytest.mark.parametrize("kind", ["files", "file"])
-def test_a_body_of_niquests_that_can_be_read_again_is_seen_whole(kind: str, origin: Origin) -> None:
+def test_a_rewindable_body_of_niquests_is_part_of_the_key(kind: str, origin: Origin) -> None:
     pytest.importorskip("niquests")
     from lacre.niquests import CachedSession, cache_info
 
     def body(content: bytes) -> dict[str, Any]:
         return {"files": {"a": ("name", content)}} if kind == "files" else {"data": upload(content)}
 
-    url = origin.says("/", Say(headers=HEADERS))
+    url = origin.serve("/", OriginResponse(headers=HEADERS))
     with CachedSession(Cache(":memory:", allowable_methods=POST)) as session:
         hits = [
             cache_info(session.post(url, **body(content))).hit
@@ -261,11 +264,11 @@ def test_a_body_of_niquests_that_can_be_read_again_is_seen_whole(kind: str, orig
         ]
     assert hits == [False, True, False]
     assert [
-        content in got.body for content, got in zip((b"one", b"two"), origin.got, strict=True)
+        content in got.body for content, got in zip((b"one", b"two"), origin.received, strict=True)
     ] == [True, True]
 
 
-def test_a_file_that_is_too_long_is_sent_and_not_looked_up(
+def test_a_too_long_file_is_sent_without_a_lookup(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("httpx")
@@ -273,9 +276,9 @@ def test_a_file_that_is_too_long_is_sent_and_not_looked_up(
     from lacre.httpx import CachedClient
 
     monkeypatch.setattr(_bodies.read_and_rewind, "__defaults__", (4,))
-    url = origin.says("/", Say(headers=HEADERS))
+    url = origin.serve("/", OriginResponse(headers=HEADERS))
     with CachedClient(Cache(":memory:", allowable_methods=POST)) as client:
         for _ in range(2):
             response = client.post(url, content=BytesIO(b"longer"))
             assert response.extensions["lacre"].detail == "body-unseen"
-    assert [got.body for got in origin.got] == [b"longer"] * 2
+    assert [got.body for got in origin.received] == [b"longer"] * 2

@@ -1,4 +1,4 @@
-"""Sessions beside what people use with requests: mocks, recorders, OAuth, proxies."""
+"""Sessions together with other libraries for requests: mocks, recorders, OAuth, proxies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URL = "http://example.test/data"
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the request line, and counts."""
+    """Answers with the request target, and records it."""
 
     asked: ClassVar[list[str]] = []
 
@@ -38,8 +38,8 @@ class Echo(BaseHTTPRequestHandler):
 
 @contextmanager
 def server() -> Iterator[tuple[str, list[str]]]:
-    """A server on loopback: its URL, and the request targets it was asked for."""
-    asked: ClassVar[list[str]] = []
+    """Runs a server on loopback; yields its URL and the request targets."""
+    asked: list[str] = []
     listening = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (Echo,), {"asked": asked}))
     thread = threading.Thread(target=listening.serve_forever)
     thread.start()
@@ -51,7 +51,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
         listening.server_close()
 
 
-def test_requests_mock_as_an_adapter_answers_the_misses() -> None:
+def test_requests_mock_as_an_adapter_answers_misses() -> None:
     requests_mock = pytest.importorskip("requests_mock")
     session = CachedSession(backend="memory")
     adapter = requests_mock.Adapter()
@@ -63,7 +63,7 @@ def test_requests_mock_as_an_adapter_answers_the_misses() -> None:
     assert second.headers["X-Mock"] == "yes"
 
 
-def test_requests_mock_as_a_patch_stands_before_an_installed_cache() -> None:
+def test_requests_mock_as_a_patch_precedes_an_installed_cache() -> None:
     requests_mock = pytest.importorskip("requests_mock")
     install_cache(backend="memory")
     try:
@@ -77,7 +77,7 @@ def test_requests_mock_as_a_patch_stands_before_an_installed_cache() -> None:
         uninstall_cache()
 
 
-def test_responses_answers_the_misses() -> None:
+def test_responses_answers_misses() -> None:
     responses = pytest.importorskip("responses")
     session = CachedSession(backend="memory")
     with responses.RequestsMock() as mocker:
@@ -87,7 +87,7 @@ def test_responses_answers_the_misses() -> None:
         assert second.json() == {"mocked": True}
 
 
-def test_a_cassette_records_what_was_sent_and_plays_it_to_a_new_cache(tmp_path: Path) -> None:
+def test_a_cassette_records_misses_and_replays_them_to_a_new_cache(tmp_path: Path) -> None:
     vcr = pytest.importorskip("vcr")
     recorder = vcr.VCR(cassette_library_dir=str(tmp_path), record_mode="once")
     with server() as (origin, asked), recorder.use_cassette("tape.yaml") as cassette:
@@ -95,7 +95,7 @@ def test_a_cassette_records_what_was_sent_and_plays_it_to_a_new_cache(tmp_path: 
         texts = [session.get(f"{origin}/a?b=1").text for _ in range(2)]
         assert asked == ["/a?b=1"]
         assert len(cassette) == 1, "the hit did not pass the recorder"
-    # The server is gone: the tape answers.
+    # The server is gone: the cassette answers.
     with recorder.use_cassette("tape.yaml") as cassette:
         session = CachedSession(tmp_path / "cache")
         played = [session.get(f"{origin}/a?b=1") for _ in range(2)]
@@ -105,7 +105,7 @@ def test_a_cassette_records_what_was_sent_and_plays_it_to_a_new_cache(tmp_path: 
         session.close()
 
 
-def test_an_oauth_session_takes_the_mixin_and_its_token_is_not_stored(tmp_path: Path) -> None:
+def test_an_oauth_session_with_the_mixin_does_not_store_its_token(tmp_path: Path) -> None:
     oauthlib = pytest.importorskip("requests_oauthlib")
 
     class OAuth(CacheMixin, oauthlib.OAuth2Session):  # type: ignore[misc, name-defined]
@@ -125,7 +125,7 @@ def test_an_oauth_session_takes_the_mixin_and_its_token_is_not_stored(tmp_path: 
         assert file.is_dir() or b"hidden-from-the-disk" not in file.read_bytes(), file
 
 
-def test_an_oauth1_signature_does_not_make_every_request_new() -> None:
+def test_an_oauth1_signature_costs_no_hit() -> None:
     oauthlib = pytest.importorskip("requests_oauthlib")
     origin = Origin(answer("private"))
     session = CachedSession(backend="memory")
@@ -136,7 +136,7 @@ def test_an_oauth1_signature_does_not_make_every_request_new() -> None:
     assert b"oauth_signature" in origin.requests[0].headers["Authorization"]  # type: ignore[operator]
 
 
-def test_misses_go_through_the_proxy_of_the_session_and_hits_do_not() -> None:
+def test_only_misses_use_the_proxy_of_the_session() -> None:
     with server() as (proxy, asked):
         session = CachedSession(backend="memory")
         session.proxies = {"http": proxy}
@@ -148,7 +148,7 @@ def test_misses_go_through_the_proxy_of_the_session_and_hits_do_not() -> None:
         assert asked == ["http://example.invalid/page"]
 
 
-def test_misses_go_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misses_use_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with server() as (proxy, asked):
         for name in ["no_proxy", "NO_PROXY"]:
             monkeypatch.delenv(name, raising=False)
@@ -159,11 +159,11 @@ def test_misses_go_through_the_proxy_of_the_environment(monkeypatch: pytest.Monk
         assert asked == ["http://example.invalid/page"]
 
 
-def test_requests_ratelimiter_is_mixed_in_and_limits_no_hit(tmp_path: Path) -> None:
+def test_requests_ratelimiter_as_a_mixin_limits_no_hit(tmp_path: Path) -> None:
     from requests_ratelimiter import LimiterMixin, SQLiteBucket
 
     class CachedLimiterSession(CacheMixin, LimiterMixin, requests.Session):
-        """As its documentation has it: the limits are kept in the file of the cache."""
+        """The setup from its documentation: the limits are stored in the cache file."""
 
     options = {
         "path": tmp_path / "cache.db",
@@ -179,12 +179,12 @@ def test_requests_ratelimiter_is_mixed_in_and_limits_no_hit(tmp_path: Path) -> N
             bucket_kwargs=options,
         ) as session,
     ):
-        # A second one that was limited would wait for an hour.
+        # A second limited request would wait for an hour.
         assert [session.get(f"{url}/data").from_cache for _ in range(20)] == [False] + [True] * 19
         assert asked == ["/data"]
 
 
-def test_requests_ratelimiter_is_mounted_and_lies_below(tmp_path: Path) -> None:
+def test_requests_ratelimiter_as_an_adapter_limits_misses(tmp_path: Path) -> None:
     from requests_ratelimiter import LimiterAdapter, LimiterSession
 
     class CachedLimiterSession(CacheMixin, LimiterSession):

@@ -1,4 +1,4 @@
-"""What only one of the drivers can or cannot do."""
+"""Properties of single drivers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import loopback
 from lacre import Cache, _drive
 from lacre._lacre import Reply
-from loopback import Origin, Say
+from loopback import Origin, OriginResponse
 
 FRESH = {"Cache-Control": "max-age=60"}
 STALE = {"Cache-Control": "max-age=0, stale-while-revalidate=100"}
@@ -29,19 +29,19 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.mark.parametrize("client", ["httpx", "aiohttp", "niquests"])
-def test_the_examples_of_the_documentation_run(
+def test_examples_of_the_documentation_run(
     client: str, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(client)
     monkeypatch.setenv("LACRE_CACHE_DIR", str(tmp_path))
-    origin.says("/", Say(headers=FRESH))
+    origin.serve("/", OriginResponse(headers=FRESH))
     examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     [example] = [example for example in examples if f"from lacre.{client} import" in example]
     exec(example.replace("https://example.com", origin.url), {})
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_a_transport_of_ones_own_may_add_credentials_that_the_cache_does_not_see(
+def test_unseen_credentials_of_a_custom_transport_prevent_storing(
     origin: Origin,
 ) -> None:
     httpx = pytest.importorskip("httpx")
@@ -52,26 +52,26 @@ def test_a_transport_of_ones_own_may_add_credentials_that_the_cache_does_not_see
             request.headers["Cookie"] = "who=me"
             return super().handle_request(request)
 
-    url = origin.says("/", Say(headers={**FRESH, "Vary": "Cookie"}))
+    url = origin.serve("/", OriginResponse(headers={**FRESH, "Vary": "Cookie"}))
     with httpx.Client(transport=CacheTransport(Cache(":memory:"), Signing())) as client:
         for _ in range(2):
             assert client.get(url).extensions["lacre"].detail == "vary"
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_a_streamed_request_body_is_sent_once_and_not_looked_up(origin: Origin) -> None:
+def test_a_streamed_request_body_is_sent_once_without_a_lookup(origin: Origin) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
-    url = origin.says("/", Say(headers=FRESH))
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     with CachedClient(Cache(":memory:", allowable_methods=["GET", "POST"])) as client:
         for _ in range(2):
             response = client.post(url, content=iter([b"a", b"b"]), headers={"Content-Length": "2"})
             assert response.extensions["lacre"].detail == "body-unseen"
-    assert [got.body for got in origin.got] == [b"ab", b"ab"]
+    assert [got.body for got in origin.received] == [b"ab", b"ab"]
 
 
-def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_steps(
+def test_a_fast_hit_of_httpx_equals_a_normal_response(
     origin: Origin,
 ) -> None:
     pytest.importorskip("httpx")
@@ -83,7 +83,9 @@ def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_s
         "Set-Cookie": "a=1",
         "Content-Encoding": "gzip",
     }
-    url = origin.says("/", Say(gzip.compress("\xe4".encode("latin-1")), headers=headers))
+    url = origin.serve(
+        "/", OriginResponse(gzip.compress("\xe4".encode("latin-1")), headers=headers)
+    )
 
     def seen(hook: bool) -> list[Any]:
         hooked: list[str] = []
@@ -104,7 +106,7 @@ def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_s
             )
             return [*of, response.url, response.request.method, dict(client.cookies)]
 
-    # So that Age is the same in all of them.
+    # A fixed clock makes Age equal in all responses.
     now = time.time()
     cache = Cache(":memory:", clock=lambda: now)
     with CachedClient(cache) as client:
@@ -112,64 +114,66 @@ def test_a_client_of_httpx_gives_the_same_answer_at_once_as_through_all_of_its_s
     assert seen(hook=False) == seen(hook=True)
     assert seen(hook=False)[1] == "\xe4"
     assert seen(hook=False)[-1] == {"a": "1"}
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_a_client_of_httpx_follows_a_stored_redirect_and_sends_what_it_would_add(
+def test_httpx_follows_a_stored_redirect_and_sends_its_own_headers(
     origin: Origin,
 ) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
-    there = origin.says("/there", Say(b"there", headers=FRESH))
-    url = origin.says("/", Say(status=301, headers={**FRESH, "Location": there}))
+    there = origin.serve("/there", OriginResponse(b"there", headers=FRESH))
+    url = origin.serve("/", OriginResponse(status=301, headers={**FRESH, "Location": there}))
     with CachedClient(Cache(":memory:"), follow_redirects=True) as client:
         for _ in range(2):
             response = client.get(url)
             assert response.content == b"there"
             assert [hop.status_code for hop in response.history] == [301]
-        assert len(origin.got) == 2
+        assert len(origin.received) == 2
         client.get(there, auth=("me", "secret"))
         client.get(there.replace("://", "://me:secret@"))
-    assert [("authorization" in got.headers) for got in origin.got[2:]] == [True, True]
+    assert [("authorization" in got.headers) for got in origin.received[2:]] == [True, True]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_client_of_httpx_asks_the_cache_once_for_each_request(
+def test_httpx_asks_the_cache_once_per_request(
     asynchronous: bool, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import AsyncCachedClient, CachedClient
 
-    url = origin.says("/", Say(headers=FRESH))
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     asked: list[str] = []
-    of = _drive.Asked.of
+    ask = _drive.CacheRequest.ask
 
-    def counted(self: _drive.Asked, cache: Cache) -> Any:
+    def counted(self: _drive.CacheRequest, cache: Cache) -> Any:
         asked.append(self.url)
-        return of(self, cache)
+        return ask(self, cache)
 
     async def get(times: int) -> None:
         async with AsyncCachedClient(Cache(":memory:")) as client:
             for _ in range(times):
                 assert "lacre.found" not in (await client.get(url)).request.extensions
 
-    monkeypatch.setattr(_drive.Asked, "of", counted)
+    monkeypatch.setattr(_drive.CacheRequest, "ask", counted)
     if asynchronous:
         asyncio.run(get(3))
     else:
         with CachedClient(Cache(":memory:")) as client:
             for _ in range(3):
                 assert "lacre.found" not in client.get(url).request.extensions
-    assert (len(asked), len(origin.got)) == (3, 1)
+    assert (len(asked), len(origin.received)) == (3, 1)
 
 
-def test_under_trio_what_is_stale_is_refreshed_before_it_is_used(origin: Origin) -> None:
+def test_a_stale_response_is_refreshed_before_use_under_trio(origin: Origin) -> None:
     pytest.importorskip("httpx")
     trio = pytest.importorskip("trio")
     from lacre.httpx import AsyncCachedClient
 
-    url = origin.says("/", Say(b"old", headers=STALE), Say(b"new", headers=STALE))
+    url = origin.serve(
+        "/", OriginResponse(b"old", headers=STALE), OriginResponse(b"new", headers=STALE)
+    )
 
     async def main() -> list[bytes]:
         async with AsyncCachedClient(Cache(":memory:")) as client:
@@ -178,14 +182,14 @@ def test_under_trio_what_is_stale_is_refreshed_before_it_is_used(origin: Origin)
     assert trio.run(main) == [b"old", b"new"]
 
 
-def test_a_session_that_decodes_below_the_cache_stores_nothing_encoded(origin: Origin) -> None:
+def test_a_session_that_decodes_itself_stores_no_encoded_body(origin: Origin) -> None:
     aiohttp = pytest.importorskip("aiohttp")
     from lacre.aiohttp import CacheMiddleware, cache_info, cached_session
 
-    url = origin.says(
-        "/", Say(gzip.compress(b"hello"), headers={**FRESH, "Content-Encoding": "gzip"})
+    url = origin.serve(
+        "/", OriginResponse(gzip.compress(b"hello"), headers={**FRESH, "Content-Encoding": "gzip"})
     )
-    plain = origin.says("/plain", Say(headers=FRESH))
+    plain = origin.serve("/plain", OriginResponse(headers=FRESH))
 
     async def main() -> None:
         cache = Cache(":memory:")
@@ -208,12 +212,12 @@ def test_a_session_that_decodes_below_the_cache_stores_nothing_encoded(origin: O
     asyncio.run(main())
 
 
-def test_what_aiohttp_makes_of_an_answer_is_the_same_from_the_cache(origin: Origin) -> None:
+def test_a_hit_of_aiohttp_equals_the_original_response(origin: Origin) -> None:
     pytest.importorskip("aiohttp")
     from lacre.aiohttp import cached_session
 
     headers = {**FRESH, "Content-Type": "application/json; charset=latin-1", "X-Two": "2"}
-    url = origin.says("/", Say(b'{"a": "\xe4"}', headers=headers))
+    url = origin.serve("/", OriginResponse(b'{"a": "\xe4"}', headers=headers))
 
     async def main() -> list[Any]:
         found = []
@@ -236,21 +240,21 @@ def test_what_aiohttp_makes_of_an_answer_is_the_same_from_the_cache(origin: Orig
     first, second = asyncio.run(main())
     assert first == second
     assert first[3] == {"a": "ä"}
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_a_request_that_is_cancelled_stores_nothing_and_lets_the_next_one_go(
+def test_a_cancelled_request_stores_nothing_and_unblocks_the_next(
     origin: Origin,
 ) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import AsyncCachedClient
 
-    url = origin.says("/", Say(bytes(1 << 20), headers=FRESH))
+    url = origin.serve("/", OriginResponse(bytes(1 << 20), headers=FRESH))
 
     async def main() -> None:
         async with AsyncCachedClient(Cache(":memory:")) as client:
             asked = asyncio.create_task(client.get(url))
-            while not origin.got:
+            while not origin.received:
                 await asyncio.sleep(0.001)
             asked.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -261,56 +265,60 @@ def test_a_request_that_is_cancelled_stores_nothing_and_lets_the_next_one_go(
     asyncio.run(main())
 
 
-def test_who_reads_an_answer_and_asks_for_it_again_does_not_wait_for_himself(
+def test_a_caller_never_waits_for_the_response_it_is_reading(
     origin: Origin,
 ) -> None:
     pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
-    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+    url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH))
     with CachedClient(Cache(":memory:")) as client, client.stream("GET", url) as first:
         assert first.status_code == 200
         assert len(client.get(url).content) == 20 << 20
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
 class Sent:
-    """A network that answers at once, and counts."""
+    """A network that answers at once and counts requests."""
 
     def __init__(self, cache: Cache) -> None:
         self.count = 0
         self.driver = _drive.Driver(cache, (OSError,))
 
-    def __call__(self, headers: Any) -> _drive.Head:
+    def __call__(self, headers: Any) -> _drive.ResponseHead:
         self.count += 1
-        return _drive.Head(200, [(b"cache-control", b"max-age=10, stale-while-revalidate=60")])
+        return _drive.ResponseHead(
+            200, [(b"cache-control", b"max-age=10, stale-while-revalidate=60")]
+        )
 
     def run_exchange(self, exchange: _drive.Exchange) -> _drive.Answer:
         answer = _drive.run_exchange(exchange, (OSError,), self, lambda: None)
-        if isinstance(answer, _drive.Passing):
+        if isinstance(answer, _drive.RecordedResponse):
             answer.write(b"body")
             answer.finish()
         return answer
 
 
-def test_what_was_looked_up_before_another_was_answered_is_not_sent() -> None:
+def test_a_request_finds_what_was_stored_after_its_lookup() -> None:
     now = 1_800_000_000.0
     cache = Cache(":memory:", clock=lambda: now)
     sent = Sent(cache)
-    asked = _drive.Asked("GET", "http://a.test/", [], b"", None)
-    tickets: list[Any] = [asked.of(cache), asked.of(cache)]
+    asked = _drive.CacheRequest("GET", "http://a.test/", [], b"", None)
+    tickets: list[Any] = [asked.ask(cache), asked.ask(cache)]
     for ticket in tickets:
-        answer = sent.run_exchange(sent.driver.exchange(asked, ticket, owner=object(), blind=False))
+        answer = sent.run_exchange(
+            sent.driver.exchange(asked, ticket, owner=object(), unseen_inputs=False)
+        )
     assert isinstance(answer, Reply)
     assert sent.count == 1
     assert answer.info.cache_status == "lacre; fwd=uri-miss; ttl=10; collapsed"
 
     now += 20
-    stale: list[Any] = [asked.of(cache), asked.of(cache)]
+    stale: list[Any] = [asked.ask(cache), asked.ask(cache)]
     first, second = (reply.refresh for reply in stale)
-    refresh = sent.driver.refresh(asked, first, blind=False)
+    refresh = sent.driver.refresh(asked, first, unseen_inputs=False)
     assert refresh is not None
     sent.run_exchange(refresh)
-    sent.driver.refreshed()
-    assert sent.driver.refresh(asked, second, blind=False) is None
+    sent.driver.refresh_ended()
+    assert sent.driver.refresh(asked, second, unseen_inputs=False) is None
     assert sent.count == 2

@@ -1,4 +1,4 @@
-"""What the released requests-cache wrote is read by sessions, and what these write is read by it."""
+"""Sessions read files of the released requests-cache, and vice versa."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from conftest import shared
 from origin import Origin, answer
 
 pytest.importorskip("requests_cache", reason="NOT CHECKED: requests-cache is not installed")
-#: Of the sample files too.
+#: The sample files are signed with it, too.
 SECRET = "k"
 URL = "http://example.test/page?b=2&a=1"
-#: Their extensions, where a file has one.
+#: The serializer of each sample.
 SAMPLES = {
     "sqlite_pickle": "pickle",
     "sqlite_safe_pickle_k": "safe_pickle",
@@ -33,14 +33,14 @@ SAMPLES = {
 
 
 def opened(package: str, name: Path, backend: str, serializer: str, secret: str = SECRET) -> Any:
-    """A session of one package that has no way to the network."""
+    """Opens a session of one package without access to the network."""
     if serializer == "safe_pickle":
         chosen = import_module(f"{package}.serializers").safe_pickle_serializer(secret_key=secret)
     else:
         chosen = serializer
     session = import_module(package).CachedSession(name, backend=backend, serializer=chosen)
     redirects = answer(status=302, Location=URL, Set_Cookie="hop=1")
-    # As both spell JSON, for the filesystem keeps its value only, there.
+    # JSON as both packages write it: the filesystem backend stores the value only.
     origin = Origin(
         answer(b'{"a":[1,"e"]}', Content_Type="application/json", Set_Cookie="c=v; Path=/")
     )
@@ -54,7 +54,7 @@ def opened(package: str, name: Path, backend: str, serializer: str, secret: str 
 
 
 def shown(response: Response) -> dict[str, Any]:
-    """All that a user can see of a response, but for its class."""
+    """Returns everything that users see of a response, except its class."""
     cached: Any = response
     return {
         "status": response.status_code,
@@ -80,7 +80,7 @@ def shown(response: Response) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("writer", "reader"), [("requests_cache", "lacre"), ("lacre", "requests_cache")]
 )
-def test_one_reads_what_the_other_wrote(
+def test_both_packages_read_the_files_of_the_other(
     tmp_path: Path, writer: str, reader: str, backend: str, serializer: str
 ) -> None:
     requests: list[tuple[str, str, dict[str, Any]]] = [
@@ -110,7 +110,7 @@ def test_one_reads_what_the_other_wrote(
 @pytest.mark.parametrize(
     ("writer", "reader"), [("requests_cache", "lacre"), ("lacre", "requests_cache")]
 )
-def test_another_secret_reads_nothing_of_the_other(
+def test_another_secret_cannot_read_signed_files(
     tmp_path: Path, writer: str, reader: str, backend: str
 ) -> None:
     with opened(writer, tmp_path / "cache", backend, "safe_pickle") as session:
@@ -121,7 +121,7 @@ def test_another_secret_reads_nothing_of_the_other(
     assert session.origin.requests == []
 
 
-def test_a_body_of_json_comes_back_as_it_was_sent(tmp_path: Path) -> None:
+def test_a_json_body_is_returned_byte_for_byte(tmp_path: Path) -> None:
     body = b'{\n  "a": [1, "\xc3\xa9", "/"]\n}\n'
     with opened("lacre", tmp_path / "cache", "filesystem", "json") as session:
         session.origin.default = answer(body, Content_Type="application/json")
@@ -132,14 +132,14 @@ def test_a_body_of_json_comes_back_as_it_was_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_the_samples_are_what_their_manifest_says(tmp_path: Path, sample: str) -> None:
+def test_sample_files_match_their_manifest(tmp_path: Path, sample: str) -> None:
     backend = sample.partition("_")[0]
     name = f"{sample}.sqlite" if backend == "sqlite" else sample
     source, manifest = (
         shared(f"samples/{name}"),
         json.loads(shared("samples/MANIFEST.json").read_text()),
     )
-    # Copied without the permissions of the original, which may be to read only.
+    # Copy without permissions: the original may be read-only.
     if source.is_dir():
         shutil.copytree(source, tmp_path / name, copy_function=shutil.copyfile)
         (tmp_path / name).chmod(0o700)
@@ -153,7 +153,7 @@ def test_the_samples_are_what_their_manifest_says(tmp_path: Path, sample: str) -
 
 
 def listed(response: Response) -> dict[str, Any]:
-    """A response as the manifest has it."""
+    """Returns a response in the form of the manifest."""
     cached: Any = response
     return {
         "method": response.request.method,

@@ -1,4 +1,4 @@
-"""What every driver of lacre's own cache answers alike, against an origin on loopback."""
+"""Scenarios that every driver of `lacre.Cache` passes, against an origin on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import loopback
 from drivers import DRIVERS, Driver
 from lacre import Cache
-from loopback import Origin, Say
+from loopback import Origin, OriginResponse
 from stored import flip_last_bytes
 
 FRESH = {"Cache-Control": "max-age=60"}
@@ -23,7 +23,7 @@ STALE = {"Cache-Control": "max-age=1", "ETag": '"1"'}
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """A clock that only tests advance."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -65,9 +65,9 @@ def driver(request: pytest.FixtureRequest, cache: Cache) -> Iterator[Driver]:
     driver.close()
 
 
-def test_a_fresh_answer_is_a_hit(driver: Driver, origin: Origin) -> None:
-    url = origin.says(
-        "/", Say(b"hello", headers={**FRESH, "Content-Type": "text/plain", "X-Two": "2"})
+def test_a_fresh_response_is_a_hit(driver: Driver, origin: Origin) -> None:
+    url = origin.serve(
+        "/", OriginResponse(b"hello", headers={**FRESH, "Content-Type": "text/plain", "X-Two": "2"})
     )
     first, second = driver.get(url), driver.get(url)
     assert (first.body, second.body) == (b"hello", b"hello")
@@ -78,52 +78,58 @@ def test_a_fresh_answer_is_a_hit(driver: Driver, origin: Origin) -> None:
     assert (first.info.from_cache, first.info.stored) == (False, True)
     assert (second.info.from_cache, second.info.stored) == (True, False)
     assert (second.status, second.headers["x-two"]) == (200, "2")
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_a_cookie_that_the_origin_rotates_costs_no_hit(driver: Driver, origin: Origin) -> None:
+def test_a_rotated_cookie_costs_no_hit(driver: Driver, origin: Origin) -> None:
     says = [
-        Say(b"hello", headers={**FRESH, "Set-Cookie": f"__cf_bm={turn}; Path=/"})
+        OriginResponse(b"hello", headers={**FRESH, "Set-Cookie": f"__cf_bm={turn}; Path=/"})
         for turn in range(3)
     ]
     urls = [
-        origin.says(path, say) for path, say in zip(("/one", "/two", "/three"), says, strict=True)
+        origin.serve(path, say) for path, say in zip(("/one", "/two", "/three"), says, strict=True)
     ]
     for url in urls:
         assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
     for url in [*urls, urls[0]]:
         assert driver.get(url).status_line == "lacre; hit; ttl=60"
-    assert [got.headers.get("cookie") for got in origin.got] == [None, "__cf_bm=0", "__cf_bm=1"]
+    assert [got.headers.get("cookie") for got in origin.received] == [
+        None,
+        "__cf_bm=0",
+        "__cf_bm=1",
+    ]
 
 
 @pytest.mark.parametrize("name", DRIVERS)
 @pytest.mark.parametrize("settings", [{}, {"origin": "ignored"}, {"stale_if_error": True}], ids=str)
-def test_a_lifetime_of_the_users_own_keeps_no_error(
+def test_a_default_lifetime_stores_no_error(
     name: str, settings: dict[str, Any], origin: Origin, clock: Clock
 ) -> None:
     driver = DRIVERS[name](Cache(":memory:", expire_after=3600, clock=clock, **settings))
     for status in (401, 404, 429, 500, 503):
-        url = origin.says(f"/{status}", Say(b"once", status=status), Say(b"well"))
+        url = origin.serve(
+            f"/{status}", OriginResponse(b"once", status=status), OriginResponse(b"well")
+        )
         assert driver.get(url).status == status
         assert driver.get(url).body == b"well"
         assert driver.get(url).status_line == "lacre; hit; ttl=3600"
     driver.close()
 
 
-def test_what_the_client_adds_is_sent_and_the_request_is_left_as_it_was(
+def test_headers_of_the_client_are_sent_and_the_request_is_unchanged(
     driver: Driver, origin: Origin
 ) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     driver.get(url, headers={"X-Mine": "1"})
-    assert origin.got[0].headers["x-mine"] == "1"
-    assert origin.got[0].headers["user-agent"]
+    assert origin.received[0].headers["x-mine"] == "1"
+    assert origin.received[0].headers["user-agent"]
 
 
-def test_a_stale_answer_is_validated(driver: Driver, origin: Origin, clock: Clock) -> None:
-    url = origin.says(
+def test_a_stale_response_is_validated(driver: Driver, origin: Origin, clock: Clock) -> None:
+    url = origin.serve(
         "/",
-        Say(headers=STALE),
-        Say(status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=9"}),
+        OriginResponse(headers=STALE),
+        OriginResponse(status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=9"}),
     )
     driver.get(url)
     clock.now += 10
@@ -133,7 +139,7 @@ def test_a_stale_answer_is_validated(driver: Driver, origin: Origin, clock: Cloc
     assert second.info is not None
     assert second.info.revalidated
     assert second.info.from_cache
-    assert origin.got[1].headers["if-none-match"] == '"1"'
+    assert origin.received[1].headers["if-none-match"] == '"1"'
     assert driver.get(url).status_line == "lacre; hit; ttl=9"
 
 
@@ -148,52 +154,62 @@ def test_validations_share_a_connection(
         setup(self)
 
     monkeypatch.setattr(loopback.Handler, "setup", counted)
-    url = origin.says("/", Say(headers=STALE), Say(status=304, headers={"ETag": '"1"'}))
+    url = origin.serve(
+        "/", OriginResponse(headers=STALE), OriginResponse(status=304, headers={"ETag": '"1"'})
+    )
     for _ in range(4):
         assert driver.get(url).body == b"hello"
         clock.now += 10
-    assert (len(origin.got), len(connections)) == (4, 1)
+    assert (len(origin.received), len(connections)) == (4, 1)
 
 
-def test_a_changed_answer_replaces_a_stale_one(
+def test_a_changed_response_replaces_a_stale_one(
     driver: Driver, origin: Origin, clock: Clock
 ) -> None:
-    url = origin.says("/", Say(headers=STALE), Say(b"changed", headers={**FRESH, "ETag": '"2"'}))
+    url = origin.serve(
+        "/",
+        OriginResponse(headers=STALE),
+        OriginResponse(b"changed", headers={**FRESH, "ETag": '"2"'}),
+    )
     driver.get(url)
     clock.now += 10
     assert [driver.get(url).body for _ in range(2)] == [b"changed", b"changed"]
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_variants_are_kept_side_by_side(driver: Driver, origin: Origin) -> None:
+def test_variants_are_stored_side_by_side(driver: Driver, origin: Origin) -> None:
     headers = {**FRESH, "Vary": "Accept-Language"}
-    origin.answers["/"] = lambda got: Say(got.headers["accept-language"].encode(), headers=headers)
+    origin.answers["/"] = lambda got: OriginResponse(
+        got.headers["accept-language"].encode(), headers=headers
+    )
     for _ in range(2):
         for language in ("de", "en"):
             answer = driver.get(origin.url + "/", headers={"Accept-Language": language})
             assert answer.body == language.encode()
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_a_stale_answer_is_used_while_it_is_refreshed(
+def test_a_stale_response_is_used_while_it_is_refreshed(
     driver: Driver, origin: Origin, clock: Clock
 ) -> None:
-    url = origin.says("/", Say(b"old", headers=REFRESHED), Say(b"new", headers=REFRESHED))
+    url = origin.serve(
+        "/", OriginResponse(b"old", headers=REFRESHED), OriginResponse(b"new", headers=REFRESHED)
+    )
     driver.get(url)
     clock.now += 10
     stale = driver.get(url)
     assert stale.body == b"old"
     assert stale.status_line == "lacre; hit; ttl=-9; detail=stale-while-revalidate"
-    driver.until(lambda: len(origin.got) == 2)
+    driver.until(lambda: len(origin.received) == 2)
     driver.until(lambda: driver.get(url).body == b"new")
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_a_stale_answer_stands_in_for_an_error(
+def test_a_stale_response_is_used_instead_of_an_error(
     driver: Driver, origin: Origin, clock: Clock
 ) -> None:
     headers = {"Cache-Control": "max-age=1, stale-if-error=100"}
-    url = origin.says("/", Say(headers=headers), Say(b"down", status=503))
+    url = origin.serve("/", OriginResponse(headers=headers), OriginResponse(b"down", status=503))
     driver.get(url)
     clock.now += 10
     answer = driver.get(url)
@@ -203,9 +219,11 @@ def test_a_stale_answer_stands_in_for_an_error(
     assert driver.get(url).status == 503
 
 
-def test_a_stale_answer_stands_in_for_an_origin_that_is_gone(driver: Driver, clock: Clock) -> None:
+def test_a_stale_response_is_used_while_the_origin_is_unreachable(
+    driver: Driver, clock: Clock
+) -> None:
     with loopback.origin(clock) as origin:
-        url = origin.says("/", Say(headers=STALE))
+        url = origin.serve("/", OriginResponse(headers=STALE))
         driver.get(url)
         other = origin.url + "/never"
     clock.now += 10
@@ -216,49 +234,51 @@ def test_a_stale_answer_stands_in_for_an_origin_that_is_gone(driver: Driver, clo
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_an_unsafe_request_invalidates(driver: Driver, origin: Origin, method: str) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+def test_an_unsafe_request_invalidates_stored_responses(
+    driver: Driver, origin: Origin, method: str
+) -> None:
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     driver.get(url)
     assert driver.request(method, url, body=b"x").info is not None
-    assert origin.got[1].body == b"x"
+    assert origin.received[1].body == b"x"
     assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
 
 
-def test_head_is_answered_from_get(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+def test_head_is_answered_from_a_stored_get(driver: Driver, origin: Origin) -> None:
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     driver.get(url)
     head = driver.request("HEAD", url)
     assert (head.body, head.headers["content-length"]) == (b"", "5")
     assert head.status_line == "lacre; hit; ttl=60"
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_head_alone_goes_through(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+def test_head_without_a_stored_response_is_forwarded(driver: Driver, origin: Origin) -> None:
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     head = driver.request("HEAD", url)
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", "5")
     assert driver.get(url).body == b"hello"
 
 
-def test_a_range_is_cut_from_what_is_stored(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(b"0123456789", headers={**FRESH, "ETag": '"1"'}))
+def test_a_range_is_served_from_a_stored_response(driver: Driver, origin: Origin) -> None:
+    url = origin.serve("/", OriginResponse(b"0123456789", headers={**FRESH, "ETag": '"1"'}))
     driver.get(url)
     part = driver.get(url, headers={"Range": "bytes=2-4"})
     assert (part.status, part.body, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
 def test_each_hop_of_a_redirect_is_stored(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/from", Say(b"", 301, {**FRESH, "Location": "/to"}))
-    origin.says("/to", Say(b"there", headers=FRESH))
+    url = origin.serve("/from", OriginResponse(b"", 301, {**FRESH, "Location": "/to"}))
+    origin.serve("/to", OriginResponse(b"there", headers=FRESH))
     assert [driver.get(url).body for _ in range(2)] == [b"there", b"there"]
-    assert [got.path for got in origin.got] == ["/from", "/to"]
+    assert [got.path for got in origin.received] == ["/from", "/to"]
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_credentials_share_nothing(name: str, origin: Origin, clock: Clock) -> None:
+def test_different_credentials_share_no_entries(name: str, origin: Origin, clock: Clock) -> None:
     driver = DRIVERS[name](Cache(":memory:", clock=clock, partition_by_cookies=True))
-    origin.answers["/"] = lambda got: Say(
+    origin.answers["/"] = lambda got: OriginResponse(
         f"{got.headers.get('authorization')} {got.headers.get('cookie')}".encode(), headers=FRESH
     )
     url = origin.url + "/"
@@ -271,16 +291,18 @@ def test_credentials_share_nothing(name: str, origin: Origin, clock: Clock) -> N
     answers = [driver.get(url, headers=headers).body for headers in asks]
     assert answers == [b"None None", b"Bearer a None", b"Bearer b None", b"None who=c"]
     assert [driver.get(url, headers=headers).body for headers in asks] == answers
-    assert len(origin.got) == 4
+    assert len(origin.received) == 4
     driver.close()
 
 
-def test_what_varies_by_the_cookies_that_the_client_keeps_is_told_apart(
+def test_responses_that_vary_by_cookie_are_separate_per_cookie(
     driver: Driver, origin: Origin
 ) -> None:
-    origin.says("/in", Say(b"", headers={"Set-Cookie": "who=me", "Cache-Control": "no-store"}))
+    origin.serve(
+        "/in", OriginResponse(b"", headers={"Set-Cookie": "who=me", "Cache-Control": "no-store"})
+    )
     varies = {**FRESH, "Vary": "Cookie"}
-    origin.answers["/"] = lambda got: Say(
+    origin.answers["/"] = lambda got: OriginResponse(
         got.headers.get("cookie", "nobody").encode(), headers=varies
     )
     url = origin.url + "/"
@@ -291,12 +313,12 @@ def test_what_varies_by_the_cookies_that_the_client_keeps_is_told_apart(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_breaks_off_is_not_stored(
-    driver: Driver, origin: Origin, chunked: bool
-) -> None:
+def test_an_incomplete_body_is_not_stored(driver: Driver, origin: Origin, chunked: bool) -> None:
     body = bytes(100_000)
-    url = origin.says(
-        "/", Say(body, headers=FRESH, cut=70_000, chunked=chunked), Say(body, headers=FRESH)
+    url = origin.serve(
+        "/",
+        OriginResponse(body, headers=FRESH, cut=70_000, chunked=chunked),
+        OriginResponse(body, headers=FRESH),
     )
     with pytest.raises(driver.failure):
         driver.get(url)
@@ -304,8 +326,8 @@ def test_a_body_that_breaks_off_is_not_stored(
     assert driver.get(url).status_line == "lacre; hit; ttl=60"
 
 
-def test_a_body_that_nobody_reads_to_its_end_is_not_stored(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+def test_a_partly_read_body_is_not_stored(driver: Driver, origin: Origin) -> None:
+    url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH))
     assert driver.begin(url)
     assert driver.get(url).status_line.startswith("lacre; fwd=uri-miss")
 
@@ -315,25 +337,25 @@ def test_a_large_body_is_stored_and_served_in_pieces(
     driver: Driver, origin: Origin, chunked: bool
 ) -> None:
     body = bytes(range(256)) * (20 << 12)
-    url = origin.says("/", Say(body, headers=FRESH, chunked=chunked))
+    url = origin.serve("/", OriginResponse(body, headers=FRESH, chunked=chunked))
     first, second = driver.get(url), driver.get(url)
     assert first.body == body
     assert second.body == body
     assert second.status_line == "lacre; hit; ttl=60"
     assert driver.begin(url) == body[: len(driver.begin(url))]
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
 def test_a_chunked_body_is_stored(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(headers=FRESH, chunked=True))
+    url = origin.serve("/", OriginResponse(headers=FRESH, chunked=True))
     assert [driver.get(url).body for _ in range(2)] == [b"hello", b"hello"]
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
 def test_an_empty_body_is_stored(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(b"", headers=FRESH))
+    url = origin.serve("/", OriginResponse(b"", headers=FRESH))
     assert [driver.get(url).body for _ in range(2)] == [b"", b""]
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
 @pytest.mark.parametrize("times", [0, 10_000, 4_000_000])
@@ -341,29 +363,29 @@ def test_an_encoded_body_is_decoded_for_the_caller(
     driver: Driver, origin: Origin, times: int
 ) -> None:
     body = b"hello" * times
-    url = origin.says("/", Say(gzip.compress(body), headers={**FRESH, "Content-Encoding": "gzip"}))
+    url = origin.serve(
+        "/", OriginResponse(gzip.compress(body), headers={**FRESH, "Content-Encoding": "gzip"})
+    )
     assert [driver.get(url).body for _ in range(2)] == [body, body]
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_what_was_tampered_with_is_fetched_again(
+def test_a_tampered_entry_is_fetched_again(
     driver: Driver, origin: Origin, path: Path, cache: Cache, events: list[Any]
 ) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     driver.get(url)
     cache.close()
     flip_last_bytes(path)
     answer = driver.get(url)
-    assert (answer.body, len(origin.got)) == (b"hello", 2)
+    assert (answer.body, len(origin.received)) == (b"hello", 2)
     assert answer.status_line.endswith("detail=tampered")
     assert [name for name, *_ in events] == ["stored", "refused", "quarantined", "stored"]
     assert driver.get(url).status_line == "lacre; hit; ttl=60"
 
 
-def test_only_the_cache_is_asked_where_that_is_wished(
-    driver: Driver, origin: Origin, clock: Clock
-) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+def test_only_if_cached_never_sends_a_request(driver: Driver, origin: Origin, clock: Clock) -> None:
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     offline = {"only_if_cached": True}
     assert driver.get(url, options=offline).status == 504
     driver.get(url)
@@ -374,12 +396,15 @@ def test_only_the_cache_is_asked_where_that_is_wished(
     assert refused.info is not None
     assert not refused.info.from_cache
     assert driver.get(url, options={"only_if_cached": True, "max_stale": 100}).body == b"hello"
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_a_request_may_have_wishes_of_its_own(driver: Driver, origin: Origin, clock: Clock) -> None:
-    url = origin.says(
-        "/", Say(headers={"ETag": '"1"'}), Say(status=304), Say(b"anew", headers=FRESH)
+def test_options_apply_to_a_single_request(driver: Driver, origin: Origin, clock: Clock) -> None:
+    url = origin.serve(
+        "/",
+        OriginResponse(headers={"ETag": '"1"'}),
+        OriginResponse(status=304),
+        OriginResponse(b"anew", headers=FRESH),
     )
     driver.get(url, options={"expire_after": 60})
     assert driver.get(url).status_line == "lacre; hit; ttl=60"
@@ -395,32 +420,32 @@ def test_a_request_may_have_wishes_of_its_own(driver: Driver, origin: Origin, cl
         driver.get(url, options={"nostore": True})
 
 
-def test_equal_requests_at_the_same_time_are_sent_once(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+def test_simultaneous_equal_requests_are_sent_once(driver: Driver, origin: Origin) -> None:
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     answers = driver.together(url, 8)
     assert [answer.body for answer in answers] == [b"hello"] * 8
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_answers_that_cannot_be_shared_are_fetched_by_each(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(headers={"Cache-Control": "no-store"}))
+def test_responses_that_cannot_be_shared_are_fetched_separately(
+    driver: Driver, origin: Origin
+) -> None:
+    url = origin.serve("/", OriginResponse(headers={"Cache-Control": "no-store"}))
     assert [answer.body for answer in driver.together(url, 4)] == [b"hello"] * 4
-    assert len(origin.got) == 4
+    assert len(origin.received) == 4
 
 
-# What only the asynchronous client of niquests has.
+# Properties of the asynchronous niquests client only.
 
 
 @pytest.mark.parametrize("size", [1 << 18, 20 << 20])
-def test_asynchronous_niquests_streams_what_it_stores_and_what_is_stored(
-    origin: Origin, cache: Cache, size: int
-) -> None:
+def test_async_niquests_streams_misses_and_hits(origin: Origin, cache: Cache, size: int) -> None:
     niquests = pytest.importorskip("niquests")
     from lacre.niquests import AsyncCachedSession, cache_info
 
     body = bytes(range(256)) * (size >> 8)
     packed = gzip.compress(body, compresslevel=0)
-    url = origin.says("/", Say(packed, headers={**FRESH, "Content-Encoding": "gzip"}))
+    url = origin.serve("/", OriginResponse(packed, headers={**FRESH, "Content-Encoding": "gzip"}))
 
     async def read(session: Any, as_sent: bool) -> list[bytes]:
         async with await session.get(url, stream=True) as response:
@@ -445,13 +470,13 @@ def test_asynchronous_niquests_streams_what_it_stores_and_what_is_stored(
     assert [info.from_cache for info in told] == [False, True] * 2
 
 
-def test_asynchronous_niquests_stores_nothing_of_a_body_whose_reader_was_cancelled(
+def test_async_niquests_stores_no_body_whose_reader_was_cancelled(
     origin: Origin, cache: Cache
 ) -> None:
     pytest.importorskip("niquests")
     from lacre.niquests import AsyncCachedSession, cache_info
 
-    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+    url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH))
 
     async def main() -> None:
         async with (
@@ -465,16 +490,16 @@ def test_asynchronous_niquests_stores_nothing_of_a_body_whose_reader_was_cancell
             reader.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reader
-            # In less time than one waits for an equal request: this one is over.
+            # The timeout is shorter than the wait for an equal request: the cancelled one is over.
             again = await asyncio.wait_for(asyncio.create_task(session.get(url)), 4)
             assert (cache_info(again).forward, len(again.content)) == ("uri-miss", 20 << 20)
             assert cache_info(await session.get(url)).hit
 
     asyncio.run(main())
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_an_adapter_of_asynchronous_niquests_may_add_credentials_that_the_cache_does_not_see(
+def test_unseen_credentials_of_an_async_niquests_adapter_prevent_storing(
     origin: Origin, cache: Cache
 ) -> None:
     niquests = pytest.importorskip("niquests")
@@ -485,8 +510,8 @@ def test_an_adapter_of_asynchronous_niquests_may_add_credentials_that_the_cache_
             request.headers["Cookie"] = "who=me"
             return await super().send(request, *arguments, **settings)
 
-    url = origin.says("/", Say(headers={**FRESH, "Vary": "Cookie"}))
-    plain = origin.says("/plain", Say(headers=FRESH))
+    url = origin.serve("/", OriginResponse(headers={**FRESH, "Vary": "Cookie"}))
+    plain = origin.serve("/plain", OriginResponse(headers=FRESH))
 
     async def main() -> None:
         async with niquests.AsyncSession() as session:
@@ -496,12 +521,12 @@ def test_an_adapter_of_asynchronous_niquests_may_add_credentials_that_the_cache_
             assert [cache_info(await session.get(plain)).hit for _ in range(2)] == [False, True]
 
     asyncio.run(main())
-    assert all(got.headers["cookie"] == "who=me" for got in origin.got)
-    assert [got.path for got in origin.got] == ["/", "/", "/plain"]
+    assert all(got.headers["cookie"] == "who=me" for got in origin.received)
+    assert [got.path for got in origin.received] == ["/", "/", "/plain"]
 
 
 @pytest.mark.parametrize("mounted", [False, True])
-def test_asynchronous_niquests_gives_up_what_it_refreshes_when_it_is_closed(
+def test_closing_async_niquests_cancels_refreshes(
     origin: Origin, cache: Cache, clock: Clock, mounted: bool
 ) -> None:
     niquests = pytest.importorskip("niquests")
@@ -509,11 +534,11 @@ def test_asynchronous_niquests_gives_up_what_it_refreshes_when_it_is_closed(
 
     closed = threading.Event()
 
-    def answer(_: Any) -> Say:
-        if len(origin.got) == 1:
-            return Say(b"old", headers=REFRESHED)
+    def answer(_: Any) -> OriginResponse:
+        if len(origin.received) == 1:
+            return OriginResponse(b"old", headers=REFRESHED)
         assert closed.wait(10)
-        return Say(b"new", headers=REFRESHED)
+        return OriginResponse(b"new", headers=REFRESHED)
 
     origin.answers["/"] = answer
     url = origin.url + "/"
@@ -527,7 +552,7 @@ def test_asynchronous_niquests_gives_up_what_it_refreshes_when_it_is_closed(
             await session.get(url)
             clock.now += 10
             assert (await session.get(url)).content == b"old"
-            while len(origin.got) < 2:
+            while len(origin.received) < 2:
                 await asyncio.sleep(0.001)
         assert asyncio.all_tasks() == before
         closed.set()
@@ -537,13 +562,11 @@ def test_asynchronous_niquests_gives_up_what_it_refreshes_when_it_is_closed(
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_asynchronous_niquests_sends_what_might_share_a_connection_one_by_one(
-    origin: Origin, cache: Cache
-) -> None:
+def test_async_niquests_sends_multiplexed_requests_one_by_one(origin: Origin, cache: Cache) -> None:
     niquests = pytest.importorskip("niquests")
     from lacre.niquests import AsyncCachedSession, cache_info
 
-    url = origin.says("/", Say(headers=FRESH))
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     told: list[bool] = []
 
     class Listening(niquests.adapters.AsyncHTTPAdapter):  # type: ignore[misc, name-defined]
@@ -565,7 +588,7 @@ def test_asynchronous_niquests_sends_what_might_share_a_connection_one_by_one(
     assert told == [False]
 
 
-def test_asynchronous_niquests_lets_go_of_connection_and_waiters_when_a_response_is_closed(
+def test_closing_an_async_niquests_response_frees_connection_and_waiters(
     origin: Origin, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("niquests")
@@ -573,7 +596,7 @@ def test_asynchronous_niquests_lets_go_of_connection_and_waiters_when_a_response
 
     ended = threading.Event()
     monkeypatch.setattr(loopback.Handler, "finish", lambda _: ended.set())
-    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH))
+    url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH))
 
     async def main() -> None:
         async with AsyncCachedSession(cache) as session:

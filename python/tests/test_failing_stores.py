@@ -1,4 +1,4 @@
-"""A cache that cannot be read or written: answers come from the origin, and one warning says why."""
+"""Sessions whose cache fails answer from the origin and log one warning."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 class Full:
-    """In the place of a method that writes."""
+    """Replaces a method that writes."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -47,7 +47,7 @@ class Full:
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "filesystem", "memory"])
-def test_what_cannot_be_stored_is_an_answer_all_the_same(
+def test_a_failing_write_does_not_affect_the_response(
     backend: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with session(
@@ -69,7 +69,7 @@ def test_what_cannot_be_stored_is_an_answer_all_the_same(
         assert [cached.get(URL).from_cache for _ in range(2)] == [False, True], "it works again"
 
 
-def test_a_full_file_of_sqlite_is_not_written_and_no_error(
+def test_a_full_sqlite_file_raises_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     origin = Origin(answer("x" * 200_000))
@@ -83,7 +83,7 @@ def test_a_full_file_of_sqlite_is_not_written_and_no_error(
         assert [cached.get(URL).from_cache for _ in range(2)] == [False, True]
 
 
-def test_what_cannot_be_read_is_fetched(
+def test_a_failing_read_is_a_miss(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with session(Origin(), tmp_path / "cache") as cached:
@@ -102,7 +102,7 @@ def test_what_cannot_be_read_is_fetched(
         assert "malformed" in told
 
 
-def test_tampering_and_errors_of_the_network_are_raised(
+def test_tampering_and_network_errors_are_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with session(Origin(), tmp_path / "cache") as cached:
@@ -119,7 +119,7 @@ def test_tampering_and_errors_of_the_network_are_raised(
             cached.get(f"{URL}other")
 
 
-def test_a_locked_file_is_waited_for_once_and_not_again_for_a_while(
+def test_a_locked_file_delays_only_the_first_of_several_writes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_connections, "ANSWER_LOCK_TIMEOUT", 0.05)
@@ -142,7 +142,7 @@ def test_a_locked_file_is_waited_for_once_and_not_again_for_a_while(
 
 
 @pytest.mark.parametrize("settings", [{}, {"wal": False}, {"read_only": True}], ids=str)
-def test_a_file_in_a_place_that_is_read_only_answers(
+def test_a_read_only_file_answers(
     settings: dict[str, Any],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -151,18 +151,18 @@ def test_a_file_in_a_place_that_is_read_only_answers(
     origin = Origin()
     with session(origin, tmp_path / "cache", **settings | {"read_only": False}) as cached:
         cached.get(URL)
-    # Who runs tests as root may write everywhere.
+    # root may write everywhere.
     monkeypatch.setattr(sqlite, "is_read_only", lambda path: True)
     before = sorted(tmp_path.iterdir())
     with session(origin, tmp_path / "cache", **settings) as cached:
         assert cached.get(URL).from_cache
         assert [cached.get(f"{URL}other").from_cache for _ in range(2)] == [False, False]
-        # What may be written after all has files beside it while it is open.
+        # A writable file in WAL mode has files beside it while it is open.
         assert sorted(tmp_path.iterdir()) == before or "wal" not in settings
         assert len(warnings(caplog)) == (0 if settings.get("read_only") else 1)
 
 
-def test_an_unsafe_request_succeeds_where_nothing_can_be_invalidated(
+def test_an_unsafe_request_succeeds_if_invalidation_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with session(Origin(), tmp_path / "cache", cache_control=True) as cached:
@@ -170,7 +170,7 @@ def test_an_unsafe_request_succeeds_where_nothing_can_be_invalidated(
         assert cached.post(URL).status_code == 200
 
 
-def test_a_stale_answer_is_told_without_the_url(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_a_stale_response_omits_the_url(caplog: pytest.LogCaptureFixture) -> None:
     def fail(request: PreparedRequest) -> Response:
         raise requests.ConnectionError(f"no way to {request.url}")
 
@@ -204,7 +204,7 @@ for page in range(5):
 """
 
 
-def test_a_full_disk_is_warned_of_once_by_the_cache_of_the_other_clients(tmp_path: Path) -> None:
+def test_the_native_cache_warns_once_of_a_full_disk(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _FULL, str(tmp_path / "store" / "cache.sqlite")]
     ran = subprocess.run(
         command,

@@ -1,4 +1,4 @@
-"""A reader that knows docs/format.md alone finds and opens what the `lacre` command stored."""
+"""A reader written from docs/format.md alone opens stores of the `lacre` command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from loopback import Got, Say, origin
+from loopback import OriginResponse, ReceivedRequest, origin
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 pytest.importorskip("blake3")
@@ -34,7 +34,7 @@ def reader() -> ModuleType:
 
 
 class User:
-    """Somebody with a home of their own, who runs `lacre`."""
+    """A user with a fresh home who runs `lacre`."""
 
     def __init__(self, home: Path, reader: ModuleType) -> None:
         self.home, self.reader = home, reader
@@ -70,22 +70,31 @@ def user(tmp_path: Path, reader: ModuleType) -> User:
     return User(tmp_path, reader)
 
 
-def test_a_row_key_follows_from_the_text_of_a_request(user: User) -> None:
+def test_a_row_key_depends_on_the_text_of_the_request(user: User) -> None:
     with origin() as site:
-        plain = site.says("/a%20b/?q=%C3%A9&r", Say(b"plain", headers=FRESH))
-        site.answers["/a%20b/"] = lambda _: Say(b"plain", headers=FRESH)
-        site.says(
-            "/guessed", Say(b"guessed", headers={"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"})
+        plain = site.serve("/a%20b/?q=%C3%A9&r", OriginResponse(b"plain", headers=FRESH))
+        site.answers["/a%20b/"] = lambda _: OriginResponse(b"plain", headers=FRESH)
+        site.serve(
+            "/guessed",
+            OriginResponse(b"guessed", headers={"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}),
         )
         asked: list[tuple[str, list[tuple[str, str]], bytes]] = [
             (plain, [], b"plain"),
             (
-                site.says("/auth", Say(b"for one", headers=FRESH)),
+                site.serve("/auth", OriginResponse(b"for one", headers=FRESH)),
                 [("Authorization", "Bearer one")],
                 b"for one",
             ),
-            (site.says("/key", Say(b"keyed", headers=FRESH)), [("X-API-Key", "a ,b")], b"keyed"),
-            (site.says("/cookie", Say(b"for all", headers=FRESH)), [("Cookie", "a=1")], b"for all"),
+            (
+                site.serve("/key", OriginResponse(b"keyed", headers=FRESH)),
+                [("X-API-Key", "a ,b")],
+                b"keyed",
+            ),
+            (
+                site.serve("/cookie", OriginResponse(b"for all", headers=FRESH)),
+                [("Cookie", "a=1")],
+                b"for all",
+            ),
             (site.url + "/guessed", [("Cookie", "a=1")], b"guessed"),
         ]
         for url, headers, _ in asked:
@@ -98,10 +107,10 @@ def test_a_row_key_follows_from_the_text_of_a_request(user: User) -> None:
         assert found.get("GET", site.url + "/guessed", [("Cookie", "a=2")]) is None
 
 
-def test_signposts_lead_to_variants(user: User) -> None:
-    def answer(got: Got) -> Say:
+def test_variant_indexes_lead_to_variants(user: User) -> None:
+    def answer(got: ReceivedRequest) -> OriginResponse:
         language = got.headers.get("accept-language", "none")
-        return Say(language.encode(), headers={**FRESH, "Vary": "Accept-Language"})
+        return OriginResponse(language.encode(), headers={**FRESH, "Vary": "Accept-Language"})
 
     with origin() as site:
         site.answers["/"] = answer
@@ -112,7 +121,7 @@ def test_signposts_lead_to_variants(user: User) -> None:
         for language in languages:
             _, body = found.get("GET", site.url + "/", [("Accept-Language", language)])
             assert body == language.encode()
-        # Equal preferences, written in another way.
+        # Equal preferences in another notation.
         _, body = found.get(
             "GET", site.url + "/", [("accept-language", "en"), ("Accept-Language", "de; q=0.50")]
         )
@@ -121,19 +130,19 @@ def test_signposts_lead_to_variants(user: User) -> None:
 
 @pytest.mark.parametrize("suite", ["encrypted", "signed"])
 @pytest.mark.parametrize("how", [[], ["--compress", "gzip"], ["--format", "json"]])
-def test_bodies_of_any_length_are_whole(user: User, suite: str, how: list[str]) -> None:
+def test_bodies_of_any_length_are_complete(user: User, suite: str, how: list[str]) -> None:
     with origin() as site:
         for length in [0, 1, 262_144, 262_145, 700_000]:
             body = bytes(place * 7 % 251 for place in range(length))
-            url = site.says(f"/{length}", Say(body, headers=FRESH))
+            url = site.serve(f"/{length}", OriginResponse(body, headers=FRESH))
             user.lacre("get", "--suite", suite, *how, url, "-o", str(user.home / "out"))
             _, found = user.open().get("GET", url)
             assert found == body, length
 
 
-def test_a_directory_is_read_as_a_file_is(user: User) -> None:
+def test_a_directory_store_reads_like_a_file_store(user: User) -> None:
     with origin() as site:
-        url = site.says("/", Say(bytes(600_000), headers=FRESH))
+        url = site.serve("/", OriginResponse(bytes(600_000), headers=FRESH))
         store = str(user.home / "store")
         user.lacre("get", "--store", f"dir:{store}", url, "-o", str(user.home / "out"))
         _, body = user.open(store).get("GET", url)
@@ -142,7 +151,7 @@ def test_a_directory_is_read_as_a_file_is(user: User) -> None:
 
 def test_namespaces_share_no_row_and_are_listed(user: User) -> None:
     with origin() as site:
-        url = site.says("/", Say(b"x", headers=FRESH))
+        url = site.serve("/", OriginResponse(b"x", headers=FRESH))
         user.lacre("get", "--namespace", "mine", url)
         assert user.open().get("GET", url) is None
         found = user.open(namespace="mine")
@@ -152,7 +161,7 @@ def test_namespaces_share_no_row_and_are_listed(user: User) -> None:
 
 def test_evidence_and_anchors_open(user: User) -> None:
     with origin() as site:
-        url = site.says("/", Say(b"x", headers=FRESH))
+        url = site.serve("/", OriginResponse(b"x", headers=FRESH))
         user.lacre("get", url)
         anchor = user.home / "anchors" / "anchor"
         anchor.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Requests have the names that requests-cache gives them."""
+"""Cache keys equal those of requests-cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def request(url: str, **changes: Any) -> PlainRequest:
     return {"method": "GET", "url": url, "headers": [], "body": b"", "cookies": []} | changes
 
 
-def test_every_key_is_the_one_that_requests_cache_gives() -> None:
+def test_keys_equal_those_of_requests_cache() -> None:
     vectors = json.loads(shared("vectors/requests_cache_keys.json").read_text())["vectors"]
     assert len(vectors) >= 77
     for vector in vectors:
@@ -41,7 +41,7 @@ def test_every_key_is_the_one_that_requests_cache_gives() -> None:
         assert normalize_url(vector["url"], ignored) == vector["norm_url"]
 
 
-def test_what_is_ignored_tells_no_requests_apart() -> None:
+def test_ignored_parameters_do_not_affect_the_key() -> None:
     keys = {
         cache_key(request(f"https://h/?token={n}"), ignored_parameters=["token"]) for n in range(3)
     }
@@ -53,6 +53,6 @@ def test_what_is_ignored_tells_no_requests_apart() -> None:
     assert len(named) == 2
 
 
-def test_a_header_that_cannot_be_is_no_header_to_match() -> None:
+def test_an_invalid_header_name_in_match_headers_is_refused() -> None:
     with pytest.raises(ValueError, match="match_headers"):
         cache_key(request("https://h/"), match_headers=["a b"])

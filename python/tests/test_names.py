@@ -1,4 +1,4 @@
-"""Every name and every module that requests-cache has for its users is here, under both of lacre's names."""
+"""The public names and modules of requests-cache exist under both names of lacre."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import requests_cache
 import lacre
 import lacre.requests_cache
 
-#: What requests-cache's own modules do with each other, and no user with them.
+#: Modules that only requests-cache itself uses.
 INTERNAL = {"_utils"}
-#: Names that no user takes from anywhere: helpers of requests-cache, and what it imports from others.
+#: Names that users never import: internal helpers, and imports from other packages.
 HELPERS = {
     "CACHE_NAME_KWARGS",
     "DATETIME_FORMAT",
@@ -40,7 +40,7 @@ HELPERS = {
     "try_int",
     "warn",
 }
-#: Aliases for types, in modules that only use them: they are at the top, and where they are defined.
+#: Type aliases in modules that only use them. lacre has them at the top level and where defined.
 ELSEWHERE = {
     ".backends.base": {"AnyRequest"},
     ".patcher": {"BackendSpecifier", "StrOrPath"},
@@ -61,14 +61,14 @@ ELSEWHERE = {
 
 
 def modules() -> list[str]:
-    """Those of the released package, without its name."""
+    """Returns the modules of the released package, without its name."""
     found = pkgutil.walk_packages(requests_cache.__path__, "requests_cache.")
     names = [""] + [module.name.removeprefix("requests_cache") for module in found]
     return [name for name in names if name.lstrip(".") not in INTERNAL]
 
 
 def public(module: ModuleType) -> set[str]:
-    """The names that `module` has for its users: what it defines, and what a package shows."""
+    """Returns the public names of a module: its definitions, and exports of a package."""
     package = hasattr(module, "__path__")
 
     def is_theirs(name: str, value: object) -> bool:
@@ -77,7 +77,7 @@ def public(module: ModuleType) -> set[str]:
         if isinstance(value, type | FunctionType | BuiltinFunctionType):
             here = value.__module__
             return here.startswith("requests_cache") if package else here == module.__name__
-        # A constant, or an alias for a type: unless it is one of Python's.
+        # A constant or type alias, unless it is one of Python.
         return value not in (getattr(typing, name, None), getattr(collections.abc, name, None))
 
     named = vars(module).items()
@@ -85,7 +85,7 @@ def public(module: ModuleType) -> set[str]:
 
 
 @pytest.mark.parametrize("name", modules(), ids=lambda name: name or "top")
-def test_every_public_name_is_here(name: str) -> None:
+def test_every_public_name_of_requests_cache_exists(name: str) -> None:
     theirs, ours = (
         import_module(f"requests_cache{name}"),
         import_module(f"lacre.requests_cache{name}"),
@@ -96,7 +96,7 @@ def test_every_public_name_is_here(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in modules() if name])
-def test_a_module_is_the_same_under_both_names(name: str) -> None:
+def test_a_module_is_the_same_object_under_both_names(name: str) -> None:
     assert import_module(f"lacre.requests_cache{name}") is import_module(f"lacre{name}")
     stub = f"{lacre.requests_cache.__path__[0]}{name.replace('.', '/')}"
     module = import_module(f"lacre{name}")
@@ -105,7 +105,7 @@ def test_a_module_is_the_same_under_both_names(name: str) -> None:
         assert text.read() == f"from lacre{name} import *\n"
 
 
-def test_what_is_public_is_what_the_modules_have() -> None:
+def test_public_names_equal_those_of_the_modules() -> None:
     for name in lacre.__all__:
         assert getattr(lacre, name) is getattr(lacre.requests_cache, name)
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
@@ -132,11 +132,11 @@ assert not any("site-packages/requests_cache" in file for file in files)
 """
 
 
-def test_lacre_stands_in_where_requests_cache_is_imported() -> None:
+def test_stand_in_replaces_requests_cache_on_import() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM], check=True)
 
 
-def test_lacre_does_not_stand_in_where_requests_cache_is_in_use() -> None:
+def test_stand_in_refuses_if_requests_cache_is_imported() -> None:
     with pytest.raises(ImportError, match="imported already"):
         lacre.requests_cache.stand_in()
     assert "lacre" not in (sys.modules["requests_cache"].__file__ or "")

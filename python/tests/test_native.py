@@ -1,4 +1,4 @@
-"""lacre's own cache in Python: what it tells, where its file lies, forks and threads."""
+"""`lacre.Cache` in Python: results, settings, events, forks and threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stored import run_sql
 URL = "http://example.test/page"
 KEY = "6b" * 8 + "0123456789abcdef" * 3
 FRESH = [(b"cache-control", b"max-age=60")]
-#: Long enough for the slowest machine; a deadlock is longer.
+#: Seconds; enough for a slow machine. A deadlock lasts longer.
 PATIENCE = 120
 
 
@@ -63,7 +63,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store" / "cache.sqlite"
 
 
-def test_what_was_stored_is_a_reply(path: Path) -> None:
+def test_a_stored_response_is_a_reply(path: Path) -> None:
     store(Cache(path))
     reply = hit(Cache(path))
     assert (reply.status, reply.body, reply.next(), reply.next()) == (200, b"hello", b"hello", None)
@@ -74,14 +74,14 @@ def test_what_was_stored_is_a_reply(path: Path) -> None:
     assert b"hello" not in path.read_bytes()
 
 
-def test_in_memory_needs_no_file_and_no_key() -> None:
+def test_a_cache_in_memory_needs_no_file_and_no_key() -> None:
     cache = Cache(":memory:")
     store(cache)
     assert hit(cache).body == b"hello"
     assert repr(cache) == "<Cache in memory>"
 
 
-def test_the_file_and_the_keyring_are_those_of_the_command_line(
+def test_default_store_and_keyring_are_those_of_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LACRE_CACHE_DIR", str(tmp_path / "cache"))
@@ -91,7 +91,7 @@ def test_the_file_and_the_keyring_are_those_of_the_command_line(
     assert (tmp_path / "config" / "lacre" / "keyring").exists()
 
 
-def test_the_variables_say_where_the_store_and_the_key_are(
+def test_environment_variables_set_store_and_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_KEY", KEY)
@@ -107,7 +107,7 @@ def test_the_variables_say_where_the_store_and_the_key_are(
         monkeypatch.delenv(variable)
 
 
-def test_a_misspelt_place_is_no_file_and_a_tilde_is_the_home(
+def test_a_misspelt_store_is_refused_and_a_tilde_is_expanded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -128,7 +128,7 @@ def test_a_misspelt_place_is_no_file_and_a_tilde_is_the_home(
     assert (tmp_path / "odd:name").exists()
 
 
-def test_another_key_opens_nothing_and_names_its_own_rows(
+def test_another_key_opens_nothing_and_has_other_row_keys(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LACRE_TEST_KEY", KEY)
@@ -138,7 +138,7 @@ def test_another_key_opens_nothing_and_names_its_own_rows(
     assert isinstance(ask(Cache(path, key="env:LACRE_TEST_KEY")), Ticket)
 
 
-def test_a_keyring_beside_the_store_is_refused(path: Path) -> None:
+def test_a_key_file_beside_the_store_is_refused(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     (path.parent / "keyring").write_text(KEY)
     (path.parent / "keyring").chmod(0o600)
@@ -177,7 +177,7 @@ def test_two_caches_on_one_file_see_each_other(path: Path) -> None:
         ("never", None),
     ],
 )
-def test_a_lifetime_is_said_in_many_ways(wish: Any, ttl: int | None) -> None:
+def test_a_lifetime_has_many_forms(wish: Any, ttl: int | None) -> None:
     cache = Cache(":memory:", expire_after=wish, clock=lambda: 1_800_000_000)
     store(cache, headers=[])
     assert hit(cache).info.ttl == ttl
@@ -194,14 +194,14 @@ def test_a_lifetime_is_said_in_many_ways(wish: Any, ttl: int | None) -> None:
         datetime.max.replace(tzinfo=timezone.utc),
     ],
 )
-def test_a_lifetime_longer_than_caches_count_is_the_longest_they_do(wish: Any) -> None:
+def test_a_too_long_lifetime_is_the_maximum(wish: Any) -> None:
     cache = Cache(":memory:", expire_after=wish, clock=lambda: 1_800_000_000)
     store(cache, headers=[])
     assert hit(cache).info.ttl in (2**31, None)
 
 
 @pytest.mark.parametrize("year", [1, 1969, 2020])
-def test_a_moment_in_the_past_has_gone_by(year: int) -> None:
+def test_a_datetime_in_the_past_has_expired(year: int) -> None:
     cache = Cache(
         ":memory:",
         expire_after=datetime(year, 1, 1, tzinfo=timezone.utc),
@@ -211,9 +211,7 @@ def test_a_moment_in_the_past_has_gone_by(year: int) -> None:
     assert isinstance(ask(cache), Ticket)
 
 
-def test_a_cookie_tells_requests_apart_where_nobody_called_the_answer_reusable_or_the_user_says_so() -> (
-    None
-):
+def test_cookies_partition_unless_the_response_is_explicitly_reusable() -> None:
     fresh, guessed = [(b"cache-control", b"max-age=60")], [(b"etag", b'"1"')]
     for settings, headers, parted in [
         ({}, fresh, False),
@@ -232,7 +230,7 @@ def test_a_cookie_tells_requests_apart_where_nobody_called_the_answer_reusable_o
         assert isinstance(other, Ticket) is parted, (settings, headers)
 
 
-def test_the_first_rule_that_fits_a_url_decides() -> None:
+def test_the_first_matching_url_rule_applies() -> None:
     cache = Cache(
         ":memory:", urls_expire_after={"example.test/page": 5, "example.test": "do-not-store"}
     )
@@ -254,17 +252,17 @@ def test_the_first_rule_that_fits_a_url_decides() -> None:
         {"unknown": 1},
     ],
 )
-def test_a_setting_that_cannot_be_is_refused(settings: Any) -> None:
+def test_an_invalid_setting_is_refused(settings: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         Cache(":memory:", **settings)
 
 
-def test_wishes_that_exclude_each_other_are_refused() -> None:
+def test_mutually_exclusive_options_are_refused() -> None:
     with pytest.raises(ValueError, match="exclude"):
         ask(Cache(":memory:"), options={"refresh": True, "no_store": True})
 
 
-def test_what_http_does_not_know_is_no_question() -> None:
+def test_an_invalid_request_is_not_looked_up() -> None:
     cache = Cache(":memory:")
     assert cache.ask("GET", "not a url", []) is None
     assert cache.ask("G T", URL, []) is None
@@ -272,7 +270,7 @@ def test_what_http_does_not_know_is_no_question() -> None:
     assert cache.ask("GET", URL, [(b"a", b"c\n")]) is None
 
 
-def test_an_answer_that_http_does_not_know_passes_unstored() -> None:
+def test_an_invalid_response_is_passed_on_unstored() -> None:
     cache = Cache(":memory:")
     settled = miss(cache).settle(200, [*FRESH, (b"a", b"b\nc")])
     assert isinstance(settled, Recording)
@@ -288,7 +286,7 @@ def test_a_ticket_is_settled_once() -> None:
         ticket.fail()
 
 
-def test_what_is_dropped_or_given_up_is_not_stored(path: Path) -> None:
+def test_an_abandoned_recording_is_not_stored(path: Path) -> None:
     cache = Cache(path)
     for give_up in (Recording.abort, lambda _: None):
         recording = record(cache)
@@ -299,7 +297,7 @@ def test_what_is_dropped_or_given_up_is_not_stored(path: Path) -> None:
     assert run_sql(path, "SELECT count(*) FROM chunk") == "0"
 
 
-def test_what_was_declared_is_stored_when_it_is_there() -> None:
+def test_a_body_is_stored_when_its_content_length_is_reached() -> None:
     cache = Cache(":memory:")
     recording = record(cache, headers=[*FRESH, (b"content-length", b"5")])
     assert not recording.writes(4)
@@ -311,7 +309,7 @@ def test_what_was_declared_is_stored_when_it_is_there() -> None:
     assert hit(cache).body == b"hello"
 
 
-def test_what_is_too_long_is_not_stored() -> None:
+def test_a_too_long_body_is_not_stored() -> None:
     cache = Cache(":memory:", max_body=10)
     recording = record(cache)
     recording.write(bytes(11))
@@ -320,11 +318,11 @@ def test_what_is_too_long_is_not_stored() -> None:
     assert isinstance(ask(cache), Ticket)
 
 
-def test_what_varies_by_what_is_not_seen_is_not_stored_by_the_blind() -> None:
+def test_a_response_that_varies_by_unseen_inputs_is_not_stored() -> None:
     cache = Cache(":memory:")
     varies = [*FRESH, (b"vary", b"Cookie")]
-    for blind, stored in [(True, False), (False, True)]:
-        settled = miss(cache).settle(200, varies, blind=blind)
+    for unseen_inputs, stored in [(True, False), (False, True)]:
+        settled = miss(cache).settle(200, varies, unseen_inputs=unseen_inputs)
         assert isinstance(settled, Recording)
         assert (settled.active, settled.info.stored) == (stored, stored)
     unfaithful = miss(cache).settle(200, FRESH, as_sent=False)
@@ -332,7 +330,7 @@ def test_what_varies_by_what_is_not_seen_is_not_stored_by_the_blind() -> None:
     assert not unfaithful.active
 
 
-def test_the_version_of_http_by_which_an_answer_came_is_told_again(path: Path) -> None:
+def test_the_http_version_of_a_response_is_stored(path: Path) -> None:
     cache = Cache(path)
     for version in (10, 11, 20, 30, None, 99):
         url = f"{URL}/{version}"
@@ -342,7 +340,7 @@ def test_the_version_of_http_by_which_an_answer_came_is_told_again(path: Path) -
         assert hit(cache, url).version == (version if version in (10, 11, 20, 30) else 11)
 
 
-def test_what_happens_is_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_events_are_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "lacre"):
         store(Cache(path))
     [entry] = [entry for entry in caplog.records if entry.name == "lacre.store"]
@@ -350,7 +348,9 @@ def test_what_happens_is_logged(path: Path, caplog: pytest.LogCaptureFixture) ->
     assert "example" not in caplog.text
 
 
-def test_a_listener_that_raises_is_nobodys_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_the_listener_does_not_reach_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def listen(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -371,7 +371,7 @@ def test_threads_share_a_cache(path: Path) -> None:
 
 
 def use(cache: Cache, at: int) -> None:
-    """Reads a page, or writes it."""
+    """Reads or writes a page."""
     url = f"http://example.test/{at % 10}"
     body = f"{at % 10}".encode() * 50_000
     found = ask(cache, url)
@@ -398,7 +398,7 @@ def in_children(work: Callable[[], None], children: int = 4) -> None:
     assert [process.exitcode for process in processes] == [0] * children
 
 
-def test_forked_processes_open_the_file_anew(path: Path) -> None:
+def test_forked_processes_reopen_the_file(path: Path) -> None:
     cache = Cache(path)
     store(cache)
 
@@ -412,7 +412,7 @@ def test_forked_processes_open_the_file_anew(path: Path) -> None:
     assert hit(cache).body == b"hello"
 
 
-def test_what_a_child_inherits_is_out_of_its_reach_and_left_alone(path: Path) -> None:
+def test_inherited_objects_are_refused_in_a_forked_child(path: Path) -> None:
     cache = Cache(path)
     recording = record(cache)
     recording.write(bytes(1 << 20))
@@ -422,7 +422,7 @@ def test_what_a_child_inherits_is_out_of_its_reach_and_left_alone(path: Path) ->
     def child() -> None:
         with pytest.raises(RuntimeError, match="forked"):
             ticket.settle(200, FRESH)
-        # Dropped, it would take what the parent has staged.
+        # Dropping it would delete what the parent has staged.
         held.clear()
         assert isinstance(ask(cache), Ticket)
 
@@ -465,7 +465,7 @@ def test_a_fork_while_threads_write_does_not_hang_the_child(path: Path) -> None:
             thread.join()
 
 
-def test_a_fork_waits_for_the_thread_that_brings_the_log_into_the_file(path: Path) -> None:
+def test_a_fork_waits_for_a_running_checkpoint(path: Path) -> None:
     cache, stop = Cache(path), threading.Event()
 
     def write() -> None:
@@ -473,7 +473,7 @@ def test_a_fork_waits_for_the_thread_that_brings_the_log_into_the_file(path: Pat
         while not stop.is_set():
             at += 1
             recording = record(cache, f"http://example.test/{threading.get_ident()}/{at}")
-            # Each few fill the log so far that a thread brings it into the file.
+            # A few writes fill the log, so that a thread starts a checkpoint.
             recording.write(bytes(1 << 20))
             recording.finish()
 
@@ -492,7 +492,7 @@ def test_a_fork_waits_for_the_thread_that_brings_the_log_into_the_file(path: Pat
             thread.join()
 
 
-def test_two_threads_that_fork_at_the_same_time_do_not_hang_their_children(path: Path) -> None:
+def test_simultaneous_forks_do_not_hang_the_children(path: Path) -> None:
     cache, stop = Cache(path), threading.Event()
 
     def write() -> None:
@@ -529,7 +529,7 @@ def test_two_threads_that_fork_at_the_same_time_do_not_hang_their_children(path:
     assert all(isinstance(ask(cache, f"{URL}/{at}"), Reply) for at in range(20))
 
 
-def test_a_body_of_moderate_length_is_verified_before_it_is_an_answer(path: Path) -> None:
+def test_a_medium_body_is_verified_before_it_is_served(path: Path) -> None:
     cache = Cache(path)
     store(cache, body=bytes(1 << 20))
     assert hit(cache).body == bytes(1 << 20)
@@ -538,7 +538,7 @@ def test_a_body_of_moderate_length_is_verified_before_it_is_an_answer(path: Path
     assert isinstance(ask(cache), Ticket)
 
 
-def test_a_piece_that_was_changed_is_an_error_and_no_end(path: Path) -> None:
+def test_a_changed_piece_is_an_error_and_not_the_end(path: Path) -> None:
     cache = Cache(path)
     store(cache, body=bytes(17 << 20))
     cache.close()

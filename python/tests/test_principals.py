@@ -1,5 +1,4 @@
-"""Who gets whose answer, in the clients of lacre's own cache and in the drop-in: by whom a request is made, to which host
-it is sent, and what its peer was verified against."""
+"""Separation of users, hosts and TLS peers, in the clients of `lacre.Cache` and the drop-in."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ import lacre
 import loopback
 from drivers import DRIVERS, Driver
 from lacre import Cache
-from loopback import Origin, Say
+from loopback import Origin, OriginResponse
 
 FRESH = {"Cache-Control": "max-age=60"}
 NAMES = [
@@ -56,50 +55,52 @@ def driver(request: pytest.FixtureRequest, cache: Cache) -> Iterator[Driver]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_users_with_different_credentials_never_get_each_others_answer(
+def test_users_with_different_credentials_never_share_responses(
     driver: Driver, origin: Origin, name: str
 ) -> None:
-    origin.answers["/"] = lambda got: Say(
+    origin.answers["/"] = lambda got: OriginResponse(
         got.headers.get(name.lower(), "nobody").encode(), headers=FRESH
     )
     for who in ["alice", "bob", "alice", "bob"]:
         assert driver.get(origin.url + "/", headers={name: who}).body == who.encode()
     assert driver.get(origin.url + "/").body == b"nobody"
-    assert len(origin.got) == 3
+    assert len(origin.received) == 3
 
 
-def test_what_every_request_has_anew_keeps_none_apart(driver: Driver, origin: Origin) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+def test_headers_that_change_with_every_request_do_not_partition(
+    driver: Driver, origin: Origin
+) -> None:
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     for number in range(3):
         noise = {name: str(number) for name in ["X-Request-Id", "traceparent", "Idempotency-Key"]}
         driver.get(url, headers=noise)
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
-def test_headers_that_the_user_names_tell_requesters_apart(origin: Origin) -> None:
-    url = origin.says("/", Say(headers=FRESH))
+def test_partition_by_headers_separates_users(origin: Origin) -> None:
+    url = origin.serve("/", OriginResponse(headers=FRESH))
     for names, sent in [([], 1), (["X-Pass"], 2)]:
-        origin.got.clear()
+        origin.received.clear()
         driver = DRIVERS["httpx"](Cache(":memory:", partition_by_headers=names))
         for who in ["alice", "bob", "alice"]:
             driver.get(url, headers={"X-Pass": who})
         driver.close()
-        assert len(origin.got) == sent
+        assert len(origin.received) == sent
 
 
-def test_what_cannot_be_the_name_of_a_header_is_refused() -> None:
+def test_an_invalid_header_name_in_partition_by_headers_is_refused() -> None:
     with pytest.raises(ValueError, match="X Pass"):
         Cache(":memory:", partition_by_headers=["X Pass"])
 
 
-def test_the_host_that_is_sent_is_the_one_that_is_keyed(driver: Driver, origin: Origin) -> None:
-    origin.answers["/"] = lambda got: Say(got.headers["host"].encode(), headers=FRESH)
+def test_the_key_has_the_host_that_is_sent(driver: Driver, origin: Origin) -> None:
+    origin.answers["/"] = lambda got: OriginResponse(got.headers["host"].encode(), headers=FRESH)
     url, own = origin.url + "/", origin.url.removeprefix("http://")
     for host in ["a.example", "b.example", "a.example"]:
         assert driver.get(url, headers={"Host": host}).body == host.encode()
     assert driver.get(url).body == own.encode()
     assert driver.get(url, headers={"Host": own}).status_line == "lacre; hit; ttl=60"
-    assert len(origin.got) == 3
+    assert len(origin.received) == 3
 
 
 @pytest.mark.parametrize("host", ["u:p@evil.example", "evil example", "a/b"])
@@ -111,11 +112,11 @@ def test_a_request_without_a_readable_host_is_not_looked_up(cache: Cache, host: 
         assert ticket.info.cache_status == "lacre; fwd=bypass; detail=no-authority"
 
 
-# What the peer was verified against.
+# Verification of the peer.
 
 
 class Https:
-    """An origin with a certificate that nobody trusts but who is told to, and the files that it takes to be told."""
+    """An origin with a private certificate, and the certificate files of its clients."""
 
     def __init__(self, origin: Origin, directory: Path) -> None:
         self.origin, self.directory = origin, directory
@@ -125,7 +126,7 @@ class Https:
 
 
 def certificate(directory: Path, name: str, address: str | None = None) -> str:
-    """A self-signed certificate and its key, in one file."""
+    """Writes a self-signed certificate and its key to one file."""
     x509 = pytest.importorskip("cryptography.x509")
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -167,7 +168,9 @@ def https_origin(directory: Path) -> Iterator[Https]:
     for who in ["alice", "bob"]:
         context.load_verify_locations(directory / f"{who}.pem")
     with loopback.origin(tls=context) as origin:
-        origin.answers["/"] = lambda got: Say((got.client or "nobody").encode(), headers=FRESH)
+        origin.answers["/"] = lambda got: OriginResponse(
+            (got.client or "nobody").encode(), headers=FRESH
+        )
         yield Https(origin, directory)
 
 
@@ -189,7 +192,7 @@ def ask_httpx(
     from lacre.httpx import CachedClient
 
     if cert is not None:
-        # With a path for `verify`, httpx does not load the certificate.
+        # httpx does not load the certificate if `verify` is a path.
         verify = ssl.create_default_context(cafile=verify)
         verify.load_cert_chain(cert)
     with CachedClient(cache, verify=verify, options=options or None) as client:
@@ -244,22 +247,22 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_was_fetched_without_verification_is_served_to_nobody_who_verifies(
+def test_an_unverified_response_is_never_served_to_a_verifying_client(
     ask: Ask, cache: Cache, https: Https
 ) -> None:
     assert ask(cache, https.url, verify=False) == b"nobody"
     assert ask(cache, https.url, verify=False) == b"nobody"
-    assert len(https.origin.got) == 1, "those who do not verify share it"
+    assert len(https.origin.received) == 1, "unverified requests share an entry"
     with pytest.raises(Exception, match=r"(?i)certificate"):
         ask(cache, https.url)
     assert ask(cache, https.url, verify=https.ca) == b"nobody"
-    assert len(https.origin.got) == 2, "who trusts another root asks anew"
+    assert len(https.origin.received) == 2, "another trusted root is a miss"
     with pytest.raises(Exception, match=r"(?i)certificate"):
         ask(cache, https.url)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_users_with_different_client_certificates_never_get_each_others_answer(
+def test_users_with_different_client_certificates_never_share_responses(
     ask: Ask, cache: Cache, https: Https
 ) -> None:
     def asked(who: str | None) -> bytes:
@@ -270,7 +273,7 @@ def test_users_with_different_client_certificates_never_get_each_others_answer(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_context_of_ones_own_is_its_own_partition_until_it_has_a_name(
+def test_an_ssl_context_is_its_own_partition_unless_named(
     ask: Ask, cache: Cache, https: Https
 ) -> None:
     def context() -> ssl.SSLContext:
@@ -281,23 +284,23 @@ def test_a_context_of_ones_own_is_its_own_partition_until_it_has_a_name(
     first = context()
     for expected, one in [(1, first), (1, first), (2, context())]:
         ask(cache, https.url, verify=one)
-        assert len(https.origin.got) == expected
+        assert len(https.origin.received) == expected
     for _ in range(2):
         ask(cache, https.url, verify=context(), transport="our CA")
-        assert len(https.origin.got) == 3
+        assert len(https.origin.received) == 3
     with pytest.raises(Exception, match=r"(?i)certificate"):
         ask(cache, https.url)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_roots_of_the_environment_are_told_apart(
+def test_different_environment_roots_share_no_entries(
     cache: Cache, https: Https, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("httpx")
     monkeypatch.setenv("SSL_CERT_FILE", https.ca)
     for _ in range(2):
         assert ask_httpx(cache, https.url) == b"nobody"
-    assert len(https.origin.got) == 1
+    assert len(https.origin.received) == 1
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(Exception, match=r"(?i)certificate"):
         ask_httpx(cache, https.url)
@@ -306,25 +309,23 @@ def test_the_roots_of_the_environment_are_told_apart(
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-def test_sockets_mocks_and_transports_of_ones_own_are_told_apart(
-    cache: Cache, origin: Origin
-) -> None:
+def test_sockets_mocks_and_custom_transports_share_no_entries(cache: Cache, origin: Origin) -> None:
     httpx = pytest.importorskip("httpx")
     from lacre.httpx import CachedClient, CacheTransport
 
     def mock(text: str) -> Any:
         return httpx.MockTransport(lambda _: httpx.Response(200, headers=FRESH, text=text))
 
-    url = origin.says("/", Say(b"the origin's", headers=FRESH))
+    url = origin.serve("/", OriginResponse(b"the origin's", headers=FRESH))
     for transport, text in [(mock("one"), "one"), (mock("two"), "two"), (None, "the origin's")]:
         with CachedClient(cache, transport=transport) as client:
             assert [client.get(url).text for _ in range(2)] == [text, text]
     with httpx.Client(transport=CacheTransport(cache)) as client:
         assert client.get(url).text == "the origin's"
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
     with httpx.Client(transport=CacheTransport(cache, retries=1)) as client:
         assert client.get(url).text == "the origin's"
-    assert len(origin.got) == 1, "settings that decide nothing about the peer"
+    assert len(origin.received) == 1, "these settings do not affect the peer"
     with (
         httpx.Client(transport=CacheTransport(cache, uds="/nowhere.sock")) as client,
         pytest.raises(httpx.ConnectError),
@@ -332,33 +333,33 @@ def test_sockets_mocks_and_transports_of_ones_own_are_told_apart(
         client.get(url)
     with pytest.raises(TypeError, match="retries"):
         CacheTransport(cache, httpx.HTTPTransport(), retries=1)
-    # httpcore leaves the Unix socket that could not connect to the collector.
+    # httpcore does not close a Unix socket that failed to connect.
     gc.collect()
 
 
-def test_what_a_proxy_answered_for_http_is_served_to_nobody_else(cache: Cache) -> None:
+def test_an_http_response_of_a_proxy_is_served_through_that_proxy_only(cache: Cache) -> None:
     httpx = pytest.importorskip("httpx")
     from lacre.httpx import CachedClient
 
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
     with loopback.origin() as proxy:
-        # It is asked for the whole URL.
-        proxy.answers[url] = lambda _: Say(b"forged", headers=FRESH)
+        # A proxy gets the whole URL.
+        proxy.answers[url] = lambda _: OriginResponse(b"forged", headers=FRESH)
         with CachedClient(cache, proxy=proxy.url) as client:
             assert [client.get(url).text for _ in range(2)] == ["forged", "forged"]
-        assert len(proxy.got) == 1
+        assert len(proxy.received) == 1
     with CachedClient(cache, trust_env=False) as client, pytest.raises(httpx.TransportError):
         client.get(url)
 
 
-def test_aiohttp_tells_connectors_apart(tmp_path: Path, origin: Origin) -> None:
+def test_different_connectors_of_aiohttp_share_no_entries(tmp_path: Path, origin: Origin) -> None:
     import asyncio
 
     aiohttp = pytest.importorskip("aiohttp")
     from lacre.aiohttp import cached_session
 
-    url = origin.says("/", Say(b"the origin's", headers=FRESH))
+    url = origin.serve("/", OriginResponse(b"the origin's", headers=FRESH))
     cache = Cache(":memory:")
 
     async def asked(**settings: Any) -> bytes:
@@ -371,11 +372,11 @@ def test_aiohttp_tells_connectors_apart(tmp_path: Path, origin: Origin) -> None:
 
     assert asyncio.run(asked()) == b"the origin's"
     assert asyncio.run(asked(make=aiohttp.TCPConnector)) == b"the origin's"
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
     with pytest.raises(aiohttp.ClientConnectionError):
         asyncio.run(asked(make=lambda: aiohttp.UnixConnector(str(tmp_path / "none.sock"))))
 
-    class Elsewhere(aiohttp.abc.AbstractResolver):  # type: ignore[misc, name-defined]
+    class OtherAddress(aiohttp.abc.AbstractResolver):  # type: ignore[misc, name-defined]
         async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
             raise OSError("it leads elsewhere")
 
@@ -383,7 +384,7 @@ def test_aiohttp_tells_connectors_apart(tmp_path: Path, origin: Origin) -> None:
             pass
 
     named = origin.url.replace("127.0.0.1", "localhost") + "/"
-    origin.answers["/"] = lambda _: Say(b"the origin's", headers=FRESH)
+    origin.answers["/"] = lambda _: OriginResponse(b"the origin's", headers=FRESH)
 
     async def by(resolver: Any) -> bytes:
         async with (
@@ -394,18 +395,18 @@ def test_aiohttp_tells_connectors_apart(tmp_path: Path, origin: Origin) -> None:
 
     assert asyncio.run(by(None)) == b"the origin's"
 
-    async def elsewhere() -> bytes:
-        return await by(Elsewhere())
+    async def other_address() -> bytes:
+        return await by(OtherAddress())
 
     with pytest.raises((aiohttp.ClientError, OSError)):
-        asyncio.run(elsewhere())
+        asyncio.run(other_address())
 
 
-# The drop-in.
+# The drop-in replacement.
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_drop_in_tells_roots_client_certificates_and_hosts_apart(
+def test_the_drop_in_separates_roots_certificates_and_hosts(
     tmp_path: Path, https: Https, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with lacre.CachedSession(str(tmp_path / "dropin"), backend="memory") as session:
@@ -425,8 +426,8 @@ def test_the_drop_in_tells_roots_client_certificates_and_hosts_apart(
         with pytest.raises(Exception, match=r"(?i)certificate"):
             session.get(https.url)
 
-        origin.answers["/"] = lambda got: Say(got.headers["host"].encode())
+        origin.answers["/"] = lambda got: OriginResponse(got.headers["host"].encode())
         for host in ["a.example", "b.example", "a.example"]:
             assert session.get(origin.url + "/", headers={"Host": host}).text == host
         assert session.get(origin.url + "/").text == origin.url.removeprefix("http://")
-        assert len(origin.got) == 3
+        assert len(origin.received) == 3

@@ -1,4 +1,4 @@
-"""Forked processes and their threads on one cache."""
+"""One cache shared by forked processes and threads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lacre.backends import _connections
 from origin import Origin
 
 PROCESSES, THREADS, ROUNDS, PAGES = 4, 8, 25, 10
-#: Long enough for the slowest machine; a deadlock is longer.
+#: Seconds; enough for a slow machine. A deadlock lasts longer.
 PATIENCE = 120
 
 
 def echo(request: PreparedRequest) -> Response:
-    """Answers each request with its own path, so that a wrong body shows."""
+    """Answers each request with its path, to detect mixed-up bodies."""
     response = Response()
     response.status_code = 200
     response.url = request.url or ""
@@ -33,7 +33,7 @@ def echo(request: PreparedRequest) -> Response:
 
 
 def use(session: CachedSession, wrong: Any) -> None:
-    """Reads, writes and deletes the same pages with all threads at once."""
+    """Reads, writes and deletes the same pages in all threads."""
 
     def rounds(thread: int) -> None:
         for at in range(ROUNDS):
@@ -58,7 +58,7 @@ def test_forked_processes_and_threads_share_a_cache(tmp_path: Path, backend: str
     wrong = context.SimpleQueue()
     with CachedSession(tmp_path / "cache", backend=backend) as session:
         session.mount("http://", Origin(echo))
-        # The session is in use when it is forked, a connection and its locks are open.
+        # The session is in use during the fork, with an open connection and locks.
         session.get("http://example.test/0")
         children = [context.Process(target=use, args=(session, wrong)) for _ in range(PROCESSES)]
         for child in children:
@@ -95,7 +95,7 @@ def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(
         busy = threading.Thread(target=session.get, args=("http://example.test/0",))
         busy.start()
         assert asked.wait(PATIENCE)
-        # Another request for the same page is under way: in the child nobody will ever finish that one.
+        # An equal request is in flight; no thread of the child will ever finish it.
         origin.default = echo
         child = context.Process(target=use, args=(session, wrong))
         child.start()
@@ -113,7 +113,7 @@ def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(
 @pytest.mark.parametrize(
     "settings", [{}, {"serializer": "pickle"}], ids=["sealed", "as requests-cache"]
 )
-def test_a_session_on_a_file_that_is_there_does_not_wait_for_who_writes(
+def test_opening_an_existing_file_does_not_wait_for_a_writer(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_connections, "LOCK_TIMEOUT", 0.1)
@@ -131,14 +131,14 @@ def test_a_session_on_a_file_that_is_there_does_not_wait_for_who_writes(
     assert len(origin.requests) == 1
 
 
-def test_who_reads_does_not_wait_for_a_thread_that_writes(tmp_path: Path) -> None:
+def test_a_reader_does_not_wait_for_a_writing_thread(tmp_path: Path) -> None:
     with CachedSession(tmp_path / "cache") as session, ThreadPoolExecutor(1) as pool:
         session.mount("http://", Origin(echo))
         stored = session.get("http://example.test/1")
         responses = session.cache.responses
         with responses.bulk_commit():
             responses["other"] = responses[stored.cache_key]
-            assert responses["other"].content == stored.content, "it sees what it wrote"
+            assert responses["other"].content == stored.content, "a transaction sees its own writes"
             assert pool.submit(session.get, "http://example.test/1").result(PATIENCE).from_cache
             assert not pool.submit(responses.__contains__, "other").result(PATIENCE)
         assert pool.submit(responses.__contains__, "other").result(PATIENCE)
@@ -174,4 +174,4 @@ def test_redirects_are_stored_within_a_transaction(
             cache.redirects["from"] = "to"
             assert cache.redirects["from"] == "to"
             raise KeyError
-        assert "from" not in cache.redirects, "it was undone with the rest"
+        assert "from" not in cache.redirects, "the redirect was rolled back, too"

@@ -1,4 +1,4 @@
-"""What is stored is encrypted, and opens where it was sealed and nowhere else."""
+"""Stored data is encrypted and opens only at the place where it was sealed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stored_bytes(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
 
 
-def test_what_is_stored_is_sealed_by_default(tmp_path: Path, backend: str) -> None:
+def test_stored_data_is_sealed_by_default(tmp_path: Path, backend: str) -> None:
     for from_cache in (False, True):
         session = CachedSession(tmp_path / "store" / "cache", backend=backend)
         response = session.get(URL + "/page?q=visible")
@@ -72,7 +72,7 @@ def test_another_key_opens_nothing(tmp_path: Path, backend: str) -> None:
         CachedSession(tmp_path / "cache", backend=backend, secret_key=OTHER).get(URL)
 
 
-def test_of_several_keys_the_last_seals_and_all_open(tmp_path: Path) -> None:
+def test_the_last_of_several_keys_seals_and_all_open(tmp_path: Path) -> None:
     def session(secret_key: Any) -> CachedSession:
         return CachedSession(tmp_path / "cache", secret_key=secret_key)
 
@@ -97,14 +97,14 @@ def test_a_weak_secret_is_refused(tmp_path: Path) -> None:
         CachedSession(tmp_path / "cache", secret_key="a different key")
 
 
-def test_a_secret_that_would_seal_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_secret_for_an_unsealed_backend_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leave serializer out"):
         CachedSession(tmp_path / "cache", serializer="json", secret_key=SECRET)
     with pytest.raises(ConfigError, match="SealedSerializer"):
         CachedSession(backend=SQLiteCache(tmp_path / "cache"), secret_key=SECRET)
 
 
-def test_a_backend_of_ones_own_takes_the_serializer(tmp_path: Path) -> None:
+def test_a_custom_backend_accepts_the_sealed_serializer(tmp_path: Path) -> None:
     cache = SQLiteCache(tmp_path / "cache", serializer=SealedSerializer(SECRET))
     CachedSession(backend=cache).get(URL)
     assert CachedSession(tmp_path / "cache", secret_key=SECRET).get(URL).from_cache
@@ -118,7 +118,7 @@ def rows(path: Path, statement: str, *parameters: Any) -> list[Any]:
     return found
 
 
-def test_a_row_that_was_changed_moved_or_planted_is_refused(tmp_path: Path) -> None:
+def test_a_changed_moved_or_planted_row_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     session = CachedSession(path, secret_key=SECRET)
     first, second = (session.get(f"{URL}/{name}").cache_key for name in ("first", "second"))
@@ -143,7 +143,7 @@ def test_a_row_of_another_store_is_refused(tmp_path: Path) -> None:
         CachedSession(tmp_path / "b", secret_key=SECRET).get(URL)
 
 
-def test_a_redirect_leads_only_to_what_it_led_to(tmp_path: Path) -> None:
+def test_a_redirect_leads_only_to_its_original_target(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     session = CachedSession(path, secret_key=SECRET)
     assert session.get(f"{URL}/redirect").history
@@ -155,7 +155,7 @@ def test_a_redirect_leads_only_to_what_it_led_to(tmp_path: Path) -> None:
     assert again.url == hit.url
 
 
-def test_what_requests_cache_left_can_be_taken_over(tmp_path: Path) -> None:
+def test_entries_of_requests_cache_can_be_imported(tmp_path: Path) -> None:
     CachedSession(tmp_path / "old", serializer="pickle").get(URL)
     old = CachedSession(tmp_path / "old", serializer="pickle")
     new = CachedSession(tmp_path / "new", secret_key=SECRET)
@@ -164,7 +164,7 @@ def test_what_requests_cache_left_can_be_taken_over(tmp_path: Path) -> None:
     assert new.get(URL).from_cache
 
 
-def test_a_store_with_a_damaged_id_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_a_damaged_store_id_names_a_remedy(tmp_path: Path) -> None:
     CachedSession(tmp_path / "cache").get(URL)
     for damaged in (None, "text", b"short"):
         rows(tmp_path / "cache.sqlite", "UPDATE lacre_store SET id=?", damaged)
@@ -203,7 +203,7 @@ def test_a_misspelt_reference_never_becomes_the_secret(tmp_path: Path) -> None:
     assert not (tmp_path / "File:").exists()
 
 
-def test_the_variable_names_the_key_of_a_session(
+def test_lacre_key_sets_the_key_of_a_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_KEY", "6b" * 16 + "0123456789abcdef" * 2)
@@ -215,7 +215,7 @@ def test_the_variable_names_the_key_of_a_session(
         CachedSession(tmp_path / "cache")
 
 
-def test_a_copy_of_a_store_serves_nothing_of_it_and_becomes_one_of_its_own(
+def test_a_copied_store_is_emptied_and_gets_a_new_id(
     tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fetched(name: str) -> bool:
@@ -247,7 +247,7 @@ def test_a_sealed_value_needs_a_place() -> None:
         serializer.loads(b"value")
 
 
-def test_a_sealed_file_is_written_ahead_unless_that_is_not_wanted(tmp_path: Path) -> None:
+def test_a_sealed_file_uses_wal_by_default(tmp_path: Path) -> None:
     def mode(session: CachedSession) -> str:
         session.get(URL)
         with session.cache.responses.connection() as connection:
@@ -259,22 +259,22 @@ def test_a_sealed_file_is_written_ahead_unless_that_is_not_wanted(tmp_path: Path
     assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("sealed*")} == {0o600}
 
 
-def test_a_store_of_the_rust_engine_is_left_alone(tmp_path: Path) -> None:
+def test_a_store_of_the_native_cache_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "native" / "lacre.sqlite"
     Cache(path, key=Keyring.of_secret(SECRET.encode())).close()
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match="give this session a file of its own"):
+    with pytest.raises(ConfigError, match="choose another file for this session"):
         CachedSession(path)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("length", [1000, 131_000, 3_000_000])
 @pytest.mark.parametrize("in_pieces", [True, False])
-def test_a_value_of_any_length_is_read_and_held_to_its_seal(
+def test_values_of_any_length_are_read_and_verified(
     length: int, in_pieces: bool, tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not in_pieces:
-        # As before Python 3.11.
+        # Python 3.10 has no `blobopen`.
         monkeypatch.setattr(
             SQLiteDict, "_in_pieces", property(lambda _: False, lambda *_: None), raising=False
         )
@@ -326,14 +326,12 @@ def test_a_long_value_is_read_in_pieces(
 
 
 @pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
-def test_a_long_value_whose_row_is_taken_by_another_while_it_is_read_is_read_to_its_end(
-    tmp_path: Path, origin: Origin
-) -> None:
+def test_replacing_a_long_value_does_not_affect_its_reader(tmp_path: Path, origin: Origin) -> None:
     before: list[Any] = []
 
     class Connection(sqlite3.Connection):
         def blobopen(self, *args: Any, **kwargs: Any) -> Any:
-            # The row has been found, and nothing of it has been read.
+            # The row was found, but not yet read.
             before.pop()()
             return super().blobopen(*args, **kwargs)
 

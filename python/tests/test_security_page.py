@@ -1,4 +1,4 @@
-"""The snippets of requests-cache's security page, run as they stand there, but for what they import from."""
+"""Runs the snippets of the security page of requests-cache with lacre."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from origin import Origin, answer
 
 
 def snippets() -> list[str]:
-    """The programs of the page, a statement on each line that begins with a prompt."""
+    """Returns the snippets of the page; a prompt starts each statement."""
     return re.findall(r"```python (.*?)```", shared("seed/requests-cache-security.txt").read_text())
 
 
 def statements(snippet: str) -> list[str]:
-    """What is typed at each prompt, and at the last one what is said to come of it, if anything is."""
+    """Returns the input at each prompt; the last one includes the expected output."""
     return [typed.strip() for typed in snippet.split(">>> ")[1:]]
 
 
 @pytest.fixture(params=["environment", "keyring"])
 def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A secret where the page has one: in the environment, or in the user's keyring."""
+    """Provides the secret as the page does: in the environment, or in the keyring of the user."""
     secret = "the secret of whoever reads the page"
     if request.param == "environment":
         monkeypatch.setenv("SECRET_KEY", secret)
@@ -55,12 +55,12 @@ def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     keyring.set_keyring(before)
 
 
-def test_the_page_ends_in_a_bad_signature(
+def test_the_snippets_end_in_a_bad_signature(
     secret_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = snippets()
     assert len(page) == 5
-    # The page offers two ways to the secret.
+    # The page has one snippet for each source of the secret.
     ways = [snippet for snippet in page if "secret_key = " in snippet]
     chosen = [snippet for snippet in page if snippet not in ways or secret_key in snippet]
     typed = [line for snippet in chosen for line in statements(snippet)]
@@ -74,7 +74,7 @@ def test_the_page_ends_in_a_bad_signature(
     for line in typed:
         exec(line.replace("from requests_cache import", "from lacre import"), world)
     assert len(origin.requests) == 1
-    # As requests-cache says it, whatever the signature.
+    # The message is that of requests-cache.
     pattern = re.escape(re.sub(r"b'.*'", "SIGNATURE", expected)).replace("SIGNATURE", "b'.*'")
     with pytest.raises(Exception, match=f"^{pattern}$") as refused:
         exec(last, world)

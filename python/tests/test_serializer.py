@@ -1,4 +1,4 @@
-"""What requests-cache wrote is read, what it reads is written, and nothing that is read is ever run."""
+"""The serializers read and write the formats of requests-cache, and never run what they read."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ RESPONSE = {
 
 @pytest.mark.parametrize("format", ["pickle", "json", "yaml"])
 @pytest.mark.parametrize("secrets", [[], [b"k"]])
-def test_what_is_written_is_read_back_the_same(format: str, secrets: list[bytes]) -> None:
+def test_serialized_responses_round_trip(format: str, secrets: list[bytes]) -> None:
     serializer = Serializer(format, secrets=secrets)
     hop = RESPONSE | {"status_code": 302, "next": REQUEST}
     for response in [RESPONSE, RESPONSE | {"expires": None, "reason": None, "history": [hop]}]:
         assert serializer.loads(serializer.dumps(response)) == response
 
 
-def test_what_was_changed_or_is_not_signed_is_refused() -> None:
+def test_changed_or_unsigned_data_is_refused() -> None:
     signed = Serializer(secrets=[b"k"])
     data = signed.dumps(RESPONSE)
     for at in range(0, len(data), 7):
@@ -63,13 +63,13 @@ def test_what_was_changed_or_is_not_signed_is_refused() -> None:
             signed.loads(other)
 
 
-def test_old_secrets_open_and_the_last_one_signs() -> None:
+def test_old_secrets_verify_and_the_last_one_signs() -> None:
     old, both = Serializer(secrets=[b"old"]), Serializer(secrets=[b"old", b"new"])
     assert both.loads(old.dumps(RESPONSE)) == RESPONSE
     assert Serializer(secrets=[b"new"]).loads(both.dumps(RESPONSE)) == RESPONSE
 
 
-def test_a_planted_pickle_is_refused_by_name_and_never_runs(tmp_path: Path) -> None:
+def test_a_malicious_pickle_is_refused_and_never_runs(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
 
     class Planted:
@@ -83,12 +83,12 @@ def test_a_planted_pickle_is_refused_by_name_and_never_runs(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80", b"{", b"null", b"---\n- 1\n", b"\xff" * 100])
-def test_garbage_is_an_error_of_our_own(data: bytes) -> None:
+def test_garbage_raises_broken_data(data: bytes) -> None:
     with pytest.raises(LacreError):
         Serializer().loads(data)
 
 
-def test_settings_that_cannot_be_are_refused() -> None:
+def test_invalid_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="pickle, json, yaml"):
         Serializer("marshal")
     with pytest.raises(ValueError, match="empty"):
@@ -100,7 +100,7 @@ def test_settings_that_cannot_be_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["sqlite_pickle", "sqlite_safe_pickle_k", "sqlite_json"])
-def test_every_response_of_the_samples_is_read(name: str) -> None:
+def test_every_sample_response_is_read(name: str) -> None:
     manifest = json.loads(shared("samples/MANIFEST.json").read_text())[name]["responses"]
     serializer = Serializer(secrets=[b"k"] if "safe" in name else [])
     cache = sqlite3.connect(f"{shared(f'samples/{name}.sqlite').as_uri()}?mode=ro", uri=True)

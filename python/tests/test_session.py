@@ -1,4 +1,4 @@
-"""What a session does about requests; the deliberate differences from requests-cache among them."""
+"""Sessions, including deliberate differences from requests-cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lacre import (
     uninstall_cache,
 )
 from lacre.policy import utcnow
-from loopback import Say
+from loopback import OriginResponse
 from origin import Answer, Origin, answer
 
 URL = "http://example.test/"
@@ -55,12 +55,12 @@ def test_a_second_request_is_answered_from_the_cache(origin: Origin) -> None:
     assert len(origin.requests) == 1
 
 
-def test_get_takes_parameters_by_position(origin: Origin) -> None:
+def test_get_accepts_positional_parameters(origin: Origin) -> None:
     assert session(origin).get(URL, {"a": 1}).url == f"{URL}?a=1"
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite"])
-def test_headers_are_stored_as_they_came_whatever_is_done_with_the_answer(
+def test_changing_the_headers_of_a_response_does_not_change_the_cache(
     origin: Origin, backend: str, tmp_path: Path
 ) -> None:
     origin.answers["/"] = answer(**{"X-Api-Key": "secret", "B": "1", "A": "2"})
@@ -79,7 +79,7 @@ def test_headers_are_stored_as_they_came_whatever_is_done_with_the_answer(
     assert stored.request.headers["Accept"] == "*/*"
 
 
-def test_what_is_done_with_an_answer_does_not_reach_the_cache_where_nothing_is_ignored(
+def test_changing_a_response_does_not_change_the_cache_without_redaction(
     origin: Origin,
 ) -> None:
     cached = session(origin, ignored_parameters=None)
@@ -91,7 +91,7 @@ def test_what_is_done_with_an_answer_does_not_reach_the_cache_where_nothing_is_i
     assert "A" not in stored.request.headers
 
 
-def test_the_bypass_stays_in_the_house_and_holds_for_redirects(origin: Origin) -> None:
+def test_the_bypass_header_is_never_sent_and_covers_redirects(origin: Origin) -> None:
     origin.answers["/old"] = answer(status=302, Location="/")
     cached = session(origin)
     cached.get(f"{URL}old", expire_after=DO_NOT_CACHE)
@@ -101,7 +101,7 @@ def test_the_bypass_stays_in_the_house_and_holds_for_redirects(origin: Origin) -
     assert cached.get(URL).from_cache is False
 
 
-def test_hooks_run_once_whether_hit_or_miss(origin: Origin) -> None:
+def test_hooks_run_once_for_hits_and_misses(origin: Origin) -> None:
     calls: list[bool] = []
 
     def hook(response: Any, **_: Any) -> None:
@@ -121,7 +121,7 @@ def test_a_star_in_vary_is_never_a_hit(origin: Origin, vary: str) -> None:
     assert cached.get(URL).from_cache is False
 
 
-def test_variants_are_kept_side_by_side(origin: Origin) -> None:
+def test_variants_are_stored_side_by_side(origin: Origin) -> None:
     origin.default = answer(Vary="Accept")
     cached = session(origin)
     for expected in (False, True):
@@ -129,7 +129,7 @@ def test_variants_are_kept_side_by_side(origin: Origin) -> None:
             assert cached.get(URL, headers={"Accept": accepted}).from_cache is expected
 
 
-def test_cookies_in_a_header_count_for_vary(origin: Origin) -> None:
+def test_cookies_in_a_header_are_part_of_vary(origin: Origin) -> None:
     origin.default = answer(Vary="Cookie")
     cached = session(origin)
     cached.get(URL, headers={"Cookie": "user=1"})
@@ -145,7 +145,7 @@ def test_only_if_cached_never_sends(origin: Origin) -> None:
     assert len(origin.requests) == 1
 
 
-def test_a_part_is_not_stored_as_the_whole(origin: Origin) -> None:
+def test_a_partial_response_is_not_stored_as_complete(origin: Origin) -> None:
     origin.default = answer(body="ell", status=206, Content_Range="bytes 1-3/5")
     cached = session(origin, allowable_codes=(200, 206))
     assert cached.get(URL, headers={"Range": "bytes=1-3"}).text == "ell"
@@ -153,14 +153,14 @@ def test_a_part_is_not_stored_as_the_whole(origin: Origin) -> None:
     assert cached.get(URL).text == "hello"
 
 
-def test_a_part_is_stored_where_range_is_matched(origin: Origin) -> None:
+def test_a_partial_response_is_stored_if_range_is_matched(origin: Origin) -> None:
     origin.default = answer(body="ell", status=206)
     cached = session(origin, allowable_codes=(200, 206), match_headers=["Range"])
     for expected in (False, True):
         assert cached.get(URL, headers={"Range": "bytes=1-3"}).from_cache is expected
 
 
-def test_age_counts_against_the_lifetime(origin: Origin) -> None:
+def test_age_reduces_the_lifetime(origin: Origin) -> None:
     origin.default = answer(Cache_Control="max-age=60", Age="50")
     cached = session(origin, cache_control=True)
     cached.get(URL)
@@ -170,7 +170,7 @@ def test_age_counts_against_the_lifetime(origin: Origin) -> None:
         assert cached.get(URL).from_cache is False
 
 
-def test_an_expires_that_is_no_date_is_in_the_past(origin: Origin) -> None:
+def test_an_invalid_expires_date_has_expired(origin: Origin) -> None:
     origin.default = answer(Expires="some day")
     cached = session(origin, cache_control=True)
     assert cached.get(URL).status_code == 200
@@ -178,9 +178,7 @@ def test_an_expires_that_is_no_date_is_in_the_past(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_an_unsafe_request_invalidates_what_it_may_have_changed(
-    origin: Origin, method: str
-) -> None:
+def test_an_unsafe_request_invalidates_its_url(origin: Origin, method: str) -> None:
     cached = session(origin, cache_control=True)
     cached.get(URL)
     assert cached.get(URL).from_cache is True
@@ -188,7 +186,7 @@ def test_an_unsafe_request_invalidates_what_it_may_have_changed(
     assert cached.get(URL).from_cache is False
 
 
-def test_an_unsafe_request_that_failed_invalidates_nothing(origin: Origin) -> None:
+def test_a_failed_unsafe_request_invalidates_nothing(origin: Origin) -> None:
     cached = session(origin, cache_control=True)
     cached.get(URL)
     origin.default = answer(status=500)
@@ -196,7 +194,7 @@ def test_an_unsafe_request_that_failed_invalidates_nothing(origin: Origin) -> No
     assert cached.get(URL).from_cache is True
 
 
-def test_the_origin_may_allow_stale_answers_on_errors(origin: Origin) -> None:
+def test_stale_if_error_of_the_origin_is_obeyed(origin: Origin) -> None:
     origin.default = answer(Cache_Control="max-age=1, stale-if-error=100")
     cached = session(origin, cache_control=True)
     cached.get(URL)
@@ -207,7 +205,7 @@ def test_the_origin_may_allow_stale_answers_on_errors(origin: Origin) -> None:
         assert cached.get(URL).status_code == 503
 
 
-def test_what_must_be_validated_is_not_used_when_the_origin_fails(origin: Origin) -> None:
+def test_must_revalidate_forbids_stale_responses_on_errors(origin: Origin) -> None:
     origin.default = answer(Cache_Control="no-cache", ETag='"1"')
     cached = session(origin, cache_control=True)
     cached.get(URL)
@@ -220,7 +218,7 @@ def test_what_must_be_validated_is_not_used_when_the_origin_fails(origin: Origin
         cached.get(URL)
 
 
-def test_a_stale_response_is_refreshed_once_however_many_ask(origin: Origin) -> None:
+def test_simultaneous_stale_hits_start_one_refresh(origin: Origin) -> None:
     cached = session(origin, expire_after=1, stale_while_revalidate=True)
     cached.get(URL)
     proceed, usual, before = Event(), origin.default, set(threading.enumerate())
@@ -238,7 +236,7 @@ def test_a_stale_response_is_refreshed_once_however_many_ask(origin: Origin) -> 
     assert len(origin.requests) == 2
 
 
-def test_equal_misses_at_the_same_time_make_one_request(origin: Origin) -> None:
+def test_simultaneous_equal_misses_send_one_request(origin: Origin) -> None:
     cached = session(origin)
     entered, proceed, usual = Event(), Event(), origin.default
 
@@ -257,7 +255,7 @@ def test_equal_misses_at_the_same_time_make_one_request(origin: Origin) -> None:
     assert len(origin.requests) == 1
 
 
-def test_who_waited_in_vain_asks_for_itself(origin: Origin) -> None:
+def test_a_waiter_sends_its_own_request_if_the_first_fails(origin: Origin) -> None:
     origin.default = answer(status=404)
     cached = session(origin)
     with ThreadPoolExecutor(4) as pool:
@@ -265,7 +263,7 @@ def test_who_waited_in_vain_asks_for_itself(origin: Origin) -> None:
     assert statuses == [404] * 4
 
 
-def test_redirects_that_lead_to_each_other_do_not_wait_for_each_other(origin: Origin) -> None:
+def test_mutual_redirects_do_not_deadlock(origin: Origin) -> None:
     both = threading.Barrier(2, timeout=10)
 
     def to(path: str) -> Answer:
@@ -291,7 +289,7 @@ def test_redirects_that_lead_to_each_other_do_not_wait_for_each_other(origin: Or
 
 
 @pytest.mark.parametrize("settings", [{"expire_after": 1}, {"cache_control": True}], ids=str)
-def test_validators_do_not_follow_a_redirect_to_another_resource(
+def test_validators_are_not_sent_to_the_target_of_a_redirect(
     origin: Origin, settings: dict[str, Any]
 ) -> None:
     def tagged(body: str) -> Answer:
@@ -320,9 +318,7 @@ def test_validators_do_not_follow_a_redirect_to_another_resource(
 
 
 @pytest.mark.parametrize("said", ["no-cache", "max-age=0, must-revalidate"])
-def test_what_must_be_validated_is_used_on_errors_where_the_user_wants_that(
-    origin: Origin, said: str
-) -> None:
+def test_stale_if_error_of_the_user_overrides_must_revalidate(origin: Origin, said: str) -> None:
     origin.default = answer(Cache_Control=said, ETag='"1"')
     cached = session(origin, cache_control=True, stale_if_error=True)
     cached.get(URL)
@@ -330,7 +326,7 @@ def test_what_must_be_validated_is_used_on_errors_where_the_user_wants_that(
     assert cached.get(URL).from_cache
 
 
-def test_ignored_parameters_count_as_they_are_written_in_keys_and_in_any_case_in_what_is_stored(
+def test_ignored_parameters_are_redacted_in_any_case(
     origin: Origin,
 ) -> None:
     cached = session(origin)
@@ -343,7 +339,7 @@ def test_ignored_parameters_count_as_they_are_written_in_keys_and_in_any_case_in
         assert "secret" not in (stored.url or "") + (stored.request.url or "")
 
 
-def test_a_class_is_no_backend_and_a_secret_needs_something_to_seal() -> None:
+def test_a_class_as_backend_and_an_unusable_secret_are_refused() -> None:
     with pytest.raises(ValueError, match="Invalid backend"):
         CachedSession(backend=SQLiteCache)  # type: ignore[arg-type]
     for settings in ({"serializer": "json"}, {"backend": BaseCache()}):
@@ -352,7 +348,7 @@ def test_a_class_is_no_backend_and_a_secret_needs_something_to_seal() -> None:
 
 
 class Once(BytesIO):
-    """A body that cannot be read again."""
+    """A body that can be read only once."""
 
     def seekable(self) -> bool:
         return False
@@ -365,7 +361,7 @@ class Once(BytesIO):
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_a_body_that_can_be_read_once_is_sent_whole_and_not_looked_up(
+def test_an_unrewindable_body_is_sent_complete_without_a_lookup(
     origin: Origin, method: str
 ) -> None:
     sent: list[bytes] = []
@@ -384,7 +380,7 @@ def test_a_body_that_can_be_read_once_is_sent_whole_and_not_looked_up(
     assert not any("X-ACTUAL-NO-CACHE" in request.headers for request in origin.requests)
 
 
-def test_a_body_that_is_a_file_counts_from_where_it_is(origin: Origin) -> None:
+def test_a_file_body_is_keyed_from_its_position(origin: Origin) -> None:
     sent: list[bytes] = []
 
     def read(request: PreparedRequest) -> Response:
@@ -408,11 +404,13 @@ def test_a_body_that_is_a_file_counts_from_where_it_is(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-def test_a_raw_response_is_a_file_whether_hit_or_miss(tmp_path: Path, encoded: bool) -> None:
+def test_a_raw_response_is_a_file_for_hits_and_misses(tmp_path: Path, encoded: bool) -> None:
     body = b"".join(b"line %d\n" % line for line in range(3000))
     headers = {"Content-Type": "text/csv", **({"Content-Encoding": "gzip"} if encoded else {})}
     with loopback.origin() as origin, CachedSession(tmp_path / "cache") as cached:
-        url = origin.says("/", Say(gzip.compress(body) if encoded else body, headers=headers))
+        url = origin.serve(
+            "/", OriginResponse(gzip.compress(body) if encoded else body, headers=headers)
+        )
         for expected in (False, True):
             assert len(list(cached.get(url, stream=True).raw)) == 3000 or encoded
             response = cached.get(url, stream=True, force_refresh=not expected)
@@ -437,7 +435,7 @@ def installed() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("installed")
-def test_all_sessions_share_the_cache_that_is_installed() -> None:
+def test_all_sessions_share_the_installed_cache() -> None:
     origin = Origin()
     for expected in (False, True):
         with requests.Session() as plain:

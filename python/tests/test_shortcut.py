@@ -1,4 +1,4 @@
-"""The shortcut to fresh responses: it never answers what the long way would not, and nothing goes around what users changed."""
+"""The fast path for fresh responses: it answers as the normal path does and respects overrides."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def origin() -> Origin:
 
 
 @pytest.fixture
-def long_ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The URLs of requests that went the long way."""
+def normal_lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Records the URLs of requests that took the normal path."""
     urls: list[str] = []
     original = CachedSession._look_up
 
@@ -60,12 +60,12 @@ def session(
         yield made
 
 
-def test_a_fresh_response_is_found_without_preparing_a_request(
-    session: CachedSession, long_ways: list[str]
+def test_a_fresh_response_needs_no_prepared_request(
+    session: CachedSession, normal_lookups: list[str]
 ) -> None:
     first = session.get(URL)
     second = session.get(URL)
-    assert len(long_ways) == 1
+    assert len(normal_lookups) == 1
     assert second.from_cache
     assert second.content == first.content == b"hello"
     assert second.request.url == URL
@@ -75,7 +75,7 @@ def test_a_fresh_response_is_found_without_preparing_a_request(
         session.get(URL, timeout=3).from_cache,
         session.get(URL, headers={"X": "y"}).from_cache,
     ] == [True, True]
-    assert len(long_ways) == 1
+    assert len(normal_lookups) == 1
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_a_fresh_response_is_found_without_preparing_a_request(
         ("http://bücher.test/", {"list": [1, 2]}),
     ],
 )
-def test_the_key_of_any_url_is_that_of_the_long_way(
-    session: CachedSession, url: str, params: Any, long_ways: list[str]
+def test_fast_path_keys_equal_normal_keys(
+    session: CachedSession, url: str, params: Any, normal_lookups: list[str]
 ) -> None:
     first = session.get(url, params=params)
     hits = [session.get(url, params=params) for _ in range(2)]
     assert all(hit.from_cache and hit.cache_key == first.cache_key for hit in hits)
-    assert len(long_ways) == (1 if params is None or "list" not in params else 3)
+    assert len(normal_lookups) == (1 if params is None or "list" not in params else 3)
 
 
 @pytest.mark.parametrize(
@@ -114,20 +114,20 @@ def test_the_key_of_any_url_is_that_of_the_long_way(
     ],
     ids=str,
 )
-def test_what_changes_no_answer_takes_no_long_way(
-    session: CachedSession, options: Any, long_ways: list[str]
+def test_irrelevant_arguments_keep_the_fast_path(
+    session: CachedSession, options: Any, normal_lookups: list[str]
 ) -> None:
     key = session.get(URL).cache_key
     found = session.get(URL, **options)
     assert found.from_cache
     assert found.cache_key == key
-    assert len(long_ways) == 1
-    # The long way says the same.
+    assert len(normal_lookups) == 1
+    # The normal path gives the same result.
     assert CachedSession.send(session, requests.Request("GET", URL).prepare()).cache_key == key
 
 
 def test_the_parameters_of_the_session_are_part_of_the_key(
-    session: CachedSession, long_ways: list[str]
+    session: CachedSession, normal_lookups: list[str]
 ) -> None:
     session.params = {"a": "1", "b": "2"}
     first = session.get(URL, params={"b": "3", "c": "4"})
@@ -135,10 +135,10 @@ def test_the_parameters_of_the_session_are_part_of_the_key(
     assert session.get(URL, params={"b": "3"}).from_cache is False
     session.params = {}
     assert session.get(URL, params={"b": "3", "c": "4"}).from_cache is False
-    assert len(long_ways) == 3
+    assert len(normal_lookups) == 3
 
 
-def test_equal_parameters_that_are_spelled_differently_are_told_apart(origin: Origin) -> None:
+def test_parameters_of_different_types_have_different_keys(origin: Origin) -> None:
     session = CachedSession(backend="memory")
     session.mount("http://", origin)
     for params in ({"a": 1}, {"a": True}, {"a": 1.0}, {"a": "1"}, {"a": b"1"}):
@@ -175,13 +175,15 @@ _CHANGES: dict[str, Callable[[CachedSession], Any]] = {
 
 
 @pytest.mark.parametrize("change", _CHANGES)
-def test_what_somebody_changed_is_asked(origin: Origin, change: str, long_ways: list[str]) -> None:
+def test_overridden_attributes_disable_the_fast_path(
+    origin: Origin, change: str, normal_lookups: list[str]
+) -> None:
     session = CachedSession(backend="memory")
     session.mount("http://", origin)
     session.get(URL)
     _CHANGES[change](session)
     session.get(URL)
-    assert len(long_ways) == 2
+    assert len(normal_lookups) == 2
 
 
 @pytest.mark.parametrize(
@@ -202,21 +204,21 @@ def test_what_somebody_changed_is_asked(origin: Origin, change: str, long_ways: 
         {"headers": {"range": "bytes=0-1"}},
         {"headers": {"x-method-override": "PUT"}},
     ],
-    # Without where something lies in memory: each process of a run is to have the same names.
+    # Without memory addresses: all processes of a run need the same test ids.
     ids=lambda options: re.sub(r" at 0x\w+", "", str(options)),
 )
-def test_what_a_request_asks_for_is_heard(
-    origin: Origin, options: Any, long_ways: list[str]
+def test_request_options_disable_the_fast_path(
+    origin: Origin, options: Any, normal_lookups: list[str]
 ) -> None:
     session = CachedSession(backend="memory")
     session.mount("http://", origin)
     session.get(URL)
     session.get(URL, **options)
-    assert len(long_ways) == 2
+    assert len(normal_lookups) == 2
 
 
 @pytest.mark.parametrize("method", ["send", "prepare_request", "merge_environment_settings"])
-def test_a_class_of_ones_own_is_asked(origin: Origin, method: str) -> None:
+def test_a_subclass_with_overrides_disables_the_fast_path(origin: Origin, method: str) -> None:
     calls: list[str] = []
 
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -234,7 +236,7 @@ def test_a_class_of_ones_own_is_asked(origin: Origin, method: str) -> None:
     assert len(calls) == 2
 
 
-def test_what_has_expired_is_not_answered_with(session: CachedSession, origin: Origin) -> None:
+def test_an_expired_response_is_not_served(session: CachedSession, origin: Origin) -> None:
     session.settings.expire_after = 60
     assert not session.get(URL).from_cache
     assert session.get(URL).from_cache
@@ -243,12 +245,12 @@ def test_what_has_expired_is_not_answered_with(session: CachedSession, origin: O
 
 
 def test_headers_that_vary_names_are_compared(
-    session: CachedSession, origin: Origin, long_ways: list[str]
+    session: CachedSession, origin: Origin, normal_lookups: list[str]
 ) -> None:
     origin.default = answer(Vary="Accept, X-Kind")
     session.get(URL, headers={"X-Kind": "a"})
     assert session.get(URL, headers={"x-kind": "a"}).from_cache
-    assert len(long_ways) == 1
+    assert len(normal_lookups) == 1
     assert not session.get(URL, headers={"X-Kind": "b"}).from_cache
     assert not session.get(URL).from_cache
     session.headers["Accept"] = "text/plain"
@@ -257,27 +259,27 @@ def test_headers_that_vary_names_are_compared(
 
 
 @pytest.mark.parametrize("vary", ["*", "Accept, *", "Cookie", "Authorization", "X-API-Key"])
-def test_what_vary_may_name_and_only_the_long_way_knows(
-    session: CachedSession, origin: Origin, vary: str, long_ways: list[str]
+def test_headers_added_late_disable_the_fast_path_for_vary(
+    session: CachedSession, origin: Origin, vary: str, normal_lookups: list[str]
 ) -> None:
     origin.default = answer(Vary=vary)
     session.get(URL)
     session.get(URL)
-    assert len(long_ways) == 2
+    assert len(normal_lookups) == 2
 
 
 @pytest.mark.parametrize("said", ["no-cache", "max-age=60, must-revalidate"])
-def test_an_origin_that_wants_to_be_asked_is(
-    session: CachedSession, origin: Origin, said: str, long_ways: list[str]
+def test_responses_that_require_validation_are_validated(
+    session: CachedSession, origin: Origin, said: str, normal_lookups: list[str]
 ) -> None:
     session.settings.cache_control = True
     origin.default = answer(Cache_Control=said, ETag='"a"')
     session.get(URL)
     session.get(URL)
-    assert len(long_ways) == 2
+    assert len(normal_lookups) == 2
 
 
-def test_a_response_that_is_read_lazily_is_the_same(session: CachedSession, origin: Origin) -> None:
+def test_a_lazy_response_equals_an_eager_one(session: CachedSession, origin: Origin) -> None:
     origin.answers["/old"] = answer(status=302, Location="/")
     origin.default = answer(
         "é", Content_Type="text/plain; charset=utf-8", Set_Cookie="a=b", ETag='"e"'
@@ -302,9 +304,7 @@ def test_a_body_that_was_read_can_be_read_again(session: CachedSession) -> None:
         assert found.raw.read() == b"hello"
 
 
-def test_the_keys_that_are_remembered_are_bounded(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_remembered_keys_are_bounded(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lacre._shortcut._MOST_KEYS", 3)
     shortcut = Shortcut()
     session = CachedSession(backend="memory")
@@ -316,7 +316,7 @@ def test_the_keys_that_are_remembered_are_bounded(
     assert all(len(repr(name)) < 3000 for name in shortcut._known[1])
 
 
-def test_a_url_is_plain_only_if_requests_leaves_it_as_it_is() -> None:
+def test_a_url_is_plain_only_if_requests_keeps_it() -> None:
     rng = random.Random(5)
     session = CachedSession(backend="memory")
     serializer = str(session.cache.responses.serializer)
@@ -379,9 +379,7 @@ def test_a_url_is_plain_only_if_requests_leaves_it_as_it_is() -> None:
     assert plain > 300
 
 
-def test_what_is_missing_is_looked_up_once(
-    session: CachedSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_miss_is_looked_up_once(session: CachedSession, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = type(session.cache.responses)
     looked_up: list[Any] = []
     original = storage.__getitem__
@@ -397,7 +395,7 @@ def test_what_is_missing_is_looked_up_once(
     assert looked_up.count(response.cache_key) == 1
 
 
-def test_what_was_missing_and_is_stored_meanwhile_is_found(
+def test_a_response_stored_after_a_miss_is_found(
     session: CachedSession, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Shortcut.find
@@ -415,9 +413,7 @@ def test_what_was_missing_and_is_stored_meanwhile_is_found(
     assert len(origin.requests) == 1
 
 
-def test_what_was_missing_for_one_request_says_nothing_of_the_next(
-    session: CachedSession, origin: Origin
-) -> None:
+def test_a_miss_does_not_affect_the_next_request(session: CachedSession, origin: Origin) -> None:
     session.get(URL)
     prepared = session.prepare_request(requests.Request("GET", URL))
     with pytest.raises(requests.exceptions.InvalidHeader):

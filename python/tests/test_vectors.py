@@ -1,4 +1,4 @@
-"""Sealed values against the vectors that an independent implementation made (docs/format.md §14)."""
+"""Sealed values against vectors of an independent implementation (docs/format.md §14)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from lacre import BadSignature, BrokenData, ConfigError, Keyring
-from lacre._lacre import Plain, SealedValues
+from lacre._lacre import LazyDict, SealedValues
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "values.json").read_text())["tests"]
 
 
 def value(shown: Any) -> Any:
-    """What a vector writes as an object with the kind of the value as its only name."""
+    """Returns the value of a vector: an object with the type of the value as its only name."""
     if not isinstance(shown, dict):
         return shown
     ((kind, content),) = shown.items()
@@ -37,11 +37,11 @@ def opened(vector: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
-def test_every_vector_is_read_as_it_says(vector: dict[str, Any]) -> None:
+def test_every_vector_has_its_stated_result(vector: dict[str, Any]) -> None:
     secret = vector.get("secret_hex")
     if vector["result"] == "ok" and secret is None:
         found, expected = opened(vector), value(vector["value"])
-        if isinstance(found, Plain):
+        if isinstance(found, LazyDict):
             found = {name: found.get(name) for name in expected}
         assert repr(found) == repr(expected)
     elif vector["result"] == "ok":

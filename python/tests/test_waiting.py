@@ -1,4 +1,4 @@
-"""Requests that want what another one brings: how long they wait for it, and what they do then."""
+"""Coalesced requests: how long they wait for an equal one, and what they do afterwards."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 import loopback
 from drivers import DRIVERS, Driver
 from lacre import Cache, _herd
-from loopback import Got, Origin, Say
+from loopback import Origin, OriginResponse, ReceivedRequest
 
 FRESH = {"Cache-Control": "max-age=60"}
-#: Longer than any test may take: who waits so long hangs.
+#: Seconds; a request that waits longer hangs.
 FOR_EVER = 600.0
 
 
@@ -36,7 +36,7 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 
 
 def clients() -> dict[str, Callable[[Path], tuple[Any, type[Exception]]]]:
-    """Clients that block, and what they raise when their own timeout is up."""
+    """Blocking clients with the exceptions of their timeouts."""
 
     def drop_in(backend: str) -> Callable[[Path], tuple[Any, type[Exception]]]:
         def make(path: Path) -> tuple[Any, type[Exception]]:
@@ -68,16 +68,16 @@ def clients() -> dict[str, Callable[[Path], tuple[Any, type[Exception]]]]:
 
 
 @pytest.mark.parametrize("client", clients())
-def test_a_request_waits_for_another_no_longer_than_its_own_timeout(
+def test_a_request_waits_at_most_its_own_timeout(
     client: str, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_herd, "PATIENCE", FOR_EVER)
     asked, over = threading.Event(), threading.Event()
 
-    def slow(_: Got) -> Say:
+    def slow(_: ReceivedRequest) -> OriginResponse:
         asked.set()
         assert over.wait(60)
-        return Say(headers=FRESH)
+        return OriginResponse(headers=FRESH)
 
     origin.answers["/"] = slow
     made, timed_out = clients()[client](tmp_path)
@@ -91,20 +91,20 @@ def test_a_request_waits_for_another_no_longer_than_its_own_timeout(
         finally:
             over.set()
         assert first.result(60).status_code == 200
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
 @pytest.mark.parametrize("client", ["httpx", "aiohttp"])
-def test_a_task_waits_for_another_no_longer_than_its_own_timeout(
+def test_a_task_waits_at_most_its_own_timeout(
     client: str, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(client)
     monkeypatch.setattr(_herd, "PATIENCE", FOR_EVER)
     over = threading.Event()
 
-    def slow(_: Got) -> Say:
+    def slow(_: ReceivedRequest) -> OriginResponse:
         assert over.wait(60)
-        return Say(headers=FRESH)
+        return OriginResponse(headers=FRESH)
 
     origin.answers["/"] = slow
     url = origin.url + "/"
@@ -131,7 +131,7 @@ def test_a_task_waits_for_another_no_longer_than_its_own_timeout(
             made, timed_out = cached_session(Cache(":memory:")), asyncio.TimeoutError
         async with made:
             first = asyncio.create_task(get(made, 60))
-            while not origin.got:
+            while not origin.received:
                 await asyncio.sleep(0.001)
             try:
                 with pytest.raises(timed_out):
@@ -141,11 +141,11 @@ def test_a_task_waits_for_another_no_longer_than_its_own_timeout(
             assert await first == 200
 
     asyncio.run(main())
-    assert len(origin.got) == 1
+    assert len(origin.received) == 1
 
 
 def hold(driver: Driver, url: str, stack: ExitStack) -> None:
-    """Asks for something, and reads nothing of its body as long as the stack is open."""
+    """Sends a request and leaves its body unread while the stack is open."""
     run = getattr(driver, "run", None)
     if hasattr(driver, "client"):
         response = driver.client.stream("GET", url)
@@ -165,7 +165,7 @@ def hold(driver: Driver, url: str, stack: ExitStack) -> None:
         return
 
     async def enter() -> None:
-        # In a task of its own: the same one would not wait for itself.
+        # Another task: a task never waits for itself.
         await response.__aenter__()
 
     run(driver.loop.create_task(enter()))  # type: ignore[attr-defined]
@@ -173,11 +173,11 @@ def hold(driver: Driver, url: str, stack: ExitStack) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_response_that_nobody_reads_holds_nobody_up(
+def test_an_unread_response_does_not_block_others(
     driver: Driver, origin: Origin, chunked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_herd, "PATIENCE", FOR_EVER)
-    url = origin.says("/", Say(bytes(20 << 20), headers=FRESH, chunked=chunked))
+    url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH, chunked=chunked))
     with ExitStack() as stack:
         hold(driver, url, stack)
         if hasattr(driver, "run"):
@@ -185,10 +185,10 @@ def test_a_response_that_nobody_reads_holds_nobody_up(
         else:
             with ThreadPoolExecutor(1) as pool:
                 assert len(pool.submit(driver.get, url).result(60).body) == 20 << 20
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_what_is_stale_at_once_is_not_waited_for(
+def test_immediately_stale_responses_are_not_waited_for(
     driver: Driver, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PATIENCE", "BODY_PATIENCE", "STILL_PATIENCE"):
@@ -198,7 +198,7 @@ def test_what_is_stale_at_once_is_not_waited_for(
     for name in ("BODY_PATIENCE", "STILL_PATIENCE"):
         monkeypatch.setattr(_drive, name, FOR_EVER)
     headers = {"Cache-Control": "no-cache", "Content-Type": "text/event-stream"}
-    url = origin.says("/", Say(bytes(20 << 20), headers=headers, chunked=True))
+    url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=headers, chunked=True))
     with ExitStack() as stack:
         hold(driver, url, stack)
         with ThreadPoolExecutor(1) as pool:
@@ -208,22 +208,22 @@ def test_what_is_stale_at_once_is_not_waited_for(
                 else lambda url: pool.submit(driver.get, url).result(60)
             )
             assert len(ask(url).body) == 20 << 20
-    assert len(origin.got) == 2
+    assert len(origin.received) == 2
 
 
-def test_who_is_out_of_patience_asks_for_itself_and_takes_what_comes_first(
+def test_a_waiter_past_its_limit_sends_and_takes_the_first_response(
     driver: Driver, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_herd, "PATIENCE", 0.05)
     both, over = threading.Event(), threading.Event()
 
-    def answer(_: Got) -> Say:
-        if len(origin.got) == 1:
+    def answer(_: ReceivedRequest) -> OriginResponse:
+        if len(origin.received) == 1:
             assert both.wait(60)
-            return Say(b"the first", headers=FRESH)
+            return OriginResponse(b"the first", headers=FRESH)
         both.set()
         assert over.wait(60)
-        return Say(b"the second", headers=FRESH)
+        return OriginResponse(b"the second", headers=FRESH)
 
     origin.answers["/"] = answer
     try:
@@ -234,7 +234,7 @@ def test_who_is_out_of_patience_asks_for_itself_and_takes_what_comes_first(
     assert sorted(answer.info.collapsed for answer in answers if answer.info) == [False, True]
 
 
-def test_a_session_that_is_out_of_patience_asks_for_itself_and_takes_what_comes_first(
+def test_a_session_past_its_limit_sends_and_takes_the_first_response(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("requests")
@@ -243,13 +243,13 @@ def test_a_session_that_is_out_of_patience_asks_for_itself_and_takes_what_comes_
     monkeypatch.setattr(_herd, "PATIENCE", 0.05)
     both, over = threading.Event(), threading.Event()
 
-    def answer(_: Got) -> Say:
-        if len(origin.got) == 1:
+    def answer(_: ReceivedRequest) -> OriginResponse:
+        if len(origin.received) == 1:
             assert both.wait(60)
-            return Say(b"the first")
+            return OriginResponse(b"the first")
         both.set()
         assert over.wait(60)
-        return Say(b"the second")
+        return OriginResponse(b"the second")
 
     origin.answers["/"] = answer
     try:

@@ -1,4 +1,4 @@
-"""Requests and responses as they are stored and answered with."""
+"""Models of stored requests and responses."""
 
 from typing import Union
 

@@ -1,4 +1,4 @@
-"""The response below a response: a file of bytes, in the place of a connection."""
+"""The raw response of urllib3 for a cached response: bytes instead of a connection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ logger = getLogger(__name__)
 
 
 class CachedHTTPResponse(RichMixin, HTTPResponse):
-    """A response of urllib3 whose body is at hand: to be read, streamed, and after `reset` read again."""
+    """A response of urllib3 whose body is in memory. After `reset`, it can be read again.
+
+    Args:
+        body: The body.
+        kwargs: Arguments of `urllib3.HTTPResponse`, and `request_url`.
+    """
 
     def __init__(self, body: bytes | None = None, **kwargs: Any) -> None:
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
@@ -37,12 +42,20 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     @classmethod
     def from_response(cls, response: Response) -> CachedHTTPResponse:
-        """That of a response, whose body is read if it was not, and can still be read by others."""
+        """Makes the raw response of a response; reads its body, which others can still read.
+
+        Args:
+            response: The response.
+        """
         return cls.later(response)()
 
     @classmethod
     def later(cls, response: Response) -> Callable[[], CachedHTTPResponse]:
-        """The same for when it is asked for, which it rarely is. The body is read now."""
+        """Returns a function that makes the raw response when needed. Reads the body now.
+
+        Args:
+            response: The response.
+        """
         raw = response.raw
         kwargs = {name: getattr(raw, name, None) for name in _FIELDS}
         kwargs["request_url"] = getattr(raw, "_request_url", None)
@@ -50,14 +63,18 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     @classmethod
     def from_cached_response(cls, response: CachedResponse) -> CachedHTTPResponse:
-        """That of a response that was stored."""
+        """Makes the raw response of a stored response.
+
+        Args:
+            response: The response.
+        """
         return cls(
             body=response._content or None,
             headers=HTTPHeaderDict(response.headers),
             reason=response.reason,
             status=response.status_code,
             request_url=response.request.url,
-            # What is stored does not say by which version it came.
+            # The version of HTTP is not stored.
             version=11,
         )
 
@@ -76,16 +93,21 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     @property
     def closed(self) -> bool:
-        """Whether it was read: by the session, where that was not asked to stream. It can be read again nevertheless."""
+        """Whether the body was read, by the session or the caller. It can be read again."""
         return self.was_read or super().closed
 
     def release_conn(self) -> None:
-        """There is none."""
+        """Does nothing: there is no connection."""
 
     def read(  # type: ignore[override]
         self, amt: int | None = None, decode_content: bool | None = None, **_: Any
     ) -> bytes:
-        """At most `amt` bytes of the body, which is decoded already."""
+        """Reads from the body, which is already decoded.
+
+        Args:
+            amt: The maximum number of bytes; None for all.
+            decode_content: Ignored.
+        """
         if decode_content is False and "Content-Encoding" in self.headers:
             logger.warning("read(decode_content=False) is not supported for cached responses")
         if is_fp_closed(self._fp):
@@ -97,23 +119,32 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             if self.length_remaining is not None:
                 self.length_remaining -= len(data)
         else:
-            # That is how readers know that there is no more.
+            # Readers detect the end of the body by it.
             self._fp.close()
         return data
 
     def reset(self, body: bytes | None = None) -> None:
-        """Back to the beginning; of another body, if one is given."""
+        """Rewinds to the beginning.
+
+        Args:
+            body: Another body to read from now on.
+        """
         _rewind(self, body or self._body)  # type: ignore[arg-type]
 
     def stream(self, amt: int | None = None, **kwargs: Any) -> Iterator[bytes]:  # type: ignore[override]
-        """The rest of the body, `amt` bytes at a time."""
+        """Yields the rest of the body.
+
+        Args:
+            amt: The number of bytes in each piece.
+            kwargs: Other arguments of `read`.
+        """
         while self._fp is not None and not self._fp.closed:
             if piece := self.read(amt=amt, **kwargs):
                 yield piece
 
 
 def _copy_body(response: Response) -> bytes | None:
-    """The body, as it came, or decoded if it has been read; the response is left as if nobody had."""
+    """Returns the body as received, or decoded if it was read before; the response stays unread."""
     raw = response.raw
     if not getattr(raw, "_fp", None) or is_fp_closed(raw._fp):
         return response._content or None
@@ -122,7 +153,7 @@ def _copy_body(response: Response) -> bytes | None:
     else:
         body = raw.read(decode_content=False)
         _rewind(raw, body)
-        # requests reads, decodes and keeps it here.
+        # requests reads and decodes the body here, and keeps it.
         _ = response.content
     _rewind(raw, body)
     return body
@@ -134,10 +165,10 @@ def _rewind(raw: Any, body: bytes | None) -> None:
     raw._fp = BytesIO(body)
     raw._fp_bytes_read = 0
     raw.length_remaining = len(body)
-    # What was decoded so far was of the last reading.
+    # The decoder has the state of the previous reading.
     raw._decoder, raw._has_decoded_content = None, False
     if hasattr(raw, "_decoder_initialized"):
-        # Of the urllib3 that niquests brings.
+        # The urllib3 of niquests has this flag.
         raw._decoder_initialized = False
     if getattr(raw, "_decoded_buffer", None) is not None:
         raw._decoded_buffer = type(raw._decoded_buffer)()

@@ -1,4 +1,4 @@
-"""A request as it is stored."""
+"""The model of a stored request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from .._utils import copy_headers, encode
 
 @dataclass(repr=False)
 class CachedRequest(RichMixin):
-    """What a `requests.PreparedRequest` has, and nothing that is alive."""
+    """The data of a `requests.PreparedRequest`.
+
+    Args:
+        body: The body.
+        cookies: The cookies.
+        headers: The headers.
+        method: The method.
+        url: The URL.
+    """
 
     body: Any = None
     cookies: RequestsCookieJar = field(default_factory=RequestsCookieJar)
@@ -29,7 +37,11 @@ class CachedRequest(RichMixin):
 
     @classmethod
     def from_request(cls, original_request: Any) -> CachedRequest:
-        """That of any kind of request, which keeps its headers and cookies for itself."""
+        """Copies a request of any type.
+
+        Args:
+            original_request: The request.
+        """
         cookies = getattr(original_request, "_cookies", None)
         return cls(
             body=getattr(original_request, "body", None),
@@ -41,16 +53,16 @@ class CachedRequest(RichMixin):
 
     @property
     def path_url(self) -> str:
-        """Path and query."""
+        """The path and query of the URL."""
         parts = urlsplit(self.url or "")
         return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
     def copy(self) -> CachedRequest:
-        """Another one that is equal."""
+        """Returns an equal request."""
         return CachedRequest.from_request(self)
 
     def prepare(self) -> PreparedRequest:
-        """One that can be sent."""
+        """Returns a request that can be sent."""
         prepared = PreparedRequest()
         prepared.prepare(
             self.method, self.url, headers=self.headers, data=self.body, cookies=self.cookies
@@ -59,7 +71,7 @@ class CachedRequest(RichMixin):
 
     @property
     def _cookies(self) -> RequestsCookieJar:
-        # What a PreparedRequest calls them.
+        # The name of the attribute in `PreparedRequest`.
         return self.cookies
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Responses as a session returns them: from the origin, or from the cache."""
+"""The models of responses from the origin and from the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .request import CachedRequest
 if TYPE_CHECKING:
     from ..policy.actions import CacheActions
 
-#: What a response of requests has, and a stored one has as well.
+#: The attributes that are copied from a response of requests.
 _TAKEN = (
     "content",
     "cookies",
@@ -33,33 +33,33 @@ _TAKEN = (
     "url",
 )
 
-#: A body of JSON or text, as a value.
+#: A JSON or text body as a value.
 DecodedContent = dict[str, Any] | list[Any] | str | bool | int | float | None
 
 
 class BaseResponse(Response):
-    """What both kinds of responses have besides what `requests.Response` has."""
+    """A `requests.Response` with the attributes of cached and original responses."""
 
     created_at: datetime
     expires: datetime | None
-    #: Where it is stored.
+    #: The key under which the response is stored.
     cache_key: str | None = ""
-    #: Whether the origin has just said that it still holds.
+    #: Whether the origin has just validated the stored response.
     revalidated: bool = False
 
     @property
     def from_cache(self) -> bool:
-        """Whether it was stored before."""
+        """Whether the response comes from the cache."""
         return False
 
     @property
     def is_expired(self) -> bool:
-        """Whether it may not be used any more without asking the origin."""
+        """Whether the response has expired."""
         return False
 
 
 class OriginalResponse(BaseResponse):
-    """A response that the origin has just sent."""
+    """A response that comes from the origin."""
 
     expires = None
 
@@ -69,7 +69,12 @@ class OriginalResponse(BaseResponse):
 
     @classmethod
     def wrap_response(cls, response: Response, actions: CacheActions) -> OriginalResponse:
-        """The same response, which now says where it is stored, if it is."""
+        """Turns a response of requests into an `OriginalResponse`, in place.
+
+        Args:
+            response: The response.
+            actions: The decisions about it: whether, where and until when it is stored.
+        """
         if not isinstance(response, cls):
             response.__class__ = cls
             response.expires = None if actions.skip_write else actions.expires  # type: ignore[attr-defined]
@@ -78,7 +83,7 @@ class OriginalResponse(BaseResponse):
         return response  # type: ignore[return-value]
 
 
-#: What a stored response consists of, and what each is if nothing is said. Two are equal if all is.
+#: The fields of a stored response with their defaults. Responses with equal fields are equal.
 _FIELDS: dict[str, Callable[[], Any]] = {
     "_content": lambda: None,
     "_decoded_content": lambda: None,
@@ -98,25 +103,25 @@ _FIELDS: dict[str, Callable[[], Any]] = {
 
 
 class CachedResponse(RichMixin, BaseResponse):
-    """A response that is stored, or was.
+    """A response that comes from the cache.
 
     Args:
-        fields: what a response has, and `content`, `decoded_content` and `next`
+        fields: Attributes of `requests.Response`, and `content`, `decoded_content` and `next`.
     """
 
-    #: What fields are read from that were not set yet; see `lazily`.
+    #: The source of fields that were not read yet; see `lazily`.
     _plain: Any = None
     _read: Callable[[Any, str], Any]
     _raw: CachedHTTPResponse | None = None
     _make_raw: Callable[[], CachedHTTPResponse] | None = None
-    #: Whether the session that returned it was not asked to stream.
+    #: Whether the session was asked without `stream=True`, so that the body counts as read.
     _was_read: bool = False
 
-    #: The adapter that received a response, which is asked for its proxies: there is none.
+    #: The adapter that received the response. requests asks it for proxies; there is none.
     connection: Any = None
 
     def __init__(self, **fields: Any) -> None:
-        # Not that of requests: it sets what is set here.
+        # `Response.__init__` would set the same attributes again.
         for name, default in _FIELDS.items():
             given = fields.pop(name.removeprefix("_"), None)
             setattr(self, name, default() if given is None else given)
@@ -126,10 +131,11 @@ class CachedResponse(RichMixin, BaseResponse):
 
     @classmethod
     def lazily(cls, plain: Any, read: Callable[[Any, str], Any]) -> CachedResponse:
-        """One whose fields are read from `plain` when they are asked for.
+        """Makes a response whose fields are read on first access.
 
         Args:
-            read: reads the field of a name
+            plain: The source of the fields.
+            read: Reads a field by its name from the source.
         """
         response = cls.__new__(cls)
         own = response.__dict__
@@ -137,14 +143,22 @@ class CachedResponse(RichMixin, BaseResponse):
         return response
 
     def stored_header(self, name: str) -> str | None:
-        """One of its headers, which are not built for that."""
+        """Returns a header of the response without building all headers.
+
+        Args:
+            name: The name of the header.
+        """
         if "headers" in self.__dict__:
             return self.headers.get(name)
         found: str | None = self._plain.header(name)
         return found
 
     def requested_with(self, name: str) -> str | bytes | None:
-        """A header of the request that it answers, which is not built for that."""
+        """Returns a header of the request without building the request.
+
+        Args:
+            name: The name of the header.
+        """
         if "request" in self.__dict__:
             return self.request.headers.get(name)
         found: str | None = self._plain.request_header(name)
@@ -152,29 +166,34 @@ class CachedResponse(RichMixin, BaseResponse):
 
     @classmethod
     def from_response(cls, response: Response, **fields: Any) -> CachedResponse:
-        """That of any response, whose body is read if it was not."""
+        """Copies a response of any type; reads its body if needed.
+
+        Args:
+            response: The response.
+            fields: Attributes of the copy that differ.
+        """
         if isinstance(response, CachedResponse):
             own = {name.removeprefix("_"): getattr(response, name) for name in _FIELDS}
             copy = cls(**{**own, **fields})
             copy.revalidated, copy.cache_key = response.revalidated, response.cache_key
         else:
-            # First, for it reads the body where nobody did.
+            # First, since it reads the body if nothing has.
             make_raw = CachedHTTPResponse.later(response)
             own = {name: getattr(response, name) for name in _TAKEN}
             following = response.next
             own["next"] = CachedRequest.from_request(following) if following else None
             copy = cls(**{**own, **fields})
             copy._make_raw = make_raw
-        # What is redacted in the copy stays as it is elsewhere.
+        # Redaction of the copy must not change the original.
         copy.headers = copy_headers(copy.headers)
         copy.request = CachedRequest.from_request(copy.request)  # type: ignore[assignment]
-        # Not the hops of hops.
+        # Each hop of requests has a history of its own, which is redundant.
         copy.history = [] if copy.is_redirect else [cls.from_response(hop) for hop in copy.history]
         return copy
 
     @property
     def raw(self) -> CachedHTTPResponse:
-        """Its body as a file."""
+        """The raw response of urllib3, whose body can be read as a file."""
         if self._raw is None:
             make = self._make_raw
             self._raw = make() if make else CachedHTTPResponse.from_cached_response(self)
@@ -186,7 +205,7 @@ class CachedResponse(RichMixin, BaseResponse):
         self._raw = value
 
     def rewind(self) -> None:
-        """Lets its body be read from the beginning again, by whoever has it next."""
+        """Rewinds the body."""
         if self._raw is not None:
             self._raw.reset()
 
@@ -196,7 +215,7 @@ class CachedResponse(RichMixin, BaseResponse):
 
     @_content_consumed.setter
     def _content_consumed(self, value: bool) -> None:
-        """requests sets it, but it is always so."""
+        """Ignores the assignment by requests: the value is always True."""
 
     @property
     def from_cache(self) -> bool:
@@ -211,31 +230,39 @@ class CachedResponse(RichMixin, BaseResponse):
 
     @property
     def expires_delta(self) -> int | None:
-        """The seconds until it expires, rounded; `None` if it never does."""
+        """The rounded number of seconds until the response expires; None for never."""
         return None if self.expires is None else round((self.expires - utcnow()).total_seconds())
 
     @property
     def expires_unix(self) -> int | None:
-        """When it expires, in seconds since 1970, rounded; `None` if it never does."""
+        """The rounded time of expiry in seconds since 1970; None for never."""
         return None if self.expires is None else round(self.expires.timestamp())
 
     @property
     def size(self) -> int:
-        """The length of its body, in bytes."""
+        """The length of the body in bytes."""
         return len(self.content or b"")
 
     @property
     def next(self) -> PreparedRequest | None:
-        """The request that a redirect leads to."""
+        """The request that a redirect leads to, or None."""
         return self._next.prepare() if self._next else None  # type: ignore[func-returns-value]
 
     def is_older_than(self, older_than: ExpirationTime) -> bool:
-        """Whether it was received longer ago than that."""
-        moment = get_expiration_datetime(older_than, negative_delta=True)
-        return moment is not None and self.created_at < moment
+        """Returns whether the response was received before a time.
+
+        Args:
+            older_than: A time, or an age in seconds or as a `timedelta`.
+        """
+        time = get_expiration_datetime(older_than, negative_delta=True)
+        return time is not None and self.created_at < time
 
     def reset_expiration(self, expire_after: ExpirationTime) -> bool:
-        """Lets it expire then, counted from now. Returns whether that is past."""
+        """Sets a new lifetime, counted from now. Returns whether the response has expired.
+
+        Args:
+            expire_after: The lifetime.
+        """
         self.expires = get_expiration_datetime(expire_after)
         return self.is_expired
 
@@ -260,7 +287,7 @@ class CachedResponse(RichMixin, BaseResponse):
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
         for name, default in _FIELDS.items():
-            # Bodies are long, and nobody else's business.
+            # Bodies are long and may be private.
             if not name.startswith("_"):
                 value = getattr(self, name)
                 yield name, str(value) if isinstance(value, datetime) else value, default()
@@ -275,7 +302,7 @@ class CachedResponse(RichMixin, BaseResponse):
 
 
 class _Field:
-    """A field that was not set: it is read, if it can be, when it is asked for, and set by that."""
+    """A descriptor that reads a field on first access and then sets it on the instance."""
 
     def __init__(self, name: str, default: Callable[[], Any]) -> None:
         self.name, self.default = name, default
@@ -295,12 +322,16 @@ for _name, _default in _FIELDS.items():
     setattr(CachedResponse, _name, _Field(_name, _default))
 
 
-def _local(moment: datetime | None) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if moment else "N/A"
+def _local(time: datetime | None) -> str:
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if time else "N/A"
 
 
 def format_file_size(n_bytes: int | None) -> str:
-    """A number of bytes, in the largest unit of which it is at least one."""
+    """Formats a number of bytes with a unit.
+
+    Args:
+        n_bytes: The number of bytes.
+    """
     size = float(n_bytes or 0)
     if size < 1024:
         return f"{int(size)} bytes"

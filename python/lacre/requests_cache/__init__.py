@@ -1,4 +1,8 @@
-"""`import lacre.requests_cache as requests_cache`: every name and module of requests-cache, the same objects as in `lacre`."""
+"""The names and modules of requests-cache, as the same objects that `lacre` has.
+
+Use `import lacre.requests_cache as requests_cache`, or `stand_in` for libraries that import
+requests-cache themselves.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +37,14 @@ sys.meta_path.insert(0, Alias(__name__, lacre.__name__))
 
 
 def stand_in() -> None:
-    """Lets `import requests_cache` import this from now on, wherever it is written: for libraries that use it.
+    """Makes `import requests_cache` import this package from now on, in all libraries.
 
     Raises:
-        ImportError: it has been imported before, and what was taken from it cannot be replaced
+        ImportError: requests-cache is already imported, and its objects may be in use.
     """
     if sys.modules.setdefault("requests_cache", _HERE) is not _HERE:
         raise ImportError(
-            "requests_cache is imported already; let lacre stand in for it before that"
+            "requests_cache is already imported; call stand_in() before any import of it"
         )
     if _STAND_IN not in sys.meta_path:
         sys.meta_path.insert(0, _STAND_IN)

@@ -1,4 +1,4 @@
-"""How responses become what is stored."""
+"""Serializers: the conversion of responses to stored data and back."""
 
 from __future__ import annotations
 
@@ -32,22 +32,26 @@ SERIALIZERS: dict[str, Any] = {
     "yaml": yaml_serializer,
 }
 
-#: A name, or anything with `dumps` and `loads`.
+#: The name of a serializer, or an object with `dumps` and `loads`.
 SerializerType = Union[str, SerializerPipeline, Stage, Any]
 
 
 def init_serializer(
     serializer: SerializerType | None, decode_content: bool
 ) -> SerializerPipeline | None:
-    """A pipeline of one's own, from a name or from anything with `dumps` and `loads`.
+    """Makes a pipeline that a backend can configure.
+
+    Args:
+        serializer: The name of a serializer, or an object with `dumps` and `loads`.
+        decode_content: Store JSON and text bodies as values instead of bytes.
 
     Raises:
-        KeyError: there is none of that name
+        KeyError: The name is unknown.
     """
     if not serializer:
         return None
     if serializer is pickle:
-        # What that module reads, it runs.
+        # The module would run what it reads.
         serializer = "pickle"
     if isinstance(serializer, str) and serializer == "sealed":
         serializer = SealedSerializer()

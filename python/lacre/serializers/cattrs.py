@@ -1,4 +1,4 @@
-"""The first part of most serializers: responses to dicts."""
+"""The first stage of most serializers: it converts responses to dicts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class CattrStage(Stage):
-    """Turns responses into dicts of plain values, and back; passes everything else on as it is.
+    """Converts responses to dicts of plain data and back. Other values pass through unchanged.
 
     Args:
-        factory: makes a converter of cattrs, through which the values of the dict go. For formats that the
-            package does not have; it is the only part of it that needs cattrs
-        decode_content: bodies of JSON and text as values
-        notation: how a format of this package writes what not every format can
+        factory: Makes a cattrs converter for the values of the dict, for formats that this package
+            does not have. Only this needs cattrs.
+        decode_content: Store JSON and text bodies as values instead of bytes.
+        notation: How the format represents bytes, times and durations.
     """
 
     def __init__(

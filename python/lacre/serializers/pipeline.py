@@ -1,4 +1,4 @@
-"""Serializers out of parts, each of which turns one thing into another and back."""
+"""Serializers that consist of stages. Each stage converts values, and converts them back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class Stage:
-    """A part: two functions, or the two methods of an object or module.
+    """A stage: a pair of functions, or of methods of an object or module.
 
     Args:
-        obj: what has the methods, if they are given by name
-        dumps: towards what is stored
-        loads: back
+        obj: The object or module of the methods.
+        dumps: The function, or the name of the method, that converts towards the stored form.
+        loads: The function, or the name of the method, that converts back.
     """
 
     def __init__(
@@ -26,17 +26,17 @@ class Stage:
         self.loads = getattr(obj, loads) if isinstance(loads, str) else loads
 
     def copy(self) -> Stage:
-        """Another one that does the same."""
+        """Returns an equal stage."""
         return Stage(self.obj, self.dumps, self.loads)
 
 
 class SerializerPipeline:
-    """Parts, in the order in which they write.
+    """A serializer of stages, in the order in which they write.
 
     Args:
-        stages: anything with `dumps` and `loads`
-        name: part of the keys of what is stored with it
-        is_binary: whether it ends in bytes
+        stages: Objects with `dumps` and `loads`.
+        name: The name, which is part of cache keys.
+        is_binary: Whether the stored form is bytes.
     """
 
     def __init__(
@@ -47,28 +47,40 @@ class SerializerPipeline:
         self.name = name
 
     def dumps(self, value: Any) -> Any:
-        """What is stored for `value`."""
+        """Returns the stored form of a value.
+
+        Args:
+            value: The value.
+        """
         for stage in self.stages:
             value = stage.dumps(value)
         return value
 
     def loads(self, value: Any) -> Any:
-        """What was stored as `value`."""
+        """Returns the value of a stored form.
+
+        Args:
+            value: The stored form.
+        """
         for stage in reversed(self.stages):
             value = stage.loads(value)
         return value
 
     def copy(self) -> SerializerPipeline:
-        """Another one of copies of its parts, where those can be copied."""
+        """Returns a pipeline of copies of the stages."""
         stages = [stage.copy() if hasattr(stage, "copy") else stage for stage in self.stages]
         return SerializerPipeline(stages, name=self.name, is_binary=self.is_binary)
 
     def set_decode_content(self, decode_content: bool) -> None:
-        """Whether bodies are stored as values, for the parts that can do that."""
+        """Sets how stages store JSON and text bodies.
+
+        Args:
+            decode_content: Store them as values instead of bytes.
+        """
         for stage in self.stages:
             if hasattr(stage, "decode_content"):
                 stage.decode_content = decode_content
 
     def __str__(self) -> str:
-        # Part of keys.
+        # It is part of cache keys.
         return f"SerializerPipeline(name={self.name}, n_stages={len(self.stages)})"

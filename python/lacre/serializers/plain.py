@@ -1,4 +1,4 @@
-"""Responses as plain dicts, and back: what requests-cache stores in every format."""
+"""The dict of plain data that requests-cache stores for a response, in all formats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _moment(value: Any) -> datetime | None:
+def _time(value: Any) -> datetime | None:
     return add_tzinfo(datetime.fromisoformat(value) if isinstance(value, str) else value)
 
 
@@ -33,17 +33,17 @@ def _duration(value: Any) -> timedelta:
 
 
 def _bytes(value: Any) -> bytes:
-    # DynamoDB has a class of its own for them.
+    # DynamoDB returns its own class for bytes.
     return value if type(value) is bytes else bytes(getattr(value, "value", value))
 
 
 @dataclass(frozen=True)
 class Notation:
-    """How a format writes what not every format can."""
+    """How a format represents bytes, times and durations."""
 
     bytes_out: Change = _same
     bytes_in: Change = _bytes
-    moment_out: Change = datetime.isoformat
+    time_out: Change = datetime.isoformat
     duration_out: Change = timedelta.total_seconds
 
 
@@ -52,18 +52,20 @@ BASE64 = Notation(
     bytes_out=lambda value: b64encode(value).decode(),
     bytes_in=lambda value: b64decode(value, validate=True),
 )
-BSON = Notation(moment_out=_same)
+BSON = Notation(time_out=_same)
 DYNAMODB = Notation(duration_out=lambda value: Decimal(str(value.total_seconds())))
 
 
 def to_plain(response: CachedResponse, notation: Notation, decode_content: bool) -> dict[str, Any]:
-    """A response as a dict, without what is as it is by default.
+    """Converts a response to a dict, without fields that have their default.
 
     Args:
-        decode_content: its body as a value, if it is JSON or text
+        response: The response.
+        notation: The notation of the format.
+        decode_content: Store a JSON or text body as a value instead of bytes.
     """
     decoded = _decoded(response) if decode_content else None
-    # Bytes that cannot be made again from the value are kept as well.
+    # The bytes are stored, too, if the value does not reproduce them exactly.
     again = (
         decoded is not None and _encoded(response, decoded["_decoded_content"]) == response._content
     )
@@ -72,10 +74,10 @@ def to_plain(response: CachedResponse, notation: Notation, decode_content: bool)
         "_content": notation.bytes_out(content) if content is not None else None,
         "_next": _request_to_plain(response._next, notation) if response._next else None,
         "cookies": dict(response.cookies.items()),
-        "created_at": notation.moment_out(response.created_at),
+        "created_at": notation.time_out(response.created_at),
         "elapsed": notation.duration_out(response.elapsed) if response.elapsed else None,
         "encoding": response.encoding,
-        "expires": notation.moment_out(response.expires) if response.expires else None,
+        "expires": notation.time_out(response.expires) if response.expires else None,
         "headers": dict(response.headers),
         "history": [to_plain(hop, notation, decode_content) for hop in response.history],  # type: ignore[arg-type]
         "reason": response.reason,
@@ -83,27 +85,27 @@ def to_plain(response: CachedResponse, notation: Notation, decode_content: bool)
         "status_code": response.status_code,
         "url": response.url,
     }
-    # A body of JSON may be null.
+    # A JSON body may be null, so it is added after None values are removed.
     shown = {name: value for name, value in plain.items() if value not in (None, {}, [], 0)}
     return shown | (decoded or {})
 
 
 class Readable(Protocol):
-    """What fields are read from: a dict, or something like it."""
+    """The source of fields: a dict or a `LazyDict`."""
 
     def get(self, name: str, /) -> Any: ...
     def __contains__(self, name: Any, /) -> bool: ...
 
 
-#: How each field of a response is read.
+#: The readers of the fields of a response.
 _READERS: dict[str, Callable[[Any, Notation], Any]] = {
     "_content": lambda value, notation: notation.bytes_in(value or b""),
     "_next": lambda value, notation: _request_from_plain(value, notation) if value else None,
     "cookies": lambda value, _: _jar(value),
-    "created_at": lambda value, _: _moment(value),
+    "created_at": lambda value, _: _time(value),
     "elapsed": lambda value, _: _duration(value or 0),
     "encoding": lambda value, _: value,
-    "expires": lambda value, _: _moment(value),
+    "expires": lambda value, _: _time(value),
     "headers": lambda value, _: CaseInsensitiveDict(value or {}),
     "history": lambda value, notation: [from_plain(hop, notation) for hop in value or []],
     "reason": lambda value, _: value,
@@ -114,18 +116,28 @@ _READERS: dict[str, Callable[[Any, Notation], Any]] = {
 
 
 def read_field(plain: Readable, name: str, notation: Notation = PLAIN) -> Any:
-    """A field of the response that `to_plain` wrote; `None` if it says nothing of it."""
-    # No bytes are not the same as no such field.
+    """Reads a field that `to_plain` wrote; None if absent.
+
+    Args:
+        plain: The dict.
+        name: The name of the field.
+        notation: The notation of the format.
+    """
+    # An empty body differs from an absent one.
     if name not in _READERS or (name == "_content" and name not in plain):
         return None
     return _READERS[name](plain.get(name), notation)
 
 
 def from_plain(plain: Readable, notation: Notation) -> CachedResponse:
-    """The response that `to_plain` wrote, or requests-cache.
+    """Reads the response that `to_plain` or requests-cache wrote.
+
+    Args:
+        plain: The dict.
+        notation: The notation of the format.
 
     Raises:
-        ValueError, TypeError, AttributeError: it is none
+        ValueError, TypeError, AttributeError: The dict is no response.
     """
     response = CachedResponse(
         **{name.removeprefix("_"): read_field(plain, name, notation) for name in _READERS}
@@ -133,7 +145,7 @@ def from_plain(plain: Readable, notation: Notation) -> CachedResponse:
     content = plain.get("_content")
     value = plain.get("_decoded_content")
     if value is not None and (content is None or _decoded(response) != {"_decoded_content": value}):
-        # There are no bytes, or somebody has edited the value.
+        # The bytes are absent, or the value was edited.
         response._content = _encoded(response, value)
         response.encoding = "utf-8"
         if "Content-Length" in response.headers:
@@ -178,14 +190,14 @@ def _decoded(response: CachedResponse) -> dict[str, Any] | None:
 
 
 def _encoded(response: CachedResponse, decoded: Any) -> bytes:
-    """A body for a value, perhaps not spelled as it came; JSON as requests-cache writes it with ujson."""
+    """Encodes a body from its value; JSON as ujson writes it for requests-cache."""
     if is_json_content_type(response.headers.get("Content-Type")):
         decoded = json.dumps(decoded, default=_number, separators=(",", ":")).replace("/", "\\/")
     return str(decoded).encode()
 
 
 def _number(value: Any) -> float | int:
-    """DynamoDB has decimal numbers only."""
+    """Converts a `Decimal`, the only number type of DynamoDB."""
     if not isinstance(value, Decimal):
-        raise TypeError(f"{type(value).__name__} is not JSON")
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON")
     return int(value) if value == value.to_integral_value() else float(value)

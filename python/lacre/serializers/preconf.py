@@ -1,4 +1,4 @@
-"""Serializers for every format that requests-cache has; a library that is missing is missed on use."""
+"""The serializers of requests-cache by format. Optional libraries are imported on first use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plain import BASE64, BSON, DYNAMODB
 base_stage = CattrStage()
 utf8_encoder = Stage(dumps=str.encode, loads=bytes.decode)
 utf8_serializer = SerializerPipeline([utf8_encoder], "utf8", is_binary=True)
-#: Pickles of plain data. Nothing that a pickle says is ever run.
+#: Pickles of plain data. Code in a pickle is never run.
 pickle_stage = Stage(dumps=_lacre.pickle_dumps, loads=_lacre.pickle_loads)
 
 bson_preconf_stage = CattrStage(notation=BSON)
@@ -36,10 +36,14 @@ json_serializer = SerializerPipeline(
 
 
 def signer_stage(secret_key: Any = None, salt: str | bytes = "requests-cache") -> Stage:
-    """The part that signs what is stored, and refuses what is not signed with the same key.
+    """Makes a stage that signs data, and rejects data without a valid signature.
+
+    Args:
+        secret_key: A secret, or a list of them. The last one signs; any of them verifies.
+        salt: The salt of itsdangerous.
 
     Raises:
-        ImportError: itsdangerous is not installed
+        ImportError: itsdangerous is not installed.
     """
     from itsdangerous import Signer
 
@@ -49,20 +53,21 @@ def signer_stage(secret_key: Any = None, salt: str | bytes = "requests-cache") -
 def safe_pickle_serializer(
     secret_key: Any = None, salt: str | bytes = "requests-cache", **_kwargs: Any
 ) -> SerializerPipeline:
-    """Pickles of plain data, signed.
+    """Makes a serializer of signed pickles of plain data.
 
     Args:
-        secret_key: a text, bytes, or a list of them: the last signs, all are accepted
+        secret_key: A secret, or a list of them. The last one signs; any of them verifies.
+        salt: The salt of itsdangerous.
 
     Raises:
-        ImportError: itsdangerous is not installed
+        ImportError: itsdangerous is not installed.
     """
     stages = [base_stage, pickle_stage, signer_stage(secret_key, salt)]
     return SerializerPipeline(stages, name="safe_pickle", is_binary=True)
 
 
 def _exact(value: Any) -> Any:
-    """DynamoDB takes no floats."""
+    """Converts floats to decimals: DynamoDB accepts no floats."""
     if isinstance(value, float):
         return Decimal(str(value))
     if isinstance(value, list):
@@ -79,10 +84,13 @@ dynamodb_document_serializer = SerializerPipeline(
 
 
 class LibraryStage(Stage):
-    """Two functions of a library that is imported when they are first used.
+    """A stage of two functions of a library, which is imported on first use.
 
     Args:
-        options: what `dumps` takes besides the value
+        library: The name of the library.
+        dumps: The name of the function that writes.
+        loads: The name of the function that reads.
+        options: More arguments of the function that writes.
     """
 
     def __init__(
@@ -96,7 +104,7 @@ class LibraryStage(Stage):
         return self
 
 
-#: `orjson.OPT_INDENT_2`
+#: The value of `orjson.OPT_INDENT_2`.
 _INDENTED = 1
 
 bson_serializer = SerializerPipeline(

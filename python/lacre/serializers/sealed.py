@@ -1,4 +1,4 @@
-"""Responses that are encrypted, and sealed to the place where they lie (docs/format.md §14)."""
+"""Encrypted responses, each sealed to its place in a store (docs/format.md §14)."""
 
 from __future__ import annotations
 
@@ -27,33 +27,37 @@ if TYPE_CHECKING:
     #: A secret, a reference to one, a keyring, or several of them, the oldest first.
     SecretKey = str | bytes | Keyring | Sequence[str | bytes | Keyring]
 
-#: The backends that are sealed if nothing else is said. What is in memory leaves the process nowhere.
+#: The backends that seal by default. Data in memory never leaves the process.
 _SEALED_BACKENDS = {"sqlite", "filesystem", "redis"}
 
 
 class StoreTable(NamedTuple):
-    """A table in a store."""
+    """A table of a store."""
 
-    #: 16 random bytes that the store keeps.
+    #: The id of the store, 16 random bytes.
     store: bytes
     table: str
 
     @classmethod
     def of(cls, store: Any, table: str) -> StoreTable:
-        """That of a store by what it keeps as its id.
+        """Checks the id of a store.
+
+        Args:
+            store: The id.
+            table: The name of the table.
 
         Raises:
-            BadSignature: it is no id
+            BadSignature: The id is malformed.
         """
         if not isinstance(store, bytes) or len(store) != 16:
             raise BadSignature(
-                "the id of this store is damaged, and nothing in it opens; delete the store"
+                "the id of this store is damaged, so that no entry can be opened; delete the store"
             )
         return cls(store, table)
 
 
 class LocatedValue(NamedTuple):
-    """A value, or the bytes that are stored for it, and where they lie."""
+    """A value or its sealed bytes, with their place."""
 
     place: StoreTable
     key: str
@@ -61,17 +65,18 @@ class LocatedValue(NamedTuple):
 
 
 class SealedSerializer(SerializerPipeline):
-    """Encrypts what is stored, and reads what was stored under the same key of the same store, nothing else.
+    """Encrypts and seals values. A value opens only under its own key in its own store.
 
     Args:
-        secret_key: at least 32 random bytes in any form; a reference (`keyring:SERVICE/USER`, `env:NAME`,
-            `file:PATH`); a `Keyring`; or a list of those: the last seals, all open. By default the keyring that
-            `LACRE_KEY` names, or else that of the user who runs the program, as on the command line. A text that
-            begins with a word and a colon is taken for a reference: give such a secret as bytes
+        secret_key: At least 32 random bytes in any encoding, a reference (`keyring:SERVICE/USER`,
+            `env:NAME`, `file:PATH`), a `Keyring`, or a list of these: the last one seals, any of
+            them opens. By default the keyring of `LACRE_KEY`, else that of the user, which the
+            command line uses, too. A text that begins with a word and a colon is a reference: pass
+            such a secret as bytes.
 
     Raises:
-        ConfigError: a secret is too weak, or a reference is misspelt
-        LacreError: a key cannot be had
+        ConfigError: A secret is too weak, or a reference is misspelt.
+        LacreError: A key cannot be loaded.
     """
 
     def __init__(self, secret_key: SecretKey | None = None) -> None:
@@ -81,37 +86,57 @@ class SealedSerializer(SerializerPipeline):
         self._values = SealedValues(keyrings)
 
     def original(self, store: bytes, path: Path) -> Path | None:
-        """The path of the store that the one at `path` is a copy of: it has the same id, and is still there."""
+        """Returns the path of the original if a store is a copy, otherwise registers the store.
+
+        Args:
+            store: The id of the store.
+            path: The path of the store.
+        """
         return None if self._keyring is None else self._keyring.original(store, path)
 
     def copy(self) -> SealedSerializer:
-        # It has nothing that belongs to one storage.
+        # It has no state that belongs to a storage.
         return self
 
     def set_decode_content(self, decode_content: bool) -> None:
-        """Nobody reads what is encrypted, so that bodies stay as they are."""
+        """Does nothing: encrypted bodies are never stored as values.
+
+        Args:
+            decode_content: Ignored.
+        """
 
     def buffer(self, length: int) -> SealedBuffer:
-        """Room for what is stored, `length` bytes of it, for `loads` in place of bytes: filled piece by piece."""
+        """Returns an empty buffer, which `loads` accepts instead of bytes.
+
+        Args:
+            length: The length of the sealed bytes.
+        """
         return self._values.buffer(length)
 
     def dumps(self, value: LocatedValue) -> bytes:
-        """What is stored for a value in its place."""
+        """Seals a value to its place.
+
+        Args:
+            value: The value with its place.
+        """
         place, key, plain = _located(value)
         return self._values.seal(*place, key, super().dumps(plain), utcnow().timestamp())
 
     def loads(self, value: LocatedValue) -> Any:
-        """What was stored there as these bytes.
+        """Opens a sealed value.
+
+        Args:
+            value: The sealed bytes with their place.
 
         Raises:
-            BadSignature: not sealed there, not with one of the keys, or changed since
+            BadSignature: The value was sealed with another key or to another place, or was changed.
         """
         place, key, stored = _located(value)
         sealed = stored if type(stored) in (bytes, SealedBuffer) else encode(stored)
         found = self._values.open(*place, key, sealed, utcnow().timestamp())
         if not isinstance(found, LazyDict):
             return found
-        # What is sealed was written by this package, so that no field can turn out to be unreadable later.
+        # This package wrote it, so that every field can be read later.
         return (
             from_plain(found, PLAIN)
             if "_decoded_content" in found
@@ -122,16 +147,21 @@ class SealedSerializer(SerializerPipeline):
 def _located(value: Any) -> LocatedValue:
     if not isinstance(value, LocatedValue):
         raise TypeError(
-            "what is sealed is sealed to a place, which a storage knows: give it this serializer"
+            "a sealed value needs a place, which only a backend knows; pass this serializer to a backend"
         )
     return value
 
 
 def choose_serializer(backend: Any, serializer: Any, secret_key: SecretKey | None) -> Any:
-    """The serializer of a session: a sealed one, unless another is asked for, or a backend that has its own.
+    """Returns the serializer of a session: sealed, unless it or its backend has another one.
+
+    Args:
+        backend: The backend or its alias.
+        serializer: The serializer that the user has chosen.
+        secret_key: The secret that the user has given.
 
     Raises:
-        ConfigError: `secret_key` is given, and nothing that it could seal
+        ConfigError: `secret_key` is given, but the backend or the serializer cannot seal.
     """
     if secret_key is None:
         by_name = str(backend or "sqlite").lower() if isinstance(backend, str | None) else None
@@ -140,11 +170,11 @@ def choose_serializer(backend: Any, serializer: Any, secret_key: SecretKey | Non
         )
     if not isinstance(backend, str | None):
         raise ConfigError(
-            "secret_key needs a backend by name; give yours serializer=SealedSerializer(secret_key)"
+            "secret_key needs a backend alias; give your backend serializer=SealedSerializer(secret_key)"
         )
     if serializer not in (None, "sealed"):
         raise ConfigError(
-            "secret_key seals: leave serializer out; or sign, with safe_pickle_serializer(secret_key)"
+            "secret_key seals and needs no serializer; to sign only, use safe_pickle_serializer(secret_key)"
         )
     return SealedSerializer(secret_key)
 
@@ -156,7 +186,7 @@ def _keyrings(secret_key: SecretKey | None) -> list[Keyring]:
         except ConfigError:
             raise
         except LacreError as error:
-            remedy = "or give the session a secret_key=, a serializer= of requests-cache, or backend='memory'"
+            remedy = "or pass secret_key=, a serializer= of requests-cache, or backend='memory'"
             raise LacreError(f"{error}; {remedy}") from None
     if isinstance(secret_key, str | bytes | Keyring):
         return [_keyring(secret_key)]

@@ -1,4 +1,4 @@
-"""Where answers may differ from requests-cache's, on purpose; docs/python.md has them for users."""
+"""The deliberate differences from requests-cache; docs/python.md lists them for users."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from scenarios import DO_NOT_CACHE, Scenario, Step
 
-#: Whether the first difference of a scenario, at a step, may be this one.
+#: A predicate: whether a difference explains the first mismatch of a scenario, at a step.
 Explains = Callable[[Scenario, list[Step]], bool]
 
 
 def requested(steps: list[Step]) -> list[dict[str, Any]]:
-    """The requests among the steps."""
+    """Returns the requests among the steps."""
     return [step["request"] for step in steps if "request" in step]
 
 
@@ -41,7 +41,7 @@ def _star_in_vary(scenario: Scenario, steps: list[Step]) -> bool:
 
 
 def _header(name: str, *values: str) -> Explains:
-    """An answer of the origin, obeyed as `cache_control` says, has this header."""
+    """Returns whether `cache_control` is on and a response of the origin has this header."""
 
     def explains(scenario: Scenario, steps: list[Step]) -> bool:
         stated = [habits["headers"].get(name) for habits in scenario["origin"].values()]

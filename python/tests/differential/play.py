@@ -1,9 +1,7 @@
-"""Plays scenarios against one package, and prints what happened in each step as a line of JSON.
+"""Plays scenarios against one package and prints the events of each step as a line of JSON.
 
-    python play.py PACKAGE SEED COUNT
-
-Everything that a program could see: answers, errors, what the origin was asked, what the cache says.
-Time is the scenario's.
+The events are all that a program could observe: responses, errors, the requests that the origin
+received, and the state of the cache.
 """
 
 from __future__ import annotations
@@ -27,12 +25,12 @@ from origin import Origin, answer
 from scenarios import Scenario, Step, generate
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
-#: What the origin is told that counts; the rest is as requests makes it.
+#: The request headers that are compared; requests sets the others.
 SHOWN_HEADERS = ("Accept", "Cache-Control", "If-None-Match", "If-Modified-Since", "X-Other")
 
 
 class Player:
-    """One scenario, one session, one origin."""
+    """Plays one scenario with one session and one origin."""
 
     def __init__(self, package: Any, scenario: Scenario, folder: str) -> None:
         self.scenario = scenario
@@ -46,7 +44,7 @@ class Player:
 
     def respond(self, request: PreparedRequest) -> Response:
         if self.fails:
-            raise requests.ConnectionError("as the scenario says")
+            raise requests.ConnectionError("scripted by the scenario")
         path = request.path_url.partition("?")[0]
         habits = self.scenario["origin"][path]
         turn = sum(asked.path_url == request.path_url for asked in self.origin.requests) - 1
@@ -105,7 +103,7 @@ class Player:
                 found = cache.filter(valid=False, expired=True)
                 return {"expired": sorted(response.url for response in found)}
             case "reset":
-                # One by one: the whole at once does not end there with SQLite.
+                # Iterating over all at once does not end with SQLite in requests-cache.
                 for key in list(cache.responses.keys()):
                     response = cache.responses[key]
                     response.reset_expiration(30)

@@ -1,4 +1,4 @@
-"""Sessions with random settings, random requests, and an origin with random habits: plain data, by a seed."""
+"""Random scenarios from a seed: settings, requests and responses of the origin, as plain data."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ BODIES = [
 
 
 def generate(seed: int, count: int) -> Iterator[Scenario]:
-    """Scenarios with the numbers 0 to `count`, each of which depends on the seed and its number alone."""
+    """Yields `count` scenarios. Each depends only on the seed and its number."""
     for number in range(count):
         yield scenario(Random(f"{seed}/{number}"), number)
 
 
 def scenario(random: Random, number: int) -> Scenario:
-    """Settings, what the origin says about each path, and steps that come back to a few URLs."""
+    """Returns settings, the responses of each path, and steps that revisit a few URLs."""
     urls = [f"http://origin.test{random.choice(PATHS)}{random.choice(QUERIES)}" for _ in range(3)]
     return {
         "number": number,
@@ -66,7 +66,7 @@ def scenario(random: Random, number: int) -> Scenario:
 
 
 def settings(random: Random) -> dict[str, Any]:
-    """Arguments of `CachedSession`; each is left out most of the time."""
+    """Returns arguments of `CachedSession`; each is usually absent."""
     choices: dict[str, list[Any]] = {
         "expire_after": [-1, 0, 5, 60, DO_NOT_CACHE, None],
         "urls_expire_after": [{"*/a": 5, "origin.test/b": DO_NOT_CACHE, "*": 60}],
@@ -86,7 +86,7 @@ def settings(random: Random) -> dict[str, Any]:
 
 
 def habits(random: Random, path: str) -> dict[str, Any]:
-    """What the origin sends for a path: headers, and statuses in turn."""
+    """Returns the headers of a path, and its statuses in order."""
     headers: dict[str, str] = {}
     if random.random() < 0.4:
         headers["Cache-Control"] = random.choice(RESPONSE_DIRECTIVES)
@@ -112,7 +112,7 @@ def habits(random: Random, path: str) -> dict[str, Any]:
 
 
 def step(random: Random, urls: list[str]) -> Step:
-    """A request, or something asked of the cache, after some time."""
+    """Returns a request or an operation on the cache, after a delay."""
     wait = random.choice([0, 0, 0, 1, 8, 100])
     if random.random() < 0.15:
         asked = random.choice(
@@ -135,7 +135,7 @@ def step(random: Random, urls: list[str]) -> Step:
 
 
 def headers(random: Random) -> dict[str, str]:
-    """Headers of a request."""
+    """Returns the headers of a request."""
     found = {}
     accepted = random.choice(ACCEPTED)
     if accepted:

@@ -1,4 +1,4 @@
-"""Two thousand scenarios, played against requests-cache and against this package."""
+"""Plays two thousand scenarios against requests-cache and this package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEED, COUNT = "1", 2000
 
 
 def played(*packages: str) -> Iterator[tuple[list[object], ...]]:
-    """What happened in each scenario, by package; in a process of each one's own, at the same time."""
+    """Returns the events of each scenario by package. Each package runs in its own process."""
     play = [sys.executable, str(Path(__file__).with_name("play.py"))]
     players = [
         subprocess.Popen([*play, package, SEED, str(COUNT)], stdout=subprocess.PIPE)
@@ -32,13 +32,13 @@ def played(*packages: str) -> Iterator[tuple[list[object], ...]]:
         assert player.returncode == 0
 
 
-def test_answers_differ_only_where_we_mean_it() -> None:
+def test_answers_differ_only_in_listed_ways() -> None:
     unexplained, met = [], set()
     scenarios = generate(int(SEED), COUNT)
     for scenario, (theirs, ours) in zip(scenarios, played("requests_cache", "lacre"), strict=True):
         assert len(theirs) == len(ours) == len(scenario["steps"])
         pairs = enumerate(zip(theirs, ours, strict=True), start=1)
-        # After the first difference the two caches no longer hold the same.
+        # After the first difference, the caches have different content.
         first = next((step for step, (their, our) in pairs if their != our), None)
         if first is None:
             continue
@@ -48,4 +48,4 @@ def test_answers_differ_only_where_we_mean_it() -> None:
         if not reasons:
             unexplained.append((scenario["number"], steps[-1], theirs[first - 1], ours[first - 1]))
     assert not unexplained
-    assert met == set(DIFFERENCES), "a difference is named that nothing shows"
+    assert met == set(DIFFERENCES), "a listed difference never occurs"

@@ -1,6 +1,6 @@
-"""What the tests of published packages share: lacre for requests-cache, and the whole network on loopback.
+"""Shared fixtures of the tests with published packages: lacre as requests-cache, and no network.
 
-`LACRE_PACKAGES_RELEASED=1` leaves requests-cache where it is: what these packages do with it at all.
+`LACRE_PACKAGES_RELEASED=1` keeps requests-cache, to show how the packages behave with it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if not RELEASED:
 
     lacre.requests_cache.stand_in()
 
-# Packages look up where they may write when they are imported.
+# Packages choose their directories on import.
 _HOME = Path(tempfile.mkdtemp(prefix="lacre-packages-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR"):
@@ -36,11 +36,11 @@ for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPD
 
 @dataclass
 class Internet:
-    """Every host there is: what each answers, and what it was asked."""
+    """All hosts: their responses and the requests they received."""
 
-    #: By `host/path`: a body, or a status, headers and a body.
+    #: Responses by `host/path`: a body, or a status, headers and a body.
     answers: dict[str, Any] = field(default_factory=dict)
-    #: `METHOD host/path?query` of all requests.
+    #: All requests as `METHOD host/path?query`.
     asked: list[str] = field(default_factory=list)
 
     def answer(self, method: str, target: str, headers: Any) -> tuple[int, dict[str, str], bytes]:
@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
-    """A server on loopback, to which every request to any host goes."""
+    """Runs a server on loopback that receives the requests to all hosts."""
     internet = Internet()
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), type("Handler", (_Handler,), {"internet": internet})

@@ -1,4 +1,4 @@
-"""Published packages that use requests, given a cached session, or one with the cache mixed in."""
+"""Published packages that use requests, with a cached session or the mixin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def data(internet: Internet) -> Internet:
     return internet
 
 
-def test_requests_futures_asks_through_a_cached_session(data: Internet, tmp_path: Path) -> None:
+def test_requests_futures_uses_a_cached_session(data: Internet, tmp_path: Path) -> None:
     from requests_futures.sessions import FuturesSession
 
     with FuturesSession(session=CachedSession(tmp_path / "cache"), max_workers=4) as session:
@@ -30,7 +30,7 @@ def test_requests_futures_asks_through_a_cached_session(data: Internet, tmp_path
     assert len(data.asked) == 1
 
 
-def test_requests_toolbelt_bases_dumps_and_streams(data: Internet, tmp_path: Path) -> None:
+def test_requests_toolbelt_sets_base_urls_dumps_and_streams(data: Internet, tmp_path: Path) -> None:
     from requests_toolbelt.downloadutils.stream import stream_response_to_file
     from requests_toolbelt.sessions import BaseUrlSession
     from requests_toolbelt.utils import dump
@@ -45,7 +45,7 @@ def test_requests_toolbelt_bases_dumps_and_streams(data: Internet, tmp_path: Pat
     assert [first.from_cache, hit.from_cache] == [False, True]
     assert b'{"answer": 42}' in dump.dump_response(first)
     if not RELEASED:
-        # It looks for what sent a response, and the responses of requests-cache have nothing to say of that.
+        # It reads the sender of a response, which responses of requests-cache do not have.
         assert b'{"answer": 42}' in dump.dump_response(hit)
     path = stream_response_to_file(session.get("data", stream=True), path=str(tmp_path / "file"))
     assert Path(path).read_text() == '{"answer": 42}'
@@ -79,7 +79,7 @@ def test_spotipy_takes_a_cached_session(internet: Internet, tmp_path: Path) -> N
     assert b"token" not in (tmp_path / "cache.sqlite").read_bytes()
 
 
-def test_wikipedia_asks_through_an_installed_cache(internet: Internet, tmp_path: Path) -> None:
+def test_wikipedia_uses_an_installed_cache(internet: Internet, tmp_path: Path) -> None:
     import wikipedia
 
     found = {"query": {"search": [{"title": "Lacre"}], "searchinfo": {}}}
@@ -88,7 +88,7 @@ def test_wikipedia_asks_through_an_installed_cache(internet: Internet, tmp_path:
     try:
         for _ in range(2):
             assert wikipedia.search("sealing wax") == ["Lacre"]
-            # It remembers for itself, too.
+            # It has a cache of its own, too.
             wikipedia.search.clear_cache()
     finally:
         requests_cache.uninstall_cache()
@@ -127,7 +127,7 @@ def test_internetarchive_sessions_take_the_mixin(internet: Internet, tmp_path: P
     from internetarchive.session import ArchiveSession
 
     class CachedArchiveSession(CacheMixin, ArchiveSession):
-        """As the documentation of requests-cache has it."""
+        """The mixin class from the documentation of requests-cache."""
 
     metadata = {
         "metadata": {"identifier": "nasa", "title": "NASA"},

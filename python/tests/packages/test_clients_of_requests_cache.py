@@ -1,4 +1,4 @@
-"""Published packages that import requests_cache: their cached paths, with lacre in its place."""
+"""Published packages that import requests_cache, with lacre in its place."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_pygbif_installs_and_uninstalls_the_cache(
     import pygbif
     from pygbif import species
 
-    # Whatever name it is given, it uses one of its own.
+    # It ignores the given name.
     monkeypatch.chdir(tmp_path)
     sparrow = {"key": 5231190, "canonicalName": "Passer domesticus"}
     internet.answers["api.gbif.org/v1/species/5231190"] = json.dumps(sparrow)
@@ -111,7 +111,7 @@ def test_sdmx1_derives_its_session_from_the_mixin(internet: Internet, tmp_path: 
     assert Session().settings.disabled
 
 
-def test_fastf1_asks_online_and_offline(internet: Internet, tmp_path: Path) -> None:
+def test_fastf1_works_online_and_offline(internet: Internet, tmp_path: Path) -> None:
     import fastf1
     from fastf1.req import Cache
 
@@ -126,7 +126,7 @@ def test_fastf1_asks_online_and_offline(internet: Internet, tmp_path: Path) -> N
         assert is_ours(Cache._requests_session_cached)
         answers = [Cache.requests_get(f"https://{url}") for _ in range(2)]
         assert [answer.json() for answer in answers] == [{"Year": 2023}] * 2
-        # max-age=0 has it asked again each time, and told that nothing has changed.
+        # With max-age=0 it is validated each time, and is unchanged.
         assert [getattr(answer, "from_cache", None) for answer in answers] == [False, True]
         fastf1.Cache.offline_mode(True)
         asked = len(internet.asked)
@@ -156,7 +156,7 @@ def test_bioservices_makes_a_cached_session(internet: Internet, tmp_path: Path) 
         requests_cache.uninstall_cache()
 
 
-def test_what_they_store_is_sealed(internet: Internet, tmp_path: Path) -> None:
+def test_stored_data_of_packages_is_sealed(internet: Internet, tmp_path: Path) -> None:
     if RELEASED:
         pytest.skip("requests-cache is not replaced")
     from boardgamegeek.cache import CacheBackendSqlite

@@ -1,4 +1,4 @@
-"""MongoDB for the suite: mongomock, as there is no server that could be installed from PyPI or Debian."""
+"""MongoDB for the suite: mongomock, since neither PyPI nor Debian has a server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RealClient = pymongo.MongoClient
 
 
 class Client(mongomock.MongoClient):  # type: ignore[misc]
-    """A client of one database in memory; a real one, which does not connect, where a test names a host."""
+    """A client of one database in memory; with a host, a real client that never connects."""
 
     store = ServerStore()
 
@@ -24,11 +24,11 @@ class Client(mongomock.MongoClient):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, _store=self.store, **kwargs)
 
-    # Both packages look here for the arguments that a client takes.
+    # Both packages read the arguments of a client from its signature.
     __init__.__signature__ = inspect.signature(RealClient.__init__)  # type: ignore[attr-defined]
 
 
 def install() -> None:
-    """Puts it in the place of the client of pymongo."""
+    """Replaces the client of pymongo."""
     enable_gridfs_integration()
     pymongo.MongoClient = Client  # type: ignore[misc]

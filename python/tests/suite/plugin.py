@@ -1,12 +1,12 @@
-"""A pytest plugin around requests-cache's suite: what it imports, whom it talks to, what is expected of it.
+"""A pytest plugin for the suite of requests-cache: imports, ports and expected failures.
 
-* `requests_cache` and every module below it are those of lacre, which stands in for it, unless
-  `$LACRE_SUITE_PACKAGE` is the released one: the same module objects, so that what a test patches in the one
-  is patched in the other.
-* The fixed ports of its servers lead to those of this run (`$LACRE_SUITE_PORTS`); MongoDB is in memory.
-* What is listed in `expected.txt` is expected to fail, strictly: a test that passes nevertheless fails
-  the run, until its line is removed. In a run of everything (`$LACRE_SUITE_GATE`) a line that fits no
-  test fails it too, and so does any other number of passed tests than the one that is written there.
+* `requests_cache` and all modules below it are those of lacre, unless `$LACRE_SUITE_PACKAGE` is the
+  released package. They are the same module objects, so that a patch applies under both names.
+* The fixed ports of its servers lead to those of this run (`$LACRE_SUITE_PORTS`); MongoDB is in
+  memory.
+* Tests in `expected.txt` must fail: one that passes fails the run until its line is removed. In a
+  complete run (`$LACRE_SUITE_GATE`), a line that matches no test fails the run, and so does any
+  other number of passed tests than the one in the file.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ import mongodb
 PUBLIC_NAME = "requests_cache"
 PACKAGE = os.environ["LACRE_SUITE_PACKAGE"]
 EXPECTED = Path(__file__).with_name("expected.txt")
-#: Which lines count for the package that is under test.
+#: The kinds of lines that apply to the package under test.
 KINDS = {"both", "theirs"} if PACKAGE == PUBLIC_NAME else {"both", "differs", "internal", "pending"}
 
 
 class Expected(NamedTuple):
-    """One line: why tests are not expected to pass."""
+    """A line of the file: tests that fail, and the reason."""
 
     kind: str
     pattern: str
     reason: str
 
-    def fits(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         start = self.pattern.removesuffix("*")
         return name == start or (start != self.pattern and name.startswith(start))
 
 
 def expectations(text: str) -> tuple[int, list[Expected]]:
-    """How many tests pass, and the lines on those that do not."""
+    """Returns the number of tests that pass, and the lines of those that fail."""
     passes, found = 0, []
     for line in text.splitlines():
         words = line.split(maxsplit=2)
@@ -54,8 +54,8 @@ def expectations(text: str) -> tuple[int, list[Expected]]:
     return passes, found
 
 
-def lead_ports_to(ports: dict[int, int]) -> None:
-    """Makes every connection to a port on the left one to that on the right."""
+def redirect_ports(ports: dict[int, int]) -> None:
+    """Redirects connections from ports to others."""
     resolve = socket.getaddrinfo
 
     def resolve_mapped(host: Any, port: Any, *arguments: Any, **named: Any) -> Any:
@@ -70,11 +70,11 @@ if PACKAGE != PUBLIC_NAME:
     lacre.requests_cache.stand_in()
 mongodb.install()
 pairs = [pair.split("=") for pair in os.environ["LACRE_SUITE_PORTS"].split()]
-lead_ports_to({int(fixed): int(ours) for fixed, ours in pairs})
+redirect_ports({int(fixed): int(ours) for fixed, ours in pairs})
 
 
 def pytest_configure() -> None:
-    # Caches are named relatively in many tests, and two workers must not share them.
+    # Many tests use relative cache names, which two workers must not share.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     scratch = Path(os.environ["LACRE_SUITE_SCRATCH"], worker)
     scratch.mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _, lines = expectations(EXPECTED.read_text())
     unused = set(lines)
     for item in items:
-        line = next((line for line in lines if line.fits(item.nodeid)), None)
+        line = next((line for line in lines if line.matches(item.nodeid)), None)
         if line is None:
             continue
         unused.discard(line)
@@ -93,7 +93,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             reason = f"{line.kind}: {line.reason}"
             item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
     if unused and "LACRE_SUITE_GATE" in os.environ:
-        raise pytest.UsageError(f"{EXPECTED.name} names tests that do not exist: {sorted(unused)}")
+        raise pytest.UsageError(f"{EXPECTED.name} has lines that match no test: {sorted(unused)}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

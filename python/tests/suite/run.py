@@ -1,12 +1,12 @@
-"""Runs requests-cache's own tests, as its source distribution has them, against this package.
+"""Runs the tests of requests-cache, from its source distribution, against this package.
 
     python run.py [--released] [PYTEST ARGUMENT ...]
 
-`--released` runs them against the requests-cache that is installed instead: what this place allows at
-all. The tests come from PyPI once, at the version and hash of `sdist.txt`, into `$LACRE_SUITE` (else
-`target/suite` of the workspace). They find httpbin in `$LACRE_HTTPBIN` (`cargo xtask httpbin` prints
-one), a redis-server and a DynamoDB of this run's own. A run of everything is held to `expected.txt`; see
-`plugin.py`.
+`--released` runs them against the installed requests-cache instead, to show which tests pass in
+this environment at all. The tests are downloaded from PyPI once, at the version and hash of
+`sdist.txt`, into `$LACRE_SUITE` (default: `target/suite` of the workspace). They use the httpbin of
+`$LACRE_HTTPBIN` (`cargo xtask httpbin` starts one), and a redis-server and a DynamoDB that this
+program starts. A complete run must match `expected.txt`; see `plugin.py`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def main(arguments: list[str]) -> int:
         return 2
     suite = unpacked(Path(os.environ.get("LACRE_SUITE", WORKSPACE / "target/suite")))
     with (
-        # Some tests tell the current directory from that for temporary files.
+        # Some tests need the current directory to differ from the one for temporary files.
         TemporaryDirectory(dir=suite) as scratch,
         TemporaryDirectory(dir=suite) as temporary,
         redis(scratch) as redis_port,
         dynamodb() as dynamodb_port,
     ):
-        # A bundle of certificates that the machine names is part of keys, which these tests compare.
+        # Variables that name certificates change cache keys, which these tests compare.
         own = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
         environment = own | {
             "HTTPBIN_URL": httpbin,
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def unpacked(folder: Path) -> Path:
-    """The source distribution, fetched and checked by pip when it is not there yet."""
+    """Returns the unpacked source distribution; downloads and verifies it if absent."""
     pinned = HERE / "sdist.txt"
     done = folder / "sdist.txt"
     if not done.exists() or done.read_text() != pinned.read_text():

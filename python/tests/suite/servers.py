@@ -1,4 +1,4 @@
-"""The servers that the suite talks to, each on a free port of loopback and gone with the run."""
+"""The servers of the suite, each on a free port of loopback. They end with the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATIENCE = 20.0
 
 @contextmanager
 def redis(scratch: str) -> Iterator[int]:
-    """A redis-server (Debian's package `redis-server`) that keeps nothing on disk."""
+    """Runs a redis-server (Debian package `redis-server`) without persistence."""
     port = free_port()
     command = [
         "redis-server",
@@ -40,7 +40,7 @@ def redis(scratch: str) -> Iterator[int]:
 
 @contextmanager
 def dynamodb() -> Iterator[int]:
-    """moto's DynamoDB, in a thread of this process."""
+    """Runs the DynamoDB of moto in a thread."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
@@ -52,14 +52,14 @@ def dynamodb() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """Returns a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def wait_for(port: int) -> None:
-    """Returns once somebody listens.
+    """Waits until a server listens.
 
     Raises:
         TimeoutError: nobody did for `PATIENCE` seconds.

@@ -1,4 +1,4 @@
-"""The source distribution: what it needs to be built is in it, and so is what a user must find."""
+"""The source distribution contains what a build and its users need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / packed.name.removesuffix(".tar.gz")
 
 
-def test_it_has_what_a_user_must_find(unpacked: Path) -> None:
+def test_it_contains_the_files_that_users_need(unpacked: Path) -> None:
     names = {path.name for path in unpacked.rglob("*") if path.is_file()}
     assert {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE-APACHE", "LICENSE-MIT"} <= names
     assert {"py.typed", "_lacre.pyi"} <= names
@@ -33,7 +33,7 @@ def test_cargo_finds_every_crate_at_its_locked_version(unpacked: Path) -> None:
     (manifest,) = unpacked.rglob("lacre-py/Cargo.toml")
     lock = unpacked / "Cargo.lock"
     before = packages(lock)
-    # The crates that are not in it leave the lock file, and nothing else may change in it.
+    # Only the crates that are absent may disappear from the lock file.
     resolve = ["metadata", "--offline", "--format-version=1", "--manifest-path", str(manifest)]
     cargo = os.environ.get("CARGO", "cargo")
     done = subprocess.run([cargo, *resolve], capture_output=True, text=True, check=False)
@@ -42,5 +42,5 @@ def test_cargo_finds_every_crate_at_its_locked_version(unpacked: Path) -> None:
 
 
 def packages(lock: Path) -> set[tuple[str, str]]:
-    """The name and version of each."""
+    """Returns the name and version of each package."""
     return set(re.findall(r'name = "(.+)"\nversion = "(.+)"', lock.read_text()))

@@ -1,6 +1,7 @@
-"""The wheel, as people get it: installed into environments that have nothing else.
+"""The wheel, installed into empty environments.
 
-`$LACRE_WHEELS` is where it is, and the source distribution; `cargo xtask test` builds both.
+`$LACRE_WHEELS` is the directory of the wheel and the source distribution; `cargo xtask test` builds
+both.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ PINNED = HERE.parents[2] / "xtask" / "python-requirements.txt"
 
 
 def interpreters() -> list[str]:
-    """This one, and each other one on the path that the package is for."""
+    """Returns this Python and all other supported ones on the path."""
     found = {sys.version_info[:2]: sys.executable}
     for minor in range(10, 15):
         path = shutil.which(f"python3.{minor}")
-        # What is there may still be a name only.
+        # A file on the path may not run.
         if (
             path
             and subprocess.run([path, "--version"], capture_output=True, check=False).returncode
@@ -40,7 +41,7 @@ def interpreters() -> list[str]:
 
 @pytest.fixture(scope="session", params=interpreters(), ids=lambda path: Path(path).name)
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheel and what it needs."""
+    """Returns the interpreter of an environment with the wheel and its dependencies."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([request.param, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
@@ -51,7 +52,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def environment(home: Path) -> dict[str, str]:
-    """That of a user who has nothing yet."""
+    """Returns the environment variables of a user with an empty home."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_CACHE_HOME": str(home / "cache")}
     return kept | own | {"HOME": str(home)}
@@ -75,7 +76,7 @@ def test_a_session_answers_from_a_sealed_cache(python: Path, tmp_path: Path) -> 
     assert str(python.parent.parent) in done.stdout
 
 
-def test_the_command_line_comes_with_it(python: Path, tmp_path: Path) -> None:
+def test_it_contains_the_command_line(python: Path, tmp_path: Path) -> None:
     lacre = python.parent / "lacre"
     (wheel,) = WHEELS.glob("*.whl")
     for command in ([lacre], [python, "-m", "lacre"]):
@@ -91,7 +92,7 @@ def test_the_command_line_comes_with_it(python: Path, tmp_path: Path) -> None:
         assert "Usage: lacre" in ran(tmp_path, *command, "--help").stdout
 
 
-def test_a_closed_pipe_is_quiet(python: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_prints_no_error(python: Path, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -108,7 +109,7 @@ def test_a_closed_pipe_is_quiet(python: Path, tmp_path: Path) -> None:
 
 @contextmanager
 def silence() -> Iterator[tuple[str, socket.socket]]:
-    """An origin that takes connections, and never answers: its URL, and where connections come in."""
+    """Runs an origin that accepts connections and never answers; yields its URL and socket."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(30)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/", listening
@@ -132,7 +133,7 @@ def test_an_interrupt_ends_a_command(python: Path, tmp_path: Path, module: bool)
     assert b"Traceback" not in said
 
 
-def test_a_typed_program_is_checked_against_it(python: Path, tmp_path: Path) -> None:
+def test_a_typed_program_type_checks_against_it(python: Path, tmp_path: Path) -> None:
     program = tmp_path / "typed.py"
     shutil.copy(HERE / "typed.py", program)
     check = [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, program]

@@ -1,4 +1,4 @@
-"""A typed program of a user: what a type checker must accept, and, where a line says so, refuse."""
+"""A typed program of a user. A type checker must reject the lines marked `wrong`, no others."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from lacre.requests_cache.policy.expiration import get_expiration_seconds
 
 
 class Limited(lacre.CacheMixin, Session):
-    """A class of sessions with the cache mixed in."""
+    """A session class with the cache mixed in."""
 
 
 def titles(session: CachedSession) -> list[str]:

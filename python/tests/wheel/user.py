@@ -1,4 +1,4 @@
-"""What a user does first, in an environment where lacre was installed: prints from where it is."""
+"""A first program of a user, in an environment with lacre. It prints the path of the package."""
 
 import sqlite3
 import threading
