@@ -1,7 +1,7 @@
-"""docs/format.md, read and implemented a second time: nothing here is shared with the crates, or taken from them.
+"""A second implementation of docs/format.md that shares no code with the crates.
 
-`make.py` writes with it, and checks every expectation with the readers `open_envelope`, `parse_keyring`, `unlock` and
-`open_value`.
+`make.py` writes vectors with it, and checks every expectation with its readers `open_envelope`,
+`parse_keyring`, `unlock` and `open_value`.
 """
 
 import base64
@@ -27,7 +27,7 @@ TAG = {"aes-256-gcm": 16, "xchacha20-poly1305": 16, "blake3": 32, "hmac-sha256":
 
 
 class Refused(Exception):
-    """A reader refused its input; the argument is the reason."""
+    """The input is refused; the argument is the reason."""
 
 
 def u32(x):
@@ -145,10 +145,10 @@ def parse_keyring(text):
 
 
 class Place:
-    """Where an envelope was found: the context, which is derived from and never stored."""
+    """The context of an envelope: an input of key derivation that is never stored."""
 
     def __init__(self, purpose, store, namespace, key, chunk=None):
-        """`chunk` is (body id, index, whether it is the last), for that purpose only."""
+        """`chunk` is (body id, index, last), for the purpose `chunk` only."""
         self.purpose, self.store, self.namespace, self.key, self.chunk = (
             purpose,
             store,
@@ -172,7 +172,7 @@ def derive(master, salt, fields, place):
 
 
 def segments(length, size):
-    """(index, start, end, last) of each segment of a part."""
+    """Yields (index, start, end, last) of each segment of a part."""
     count = -(-length // size)
     return [(i, i * size, min((i + 1) * size, length), i + 1 == count) for i in range(count)]
 
@@ -206,7 +206,7 @@ def nonce_of(part, index, last):
 
 
 class Envelope:
-    """What one sealing was made of; `sealed` is the result."""
+    """The inputs of one sealing, and its result `sealed`."""
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class Envelope:
 
 
 def open_envelope(sealed, keyring, place, now, accept):
-    """(head, body), or `Refused`, whose second argument tells whether the head had already been opened."""
+    """Returns (head, body). The second argument of `Refused` is whether the head was opened."""
     if sealed[:4] != b"\x89LAC":
         raise Refused("not-an-envelope")
     if len(sealed) > 4 and sealed[4] != 1:
@@ -366,7 +366,7 @@ def cbor_form(slot):
     return cbor({CBOR_KEYS[name]: value for name, value in slot.items()})
 
 
-# Section 13: keyrings that a passphrase locks
+# Section 13: keyrings locked with a passphrase
 
 
 def strong_passphrase(text):
@@ -458,7 +458,7 @@ def ring_of_secret(secret):
 
 
 def plain(value):
-    """The CBOR of a value, maps in their own order."""
+    """Returns the CBOR of a value; maps keep their order."""
     if value is None:
         return b"\xf6"
     if isinstance(value, float):
@@ -510,7 +510,7 @@ def read_item(data, at, depth):
 
 
 def read_head(data, at):
-    """(major type, argument, where it ends), the value itself for what is neither number nor container."""
+    """Returns (major type, argument, end); the value itself for simple values."""
     if at >= len(data):
         raise Refused("malformed")
     major, low = data[at] >> 5, data[at] & 31

@@ -1,15 +1,16 @@
-"""Test vectors for docs/format.md, made by a second implementation that shares no code with the crates.
+"""Makes the test vectors of docs/format.md, sharing no code with the crates.
 
-Run once per format version, by hand, and commit what it writes; no test ever runs it:
+Run it by hand once per format version and commit the output; no test runs it:
 
-    python3 -m venv venv && venv/bin/pip install argon2-cffi==25.1.0 blake3==1.0.11 cryptography==50.0.2 \\
-        pynacl==1.6.2 pyyaml==6.0.3 msgpack==1.2.4 pymongo==4.20.0 brotli==1.2.1 lz4==4.4.5 zstandard==0.25.0
+    python3 -m venv venv
+    venv/bin/pip install argon2-cffi==25.1.0 blake3==1.0.11 cryptography==50.0.2 pynacl==1.6.2 \\
+        pyyaml==6.0.3 msgpack==1.2.4 pymongo==4.20.0 brotli==1.2.1 lz4==4.4.5 zstandard==0.25.0
     venv/bin/python vectors/make.py
 
-Output is deterministic: every key, salt and body comes from SHAKE-256 of a label, so a second run changes no byte.
-Each file is {"format", "generator", "tests": [{"id", "comment", "flags", "result": "ok" | "refused", "reason"?, ...}]}.
-A "reason" names the first rule of the reading order that fails. Every expectation about an envelope or a keyring was
-first checked against the readers in lacre_v1.py.
+The output is deterministic: every key, salt and body is SHAKE-256 of a label. Each file is
+{"format", "generator", "tests": [{"id", "comment", "flags", "result": "ok" | "refused",
+"reason"?, ...}]}. A "reason" is the first rule of the reading order that fails. The readers in
+lacre_v1.py have checked every expectation about envelopes and keyrings.
 """
 
 import base64
@@ -63,7 +64,7 @@ UNBOUNDED = 0x7FFF_FFFF_FFFF_FFFF
 
 
 def fixed(label, size):
-    """Bytes that look random and depend on the label alone."""
+    """Returns pseudo-random bytes of a label."""
     return hashlib.shake_256(b"lacre vectors: " + label.encode()).digest(size)
 
 
@@ -75,7 +76,7 @@ HEAD, BODY = fixed("head", 24), fixed("body", 48)
 
 
 def found(purpose="slot", store="store A", namespace="app", key="row A", chunk=None):
-    """A place, its identifiers made from labels."""
+    """Returns a place whose identifiers derive from labels."""
     if chunk:
         body, index, last = chunk
         chunk = (fixed(body, 16), index, last)
@@ -121,7 +122,7 @@ def sealing(
 
 
 class Tests:
-    """One file of vectors: numbers its tests, and checks each envelope against the reader before keeping it."""
+    """One file of vectors. It numbers tests and checks each envelope with the reader."""
 
     def __init__(self, title, prefix):
         self.title, self.prefix, self.tests = title, prefix, []
@@ -941,7 +942,7 @@ def slots():
         return {name: slot[name] for name in CBOR_KEYS if name in slot}
 
     def by_name(form):
-        """A head in each format that names its fields."""
+        """Returns a head in each format that names its fields."""
         text = yaml.safe_dump(form, explicit_start=True, sort_keys=False, allow_unicode=True)
         packed, document = b"\1" + msgpack.packb(form), b"\2" + bson.encode(form)
         return {"json": form, "yaml": text, "msgpack_hex": packed.hex(), "bson_hex": document.hex()}
@@ -1050,7 +1051,7 @@ def slots():
     ]:
         encoded = every_format(slot)
         if slot.get("status") == "200":
-            # Whether quotes make a text of a number is left to YAML's readers.
+            # Readers of YAML differ on whether a quoted number is a text.
             del encoded["yaml"]
         refused(comment, ["value"], **encoded)
     refused("neither CBOR nor JSON", ["cbor"], cbor_hex="80")
@@ -1184,7 +1185,7 @@ def stages():
         return lz4.block.compress(data, store_size=True, **settings)
 
     def large_window(data):
-        """One metablock, stored, in a stream whose header asks for a window of 2^30 bytes: bits from the least significant."""
+        """Returns a stream of one stored metablock whose header asks for a window of 2^30 bytes."""
         bits = [(0b10001, 7), (0, 1), (30, 6), (0, 1), (0, 2), (len(data) - 1, 16), (1, 1)]
         value, at = 0, 0
         for number, width in bits:
@@ -1252,7 +1253,7 @@ def stages():
 
 
 def unsized_zstd(data):
-    """A frame that does not tell how long its content is."""
+    """Returns a frame without a content size."""
     return zstandard.ZstdCompressor(level=3, write_content_size=False).compress(data)
 
 
@@ -1389,7 +1390,7 @@ def anchors():
         )
 
     def pieces(cuts, last=None, **other):
-        """Pieces with the marks of each cut; `last` is the number of the one that is sealed as such."""
+        """Returns pieces with the marks of each cut; piece `last` is sealed as the last one."""
         last = len(cuts) - 1 if last is None else last
         out = []
         for index, some in enumerate(cuts):
@@ -1492,7 +1493,7 @@ def values():
     }
 
     def sealed(*bodies, keyring=RING, last=None, suite="aes-256-gcm", head=b"", **elsewhere):
-        """`bodies` in an envelope each; the one numbered `last` is sealed as such."""
+        """Returns an envelope for each body; number `last` is sealed as the last one."""
         last, at = len(bodies) - 1 if last is None else last, place | elsewhere
         made = identifier
         for index, body in enumerate(bodies):
@@ -1579,7 +1580,7 @@ def values():
     deep = None
     for _ in range(128):
         deep = [] if deep is None else [deep]
-    # Deeper than some readers of JSON go.
+    # Some readers of JSON do not go so deep.
     accepted(
         "128 arrays in each other", ["depth"], deep, sealed(nested(128)), shown_as={"nested": 128}
     )
@@ -1675,7 +1676,7 @@ def pieces_of(value):
 
 
 def secrets(tests):
-    """The ring that a secret stands for."""
+    """Returns the keyring of a secret."""
     text = RING.text()
     for comment, secret in [
         ("a text", b"a secret of at least 32 random bytes"),

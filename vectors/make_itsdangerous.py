@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Test vectors for docs/format.md §9, made by itsdangerous itself, so that compatible means compatible with it.
+"""Makes the test vectors of docs/format.md §9 with itsdangerous itself.
 
-Run by hand, and commit what it writes; no test ever runs it:
+Run it by hand and commit the output; no test runs it:
 
     python3 -m venv venv && venv/bin/pip install itsdangerous==2.2.0
     venv/bin/python vectors/make_itsdangerous.py
 
-Output is deterministic. Files have the shape that make.py describes; a test with "seconds" is a TimestampSigner's.
+The output is deterministic. Files have the form that make.py describes; a test with "seconds" is
+one of a TimestampSigner.
 """
 
 import hashlib
@@ -65,7 +66,7 @@ def accepted(comment, **other):
 
 
 def refused(comment, reason, signed, **other):
-    """`mismatch-hidden`: what stands for a signature has not the form of one, may be content, and is not shown."""
+    """`mismatch-hidden`: a malformed signature may be content, so the message does not show it."""
     settings = DEFAULTS | other
     try:
         signer(**settings).unsign(signed)

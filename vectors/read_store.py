@@ -1,7 +1,8 @@
-"""Looks a request up in a store and opens every kind of record, from docs/format.md alone.
+"""Looks up a request in a store and opens every type of record, from docs/format.md alone.
 
-It computes row keys from a request, follows Vary signposts and aliases, joins chunks, and opens evidence, anchors and the list of
-namespaces. The envelopes are opened by `lacre_v1`. `python/tests/test_format.py` runs it on stores that the `lacre` command wrote.
+It computes row keys from a request, follows Vary indexes and aliases, joins chunks, and opens
+evidence, anchors and the list of namespaces. `lacre_v1` opens the envelopes.
+`python/tests/test_format.py` runs it on stores that the `lacre` command wrote.
 """
 
 import base64
@@ -38,7 +39,7 @@ CHUNK = 256 << 10
 
 
 def members(lines):
-    """The members of a list, without white space around them; commas inside quoted strings do not separate."""
+    """Splits a list at commas outside quoted strings, and strips white space."""
     found = []
     for line in lines:
         member, quoted, escaped = "", False, False
@@ -76,7 +77,7 @@ def normalised(name, lines):
 
 
 def grouped(headers):
-    """The lines of each header, by lower-case name."""
+    """Returns the lines of each header by lower-case name."""
     lines = {}
     for name, value in headers:
         lines.setdefault(name.lower(), []).append(value)
@@ -90,7 +91,7 @@ def origin(url):
 
 
 def is_credential(name):
-    """The listed names that this reader needs; docs/format.md has all of them."""
+    """Returns the listed names that this reader needs; docs/format.md has all of them."""
     return name in ("authorization", "cookie", "proxy-authorization") or bool(
         re.search(r"(api-?key|token)$", name)
     )
@@ -126,7 +127,7 @@ def variant_identity(request, names, headers, namespace=""):
     return identity
 
 
-# Sections 8 and 12: where records lie
+# Sections 8 and 12: the location of records
 
 
 class SqliteStore:
@@ -178,11 +179,11 @@ class DirectoryStore:
         return [bytes.fromhex(path.name) for path in self.path.glob("slot/*/*")]
 
 
-# Sections 6 and 7: what lies there
+# Sections 6 and 7: the content of records
 
 
 def read_slot(head):
-    """The map of a head in CBOR or JSON, by name."""
+    """Returns the map of a head in CBOR or JSON, by name."""
     if head[:1] == b"{":
         slot = json.loads(head)
         for name in ("alias", "body"):
@@ -202,7 +203,7 @@ def read_slot(head):
 
 
 def integer_map(data):
-    """A map of CBOR with integers as keys."""
+    """Returns a CBOR map with integer keys."""
     _, count, at = read_head(data, 0)
     found = {}
     for _ in range(count):
@@ -238,7 +239,7 @@ class Reader:
         return read_slot(head), body
 
     def get(self, method, url, headers=(), **more):
-        """(slot, body) of the entry that answers a request, or `None`."""
+        """Returns (slot, body) of the entry that answers a request, or None."""
         for cookie in [False, True]:
             identity = request_identity(
                 method, url, headers, namespace=self.namespace, cookie=cookie, **more
@@ -285,7 +286,7 @@ class Reader:
     # Section 10
 
     def evidence(self, key):
-        """What lay under a row key and did not open: (row key, when, length, reason, the bytes)."""
+        """Yields the quarantined rows: (row key, time, length, reason, bytes)."""
         place = int.from_bytes(key[:2], "big") % 1024
         at = row_key(self.keyring.index, b"lacre/v1/quarantine" + u32(place))
         sealed = self.store.slot(at)
@@ -298,7 +299,7 @@ class Reader:
     # Section 11
 
     def anchor(self, text):
-        """The marks of an anchor: (row key, created, not after, commitment)."""
+        """Yields the marks of an anchor: (row key, created, not after, commitment)."""
         start = b"lacre-anchor-v1\n"
         if not text.startswith(start) or text[len(start) : len(start) + 16] != self.store.id:
             raise Refused("not-an-anchor")

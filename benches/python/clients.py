@@ -1,8 +1,8 @@
-"""Hits of lacre.httpx and lacre.aiohttp beside those of hishel and aiohttp-client-cache, all in SQLite.
+"""Compares hits of lacre.httpx and lacre.aiohttp with hishel and aiohttp-client-cache, in SQLite.
 
-In a virtual environment with the package (`maturin develop --release`), httpx, aiohttp, hishel[async] and
-aiohttp-client-cache[sqlite]: `python benches/python/clients.py`. The origin is a server on loopback that counts: a
-hit does not reach it, and every body is compared.
+Run `python benches/python/clients.py` in a virtual environment with the package (`maturin develop
+--release`), httpx, aiohttp, hishel[async] and aiohttp-client-cache[sqlite]. The origin is a server
+on loopback that counts requests: hits must not reach it. Every body is compared.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The drop-in beside what it drops in for: hits, misses, imports, sessions, memory, in turns and as ratios.
+"""Compares the drop-in with requests-cache: hits, misses, imports, sessions and memory, as ratios.
 
-In a virtual environment with the package (`maturin develop --release`), requests-cache, itsdangerous and
-CacheControl[filecache]: `python benches/python/drop_in.py`. Every side is a session over an adapter that answers from
-memory, so that what is measured is what the caches cost.
+Run `python benches/python/drop_in.py` in a virtual environment with the package (`maturin develop
+--release`), requests-cache, itsdangerous and CacheControl[filecache]. Every session has an adapter
+that answers from memory, so that the result is the cost of the caches.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _places = iter(range(1_000_000))
 
 
 class Origin(BaseAdapter):
-    """Answers at once, each URL with its own body of one size."""
+    """Answers at once; each URL has its own body of one size."""
 
     def __init__(self, size: int, vary: str | None = None) -> None:
         super().__init__()
@@ -96,18 +96,19 @@ def sides(folder: Path) -> dict[str, Callable[[], requests.Session]]:
 
 
 def mounted(session: requests.Session, origin: Origin) -> str:
-    """Puts the session over the origin; returns the URL to ask for."""
+    """Mounts the origin in a session; returns the URL."""
     if type(session.adapters["http://"]).__name__ != "CacheControlAdapter":
         session.mount("http://", origin)
         return URL
-    # It caches in its adapter, what comes from a socket: its hits do not use one, and of its misses nothing is said.
+    # CacheControl caches in its adapter, so it needs a socket. Hits do not use it; misses are not
+    # compared.
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Served, origin))
     Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}/items/1"
 
 
 class Served(BaseHTTPRequestHandler):
-    """The origin behind a socket."""
+    """Runs the origin behind a socket."""
 
     def __init__(self, origin: Origin, *args: Any) -> None:
         self.origin = origin
@@ -126,7 +127,7 @@ class Served(BaseHTTPRequestHandler):
 
 
 def turns(calls: dict[str, Callable[[], Any]], **how: Any) -> dict[str, float]:
-    """Microseconds of CPU of each call."""
+    """Returns the microseconds of CPU time of each call."""
 
     def way(call: Callable[[], Any]) -> Way:
         def many(count: int) -> None:
@@ -172,7 +173,7 @@ def misses(folder: Path, size: int) -> dict[str, float]:
 
 
 def threads(folder: Path, size: int) -> dict[str, tuple[float, float]]:
-    """Hits per second with one thread and with eight."""
+    """Returns hits per second with one thread and with eight."""
     origin = Origin(size)
     found = {}
     for name, make in sides(folder).items():
@@ -204,7 +205,7 @@ def threads(folder: Path, size: int) -> dict[str, tuple[float, float]]:
 
 
 def sessions(folder: Path) -> dict[str, float]:
-    """Making a session on a file that is there."""
+    """Opens a session on an existing file."""
     import requests_cache
 
     import lacre
@@ -232,7 +233,7 @@ def sessions(folder: Path) -> dict[str, float]:
 
 
 def imports() -> dict[str, float]:
-    """Milliseconds of a program that imports it, beyond one that imports requests."""
+    """Returns the milliseconds of an import, beyond those of requests."""
     programs = {
         "requests": "import requests",
         "requests-cache": "import requests; from requests_cache import CachedSession",
@@ -268,7 +269,7 @@ print(base, first, peak())
 
 
 def memory(folder: Path) -> dict[str, tuple[float, float]]:
-    """How far a body of 100 MB raises the highest memory of a process, times its length: on a miss, and with a hit after it."""
+    """Returns the rise in peak memory by a body of 100 MB, in lengths: on a miss, and a hit."""
     found = {}
     for side in ("requests, no cache", "requests-cache, SQLite", "lacre, SQLite"):
         program = _PEAK.format(here=str(Path(__file__).parent), folder=str(folder), side=side)
@@ -321,7 +322,8 @@ def main() -> None:
             report["threads"] = threads(folder, 1_000)
             for side, (one, eight) in report["threads"].items():
                 print(
-                    f"{side:32} {one:9.0f} hits/s with one thread, {eight:9.0f} with eight: {eight / one:.2f}"
+                    f"{side:32} {one:9.0f} hits/s with one thread, "
+                    f"{eight:9.0f} with eight: {eight / one:.2f}"
                 )
         if "s" in arguments.only:
             report["sessions"] = sessions(folder)
@@ -334,14 +336,15 @@ def main() -> None:
             report["memory"] = memory(folder)
             for side, (miss, hit) in report["memory"].items():
                 print(
-                    f"100 MB: {side:28} {miss:4.1f} times the body on a miss, {hit:4.1f} after a hit"
+                    f"100 MB: {side:28} {miss:4.1f} times the body on a miss, "
+                    f"{hit:4.1f} after a hit"
                 )
     if arguments.json:
         arguments.json.write_text(json.dumps(report))
 
 
 def hits_with(folder: Path, **options: Any) -> dict[str, float]:
-    """Hits of those sessions that know the options of requests-cache."""
+    """Measures hits of the sessions that have the options of requests-cache."""
     origin = Origin(1_000)
     calls: dict[str, Callable[[], Any]] = {}
     for name, make in sides(folder).items():
@@ -369,7 +372,9 @@ def against(columns: dict[str, dict[str, float]]) -> None:
         ("lacre, memory", "requests-cache, memory"),
     ):
         print(
-            f"| {fast} as {slow} | {' | '.join(f'{seen[slow] / seen[fast]:.1f}' for seen in columns.values())} |"
+            f"| {fast} as {slow} | "
+            + " | ".join(f"{seen[slow] / seen[fast]:.1f}" for seen in columns.values())
+            + " |"
         )
 
 

@@ -1,6 +1,6 @@
-"""Times several ways to do the same, in turns, so that what else runs is in the way of all of them alike.
+"""Times several alternatives in turns, so that other load affects all of them alike.
 
-What is counted is the time that the processor spent, on all threads of this process: waiting costs nothing.
+It measures the CPU time of all threads of this process, so that waiting costs nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ Way = Callable[[int], None]
 
 
 def medians(ways: dict[str, Way], *, rounds: int = 31, seconds: float = 0.02) -> dict[str, float]:
-    """Microseconds of CPU that each way takes for one, the median of its rounds; a way is told how many to do."""
+    """Returns the median CPU microseconds per iteration of each alternative.
+
+    An alternative is a function of the number of iterations.
+    """
     times: dict[str, list[float]] = {name: [] for name in ways}
     many = {name: _enough(way, seconds) for name, way in ways.items()}
     for _ in range(rounds):
@@ -25,7 +28,7 @@ def medians(ways: dict[str, Way], *, rounds: int = 31, seconds: float = 0.02) ->
 
 
 def _enough(way: Way, seconds: float) -> int:
-    """How many take about so long, once it is warm."""
+    """Returns how many iterations take about so long, after a warm-up."""
     many = 1
     while True:
         begun = time.process_time()

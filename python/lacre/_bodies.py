@@ -6,7 +6,7 @@ from contextlib import suppress
 from os import SEEK_END
 from typing import Any
 
-#: The size limit of a file that is read for the cache key. A request with a larger one is not cached.
+#: The size limit of a file that is read for the cache key. A larger one is not cached.
 MAX_FILE_BYTES = 16 << 20
 
 

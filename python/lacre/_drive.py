@@ -125,9 +125,11 @@ ErrorTypes = tuple[type[Exception], ...]
 _IRREGULAR_NAMES = {
     name.lower().encode(): name.encode()
     for name in (
-        "CF-Cache-Status", "CF-RAY", "Content-MD5", "DNT", "ETag", "Expect-CT", "NEL", "P3P", "SourceMap", "TE",
+        "CF-Cache-Status", "CF-RAY", "Content-MD5", "DNT", "ETag", "Expect-CT", "NEL", "P3P",
+        "SourceMap", "TE",
         "WWW-Authenticate", "X-DNS-Prefetch-Control", "X-GitHub-Request-Id", "X-RateLimit-Limit",
-        "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "X-UA-Compatible", "X-XSS-Protection",
+        "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "X-UA-Compatible",
+        "X-XSS-Protection",
     )
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""One request in place of many equal ones: who comes while it is on its way waits for what it brings.
+"""Coalescing: the first of several equal requests is sent, and the others wait for its response.
 
-The first of equal requests leads. The others wait for it, never longer than their own timeout allows, and never long
-for a body that nobody reads. This is no rule of caching, and it knows no client.
+They wait at most for their own timeout, and not long for a body that nobody reads. This contains no
+caching rule and no code of a client.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from weakref import WeakValueDictionary
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Seconds that a request waits for the head of another one's answer before it is sent beside it.
+#: How many seconds a request waits for the head of a response before it is sent, too.
 PATIENCE = 5.0
-#: Seconds that it waits for the rest of that answer, once the head is there and says how long the body is.
+#: How many seconds it then waits for a body of known length.
 BODY_PATIENCE = 1.0
-#: Seconds that it waits where the body does not move on, or does not say how long it is.
+#: How many seconds it waits for a body that stalls or has no known length.
 STILL_PATIENCE = 0.25
-#: How many leads that ended are remembered: enough for those that end in the time of one lookup.
+#: How many ended leads are remembered, enough for those that end during one lookup.
 _REMEMBERED = 64
 
 
@@ -68,7 +68,7 @@ class Signal:
 class Lead:
     """The first of equal requests. The others wait for it until it is done, or was given up.
 
-    `late` says that another one ended after the cache was asked: it is to be asked again, for there may be an answer by now.
+    `late`: another one ended after the cache was asked, so ask again.
     """
 
     def __init__(self, leads: Leads, key: object, owner: object, late: bool) -> None:
@@ -82,7 +82,7 @@ class Lead:
         self._leads, self._key = leads, key
 
     def show(self, patience: float, still: float) -> None:
-        """The head of its answer is there: the others wait for the body so many seconds, or while it stands `still`."""
+        """The head has arrived: others wait so many seconds for the body, or while it stalls."""
         self._moved = time.monotonic()
         self._until, self._still = self._moved + patience, still
         self.shown.set()
@@ -126,7 +126,7 @@ class Leads:
         self.ended = 0
 
     def join(self, key: object, owner: object, age: float) -> tuple[Lead, bool]:
-        """The lead for a key, and whether it is the caller's own, who asked the cache `age` seconds ago."""
+        """Returns the lead of a key, and whether the caller owns it; it asked `age` seconds ago."""
         if self._process != os.getpid():
             # After a fork those who lead are in the other process.
             self._start()
@@ -203,7 +203,7 @@ class Wait:
         return step
 
     def left(self) -> float | None:
-        """Seconds until the caller's own timeout is up; `None`: it has none, or the origin has answered somebody."""
+        """Returns the seconds left of the caller's timeout; None if it has none or it is met."""
         lead = self.lead
         if self.until is None or lead.answered or (lead.shown.happened and not lead.ended.happened):
             return None

@@ -136,7 +136,7 @@ class SealedValues:
     def seal(self, store: bytes, table: str, key: str, value: object, now: float) -> bytes:
         """What to store for a value under `key` in the table of a store; `now` in seconds since 1970."""
 
-    def pieces(self, length: int) -> SealedBuffer:
+    def buffer(self, length: int) -> SealedBuffer:
         """Room for stored bytes that come in pieces, `length` of them together."""
 
     def open(

@@ -1,7 +1,7 @@
-"""Answers at once what needs no decision: a GET whose stored response is fresh, and fits.
+"""The fast path of a session: it answers a GET from a fresh stored response without a request.
 
-It only leaves work out: requests would prepare what is not looked at here. Whatever could lead anywhere else goes
-the long way, through `CachedSession.send`, which decides everything.
+It skips the preparation of a request by requests. Every case that needs a decision takes the normal
+path through `CachedSession.send`.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from .policy import CacheSettings, ExpirationTime
     from .session import CacheMixin
 
-#: What a request may have besides its URL, and neither tells it from others nor is heard by the cache. What becomes
-#: a header, as cookies do, counts only where `Vary` names it.
+#: Arguments that neither affect the key nor the cache. Those that become a header, as cookies do,
+#: matter only if `Vary` names it.
 _NEUTRAL = frozenset({"allow_redirects", "cookies", "params", "proxies", "stream", "timeout"})
-#: What requests verifies certificates against instead of its own.
+#: Variables that name the certificates of requests.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-#: Headers of a request of which the cache thinks something.
+#: Request headers that affect the cache.
 _CACHE_AFFECTING = frozenset(
     name.lower()
     for name in ("Cache-Control", "Host", "Range", BYPASS_HEADER, *METHOD_OVERRIDE_HEADERS)
 )
-#: What `Vary` may name and requests adds to a request late, or that never matches.
+#: Names in `Vary` that requests adds late, or that never match.
 _ADDED_LATE = frozenset({"*", "authorization", "cookie"})
-#: How many keys are remembered, and how long a URL may be for that, with its parameters.
-_MOST_KEYS, _LONGEST_NAME = 10_000, 2_000
+#: The limits of remembered keys, and of the length of their URLs and parameters.
+_MAX_KEYS, _MAX_NAME_LENGTH = 10_000, 2_000
 
-#: What is neither over when it is read again, nor one of the constants, in seconds too.
+#: The bounds of ordinary lifetimes, which are neither constants nor over at once.
 _SOME_TIME, _MAX_SECONDS = timedelta(seconds=1), 10**9
 
 _create_key = BaseCache.create_key
@@ -48,7 +48,7 @@ _merge_environment_settings = Session.merge_environment_settings
 
 
 class Missed(NamedTuple):
-    """That nothing is stored for a request, which is to be sent: what need not be found out once more."""
+    """The result of a lookup that found nothing, so that it is not repeated."""
 
     key: str
     #: How many requests had ended by then, in the cache's `Herd`.
@@ -68,7 +68,7 @@ class Shortcut:
         headers: Mapping[str, Any] | None,
         options: dict[str, Any],
     ) -> CachedResponse | Missed | None:
-        """The response to a GET request, if it is stored, fresh, and the one for these headers. None: that takes more to tell.
+        """Returns the fresh stored response to a GET request; None to take the normal path.
 
         Args:
             options: what `requests.Session.request` takes besides
@@ -106,7 +106,7 @@ class Shortcut:
         return response if _fits(response, settings, session.headers, own) else None
 
     def _key(self, cache: BaseCache, url: str, params: Any) -> str | None:
-        """The key of a GET request; `None` if it takes more to make it."""
+        """Returns the key of a GET request; None to take the normal path."""
         settings = cache._settings
         ignored = tuple(settings.ignored_parameters or ())
         serializer = cache.responses.serializer
@@ -120,22 +120,22 @@ class Shortcut:
         key = keys.get(name)
         if key is None:
             key = _make_key(cache, url, params, ignored)
-            if key is not None and len(repr(name)) <= _LONGEST_NAME:
-                if len(keys) >= _MOST_KEYS:
+            if key is not None and len(repr(name)) <= _MAX_NAME_LENGTH:
+                if len(keys) >= _MAX_KEYS:
                     keys.clear()
                 keys[name] = key
         return key
 
 
 def is_default_lifetime(expire_after: ExpirationTime) -> bool:
-    """Whether what is given says only for how long a response is to be stored, not that a stored one will not do."""
+    """Returns whether a lifetime only affects storing, not the use of a stored response."""
     if isinstance(expire_after, timedelta):
         return expire_after >= _SOME_TIME
     return type(expire_after) is int and 0 < expire_after < _MAX_SECONDS
 
 
 def _is_neutral(session: CacheMixin, options: dict[str, Any]) -> bool:
-    """Whether neither the session nor the request has anything that changes what would be sent, or what comes of it."""
+    """Returns whether neither session nor request changes what is sent or returned."""
     for name, value in options.items():
         if (
             value is not None
@@ -189,14 +189,14 @@ def _says_nothing(headers: Any) -> bool:
 
 
 def _merged(defaults: Any, params: Any) -> Any:
-    """The parameters of the session with those of a request; something without a name if it takes more to tell."""
+    """Merges the parameters of session and request; a nameless value for other cases."""
     if type(defaults) is not dict or not (params is None or type(params) is dict):
         return (defaults, params)
     return {**defaults, **(params or {})}
 
 
 def _name(url: str, params: Any) -> Any:
-    """What a request is remembered under. Equal ones are prepared alike, which numbers need not be: `1 == True`."""
+    """Returns the name of a request. Equal numbers may be sent differently: `1 == True`."""
     if not params:
         return url
     if type(params) is not dict:
@@ -229,7 +229,7 @@ def _fits(
     defaults: CaseInsensitiveDict[str],
     headers: CaseInsensitiveDict[Any] | None,
 ) -> bool:
-    """Whether the origin lets it be used for this request, as far as can be told without preparing one."""
+    """Returns whether the origin allows its use for this request, as far as known here."""
     if settings.cache_control:
         said = (response.stored_header("Cache-Control") or "").lower()
         if "no-cache" in said or "must-revalidate" in said:

@@ -217,7 +217,7 @@ class CacheMiddleware:
         *,
         at_once: bool,
     ) -> None:
-        """Replays a body: at once if it is complete and needs no decoding, else in the background."""
+        """Replays a body, at once if it is complete and needs no decoding."""
         if at_once and not (self._decode and hdrs.CONTENT_ENCODING in response.headers):
             await connection.replay(source, at_once=True)
         else:

@@ -324,7 +324,7 @@ class CachedClient(httpx.Client):
         auth: Any = _DEFAULT,
         follow_redirects: Any = _DEFAULT,
     ) -> httpx.Response:
-        """Sends a request as `httpx.Client.send` does. A fresh hit skips the steps of the client.
+        """Sends a request as `httpx.Client.send` does. A fresh hit skips its steps.
 
         Args:
             request: The request.
@@ -377,7 +377,7 @@ class AsyncCachedClient(httpx.AsyncClient):
         auth: Any = _DEFAULT,
         follow_redirects: Any = _DEFAULT,
     ) -> httpx.Response:
-        """Sends a request as `httpx.AsyncClient.send` does. A fresh hit skips the steps of the client.
+        """Sends a request as `httpx.AsyncClient.send` does. A fresh hit skips its steps.
 
         Args:
             request: The request.
@@ -520,7 +520,7 @@ def _transport_of(transport: object | None, settings: dict[str, Any]) -> Transpo
         if settings:
             names = ", ".join(settings)
             raise TypeError(
-                f"{names}: pass settings either to your own transport or, without one, to this class"
+                f"{names}: pass settings to your own transport, or to this class without one"
             )
         return _transport_of_object(transport)
     route = _transport.from_environment() if settings.get("trust_env", True) else _transport.DEFAULT
@@ -606,7 +606,7 @@ def _from_network(
 
 
 def _close(response: httpx.Response) -> None:
-    """Closes an unused response. Reading a 304, which has no body, lets its connection be reused."""
+    """Closes an unused response; reads a 304, which has no body, to reuse the connection."""
     with suppress(*_NETWORK_ERRORS):
         if response.status_code == httpx.codes.NOT_MODIFIED:
             response.read()

@@ -76,7 +76,7 @@ def cache_info(response: Response) -> CacheInfo | None:
 
 
 class CacheAdapter(CacheAdapterBase, BaseAdapter):
-    """An adapter that answers from a cache and sends other requests through another adapter.
+    """An adapter that answers from a cache and sends through another adapter.
 
     Args:
         cache: The cache; `lacre.Cache()` by default.
@@ -174,7 +174,7 @@ class CacheAdapter(CacheAdapterBase, BaseAdapter):
 
 
 class AsyncCacheAdapter(CacheAdapterBase, AsyncBaseAdapter):
-    """An asynchronous adapter that answers from a cache and sends other requests through another adapter.
+    """An asynchronous adapter that answers from a cache and sends through another adapter.
 
     It answers hits in place and moves work that may block to a thread.
 
@@ -335,7 +335,7 @@ class AsyncCachedSession(CachedSessionMixin, niquests.AsyncSession):
 
 
 def _close(response: Response) -> None:
-    """Closes an unused response. Reading a 304, which has no body, lets its connection be reused."""
+    """Closes an unused response; reads a 304, which has no body, to reuse the connection."""
     with suppress(niquests.RequestException):
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             _ = response.content

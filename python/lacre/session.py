@@ -103,7 +103,7 @@ class CacheMixin(_Session):
         autoclose: Close the cache together with the session.
         secret_key: A secret, a reference to one, or a `Keyring` that seals, instead of the keyring
             of the user; see `SealedSerializer`.
-        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and arguments of the backend.
+        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and backend arguments.
     """
 
     cache: BaseCache
@@ -511,7 +511,7 @@ class CacheMixin(_Session):
         cached_response: CachedResponse,
         **kwargs: Any,
     ) -> AnyResponse:
-        """Refreshes a stored response; uses the stale one if the request fails and this is allowed."""
+        """Refreshes a stored response; if that fails, uses the stale one where allowed."""
         try:
             response = self._send_and_cache(request, actions, cached_response, **kwargs)
             if (
@@ -555,7 +555,7 @@ class CacheMixin(_Session):
         Thread(target=refresh).start()
 
     def _invalidate(self, request: PreparedRequest, response: AnyResponse, **kwargs: Any) -> None:
-        """Invalidates stored responses after an unsafe request, with `cache_control` (RFC 9111 §4.4).
+        """Invalidates stored responses after an unsafe request (RFC 9111 §4.4).
 
         A cache must invalidate the target URI when a non-error response to an unsafe method
         arrives.
@@ -627,7 +627,7 @@ class CachedSession(CacheMixin, OriginalSession):
         autoclose: Close the cache together with the session.
         secret_key: A secret, a reference to one, or a `Keyring` that seals, instead of the keyring
             of the user; see `SealedSerializer`.
-        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and arguments of the backend.
+        kwargs: `stale_while_revalidate`, `only_if_cached`, `disabled`, and backend arguments.
     """
 
 

@@ -193,7 +193,8 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 cache = Cache(sys.argv[1], key="env:A_KEY")
 
 def store(page, size):
-    recording = cache.ask("GET", f"http://example.test/{page}", []).settle(200, [(b"cache-control", b"max-age=60")])
+    ticket = cache.ask("GET", f"http://example.test/{page}", [])
+    recording = ticket.settle(200, [(b"cache-control", b"max-age=60")])
     recording.write(os.urandom(size))
     recording.finish()
 

@@ -305,7 +305,7 @@ def test_a_body_that_was_read_can_be_read_again(session: CachedSession) -> None:
 
 
 def test_remembered_keys_are_bounded(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lacre._shortcut._MOST_KEYS", 3)
+    monkeypatch.setattr("lacre._shortcut._MAX_KEYS", 3)
     shortcut = Shortcut()
     session = CachedSession(backend="memory")
     for number in range(10):
@@ -367,7 +367,8 @@ def test_a_url_is_plain_only_if_requests_keeps_it() -> None:
             rng.choice(parts[: rng.choice((8, len(parts)))]) for _ in range(rng.randrange(12))
         )
         slash = rng.choice(("/", "/", "/", ""))
-        url = f"{rng.choice(('http', 'https', 'HTTP', 'ftp'))}://{rng.choice(hosts)}{rng.choice(ports)}{slash}{tail}"
+        scheme = rng.choice(("http", "https", "HTTP", "ftp"))
+        url = f"{scheme}://{rng.choice(hosts)}{rng.choice(ports)}{slash}{tail}"
         key = _lacre.plain_key(url, ("a",), serializer)
         if key is None:
             continue

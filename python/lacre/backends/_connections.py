@@ -71,7 +71,7 @@ class Connections:
     db_path: str | Path
 
     def _start(self) -> None:
-        """Initializes the state. Must run first: `__del__` needs it even after a failed `__init__`."""
+        """Initializes the state. Runs first, since `__del__` needs it even if `__init__` fails."""
         self._connection: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.RLock()

@@ -40,7 +40,8 @@ class LRUDict(SQLiteDict):
     def __setitem__(self, key: str, value: Any) -> None:
         with self.connection(commit=True) as connection:
             connection.execute(
-                f"INSERT OR REPLACE INTO {self.table_name} (key, access_time, size) VALUES (?, ?, ?)",
+                f"INSERT OR REPLACE INTO {self.table_name} (key, access_time, size) "
+                "VALUES (?, ?, ?)",
                 (key, time_ns(), value),
             )
 

@@ -59,5 +59,5 @@ def create_private(path: StrOrPath) -> None:
 
 
 def is_read_only(path: Path) -> bool:
-    """Returns whether a file exists that this process may not write, or whose directory it may not."""
+    """Returns whether a file exists, and it or its directory is not writable."""
     return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))

@@ -111,7 +111,7 @@ class BaseCache:
             self.redirects[hop] = key
 
     def _was_reached_by(self, key: str | None, response: CachedResponse) -> bool:
-        """Returns whether the sealed history of a response confirms a redirect, which is not sealed."""
+        """Checks a redirect by the history of the response, since redirects are not sealed."""
         if not isinstance(self.responses.serializer, SealedSerializer):
             return True
         return any(self.create_key(hop.request) == key for hop in response.history)
@@ -341,7 +341,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         """Closes open files and connections."""
 
     def _store_table(self) -> StoreTable:
-        """Returns the table that values are sealed to. Mappings that support sealing override it."""
+        """Returns the table that values are sealed to. Sealable mappings override it."""
         raise NotImplementedError
 
     def pack(self, key: KT, value: Any) -> Any:

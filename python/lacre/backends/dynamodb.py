@@ -132,7 +132,7 @@ class DynamoDbDict(BaseStorage[str, Any]):
         return (self.deserialize(row["key"], row["value"]) for row in self._scan())
 
     def __len__(self) -> int:
-        """Returns the estimate that DynamoDB updates every six hours: counting would read everything."""
+        """Returns DynamoDB's estimate, updated every six hours: counting would read all rows."""
         return int(self._table.item_count)
 
     def bulk_delete(self, keys: Iterable[str]) -> None:

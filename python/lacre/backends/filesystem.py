@@ -132,7 +132,7 @@ class FileDict(BaseStorage[str, Any]):
             )
             return os.urandom(16)
         logger.warning(
-            "%s is a copy of %s, which still exists: both have the same id. The copied entries open "
+            "%s is a copy of %s, which still exists: both have the same id. Copied entries open "
             "only in the original; this copy is emptied and gets a new id",
             self.cache_dir,
             original,

@@ -30,7 +30,7 @@ SQLITE_MAX_VARIABLE_NUMBER = 999
 #: The application id of a store of `lacre.Cache` (docs/format.md §8), which must stay separate.
 _NATIVE_APPLICATION_ID = 0x4C414352
 
-#: Whether the table exists with all columns and indexes, so that no write lock is needed to open it.
+#: Whether the table exists with all columns and indexes, so that opening needs no write lock.
 _TABLE_EXISTS = (
     "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?) WHERE name = 'expires') "
     "AND EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'expires_idx')"
@@ -38,7 +38,8 @@ _TABLE_EXISTS = (
 #: The tables of mappings of this package. Their names are plain words.
 _MAPPINGS = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '*[^A-Za-z0-9_]*' "
-    "AND 2 = (SELECT count(*) FROM pragma_table_info(sqlite_master.name) AS c WHERE c.name IN ('key', 'value'))"
+    "AND 2 = (SELECT count(*) FROM pragma_table_info(sqlite_master.name) AS c "
+    "WHERE c.name IN ('key', 'value'))"
 )
 _SORT_KEYS = {"expires": "expires", "size": "LENGTH(value)", "key": "key"}
 _UNEXPIRED = "WHERE expires IS NULL OR expires > ?"
@@ -298,7 +299,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
             )
             return os.urandom(16)
         logger.warning(
-            "%s is a copy of %s, which still exists: both have the same id. The copied entries open "
+            "%s is a copy of %s, which still exists: both have the same id. Copied entries open "
             "only in the original; this copy is emptied and gets a new id",
             self.db_path,
             original,
@@ -336,7 +337,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
         assert isinstance(self.db_path, Path)
         self._is_wal = not self.connection_kwargs["check_same_thread"]
         settings = {**self.connection_kwargs, "uri": True}
-        # Reading in WAL mode needs another file beside it. If that is absent, nobody has the file open.
+        # Reading in WAL mode needs a second file. Without it, nobody has the file open.
         for options in ("mode=ro", "mode=ro&immutable=1"):
             connection: sqlite3.Connection = sqlite3.connect(
                 f"{self.db_path.as_uri()}?{options}", isolation_level=None, **settings
@@ -527,7 +528,7 @@ class SQLiteDict(Connections, BaseStorage[str, Any]):
 
 
 class _SharedConnectionDict(SQLiteDict):
-    """A mapping in another table of an open file, on the same connection and in its transactions."""
+    """A mapping in another table of an open file, on the same connection."""
 
     def __init__(self, other: SQLiteDict, table_name: str) -> None:
         # The copied connection state stays unused.

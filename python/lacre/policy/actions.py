@@ -1,4 +1,4 @@
-"""What to do about one request: read, send, ask again, store."""
+"""The decisions about one request: read, send, validate, store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..models import AnyRequest, CachedResponse
 
-#: With one of these a request is of another method than it seems to be.
+#: Headers that override the method of a request.
 METHOD_OVERRIDE_HEADERS = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]
 
 logger = getLogger(__name__)
@@ -37,26 +37,37 @@ logger = getLogger(__name__)
 
 @dataclass(repr=False)
 class CacheActions(RichMixin):
-    """The decisions about one request, updated as more is known: what is stored, what comes back.
+    """The decisions about one request, updated as more is known.
 
-    Made by `from_request`; `CachedSession.send` acts upon it.
+    `from_request` makes them; `CachedSession.send` carries them out.
+
+    Args:
+        cache_key: The key of the response.
+        error_504: Answer with status 504: no stored response can be used, and sending is forbidden.
+        expire_after: The lifetime of a new response, from the most specific source.
+        send_request: Send the request because no response is stored.
+        resend_request: Send the request because the stored response is stale or must be validated.
+        resend_async: Send the request in the background and use the stored response meanwhile.
+        skip_read: Do not read from the cache.
+        skip_write: Do not write to the cache.
+        vary_cache_key: The key of the variant of this request, if another variant is stored.
+        directives: The caching directives of the request.
+        settings: The settings of the session.
+        request: The request.
+        only_if_cached: Never send the request.
+        refresh: Validate a stored response before it is used.
+        stale_if_error: How stale a response may be if the request fails.
+        stale_while_revalidate: How stale a response may be while it is refreshed.
     """
 
-    #: Where the response is, or will be.
     cache_key: str | None = field(default=None, repr=False)
-    #: Nothing stored will do, and sending is not allowed.
     error_504: bool = False
-    #: When a new response is to expire, as the most specific source says.
     expire_after: ExpirationTime = None
-    #: Send, because nothing is stored.
     send_request: bool = False
-    #: Send, because what is stored is stale or must be validated.
     resend_request: bool = False
-    #: Send in the background, and answer with what is stored.
     resend_async: bool = False
     skip_read: bool = False
     skip_write: bool = False
-    #: Where the variant for this request is, if what is stored under `cache_key` is another.
     vary_cache_key: str | None = None
 
     directives: CacheDirectives = field(default_factory=CacheDirectives, repr=False)
@@ -66,9 +77,8 @@ class CacheActions(RichMixin):
     refresh: bool = field(default=False, repr=False)
     stale_if_error: bool | ExpirationTime = field(default=None, repr=False)
     stale_while_revalidate: bool | ExpirationTime = field(default=None, repr=False)
-    #: When that was, by the monotonic clock. What was stored meanwhile, it does not know of.
+    #: The monotonic time of the lookup. Later changes of the cache are not considered.
     decided: float = field(default_factory=monotonic, init=False, repr=False, compare=False)
-    #: The origin forbids any use without asking it.
     _validation_demanded: bool = field(default=False, init=False, repr=False)
     _validation_headers: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -76,10 +86,15 @@ class CacheActions(RichMixin):
     def from_request(
         cls, cache_key: str | None, request: AnyRequest, settings: CacheSettings | None = None
     ) -> CacheActions:
-        """Decides from the request and the settings alone, whether to read at all.
+        """Decides from the request and the settings whether to read from the cache.
 
-        `must-revalidate` in a request is how its user asks for a refresh: `max-age=0`, which would mean the
-        same, is already how an `expire_after` is told.
+        `must-revalidate` in a request asks for a refresh. `max-age=0` would mean the same, but
+        already states an `expire_after`.
+
+        Args:
+            cache_key: The key of the response.
+            request: The request.
+            settings: The settings of the session.
         """
         settings = settings or CacheSettings()
         directives = CacheDirectives.from_headers(request.headers)
@@ -112,19 +127,20 @@ class CacheActions(RichMixin):
 
     @property
     def expires(self) -> datetime | None:
-        """When a response that is stored now is to expire."""
+        """When a response that is stored now expires."""
         return get_expiration_datetime(self.expire_after)
 
     @property
     def conditions(self) -> dict[str, str]:
-        """The headers that make the request conditional."""
+        """The conditional headers of the request."""
         return self._validation_headers
 
     def is_usable(self, cached_response: CachedResponse | None, error: bool = False) -> bool:
-        """Whether the stored response is fresh enough, or not too stale for the circumstances.
+        """Returns whether a stored response is fresh, or is not too stale to be used.
 
         Args:
-            error: sending has failed, so that `stale-if-error` counts
+            cached_response: The stored response.
+            error: Whether the request failed, so that `stale-if-error` applies.
         """
         if cached_response is None:
             return False
@@ -148,12 +164,12 @@ class CacheActions(RichMixin):
         create_key: Callable[..., str] | None = None,
         **key_kwargs: Any,
     ) -> None:
-        """Decides from what is stored, whether to use it, to send, or to ask the origin if it still holds.
+        """Decides whether to use a stored response, validate it, or send the request.
 
         Args:
-            cached_response: what was found, if anything
-            create_key: makes the keys by which `Vary` is compared; without it `Vary` is not
-            key_kwargs: further arguments for it
+            cached_response: The stored response, or None.
+            create_key: Computes the keys that compare `Vary`; without it, `Vary` is ignored.
+            key_kwargs: More arguments of `create_key`.
         """
         if cached_response is not None and self.settings.cache_control:
             self._take_allowances(cached_response)
@@ -180,7 +196,11 @@ class CacheActions(RichMixin):
         logger.debug("after reading: %s", self)
 
     def update_from_response(self, response: Response) -> None:
-        """Decides from a new response, whether to store it and for how long."""
+        """Decides whether to store a new response and for how long.
+
+        Args:
+            response: The response.
+        """
         directives = CacheDirectives.from_headers(response.headers)
         if self.settings.cache_control:
             self._take_freshness(directives, response)
@@ -198,7 +218,11 @@ class CacheActions(RichMixin):
         self.skip_write = _any("not stored", reasons)
 
     def update_request(self, request: PreparedRequest) -> PreparedRequest:
-        """Makes the request conditional, if there is a stored response to be validated."""
+        """Makes a request conditional if a stored response is to be validated.
+
+        Args:
+            request: The request.
+        """
         if self._validation_headers:
             request.headers.update(self._validation_headers)
         return request
@@ -206,9 +230,13 @@ class CacheActions(RichMixin):
     def update_revalidated_response(
         self, response: Response, cached_response: CachedResponse
     ) -> CachedResponse:
-        """Renews a stored response that still holds, by the 304 that says so.
+        """Updates a stored response with a 304 (RFC 9111 §4.3.4).
 
-        It is to be written again only if that changes anything. Validators that the 304 lacks are kept.
+        It is written again only if it changes. Validators that the 304 lacks are kept.
+
+        Args:
+            response: The 304.
+            cached_response: The stored response.
         """
         expires = self.expires
         changed = expires != cached_response.expires or any(
@@ -225,7 +253,7 @@ class CacheActions(RichMixin):
         return cached_response
 
     def _take_allowances(self, cached_response: CachedResponse) -> None:
-        """How stale the origin allowed this response to be used."""
+        """Returns how stale a response may be by the directives of the origin."""
         allowed = CacheDirectives.from_headers(cached_response.headers)
         if allowed.must_revalidate or allowed.no_cache:
             return
@@ -233,7 +261,7 @@ class CacheActions(RichMixin):
         self.stale_while_revalidate = self.stale_while_revalidate or allowed.stale_while_revalidate
 
     def _take_freshness(self, directives: CacheDirectives, response: Response) -> None:
-        """How long the origin says that a new response is fresh: an `immutable` one for ever."""
+        """Returns the freshness lifetime that the origin states; unlimited for `immutable`."""
         self.stale_if_error = self.stale_if_error or directives.stale_if_error
         self.skip_write = self.skip_write or directives.no_store
         if self.expire_after == DO_NOT_CACHE:
@@ -245,11 +273,11 @@ class CacheActions(RichMixin):
             self.expire_after = max(directives.max_age - max(age, 0), EXPIRE_IMMEDIATELY)
         elif directives.expires is not None:
             readable = get_expiration_datetime(directives.expires, ignore_invalid_httpdate=True)
-            # RFC 9111 §5.3: what is no date is in the past.
+            # An invalid date is in the past (RFC 9111 §5.3).
             self.expire_after = EXPIRE_IMMEDIATELY if readable is None else directives.expires
 
     def _validate(self, cached_response: CachedResponse) -> None:
-        """Asks the origin if the stored response still holds, where that is wanted or demanded."""
+        """Validates the stored response if the user or the origin requires it."""
         stored = CacheDirectives.from_headers(cached_response.headers)
         wanted = cached_response.is_expired or self.refresh or self.settings.always_revalidate
         demanded = self.settings.cache_control and (stored.no_cache or stored.must_revalidate)
@@ -268,7 +296,7 @@ class CacheActions(RichMixin):
         create_key: Callable[..., str],
         key_kwargs: dict[str, Any],
     ) -> bool:
-        """Whether what is stored is for this request's headers. If not, says where that would be."""
+        """Returns whether the stored variant matches; if not, sets the key of the other variant."""
         if cached_response is None:
             return True
         names = [
@@ -279,10 +307,10 @@ class CacheActions(RichMixin):
             return True
         if "*" in names:
             return False
-        # Of a chain of redirects, the headers of the last request made the response.
+        # After redirects, the response is for the headers of the last request.
         chain = cached_response.history
         answered = chain[-1].request if chain else cached_response.request
-        # requests keeps cookies apart from the other headers.
+        # requests keeps cookies separate from the headers.
         if "cookie" in names:
             if _cookies(answered) != _cookies(self.request):
                 logger.debug("Vary: cookies differ")
@@ -290,7 +318,7 @@ class CacheActions(RichMixin):
             names.remove("cookie")
         if not names:
             return True
-        # Of an ignored header the stored request does not have the value.
+        # The stored request lacks the values of ignored headers.
         ignored = {name.lower() for name in self.settings.ignored_parameters or ()}
         if any(name in ignored and name in self.request.headers for name in names):
             logger.debug("Vary: names an ignored header")
@@ -305,7 +333,7 @@ class CacheActions(RichMixin):
         return False
 
     def _merged(self, vary: list[str]) -> list[str] | bool:
-        """What `Vary` names, with what the user wants to be matched."""
+        """Returns the headers that `Vary` and the user name."""
         wanted = self.settings.match_headers
         if isinstance(wanted, bool):
             return wanted or vary
@@ -313,7 +341,7 @@ class CacheActions(RichMixin):
 
 
 def _is_method_allowed(request: AnyRequest, settings: CacheSettings) -> bool:
-    """By the request's method, or the one that a header says it is."""
+    """Checks the method of the request, or the one of an override header."""
     if request.method is not None and request.method in settings.allowable_methods:
         return True
     methods = [get_header(request.headers, name.lower()) for name in METHOD_OVERRIDE_HEADERS]
@@ -321,7 +349,7 @@ def _is_method_allowed(request: AnyRequest, settings: CacheSettings) -> bool:
 
 
 def _asks_for_a_part(request: AnyRequest, settings: CacheSettings) -> bool:
-    """Whether it has a `Range` that is no part of its key, so that a part would be stored as the whole."""
+    """Returns whether a partial response would be stored under the key of the complete one."""
     if get_header(request.headers, "range") is None or settings.key_fn is not None:
         return False
     matched = settings.match_headers
@@ -333,7 +361,7 @@ def _asks_for_a_part(request: AnyRequest, settings: CacheSettings) -> bool:
 
 
 def _cookies(request: Any) -> list[str]:
-    """What a request sends: its header, and its jar only where it has none yet."""
+    """Returns the cookies that a request sends: its header, or else its jar."""
     header = decode((request.headers or {}).get("Cookie"))
     if header:
         return sorted(pair.strip() for pair in header.split(";"))

@@ -1,4 +1,4 @@
-"""`Cache-Control` and the headers around it, read and written."""
+"""Reads and writes `Cache-Control` and related headers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,24 @@ _SECONDS = {"max-age", "max-stale", "min-fresh", "stale-if-error", "stale-while-
 
 @dataclass(repr=False)
 class CacheDirectives(RichMixin):
-    """What the headers of a request or of a response say about caching. All durations are in seconds."""
+    """The caching directives in the headers of a request or response. Durations are in seconds.
+
+    Args:
+        expires: The header `Expires`.
+        immutable: The directive `immutable` (RFC 8246).
+        max_age: The directive `max-age`.
+        max_stale: The directive `max-stale`; True without a value.
+        min_fresh: The directive `min-fresh`.
+        must_revalidate: The directive `must-revalidate`.
+        no_cache: The directive `no-cache`.
+        no_store: The directive `no-store`.
+        actual_no_cache: Whether the request bypasses the cache.
+        only_if_cached: The directive `only-if-cached`.
+        stale_if_error: The directive `stale-if-error` (RFC 5861).
+        stale_while_revalidate: The directive `stale-while-revalidate` (RFC 5861).
+        etag: The header `ETag`.
+        last_modified: The header `Last-Modified`.
+    """
 
     expires: str | None = None
     immutable: bool = False
@@ -49,10 +66,13 @@ class CacheDirectives(RichMixin):
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str | bytes] | None) -> CacheDirectives:
-        """Reads the headers of a request or of a response; what it does not know is passed over.
+        """Reads the headers of a request or response. Unknown directives are ignored.
 
-        The first of several equal directives counts. A `max-age` that cannot be read is 0: what is malformed
-        makes nothing fresh (RFC 9111 §4.2.1).
+        The first of several equal directives applies. A malformed `max-age` counts as 0: a response
+        with invalid freshness information is stale (RFC 9111 §4.2.1).
+
+        Args:
+            headers: The headers.
         """
         directives = cls(
             expires=_text(get_header(headers, "expires")),
@@ -84,7 +104,7 @@ class CacheDirectives(RichMixin):
             setattr(self, attribute, seconds)
 
     def get_expire_offset(self) -> timedelta:
-        """How long after its expiry (if negative: before it) a response is no longer accepted."""
+        """Returns how long after its expiry (negative: before) a response is still accepted."""
         if self.max_stale is True:
             return _ANY_STALENESS
         if self.max_stale:
@@ -93,7 +113,7 @@ class CacheDirectives(RichMixin):
 
     @property
     def has_validator(self) -> bool:
-        """Whether the origin can be asked if the response still holds."""
+        """Whether the response can be validated."""
         return bool(self.etag or self.last_modified)
 
 
@@ -104,7 +124,15 @@ def set_request_headers(
     refresh: bool,
     force_refresh: bool,
 ) -> CaseInsensitiveDict[str]:
-    """The headers with the options of one request added; an `expire_after` replaces their `max-age`."""
+    """Adds the options of one request to its headers.
+
+    Args:
+        headers: The headers.
+        expire_after: The lifetime, which replaces `max-age`.
+        only_if_cached: Add `only-if-cached`.
+        refresh: Add `must-revalidate`.
+        force_refresh: Add `no-cache`.
+    """
     result: CaseInsensitiveDict[str] = copy_headers(headers)
     if expire_after is None and not (only_if_cached or refresh or force_refresh):
         return result

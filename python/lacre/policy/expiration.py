@@ -1,4 +1,4 @@
-"""Every way to say when something expires, as a moment or as seconds."""
+"""Lifetimes in every form, as a time or as seconds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from math import ceil
 from re import Pattern
 from typing import Union
 
-#: Seconds from now, a duration, a moment, or one of the constants below; in headers also an HTTP date.
+#: Seconds, a `timedelta`, a `datetime` or a constant below; in headers also an HTTP date.
 ExpirationTime = Union[None, int, float, str, datetime, timedelta]
-#: A glob for a URL without its scheme, or a regular expression for all of it.
+#: A glob for a URL without its scheme, or a regular expression for the whole URL.
 ExpirationPattern = Union[str, Pattern[str]]
-#: The first pattern that fits a URL decides.
+#: Lifetimes by pattern. The first pattern that matches a URL wins.
 ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 
-#: Neither read nor write (the number is that of RFC 4824).
+#: Neither read from nor write to the cache (the number is that of RFC 4824).
 DO_NOT_CACHE = 0x0D0E0200020704
-#: Stored only if it can be validated, and validated on each use.
+#: Store only responses with a validator, and validate them on each use.
 EXPIRE_IMMEDIATELY = 0
 NEVER_EXPIRE = -1
 
@@ -32,17 +32,18 @@ def get_expiration_datetime(
     negative_delta: bool = False,
     ignore_invalid_httpdate: bool = False,
 ) -> datetime | None:
-    """The moment that `expire_after` means, in UTC; `None` for what never expires.
+    """Returns the time of expiry in UTC, or None for never.
 
     Args:
-        expire_after: any form; a text of digits only, as some servers send in `Expires`, has expired
-        start_time: what a duration counts from, instead of now
-        negative_delta: count back from there
-        ignore_invalid_httpdate: return `None` for a text that is no date
+        expire_after: The lifetime. A text of digits, which some servers send in `Expires`, has
+            expired.
+        start_time: The start of the lifetime, instead of now.
+        negative_delta: Subtract the lifetime instead of adding it.
+        ignore_invalid_httpdate: Return None for an invalid date.
 
     Raises:
-        ValueError: a text that is no date.
-        TypeError: something that means no time at all.
+        ValueError: A text is no valid date.
+        TypeError: The value is no lifetime.
     """
     if expire_after is None or expire_after in (NEVER_EXPIRE, DO_NOT_CACHE):
         return None
@@ -62,7 +63,11 @@ def get_expiration_datetime(
 
 
 def get_expiration_seconds(expire_after: ExpirationTime) -> int:
-    """The seconds until then, rounded up; `NEVER_EXPIRE` for what never expires or is no date."""
+    """Returns the seconds until expiry, rounded up; `NEVER_EXPIRE` for never or an invalid date.
+
+    Args:
+        expire_after: The lifetime.
+    """
     expires = get_expiration_datetime(expire_after, ignore_invalid_httpdate=True)
     return NEVER_EXPIRE if expires is None else ceil((expires - utcnow()).total_seconds())
 
@@ -70,25 +75,34 @@ def get_expiration_seconds(expire_after: ExpirationTime) -> int:
 def get_url_expiration(
     url: str | None, urls_expire_after: ExpirationPatterns | None = None
 ) -> ExpirationTime:
-    """What the first pattern says that fits the URL; `None` if none does."""
+    """Returns the lifetime of the first pattern that matches a URL, or None.
+
+    Args:
+        url: The URL.
+        urls_expire_after: Lifetimes by pattern.
+    """
     if not url or not urls_expire_after:
         return None
     for pattern, expire_after in urls_expire_after.items():
         if _fits(url, pattern):
-            logger.debug("a URL fits the pattern %s: %s", pattern, expire_after)
+            logger.debug("a URL matches the pattern %s: %s", pattern, expire_after)
             return expire_after
     return None
 
 
 def add_tzinfo(moment: datetime | None) -> datetime | None:
-    """The moment with a time zone: UTC, if it has none."""
+    """Returns the time in UTC if it has no time zone, else unchanged.
+
+    Args:
+        moment: The time.
+    """
     if moment is not None and moment.tzinfo is None:
         return moment.replace(tzinfo=timezone.utc)
     return moment
 
 
 def utcnow() -> datetime:
-    """Now, in UTC: the only clock of this package."""
+    """Returns the current time in UTC. It is the only clock of this part of the package."""
     return datetime.now(timezone.utc)
 
 

@@ -147,7 +147,7 @@ class SealedSerializer(SerializerPipeline):
 def _located(value: Any) -> LocatedValue:
     if not isinstance(value, LocatedValue):
         raise TypeError(
-            "a sealed value needs a place, which only a backend knows; pass this serializer to a backend"
+            "a sealed value needs a place, which a backend knows; pass this serializer to one"
         )
     return value
 
@@ -170,11 +170,11 @@ def choose_serializer(backend: Any, serializer: Any, secret_key: SecretKey | Non
         )
     if not isinstance(backend, str | None):
         raise ConfigError(
-            "secret_key needs a backend alias; give your backend serializer=SealedSerializer(secret_key)"
+            "secret_key needs a backend alias; pass SealedSerializer(secret_key) to your backend"
         )
     if serializer not in (None, "sealed"):
         raise ConfigError(
-            "secret_key seals and needs no serializer; to sign only, use safe_pickle_serializer(secret_key)"
+            "secret_key needs no serializer; to sign only, use safe_pickle_serializer(secret_key)"
         )
     return SealedSerializer(secret_key)
 

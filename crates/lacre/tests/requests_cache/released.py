@@ -1,6 +1,6 @@
-"""Reads, with the released requests-cache, what lacre wrote into the directory `argv[1]`.
+"""Reads files that lacre wrote into the directory `argv[1]`, with the released requests-cache.
 
-Prints a line of JSON for each case. Nothing is sent: what is not found in the cache is an error.
+It prints a line of JSON for each case and sends nothing: a miss is an error.
 """
 
 import json
