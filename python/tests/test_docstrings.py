@@ -53,11 +53,13 @@ def is_ours(value: Any) -> bool:
 
 
 def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yields the public classes and functions of a module."""
-    for name in getattr(module, "__all__", None) or [n for n in vars(module) if n[0] != "_"]:
+    """Yields the public classes and functions of a module, not those that it only imports."""
+    exported = getattr(module, "__all__", ())
+    for name in exported or [name for name in vars(module) if name[0] != "_"]:
         value = getattr(module, name)
         if is_ours(value) and (inspect.isclass(value) or inspect.isroutine(value)):
-            yield name, value
+            if exported or value.__module__ == module.__name__:
+                yield name, value
 
 
 def parameters(function: Any) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 import loopback
 from drivers import DRIVERS, Driver
-from lacre import Cache
+from lacre import Cache, _drive, _herd
 from loopback import Origin, OriginResponse
 from stored import flip_last_bytes
 
@@ -438,6 +438,14 @@ def test_responses_that_cannot_be_shared_are_fetched_separately(
 # Properties of the asynchronous niquests client only.
 
 
+def wait_without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes requests wait for equal ones without a limit, so that a wrong wait hangs."""
+    monkeypatch.setattr(_herd, "PATIENCE", 600.0)
+    for module in (_herd, _drive):
+        for name in ("BODY_PATIENCE", "STILL_PATIENCE"):
+            monkeypatch.setattr(module, name, 600.0)
+
+
 @pytest.mark.parametrize("size", [1 << 18, 20 << 20])
 def test_async_niquests_streams_misses_and_hits(origin: Origin, cache: Cache, size: int) -> None:
     niquests = pytest.importorskip("niquests")
@@ -450,10 +458,10 @@ def test_async_niquests_streams_misses_and_hits(origin: Origin, cache: Cache, si
     async def read(session: Any, as_sent: bool) -> list[bytes]:
         async with await session.get(url, stream=True) as response:
             assert isinstance(response, niquests.AsyncResponse)
-            told.append(cache_info(response))
+            infos.append(cache_info(response))
             read = response.iter_raw if as_sent else response.iter_content
             pieces = [piece async for piece in await read(1 << 16)]
-            if not told[-1].from_cache:
+            if not infos[-1].from_cache:
                 assert response.download_progress.total == len(packed)
             return pieces
 
@@ -464,16 +472,17 @@ def test_async_niquests_streams_misses_and_hits(origin: Origin, cache: Cache, si
                 assert b"".join(pieces) == (packed if as_sent else body)
                 assert max(map(len, pieces)) <= 1 << 16
 
-    told: list[Any] = []
+    infos: list[Any] = []
     for as_sent in (True, False):
         asyncio.run(main(as_sent))
-    assert [info.from_cache for info in told] == [False, True] * 2
+    assert [info.from_cache for info in infos] == [False, True] * 2
 
 
 def test_async_niquests_stores_no_body_whose_reader_was_cancelled(
-    origin: Origin, cache: Cache
+    origin: Origin, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("niquests")
+    wait_without_limit(monkeypatch)
     from lacre.niquests import AsyncCachedSession, cache_info
 
     url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH))
@@ -490,8 +499,8 @@ def test_async_niquests_stores_no_body_whose_reader_was_cancelled(
             reader.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reader
-            # The timeout is shorter than the wait for an equal request: the cancelled one is over.
-            again = await asyncio.wait_for(asyncio.create_task(session.get(url)), 4)
+            # A request never waits for a cancelled one.
+            again = await asyncio.wait_for(asyncio.create_task(session.get(url)), 60)
             assert (cache_info(again).forward, len(again.content)) == ("uri-miss", 20 << 20)
             assert cache_info(await session.get(url)).hit
 
@@ -537,7 +546,7 @@ def test_closing_async_niquests_cancels_refreshes(
     def answer(_: Any) -> OriginResponse:
         if len(origin.received) == 1:
             return OriginResponse(b"old", headers=REFRESHED)
-        assert closed.wait(10)
+        assert closed.wait(60)
         return OriginResponse(b"new", headers=REFRESHED)
 
     origin.answers["/"] = answer
@@ -559,7 +568,7 @@ def test_closing_async_niquests_cancels_refreshes(
         async with AsyncCachedSession(cache, options={"only_if_cached": True}) as session:
             assert (await session.get(url)).content == b"old"
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def test_async_niquests_sends_multiplexed_requests_one_by_one(origin: Origin, cache: Cache) -> None:
@@ -567,13 +576,13 @@ def test_async_niquests_sends_multiplexed_requests_one_by_one(origin: Origin, ca
     from lacre.niquests import AsyncCachedSession, cache_info
 
     url = origin.serve("/", OriginResponse(headers=FRESH))
-    told: list[bool] = []
+    flags: list[bool] = []
 
     class Listening(niquests.adapters.AsyncHTTPAdapter):  # type: ignore[misc, name-defined]
         async def send(
             self, request: Any, *arguments: Any, multiplexed: bool, **settings: Any
         ) -> Any:
-            told.append(multiplexed)
+            flags.append(multiplexed)
             return await super().send(request, *arguments, multiplexed=multiplexed, **settings)
 
     async def main() -> None:
@@ -585,7 +594,7 @@ def test_async_niquests_sends_multiplexed_requests_one_by_one(origin: Origin, ca
             assert [cache_info(answer).hit for answer in answers] == [False, True]
 
     asyncio.run(main())
-    assert told == [False]
+    assert flags == [False]
 
 
 def test_closing_an_async_niquests_response_frees_connection_and_waiters(
@@ -594,6 +603,7 @@ def test_closing_an_async_niquests_response_frees_connection_and_waiters(
     pytest.importorskip("niquests")
     from lacre.niquests import AsyncCachedSession, cache_info
 
+    wait_without_limit(monkeypatch)
     ended = threading.Event()
     monkeypatch.setattr(loopback.Handler, "finish", lambda _: ended.set())
     url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH))
@@ -604,8 +614,8 @@ def test_closing_an_async_niquests_response_frees_connection_and_waiters(
             assert await anext(await response.iter_content(1 << 14))
             assert not ended.is_set()
             await response.close()
-            assert await asyncio.get_running_loop().run_in_executor(None, ended.wait, 5)
-            again = await asyncio.wait_for(asyncio.create_task(session.get(url)), 4)
+            assert await asyncio.get_running_loop().run_in_executor(None, ended.wait, 60)
+            again = await asyncio.wait_for(asyncio.create_task(session.get(url)), 60)
             assert cache_info(again).forward == "uri-miss"
 
     asyncio.run(main())

@@ -61,9 +61,9 @@ def test_a_failing_write_does_not_affect_the_response(
         assert [(each.text, each.from_cache, each.cache_key) for each in answers] == [
             ("hello", False, None)
         ] * 3
-        [told] = warnings(caplog)
-        assert "cannot be written" in told
-        assert "No space left" in told
+        [warning] = warnings(caplog)
+        assert "cannot be written" in warning
+        assert "No space left" in warning
         assert "secret" not in caplog.text
         assert "example" not in caplog.text
         assert [cached.get(URL).from_cache for _ in range(2)] == [False, True], "it works again"
@@ -97,9 +97,9 @@ def test_a_failing_read_is_a_miss(
             cached.get(URL, headers=headers) for headers in (None, {"Cache-Control": "max-stale=1"})
         ]
         assert [(each.text, each.from_cache) for each in answers] == [("hello", False)] * 2
-        [told] = warnings(caplog)
-        assert "cannot be read" in told
-        assert "malformed" in told
+        [warning] = warnings(caplog)
+        assert "cannot be read" in warning
+        assert "malformed" in warning
 
 
 def test_tampering_and_network_errors_are_raised(
@@ -123,20 +123,20 @@ def test_a_locked_file_delays_only_the_first_of_several_writes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_connections, "ANSWER_LOCK_TIMEOUT", 0.05)
-    tries: list[float] = []
+    timeouts: list[float] = []
     begin = _connections.Connections._begin
 
-    def counted(self: Any, connection: sqlite3.Connection, deadline: float) -> None:
-        tries.append(deadline - _connections.monotonic())
+    def recording(self: Any, connection: sqlite3.Connection, deadline: float) -> None:
+        timeouts.append(_connections._lock_timeout())
         begin(self, connection, deadline)
 
     with session(Origin(), tmp_path / "cache", timeout=0.01) as cached:
         cached.get(URL)
-        monkeypatch.setattr(_connections.Connections, "_begin", counted)
+        monkeypatch.setattr(_connections.Connections, "_begin", recording)
         with closing(sqlite3.connect(tmp_path / "cache.sqlite", isolation_level=None)) as writer:
             writer.execute("BEGIN IMMEDIATE")
             assert [cached.get(f"{URL}{page}").text for page in range(3)] == ["hello"] * 3
-        assert [left > 0 for left in tries] == [True, False, False]
+        assert [seconds > 0 for seconds in timeouts] == [True, False, False]
         assert len(warnings(caplog)) == 1
         assert "locked" in caplog.text
 
@@ -214,6 +214,6 @@ def test_the_native_cache_warns_once_of_a_full_disk(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    told = [line for line in ran.stdout.splitlines() if "store-failed" in line]
-    assert len(told) == 1, ran.stdout
-    assert told[0].startswith("WARNING"), ran.stdout
+    warning = [line for line in ran.stdout.splitlines() if "store-failed" in line]
+    assert len(warning) == 1, ran.stdout
+    assert warning[0].startswith("WARNING"), ran.stdout

@@ -137,6 +137,6 @@ def test_stand_in_replaces_requests_cache_on_import() -> None:
 
 
 def test_stand_in_refuses_if_requests_cache_is_imported() -> None:
-    with pytest.raises(ImportError, match="imported already"):
+    with pytest.raises(ImportError, match="already imported"):
         lacre.requests_cache.stand_in()
     assert "lacre" not in (sys.modules["requests_cache"].__file__ or "")

@@ -258,7 +258,7 @@ def test_an_invalid_setting_is_refused(settings: Any) -> None:
 
 
 def test_mutually_exclusive_options_are_refused() -> None:
-    with pytest.raises(ValueError, match="exclude"):
+    with pytest.raises(ValueError, match="mutually exclusive"):
         ask(Cache(":memory:"), options={"refresh": True, "no_store": True})
 
 
@@ -280,9 +280,9 @@ def test_an_invalid_response_is_passed_on_unstored() -> None:
 def test_a_ticket_is_settled_once() -> None:
     ticket = miss(Cache(":memory:"))
     ticket.settle(200, FRESH)
-    with pytest.raises(ValueError, match="settled already"):
+    with pytest.raises(ValueError, match="already settled"):
         ticket.settle(200, FRESH)
-    with pytest.raises(ValueError, match="settled already"):
+    with pytest.raises(ValueError, match="already settled"):
         ticket.fail()
 
 
@@ -420,7 +420,7 @@ def test_inherited_objects_are_refused_in_a_forked_child(path: Path) -> None:
     held = [recording]
 
     def child() -> None:
-        with pytest.raises(RuntimeError, match="forked"):
+        with pytest.raises(RuntimeError, match="parent process"):
             ticket.settle(200, FRESH)
         # Dropping it would delete what the parent has staged.
         held.clear()

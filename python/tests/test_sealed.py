@@ -98,7 +98,7 @@ def test_a_weak_secret_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_secret_for_an_unsealed_backend_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leave serializer out"):
+    with pytest.raises(ConfigError, match="needs no serializer"):
         CachedSession(tmp_path / "cache", serializer="json", secret_key=SECRET)
     with pytest.raises(ConfigError, match="SealedSerializer"):
         CachedSession(backend=SQLiteCache(tmp_path / "cache"), secret_key=SECRET)

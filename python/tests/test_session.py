@@ -224,7 +224,7 @@ def test_simultaneous_stale_hits_start_one_refresh(origin: Origin) -> None:
     proceed, usual, before = Event(), origin.default, set(threading.enumerate())
 
     def slow(request: PreparedRequest) -> Response:
-        proceed.wait(10)
+        proceed.wait(60)
         return usual(request)
 
     origin.default = slow
@@ -232,7 +232,7 @@ def test_simultaneous_stale_hits_start_one_refresh(origin: Origin) -> None:
         assert all(cached.get(URL).from_cache for _ in range(5))
         proceed.set()
         for thread in set(threading.enumerate()) - before:
-            thread.join(10)
+            thread.join(60)
     assert len(origin.requests) == 2
 
 
@@ -242,13 +242,13 @@ def test_simultaneous_equal_misses_send_one_request(origin: Origin) -> None:
 
     def slow(request: PreparedRequest) -> Response:
         entered.set()
-        proceed.wait(10)
+        proceed.wait(60)
         return usual(request)
 
     origin.default = slow
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(cached.get, URL) for _ in range(8)]
-        assert entered.wait(10)
+        assert entered.wait(60)
         proceed.set()
         bodies = {each.result(20).text for each in answers}
     assert bodies == {"hello"}
@@ -264,7 +264,7 @@ def test_a_waiter_sends_its_own_request_if_the_first_fails(origin: Origin) -> No
 
 
 def test_mutual_redirects_do_not_deadlock(origin: Origin) -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def to(path: str) -> Answer:
         def make(request: PreparedRequest) -> Response:

@@ -26,7 +26,7 @@ pub(crate) struct Keyring {
 
 #[pymethods]
 impl Keyring {
-    /// Returns the keyring of the user, which the command line uses, too. Creates it if needed.
+    /// Returns the keyring of the user, as the command line does. Creates it if needed.
     #[staticmethod]
     fn user() -> PyResult<Self> {
         let keys = keys::user(&lacre::Tracing).map_err(|error| raised(&error))?;

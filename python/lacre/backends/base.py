@@ -37,7 +37,11 @@ logger = getLogger(__name__)
 
 
 def is_tampering(error: BaseException) -> bool:
-    """Returns whether an error is a wrong signature or seal, which is never ignored silently."""
+    """Returns whether an error is a wrong signature or seal, which is never ignored silently.
+
+    Args:
+        error: The error.
+    """
     if isinstance(error, _lacre.BadSignature):
         return True
     # An error of a module that is not imported cannot have been raised.

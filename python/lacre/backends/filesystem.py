@@ -80,6 +80,12 @@ class FileCache(BaseCache):
             super().clear()
 
     def delete(self, *args: Any, **kwargs: Any) -> None:
+        """Deletes responses; see `BaseCache.delete`.
+
+        Args:
+            args: Keys of responses.
+            kwargs: Conditions.
+        """
         with self.lock:
             super().delete(*args, **kwargs)
 

@@ -50,6 +50,12 @@ class GridFSCache(BaseCache):
         )
 
     def delete(self, *args: Any, **kwargs: Any) -> None:
+        """Deletes responses; see `BaseCache.delete`.
+
+        Args:
+            args: Keys of responses.
+            kwargs: Conditions.
+        """
         with self.responses.lock:
             super().delete(*args, **kwargs)
 

@@ -51,12 +51,22 @@ class CattrStage(Stage):
         return copy
 
     def dumps(self, value: Any) -> Any:
+        """Converts a response to a dict.
+
+        Args:
+            value: A response; other values are returned unchanged.
+        """
         if not isinstance(value, CachedResponse):
             return value
         plain = to_plain(value, self.notation, self.decode_content)
         return self.converter.unstructure(plain) if self.factory else plain
 
     def loads(self, value: Any) -> Any:
+        """Converts a dict to a response.
+
+        Args:
+            value: A dict; other values are returned unchanged.
+        """
         if not isinstance(value, Mapping):
             return value
         notation = self.notation

@@ -32,9 +32,13 @@ _SEALED_BACKENDS = {"sqlite", "filesystem", "redis"}
 
 
 class StoreTable(NamedTuple):
-    """A table of a store."""
+    """A table of a store.
 
-    #: The id of the store, 16 random bytes.
+    Args:
+        store: The id of the store, 16 random bytes.
+        table: The name of the table.
+    """
+
     store: bytes
     table: str
 
@@ -57,7 +61,13 @@ class StoreTable(NamedTuple):
 
 
 class LocatedValue(NamedTuple):
-    """A value or its sealed bytes, with their place."""
+    """A value or its sealed bytes, with their place.
+
+    Args:
+        place: The table.
+        key: The key in the table.
+        value: The value, or its sealed bytes.
+    """
 
     place: StoreTable
     key: str

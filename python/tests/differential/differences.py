@@ -87,26 +87,26 @@ def _rewritten(scenario: Scenario, steps: list[Step]) -> bool:
 
 
 DIFFERENCES: dict[str, Explains] = {
-    "DO_NOT_CACHE for a request also keeps it from being stored": _do_not_cache,
-    "DO_NOT_CACHE in a setting is stronger than the headers of a response": _do_not_cache_obeyed,
-    "expire_after replaces a max-age that the request has already": _two_lifetimes,
-    "a part is neither stored nor answered from the cache": _range,
-    "a star anywhere in Vary means no reuse": _star_in_vary,
-    "only_if_cached never sends, even where another variant is stored": _only_if_cached,
-    "stale-if-error of a request counts for error statuses too": _stale_if_error,
+    "DO_NOT_CACHE for a request also prevents storing": _do_not_cache,
+    "DO_NOT_CACHE in a setting overrides the headers of a response": _do_not_cache_obeyed,
+    "expire_after replaces max-age in the request": _two_lifetimes,
+    "a partial response is neither stored nor served from the cache": _range,
+    "`*` anywhere in Vary prevents reuse": _star_in_vary,
+    "only_if_cached never sends, even if another variant is stored": _only_if_cached,
+    "stale-if-error of a request also applies to error statuses": _stale_if_error,
     "max-stale without a number accepts any staleness": _any_staleness,
-    "Age counts against max-age": _header("Age"),
-    "an Expires that is no date, or 0, is in the past": _header("Expires", "soon", "0"),
-    "the first of two equal directives counts, and a malformed max-age is 0": _header(
+    "Age reduces max-age": _header("Age"),
+    "an invalid Expires date has expired": _header("Expires", "soon", "0"),
+    "the first of two equal directives applies, and a malformed max-age is 0": _header(
         "Cache-Control", "max-age=5, max-age=60", "max-age=soon"
     ),
     "stale-if-error of a response is obeyed": _header(
         "Cache-Control", "max-age=5, stale-if-error=60"
     ),
-    "what must be validated is not used when sending fails": _header(
+    "a response that must be validated is not used if the request fails": _header(
         "Cache-Control", "no-cache", "must-revalidate"
     ),
-    "what is ignored is not stored in redirects either": _ignored_in_hops,
-    "a body of JSON comes back from files as it was sent": _rewritten,
-    "an unsafe request invalidates what is stored for its URL": _unsafe,
+    "ignored parameters are redacted in redirects, too": _ignored_in_hops,
+    "a JSON body in files is returned byte for byte": _rewritten,
+    "an unsafe request invalidates the responses of its URL": _unsafe,
 }

@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         }
         everything = [str(suite / "tests"), "--numprocesses=2", "--dist=loadfile", "--quiet"]
         chosen = selected or everything
-        options = ["-p", "plugin", "-p", "no:cacheprovider", "-rsxX", "--timeout=120"]
+        options = ["-p", "plugin", "-p", "no:cacheprovider", "-rsxX", "--timeout=300"]
         command = [sys.executable, "-m", "pytest", *options, *chosen]
         if not selected:
             environment["LACRE_SUITE_GATE"] = "1"

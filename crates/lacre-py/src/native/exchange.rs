@@ -121,7 +121,7 @@ pub(super) enum SettleResult {
 
 #[pymethods]
 impl Ticket {
-    /// The headers to send: those of the caller, and conditions if a stored response is validated.
+    /// The headers to send: those of the caller, and conditions for a validation.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.with(|ticket| http_parts::header_list(py, &ticket.request().headers))?
@@ -139,7 +139,7 @@ impl Ticket {
         self.with(|ticket| ticket.age().as_secs_f64())
     }
 
-    /// Whether `settle` may write to the store, which may block: never call it on an event loop.
+    /// Whether `settle` may write to the store and block: never call it on an event loop then.
     #[getter]
     fn writes(&self) -> PyResult<bool> {
         self.with(|ticket| ticket.info().stored_at.is_some() || !ticket.request().method.is_safe())

@@ -52,7 +52,7 @@ impl Recording {
         recording.writes(more) || left.is_some_and(|left| more as u64 >= left)
     }
 
-    /// Records the next bytes of the body. The response is stored at the end of its Content-Length.
+    /// Records the next bytes of the body. Reaching the Content-Length stores the response.
     ///
     /// Args:
     ///     bytes: The next bytes.
@@ -73,7 +73,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Ends the body and stores the response, unless the body is shorter than its Content-Length.
+    /// Ends the body and stores the response, unless it is shorter than its Content-Length.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         let Some(active) = self.active_lock().take().and_then(ProcessBound::into_inner) else {
             return Ok(());
