@@ -511,7 +511,7 @@ class Ticket:
 
     @property
     def writes(self) -> bool:
-        """Whether `settle` may write to the store and block: never call it on an event loop then."""
+        """Whether `settle` may write to the store and block: not for an event loop."""
 
     @property
     def info(self) -> CacheInfo:

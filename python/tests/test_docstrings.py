@@ -57,9 +57,9 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
     exported = getattr(module, "__all__", ())
     for name in exported or [name for name in vars(module) if name[0] != "_"]:
         value = getattr(module, name)
-        if is_ours(value) and (inspect.isclass(value) or inspect.isroutine(value)):
-            if exported or value.__module__ == module.__name__:
-                yield name, value
+        is_documented = inspect.isclass(value) or inspect.isroutine(value)
+        if is_ours(value) and is_documented and (exported or value.__module__ == module.__name__):
+            yield name, value
 
 
 def parameters(function: Any) -> list[str]:

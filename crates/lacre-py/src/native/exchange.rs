@@ -139,7 +139,7 @@ impl Ticket {
         self.with(|ticket| ticket.age().as_secs_f64())
     }
 
-    /// Whether `settle` may write to the store and block: never call it on an event loop then.
+    /// Whether `settle` may write to the store and block: not for an event loop.
     #[getter]
     fn writes(&self) -> PyResult<bool> {
         self.with(|ticket| ticket.info().stored_at.is_some() || !ticket.request().method.is_safe())
