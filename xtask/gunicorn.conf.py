@@ -1,4 +1,6 @@
-"""Settings of gunicorn for httpbin: a free loopback port, printed on stdout; ends with its stdin.
+"""Settings of gunicorn for httpbin.
+
+It listens on a free loopback port, prints its URL, and ends with its stdin.
 """
 
 import os

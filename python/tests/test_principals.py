@@ -409,6 +409,7 @@ def test_different_connectors_of_aiohttp_share_no_entries(tmp_path: Path, origin
 def test_the_drop_in_separates_roots_certificates_and_hosts(
     tmp_path: Path, https: Https, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("requests")
     with lacre.CachedSession(str(tmp_path / "dropin"), backend="memory") as session:
         assert session.get(https.url, verify=https.ca).content == b"nobody"
         assert session.get(https.url, verify=https.ca).from_cache

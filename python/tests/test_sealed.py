@@ -308,13 +308,13 @@ def test_a_long_value_is_read_in_pieces(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    original = SQLiteDict._pieces
+    original = SQLiteDict._read_into_buffer
 
     def pieces(self: SQLiteDict, connection: sqlite3.Connection, key: str) -> Any:
         read.append(key)
         return original(self, connection, key)
 
-    monkeypatch.setattr(SQLiteDict, "_pieces", pieces)
+    monkeypatch.setattr(SQLiteDict, "_read_into_buffer", pieces)
     with CachedSession(tmp_path / "cache", secret_key=SECRET) as session:
         session.get(URL)
         assert session.get(URL).from_cache

@@ -32,7 +32,7 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
         run(Command::new(python)
             .args(["-m", "pytest", "--quiet"])
             .args(
-                ["drivers", "clients_of_lacre", "waiting", "alike"]
+                ["alike", "clients_of_lacre", "docstrings", "drivers", "principals", "waiting"]
                     .map(|name| format!("tests/test_{name}.py")),
             )
             .current_dir(&package))?;

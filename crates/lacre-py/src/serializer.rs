@@ -2,6 +2,7 @@
 
 use crate::error::raised;
 use crate::response_dict::ResponseDict;
+use lacre::interchange::requests_cache::{self, Format};
 use lacre::itsdangerous::Signer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
