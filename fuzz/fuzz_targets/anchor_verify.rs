@@ -1,7 +1,11 @@
-//! Whatever lies where an anchor was: reading it never panics, and what is accepted is what was sealed, whole and in order.
+//! Verifies arbitrary bytes as an anchor.
 //!
-//! An input is a list of parts, each a kind, a length (two bytes) and content: bytes as they are, or marks to be sealed as a piece. So what
-//! only who has the key can write is read, too.
+//! Verifying never panics. An anchor is accepted only if its pieces were sealed, are complete, and
+//! are in order.
+//!
+//! The input is a list of parts, each with a kind, a length (two bytes) and content: raw bytes, or
+//! marks that the target seals as a piece. So it also reaches input that only the holder of the key
+//! can write.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -15,8 +19,8 @@ use libfuzzer_sys::fuzz_target;
 
 const MAGIC: &[u8; 16] = b"lacre-anchor-v1\n";
 const ANCHOR: AnchorId = AnchorId::from_bytes([7; 16]);
-/// Bytes of a mark: its key, two times, a commitment.
-const MARK: usize = 32 + 8 + 8 + 32;
+/// The length of a mark: key, two times, commitment.
+const MARK_LENGTH: usize = 32 + 8 + 8 + 32;
 const NOW: u64 = 1_700_000_001_000;
 
 static WORLD: LazyLock<(Cache, Sealer, StoreId)> = LazyLock::new(|| {
@@ -27,7 +31,7 @@ static WORLD: LazyLock<(Cache, Sealer, StoreId)> = LazyLock::new(|| {
     (cache, sealer, id)
 });
 
-/// What an input asks for.
+/// A part of the input.
 enum Part<'a> {
     Start,
     Marks(&'a [u8], Position),
@@ -40,13 +44,13 @@ fuzz_target!(|input: &[u8]| {
     let mut findings = 0;
     let anchored = lacre::wait(WORLD.0.verify_anchor(&mut &file[..], &mut |_| findings += 1));
     match (anchored, marks(&parts)) {
-        // The store is empty, so that every mark is of a row that is gone.
+        // The store is empty, so each mark names a row that is gone.
         (Ok(anchored), Some(marks)) => {
             assert_eq!(anchored.findings, findings);
             assert_eq!((findings + anchored.over, anchored.same, anchored.newer), (marks, 0, 0));
         }
-        (Ok(_), None) => panic!("what nobody sealed like this was accepted"),
-        (Err(error), Some(_)) => panic!("what was sealed was refused: {error}"),
+        (Ok(_), None) => panic!("an invalid anchor was accepted"),
+        (Err(error), Some(_)) => panic!("a valid anchor was refused: {error}"),
         (Err(_), None) => {}
     }
 });
@@ -68,7 +72,7 @@ fn parts(mut input: &[u8]) -> Vec<Part<'_>> {
     parts
 }
 
-/// As docs/format.md §11 has it, wherever a part stands.
+/// An anchor (docs/format.md §11) of these parts, in any order.
 fn file(parts: &[Part<'_>]) -> Vec<u8> {
     let (_, sealer, store) = &*WORLD;
     let (mut file, mut index) = (Vec::new(), 0);
@@ -90,7 +94,7 @@ fn file(parts: &[Part<'_>]) -> Vec<u8> {
     file
 }
 
-/// How many marks there are, if this is an anchor.
+/// The number of marks, if the parts form a valid anchor.
 fn marks(parts: &[Part<'_>]) -> Option<u64> {
     let [Part::Start, inner @ .., Part::Marks(last, Position::Last)] = parts else { return None };
     let mut pieces = Vec::new();
@@ -99,10 +103,10 @@ fn marks(parts: &[Part<'_>]) -> Option<u64> {
         pieces.push(*marks);
     }
     pieces.push(*last);
-    if pieces.iter().any(|piece| piece.len() % MARK != 0) {
+    if pieces.iter().any(|piece| piece.len() % MARK_LENGTH != 0) {
         return None;
     }
     let keys: Vec<&[u8]> =
-        pieces.iter().flat_map(|piece| piece.chunks(MARK)).map(|mark| &mark[..32]).collect();
+        pieces.iter().flat_map(|piece| piece.chunks(MARK_LENGTH)).map(|mark| &mark[..32]).collect();
     keys.is_sorted_by(|one, next| one < next).then_some(keys.len() as u64)
 }

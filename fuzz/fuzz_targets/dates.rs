@@ -1,4 +1,7 @@
-//! Whatever stands in a date: reading it never panics, and what was read means the same when another implementation writes it.
+//! Parses arbitrary bytes as an HTTP date (RFC 9110 §5.6.7).
+//!
+//! Parsing never panics. A date that parses is equal after `httpdate` formats it and it is parsed
+//! again.
 #![no_main]
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,7 +11,7 @@ use lacre_core::{Timestamp, parse_http_date};
 use lacre_fuzz::START;
 use libfuzzer_sys::fuzz_target;
 
-/// The year 10000, which no HTTP date can write.
+/// The start of the year 10000, which an HTTP date cannot express.
 const END: u64 = 253_402_300_800;
 
 fuzz_target!(|text: &[u8]| {
@@ -21,7 +24,7 @@ fuzz_target!(|text: &[u8]| {
         let again = parse_http_date(&written.parse().unwrap(), START);
         assert_eq!(again, Some(Timestamp::from_seconds(date.as_seconds())));
     }
-    // Only a year of two digits depends on the day it is read.
+    // Only a two-digit year depends on the current date.
     let later = parse_http_date(&value, START.plus(Duration::from_secs(END)));
     assert!(later == Some(date) || text.contains(&b'-'));
 });

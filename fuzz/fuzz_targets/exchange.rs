@@ -1,8 +1,11 @@
-//! Whatever client and origin say to each other through the cache: it never panics, and what the caller gets is what the network
-//! said just now, or what it once said and did not forbid to keep, or a part of that.
+//! Sends a script of requests through a cache, to an origin that answers by the script.
 //!
-//! The input is a play: a line for each header (`>` of the next request, `<` of its answer), for its method (`?`), its answer's
-//! status (`=`; without one, the network fails), and for the seconds before it (`+`); an empty line sends it.
+//! The cache never panics. The caller gets the current response of the origin, or an earlier one
+//! that may be stored, or a part of that.
+//!
+//! The input has a line for each header (`>` of the next request, `<` of its response), for the
+//! method (`?`), for the status of the response (`=`; without one, the network fails) and for the
+//! seconds that pass before the request (`+`). An empty line sends the request.
 #![no_main]
 
 use std::time::Duration;
@@ -13,21 +16,21 @@ use lacre_core::{HitKind, Policy, ResponseDirectives};
 use lacre_fuzz::{Cache, Got, Source};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|play: &[u8]| {
-    let scenes = scenes(play);
-    perform(Cache::new(Policy::rfc9111()), &scenes, NoStore::Heard);
-    perform(Cache::new(Policy::rfc9111().shared()), &scenes, NoStore::Heard);
-    perform(Cache::new(Policy::requests_cache()), &scenes, NoStore::Ignored);
+fuzz_target!(|script: &[u8]| {
+    let exchanges = exchanges(script);
+    perform(Cache::new(Policy::rfc9111()), &exchanges, NoStore::Respected);
+    perform(Cache::new(Policy::rfc9111().shared()), &exchanges, NoStore::Respected);
+    perform(Cache::new(Policy::requests_cache()), &exchanges, NoStore::Ignored);
 });
 
-/// Whether the policy hears the origin's `no-store`.
+/// Whether the policy respects the `no-store` of the origin.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NoStore {
-    Heard,
+    Respected,
     Ignored,
 }
 
-struct Scene {
+struct Exchange {
     pause: Duration,
     method: Method,
     request: HeaderMap,
@@ -35,37 +38,37 @@ struct Scene {
     response: HeaderMap,
 }
 
-impl Default for Scene {
+impl Default for Exchange {
     fn default() -> Self {
         let (request, response) = (HeaderMap::new(), HeaderMap::new());
         Self { pause: Duration::ZERO, method: Method::GET, request, status: None, response }
     }
 }
 
-fn scenes(play: &[u8]) -> Vec<Scene> {
-    let mut scenes = Vec::new();
-    let mut scene = Scene::default();
-    for line in play.split(|byte| *byte == b'\n').chain([&b""[..]]) {
+fn exchanges(script: &[u8]) -> Vec<Exchange> {
+    let mut exchanges = Vec::new();
+    let mut exchange = Exchange::default();
+    for line in script.split(|byte| *byte == b'\n').chain([&b""[..]]) {
         let Some((kind, rest)) = line.split_first() else {
-            scenes.push(std::mem::take(&mut scene));
+            exchanges.push(std::mem::take(&mut exchange));
             continue;
         };
         let number = || std::str::from_utf8(rest).ok().and_then(|text| text.trim().parse::<u32>().ok());
         match kind {
-            b'>' => append(&mut scene.request, rest),
-            b'<' => append(&mut scene.response, rest),
-            b'?' => scene.method = Method::from_bytes(rest.trim_ascii()).unwrap_or(Method::GET),
-            b'+' => scene.pause = Duration::from_secs(number().unwrap_or(0).into()),
-            b'=' => scene.status = number().and_then(status),
+            b'>' => append(&mut exchange.request, rest),
+            b'<' => append(&mut exchange.response, rest),
+            b'?' => exchange.method = Method::from_bytes(rest.trim_ascii()).unwrap_or(Method::GET),
+            b'+' => exchange.pause = Duration::from_secs(number().unwrap_or(0).into()),
+            b'=' => exchange.status = number().and_then(status),
             _ => {}
         }
     }
-    // A play has an end.
-    scenes.truncate(8);
-    scenes
+    // Bounds the time of one run.
+    exchanges.truncate(8);
+    exchanges
 }
 
-/// A final status.
+/// A final status code (RFC 9110 §15).
 fn status(code: u32) -> Option<StatusCode> {
     let status = StatusCode::from_u16(u16::try_from(code).ok()?).ok()?;
     (!status.is_informational()).then_some(status)
@@ -80,82 +83,84 @@ fn append(headers: &mut HeaderMap, line: &[u8]) {
     }
 }
 
-/// What the network answered, with a body that no other answer has.
-type Answered = (StatusCode, HeaderMap, Bytes);
+/// A response of the network. Its body is unique.
+type Sent = (StatusCode, HeaderMap, Bytes);
 
-fn perform(mut cache: Cache, scenes: &[Scene], no_store: NoStore) {
-    let mut answered: Vec<Answered> = Vec::new();
-    for scene in scenes {
-        cache.now = cache.now.plus(scene.pause);
+fn perform(mut cache: Cache, exchanges: &[Exchange], no_store: NoStore) {
+    let mut sent: Vec<Sent> = Vec::new();
+    for exchange in exchanges {
+        cache.now = cache.now.plus(exchange.pause);
         let mut request =
-            Request::builder().method(&scene.method).uri("http://origin.test/a").body(()).unwrap();
-        request.headers_mut().clone_from(&scene.request);
-        let before = answered.len();
+            Request::builder().method(&exchange.method).uri("http://origin.test/a").body(()).unwrap();
+        request.headers_mut().clone_from(&exchange.request);
+        let before = sent.len();
         let got = cache.exchange(request, &mut |_| {
-            let body = Bytes::from(format!("the body of answer {:04}", answered.len()));
-            answered.push((scene.status?, scene.response.clone(), body.clone()));
+            let body = Bytes::from(format!("the body of answer {:04}", sent.len()));
+            sent.push((exchange.status?, exchange.response.clone(), body.clone()));
             let mut response = Response::new(body);
-            *response.status_mut() = scene.status?;
-            response.headers_mut().clone_from(&scene.response);
+            *response.status_mut() = exchange.status?;
+            response.headers_mut().clone_from(&exchange.response);
             Some(response)
         });
         match got {
-            None => assert!(scene.status.is_none(), "only a failing network makes a failing cache"),
+            None => assert!(exchange.status.is_none(), "without a network failure, there is a response"),
             Some(got) => {
-                judge(scene, &got, &answered, before);
-                if no_store == NoStore::Heard && got.source == Source::Stored(HitKind::Full) {
-                    was_storable(&got.body, &answered);
+                check(exchange, &got, &sent, before);
+                if no_store == NoStore::Respected && got.source == Source::Stored(HitKind::Full) {
+                    check_storable(&got.body, &sent);
                 }
             }
         }
     }
 }
 
-fn judge(scene: &Scene, got: &Got, answered: &[Answered], before: usize) {
+/// Asserts that the caller may get this response.
+fn check(exchange: &Exchange, got: &Got, sent: &[Sent], before: usize) {
     let Got { head, body, source } = got;
     let answer = match source {
         Source::Refusal => {
-            assert_eq!(before, answered.len(), "a refusal asks nobody");
+            assert_eq!(before, sent.len(), "a refused request is not sent");
             return;
         }
         Source::Network => {
-            let (status, headers, said) = answered.last().expect("the network was asked");
-            assert_eq!((head.status, &head.headers, body), (*status, headers, said));
+            let (status, headers, sent_body) = sent.last().expect("the request was sent");
+            assert_eq!((head.status, &head.headers, body), (*status, headers, sent_body));
             return;
         }
         Source::Stored(answer) => *answer,
     };
-    let once = |matches: &dyn Fn(&Answered) -> bool| answered.iter().any(matches);
+    let once = |matches: &dyn Fn(&Sent) -> bool| sent.iter().any(matches);
     match answer {
         HitKind::Full => {
-            assert!(once(&|(status, _, said)| *status == head.status && said == body));
+            assert!(once(&|(status, _, sent_body)| *status == head.status && sent_body == body));
             assert_ne!(head.status, StatusCode::NOT_MODIFIED);
             assert_ne!(head.status, StatusCode::PARTIAL_CONTENT);
         }
         HitKind::Slice { .. } => {
             assert_eq!(head.status, StatusCode::PARTIAL_CONTENT);
             assert!(
-                scene.request.contains_key(header::RANGE) && head.headers.contains_key(header::CONTENT_RANGE)
+                exchange.request.contains_key(header::RANGE) && head.headers.contains_key(header::CONTENT_RANGE)
             );
-            assert!(once(&|(_, _, said)| said.windows(body.len()).any(|window| window == body)));
+            assert!(once(&|(_, _, sent_body)| sent_body.windows(body.len()).any(|window| window == body)));
             assert_eq!(head.headers[header::CONTENT_LENGTH], body.len().to_string());
         }
         HitKind::NotModified => {
             assert_eq!((head.status, body.len()), (StatusCode::NOT_MODIFIED, 0));
             let conditions = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
-            assert!(conditions.iter().any(|name| scene.request.contains_key(name)));
+            assert!(conditions.iter().any(|name| exchange.request.contains_key(name)));
         }
         HitKind::Unsatisfiable => {
             assert_eq!((head.status, body.len()), (StatusCode::RANGE_NOT_SATISFIABLE, 0));
-            assert!(scene.request.contains_key(header::RANGE));
+            assert!(exchange.request.contains_key(header::RANGE));
         }
-        HitKind::Headers => assert_eq!(scene.method, Method::HEAD),
+        HitKind::Headers => assert_eq!(exchange.method, Method::HEAD),
     }
 }
 
-fn was_storable(body: &Bytes, answered: &[Answered]) {
-    let (_, headers, _) = answered.iter().find(|(_, _, said)| said == body).expect("it was answered once");
-    let said = ResponseDirectives::parse(headers);
-    let overruled = said.must_understand || headers.contains_key("cdn-cache-control");
-    assert!(!said.no_store || overruled, "what must not be stored is never served");
+/// Asserts that the response with this body did not forbid storing it (RFC 9111 §3).
+fn check_storable(body: &Bytes, sent: &[Sent]) {
+    let (_, headers, _) = sent.iter().find(|(_, _, sent_body)| sent_body == body).expect("the network sent this body");
+    let directives = ResponseDirectives::parse(headers);
+    let overruled = directives.must_understand || headers.contains_key("cdn-cache-control");
+    assert!(!directives.no_store || overruled, "a response with no-store is never served from the cache");
 }

@@ -1,4 +1,6 @@
-//! Whatever claims to be signed: verifying it never panics, and what verifies is what signing makes of its value.
+//! Verifies arbitrary bytes as a signed value of itsdangerous.
+//!
+//! Verifying never panics. A value that verifies is, byte for byte, what signing it produces.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -18,7 +20,7 @@ fuzz_target!(|signed: &[u8]| {
     if let Ok(stamped) = TIMESTAMP_SIGNER.verify(signed) {
         assert_eq!(TIMESTAMP_SIGNER.sign(stamped.value.as_bytes(), stamped.signed_at), signed);
     }
-    // Past the signature: any bytes, rightly signed.
+    // Arbitrary bytes with a valid signature.
     if let Ok(stamped) = TIMESTAMP_SIGNER.verify(&SIGNER.sign(signed)) {
         assert_eq!(TIMESTAMP_SIGNER.sign(stamped.value.as_bytes(), stamped.signed_at), SIGNER.sign(signed));
     }

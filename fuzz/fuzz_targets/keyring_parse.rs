@@ -1,4 +1,6 @@
-//! Whatever stands in a key file: reading it never panics, and a ring that was read survives its own text.
+//! Parses arbitrary text as a keyring.
+//!
+//! Parsing never panics. A keyring that parses is equal after it is written and parsed again.
 #![no_main]
 
 use lacre_seal::Keyring;
@@ -7,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     if let Ok(ring) = Keyring::parse(text) {
         let text = ring.to_text();
-        let again = Keyring::parse(&text).expect("a ring reads its own text");
+        let again = Keyring::parse(&text).expect("the text of a keyring parses");
         assert_eq!(again.to_text(), text);
         assert!(again.key_ids().eq(ring.key_ids()));
     }

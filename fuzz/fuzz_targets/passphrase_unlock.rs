@@ -1,28 +1,32 @@
-//! Whatever stands in a file that a passphrase locks: reading it never panics, and what opens is the ring of the corpus.
+//! Unlocks arbitrary text as a passphrase-protected keyring.
+//!
+//! Unlocking never panics. Text that unlocks is the keyring of the corpus.
 #![no_main]
 
 use lacre_seal::Passphrase;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-/// What locked the genuine files of the corpus (`vectors/passphrase.json`), and what is in them; they protect nothing.
+/// The passphrase and the keyring of the valid files in the corpus (`vectors/passphrase.json`).
+/// They protect nothing.
 const PASSPHRASE: &str = "correct horse battery";
 const RING: &str = include_str!("../corpus/passphrase_unlock/ring");
-/// KiB times passes: what the genuine files ask for.
-const AFFORDABLE: u64 = 2 * 19_456;
+/// The cost of the valid files: KiB times passes.
+const MAX_COST: u64 = 2 * 19_456;
 
 fuzz_target!(|text: &str| -> Corpus {
-    if text.lines().filter_map(price).any(|price| price > AFFORDABLE) {
-        // It would be paid for, or be refused by its number alone: a test's concern.
+    if text.lines().filter_map(cost).any(|cost| cost > MAX_COST) {
+        // Deriving the key would take too long here. Tests cover the limits.
         return Corpus::Reject;
     }
-    let passphrase = Passphrase::new(PASSPHRASE.to_owned().into()).expect("a passphrase that is not weak");
+    let passphrase = Passphrase::new(PASSPHRASE.to_owned().into()).expect("the passphrase is strong enough");
     if let Ok(ring) = passphrase.unlock(text) {
         assert_eq!(*ring.to_text(), RING);
     }
     Corpus::Keep
 });
 
-fn price(line: &str) -> Option<u64> {
+/// The cost that a line asks for.
+fn cost(line: &str) -> Option<u64> {
     let mut numbers = line.strip_prefix("argon2id ")?.split(' ').map(str::parse::<u64>);
     let (memory, passes) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
     Some(memory.saturating_mul(passes))

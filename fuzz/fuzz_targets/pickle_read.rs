@@ -1,4 +1,7 @@
-//! Whatever stands where requests-cache had a response: reading it never panics, and what was read means the same in every format.
+//! Decodes arbitrary bytes as a response stored by requests-cache: pickle, JSON or YAML.
+//!
+//! Decoding never panics. A response that decodes is equal after it is encoded and decoded in every
+//! format.
 #![no_main]
 
 use lacre::interchange::requests_cache::{Format, Response, Serializer};
@@ -8,16 +11,17 @@ fuzz_target!(|stored: &[u8]| {
     let serializer = Serializer::danger_unsigned();
     for read in [Format::Pickle, Format::Json, Format::Yaml] {
         let Ok(response) = serializer.clone().format(read).decode(stored) else { continue };
-        // JSON has bytes in base64 or base85, and only a length that fits tells which.
+        // In JSON, bytes are base64 or base85; only `Content-Length` distinguishes the two.
         let formats = [Format::Pickle, Format::Yaml, Format::Json];
-        for written in formats.into_iter().take(if tells_its_length(&response) { 3 } else { 2 }) {
+        for written in formats.into_iter().take(if has_right_length(&response) { 3 } else { 2 }) {
             let again = serializer.clone().format(written);
-            assert_eq!(again.decode(&again.encode(&response)).expect("what we wrote is read"), response);
+            assert_eq!(again.decode(&again.encode(&response)).expect("an encoded response decodes"), response);
         }
     }
 });
 
-fn tells_its_length(response: &Response) -> bool {
+/// Whether each `Content-Length` of a response is that of its body.
+fn has_right_length(response: &Response) -> bool {
     let fits =
         |length: Option<&str>, body: &[u8]| length.is_none_or(|length| length.parse() == Ok(body.len()));
     let hop = |hop: &Response| {

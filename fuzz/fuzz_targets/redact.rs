@@ -1,5 +1,6 @@
-//! Whatever surrounds a secret under its usual name: redacting never panics, leaves nothing of the secret, and leaves what is redacted
-//! as it is.
+//! Redacts a secret under a common name, surrounded by arbitrary text.
+//!
+//! Redacting never panics, removes the secret, and does not change redacted text.
 #![no_main]
 
 use http::{HeaderMap, HeaderValue, header};

@@ -1,5 +1,7 @@
-//! Whatever claims to be a transformed body: undoing a stage never panics or makes more than it may, and what comes out survives
-//! the stage.
+//! Undoes a stage on arbitrary bytes.
+//!
+//! Undoing never panics and never exceeds the limit. Its output is equal after the stage is applied
+//! and undone.
 #![no_main]
 
 use lacre::Authentic;
@@ -14,8 +16,8 @@ fuzz_target!(|input: &[u8]| {
     let limit = 1 << (scale % 20);
     let Ok(plain) = stage.back(Authentic::danger_assume(staged.to_vec()), limit) else { return };
     assert!(plain.len() <= limit);
-    let again = stage.forward(plain.as_bytes()).expect("any bytes go forward");
+    let again = stage.forward(plain.as_bytes()).expect("a stage accepts any bytes");
     let back =
-        stage.back(Authentic::danger_assume(again), plain.len()).expect("what went forward comes back");
+        stage.back(Authentic::danger_assume(again), plain.len()).expect("the stage undoes its own output");
     assert_eq!(back, plain);
 });

@@ -1,7 +1,10 @@
-//! Whatever stands where the Python package had a value: opening it never panics, nothing opens that was not sealed there, and what somebody
-//! with the key sealed is read as what it says when it is sealed again, or refused.
+//! Opens arbitrary bytes as a sealed value of the Python package.
 //!
-//! The first byte of an input tells what the rest is: 0 the stored bytes, another the content of a seal, in as many pieces.
+//! Opening never panics. Bytes that were not sealed do not open. Arbitrary content that was sealed
+//! with the key is either refused, or opens to the same value after it is sealed again.
+//!
+//! The first byte of the input selects the form of the rest: 0 for stored bytes, another for
+//! content to be sealed in that many pieces.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -25,18 +28,18 @@ fuzz_target!(|input: &[u8]| {
     let Some((pieces, content)) = input.split_first() else { return };
     let (values, _) = &*WORLD;
     if *pieces == 0 {
-        assert!(values.open(&PLACE, content, NOW).is_err(), "what nobody sealed was opened");
+        assert!(values.open(&PLACE, content, NOW).is_err(), "unsealed bytes do not open");
         return;
     }
     let sealed = sealed(content, usize::from(*pieces));
     let Ok(value) = values.open(&PLACE, &sealed, NOW) else { return };
-    let again = values.seal(&PLACE, &value, NOW).expect("what was read can be sealed");
-    let again = values.open(&PLACE, &again, NOW).expect("what was sealed opens");
-    // A float that is no number is not equal to itself.
+    let again = values.seal(&PLACE, &value, NOW).expect("an opened value can be sealed");
+    let again = values.open(&PLACE, &again, NOW).expect("a sealed value opens");
+    // Compared as text, because NaN is not equal to itself.
     assert_eq!(format!("{again:?}"), format!("{value:?}"));
 });
 
-/// As docs/format.md §14 has it, in pieces of any length.
+/// A sealed value (docs/format.md §14) in this many pieces.
 fn sealed(content: &[u8], pieces: usize) -> Vec<u8> {
     let hash = Params::new().hash_length(32).personal(b"lacre/v1/row").hash(PLACE.key.as_bytes());
     let key = hash.as_bytes().try_into().expect("32 bytes");

@@ -1,4 +1,4 @@
-//! What the targets that drive the whole engine share: a cache in a few lines over a map, with a clock that is a number.
+//! A minimal cache over a map, with a manual clock, for the targets that drive the whole engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use lacre_core::{
 /// 2026-01-01T00:00:00Z
 pub const START: Timestamp = Timestamp::from_seconds(1_767_225_600);
 
-/// A cache that forgets nothing on its own.
+/// A cache without eviction.
 pub struct Cache {
     engine: Arc<Engine>,
     rows: HashMap<Key, Slot<Bytes>>,
     pub now: Timestamp,
 }
 
-/// What the caller gets.
+/// The response that the caller gets.
 pub struct Got {
     pub head: response::Parts,
     pub body: Bytes,
     pub source: Source,
 }
 
-/// Where it comes from.
+/// The source of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The network, just now.
+    /// The network.
     Network,
-    /// What was stored; this much of it.
+    /// The store: this much of a stored response.
     Stored(HitKind),
-    /// The cache itself: it had to answer, and could not.
+    /// The cache itself: it may not use the network and has no response (504).
     Refusal,
 }
 
-/// What the network answers; nothing where it fails.
+/// The response of the network; `None` if it fails.
 pub type Network<'a> = dyn FnMut(&http::request::Parts) -> Option<Response<Bytes>> + 'a;
 
 impl Cache {
@@ -46,7 +46,8 @@ impl Cache {
         Self { engine: Arc::new(Engine::new(policy, digest)), rows: HashMap::new(), now: START }
     }
 
-    /// One request, all the way; `None` where the network failed and nothing stood in.
+    /// Sends one request through the cache; `None` if the network fails and no stored response may
+    /// be served.
     pub fn exchange(&mut self, request: Request<()>, network: &mut Network<'_>) -> Option<Got> {
         let (request, ()) = request.into_parts();
         let mut decision = self.engine.begin(request, RequestBody::Seen(b""), self.now);
@@ -76,7 +77,7 @@ impl Cache {
         let outcome = answer.as_ref().map_or(Outcome::Failed, |(head, _)| Outcome::Response(head));
         let (hit, touch) = match pending.settle(outcome, self.now) {
             Settled::Network { insert, touch, remove, .. } => {
-                let (head, body) = answer.expect("the network's answer is passed on only where it answered");
+                let (head, body) = answer.expect("a network response needs a network that answered");
                 for key in remove {
                     self.rows.remove(&key);
                 }

@@ -1,13 +1,13 @@
-//! The hits of a run as a chart: bars on a logarithmic scale, since they lie far apart.
+//! The hits of a run as a bar chart with a logarithmic scale.
 
 use crate::report::{Hits, Run};
 use lacre_peers::Kind;
 
-/// What is shown, with its class.
+/// The kinds in the chart, with their CSS classes.
 const BARS: [(Kind, &str); 3] = [(Kind::Moka, "peer"), (Kind::Sealed, "sealed"), (Kind::Tier, "tier")];
 
 const WIDTH: f64 = 720.0;
-/// From where bars start, and what is left for the figure behind the longest.
+/// The left edge of the bars, and the space to the right of the longest one for its figure.
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 80.0;
 const TOP: f64 = 64.0;

@@ -1,4 +1,5 @@
-//! Hits and misses of lacre and its peers: measures, prints the tables, and writes them with the figures and a chart into `docs/`.
+//! Measures hits and misses of lacre and its peers. Prints tables, and writes them with the figures
+//! and a chart into `docs/`.
 //!
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml`
 
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Of each size and kind, from a process that counts them.
+/// The allocations per hit for each size and kind, counted in another process.
 fn allocations() -> Result<Vec<Vec<u64>>> {
     let mut count = Command::new(env!("CARGO"));
     count.args(["run", "--release", "--bin", "allocations", "--manifest-path"]);
@@ -55,31 +56,31 @@ fn hits_of(size: usize, runtime: &Runtime) -> Result<Turns> {
     for side in &sides {
         for _ in 0..3 {
             if fetch(side)? != body {
-                return Err(format!("{}: another body", side.kind.name()).into());
+                return Err(format!("{}: the body differs", side.kind.name()).into());
             }
         }
     }
     let turns = Turns::take(&sides, |side| fetch(side).map(drop))?;
     for side in &sides {
-        if side.kind != Kind::Ready && side.asked() != 1 {
-            return Err(format!("{}: not all were hits", side.kind.name()).into());
+        if side.kind != Kind::Ready && side.request_count() != 1 {
+            return Err(format!("{}: some requests were not hits", side.kind.name()).into());
         }
     }
     Ok(turns)
 }
 
-/// Each of a URL that was never asked for.
+/// Requests a new URL each time.
 fn misses(runtime: &Runtime) -> Result<Turns> {
     let sides = sides(&Bytes::from(vec![7; MISS_SIZE]))?;
     let fetch = |side: &Side, page: u64| {
         runtime.block_on(side.fetch(&format!("http://example.com/items?page={page}")))
     };
-    let turns = Turns::take(&sides, |side| fetch(side, side.asked()).map(drop))?;
+    let turns = Turns::take(&sides, |side| fetch(side, side.request_count()).map(drop))?;
     for side in &sides {
-        let asked = side.asked();
-        fetch(side, asked - 1)?;
-        if side.kind != Kind::Ready && side.asked() != asked {
-            return Err(format!("{}: not all were stored", side.kind.name()).into());
+        let requests = side.request_count();
+        fetch(side, requests - 1)?;
+        if side.kind != Kind::Ready && side.request_count() != requests {
+            return Err(format!("{}: some responses were not stored", side.kind.name()).into());
         }
     }
     Ok(turns)

@@ -1,4 +1,4 @@
-//! A run as tables and as JSON.
+//! The report of a run, as tables and as JSON.
 
 use crate::turns::{Spread, Turns};
 use lacre_peers::{Kind, Result};
@@ -6,35 +6,35 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::Path;
 
-/// What is to be reached: how many times as fast as a peer's plaintext in memory.
+/// The goals: how many times as fast as http-cache's plaintext in memory.
 const GOALS: [(Kind, &[(&str, f64)]); 2] = [
     (Kind::Sealed, &[("1 KB", 3.0), ("10 KB", 3.0), ("100 KB", 3.0), ("1 MB", 3.0), ("10 MB", 2.5)]),
     (Kind::Tier, &[("1 KB", 5.0), ("100 KB", 17.0), ("1 MB", 140.0)]),
 ];
 
-/// Microseconds that a miss at 10 KB may add.
+/// The goal for a miss at 10 KB: the microseconds that it may add.
 const MISS_GOAL: f64 = 80.0;
 
 pub struct Run {
     pub setting: Setting,
     pub hits: Vec<Hits>,
-    /// At 10 KB.
+    /// Misses at 10 KB.
     pub misses: Turns,
 }
 
-/// When and where.
+/// The date and the machine of a run.
 pub struct Setting {
     date: String,
     cores: usize,
-    /// Of the machine, when nothing was measured yet.
+    /// The load of the machine before the run.
     load: String,
 }
 
-/// Of one size.
+/// The hits at one body size.
 pub struct Hits {
     pub body: &'static str,
     pub turns: Turns,
-    /// Per hit, by kind.
+    /// Allocations per hit, by kind.
     pub allocations: Vec<u64>,
 }
 
@@ -48,7 +48,7 @@ impl Setting {
 }
 
 impl Run {
-    /// The tables, in Markdown.
+    /// The tables in Markdown.
     pub fn tables(&self) -> String {
         let Setting { date, cores, load } = &self.setting;
         let mut out = format!(
@@ -57,7 +57,7 @@ impl Run {
             version("http-cache-reqwest"),
             version("http-cache"),
         );
-        out += "\nMicroseconds per hit: the median, and between what the middle half lies.\n\n";
+        out += "\nMicroseconds per hit: the median, and the range of the middle half.\n\n";
         out += &self.table(&Kind::ALL, |hits, kind| brief(hits.turns.time(kind)));
         out += "\nHow many times as fast as http-cache's hit from memory (moka), and the goal.\n\n";
         out += &self.table(&GOALS.map(|(kind, _)| kind), |hits, kind| {
@@ -128,23 +128,23 @@ fn brief(spread: Spread) -> String {
     format!("{} ({}–{})", number(spread.median), number(spread.low), number(spread.high))
 }
 
-/// With as many digits as mean something.
+/// A number with its significant digits.
 fn number(value: f64) -> String {
     if value < 20.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
-/// Of a package in our lock file.
+/// The version of a package in the lock file.
 fn version(name: &str) -> &'static str {
     let lock = include_str!("../Cargo.lock");
     let after = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).map_or("", |(_, after)| after);
     after.split('"').next().unwrap_or_default()
 }
 
-/// Puts `tables` between the marks in the document.
+/// Replaces the tables between the marks in the document.
 pub fn replace(document: &Path, tables: &str) -> Result<()> {
     const MARKS: [&str; 2] = ["<!-- run -->\n", "<!-- end of run -->"];
     let text = std::fs::read_to_string(document)?;
-    let (before, rest) = text.split_once(MARKS[0]).ok_or("no place for the tables")?;
-    let (_, after) = rest.split_once(MARKS[1]).ok_or("no end of the tables")?;
+    let (before, rest) = text.split_once(MARKS[0]).ok_or("the document has no mark for the start of the tables")?;
+    let (_, after) = rest.split_once(MARKS[1]).ok_or("the document has no mark for the end of the tables")?;
     Ok(std::fs::write(document, [before, MARKS[0], tables, MARKS[1], after].concat())?)
 }

@@ -1,4 +1,4 @@
-//! The ways to an answer that are compared.
+//! The clients that are compared.
 
 use crate::Result;
 use async_trait::async_trait;
@@ -15,17 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 
+/// A client, by its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No cache: a middleware that has the answer ready.
+    /// No cache: a middleware that returns a ready response.
     Ready,
-    /// lacre as it comes: encrypted, in a SQLite file.
+    /// lacre with its defaults: encrypted, in a SQLite file.
     Sealed,
-    /// The same with a memory tier.
+    /// lacre with a memory tier over the SQLite file.
     Tier,
-    /// http-cache in memory, in plaintext, like the two below.
+    /// http-cache in memory. This and the next two store plaintext.
     Moka,
-    /// http-cache in the file that is its default.
+    /// http-cache in a redb file, its default.
     Redb,
     /// http-cache in a directory.
     Cacache,
@@ -46,7 +47,7 @@ impl Kind {
     }
 }
 
-/// A client with what it stores in a directory of its own.
+/// A client that stores responses in a directory of its own.
 pub struct Side {
     pub kind: Kind,
     client: ClientWithMiddleware,
@@ -55,10 +56,10 @@ pub struct Side {
 }
 
 impl Side {
-    /// Asks an origin that answers everything with `body`.
+    /// A client over an origin that answers every request with `body`.
     pub fn new(kind: Kind, body: Bytes) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let origin = Origin { body, asked: Arc::default() };
+        let origin = Origin { body, requests: Arc::default() };
         let client = cached(kind, directory.path())?.with(origin.clone()).build();
         Ok(Self { kind, client, origin, _directory: directory })
     }
@@ -67,13 +68,13 @@ impl Side {
         Ok(self.client.get(url).send().await?.bytes().await?)
     }
 
-    /// How often the origin was asked so far.
-    pub fn asked(&self) -> u64 {
-        self.origin.asked.load(Ordering::Relaxed)
+    /// The number of requests that reached the origin.
+    pub fn request_count(&self) -> u64 {
+        self.origin.requests.load(Ordering::Relaxed)
     }
 }
 
-/// A client with a cache, and the network still missing.
+/// The builder of a client with a cache. The origin is still to be added.
 fn cached(kind: Kind, directory: &Path) -> Result<ClientBuilder> {
     let path = directory.join("cache");
     Ok(match kind {
@@ -96,11 +97,11 @@ fn http_cache(manager: impl CacheManager) -> ClientBuilder {
     ClientBuilder::new(reqwest::Client::new()).with(HttpCacheMiddleware(cache))
 }
 
-/// In place of a network, below the cache: always the same answer, at once.
+/// Replaces the network below the cache: returns the same response at once.
 #[derive(Clone)]
 struct Origin {
     body: Bytes,
-    asked: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -111,7 +112,7 @@ impl Middleware for Origin {
         _: &mut http::Extensions,
         _: Next<'_>,
     ) -> reqwest_middleware::Result<reqwest::Response> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let response = http::Response::builder()
             .header("cache-control", "max-age=86400")
             .header("content-type", "application/json; charset=utf-8")

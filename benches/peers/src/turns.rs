@@ -1,16 +1,16 @@
-//! Times of several sides that take turns, so that a noisy machine is noisy for all of them.
+//! Measures several sides in turns, so that noise of the machine affects all of them.
 
 use lacre_peers::{Kind, Result, Side};
 use std::time::{Duration, Instant};
 
-/// How often each side gets its turn, and how long a turn takes, if not for one call longer.
+/// The number of turns of each side, and the length of a turn, which its last call may exceed.
 const ROUNDS: usize = 301;
 const TURN: Duration = Duration::from_millis(2);
 
-/// Microseconds per call: for each kind, by its place in [`Kind::ALL`], those of each round.
+/// Microseconds per call in each round, for each kind in the order of [`Kind::ALL`].
 pub struct Turns(Vec<Vec<f64>>);
 
-/// The middle of what was measured, and between what the middle half of it lies.
+/// The median of the measurements, and the range of their middle half.
 #[derive(Clone, Copy)]
 pub struct Spread {
     pub low: f64,
@@ -33,12 +33,12 @@ impl Turns {
         Spread::of(self.of(kind).to_vec())
     }
 
-    /// How many times as long as `kind` another takes, round by round.
+    /// The time of `other` divided by that of `kind`, round by round.
     pub fn ratio(&self, other: Kind, kind: Kind) -> Spread {
         self.compare(other, kind, |other, kind| other / kind)
     }
 
-    /// How much longer than without a cache it takes, round by round.
+    /// The time that a kind adds to that without a cache, round by round.
     pub fn added(&self, kind: Kind) -> Spread {
         self.compare(kind, Kind::Ready, |kind, ready| kind - ready)
     }

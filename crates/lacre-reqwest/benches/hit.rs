@@ -1,7 +1,8 @@
-//! A hit from sealed SQLite through the client, from the store and from a memory tier over it,
-//! beside what no implementation can do without: a middleware that returns a ready response (for
-//! the tier), and reading the same record from the same file, opening its seal and decoding its
-//! head (for the store). All run in turns, so that a noisy machine is noisy for all.
+//! The time of a hit through the client, from sealed SQLite and from a memory tier over it.
+//!
+//! Compared to the least that any implementation needs: for the tier, a middleware that returns a
+//! ready response; for the store, reading the same record from the same file, opening its seal and
+//! decoding its head. All run in turns, so that noise of the machine affects all of them.
 //!
 //! `cargo bench -p lacre-reqwest --bench hit`
 
@@ -27,7 +28,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const SIZES: [(&str, usize); 4] =
     [("1 KB", 1 << 10), ("10 KB", 10 << 10), ("100 KB", 100 << 10), ("1 MB", 1 << 20)];
 
-/// How often each side gets its turn, and how long a turn takes.
+/// The number of turns of each side, and the length of a turn.
 const TURNS: usize = 301;
 const TURN: Duration = Duration::from_millis(2);
 
@@ -44,7 +45,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// One stored response, and the ways to it.
+/// One stored response, and the clients and caches that return it.
 struct Bench {
     url: Url,
     body: Bytes,
@@ -73,7 +74,7 @@ impl Bench {
         })?;
         let key = stored.and_then(|info| info.key).ok_or("the response was not stored")?;
         let bare = Bare::new(path, key, store_id, keyring.clone())?;
-        // As another process would: the tier is told what the first one writes.
+        // A second cache on the same file, as in another process.
         let tiered =
             Cache::builder().store(Sqlite::open(path)?).keyring(keyring).memory_tier(64 << 20).build()?;
         let tiered_client = ClientBuilder::new(tiered.clone()).build()?;
@@ -82,8 +83,7 @@ impl Bench {
         Ok(Self { url, body, client, cache, bare, tiered_client, tiered, ready })
     }
 
-    /// Microseconds through the client, through the cache alone, bare; the same from memory, and
-    /// through a middleware alone.
+    /// The median microseconds of each column of the table.
     fn medians(&self, runtime: &Runtime) -> Result<[f64; 6]> {
         let mut client = || runtime.block_on(fetch(&self.client, &self.url));
         let mut ask = || runtime.block_on(ask_for(&self.cache, &self.url));
@@ -100,7 +100,7 @@ impl Bench {
             .iter()
             .any(|body| *body != self.body)
         {
-            return Err("an answer has another body".into());
+            return Err("a body differs".into());
         }
         let mut samples = [const { Vec::new() }; 6];
         for _ in 0..TURNS {
@@ -139,8 +139,8 @@ fn turn(side: &mut dyn FnMut() -> Result<Bytes>) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(calls))
 }
 
-/// The floor: one prepared statement, one seal, one head, and the same for each chunk of a large
-/// body.
+/// The floor: one prepared statement, one seal and one head, and a statement and a seal for each
+/// chunk of a long body.
 struct Bare {
     file: Connection,
     sealer: Sealer,
@@ -190,12 +190,12 @@ impl Bare {
     }
 }
 
-/// docs/format.md §5 and §8
+/// The row id of a key or of a body (docs/format.md §5 and §8).
 fn first_eight(bytes: &[u8]) -> i64 {
     bytes.iter().take(8).fold(0, |id, byte| id << 8 | i64::from(*byte))
 }
 
-/// In place of a network, below the cache: always the same answer.
+/// Replaces the network below the cache: returns the same response.
 struct Ready(Bytes);
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! Allocations per hit, counted in a process of their own, since counting takes time. Prints them as JSON: a list for each size, in the
-//! order of [`Kind::ALL`].
+//! Counts allocations per hit, in a process of its own because counting takes time. Prints JSON: a
+//! list for each size, in the order of [`Kind::ALL`].
 
 use bytes::Bytes;
 use lacre_peers::{Kind, Result, SIZES, Side, runtime};
