@@ -2,70 +2,24 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
-use lacre::keys::{self, KeySource};
-use lacre::store::Location;
-use lacre::{Event, Keyring, Observer, config};
+use lacre::Keyring;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-/// Set in a process that this test starts from its own program: what that process is to do.
-const ROLE: &str = "LACRE_TEST_ROLE";
 const FIRST_USE: &str = "first-use";
 const FIRST_USE_UMASK_000: &str = "first-use-umask-000";
-const VARIABLES: &str = "variables";
 const FIRST_USE_UMASK_777: &str = "first-use-umask-777";
-
-#[derive(Debug)]
-struct Announce;
-
-impl Observer for Announce {
-    fn on_event(&self, event: Event<'_>) {
-        if let Event::KeyCreated { .. } = event {
-            println!("made");
-        }
-    }
-}
-
-/// Not a test by itself: what the started processes run.
-#[test]
-fn role() {
-    let Ok(role) = std::env::var(ROLE) else { return };
-    if role == VARIABLES {
-        match keys::user_source() {
-            Ok(keys) => {
-                println!("key {} {:?}", keys.describe(), keys.load().map(|ring| ring.primary().to_string()));
-            }
-            Err(error) => println!("key {error}"),
-        }
-        match Location::user() {
-            Ok(location) => println!("store {location}"),
-            Err(error) => println!("store {error}"),
-        }
-        return;
-    }
-    if role != FIRST_USE {
-        let umask = if role == FIRST_USE_UMASK_000 { 0 } else { 0o777 };
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
-        config::make_cache_directory(config::store_path().unwrap().parent().unwrap()).unwrap();
-    }
-    let ring = keys::user(&Announce).unwrap().load().unwrap();
-    println!("primary {}", ring.primary());
-}
+const VARIABLES: &str = "variables";
 
 fn start(role: &str, home: &Path) -> Child {
     command(role, home).spawn().unwrap()
 }
 
 fn command(role: &str, home: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "role", "--nocapture", "--test-threads", "1"])
-        .env_clear()
-        .env(ROLE, role)
-        .env("HOME", home)
-        .stdout(Stdio::piped());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lacre-test-process"));
+    command.args(["keys", role]).env_clear().env("HOME", home).stdout(Stdio::piped());
     command
 }
 

@@ -2,117 +2,34 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lacre::store::{Fs, Record, Sqlite, Store, StoreExt};
-use lacre::{ErrorKind, Key, StoreErrorKind, Timestamp, wait};
+use lacre::store::{Fs, Sqlite, Store};
+use lacre::wait;
+use records::{get, key, put};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Set in a process that a test starts from its own program: what that process is to do, and on which store.
-const ROLE: &str = "LACRE_TEST_ROLE";
-const FILE: &str = "LACRE_TEST_FILE";
+#[path = "helper/records.rs"]
+mod records;
 
-/// Not a test by itself: what the started processes run.
-#[test]
-fn role() {
-    let (Ok(role), Ok(file)) = (std::env::var(ROLE), std::env::var(FILE)) else { return };
-    match role.as_str() {
-        "serve" => serve(&open(&file)),
-        "write many" => {
-            let store = open(&file);
-            for n in 0..50 {
-                put(&store, key(std::process::id(), n), "x");
-            }
-        }
-        "umask 000" => print_modes(Path::new(&file), rustix::fs::Mode::empty()),
-        "umask 777" => print_modes(Path::new(&file), rustix::fs::Mode::from_raw_mode(0o777)),
-        "read only" => {
-            let store = open(&file);
-            println!("{}", get(&store, key(0, 0)).unwrap());
-            let error = wait(store.remove(&key(0, 0))).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::ReadOnly));
-            println!("refused");
-        }
-        "denied" => {
-            let directory = Path::new(&file).parent().unwrap();
-            for error in [
-                Sqlite::open(&file).unwrap_err(),
-                Sqlite::options().read_only().open(&file).unwrap_err(),
-                Fs::open(directory.join("dir")).unwrap_err(),
-                Fs::options().read_only().open(directory.join("dir")).unwrap_err(),
-            ] {
-                println!("{:?}: {error}; {}", error.kind(), error.hint().unwrap());
-            }
-        }
-        _ => unreachable!(),
-    }
-}
-
-/// Answers `get` and `put` lines until its input ends.
-fn serve(store: &Sqlite) {
-    println!("ready");
-    for line in std::io::stdin().lines() {
-        match line.unwrap().split_once(' ').unwrap() {
-            ("get", n) => println!("{}", get(store, key(0, n.parse().unwrap())).unwrap_or("nothing".into())),
-            (_, n) => {
-                put(store, key(0, n.parse().unwrap()), "from the other");
-                println!("done");
-            }
-        }
-    }
-}
+/// The program of the other processes.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lacre-test-process");
 
 fn open(file: impl AsRef<Path>) -> Sqlite {
     Sqlite::open(file).unwrap()
 }
 
-fn key(of: u32, n: u32) -> Key {
-    let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&n.wrapping_mul(0x9E37_79B1).to_be_bytes());
-    bytes[4..8].copy_from_slice(&of.to_be_bytes());
-    Key::from_bytes(bytes)
-}
-
-fn put(store: &Sqlite, key: Key, text: &str) {
-    let (expires, written) = (Timestamp::MAX, Timestamp::default());
-    wait(store.put(&key, Record { body: None, chunks: 0, expires, written, sealed: text.as_bytes() }))
-        .unwrap();
-}
-
-fn get(store: &Sqlite, key: Key) -> Option<String> {
-    let record = wait(store.fetch(&key)).unwrap()?;
-    Some(String::from_utf8(record.sealed.to_vec()).unwrap())
-}
-
-/// Of everything that a store makes under this umask.
-fn print_modes(file: &Path, umask: rustix::fs::Mode) {
-    rustix::process::umask(umask);
-    let store = open(file);
-    put(&store, key(0, 0), "x");
-    let directory = file.parent().unwrap();
-    println!("mode {:o}", fs::metadata(directory).unwrap().permissions().mode() & 0o777);
-    for suffix in ["", "-wal", "-shm"] {
-        let mode = fs::metadata(format!("{}{suffix}", file.display())).unwrap().permissions().mode();
-        println!("mode {:o}", mode & 0o777);
-    }
-}
-
 fn command(program: &Path, role: &str, file: &Path) -> Command {
     let mut command = Command::new(program);
-    command
-        .args(["--exact", "role", "--nocapture", "--test-threads", "1"])
-        .env(ROLE, role)
-        .env(FILE, file)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+    command.args(["store", role]).arg(file).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 
-fn this_program() -> std::path::PathBuf {
-    std::env::current_exe().unwrap()
+fn helper() -> PathBuf {
+    PROGRAM.into()
 }
 
 fn output(mut command: Command) -> String {
@@ -130,18 +47,17 @@ struct Other {
 
 impl Other {
     fn start(file: &Path) -> Self {
-        let mut child = command(&this_program(), "serve", file).spawn().unwrap();
+        let mut child = command(&helper(), "serve", file).spawn().unwrap();
         let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut other = Self { child, to, from };
-        while other.line() != "ready" {}
+        assert_eq!(other.line(), "ready");
         other
     }
 
     fn line(&mut self) -> String {
         let mut line = String::new();
         assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the other process ended");
-        // The test harness prints its own text before the first line, without a line end.
-        line.trim_end().rsplit(" ... ").next().unwrap().to_owned()
+        line.trim_end().to_owned()
     }
 
     fn ask(&mut self, request: &str) -> String {
@@ -174,7 +90,7 @@ fn processes_that_race_to_make_a_store_share_one_and_lose_no_write() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("made/cache.sqlite");
     let racing: Vec<Child> =
-        (0..6).map(|_| command(&this_program(), "write many", &file).spawn().unwrap()).collect();
+        (0..6).map(|_| command(&helper(), "write-many", &file).spawn().unwrap()).collect();
     let ids: Vec<u32> = racing.iter().map(Child::id).collect();
     for child in racing {
         let output = child.wait_with_output().unwrap();
@@ -188,9 +104,9 @@ fn processes_that_race_to_make_a_store_share_one_and_lose_no_write() {
 
 #[test]
 fn p20_files_and_directories_of_a_store_are_private_under_any_umask() {
-    for role in ["umask 000", "umask 777"] {
+    for role in ["umask-000", "umask-777"] {
         let root = tempfile::tempdir().unwrap();
-        let said = output(command(&this_program(), role, &root.path().join("a/b/cache.sqlite")));
+        let said = output(command(&helper(), role, &root.path().join("a/b/cache.sqlite")));
         let modes: Vec<_> =
             said.lines().filter_map(|line| line.split_once("mode ")).map(|(_, mode)| mode).collect();
         assert_eq!(modes, ["700", "600", "600", "600"], "{role}");
@@ -205,11 +121,11 @@ fn a_store_that_may_not_be_read_is_refused_by_the_name_of_that() {
     put(&open(&file), key(0, 0), "kept");
     drop(Fs::open(directory.join("dir")).unwrap());
     // Root may read whatever a mode says, so another user has to look.
-    let mut program = this_program();
+    let mut program = helper();
     let somebody = rustix::process::geteuid().is_root().then_some(65_534);
     if somebody.is_some() {
         program = root.path().join("program");
-        fs::copy(this_program(), &program).unwrap();
+        fs::copy(helper(), &program).unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     }
     for (mode_of_directory, mode_of_file) in [(0o755, 0o000), (0o000, 0o600)] {
@@ -235,18 +151,18 @@ fn a_store_that_its_owner_may_not_write_is_read_all_the_same() {
     let file = directory.join("cache.sqlite");
     put(&open(&file), key(0, 0), "kept");
     // Root may write whatever a mode says, so another user has to look.
-    let mut program = this_program();
+    let mut program = helper();
     let somebody = rustix::process::geteuid().is_root().then_some(65_534);
     if let Some(id) = somebody {
         program = root.path().join("program");
-        fs::copy(this_program(), &program).unwrap();
+        fs::copy(helper(), &program).unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         chown(&file, Some(id), Some(id)).unwrap();
         chown(&directory, Some(id), Some(id)).unwrap();
     }
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o500)).unwrap();
-    let mut command = command(&program, "read only", &file);
+    let mut command = command(&program, "read-only", &file);
     if let Some(id) = somebody {
         command.uid(id).gid(id);
     }

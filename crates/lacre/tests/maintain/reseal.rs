@@ -241,19 +241,6 @@ fn what_is_read_can_be_resealed_with_it() {
     }
 }
 
-/// Set in a process that the test below starts from its own program.
-const STORE: &str = "LACRE_TEST_RESEAL_STORE";
-const RING: &str = "LACRE_TEST_RESEAL_RING";
-
-/// Not a test by itself: what the started processes run.
-#[test]
-fn role() {
-    let (Ok(store), Ok(ring)) = (std::env::var(STORE), std::env::var(RING)) else { return };
-    let cache = open(Path::new(&store), &Keyring::parse(&fs::read_to_string(ring).unwrap()).unwrap());
-    println!("ready");
-    reseal(&cache, Pass::Real);
-}
-
 fn open(store: &Path, ring: &Keyring) -> Cache {
     Cache::builder()
         .store(Sqlite::open(store).unwrap())
@@ -283,15 +270,15 @@ fn p40_ten_thousand_entries_survive_a_rotation_that_is_killed_three_times() {
 
     let mut to_do = vec![left()];
     while to_do.len() < 4 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["reseal::role", "--exact", "--nocapture"])
-            .env(STORE, &store)
-            .env(RING, &ring_file)
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lacre-test-process"))
+            .arg("reseal")
+            .args([&store, &ring_file])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-        assert!(lines.any(|line| line.unwrap().ends_with("ready")));
+        assert_eq!(lines.next().unwrap().unwrap(), "started");
+        // Kills it at a different place each time.
         std::thread::sleep(Duration::from_millis(u64::from(getrandom::u32().unwrap() % 150 + 20)));
         child.kill().unwrap();
         child.wait().unwrap();
