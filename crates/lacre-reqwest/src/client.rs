@@ -261,7 +261,9 @@ impl ClientBuilder {
         let own_redirect_policy = Arc::strong_count(&self.default_redirect_policy) == 1;
         let (client, followed) = match self.redirects {
             None if own_redirect_policy => (self.client, 0),
-            redirects => (self.client.redirect(redirect::Policy::none()), redirects.unwrap_or(Hop::MOST)),
+            redirects => {
+                (self.client.redirect(redirect::Policy::none()), redirects.unwrap_or(Hop::DEFAULT_LIMIT))
+            }
         };
         let client = client.no_gzip().no_brotli().no_zstd().no_deflate().build()?;
         let accepted = Decompress::accepted().filter(|_| self.compression == Compression::Decode);

@@ -32,7 +32,7 @@ impl FollowRedirects {
 /// Follows ten redirects.
 impl Default for FollowRedirects {
     fn default() -> Self {
-        Self::at_most(Hop::MOST)
+        Self::at_most(Hop::DEFAULT_LIMIT)
     }
 }
 
@@ -73,7 +73,7 @@ async fn drain(mut response: Response) {
     let mut read = 0;
     while let Ok(Some(bytes)) = response.chunk().await {
         read += bytes.len();
-        if read > Hop::MOST_BODY {
+        if read > Hop::MAX_BODY {
             return;
         }
     }

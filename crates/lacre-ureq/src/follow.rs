@@ -104,7 +104,7 @@ fn check_status(original: &Extensions, response: Response<Body>) -> Result<Respo
 /// Reads an unwanted body, so that it is stored and its connection is reused. Gives up on a long
 /// one.
 fn drain(response: Response<Body>) {
-    let mut start = response.into_body().into_reader().take(Hop::MOST_BODY as u64);
+    let mut start = response.into_body().into_reader().take(Hop::MAX_BODY as u64);
     // If the transfer breaks off, nothing is stored and the connection is closed.
     let _ = io::copy(&mut start, &mut io::sink());
 }

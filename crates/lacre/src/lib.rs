@@ -1,8 +1,9 @@
 //! An HTTP cache that seals what it stores.
 //!
-//! A response is encrypted and authenticated with a key that is kept apart from the cache, and bound to its place: a byte changed on
-//! disk, a record moved, replayed past its time or copied from elsewhere is refused instead of served. What is cached follows
-//! RFC 9111 and the user's [`Policy`].
+//! Every stored response is encrypted and authenticated with a key that is kept apart from the
+//! cache, and bound to its place and time. A record that was changed, moved, replayed or copied
+//! from elsewhere is refused instead of served. The caching rules are those of RFC 9111 and of the
+//! user's [`Policy`].
 //!
 //! ```
 //! use lacre::{Cache, Policy, store::Sqlite};
@@ -12,16 +13,31 @@
 //! # let path = directory.path().join("cache.sqlite");
 //! let cache = Cache::builder()
 //!     .store(Sqlite::open(&path)?)
-//!     .danger_ephemeral_key() // A program keeps its key: `.keys(&lacre::keys::user(&lacre::Tracing)?)`
+//!     // A program keeps its key: `.keys(&lacre::keys::user(&lacre::Tracing)?)`
+//!     .danger_ephemeral_key()
 //!     .policy(Policy::rfc9111().expire_after(Duration::from_secs(3600)))
 //!     .build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Cache`] never touches a socket; a driver such as `lacre-reqwest` asks it before the network and settles after. From the top down:
-//! [`Driver`] does what all drivers have in common · `cache` drives the engine of `lacre-core` over [`store`]s of records that `lacre-seal`
-//! sealed · [`codec`] and [`stage`] say how a response becomes bytes · [`keys`] says where keys come from · [`Observer`] is told what
-//! happens. What goes wrong is an [`Error`].
+//! A [`Cache`] never opens a socket. A driver such as `lacre-reqwest` asks the cache before it
+//! sends a request, and settles the outcome afterwards.
+//!
+//! # Modules
+//!
+//! Imports go one way, from the top of this list to the bottom:
+//!
+//! - `drive`: [`Driver`], which does everything around a cache but send: coalescing, background
+//!   refresh, redirects
+//! - [`interchange`]: files of other HTTP caches
+//! - `maintain`: listing, verifying, resealing, sweeping, auditing and anchoring a store
+//! - `cache`: [`Cache`] and its [`Builder`], the engine of `lacre-core` over sealed storage
+//! - `body`: [`Body`] and [`Recording`]; bodies read, stored, and shared while they arrive
+//! - `storage`: opening and sealing records; the memory cache, the rollback guard, quarantine
+//! - [`store`], [`codec`], [`stage`], [`keys`]: where records lie, how they are encoded and
+//!   compressed, where keys come from
+//! - `error`, `events`, `clock`, [`config`], [`fork`], [`sanitize`]: [`Error`], [`Observer`], time,
+//!   the environment, forks, text that is safe to show
 //!
 //! # Features
 //!

@@ -132,7 +132,8 @@ impl Tower {
         &self,
         request: Request<Bytes>,
     ) -> Result<http::Response<lacre_tower::ServedBody<hyper::body::Incoming>>, String> {
-        let policy = Limited::new(lacre::Hop::MOST).and::<_, Full<Bytes>, ()>(FilterCredentials::new());
+        let policy =
+            Limited::new(lacre::Hop::DEFAULT_LIMIT).and::<_, Full<Bytes>, ()>(FilterCredentials::new());
         let mut service = FollowRedirectLayer::with_policy(policy).layer(self.0.clone());
         std::future::poll_fn(|context| service.poll_ready(context)).await.map_err(describe)?;
         let response = service.call(request.map(Full::new)).await.map_err(describe)?;

@@ -1,5 +1,5 @@
-//! A response in flight: it answers other requests before it is stored (RFC 9111 §4: a response that is
-//! "stored or storable" may satisfy several requests, which collapses them).
+//! A response in flight: it answers other requests before it is stored (RFC 9111 §4: a response
+//! that is "stored or storable" may satisfy several requests, which collapses them).
 
 use super::transfer::{Reader, Role, Transfer};
 use crate::storage::vault::BodyHandle;
@@ -33,7 +33,8 @@ impl WeakInFlight {
 }
 
 impl InFlight {
-    /// Whether the origin declared the length. Without it, the body may turn out too long to be stored.
+    /// Whether the origin declared the length. Without it, the body may turn out too long to be
+    /// stored.
     pub(crate) fn has_length(&self) -> bool {
         self.0.length.is_some()
     }
@@ -75,7 +76,8 @@ impl StoredBody for BodySource {
     fn length(&self) -> u64 {
         match self {
             Self::Stored(handle) => handle.head.length,
-            // The length decides only what a range means, and no request for a range shares a transfer.
+            // The length decides only what a range means, and no request for a range shares a
+            // transfer.
             Self::InFlight(in_flight) => in_flight.0.length.unwrap_or_default(),
         }
     }

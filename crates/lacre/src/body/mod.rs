@@ -1,5 +1,5 @@
-//! Bodies on their way: from the store to a caller, from the network into the store, and from one request's
-//! response to others that asked for the same.
+//! Bodies on their way: from the store to a caller, from the network into the store, and from one
+//! request's response to others that asked for the same.
 //!
 //! | module | what it holds |
 //! |---|---|

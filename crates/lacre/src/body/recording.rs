@@ -13,7 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Stores the body of a response while it arrives. Nothing is served from it before
-/// [`finish`](Self::finish). A recording that is dropped, because its transfer broke off, stores nothing.
+/// [`finish`](Self::finish). A recording that is dropped, because its transfer broke off, stores
+/// nothing.
 pub struct Recording {
     storage: Storage,
     keep: Arc<Insert>,
@@ -65,7 +66,8 @@ impl Recording {
         self.keep.max_body
     }
 
-    /// Whether [`write`](Self::write) of `more` bytes writes to the store, which may have to wait for a lock.
+    /// Whether [`write`](Self::write) of `more` bytes writes to the store, which may have to wait
+    /// for a lock.
     #[must_use]
     pub fn writes(&self, more: usize) -> bool {
         !self.is_over() && self.rest.len().saturating_add(more) > CHUNK
@@ -77,8 +79,8 @@ impl Recording {
         content_length(&self.keep.entry.headers).ok().flatten()
     }
 
-    /// Takes the next bytes of the body. If they cannot be stored, the observer is told, and the rest is
-    /// ignored.
+    /// Takes the next bytes of the body. If they cannot be stored, the observer is told, and the
+    /// rest is ignored.
     pub async fn write(&mut self, bytes: &[u8]) {
         if self.is_over() {
             return;
@@ -95,8 +97,9 @@ impl Recording {
         }
     }
 
-    /// Commits the body, which can be served from now on. Does nothing if the body is incomplete by its
-    /// Content-Length (RFC 9111 §3.3: an incomplete response is not stored here), or could not be stored.
+    /// Commits the body, which can be served from now on. Does nothing if the body is incomplete by
+    /// its Content-Length (RFC 9111 §3.3: an incomplete response is not stored here), or could not
+    /// be stored.
     pub async fn finish(self) {
         // The observer was told.
         let _ = self.conclude().await;
@@ -127,8 +130,8 @@ impl Recording {
         self.may_have_length(self.length)
     }
 
-    /// Whether the body may have this length by its Content-Length. A response to HEAD declares the length of
-    /// a body that it does not have.
+    /// Whether the body may have this length by its Content-Length. A response to HEAD declares the
+    /// length of a body that it does not have.
     fn may_have_length(&self, length: u64) -> bool {
         let Insert { entry, .. } = &*self.keep;
         entry.method == Method::HEAD
@@ -237,8 +240,8 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// A body that broke off leaves nothing behind. Otherwise an origin could fill the store with chunks that
-/// no entry names.
+/// A body that broke off leaves nothing behind. Otherwise an origin could fill the store with
+/// chunks that no entry names.
 impl Drop for Recording {
     fn drop(&mut self) {
         if !self.is_over() {

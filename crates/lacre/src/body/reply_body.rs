@@ -1,5 +1,6 @@
-//! The body of a reply from the cache: in one piece if it is in memory, otherwise chunk by chunk, in bounded
-//! memory (docs/format.md §7). Every chunk is verified, and its place checked, before any of it is returned.
+//! The body of a reply from the cache: in one piece if it is in memory, otherwise chunk by chunk,
+//! in bounded memory (docs/format.md §7). Every chunk is verified, and its place checked, before
+//! any of it is returned.
 
 use super::in_flight::BodySource;
 use super::resume::{Resume, broken_off};
@@ -17,13 +18,13 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-/// The body of a [`Reply`](crate::Reply). It is an [`http_body::Body`], and can be read without a runtime by
-/// [`next`](Self::next) and [`bytes`](Self::bytes).
+/// The body of a [`Reply`](crate::Reply). It is an [`http_body::Body`], and can be read without a
+/// runtime by [`next`](Self::next) and [`bytes`](Self::bytes).
 ///
-/// A body longer than [`Builder::read_whole`](crate::Builder::read_whole) is read from the store while it is
-/// returned. The seal of its first chunk was verified before the reply. If the seal of a later chunk does
-/// not hold, the reader gets an error, and must not take the earlier chunks for the whole body. The same
-/// holds if the stored response is replaced or removed meanwhile
+/// A body longer than [`Builder::read_whole`](crate::Builder::read_whole) is read from the store
+/// while it is returned. The seal of its first chunk was verified before the reply. If the seal of
+/// a later chunk does not hold, the reader gets an error, and must not take the earlier chunks for
+/// the whole body. The same holds if the stored response is replaced or removed meanwhile
 /// ([`ErrorKind::Gone`](crate::ErrorKind::Gone)). A body is never silently short.
 #[derive(Default)]
 pub struct Body(Content);
@@ -73,7 +74,8 @@ impl Body {
         })
     }
 
-    /// The bytes still to come. `None`: the response is still arriving, and its origin declared no length.
+    /// The bytes still to come. `None`: the response is still arriving, and its origin declared no
+    /// length.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
         match &self.0 {
@@ -104,11 +106,12 @@ impl Body {
         }
     }
 
-    /// The next piece, no longer than 256 KiB if it is read from the store. `None` at the end, and after an
-    /// error.
+    /// The next piece, no longer than 256 KiB if it is read from the store. `None` at the end, and
+    /// after an error.
     ///
     /// # Errors
-    /// A seal does not hold, the stored response was replaced or removed meanwhile, or the store fails.
+    /// A seal does not hold, the stored response was replaced or removed meanwhile, or the store
+    /// fails.
     pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }

@@ -1,6 +1,6 @@
-//! Resuming a body on a request of one's own. A reader of an in-flight response whose transfer fails sends
-//! its own request, and skips the bytes that it has read already. Those bytes must be the same in both
-//! responses; otherwise the reader gets an error.
+//! Resuming a body on a request of one's own. A reader of an in-flight response whose transfer
+//! fails sends its own request, and skips the bytes that it has read already. Those bytes must be
+//! the same in both responses; otherwise the reader gets an error.
 
 use crate::{Error, ErrorKind};
 use bytes::Bytes;

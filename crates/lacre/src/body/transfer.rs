@@ -1,15 +1,15 @@
 //! A transfer: a response's body that several requests read while it arrives
 //! ([decision 17](../../../../docs/decisions/0017-share-in-flight-responses.md)).
 //!
-//! No reader is in charge. The reader that first wants bytes which have not arrived polls the network, so
-//! the transfer goes on as long as anybody reads, at the speed of the fastest reader. Slower readers find
-//! the bytes that they missed in the store, sealed in chunks. Only bytes that are not stored yet are held in
-//! memory.
+//! No reader is in charge. The reader that first wants bytes which have not arrived polls the
+//! network, so the transfer goes on as long as anybody reads, at the speed of the fastest reader.
+//! Slower readers find the bytes that they missed in the store, sealed in chunks. Only bytes that
+//! are not stored yet are held in memory.
 //!
-//! If storing stops in the middle, because the store failed or the body is too long, the transfer goes at
-//! the pace of the leader, whose request it was, as it would without a cache. A waiter that is held up or
-//! left behind by this sends its own request and resumes at its position (`resume`). So does a waiter whose
-//! transfer breaks off.
+//! If storing stops in the middle, because the store failed or the body is too long, the transfer
+//! goes at the pace of the leader, whose request it was, as it would without a cache. A waiter that
+//! is held up or left behind by this sends its own request and resumes at its position (`resume`).
+//! So does a waiter whose transfer breaks off.
 
 use super::resume::{Expected, Progress, Rest, Resume, rest};
 use crate::codec::BodyHead;
@@ -124,7 +124,8 @@ impl State {
         }
     }
 
-    /// Drops bytes that can be read from the store; if nothing more is stored, bytes that the leader has read.
+    /// Drops bytes that can be read from the store; if nothing more is stored, bytes that the
+    /// leader has read.
     fn trim(&mut self) {
         let needed = match (self.stored.stopped, self.leader) {
             (None, _) => self.stored.bytes,
@@ -165,13 +166,15 @@ impl State {
     }
 }
 
-/// How many bytes are kept for waiters that are slower than the leader, once nothing more is stored.
+/// How many bytes are kept for waiters that are slower than the leader, once nothing more is
+/// stored.
 const WAITER_SLACK: u64 = 4 * CHUNK as u64;
 
 /// How long a waiter is held up by the leader before it sends its own request.
 const MAX_HOLD_UP: Duration = Duration::from_millis(500);
 
-/// The most pieces in memory. More are joined, since a small piece takes more memory than its bytes.
+/// The most pieces in memory. More are joined, since a small piece takes more memory than its
+/// bytes.
 const MAX_PIECES: usize = 512;
 
 /// A reader's position in a transfer.
@@ -382,7 +385,8 @@ impl Reader {
         Piece::Bytes(piece)
     }
 
-    /// Reads the chunk that contains the next byte. It is never the last chunk, which is staged at the end.
+    /// Reads the chunk that contains the next byte. It is never the last chunk, which is staged at
+    /// the end.
     fn read(&self, body: BodyId) -> Chunk {
         let transfer = Arc::clone(&self.transfer);
         let index = chunk_at(self.at).0;

@@ -21,8 +21,8 @@ use std::sync::Arc;
 /// The default of [`Builder::read_whole`].
 const DEFAULT_READ_WHOLE: usize = 16 << 20;
 
-/// The settings of a [`Cache`]. A store and a key are required. Everything else has defaults: records are
-/// sealed and encrypted, and the cache is a private one by RFC 9111.
+/// The settings of a [`Cache`]. A store and a key are required. Everything else has defaults:
+/// records are sealed and encrypted, and the cache is a private one by RFC 9111.
 #[derive(Debug)]
 pub struct Builder {
     store: Option<Box<dyn Store>>,
@@ -69,16 +69,16 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Sets the store of the sealed records. Like every setting that takes a trait, it also takes an `Arc` of
-    /// one, for a choice at run time or a shared store.
+    /// Sets the store of the sealed records. Like every setting that takes a trait, it also takes
+    /// an `Arc` of one, for a choice at run time or a shared store.
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Box::new(store));
         self
     }
 
-    /// Sets the source of the keys, which are read at once. The [registry of stores](StoreRegistry) beside the
-    /// keys tells a copied store from its original.
+    /// Sets the source of the keys, which are read at once. The [registry of stores](StoreRegistry)
+    /// beside the keys tells a copied store from its original.
     #[must_use]
     pub fn keys(mut self, source: impl KeySource) -> Self {
         self.keyring = Some(source.load());
@@ -86,16 +86,17 @@ impl Builder {
         self
     }
 
-    /// Sets the registry that tells a copied store from its original, for keys that do not come from a
-    /// [source](Self::keys).
+    /// Sets the registry that tells a copied store from its original, for keys that do not come
+    /// from a [source](Self::keys).
     #[must_use]
     pub fn registry(mut self, registry: StoreRegistry) -> Self {
         self.registry = Some(registry);
         self
     }
 
-    /// Uses a copied store as it is, and reports it as an [event](crate::Event::StoreCopied): for reading a backup.
-    /// Somebody who can read one store and write another then decides which of the two answers.
+    /// Uses a copied store as it is, and reports it as an [event](crate::Event::StoreCopied): for
+    /// reading a backup. Somebody who can read one store and write another then decides which of
+    /// the two answers.
     #[must_use]
     pub fn danger_accept_copies(mut self) -> Self {
         self.copies = CopiedStores::Accepted;
@@ -109,17 +110,18 @@ impl Builder {
         self
     }
 
-    /// Uses a new key that ends with this process, so that nothing stored can be read afterwards: for tests,
-    /// and for stores in memory.
+    /// Uses a new key that ends with this process, so that nothing stored can be read afterwards:
+    /// for tests, and for stores in memory.
     #[must_use]
     pub fn danger_ephemeral_key(mut self) -> Self {
         self.keyring = Some(Keyring::generate().map_err(Error::from));
         self
     }
 
-    /// Sets the suite that seals records; AES-256-GCM by default. With a suite that leaves records readable,
-    /// a sensitive record (docs/threat-model.md) is still encrypted with AES-256-GCM
-    /// ([decision 5](../../../../docs/decisions/0005-encrypt-sensitive-entries-in-signed-stores.md)).
+    /// Sets the suite that seals records; AES-256-GCM by default. With a suite that leaves records
+    /// readable, a sensitive record (docs/threat-model.md) is still encrypted with AES-256-GCM
+    /// ([decision
+    /// 5](../../../../docs/decisions/0005-encrypt-sensitive-entries-in-signed-stores.md)).
     #[must_use]
     pub fn suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
@@ -133,9 +135,10 @@ impl Builder {
         self
     }
 
-    /// Sets the namespace, usually the application's name. It is bound into every seal and every row key, so
-    /// that a record of one namespace neither opens nor is found in another. A sealed list of namespaces in
-    /// the store keeps records of other namespaces from looking like tampering.
+    /// Sets the namespace, usually the application's name. It is bound into every seal and every
+    /// row key, so that a record of one namespace neither opens nor is found in another. A sealed
+    /// list of namespaces in the store keeps records of other namespaces from looking like
+    /// tampering.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
@@ -163,16 +166,16 @@ impl Builder {
         self
     }
 
-    /// Adds a transformation of bodies before they are sealed, such as compression. Several stages apply in the
-    /// order added. A body longer than 256 KiB goes through them piece by piece.
+    /// Adds a transformation of bodies before they are sealed, such as compression. Several stages
+    /// apply in the order added. A body longer than 256 KiB goes through them piece by piece.
     #[must_use]
     pub fn stage(mut self, stage: impl Stage) -> Self {
         self.stages.forward.push(Arc::new(stage));
         self
     }
 
-    /// Also undoes this stage: for a stage of your own that is no longer applied. All stages of this crate are
-    /// undone in any case.
+    /// Also undoes this stage: for a stage of your own that is no longer applied. All stages of
+    /// this crate are undone in any case.
     #[must_use]
     pub fn also_undo(mut self, stage: impl Stage) -> Self {
         self.stages.undone.push(Arc::new(stage));
@@ -207,31 +210,33 @@ impl Builder {
         self
     }
 
-    /// Reseals a record that a request finds sealed with another key or suite than the current one: one write
-    /// before the answer, once for each record. Bodies over 256 KiB, and records that are never requested,
-    /// are left to [`Cache::reseal`].
+    /// Reseals a record that a request finds sealed with another key or suite than the current one:
+    /// one write before the answer, once for each record. Bodies over 256 KiB, and records that are
+    /// never requested, are left to [`Cache::reseal`].
     #[must_use]
     pub fn reseal_on_read(mut self) -> Self {
         self.reseal_on_read = true;
         self
     }
 
-    /// Keeps up to `bytes` of verified records in memory; 0, the default, keeps none. A body of up to a
-    /// sixteenth of that is kept with its record. Hits from memory share the body without a copy.
+    /// Keeps up to `bytes` of verified records in memory; 0, the default, keeps none. A body of up
+    /// to a sixteenth of that is kept with its record. Hits from memory share the body without a
+    /// copy.
     ///
-    /// Writes and removals by this cache are seen at once, those of other processes within a millisecond.
-    /// Tampering with a record in the store after it was read is noticed when it is read again, and not
-    /// before. If several caches share one store *value* (an `Arc`), give only one of them a memory tier:
-    /// they do not see each other's writes.
+    /// Writes and removals by this cache are seen at once, those of other processes within a
+    /// millisecond. Tampering with a record in the store after it was read is noticed when it is
+    /// read again, and not before. If several caches share one store *value* (an `Arc`), give only
+    /// one of them a memory tier: they do not see each other's writes.
     #[must_use]
     pub fn memory_tier(mut self, bytes: usize) -> Self {
         self.memory_tier = bytes;
         self
     }
 
-    /// Reads a body of up to `bytes` (16 MiB by default) whole before it answers a request: all of the body is
-    /// verified before any of it is returned, and it is returned in one piece. A longer body is read while it
-    /// is returned, 256 KiB at a time. Set less where many clients read slowly and memory is short.
+    /// Reads a body of up to `bytes` (16 MiB by default) whole before it answers a request: all of
+    /// the body is verified before any of it is returned, and it is returned in one piece. A longer
+    /// body is read while it is returned, 256 KiB at a time. Set less where many clients read
+    /// slowly and memory is short.
     #[must_use]
     pub fn read_whole(mut self, bytes: usize) -> Self {
         self.read_whole = bytes;
@@ -241,8 +246,8 @@ impl Builder {
     /// Builds the cache.
     ///
     /// # Errors
-    /// The store or a usable key is missing. Two formats or two stages have the same id. The store is a copy
-    /// of another one, and cannot be written or emptied.
+    /// The store or a usable key is missing. Two formats or two stages have the same id. The store
+    /// is a copy of another one, and cannot be written or emptied.
     pub fn build(self) -> Result<Cache, Error> {
         let store = self.store.ok_or_else(|| missing("store", "Builder::store(Sqlite::open(path)?)"))?;
         let keyring =

@@ -1,5 +1,5 @@
-//! The values of an exchange: the reply to a request, the ticket to send it, and the settlement of its
-//! outcome.
+//! The values of an exchange: the reply to a request, the ticket to send it, and the settlement of
+//! its outcome.
 
 use crate::body::in_flight::BodySource;
 use crate::body::{Body, Recording};
@@ -71,8 +71,8 @@ impl Ticket {
         self.since.elapsed()
     }
 
-    /// The key that the response would be stored under. Requests with the same key may share one request to
-    /// the origin. `None`: this one may not.
+    /// The key that the response would be stored under. Requests with the same key may share one
+    /// request to the origin. `None`: this one may not.
     pub fn key(&self) -> Option<&Key> {
         self.pending.key()
     }
@@ -116,8 +116,8 @@ pub enum Settlement {
         keep: Option<Recording>,
         /// The handling of the request.
         info: CacheInfo,
-        /// A 304 for the caller instead: by the conditions of its own request, it has this response already.
-        /// The body is stored only if something else reads it to its end.
+        /// A 304 for the caller instead: by the conditions of its own request, it has this response
+        /// already. The body is stored only if something else reads it to its end.
         instead: Option<Box<response::Parts>>,
     },
     /// The caller gets a stored response.

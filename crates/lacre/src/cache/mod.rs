@@ -1,5 +1,6 @@
-//! The cache: the engine of `lacre-core`, driven over sealed storage. [`Cache::ask`] comes before the
-//! network, [`Cache::settle`] after it. The cache never opens a socket: a driver sends the requests.
+//! The cache: the engine of `lacre-core`, driven over sealed storage. [`Cache::ask`] comes before
+//! the network, [`Cache::settle`] after it. The cache never opens a socket: a driver sends the
+//! requests.
 
 mod builder;
 mod exchange;
@@ -38,7 +39,8 @@ use std::sync::Arc;
 ///     panic!("nothing is stored yet")
 /// };
 /// // Here the driver sends `ticket.request()` and gets:
-/// let response = http::Response::builder().header("cache-control", "max-age=60").body("hello").unwrap();
+/// let response = http::Response::builder().header("cache-control", "max-age=60").body("hello");
+/// let response = response.unwrap();
 /// let (head, body) = response.into_parts();
 /// let Settlement::Network { keep: Some(mut recording), .. } =
 ///     cache.settle(ticket, Outcome::Response(&head)).await?
@@ -70,11 +72,13 @@ pub struct Cache {
 pub enum Answer {
     /// Answer the request with this stored response.
     Hit(Reply),
-    /// Answer the request with this stored response, and send the ticket's request in the background.
+    /// Answer the request with this stored response, and send the ticket's request in the
+    /// background.
     Refresh(Reply, Ticket),
     /// Send the ticket's request, and settle the outcome.
     Send(Ticket),
-    /// Answer the request with this 504: it must be answered from the cache (`only-if-cached`), which cannot.
+    /// Answer the request with this 504: it must be answered from the cache (`only-if-cached`),
+    /// which cannot.
     Refuse(Reply),
 }
 
@@ -204,8 +208,8 @@ impl Cache {
         }
     }
 
-    /// Whether the stored response may answer a ticket's request in place of an origin that failed a moment
-    /// ago (RFC 5861 §4).
+    /// Whether the stored response may answer a ticket's request in place of an origin that failed
+    /// a moment ago (RFC 5861 §4).
     pub(crate) fn can_stand_in(&self, ticket: &Ticket, failed: LastFailure) -> bool {
         ticket.pending.may_serve_stale(failed, self.storage.now())
     }
@@ -226,7 +230,8 @@ impl Cache {
         if let Some(slot) = in_flight.and_then(|in_flight| in_flight.slot(key)) {
             return Ok(Found::Slot(slot));
         }
-        // The plan reads the start of a large body, so that tampering shows before any of it is returned.
+        // The plan reads the start of a large body, so that tampering shows before any of it is
+        // returned.
         let plan = |entry: &_| plan_for(lookup.would_serve(entry, now));
         let error = match self.storage.vault.find(key, plan, now).await {
             Ok(Some(LoadedEntry { slot, seal, .. })) => {

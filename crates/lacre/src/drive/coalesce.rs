@@ -1,8 +1,9 @@
-//! Coalescing: of identical requests at the same time, one is sent. Its leader sends it; the waiters read
-//! the leader's response while it arrives, or wait until it is done and ask the cache again.
+//! Coalescing: of identical requests at the same time, one is sent. Its leader sends it; the
+//! waiters read the leader's response while it arrives, or wait until it is done and ask the cache
+//! again.
 //!
-//! This is no caching rule, and it knows no runtime: a driver joins before it sends, and awaits if it becomes
-//! a waiter.
+//! This is no caching rule, and it knows no runtime: a driver joins before it sends, and awaits if
+//! it becomes a waiter.
 
 use crate::body::in_flight::{InFlight, WeakInFlight};
 use crate::clock::MonotonicTime;
@@ -19,8 +20,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-/// The leaders of requests in flight, by the key that their responses are stored under. Cheap to clone;
-/// clones share the leaders.
+/// The leaders of requests in flight, by the key that their responses are stored under. Cheap to
+/// clone; clones share the leaders.
 #[derive(Clone, Default)]
 pub(crate) struct Coalescer(Arc<Mutex<Leaders>>);
 
@@ -31,8 +32,8 @@ struct Leaders {
     ended: VecDeque<(Key, MonotonicTime)>,
 }
 
-/// How many ended leaders are remembered: enough for those that end during one lookup. If more end, a request
-/// may be sent needlessly.
+/// How many ended leaders are remembered: enough for those that end during one lookup. If more end,
+/// a request may be sent needlessly.
 const MAX_ENDED: usize = 64;
 
 /// A request's role among the requests for the same key.
@@ -46,7 +47,8 @@ pub(crate) enum Role {
     Alone,
 }
 
-/// The first request for a key. If it is dropped without [`done`](Self::done), a waiter takes its place.
+/// The first request for a key. If it is dropped without [`done`](Self::done), a waiter takes its
+/// place.
 pub(crate) struct Leader {
     coalescer: Coalescer,
     key: Key,
@@ -88,7 +90,8 @@ impl Coalescer {
         }
     }
 
-    /// Makes a request the leader that must not wait, such as a background refresh. `None`: another one leads.
+    /// Makes a request the leader that must not wait, such as a background refresh. `None`: another
+    /// one leads.
     pub(crate) fn try_lead(&self, ticket: &Ticket) -> Option<Leader> {
         let key = *ticket.key()?;
         let mut state = self.state();
@@ -114,8 +117,8 @@ impl Leader {
         &self.key
     }
 
-    /// Whether another leader ended after the cache was asked for this request. A response may be stored by
-    /// now, so ask again.
+    /// Whether another leader ended after the cache was asked for this request. A response may be
+    /// stored by now, so ask again.
     pub(crate) fn is_late(&self) -> bool {
         self.late
     }
@@ -177,8 +180,9 @@ impl Future for Waiter {
 }
 
 impl Ticket {
-    /// The key whose response this request may share with requests in flight. `None`: it asks for another
-    /// response than the stored one (`no-cache`), or its method or range makes its response useless to others.
+    /// The key whose response this request may share with requests in flight. `None`: it asks for
+    /// another response than the stored one (`no-cache`), or its method or range makes its response
+    /// useless to others.
     #[must_use]
     pub fn shared_key(&self) -> Option<Key> {
         let request = self.request();
@@ -190,8 +194,8 @@ impl Ticket {
 }
 
 impl Reply {
-    /// Marks the reply as collapsed (RFC 9211 §2.5): without another request, this one would have been sent, as
-    /// `would_be` says.
+    /// Marks the reply as collapsed (RFC 9211 §2.5): without another request, this one would have
+    /// been sent, as `would_be` says.
     #[must_use]
     pub fn collapsed(mut self, would_be: CacheInfo) -> Self {
         self.info.status.forward = would_be.status.forward;

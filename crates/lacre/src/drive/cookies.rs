@@ -1,4 +1,4 @@
-//! The cookies of a session, kept above the cache: what a request carries is part of what it is asked by.
+//! A cookie jar above the cache, since a request's cookies can be part of its key.
 
 use crate::CacheInfo;
 use cookie_store::{CookieStore, RawCookie};
@@ -7,24 +7,25 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use url::Url;
 
-/// The longest cookie that is kept, and how many of them, as RFC 6265 §6.1 asks of user agents.
-const LONGEST: usize = 4096;
-const MOST: usize = 3000;
+/// The longest cookie and the most cookies kept: the limits of RFC 6265 §6.1.
+const MAX_LENGTH: usize = 4096;
+const MAX_COOKIES: usize = 3000;
 
-/// Cookies, as a user agent keeps them (RFC 6265). Clones are the same. They are in memory only.
+/// A cookie jar (RFC 6265), in memory only. Clones share the jar.
 ///
-/// There is no list of public suffixes: a host can set cookies for all hosts of its parent domain, even of one that others share.
+/// It knows no public suffixes: a host can set cookies for all hosts of its parent domain, even for
+/// a domain that unrelated sites share.
 #[derive(Clone, Default)]
 pub struct Cookies(Arc<RwLock<CookieStore>>);
 
 impl Cookies {
-    /// None yet.
+    /// An empty jar.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds to a request for `url` the cookies that belong to it, unless it has its own.
+    /// Adds the cookies for `url` to a request, unless the request has its own.
     pub fn add_to(&self, url: &Url, headers: &mut HeaderMap) {
         if headers.contains_key(header::COOKIE) {
             return;
@@ -38,27 +39,27 @@ impl Cookies {
         }
     }
 
-    /// Keeps what an answer to a request for `url` sets, by its headers; not where `info` says that it is from the cache, for then it was
-    /// kept when it came.
+    /// Keeps the cookies that a response sets. A hit, by `info`, sets none: its cookies were kept
+    /// when it came from the network.
     pub fn learn(&self, url: &Url, headers: &HeaderMap, info: Option<&CacheInfo>) {
         let is_hit = info.is_some_and(|info| info.status.forward.is_none());
         if is_hit || !headers.contains_key(header::SET_COOKIE) {
             return;
         }
-        let values = headers.get_all(header::SET_COOKIE).iter().filter(|value| value.len() <= LONGEST);
+        let values = headers.get_all(header::SET_COOKIE).iter().filter(|value| value.len() <= MAX_LENGTH);
         let set = values.filter_map(|value| RawCookie::parse(value.to_str().ok()?.to_owned()).ok());
         let mut store = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let room = MOST.saturating_sub(store.iter_unexpired().count());
-        store.store_response_cookies(set.take(room), url);
+        let capacity = MAX_COOKIES.saturating_sub(store.iter_unexpired().count());
+        store.store_response_cookies(set.take(capacity), url);
     }
 
-    /// Forgets them all.
+    /// Removes all cookies.
     pub fn clear(&self) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// Cookies are secrets.
+/// Leaves out the cookies, which are secrets.
 impl fmt::Debug for Cookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cookies").finish_non_exhaustive()
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_goes_where_it_belongs() {
+    fn a_cookie_is_sent_only_where_its_scope_allows() {
         let cookies = Cookies::new();
         set(&cookies, "https://example.com/a/b", "a=1; Path=/a; Secure");
         set(&cookies, "https://example.com/", "b=2; Domain=example.org");
@@ -106,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn what_an_origin_sets_is_bounded() {
+    fn the_cookies_of_an_origin_are_bounded() {
         let cookies = Cookies::new();
-        set(&cookies, "http://a/", &format!("long={}", "x".repeat(LONGEST)));
+        set(&cookies, "http://a/", &format!("long={}", "x".repeat(MAX_LENGTH)));
         assert_eq!(sent(&cookies, "http://a/"), "");
-        for number in 0..MOST + 10 {
+        for number in 0..MAX_COOKIES + 10 {
             set(&cookies, "http://a/", &format!("n{number}=1"));
         }
-        assert_eq!(sent(&cookies, "http://a/").split("; ").count(), MOST);
+        assert_eq!(sent(&cookies, "http://a/").split("; ").count(), MAX_COOKIES);
     }
 }

@@ -86,8 +86,8 @@ impl Driver {
         stored_by_now().await
     }
 
-    /// Sends a request so that its caller can await something else meanwhile: on a thread of its own if it
-    /// blocks.
+    /// Sends a request so that its caller can await something else meanwhile: on a thread of its
+    /// own if it blocks.
     async fn send_detached<N: Background, R: Runtime>(
         &self,
         mut ticket: Ticket,

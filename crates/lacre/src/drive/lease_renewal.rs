@@ -1,5 +1,5 @@
-//! Renewal of leases while their requests are in flight: one task renews all leases of a driver, and ends with
-//! the last. If the process ends, its leases expire soon.
+//! Renewal of leases while their requests are in flight: one task renews all leases of a driver,
+//! and ends with the last. If the process ends, its leases expire soon.
 
 use super::Runtime;
 use crate::storage::lease::HeldLease;

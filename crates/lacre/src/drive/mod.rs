@@ -1,8 +1,9 @@
-//! The driver: everything that a client does around [`Cache::ask`] and [`Cache::settle`]. It coalesces
-//! identical requests, refreshes stale responses in the background, and stores responses while they arrive.
+//! The driver: everything that a client does around [`Cache::ask`] and [`Cache::settle`]. It
+//! coalesces identical requests, refreshes stale responses in the background, and stores responses
+//! while they arrive.
 //!
-//! The driver knows no client and no runtime: a client brings a [`Network`] and a [`Runtime`]. No caching
-//! rule lives here.
+//! The driver knows no client and no runtime: a client brings a [`Network`] and a [`Runtime`]. No
+//! caching rule lives here.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -66,7 +67,8 @@ const COALESCE_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a waiter may find that it needs another variant: a bound, since an origin may change its `Vary`.
+/// How often a waiter may find that it needs another variant: a bound, since an origin may change
+/// its `Vary`.
 const MAX_VARIANT_CHANGES: usize = 8;
 
 /// A [`Cache`] with everything around it that a client needs. Clones share the requests in flight.
@@ -144,8 +146,8 @@ impl Driver {
         &self.cache
     }
 
-    /// Sets how many stale responses may be refreshed in the background at a time (16). Further refreshes are
-    /// skipped, and the next request tries again.
+    /// Sets how many stale responses may be refreshed in the background at a time (16). Further
+    /// refreshes are skipped, and the next request tries again.
     #[must_use]
     pub fn refreshes(mut self, at_once: usize) -> Self {
         self.refreshes = at_once;
@@ -159,38 +161,41 @@ impl Driver {
         self
     }
 
-    /// Sets how long a request waits for the head of an identical request's response (5 seconds); zero turns
-    /// coalescing off. Then the request is sent too, and takes whichever response comes first, so that a slow
-    /// origin costs no more than without a cache. A request with a shorter timeout waits no longer than that
-    /// ([decision 25](../../../../docs/decisions/0025-timeouts-of-waiting-requests.md)).
+    /// Sets how long a request waits for the head of an identical request's response (5 seconds);
+    /// zero turns coalescing off. Then the request is sent too, and takes whichever response comes
+    /// first, so that a slow origin costs no more than without a cache. A request with a shorter
+    /// timeout waits no longer than that ([decision
+    /// 25](../../../../docs/decisions/0025-timeouts-of-waiting-requests.md)).
     #[must_use]
     pub fn coalesce_timeout(mut self, timeout: Duration) -> Self {
         self.coalesce_timeout = timeout;
         self
     }
 
-    /// Coalesces requests across all processes that share the store. Requests of other processes wait for the
-    /// complete response, up to [`coalesce_timeout`](Self::coalesce_timeout). If the sending process ends,
-    /// another one sends the request within a second. Each miss costs two small writes, and one more every
-    /// 200 ms until it is answered.
+    /// Coalesces requests across all processes that share the store. Requests of other processes
+    /// wait for the complete response, up to [`coalesce_timeout`](Self::coalesce_timeout). If the
+    /// sending process ends, another one sends the request within a second. Each miss costs two
+    /// small writes, and one more every 200 ms until it is answered.
     #[must_use]
     pub fn across_processes(mut self) -> Self {
         self.coalesce_scope = CoalesceScope::Store;
         self
     }
 
-    /// Sets how long an origin is not asked after a failure while a stored response stands in for it (0). The
-    /// pause grows up to eightfold while the origin keeps failing. After the pause one request asks it again in
-    /// the background. A request that came before a failure never repeats it.
+    /// Sets how long an origin is not asked after a failure while a stored response stands in for
+    /// it (0). The pause grows up to eightfold while the origin keeps failing. After the pause one
+    /// request asks it again in the background. A request that came before a failure never repeats
+    /// it.
     #[must_use]
     pub fn failure_pause(mut self, pause: Duration) -> Self {
         self.failure_pause = pause;
         self
     }
 
-    /// Sets the delay after which a stored response stands in for an origin that has not answered (never). It
-    /// must be a response that may be served stale on errors, by `stale-if-error` (RFC 5861 §4) or by the
-    /// policy. The request goes on in the background, and its response is stored.
+    /// Sets the delay after which a stored response stands in for an origin that has not answered
+    /// (never). It must be a response that may be served stale on errors, by `stale-if-error` (RFC
+    /// 5861 §4) or by the policy. The request goes on in the background, and its response is
+    /// stored.
     #[must_use]
     pub fn stand_in_after(mut self, delay: Duration) -> Self {
         self.stand_in_after = Some(delay);
@@ -204,11 +209,12 @@ impl Driver {
         self
     }
 
-    /// Carries out an answer of [`Cache::ask`]. Without a runtime, requests are not coalesced, and nothing runs
-    /// in the background.
+    /// Carries out an answer of [`Cache::ask`]. Without a runtime, requests are not coalesced, and
+    /// nothing runs in the background.
     ///
     /// # Errors
-    /// The network fails and no stored response stands in, or the cache is set to raise its failure.
+    /// The network fails and no stored response stands in, or the cache is set to raise its
+    /// failure.
     pub async fn carry_out<N: Background, R: Runtime>(
         &self,
         answer: Answer,

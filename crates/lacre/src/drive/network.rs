@@ -16,7 +16,8 @@ pub trait Network: Sized + Send {
     /// The request's body if it is in memory, often empty. `None`: it is a stream.
     fn body(&self) -> Option<Bytes>;
 
-    /// Sends the request with its body and this head. The extensions of the response's head reach the caller.
+    /// Sends the request with its body and this head. The extensions of the response's head reach
+    /// the caller.
     fn send(
         &mut self,
         head: &request::Parts,
@@ -25,14 +26,15 @@ pub trait Network: Sized + Send {
     /// Whether the request can be sent once more. A streamed body cannot.
     fn can_repeat(&self) -> bool;
 
-    /// The rest of the request's timeout; `None`: it has none. The request waits no longer than this for another
-    /// one. [`send`](Self::send) enforces the timeout itself, with the client's own error.
+    /// The rest of the request's timeout; `None`: it has none. The request waits no longer than
+    /// this for another one. [`send`](Self::send) enforces the timeout itself, with the client's
+    /// own error.
     fn time_left(&self) -> Option<Duration> {
         None
     }
 
-    /// A reason not to store a response that the caching rules allow to store, because the client may have sent
-    /// inputs that the cache did not see, such as credentials.
+    /// A reason not to store a response that the caching rules allow to store, because the client
+    /// may have sent inputs that the cache did not see, such as credentials.
     fn unseen_inputs(&self, sent: &request::Parts, response: &response::Parts) -> Option<Detail> {
         let _ = (sent, response);
         None
@@ -47,8 +49,8 @@ pub trait Background: Network {
     /// Whether it can be [detached](Self::detach).
     fn can_detach(&self) -> bool;
 
-    /// Detaches the request from its caller. `at_most` replaces the caller's timeout; a network that blocks must
-    /// enforce it itself. `Err`: it cannot be detached.
+    /// Detaches the request from its caller. `at_most` replaces the caller's timeout; a network
+    /// that blocks must enforce it itself. `Err`: it cannot be detached.
     fn detach(
         self,
         at_most: Option<Duration>,
@@ -69,7 +71,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
 
-/// Delays requests before they go to the network, for instance to limit their rate. Hits are never delayed.
+/// Delays requests before they go to the network, for instance to limit their rate. Hits are never
+/// delayed.
 pub trait RateLimit: Send + Sync + 'static {
     /// Resolves when `request` may be sent.
     fn acquire<'a>(&'a self, request: &'a request::Parts) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -83,8 +86,9 @@ impl<P: Fn(&request::Parts) -> F + Send + Sync + 'static, F: Future<Output = ()>
     }
 }
 
-/// An implementation of [`Network::unseen_inputs`] for clients that may add headers which the cache does not
-/// see. A response with `Vary` on a credential that the `sent` request lacks shows that the client added one.
+/// An implementation of [`Network::unseen_inputs`] for clients that may add headers which the cache
+/// does not see. A response with `Vary` on a credential that the `sent` request lacks shows that
+/// the client added one.
 #[must_use]
 pub fn varies_by_unseen(sent: &HeaderMap, answered: &HeaderMap) -> Option<Detail> {
     let credentials = Redactor::default();

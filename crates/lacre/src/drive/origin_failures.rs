@@ -1,5 +1,5 @@
-//! Recent failures of origins, by row. For a while, a stored response that may be stale answers without asking
-//! the origin again (RFC 5861 §4).
+//! Recent failures of origins, by row. For a while, a stored response that may be stale answers
+//! without asking the origin again (RFC 5861 §4).
 
 use crate::clock::MonotonicTime;
 use lacre_core::{Key, LastFailure};
@@ -36,8 +36,8 @@ pub(super) struct RecentFailure {
 }
 
 impl OriginFailures {
-    /// Records a failure. The origin is not asked for `pause`, and twice as long after each failure that
-    /// follows its pause.
+    /// Records a failure. The origin is not asked for `pause`, and twice as long after each failure
+    /// that follows its pause.
     pub(super) fn record(&self, key: &Key, failed: LastFailure, pause: Duration) {
         let mut rows = self.rows();
         if rows.len() >= MAX_ROWS && !rows.contains_key(key) {
@@ -59,8 +59,8 @@ impl OriginFailures {
         self.rows().remove(key);
     }
 
-    /// The recent failure of a row, for a request that came at `since`. A failure after that counts even
-    /// without a pause, since the request would only repeat it.
+    /// The recent failure of a row, for a request that came at `since`. A failure after that counts
+    /// even without a pause, since the request would only repeat it.
     pub(super) fn recent(&self, key: &Key, since: MonotonicTime) -> Option<RecentFailure> {
         let mut rows = self.rows();
         let failure = rows.get(key)?;

@@ -1,13 +1,12 @@
-//! What follows a redirect (RFC 9110 §15.4): the rules that clients share which follow them above the cache, hop by hop.
-//!
-//! It never sends what was meant for one origin to another.
+//! Following redirects (RFC 9110 §15.4): the rules for clients that follow them above the cache, so
+//! that each hop is cached. Credentials for one origin are never sent to another.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use std::fmt;
 use url::Url;
 
-/// Fields that describe a body which is no longer sent (§15.4).
-const OF_THE_BODY: [HeaderName; 6] = [
+/// Fields that describe a request body (§15.4). They go when the body does.
+const BODY_FIELDS: [HeaderName; 6] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
@@ -16,9 +15,9 @@ const OF_THE_BODY: [HeaderName; 6] = [
     header::TRANSFER_ENCODING,
 ];
 
-/// Fields that say which answer is wanted, and nothing about who wants it: these go along to another origin. A validator is about the last
-/// response that a chain of redirects led to. A body that is sent again keeps what describes it, too.
-const FOR_ANY_ORIGIN: [HeaderName; 17] = [
+/// Fields that any origin may see: they select a response, and say nothing about the requester.
+/// Conditions refer to the response at the end of the last chain of redirects.
+const CROSS_ORIGIN_FIELDS: [HeaderName; 17] = [
     header::ACCEPT,
     header::ACCEPT_CHARSET,
     header::ACCEPT_ENCODING,
@@ -38,43 +37,45 @@ const FOR_ANY_ORIGIN: [HeaderName; 17] = [
     HeaderName::from_static("save-data"),
 ];
 
-/// A request on its way through redirects, as far as they change it.
+/// The parts of a request that a redirect changes.
 ///
-/// 301 and 302 turn POST into GET, 303 turns everything but HEAD into GET, 307 and 308 repeat the request. `Location` is resolved against the
-/// target URI, whose authority is that of `Host` where the caller gave one: what stays on its origin stays on the connection, with all headers.
+/// 301 and 302 turn POST into GET, 303 turns every method but HEAD into GET, 307 and 308 repeat the
+/// request. `Location` is resolved against the target URI, whose authority is the caller's `Host`
+/// if there is one. A hop within the origin keeps its connection and all headers.
 ///
-/// A hop to another origin takes only these headers along: `Accept`, `Accept-Charset`, `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `DNT`,
-/// `Pragma`, `Priority`, `Range`, conditions such as `If-None-Match`, `Save-Data`, `Upgrade-Insecure-Requests`, `User-Agent`, and those that
-/// describe a body that is sent again. Whatever else the caller added, under whatever name, was meant for the first origin. No `Referer` is
-/// added.
+/// A hop to another origin keeps only these headers: `Accept`, `Accept-Charset`, `Accept-Encoding`,
+/// `Accept-Language`, `Cache-Control`, `DNT`, `Pragma`, `Priority`, `Range`, conditions such as
+/// `If-None-Match`, `Save-Data`, `Upgrade-Insecure-Requests`, `User-Agent`, and the fields of a
+/// body that is sent again. Every other header of the caller was meant for the first origin. No
+/// `Referer` is added.
 #[derive(Clone)]
 pub struct Hop {
-    /// How it is asked.
+    /// The method.
     pub method: Method,
-    /// Where.
+    /// The URL.
     pub url: Url,
-    /// The caller's headers, as far as they go along.
+    /// The caller's headers that this hop may have.
     pub headers: HeaderMap,
 }
 
-/// What becomes of a request's body at a redirect.
+/// The fate of a request's body at a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HopBody {
-    /// It is sent again. Where it cannot be, the redirect is not to be followed.
+    /// Sent again. If it cannot be, the redirect must not be followed.
     Repeat,
-    /// There is none any more.
+    /// Dropped.
     Drop,
 }
 
 impl Hop {
-    /// How many redirects are followed for one request, unless the client was told another number; the next is [`TooManyRedirects`].
-    pub const MOST: usize = 10;
+    /// The default limit of redirects for one request. The next one is [`TooManyRedirects`].
+    pub const DEFAULT_LIMIT: usize = 10;
 
-    /// The longest body of a redirect that is worth reading, in bytes: so that it is stored, and its connection used again.
-    pub const MOST_BODY: usize = 64 << 10;
+    /// The longest body of a redirect that is read, in bytes. Reading it stores the redirect, and
+    /// frees its connection for reuse.
+    pub const MAX_BODY: usize = 64 << 10;
 
-    /// Where an answer to this leads, if it is a redirect that can be followed: not where `Location` is missing, or not a URL with `http` or
-    /// `https`.
+    /// The next hop, if a response to this one is a redirect to an `http` or `https` URL.
     #[must_use]
     pub fn redirected(mut self, status: StatusCode, answered: &HeaderMap) -> Option<(Self, HopBody)> {
         let body = match (status.as_u16(), &self.method) {
@@ -87,41 +88,42 @@ impl Hop {
         let target = target(&base, answered)?;
         if body == HopBody::Drop {
             self.method = Method::GET;
-            for name in &OF_THE_BODY {
+            for name in &BODY_FIELDS {
                 self.headers.remove(name);
             }
         }
         if target.origin() == self.url.origin() && base.origin() == self.url.origin() {
             self.url = target;
         } else if target.origin() == base.origin() {
-            // The connection stays, also where `Host` names another host.
+            // The connection stays, even if `Host` names another host.
             self.url.set_path(target.path());
             self.url.set_query(target.query());
             self.url.set_fragment(target.fragment());
             self.url.set_username("").and_then(|()| self.url.set_password(None)).ok()?;
         } else {
-            remove_what_belongs_to_the_origin(&mut self.headers, body);
+            remove_origin_headers(&mut self.headers, body);
             self.url = target;
         }
         Some((self, body))
     }
 }
 
-/// Without what may be secret.
+/// Leaves out the URL and the headers, which may contain secrets.
 impl fmt::Debug for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hop").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
-/// A chain of redirects was longer than the client follows, which is likely a loop.
+/// The error of a chain of redirects that is longer than the client follows, which is likely a
+/// loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyRedirects {
     at_most: usize,
 }
 
 impl TooManyRedirects {
-    /// The error of a client that follows so many.
+    /// The error of a client with this limit.
     #[must_use]
     pub const fn after(at_most: usize) -> Self {
         Self { at_most }
@@ -133,24 +135,25 @@ impl fmt::Display for TooManyRedirects {
         let most = self.at_most;
         write!(
             f,
-            "more than {most} redirects: ask for the address they should end at, or tell the origin of the loop"
+            "more than {most} redirects, probably a loop: request the final URL, or raise the limit of redirects"
         )
     }
 }
 
 impl std::error::Error for TooManyRedirects {}
 
-fn remove_what_belongs_to_the_origin(headers: &mut HeaderMap, body: HopBody) {
-    let goes_along = |name: &HeaderName| {
-        FOR_ANY_ORIGIN.contains(name) || (body == HopBody::Repeat && OF_THE_BODY.contains(name))
+fn remove_origin_headers(headers: &mut HeaderMap, body: HopBody) {
+    let is_allowed = |name: &HeaderName| {
+        CROSS_ORIGIN_FIELDS.contains(name) || (body == HopBody::Repeat && BODY_FIELDS.contains(name))
     };
-    let names: Vec<HeaderName> = headers.keys().filter(|name| !goes_along(name)).cloned().collect();
+    let names: Vec<HeaderName> = headers.keys().filter(|name| !is_allowed(name)).cloned().collect();
     for name in names {
         headers.remove(name);
     }
 }
 
-/// The target URI of a request (RFC 9110 §7.1): the URL, with the authority of `Host`. A `Host` that cannot be read has none.
+/// The target URI of a request (RFC 9110 §7.1): the URL with the authority of `Host`. `None`:
+/// `Host` is invalid.
 fn target_of(url: &Url, headers: &HeaderMap) -> Option<Url> {
     if !headers.contains_key(header::HOST) {
         return Some(url.clone());
@@ -163,14 +166,14 @@ fn target_of(url: &Url, headers: &HeaderMap) -> Option<Url> {
     Some(target)
 }
 
-/// Where `Location` leads to from `base` (RFC 9110 §10.2.2).
+/// The target of `Location`, resolved against `base` (RFC 9110 §10.2.2).
 fn target(base: &Url, headers: &HeaderMap) -> Option<Url> {
     let location = std::str::from_utf8(headers.get(header::LOCATION)?.as_bytes()).ok()?;
     let mut target = base.join(location).ok()?;
     if !matches!(target.scheme(), "http" | "https") {
         return None;
     }
-    // A redirect neither passes on the credentials of the last URL nor brings any.
+    // A redirect neither keeps the credentials of the last URL nor brings its own.
     target.set_username("").and_then(|()| target.set_password(None)).ok()?;
     if target.fragment().is_none() {
         target.set_fragment(base.fragment());
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_method_and_the_body_change_as_the_rfc_says() {
+    fn a_redirect_changes_method_and_body_by_its_status() {
         for (status, before, after) in [
             (301, Method::POST, Some((Method::GET, HopBody::Drop))),
             (302, Method::POST, Some((Method::GET, HopBody::Drop))),

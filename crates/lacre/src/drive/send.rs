@@ -104,8 +104,8 @@ impl Driver {
         }
     }
 
-    /// The stored response that stands in for an origin which failed recently, for a request that came at
-    /// `since`; and whether the origin may be asked again.
+    /// The stored response that stands in for an origin which failed recently, for a request that
+    /// came at `since`; and whether the origin may be asked again.
     pub(super) fn spare_origin(&self, ticket: &Ticket, since: MonotonicTime) -> Option<(Reply, bool)> {
         let RecentFailure { failed, due } = self.failures.recent(ticket.key()?, since)?;
         Some((self.cache.stand_in(ticket, failed)?, due))
@@ -116,8 +116,8 @@ impl Driver {
         self.stand_in_after.filter(|_| self.cache.can_stand_in(ticket, LastFailure::Slow))
     }
 
-    /// Sends a request that others wait for. If a stored response stands in for a slow origin meanwhile, the
-    /// request goes on in the background.
+    /// Sends a request that others wait for. If a stored response stands in for a slow origin
+    /// meanwhile, the request goes on in the background.
     async fn send_as_leader<N: Background, R: Runtime>(
         &self,
         ticket: Ticket,
@@ -272,7 +272,8 @@ impl Driver {
                 Err(error) => {
                     self.record_failure(&ticket, LastFailure::NoAnswer);
                     let settled = self.cache.settle(ticket, Outcome::Failed).await?;
-                    // The end of the caller's own timeout says nothing about the origin. A waiter sends next.
+                    // The end of the caller's own timeout says nothing about the origin. A waiter
+                    // sends next.
                     if network.time_left() != Some(Duration::ZERO) {
                         done(leader);
                     }
@@ -339,8 +340,8 @@ impl Driver {
         }
     }
 
-    /// Reads a body to its end in the background, so that it is stored. `false`: there is no runtime, or too
-    /// many tasks run already.
+    /// Reads a body to its end in the background, so that it is stored. `false`: there is no
+    /// runtime, or too many tasks run already.
     fn store_in_background<E: Send + 'static, R: Runtime>(
         &self,
         tee: TeeBody<E>,
@@ -357,7 +358,8 @@ impl Driver {
         true
     }
 
-    /// Refreshes in the background, unless a request for the key is in flight or too many tasks run already.
+    /// Refreshes in the background, unless a request for the key is in flight or too many tasks run
+    /// already.
     pub(super) fn refresh<N: Network + 'static, R: Runtime>(
         &self,
         ticket: Ticket,

@@ -1,5 +1,5 @@
-//! The body of a network response that is stored while its caller reads it (RFC 9111 §3.3), and read by the
-//! waiters of the same request.
+//! The body of a network response that is stored while its caller reads it (RFC 9111 §3.3), and
+//! read by the waiters of the same request.
 
 use super::Failure;
 use super::coalesce::{Leader, done};
@@ -18,9 +18,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// The body of a network response that is stored while its caller reads it. It is stored before the caller
-/// gets its last bytes. If it breaks off, or is not read to its end, nothing is stored. `E` is the network's
-/// error.
+/// The body of a network response that is stored while its caller reads it. It is stored before the
+/// caller gets its last bytes. If it breaks off, or is not read to its end, nothing is stored. `E`
+/// is the network's error.
 pub struct TeeBody<E> {
     reader: Reader,
     error: PhantomData<fn() -> E>,
@@ -35,8 +35,8 @@ pub(crate) enum TeeStart<B: http_body::Body> {
 }
 
 impl<E: Send + 'static> TeeBody<E> {
-    /// Starts to store `body`. `leader` shows the response to its waiters, and ends when the body is stored or
-    /// cannot be.
+    /// Starts to store `body`. `leader` shows the response to its waiters, and ends when the body
+    /// is stored or cannot be.
     pub(crate) async fn start<B>(body: B, recording: Recording, leader: Option<Leader>) -> TeeStart<B>
     where
         B: http_body::Body<Data = Bytes, Error = E> + Send + 'static,
@@ -136,9 +136,9 @@ impl Recorder {
     }
 }
 
-/// The steps of a transfer. The last bytes of a body with a known length are stored before they are returned,
-/// since the caller may stop reading there. If the body breaks off, nothing is stored, and a waiter becomes
-/// the leader.
+/// The steps of a transfer. The last bytes of a body with a known length are stored before they are
+/// returned, since the caller may stop reading there. If the body breaks off, nothing is stored,
+/// and a waiter becomes the leader.
 fn steps<B>(body: Pin<Box<B>>, recorder: Recorder) -> impl Stream<Item = Step>
 where
     B: http_body::Body<Data = Bytes, Error: Send + 'static> + Send + 'static,

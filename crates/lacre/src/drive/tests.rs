@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::sync::Mutex;
 use std::thread;
 
-/// An origin that counts.
+/// An origin that counts its requests.
 #[derive(Clone, Default)]
 struct Origin(Arc<AtomicUsize>);
 
@@ -64,7 +64,7 @@ impl World {
         wait(self.driver.cache().ask(head, RequestBody::Seen(b""))).unwrap()
     }
 
-    /// What was done, with nothing left to do in the background.
+    /// Carries out an answer, waits for background work, and returns the status.
     fn carry_out(&self, answer: Answer) -> String {
         let answered = wait(self.driver.carry_out(answer, self.origin.clone(), Some(&Threads))).unwrap();
         while self.driver.refreshing.load(Ordering::SeqCst) > 0 {
@@ -79,7 +79,7 @@ impl World {
 }
 
 #[test]
-fn a_miss_that_was_looked_up_before_another_was_stored_is_not_sent() {
+fn a_miss_is_not_sent_if_a_response_was_stored_meanwhile() {
     let world = World::new();
     let (first, second) = (world.ask(), world.ask());
     world.carry_out(first);
@@ -88,7 +88,7 @@ fn a_miss_that_was_looked_up_before_another_was_stored_is_not_sent() {
 }
 
 #[test]
-fn what_was_seen_stale_before_it_was_refreshed_is_not_refreshed_again() {
+fn a_response_that_was_refreshed_meanwhile_is_not_refreshed_again() {
     let world = World::new();
     world.carry_out(world.ask());
     world.clock.advance(Duration::from_secs(20));
@@ -100,7 +100,7 @@ fn what_was_seen_stale_before_it_was_refreshed_is_not_refreshed_again() {
 }
 
 #[test]
-fn what_is_stale_again_is_refreshed_again() {
+fn a_response_that_is_stale_again_is_refreshed_again() {
     let world = World::new();
     world.carry_out(world.ask());
     for _ in 0..3 {
@@ -110,7 +110,7 @@ fn what_is_stale_again_is_refreshed_again() {
     assert_eq!(world.sent(), 4);
 }
 
-/// An origin of a page that may be stale where it fails.
+/// An origin of a page with `stale-if-error`.
 #[derive(Clone)]
 struct Moody(Arc<(AtomicUsize, Mutex<Mood>)>);
 
@@ -164,7 +164,7 @@ impl Background for Moody {
     }
 }
 
-/// A stale page of a moody origin.
+/// A stale page of an origin that can fail.
 struct Stale {
     driver: Driver,
     origin: Moody,
@@ -201,7 +201,7 @@ impl Stale {
         status
     }
 
-    /// How often the origin was asked since the page was stored.
+    /// The number of requests to the origin since the page was stored.
     fn asked(&self) -> usize {
         self.origin.0.0.load(Ordering::SeqCst) - 1
     }
@@ -216,7 +216,7 @@ impl Stale {
 }
 
 #[test]
-fn a_failure_is_not_repeated_by_those_who_came_before_it() {
+fn a_failure_is_not_repeated_by_earlier_requests() {
     for mood in [Mood::Gone, Mood::Failing] {
         let world = Stale::new(|driver| driver);
         world.feels(mood);
@@ -234,7 +234,7 @@ fn a_failure_is_not_repeated_by_those_who_came_before_it() {
 }
 
 #[test]
-fn a_failing_origin_rests_and_is_then_asked_by_one_in_the_background() {
+fn a_failing_origin_is_asked_again_by_one_request_in_the_background_after_its_pause() {
     let world = Stale::new(|driver| driver.failure_pause(Duration::from_secs(3600)));
     world.feels(Mood::Failing);
     for _ in 0..5 {
@@ -256,7 +256,7 @@ fn a_failing_origin_rests_and_is_then_asked_by_one_in_the_background() {
 }
 
 #[test]
-fn what_may_not_stand_in_is_asked_for_whatever_happened_before() {
+fn a_response_that_must_not_be_stale_is_requested_despite_an_earlier_failure() {
     let world = Stale::new(|driver| driver.failure_pause(Duration::from_secs(3600)));
     world.feels(Mood::Failing);
     world.carry_out(world.ask());
@@ -268,7 +268,7 @@ fn what_may_not_stand_in_is_asked_for_whatever_happened_before() {
 }
 
 #[test]
-fn a_stale_response_stands_in_for_a_slow_origin_whose_answer_is_stored() {
+fn a_stale_response_stands_in_for_a_slow_origin_whose_response_is_stored() {
     let world = Stale::new(|driver| driver.stand_in_after(Duration::from_millis(5)));
     world.feels(Mood::Silent);
     for _ in 0..3 {

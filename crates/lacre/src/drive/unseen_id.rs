@@ -2,10 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A unique id for [`Transport::unseen`](crate::Transport::unseen): no other client has it, in any process.
+/// A unique id for [`Transport::unseen`](crate::Transport::unseen): no other client has it, in any
+/// process.
 ///
-/// A response that was stored under it is served to that client alone, for as long as the client lives
-/// ([decision 16](../../../../docs/decisions/0016-transport-is-part-of-the-key.md)).
+/// A response that was stored under it is served to that client alone, for as long as the client
+/// lives ([decision 16](../../../../docs/decisions/0016-transport-is-part-of-the-key.md)).
 #[must_use]
 pub fn unseen_id() -> String {
     // Each `RandomState` has new random keys.

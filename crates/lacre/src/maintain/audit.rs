@@ -1,4 +1,5 @@
-//! Auditing a store for secrets. `lacre-core` defines the detectors; this opens the entries for them.
+//! Auditing a store for secrets. `lacre-core` defines the detectors; this opens the entries for
+//! them.
 
 use super::Stored;
 use crate::{Cache, Error};
@@ -17,8 +18,8 @@ pub struct Audited {
 }
 
 impl Cache {
-    /// Searches the response stored under `key` for secrets: its URL, its headers, and the first megabyte of a
-    /// text body. `None`: no response is stored there.
+    /// Searches the response stored under `key` for secrets: its URL, its headers, and the first
+    /// megabyte of a text body. `None`: no response is stored there.
     ///
     /// # Errors
     /// Its seal does not hold, its key is missing, or the store fails.

@@ -26,7 +26,8 @@ pub struct Listed {
     pub slot: Result<Slot<BodyHead>, Error>,
     /// The seal; `None` if the record does not open.
     pub seal: Option<SealInfo>,
-    /// The claims of an envelope that does not open. Anybody who can write the store can forge them.
+    /// The claims of an envelope that does not open. Anybody who can write the store can forge
+    /// them.
     pub claimed_unverified: Option<SealInfo>,
     /// The keys that its chunks were sealed with, each once, if the chunks were opened.
     pub chunk_keys: Vec<KeyId>,
@@ -45,9 +46,9 @@ pub struct Stored {
 }
 
 impl Cache {
-    /// Calls `visit` with every record but [evidence](Self::quarantined), in no particular order. A record that
-    /// does not open is listed with its error. Only heads are opened; [`verify`](Self::verify) opens bodies
-    /// too.
+    /// Calls `visit` with every record but [evidence](Self::quarantined), in no particular order. A
+    /// record that does not open is listed with its error. Only heads are opened;
+    /// [`verify`](Self::verify) opens bodies too.
     ///
     /// # Errors
     /// The store fails.
@@ -99,8 +100,8 @@ impl Cache {
         Ok(Some(Stored { entry, seal, freshness }))
     }
 
-    /// The row of a request: the key of its response, or of the record that leads to it. `None`: the request
-    /// is never answered from the cache.
+    /// The row of a request: the key of its response, or of the record that leads to it. `None`:
+    /// the request is never answered from the cache.
     #[must_use]
     pub fn row_of(&self, request: request::Parts, body: RequestBody<'_>) -> Option<Key> {
         match self.engine.begin::<BodyHead>(request, body, self.storage.now()) {
@@ -110,8 +111,8 @@ impl Cache {
         }
     }
 
-    /// The request headers that the responses under `key` vary by. Empty if no `Vary` index record is stored
-    /// there.
+    /// The request headers that the responses under `key` vary by. Empty if no `Vary` index record
+    /// is stored there.
     ///
     /// # Errors
     /// Its seal does not hold, its key is missing, or the store fails.
@@ -123,7 +124,8 @@ impl Cache {
         })
     }
 
-    /// Opens every record and every body, and calls `report` for each, as [`list`](Self::list) does.
+    /// Opens every record and every body, and calls `report` for each, as [`list`](Self::list)
+    /// does.
     ///
     /// # Errors
     /// The store fails.
@@ -221,8 +223,8 @@ impl Vault {
         }
     }
 
-    /// Opens the heads of a page, on as many threads as there are processors. `Err`: the key of a record that
-    /// does not open.
+    /// Opens the heads of a page, on as many threads as there are processors. `Err`: the key of a
+    /// record that does not open.
     fn open_all(&self, page: Vec<ScannedRow>, now: Timestamp) -> Vec<Result<Option<Listed>, Key>> {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let share = page.len().div_ceil(threads).max(MIN_SHARE);

@@ -1,5 +1,5 @@
-//! Looking after a store: listing, selecting, verifying, resealing, sweeping, auditing, anchoring, and
-//! quarantine. All are methods of [`Cache`](crate::Cache), and need no driver.
+//! Looking after a store: listing, selecting, verifying, resealing, sweeping, auditing, anchoring,
+//! and quarantine. All are methods of [`Cache`](crate::Cache), and need no driver.
 
 mod anchor;
 mod audit;

@@ -43,9 +43,9 @@ impl Cache {
         vault.store.each(&mut each).await
     }
 
-    /// Moves the record under `key` into quarantine if it was tampered with or cannot be read, and tells the
-    /// observer. Returns the key of the evidence. `None`: the record opens, its key is missing, it has ended,
-    /// or it is genuine and of a suite that is not accepted.
+    /// Moves the record under `key` into quarantine if it was tampered with or cannot be read, and
+    /// tells the observer. Returns the key of the evidence. `None`: the record opens, its key is
+    /// missing, it has ended, or it is genuine and of a suite that is not accepted.
     ///
     /// # Errors
     /// The store fails.

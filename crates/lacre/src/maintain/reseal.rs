@@ -28,10 +28,11 @@ pub struct Resealed {
 }
 
 impl Cache {
-    /// Reseals every record that is not sealed with the primary key and the suite in use, chunks and evidence
-    /// included, and calls `report` for each record. Other processes may use the store meanwhile. Afterwards
-    /// no other key is needed, unless a record was refused. A suite that was in use before must be
-    /// [accepted](crate::Builder::also_accept). An encrypted record never becomes readable.
+    /// Reseals every record that is not sealed with the primary key and the suite in use, chunks
+    /// and evidence included, and calls `report` for each record. Other processes may use the store
+    /// meanwhile. Afterwards no other key is needed, unless a record was refused. A suite that was
+    /// in use before must be [accepted](crate::Builder::also_accept). An encrypted record never
+    /// becomes readable.
     ///
     /// # Errors
     /// The store fails. Records resealed until then stay resealed.
@@ -43,9 +44,9 @@ impl Cache {
         self.reseal_all(pass, SuiteChoice::Change, report).await
     }
 
-    /// Reseals every record that is not sealed with the primary key, each with its own suite: readable records
-    /// stay readable, encrypted ones encrypted. Otherwise as [`reseal`](Self::reseal), but no suite need be
-    /// accepted.
+    /// Reseals every record that is not sealed with the primary key, each with its own suite:
+    /// readable records stay readable, encrypted ones encrypted. Otherwise as
+    /// [`reseal`](Self::reseal), but no suite need be accepted.
     ///
     /// # Errors
     /// The store fails. Records resealed until then stay resealed.

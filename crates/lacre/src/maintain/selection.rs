@@ -13,8 +13,8 @@ use url::Url;
 
 /// A conjunction of filters over stored responses. An empty selection matches every response.
 ///
-/// Stored URLs are [redacted](Policy::redact_url), so filters by URL compare redacted URLs: two URLs that differ
-/// only in a token both match.
+/// Stored URLs are [redacted](Policy::redact_url), so filters by URL compare redacted URLs: two
+/// URLs that differ only in a token both match.
 #[derive(Clone, Default)]
 #[must_use = "it selects nothing by itself"]
 pub struct Selection(Vec<Condition>);
@@ -51,7 +51,8 @@ impl Selection {
         Self::default()
     }
 
-    /// Matches responses to requests for this URL, with any method and variant. A fragment is ignored.
+    /// Matches responses to requests for this URL, with any method and variant. A fragment is
+    /// ignored.
     pub fn url(self, url: Url) -> Self {
         let mut url = url;
         url.set_fragment(None);
@@ -113,9 +114,9 @@ impl fmt::Debug for Selection {
 }
 
 impl Cache {
-    /// The stored responses that match `selection`, in no particular order, read page by page as the stream is
-    /// polled. Records that do not open are left out; [`list`](Self::list) shows them. An item is an entry, or
-    /// the failure of the store, which ends the stream.
+    /// The stored responses that match `selection`, in no particular order, read page by page as
+    /// the stream is polled. Records that do not open are left out; [`list`](Self::list) shows
+    /// them. An item is an entry, or the failure of the store, which ends the stream.
     pub fn select(&self, selection: Selection) -> impl Stream<Item = Result<Selected, Error>> + Send + '_ {
         let pages = stream::try_unfold(
             (self.storage.vault.walk(), selection),
@@ -127,8 +128,8 @@ impl Cache {
         pages.try_flatten()
     }
 
-    /// Removes the responses that match `selection`, so that they cannot be recovered, and returns their
-    /// number. The next requests for them go to the origin.
+    /// Removes the responses that match `selection`, so that they cannot be recovered, and returns
+    /// their number. The next requests for them go to the origin.
     ///
     /// # Errors
     /// The store fails. Some responses may be removed by then.

@@ -1,6 +1,6 @@
-//! Sweeping: removing expired and revoked records, and chunks that no entry names. A store's columns may be
-//! forged, so that a sweep would remove a good record or keep an expired one. Each column is therefore
-//! compared with the seal first, and corrected.
+//! Sweeping: removing expired and revoked records, and chunks that no entry names. A store's
+//! columns may be forged, so that a sweep would remove a good record or keep an expired one. Each
+//! column is therefore compared with the seal first, and corrected.
 
 use crate::codec::BodyHead;
 use crate::storage::vault::{Vault, seal_time, store_time};
@@ -10,9 +10,10 @@ use lacre_core::{Key, Slot, Timestamp};
 use lacre_seal::{BodyId, SealInfo};
 
 impl Cache {
-    /// Removes expired and revoked records, and chunks that no entry names. Every row is checked, so that a
-    /// forged column neither removes a good record nor keeps an expired one. A record that does not open is
-    /// left to [`verify`](Self::verify), and expires by the store's own column.
+    /// Removes expired and revoked records, and chunks that no entry names. Every row is checked,
+    /// so that a forged column neither removes a good record nor keeps an expired one. A record
+    /// that does not open is left to [`verify`](Self::verify), and expires by the store's own
+    /// column.
     ///
     /// # Errors
     /// The store fails.
@@ -76,7 +77,8 @@ impl Vault {
         self.store.touch(key, record.body, right).await
     }
 
-    /// What the columns of a row should be, by its seal: of one whose time is over, too, so that it goes by the right ones.
+    /// What the columns of a row should be, by its seal: of one whose time is over, too, so that it
+    /// goes by the right ones.
     fn columns(&self, key: &Key, record: &Record<'_>) -> Result<Columns, Error> {
         let now = Timestamp::default();
         match self.open_head(key, record, now) {

@@ -1,4 +1,5 @@
-//! Evidence and anchors against the vectors that an independent implementation made from docs/format.md (`vectors/make.py`).
+//! Evidence, namespaces and anchors against the vectors of an independent implementation of
+//! docs/format.md (`vectors/make.py`).
 
 use super::anchor::{AnchorReader, Change};
 use crate::storage::namespaces::{decode, row_key_prefix};
@@ -28,7 +29,7 @@ fn key(vector: &Value, name: &str) -> Key {
     Key::from_bytes(bytes(vector, name).try_into().unwrap())
 }
 
-/// A cache over a store of the vector's id.
+/// A cache over a store with the vector's id.
 fn cache_of(vector: &Value) -> (Cache, Arc<Memory>) {
     let store = Arc::new(Memory::new().unwrap());
     let mut cache = Cache::builder()

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-/// How long a lease lasts unless it is [renewed](HeldLease::renew), which is how long the others wait for a
-/// process that was killed.
+/// How long a lease lasts unless it is [renewed](HeldLease::renew), which is how long the others
+/// wait for a process that was killed.
 const DURATION: Duration = Duration::from_millis(800);
 
 /// The outcome of asking for a lease.
@@ -52,7 +52,8 @@ impl HeldLease {
     /// How often a lease must be renewed, so that one renewal may be late.
     pub(crate) const RENEWAL_INTERVAL: Duration = Duration::from_millis(DURATION.as_millis() as u64 / 4);
 
-    /// Extends the lease. If it ended and another process has it, two requests are sent, which is harmless.
+    /// Extends the lease. If it ended and another process has it, two requests are sent, which is
+    /// harmless.
     pub(crate) async fn renew(&self) {
         let _ = take(&self.vault, &*self.clock, &self.key, self.holder).await;
     }

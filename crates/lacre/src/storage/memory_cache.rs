@@ -1,10 +1,10 @@
 //! Verified records kept in memory. A hit shares the decoded entry, without a copy of its body.
 //!
-//! A write or removal by this cache drops the record here. Writes by other processes are noticed by the
-//! store's [generation](crate::store::Store::generation), which is read at most once per
-//! [`GENERATION_INTERVAL`]. When it changed, a record is compared with the store's, by the commitment of
-//! its seal, before it is used again. Tampering with a record that is in memory is noticed when the record
-//! is next read from the store, and not before.
+//! A write or removal by this cache drops the record here. Writes by other processes are noticed by
+//! the store's [generation](crate::store::Store::generation), which is read at most once per
+//! [`GENERATION_INTERVAL`]. When it changed, a record is compared with the store's, by the
+//! commitment of its seal, before it is used again. Tampering with a record that is in memory is
+//! noticed when the record is next read from the store, and not before.
 
 use super::rollback_guard::Version;
 use super::vault::{BodyContent, BodyHandle, LoadedEntry, ReadPlan, Vault, seal_time};
@@ -44,7 +44,8 @@ const ITEM_OVERHEAD: usize = 512;
 struct Shard {
     items: LruCache<Key, Arc<Item>>,
     bytes: usize,
-    /// Writes to the store under way. A record read meanwhile may be from before them, and is not kept.
+    /// Writes to the store under way. A record read meanwhile may be from before them, and is not
+    /// kept.
     writes: usize,
     /// How often a record was dropped. A record read before a drop must not be kept after it.
     drops: u64,
@@ -57,8 +58,8 @@ struct Item {
     generation: AtomicU64,
 }
 
-/// A write to the store under way. The record under its key was dropped when the write began, since the
-/// write may take effect at any moment.
+/// A write to the store under way. The record under its key was dropped when the write began, since
+/// the write may take effect at any moment.
 pub(crate) struct InvalidationGuard<'a>(Option<(&'a MemoryCache, &'a Key)>);
 
 impl MemoryCache {
@@ -87,7 +88,8 @@ impl MemoryCache {
         lock(&self.shards[usize::from(key.as_bytes()[30]) % SHARDS])
     }
 
-    /// Keeps a record that was current at `generation`, unless it was dropped or written since `drops`.
+    /// Keeps a record that was current at `generation`, unless it was dropped or written since
+    /// `drops`.
     fn keep(&self, key: &Key, loaded: &LoadedEntry, generation: u64, drops: u64) {
         let weight = weight(&loaded.slot);
         let mut shard = self.shard(key);
@@ -146,8 +148,8 @@ impl Drop for InvalidationGuard<'_> {
 }
 
 impl Vault {
-    /// Like [`load`](Self::load), from memory if the record is there and current. A body in chunks is read
-    /// whole if it fits into memory, or is wanted whole and short enough.
+    /// Like [`load`](Self::load), from memory if the record is there and current. A body in chunks
+    /// is read whole if it fits into memory, or is wanted whole and short enough.
     ///
     /// `B` is the caller's body handle.
     pub(crate) async fn find<B: From<BodyHandle>>(
@@ -201,8 +203,8 @@ impl Vault {
         Ok(same)
     }
 
-    /// Drops the record under `key` from memory for as long as the returned guard lives: it is being
-    /// written or removed.
+    /// Drops the record under `key` from memory for as long as the returned guard lives: it is
+    /// being written or removed.
     pub(crate) fn begin_invalidation<'a>(&'a self, key: &'a Key) -> InvalidationGuard<'a> {
         let cache = self.memory_cache.as_ref();
         if let Some(cache) = cache {

@@ -1,8 +1,8 @@
 //! Sealed records: reading, verifying and writing them, and what follows when that fails.
 //!
-//! [`Vault`] joins a [store](crate::store) to the codec, the stages and the sealers. [`Storage`] adds
-//! the clock, the observer and the user's answer to a seal that does not hold or a store that fails.
-//! Nothing here knows HTTP caching rules: a record is opened or refused, never judged fresh.
+//! [`Vault`] joins a [store](crate::store) to the codec, the stages and the sealers. [`Storage`]
+//! adds the clock, the observer and the user's answer to a seal that does not hold or a store that
+//! fails. Nothing here knows HTTP caching rules: a record is opened or refused, never judged fresh.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -46,8 +46,8 @@ use vault::Vault;
 /// The answer to a stored response whose seal does not hold, or whose content cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnTamper {
-    /// Tells the observer, moves the record into [quarantine](crate::Cache::quarantined), and fetches
-    /// the response again.
+    /// Tells the observer, moves the record into [quarantine](crate::Cache::quarantined), and
+    /// fetches the response again.
     #[default]
     Refetch,
     /// Returns the error to the caller. The record stays until somebody removes it.
@@ -84,8 +84,8 @@ impl Storage {
         self.clock.now()
     }
 
-    /// Reads one chunk of a stored body. On failure the observer is told, and a record that cannot be
-    /// trusted goes into quarantine.
+    /// Reads one chunk of a stored body. On failure the observer is told, and a record that cannot
+    /// be trusted goes into quarantine.
     pub(crate) async fn chunk(&self, key: &Key, head: &BodyHead, index: u32) -> Result<Bytes, Error> {
         let now = self.now();
         let error = match self.vault.chunk(key, head, index, now).await {

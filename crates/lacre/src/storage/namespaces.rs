@@ -1,9 +1,9 @@
-//! The list of namespaces of a store, so that a record of another namespace is not mistaken for tampering
-//! (docs/format.md §15). The list is a sealed and encrypted record of its own. The default namespace is
-//! never listed.
+//! The list of namespaces of a store, so that a record of another namespace is not mistaken for
+//! tampering (docs/format.md §15). The list is a sealed and encrypted record of its own. The
+//! default namespace is never listed.
 //!
-//! The list only improves messages: a record of an unlisted namespace counts as tampered with, and nothing
-//! is ever served because of the list.
+//! The list only improves messages: a record of an unlisted namespace counts as tampered with, and
+//! nothing is ever served because of the list.
 
 use super::vault::{Vault, seal_time};
 use crate::store::{Record, StoreExt};
@@ -36,8 +36,8 @@ impl Vault {
         *self.namespaces.others.lock().unwrap_or_else(PoisonError::into_inner) = names.into();
     }
 
-    /// Adds this namespace to the list, once per vault. If the list cannot be written, only a message gets
-    /// less clear.
+    /// Adds this namespace to the list, once per vault. If the list cannot be written, only a
+    /// message gets less clear.
     pub(crate) async fn list_namespace(&self, now: Timestamp) {
         let is_default = self.namespace.is_empty() || self.namespace.len() > MAX_NAME_LENGTH;
         if is_default || self.namespaces.listed.swap(true, Ordering::Relaxed) {
@@ -78,7 +78,8 @@ impl Vault {
             && self.open_namespace_list(key, sealed).map_or_else(|fault| fault.is_lapsed(), |_| true)
     }
 
-    /// The error for an envelope that does not open at `at`: it belongs to another namespace, or nowhere.
+    /// The error for an envelope that does not open at `at`: it belongs to another namespace, or
+    /// nowhere.
     pub(crate) fn misplaced(&self, at: &Context<'_>, sealed: &[u8], fault: Fault, now: Timestamp) -> Error {
         let others = self.other_namespaces();
         let home = others.iter().find(|name| self.opens_in(name, at, sealed, now));

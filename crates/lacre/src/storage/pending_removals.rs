@@ -1,6 +1,6 @@
-//! Removals that the store refused, because it was locked, full or out of reach. An invalidated row is not
-//! served meanwhile, and is removed with the next write that succeeds. The list is bounded, and ends with
-//! the process.
+//! Removals that the store refused, because it was locked, full or out of reach. An invalidated row
+//! is not served meanwhile, and is removed with the next write that succeeds. The list is bounded,
+//! and ends with the process.
 
 use lacre_core::Key;
 use std::collections::HashSet;

@@ -1,8 +1,8 @@
-//! Quarantine: a record that does not open is moved aside, and its first bytes are kept as evidence for a
-//! while (docs/format.md §10).
+//! Quarantine: a record that does not open is moved aside, and its first bytes are kept as evidence
+//! for a while (docs/format.md §10).
 //!
-//! Evidence is never looked up. It has a fixed number of places, which bounds it however many bad records
-//! somebody makes.
+//! Evidence is never looked up. It has a fixed number of places, which bounds it however many bad
+//! records somebody makes.
 
 use super::vault::{Vault, seal_time};
 use crate::store::Record;
@@ -19,7 +19,8 @@ const MAX_EVIDENCE: usize = 64 << 10;
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Vault {
-    /// The reason to move the record under `key` aside. `None`: it opens, or a setting explains why not.
+    /// The reason to move the record under `key` aside. `None`: it opens, or a setting explains why
+    /// not.
     pub(crate) async fn reason_for_quarantine(
         &self,
         key: &Key,
@@ -41,7 +42,8 @@ impl Vault {
         }
     }
 
-    /// Moves the record under `key` into quarantine. It is removed even if there is no room for the evidence.
+    /// Moves the record under `key` into quarantine. It is removed even if there is no room for the
+    /// evidence.
     pub(crate) async fn quarantine(&self, key: &Key, reason: &Error, now: Timestamp) -> Result<Key, Error> {
         let (mut found, mut length) = (Vec::new(), 0);
         // A row that the store cannot read leaves no bytes.
@@ -75,7 +77,8 @@ impl Vault {
         self.any_suite.open(&self.context(key, Purpose::Quarantine), sealed, seal_time(now))
     }
 
-    /// Whether a record is no cache entry: evidence of any namespace, ended or not, or the list of namespaces.
+    /// Whether a record is no cache entry: evidence of any namespace, ended or not, or the list of
+    /// namespaces.
     pub(crate) fn is_internal_record(&self, key: &Key, sealed: &[u8], now: Timestamp) -> bool {
         let at = self.context(key, Purpose::Quarantine);
         self.open_evidence(key, sealed, now).map_or_else(|fault| fault.is_lapsed(), |_| true)

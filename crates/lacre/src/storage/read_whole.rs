@@ -1,5 +1,5 @@
-//! Reading a body in chunks into one piece of memory. All of it is verified before any of it is used
-//! ([decision 12](../../../../docs/decisions/0012-read-medium-bodies-whole.md)).
+//! Reading a body in chunks into one piece of memory. All of it is verified before any of it is
+//! used ([decision 12](../../../../docs/decisions/0012-read-medium-bodies-whole.md)).
 
 use super::vault::{
     BodyContent, BodyHandle, CHUNK, LoadedEntry, ReadPlan, Vault, chunk_purpose, seal_time, wrong_length,
@@ -12,8 +12,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 impl Vault {
-    /// Like [`load`](Self::load), and reads the rest of a body whose first chunk was read if the body fits
-    /// into `cacheable` bytes, or is wanted whole and no longer than `read_whole`.
+    /// Like [`load`](Self::load), and reads the rest of a body whose first chunk was read if the
+    /// body fits into `cacheable` bytes, or is wanted whole and no longer than `read_whole`.
     pub(crate) async fn load_whole(
         &self,
         key: &Key,
@@ -43,7 +43,8 @@ impl Vault {
         }
     }
 
-    /// Joins all chunks of a body, of which the first was read. `None`: the store lacks one of them.
+    /// Joins all chunks of a body, of which the first was read. `None`: the store lacks one of
+    /// them.
     async fn join_chunks(
         &self,
         key: &Key,

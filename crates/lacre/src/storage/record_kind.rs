@@ -10,7 +10,8 @@ use lacre_core::Slot;
 pub enum RecordKind {
     /// A stored response.
     Entry,
-    /// A record that leads to entries: the list of a response's variants, or an alias of another row.
+    /// A record that leads to entries: the list of a response's variants, or an alias of another
+    /// row.
     Index,
 }
 
@@ -23,8 +24,8 @@ impl RecordKind {
         }
     }
 
-    /// The kind of a record that does not open, as the store's columns claim it. Good enough to count
-    /// by, and never trusted.
+    /// The kind of a record that does not open, as the store's columns claim it. Good enough to
+    /// count by, and never trusted.
     pub(crate) const fn claimed(record: &Record<'_>) -> Self {
         if record.body.is_some() { Self::Entry } else { Self::Index }
     }

@@ -1,11 +1,12 @@
-//! A registry of stores in a file beside the keyring, where somebody who can only write a store cannot
-//! write ([decision 20](../../../../docs/decisions/0020-detect-copied-stores.md)).
+//! A registry of stores in a file beside the keyring, where somebody who can only write a store
+//! cannot write ([decision 20](../../../../docs/decisions/0020-detect-copied-stores.md)).
 //!
-//! Seals are bound to the id of their store, and that id lies in the store and is no secret. Somebody who
-//! copies the records *and* the id of one store over another would make the second serve what was sealed
-//! for the first. Each store that was written is therefore registered with its id and path. A second path
-//! with the same id is a copy while the first store exists: the observer is told, and the copy is emptied
-//! and gets a new id. A store that was moved, or is reached by another path, is the same store.
+//! Seals are bound to the id of their store, and that id lies in the store and is no secret.
+//! Somebody who copies the records *and* the id of one store over another would make the second
+//! serve what was sealed for the first. Each store that was written is therefore registered with
+//! its id and path. A second path with the same id is a copy while the first store exists: the
+//! observer is told, and the copy is emptied and gets a new id. A store that was moved, or is
+//! reached by another path, is the same store.
 
 use crate::keys::KeySource;
 use crate::store::{OnDisk, Store};
@@ -41,8 +42,8 @@ struct KnownStore {
 }
 
 impl StoreRegistry {
-    /// The registry that belongs to a key source: beside a keyring file that lacre writes, otherwise in the
-    /// user's configuration directory. `None`: this user has no such directory.
+    /// The registry that belongs to a key source: beside a keyring file that lacre writes,
+    /// otherwise in the user's configuration directory. `None`: this user has no such directory.
     #[must_use]
     pub fn of(source: &dyn KeySource) -> Option<Self> {
         match source.file().filter(|_| source.writable().is_some()) {
@@ -61,8 +62,8 @@ impl StoreRegistry {
         Some(Self { file: config::config_directory().ok()?.join("stores") })
     }
 
-    /// The path that the store at `path` was copied from, where a store with this id still exists. `None`: it
-    /// is no copy; a `writable` store is then registered.
+    /// The path that the store at `path` was copied from, where a store with this id still exists.
+    /// `None`: it is no copy; a `writable` store is then registered.
     #[must_use]
     pub fn original(&self, id: StoreId, path: &Path, writable: bool) -> Option<PathBuf> {
         let path = std::path::absolute(path).ok()?;
@@ -187,8 +188,9 @@ fn parse_id(text: &str) -> Option<StoreId> {
     Some(StoreId::from_bytes(id))
 }
 
-/// Locks the directory, so that changes of the registry and of the keyring beside it do not interleave. Gives
-/// up soon: a store that is not registered now is registered when it is next opened.
+/// Locks the directory, so that changes of the registry and of the keyring beside it do not
+/// interleave. Gives up soon: a store that is not registered now is registered when it is next
+/// opened.
 fn lock(directory: &Path) -> io::Result<Option<File>> {
     const TRIES: u32 = 20;
     if !cfg!(unix) {
@@ -214,8 +216,8 @@ mod platform {
     use std::os::unix::ffi::OsStringExt;
     use std::os::unix::fs::MetadataExt;
 
-    /// The inode of a file or directory; `None`: nothing is there. Opening the file would release locks of
-    /// this process on it, so it is not opened.
+    /// The inode of a file or directory; `None`: nothing is there. Opening the file would release
+    /// locks of this process on it, so it is not opened.
     pub(crate) fn inode_of(path: &Path) -> Option<u64> {
         fs::symlink_metadata(path).ok().map(|found| found.ino())
     }

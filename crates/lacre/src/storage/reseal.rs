@@ -1,9 +1,9 @@
-//! Resealing one record: a record sealed with another key than the primary one, or with another suite than
-//! the one in use, is opened and sealed again. Its content and its times stay.
+//! Resealing one record: a record sealed with another key than the primary one, or with another
+//! suite than the one in use, is opened and sealed again. Its content and its times stay.
 //!
-//! This happens in place: chunk by chunk, and the head last. Every state between is whole, since the
-//! keyring opens old and new seals alike, and a finished part is skipped. A run may be interrupted at any
-//! moment and started again.
+//! This happens in place: chunk by chunk, and the head last. Every state between is whole, since
+//! the keyring opens old and new seals alike, and a finished part is skipped. A run may be
+//! interrupted at any moment and started again.
 
 use super::RecordKind;
 use super::rollback_guard::Version;
@@ -194,7 +194,8 @@ impl Vault {
         }
     }
 
-    /// Reseals the chunks of a body, and returns how many. `None`: the body was replaced or removed.
+    /// Reseals the chunks of a body, and returns how many. `None`: the body was replaced or
+    /// removed.
     async fn reseal_chunks(
         &self,
         key: &Key,

@@ -1,9 +1,9 @@
-//! A memory of each row's versions, so that an older record which was put back is refused. Such a record
-//! is genuine and was sealed for this very place, so its seal alone cannot tell.
+//! A memory of each row's versions, so that an older record which was put back is refused. Such a
+//! record is genuine and was sealed for this very place, so its seal alone cannot tell.
 //!
 //! Two rules, and neither raises an alarm where writers race:
-//! - A version that this cache knows to have been replaced never comes back. No two envelopes have the same
-//!   commitment.
+//! - A version that this cache knows to have been replaced never comes back. No two envelopes have
+//!   the same commitment.
 //! - No version is older than the newest known one by more than [`MAX_SKEW`].
 //!
 //! A read is compared with the history as it was before the store was asked, so that a write which
@@ -15,8 +15,8 @@ use lacre_core::Key;
 use lacre_seal::{Header, UnixMillis};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// By how many milliseconds writers may disagree: the difference of their clocks, and the delay between
-/// sealing a record and writing it.
+/// By how many milliseconds writers may disagree: the difference of their clocks, and the delay
+/// between sealing a record and writing it.
 pub(crate) const MAX_SKEW: u64 = 10_000;
 
 /// How many rows are remembered, in all shards. The least recently used are forgotten first.
@@ -33,8 +33,8 @@ pub(crate) struct Version {
     tag: Tag,
 }
 
-/// The first bytes of a commitment. Taken only from envelopes that opened, so that nobody can choose one to
-/// match another's.
+/// The first bytes of a commitment. Taken only from envelopes that opened, so that nobody can
+/// choose one to match another's.
 type Tag = [u8; 8];
 
 /// The known versions of a row.
@@ -103,7 +103,8 @@ impl RollbackGuard {
         Ok(())
     }
 
-    /// Records a version that was written. It is the newest whatever its time, since clocks are set back.
+    /// Records a version that was written. It is the newest whatever its time, since clocks are set
+    /// back.
     pub(crate) fn record_write(&self, key: &Key, before: Option<History>, version: Version) {
         self.update(key, before, Some(version.tag), |_| version.created);
     }
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_replaced_never_comes_back_however_young() {
+    fn a_replaced_version_is_refused_however_young() {
         let guard = RollbackGuard::default();
         assert!(finds(&guard, version(1, 100)));
         writes(&guard, version(2, 100));
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_writers_may_disagree_is_refused_though_never_seen() {
+    fn a_version_older_than_the_skew_is_refused_though_never_seen() {
         let guard = RollbackGuard::default();
         writes(&guard, version(1, 100_000));
         assert!(!finds(&guard, version(2, 100_000 - MAX_SKEW - 1)));
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_stays_away() {
+    fn a_removed_version_is_refused() {
         let guard = RollbackGuard::default();
         writes(&guard, version(1, 100));
         guard.record_removal(&KEY, guard.history(&KEY), UnixMillis::from_millis(100_000));
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_a_write_overtakes_is_no_alarm() {
+    fn a_write_that_overtakes_a_read_raises_no_alarm() {
         let guard = RollbackGuard::default();
         assert!(finds(&guard, version(1, 100)));
         let before = guard.history(&KEY);
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_writes_at_a_time_either_may_be_the_last() {
+    fn either_of_two_concurrent_writes_may_be_the_last() {
         let guard = RollbackGuard::default();
         let before = guard.history(&KEY);
         guard.record_write(&KEY, before, version(1, 100));
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_is_no_alarm_for_who_writes() {
+    fn a_writer_whose_clock_was_set_back_raises_no_alarm() {
         let guard = RollbackGuard::default();
         writes(&guard, version(1, 1_000_000));
         writes(&guard, version(2, 500));

@@ -1,6 +1,7 @@
 //! The vault: a store whose records are decoded, verified and bound to their place.
 //!
-//! A store's own columns are never believed. The head inside the seal names the body and its chunks.
+//! A store's own columns are never believed. The head inside the seal names the body and its
+//! chunks.
 
 use super::memory_cache::MemoryCache;
 use super::namespaces::Namespaces;
@@ -18,8 +19,8 @@ use lacre_seal::{
 };
 use std::fmt;
 
-/// The longest body that is stored inside its entry's record, in bytes. A longer one is cut into chunks
-/// of this size (docs/format.md §7).
+/// The longest body that is stored inside its entry's record, in bytes. A longer one is cut into
+/// chunks of this size (docs/format.md §7).
 pub(crate) const CHUNK: usize = 256 << 10;
 
 /// A store, with the keys, formats and stages to read and write it.
@@ -108,8 +109,8 @@ impl<B> LoadedEntry<B> {
 }
 
 impl Vault {
-    /// Reads and verifies the record under `key`. If its body is in chunks, the first chunk of `plan` is
-    /// read with it.
+    /// Reads and verifies the record under `key`. If its body is in chunks, the first chunk of
+    /// `plan` is read with it.
     pub(crate) async fn load(
         &self,
         key: &Key,
@@ -189,8 +190,8 @@ impl Vault {
         opened.transpose()
     }
 
-    /// Explains a chunk that the store does not have. `Ok`: its entry was replaced or removed meanwhile,
-    /// and its chunks went with it, which is no fault.
+    /// Explains a chunk that the store does not have. `Ok`: its entry was replaced or removed
+    /// meanwhile, and its chunks went with it, which is no fault.
     ///
     /// # Errors
     /// The entry under `key` still names `body`, so that a chunk was lost; or the store fails.
@@ -238,9 +239,10 @@ impl Vault {
         Ok((self.formats.decode(&head)?, seal))
     }
 
-    /// The error for an envelope that does not open. It tells a setting from tampering: an envelope of an
-    /// unaccepted suite is opened with that suite, and one that does not belong here is tried in the
-    /// store's other namespaces ([decision 21](../../../../docs/decisions/0021-configuration-mismatch-is-not-tampering.md)).
+    /// The error for an envelope that does not open. It tells a setting from tampering: an envelope
+    /// of an unaccepted suite is opened with that suite, and one that does not belong here is tried
+    /// in the store's other namespaces ([decision
+    /// 21](../../../../docs/decisions/0021-configuration-mismatch-is-not-tampering.md)).
     pub(crate) fn refusal(&self, at: &Context<'_>, sealed: &[u8], fault: Fault, now: Timestamp) -> Error {
         match fault.kind() {
             FaultKind::UnknownVersion(_) => {
@@ -320,7 +322,8 @@ pub(crate) fn store_time(time: UnixMillis) -> Timestamp {
     Timestamp::from_millis(time.as_millis().cast_signed())
 }
 
-/// Converts a time of the store into one of the seal, which is unsigned: times before 1970 become 1970.
+/// Converts a time of the store into one of the seal, which is unsigned: times before 1970 become
+/// 1970.
 pub(crate) fn seal_time(time: Timestamp) -> UnixMillis {
     UnixMillis::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
 }

@@ -51,7 +51,8 @@ impl Vault {
         Walk { vault: self, after: Some(None) }
     }
 
-    /// Opens the record under `key` and all of its chunks. If it was replaced meanwhile, opens the new one.
+    /// Opens the record under `key` and all of its chunks. If it was replaced meanwhile, opens the
+    /// new one.
     pub(crate) async fn check(&self, key: &Key, now: Timestamp) -> Result<Option<Checked>, Error> {
         'again: loop {
             let Some(LoadedEntry { slot, seal, .. }) = self.load(key, |_| ReadPlan::Nothing, now).await?
@@ -76,7 +77,8 @@ impl Vault {
         }
     }
 
-    /// Adds the entry's key to an error, and the keyring key that its record claims to be sealed with.
+    /// Adds the entry's key to an error, and the keyring key that its record claims to be sealed
+    /// with.
     pub(crate) async fn with_record_name(&self, key: &Key, error: Error) -> Error {
         let mut sealed_with = String::new();
         let mut read = |record: Record<'_>| {

@@ -1,4 +1,5 @@
-//! Writing records: sealed to their place, recorded by the rollback guard, dropped from the memory cache.
+//! Writing records: sealed to their place, recorded by the rollback guard, dropped from the memory
+//! cache.
 
 use super::rollback_guard::Version;
 use super::vault::{BodyContent, BodyHandle, Chunk, Vault, seal_time, store_time};
@@ -29,8 +30,8 @@ impl Vault {
         Ok(sealed.len())
     }
 
-    /// Writes the head of an entry whose chunks were [staged](Self::stage_chunk) before. Returns the size
-    /// of the sealed record.
+    /// Writes the head of an entry whose chunks were [staged](Self::stage_chunk) before. Returns
+    /// the size of the sealed record.
     pub(crate) async fn put_head(
         &self,
         key: &Key,
@@ -46,7 +47,8 @@ impl Vault {
         Ok(sealed.len())
     }
 
-    /// Writes new headers of an entry over the same body. Does nothing if the body was replaced meanwhile.
+    /// Writes new headers of an entry over the same body. Does nothing if the body was replaced
+    /// meanwhile.
     pub(crate) async fn touch(&self, touch: Touch<BodyHandle>, now: Timestamp) -> Result<(), Error> {
         let Touch { key, entry, sensitivity, retain_until } = touch;
         let sensitivity = sensitivity.max(entry.body.sensitivity);
@@ -74,8 +76,8 @@ impl Vault {
         self.put(key, record).await
     }
 
-    /// Seals one chunk of a body and stages it in the store. The seal has no end of its own: a chunk is
-    /// reachable only while an entry names its body.
+    /// Seals one chunk of a body and stages it in the store. The seal has no end of its own: a
+    /// chunk is reachable only while an entry names its body.
     pub(crate) async fn stage_chunk(
         &self,
         key: &Key,
@@ -92,8 +94,8 @@ impl Vault {
         self.store.stage(body, index, &sealed, now).await
     }
 
-    /// Removes the staged chunks of a body that no entry will name. A store that does not do this at once
-    /// leaves it to the next sweep.
+    /// Removes the staged chunks of a body that no entry will name. A store that does not do this
+    /// at once leaves it to the next sweep.
     pub(crate) fn unstage(&self, body: BodyId, chunks: u32) {
         let mut unstaged = self.store.unstage(body, chunks);
         let _ = unstaged.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -161,7 +161,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes on to the next piece. Whether it is the last one is sealed, and shown by what follows it.
+    /// Goes on to the next piece. Whether it is the last one is sealed, and shown by what follows
+    /// it.
     fn open_piece(&mut self) -> Result<(), Error> {
         let first = self.place.index == 0;
         let Some(piece) = self.following.take() else {

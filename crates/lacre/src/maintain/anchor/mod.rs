@@ -1,6 +1,6 @@
-//! Anchors: a record of what a store held at a moment, kept where somebody who can only write the store
-//! cannot write. A store that was rolled back, thinned out or replaced is whole in itself, so only a record
-//! outside of it can tell.
+//! Anchors: a record of what a store held at a moment, kept where somebody who can only write the
+//! store cannot write. A store that was rolled back, thinned out or replaced is whole in itself, so
+//! only a record outside of it can tell.
 //!
 //! Writing and comparing go by key, in bounded memory. `file` has the format (docs/format.md §11).
 
@@ -36,7 +36,8 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// Gone before it expired. A malicious deletion looks the same as a removal, invalidation or eviction.
+    /// Gone before it expired. A malicious deletion looks the same as a removal, invalidation or
+    /// eviction.
     Missing,
     /// Replaced by an older record.
     RolledBack,
@@ -70,13 +71,14 @@ pub struct AnchorWritten {
     pub entries: u64,
     /// Records that lead to entries.
     pub index_records: u64,
-    /// Records that do not open with this cache's keys and settings, and are left out of the anchor.
+    /// Records that do not open with this cache's keys and settings, and are left out of the
+    /// anchor.
     pub unopened: u64,
 }
 
 impl Cache {
-    /// Writes an anchor of all records that open, for [`verify_anchor`](Self::verify_anchor). Returns their
-    /// number.
+    /// Writes an anchor of all records that open, for [`verify_anchor`](Self::verify_anchor).
+    /// Returns their number.
     ///
     /// # Errors
     /// The store fails, or `out` does.
@@ -106,14 +108,14 @@ impl Cache {
         Ok(written)
     }
 
-    /// Compares the store with an anchor, and calls `report` for every row that differs. The comparison finds
-    /// rows that were deleted, and older states of one row or of the whole store that were put back. It does
-    /// not find changes to rows written after the anchor.
+    /// Compares the store with an anchor, and calls `report` for every row that differs. The
+    /// comparison finds rows that were deleted, and older states of one row or of the whole store
+    /// that were put back. It does not find changes to rows written after the anchor.
     ///
     /// # Errors
-    /// [`Tampered`](crate::ErrorKind::Tampered): the anchor was changed, or is of another store that this one
-    /// replaced. Other errors: its key is missing, its epoch was revoked, it cannot be read, or the store
-    /// fails.
+    /// [`Tampered`](crate::ErrorKind::Tampered): the anchor was changed, or is of another store
+    /// that this one replaced. Other errors: its key is missing, its epoch was revoked, it cannot
+    /// be read, or the store fails.
     pub async fn verify_anchor(
         &self,
         anchor: &mut (dyn io::Read + Send),
@@ -237,7 +239,8 @@ impl<'a> InOrder<'a> {
 }
 
 impl Vault {
-    /// The version of a row for an anchor, whether or not it has expired. The outer `None`: it is evidence.
+    /// The version of a row for an anchor, whether or not it has expired. The outer `None`: it is
+    /// evidence.
     fn row_version(&self, row: &Row<'_>) -> Option<Option<(RowVersion, RecordKind)>> {
         let Ok(record) = &row.record else { return Some(None) };
         let then = Timestamp::default();
