@@ -90,7 +90,7 @@ fn after<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
         let start = at + found;
         let before = &line[..start];
         let quotes = before.replace("\\\"", "").replace("'\"'", "").matches('"').count();
-        if quotes % 2 == 0 && (before.is_empty() || before.ends_with(' ')) {
+        if quotes.is_multiple_of(2) && (before.is_empty() || before.ends_with(' ')) {
             return Some(&line[start..]);
         }
         at = start + mark.len();

@@ -134,7 +134,7 @@ impl Known {
             check("cargo xtask ", &|name| self.xtask.iter().any(|known| known == name));
             check("`lacre ", &|name| name.starts_with('-') || self.lacre.iter().any(|known| known == name));
             check("decision ", &|name| {
-                name.parse::<u16>().is_err() || self.decisions.contains(&format!("{:0>4}", name))
+                name.parse::<u16>().is_err() || self.decisions.contains(&format!("{name:0>4}"))
             });
         }
         found
