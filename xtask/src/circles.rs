@@ -26,7 +26,7 @@ pub(crate) const ORDER: [&[&str]; 8] = [
     &["body"],
     &["storage"],
     &["codec", "keys", "stage", "store"],
-    &["clock", "config", "error", "events", "files", "fork", "wait"],
+    &["clock", "config", "error", "events", "files", "fork", "sanitize", "wait"],
 ];
 
 /// Circles that may stay: the folder, its members, and why.
