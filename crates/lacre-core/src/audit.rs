@@ -271,7 +271,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 
 /// The name that the value at `start` goes under: what stands before `=` or `:`. Empty where there is none.
 fn name_before(text: &[u8], start: usize) -> String {
-    let before = &text[start.saturating_sub(LONGEST_NAME)..start];
+    let before = &text[start.saturating_sub(MAX_NAME_LEN)..start];
     let before = before.trim_ascii_end();
     let Some(before) = before.strip_suffix(b"=").or_else(|| before.strip_suffix(b":")) else {
         return String::new();
@@ -283,7 +283,7 @@ fn name_before(text: &[u8], start: usize) -> String {
     shown(&before[before.len() - length..])
 }
 
-const LONGEST_NAME: usize = 80;
+const MAX_NAME_LEN: usize = 80;
 
 fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()

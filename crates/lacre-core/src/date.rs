@@ -1,19 +1,20 @@
-//! Dates as HTTP writes them (RFC 9110 §5.6.7). Strict in shape, so that what is no date never passes for one;
-//! lenient in case, and in the day of the week, which says nothing new.
+//! HTTP dates (RFC 9110 §5.6.7). The syntax is strict, so that no other text passes for a date.
+//! Case and the day of the week are lenient.
 
 use crate::Timestamp;
 use http::HeaderValue;
 use std::time::Duration;
 
-/// Reads an IMF-fixdate, an RFC 850 date or an asctime date; `None` for anything else, other time zones included.
+/// Parses an IMF-fixdate, RFC 850 or asctime date. `None` for anything else, including other time
+/// zones.
 ///
-/// A two-digit year is the latest that is at most 50 years after `now`.
+/// A two-digit year is the latest year that is at most 50 years after `now`.
 pub fn parse_http_date(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?;
     parse_date_text(text).or_else(|| rfc850(text, now))
 }
 
-/// Reads the forms that write a year in full, for which no `now` is needed: IMF-fixdate and asctime.
+/// Parses the forms with a four-digit year, which do not need `now`: IMF-fixdate and asctime.
 pub(crate) fn parse_date_text(text: &str) -> Option<Timestamp> {
     imf_fixdate(text).or_else(|| asctime(text))
 }
@@ -38,7 +39,7 @@ fn rfc850(text: &str, now: Timestamp) -> Option<Timestamp> {
     }
     let (year, day) = (digits(year, 2)?, digits(day, 2)?);
     let horizon = now.plus(Duration::from_secs(50 * MEAN_YEAR));
-    // One more than the year of the horizon, because the division is by a mean.
+    // One year later than the horizon, because the divisor is a mean.
     let last = 1971 + horizon.as_seconds().div_euclid(MEAN_YEAR.cast_signed());
     let latest = last - (last - year).rem_euclid(100);
     let at = |year| timestamp(year, month, day, time);
@@ -67,7 +68,7 @@ const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Frid
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The mean length of a year of the calendar, in seconds.
+/// The mean length of a calendar year, in seconds.
 const MEAN_YEAR: u64 = 31_556_952;
 
 fn is_weekday(text: &str) -> bool {
@@ -82,7 +83,7 @@ fn is_gmt(zone: &str) -> bool {
     zone.eq_ignore_ascii_case("GMT")
 }
 
-/// `text` cut at every `separator`, where that gives exactly `N` fields.
+/// Splits `text` at `separator` into exactly `N` fields.
 fn fields<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
     let mut parts = text.split(separator);
     let mut fields = [""; N];
@@ -92,7 +93,7 @@ fn fields<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
     parts.next().is_none().then_some(fields)
 }
 
-/// The number that exactly `width` digits write.
+/// Parses exactly `width` digits.
 fn digits(text: &str, width: usize) -> Option<i64> {
     let written = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
     if written { text.parse().ok() } else { None }
@@ -104,7 +105,7 @@ fn timestamp(year: i64, month: &str, day: i64, time: &str) -> Option<Timestamp> 
     let (hour, minute, second) = (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?);
     let leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
     let mut lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    // A minute may have a leap second (RFC 9110 §5.6.7); it counts as the first of the next.
+    // RFC 9110 §5.6.7 allows a leap second. It counts as the first second of the next minute.
     if !(1..=lengths[month]).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }

@@ -1,95 +1,98 @@
-//! What `Cache-Control`, `Pragma` and `Age` say (RFC 9111 §5.1, §5.2, §5.4).
+//! Parsers for `Cache-Control`, `Pragma` and `Age` (RFC 9111 §5.1, §5.2, §5.4).
 //!
-//! Reading fails closed: what cannot be understood never makes a response live longer or a request accept more.
-//! It never decides anything; the rules do.
+//! Parsing fails closed: invalid input never extends the life of a response or widens what a
+//! request accepts. This module parses; it decides nothing.
 
 use crate::time;
 use http::header::{AGE, CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName};
 use std::time::Duration;
 
-/// What a response's `Cache-Control` says (RFC 9111 §5.2.2).
+/// The `Cache-Control` directives of a response (RFC 9111 §5.2.2).
 ///
-/// - Names are case-insensitive, field lines are combined, unknown directives are ignored.
-/// - `private` with a list of fields counts as without one, and so does `no-cache` with what is no list of fields, or with fields
-///   that a body cannot do without: stricter than asked, never laxer.
-/// - A repeated directive counts with its strictest value (§4.2.1); a lifetime that is not a number is zero.
-/// - Text that is not a list of directives counts as `no-store`: it cannot be known what it forbids.
+/// - Names are case-insensitive, field lines are combined, unknown directives are ignored (§5.2.3).
+/// - `private="…"` counts as `private`. `no-cache="…"` counts as `no-cache` if the argument is not
+///   a list of fields or names a field that describes the body. Both are stricter than required.
+/// - The strictest value of a repeated directive counts (§4.2.1). An invalid lifetime is zero.
+/// - A field that is not a list of directives counts as `no-store`, because it may forbid storing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseDirectives {
-    /// Do not store (§5.2.2.5).
+    /// A cache must not store the response (§5.2.2.5).
     pub no_store: bool,
-    /// Do not use without validation (§5.2.2.4).
+    /// A cache must not use the response without validation (§5.2.2.4).
     pub no_cache: bool,
-    /// Do not use some of the fields without validation (§5.2.2.4).
+    /// A cache must not use some fields without validation (§5.2.2.4).
     pub no_cache_fields: bool,
-    /// Not for a shared cache (§5.2.2.7).
+    /// A shared cache must not store the response (§5.2.2.7).
     pub private: bool,
-    /// Storable where it otherwise would not be (§5.2.2.9).
+    /// A cache may store the response even if it otherwise could not (§5.2.2.9).
     pub public: bool,
-    /// Never use stale (§5.2.2.2).
+    /// A cache must not use the response once it is stale (§5.2.2.2).
     pub must_revalidate: bool,
-    /// Never use stale in a shared cache (§5.2.2.8).
+    /// A shared cache must not use the response once it is stale (§5.2.2.8).
     pub proxy_revalidate: bool,
-    /// Store only where the status code is understood; then `no_store` is void (§5.2.2.3).
+    /// A cache stores the response only if it understands the status code. It then ignores
+    /// `no_store` (§5.2.2.3).
     pub must_understand: bool,
-    /// Will not change while fresh (RFC 8246 §2).
+    /// The response does not change while it is fresh (RFC 8246 §2).
     pub immutable: bool,
-    /// Pass the content on unchanged (§5.2.2.6).
+    /// An intermediary must not transform the content (§5.2.2.6).
     pub no_transform: bool,
-    /// The lifetime (§5.2.2.1).
+    /// The freshness lifetime (§5.2.2.1).
     pub max_age: Option<Duration>,
-    /// The lifetime in a shared cache (§5.2.2.10).
+    /// The freshness lifetime in a shared cache (§5.2.2.10).
     pub s_maxage: Option<Duration>,
-    /// How long after its lifetime it may be used while being refreshed (RFC 5861 §3).
+    /// The time after its lifetime in which the response may be used while it is refreshed (RFC
+    /// 5861 §3).
     pub stale_while_revalidate: Option<Duration>,
-    /// How long after its lifetime it may stand in for an error (RFC 5861 §4).
+    /// The time after its lifetime in which the response may be used if the origin fails (RFC 5861
+    /// §4).
     pub stale_if_error: Option<Duration>,
 }
 
 impl ResponseDirectives {
-    /// Reads all `Cache-Control` lines of a response.
+    /// Parses all `Cache-Control` lines of a response.
     pub fn parse(headers: &HeaderMap) -> Self {
-        let mut said = Self::default();
+        let mut directives = Self::default();
         let mut malformed = false;
         for member in members(headers, &CACHE_CONTROL) {
             let Ok(Member { name, argument }) = member else {
                 malformed = true;
                 continue;
             };
-            match lowercase(name, &mut [0; LONGEST]) {
-                b"no-store" => said.no_store = true,
+            match lowercase(name, &mut [0; MAX_NAME_LEN]) {
+                b"no-store" => directives.no_store = true,
                 b"no-cache" => {
                     let listed = argument.is_some_and(|list| withholdable(list).all(|field| field.is_some()));
-                    said.no_cache |= !listed;
-                    said.no_cache_fields |= listed;
+                    directives.no_cache |= !listed;
+                    directives.no_cache_fields |= listed;
                 }
-                b"private" => said.private = true,
-                b"public" => said.public = true,
-                b"must-revalidate" => said.must_revalidate = true,
-                b"proxy-revalidate" => said.proxy_revalidate = true,
-                b"must-understand" => said.must_understand = true,
-                b"immutable" => said.immutable = true,
-                b"no-transform" => said.no_transform = true,
-                b"max-age" => shorten(&mut said.max_age, argument),
-                b"s-maxage" => shorten(&mut said.s_maxage, argument),
-                b"stale-while-revalidate" => shorten(&mut said.stale_while_revalidate, argument),
-                b"stale-if-error" => shorten(&mut said.stale_if_error, argument),
+                b"private" => directives.private = true,
+                b"public" => directives.public = true,
+                b"must-revalidate" => directives.must_revalidate = true,
+                b"proxy-revalidate" => directives.proxy_revalidate = true,
+                b"must-understand" => directives.must_understand = true,
+                b"immutable" => directives.immutable = true,
+                b"no-transform" => directives.no_transform = true,
+                b"max-age" => shorten(&mut directives.max_age, argument),
+                b"s-maxage" => shorten(&mut directives.s_maxage, argument),
+                b"stale-while-revalidate" => shorten(&mut directives.stale_while_revalidate, argument),
+                b"stale-if-error" => shorten(&mut directives.stale_if_error, argument),
                 _ => {}
             }
         }
         if malformed {
-            said.no_store = true;
-            // It would void the line above.
-            said.must_understand = false;
+            directives.no_store = true;
+            // `must-understand` would override the line above.
+            directives.must_understand = false;
         }
-        said
+        directives
     }
 }
 
-/// The fields that are not to be used without validation (§5.2.2.4), where
-/// [`no_cache_fields`](ResponseDirectives::no_cache_fields) says that there are some.
+/// The fields in `no-cache="…"` (§5.2.2.4). Call it if
+/// [`no_cache_fields`](ResponseDirectives::no_cache_fields) is set.
 pub(crate) fn no_cache_fields(headers: &HeaderMap) -> Vec<HeaderName> {
     members(headers, &CACHE_CONTROL)
         .flatten()
@@ -100,88 +103,90 @@ pub(crate) fn no_cache_fields(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// The members of a list of field names; `None` for what is no name, or one of a field that tells how to read the body.
+/// Parses a list of field names. `None` for an invalid name, or a field that describes the body.
 fn withholdable(list: &[u8]) -> impl Iterator<Item = Option<HeaderName>> {
     list.split(|byte| *byte == b',').map(|name| {
         HeaderName::from_bytes(name.trim_ascii()).ok().filter(|name| !name.as_str().starts_with("content-"))
     })
 }
 
-/// What a request's `Cache-Control` says (RFC 9111 §5.2.1). Unknown directives are ignored; text that is not a list of
-/// directives counts as `no-cache`.
+/// The `Cache-Control` directives of a request (RFC 9111 §5.2.1). Unknown directives are ignored. A
+/// field that is not a list of directives counts as `no-cache`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestDirectives {
-    /// Do not answer without validation (§5.2.1.4); also `Pragma: no-cache` where there is no `Cache-Control` (§5.4).
+    /// The client does not accept a stored response without validation (§5.2.1.4). `Pragma:
+    /// no-cache` counts if there is no `Cache-Control` (§5.4).
     pub no_cache: bool,
-    /// Do not store (§5.2.1.5).
+    /// A cache must not store the response (§5.2.1.5).
     pub no_store: bool,
-    /// Answer from the cache or with 504 (§5.2.1.7).
+    /// The client accepts only a stored response, or 504 (§5.2.1.7).
     pub only_if_cached: bool,
-    /// The greatest age accepted (§5.2.1.1); zero where it is not a number.
+    /// The greatest age that the client accepts (§5.2.1.1). Zero if invalid.
     pub max_age: Option<Duration>,
-    /// The least remaining freshness accepted (§5.2.1.3); 2³¹ seconds where it is not a number.
+    /// The least remaining freshness that the client accepts (§5.2.1.3). 2³¹ seconds if invalid.
     pub min_fresh: Option<Duration>,
-    /// How stale a response may be (§5.2.1.2).
+    /// The staleness that the client accepts (§5.2.1.2).
     pub max_stale: Option<MaxStale>,
-    /// How stale a response may be in place of an error (RFC 5861 §4).
+    /// The staleness that the client accepts if the origin fails (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
 }
 
-/// How stale a response a request accepts (RFC 9111 §5.2.1.2).
+/// The staleness that a client accepts (RFC 9111 §5.2.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum MaxStale {
-    /// Stale by at most this long; zero where it is not a number.
+    /// At most this long. Zero if invalid.
     For(Duration),
-    /// However stale.
+    /// Any staleness.
     Any,
 }
 
 impl RequestDirectives {
-    /// Reads all `Cache-Control` lines of a request, and `Pragma` where there are none.
+    /// Parses all `Cache-Control` lines of a request, and `Pragma` if there are none.
     pub fn parse(headers: &HeaderMap) -> Self {
-        let mut said = Self::default();
+        let mut directives = Self::default();
         for member in members(headers, &CACHE_CONTROL) {
             let Ok(Member { name, argument }) = member else {
-                said.no_cache = true;
+                directives.no_cache = true;
                 continue;
             };
-            match lowercase(name, &mut [0; LONGEST]) {
-                b"no-cache" => said.no_cache = true,
-                b"no-store" => said.no_store = true,
-                b"only-if-cached" => said.only_if_cached = true,
-                b"max-age" => shorten(&mut said.max_age, argument),
+            match lowercase(name, &mut [0; MAX_NAME_LEN]) {
+                b"no-cache" => directives.no_cache = true,
+                b"no-store" => directives.no_store = true,
+                b"only-if-cached" => directives.only_if_cached = true,
+                b"max-age" => shorten(&mut directives.max_age, argument),
                 b"min-fresh" => {
-                    let asked = argument.and_then(parse_delta_seconds).unwrap_or(time::LONGEST);
-                    said.min_fresh = said.min_fresh.max(Some(asked));
+                    let value = argument.and_then(parse_delta_seconds).unwrap_or(time::MAX_DELTA);
+                    directives.min_fresh = directives.min_fresh.max(Some(value));
                 }
                 b"max-stale" => {
-                    let asked = match argument {
+                    let value = match argument {
                         None => MaxStale::Any,
                         Some(text) => MaxStale::For(parse_delta_seconds(text).unwrap_or_default()),
                     };
-                    said.max_stale = Some(said.max_stale.map_or(asked, |other| other.min(asked)));
+                    directives.max_stale = Some(directives.max_stale.map_or(value, |other| other.min(value)));
                 }
-                b"stale-if-error" => shorten(&mut said.stale_if_error, argument),
+                b"stale-if-error" => shorten(&mut directives.stale_if_error, argument),
                 _ => {}
             }
         }
         if !headers.contains_key(CACHE_CONTROL) {
-            said.no_cache = members(headers, &PRAGMA)
+            directives.no_cache = members(headers, &PRAGMA)
                 .any(|member| member.is_ok_and(|member| member.name.eq_ignore_ascii_case(b"no-cache")));
         }
-        said
+        directives
     }
 }
 
-/// What `Age` says (RFC 9111 §5.1): the first member of the first line; `None` where that is not a number.
+/// Parses `Age` (RFC 9111 §5.1): a cache uses the first member of the first line. `None` if it is
+/// not a number.
 pub(crate) fn age(headers: &HeaderMap) -> Option<Duration> {
     let line = headers.get(AGE)?.as_bytes();
     parse_delta_seconds(line.split(|byte| *byte == b',').next()?.trim_ascii())
 }
 
-/// Reads delta-seconds (RFC 9111 §1.2.2): digits and nothing else. A number over 2³¹ counts as 2³¹.
+/// Parses delta-seconds (RFC 9111 §1.2.2): digits only. A number over 2³¹ counts as 2³¹.
 fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -192,22 +197,22 @@ fn parse_delta_seconds(text: &[u8]) -> Option<Duration> {
     Some(saturated(seconds))
 }
 
-/// So many seconds, or 2³¹ where they are more.
+/// Converts seconds to a duration of at most 2³¹ seconds.
 pub(crate) fn saturated(seconds: u64) -> Duration {
-    Duration::from_secs(seconds).min(time::LONGEST)
+    Duration::from_secs(seconds).min(time::MAX_DELTA)
 }
 
-/// Lowers `limit` to what `argument` says; a missing or malformed argument is zero.
+/// Lowers `limit` to `argument`. A missing or invalid argument is zero.
 fn shorten(limit: &mut Option<Duration>, argument: Option<&[u8]>) {
-    let said = argument.and_then(parse_delta_seconds).unwrap_or_default();
-    *limit = Some(limit.map_or(said, |limit| limit.min(said)));
+    let seconds = argument.and_then(parse_delta_seconds).unwrap_or_default();
+    *limit = Some(limit.map_or(seconds, |limit| limit.min(seconds)));
 }
 
-/// The length of the longest name above, `stale-while-revalidate`.
-const LONGEST: usize = 22;
+/// The length of the longest known directive, `stale-while-revalidate`.
+const MAX_NAME_LEN: usize = 22;
 
-/// `name` in lower case; empty, which is no directive, where it is longer than any that is known.
-fn lowercase<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
+/// Returns `name` in lower case, or an empty slice if it is longer than every known directive.
+fn lowercase<'b>(name: &[u8], buffer: &'b mut [u8; MAX_NAME_LEN]) -> &'b [u8] {
     let Some(copy) = buffer.get_mut(..name.len()) else {
         return b"";
     };
@@ -216,17 +221,17 @@ fn lowercase<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
     copy
 }
 
-/// One `name[=argument]` of a list.
+/// A list member: `name[=argument]`.
 struct Member<'a> {
     name: &'a [u8],
-    /// A token, or what stands between the quotes of a quoted string, with its backslashes.
+    /// A token, or the content of a quoted string with its backslashes.
     argument: Option<&'a [u8]>,
 }
 
-/// Something between two commas that is no [`Member`].
+/// A list member with invalid syntax.
 struct Malformed;
 
-/// The members of all lines of a list-valued field, `#( token [ "=" ( token / quoted-string ) ] )`, in order.
+/// The members of a list field, `#( token [ "=" ( token / quoted-string ) ] )`, from all lines.
 fn members<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -234,7 +239,7 @@ fn members<'a>(
     headers.get_all(name).iter().flat_map(|line| {
         let mut rest = line.as_bytes();
         std::iter::from_fn(move || {
-            // Empty members are allowed (RFC 9110 §5.6.1.2).
+            // RFC 9110 §5.6.1.2: a recipient ignores empty members.
             while let [b',' | b' ' | b'\t', after @ ..] = rest {
                 rest = after;
             }
@@ -248,7 +253,7 @@ fn members<'a>(
     })
 }
 
-/// Where the first member ends: at a comma outside quotes, or at the end of the line.
+/// The length of the first member: up to a comma outside quotes, or to the end of the line.
 fn member_length(text: &[u8]) -> usize {
     let mut quoted = false;
     let mut escaped = false;
@@ -278,7 +283,8 @@ fn member(text: &[u8]) -> Result<Member<'_>, Malformed> {
     if is_token(name) { Ok(Member { name, argument }) } else { Err(Malformed) }
 }
 
-/// Whether `inner` may stand between quotes: no bare quote, nothing escaped by the closing one (RFC 9110 §5.6.4).
+/// Whether `inner` is valid between quotes: no bare quote, and no backslash before the closing one
+/// (RFC 9110 §5.6.4).
 fn is_quotable(inner: &[u8]) -> bool {
     let mut bytes = inner.iter();
     while let Some(byte) = bytes.next() {
@@ -289,7 +295,7 @@ fn is_quotable(inner: &[u8]) -> bool {
     true
 }
 
-/// A token (RFC 9110 §5.6.2).
+/// Whether `text` is a token (RFC 9110 §5.6.2).
 fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))

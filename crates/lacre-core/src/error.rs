@@ -1,8 +1,8 @@
-//! What can be wrong with a policy. The exchange itself has no errors: whatever a header says, there is an answer.
+//! Errors in a policy. An exchange has no errors: every header leads to a decision.
 
 use std::error::Error as StdError;
 
-/// A setting that makes no sense. The message names it and the remedy.
+/// An invalid setting. The message names the setting and a valid form.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {

@@ -1,26 +1,30 @@
-//! How a message says where its body ends (RFC 9112 §6). What is stored or passed on must agree with its body, whatever the sender wrote.
+//! Message framing (RFC 9112 §6): the end of a body, as its headers declare it. Stored and
+//! forwarded headers must agree with the body. [`content_length`] is the only reader of
+//! `Content-Length` in this repository.
 
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header, response};
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why a message's header does not say what its body is.
+/// A contradiction in the framing of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FramingError {
-    /// Content-Length is not a number, or several different ones (RFC 9112 §6.3).
+    /// `Content-Length` is not a number, or has different numbers (RFC 9112 §6.3).
     Length,
-    /// Transfer-Encoding is not `chunked` alone, so that the body may still be coded (RFC 9112 §6.1).
+    /// `Transfer-Encoding` is not `chunked` alone, so the body may be encoded (RFC 9112 §6.1).
     TransferCoding,
 }
 
-/// The length of a response's body by its header. `None`: the header does not say it, or the body is chunked, which overrides a
-/// Content-Length (RFC 9112 §6.3).
+/// Returns the declared length of a body. `None` if there is no `Content-Length`, or if the body is
+/// chunked: RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
 ///
-/// A single word that is the name of no transfer coding says nothing about the body, which then ends with the connection (§6.3).
+/// A `Transfer-Encoding` with a single unknown word is not a coding. The body ends with the
+/// connection then (§6.3).
 ///
 /// # Errors
-/// The header contradicts itself, or names a transfer coding other than `chunked`.
+/// The values of `Content-Length` differ, or `Transfer-Encoding` names a coding other than
+/// `chunked`.
 pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
     match is_chunked(headers) {
         Ok(false) => {}
@@ -31,14 +35,14 @@ pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> 
     let mut numbers = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(number);
     let Some(first) = numbers.next() else { return Ok(None) };
     let first = first.ok_or(FramingError::Length)?;
-    // §6.3: the same number several times counts once.
+    // §6.3: a recipient may accept repeated identical values as one.
     if numbers.all(|number| number == Some(first)) { Ok(Some(first)) } else { Err(FramingError::Length) }
 }
 
 /// Whether the body is chunked.
 ///
 /// # Errors
-/// It has another transfer coding, or `chunked` twice.
+/// The body has another transfer coding, or `chunked` twice.
 pub fn is_chunked(headers: &HeaderMap) -> Result<bool, FramingError> {
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (lines.next(), lines.next()) {
@@ -48,8 +52,8 @@ pub fn is_chunked(headers: &HeaderMap) -> Result<bool, FramingError> {
     }
 }
 
-/// Whether Transfer-Encoding is one word, and none of the names of codings, for transfer (RFC 9112 §7) or content (RFC 9110 §8.4.1),
-/// which senders confuse: there is nothing to undo.
+/// Whether `Transfer-Encoding` is one word that is not similar to a transfer coding (RFC 9112 §7)
+/// or a content coding (RFC 9110 §8.4.1). Senders confuse the two.
 fn names_no_coding(headers: &HeaderMap) -> bool {
     const CODINGS: [&[u8]; 14] = [
         b"chunked",
@@ -78,11 +82,11 @@ fn names_no_coding(headers: &HeaderMap) -> bool {
         && !CODINGS.iter().any(alike)
 }
 
-/// Leaves a response with a Content-Length that its body has: none beside Transfer-Encoding, none where the status has no content
-/// (RFC 9110 §8.6), and one line where the same number was repeated. Transfer-Encoding stays.
+/// Makes `Content-Length` agree with the body: removes it next to `Transfer-Encoding` and for
+/// statuses without content (RFC 9110 §8.6), and merges repeated values. `Transfer-Encoding` stays.
 ///
 /// # Errors
-/// As for [`content_length`]; the headers are unchanged then.
+/// Like [`content_length`]. The headers do not change then.
 pub fn normalize_content_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), FramingError> {
     let length = if has_no_content(status) { None } else { content_length(headers)? };
     match length {
@@ -92,24 +96,24 @@ pub fn normalize_content_length(status: StatusCode, headers: &mut HeaderMap) -> 
     Ok(())
 }
 
-/// The length that a response as it was received declares, where it can have a body.
+/// The declared length of a received response, if it may have a body.
 pub(crate) fn declared(response: &response::Parts) -> Result<Option<u64>, FramingError> {
     if has_no_content(response.status) {
         return Ok(None);
     }
-    // §6.1: HTTP/1.0 knows no transfer codings; whoever passed such a field on did not read the body by it.
+    // §6.1: HTTP/1.0 has no transfer codings. A recipient must treat such a message as faulty.
     if response.version == Version::HTTP_10 && response.headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(FramingError::TransferCoding);
     }
     content_length(&response.headers)
 }
 
-/// RFC 9112 §6.3, rule 1: these responses end with their header section.
+/// RFC 9112 §6.3, rule 1: these responses end with the header section.
 pub(crate) fn has_no_content(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// RFC 9110 §8.6: digits and nothing else.
+/// RFC 9110 §8.6: a Content-Length consists of digits.
 fn number(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
@@ -192,7 +196,7 @@ mod tests {
         }
     }
 
-    /// The public suite sends such (`headers-store-Transfer-Encoding`).
+    /// The public test suite sends such fields (`headers-store-Transfer-Encoding`).
     #[test]
     fn a_word_that_names_no_transfer_coding_says_nothing_of_the_body() {
         for (coding, expected) in [

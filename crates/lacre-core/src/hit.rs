@@ -1,12 +1,13 @@
-//! A stored response on its way to the caller.
+//! A hit: a stored response that answers a request.
 
+use crate::freshness::Freshness;
+use crate::header_fields::remove_body_fields;
 use crate::policy::AgeHeader;
 use crate::range::{ContentRange, Part};
-use crate::rules::Freshness;
 use crate::{CacheStatus, Entry, HitKind, Key, StoredBody};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 
-/// A stored response and what of it answers the request.
+/// A stored response, and the way in which it answers the request.
 #[derive(Clone, Debug)]
 pub struct Hit<B> {
     pub(crate) key: Key,
@@ -15,46 +16,38 @@ pub struct Hit<B> {
     pub(crate) freshness: Freshness,
     pub(crate) status: CacheStatus,
     pub(crate) age_header: AgeHeader,
-    /// Fields that are not to be used unless they were validated (RFC 9111 §5.2.2.4).
+    /// §5.2.2.4: fields that must not be used without validation.
     pub(crate) withheld: Vec<HeaderName>,
 }
 
-/// Fields that describe a body, which a 304 does not have (RFC 9110 §15.4.5).
-const OF_THE_BODY: [HeaderName; 5] = [
-    header::CONTENT_ENCODING,
-    header::CONTENT_LANGUAGE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::CONTENT_TYPE,
-];
-
 impl<B: StoredBody> Hit<B> {
-    /// Where it is stored.
+    /// The key that the response is stored under.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// What is stored.
+    /// The stored response.
     pub fn entry(&self) -> &Entry<B> {
         &self.entry
     }
 
-    /// What of it answers the request.
+    /// The kind of hit.
     pub fn kind(&self) -> HitKind {
         self.kind
     }
 
-    /// How fresh it is.
+    /// The freshness of the response.
     pub fn freshness(&self) -> &Freshness {
         &self.freshness
     }
 
-    /// What the cache did.
+    /// The cache's handling of the request.
     pub fn status(&self) -> CacheStatus {
         self.status
     }
 
-    /// The response to give, with the handle on the whole stored body; [`kind`](Hit::kind) says how much of that belongs to it.
+    /// Builds the response for the caller. The handle is on the complete stored body;
+    /// [`kind`](Hit::kind) tells which part of it to send.
     pub fn into_response(self) -> (response::Parts, B) {
         let Self { entry, kind, freshness, age_header, withheld, .. } = self;
         let entry = *entry;
@@ -71,7 +64,7 @@ impl<B: StoredBody> Hit<B> {
             HitKind::Full | HitKind::Headers => {}
             HitKind::NotModified => {
                 parts.status = StatusCode::NOT_MODIFIED;
-                without_body(&mut parts.headers);
+                remove_body_fields(&mut parts.headers);
             }
             HitKind::Slice { first, last } => {
                 let part = Part::of(&parts.headers).filter(|_| parts.status == StatusCode::PARTIAL_CONTENT);
@@ -87,11 +80,6 @@ impl<B: StoredBody> Hit<B> {
         }
         (parts, entry.body)
     }
-}
-
-/// Takes away what describes a body.
-pub(crate) fn without_body(headers: &mut HeaderMap) {
-    OF_THE_BODY.iter().for_each(|name| drop(headers.remove(name)));
 }
 
 fn partial(headers: &mut HeaderMap, range: ContentRange, length: u64) {

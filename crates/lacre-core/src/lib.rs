@@ -33,21 +33,27 @@
 //! `key`, `target` and `transport`; what is never stored, or never readable, in `redact` and `sensitivity`.
 
 mod audit;
+mod credentials;
 mod date;
 mod directives;
+mod entry_state;
 mod error;
 mod exchange;
 mod framing;
+mod freshness;
+mod header_fields;
 mod hit;
+mod identity;
 mod key;
 mod options;
+mod origin_directives;
 mod policy;
 mod range;
 mod redact;
-mod rules;
 mod sensitivity;
 mod slot;
 mod status;
+mod storability;
 mod target;
 mod targeted;
 mod time;
@@ -64,12 +70,13 @@ pub use exchange::{
     Decision, Engine, Insert, LastFailure, Lookup, Outcome, Pending, RequestBody, Settled, Touch,
 };
 pub use framing::{FramingError, content_length, is_chunked, normalize_content_length};
+pub use freshness::{Freshness, LifetimeSource};
+pub use header_fields::strip_hop_by_hop;
 pub use hit::Hit;
 pub use key::{Digest, Key};
 pub use options::{Mode, RequestOptions};
 pub use policy::{MatchHeaders, OriginHeaders, Policy, QueryOrder, Scope, Staleness};
 pub use redact::{Redactor, SecretFormat};
-pub use rules::{Freshness, LifetimeSource, strip_hop_by_hop};
 pub use sensitivity::Sensitivity;
 pub use slot::{Entry, Pointer, Slot, StoredBody, VariantIndex};
 pub use status::{CacheStatus, Collapsed, Detail, Forward, Stored};

@@ -1,10 +1,10 @@
-//! What the user wishes for a single request. It travels with the request, as an extension.
+//! Options of a single request. They are an extension of the request.
 
 use crate::Expire;
 use std::fmt;
 use std::time::Duration;
 
-/// Wishes for one request; put it into the request's extensions.
+/// The options of one request. Insert them into its extensions.
 ///
 /// ```
 /// # use lacre_core::{Mode, RequestOptions};
@@ -21,7 +21,7 @@ pub struct RequestOptions {
     pub(crate) partition: Option<String>,
 }
 
-/// Without the tags and the partition, which may name a person.
+/// Shows neither the tags nor the partition, which may identify a person.
 impl fmt::Debug for RequestOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestOptions")
@@ -34,58 +34,59 @@ impl fmt::Debug for RequestOptions {
     }
 }
 
-/// How one request uses the cache.
+/// The use of the cache for one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// By the rules.
+    /// The cache follows the policy.
     #[default]
     Default,
-    /// Validates a stored response before it is used (request `no-cache`).
+    /// A stored response is validated before it is used (request `no-cache`).
     Refresh,
-    /// Fetches anew, without conditions, and stores the answer.
+    /// The response is fetched without conditions and stored.
     ForceRefresh,
-    /// Answers from the cache or with 504 (request `only-if-cached`).
+    /// The request is answered from the cache or with 504 (request `only-if-cached`).
     OnlyIfCached,
-    /// Neither reads nor stores.
+    /// The cache is neither read nor written.
     Bypass,
 }
 
 impl RequestOptions {
-    /// No wishes.
+    /// Creates options that change nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The lifetime of the answer to this request.
+    /// Sets the lifetime of the response.
     #[must_use]
     pub fn ttl(mut self, expire: impl Into<Expire>) -> Self {
         self.ttl = Some(expire.into());
         self
     }
 
-    /// How this request uses the cache.
+    /// Sets the use of the cache.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Accepts an answer that is stale by at most this much (request `max-stale`).
+    /// Accepts a response that has been stale for at most this long (request `max-stale`).
     #[must_use]
     pub fn max_stale(mut self, staleness: Duration) -> Self {
         self.max_stale = Some(staleness);
         self
     }
 
-    /// A label for the stored answer, to invalidate it in a group.
+    /// Adds a tag to the stored response, for invalidation in groups.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
         self
     }
 
-    /// On whose behalf the request is made, where its headers do not tell. Requests with different partitions share nothing.
+    /// Names the requester, if the headers do not. Requests with different partitions share
+    /// nothing.
     #[must_use]
     pub fn partition(mut self, partition: impl Into<String>) -> Self {
         self.partition = Some(partition.into());

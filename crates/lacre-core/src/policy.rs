@@ -1,9 +1,8 @@
 //! What the user wishes. A policy is data: the rules read it, and nothing else decides. Two presets, [`Policy::rfc9111`] and
 //! [`Policy::requests_cache`], differ in values only.
 
-use crate::key::Cookie;
 use crate::redact::Redactor;
-use crate::{Expire, UrlPattern, key};
+use crate::{Expire, UrlPattern};
 use http::{HeaderMap, HeaderName, Method, StatusCode, request, response};
 use std::fmt;
 use std::sync::Arc;
@@ -331,11 +330,6 @@ impl Policy {
         self
     }
 
-    /// Whether requests that differ in this header never share an answer, because it tells on whose behalf they are made.
-    pub fn partitions_by_header(&self, name: &HeaderName) -> bool {
-        self.partition == Partition::Credentials && key::is_credential(self, name)
-    }
-
     /// Lets requests with different credentials share an answer. One user may then receive what was fetched as another.
     #[must_use]
     pub fn danger_share_across_credentials(mut self) -> Self {
@@ -443,11 +437,6 @@ impl Policy {
     /// Whether requests with this method are looked up. Only of these need the cache see the body.
     pub fn caches_method(&self, method: &Method) -> bool {
         self.methods.contains(method)
-    }
-
-    /// Whether a `Cookie` among these request headers tells the request from others whatever the answer says.
-    pub fn keys_by_cookie(&self, headers: &HeaderMap) -> bool {
-        !Cookie::may_be_left_out(self, headers)
     }
 
     pub(crate) fn kept_request_headers(&self, headers: &HeaderMap) -> HeaderMap {

@@ -1,35 +1,36 @@
-//! One range of bytes of a response (RFC 9110 §14), asked for or stored. Several at once, and other units, are not read: such a request
-//! is answered in full, and such a response is not stored.
+//! Byte ranges (RFC 9110 §14). Only a single range of bytes is supported. A request for several
+//! ranges or another unit gets the complete response; such a response is not stored.
 
 use crate::framing;
 use http::{HeaderMap, HeaderValue, Method, header, request};
 
-/// The `Range` of a request that asks for one part of what it would otherwise get whole (§14.2: only GET does).
-pub(crate) fn asked(request: &request::Parts) -> Option<&HeaderValue> {
+/// Returns the `Range` field if the request asks for one range of bytes. §14.2: a server ignores
+/// Range unless the method is GET.
+pub(crate) fn requested(request: &request::Parts) -> Option<&HeaderValue> {
     let range = request.headers.get(header::RANGE).filter(|_| request.method == Method::GET)?;
     RangeSpec::parse(range).map(|_| range)
 }
 
-/// What a `Range` header with one range of bytes asks for.
+/// A `Range` field with one range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RangeSpec {
-    /// From `first` to `last`, inclusive; to the end where there is no `last`.
+    /// From `first` to `last`, inclusive. Without `last`, to the end.
     From { first: u64, last: Option<u64> },
-    /// The last so many bytes.
+    /// The last bytes, by their number.
     Last(u64),
 }
 
-/// A [`RangeSpec`] applied to a body.
+/// A [`RangeSpec`] resolved against a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resolved {
-    /// The bytes from `first` to `last`, inclusive; both lie within the body.
+    /// The bytes from `first` to `last`, inclusive. Both are within the body.
     Slice { first: u64, last: u64 },
     /// The body has no such bytes.
     Unsatisfiable,
 }
 
 impl RangeSpec {
-    /// Reads `bytes=first-last`, `bytes=first-` or `bytes=-length`; `None` for anything else.
+    /// Parses `bytes=first-last`, `bytes=first-` or `bytes=-length`. `None` for anything else.
     pub(crate) fn parse(value: &HeaderValue) -> Option<Self> {
         let (unit, range) = value.to_str().ok()?.split_once('=')?;
         let (first, last) = range.trim_matches([' ', '\t']).split_once('-')?;
@@ -46,7 +47,7 @@ impl RangeSpec {
         }
     }
 
-    /// The bytes this means in a body of `length` bytes (§14.1.2).
+    /// Resolves the range against a body of `length` bytes (§14.1.2).
     pub(crate) fn resolve(self, length: u64) -> Resolved {
         let Some(end) = length.checked_sub(1) else {
             return Resolved::Unsatisfiable;
@@ -62,17 +63,17 @@ impl RangeSpec {
     }
 }
 
-/// What a `Content-Range` header says (§14.4).
+/// A `Content-Range` field (§14.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentRange {
-    /// The bytes from `first` to `last`, inclusive, of `length`; `None`: of as many as nobody said.
+    /// The bytes from `first` to `last`, inclusive, of `length`. `None` if the length is unknown.
     Slice { first: u64, last: u64, length: Option<u64> },
-    /// None of `length` bytes.
+    /// No bytes: the range is unsatisfiable. The complete length is `length`.
     Unsatisfiable { length: u64 },
 }
 
 impl ContentRange {
-    /// The header's value.
+    /// Formats the field value.
     pub(crate) fn to_value(self) -> HeaderValue {
         let text = match self {
             Self::Slice { first, last, length: Some(length) } => format!("bytes {first}-{last}/{length}"),
@@ -84,20 +85,21 @@ impl ContentRange {
     }
 }
 
-/// The part of a representation that a 206 holds. It says itself which part it is, and is believed no further than its body goes.
+/// The part that a 206 contains, by its `Content-Range`. It is trusted only as far as the body
+/// reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     first: u64,
     last: u64,
-    /// The length of the whole, where it is known.
+    /// The complete length, if known.
     length: Option<u64>,
-    /// What Content-Length said.
+    /// The value of `Content-Length`.
     declared: Option<u64>,
 }
 
 impl Part {
-    /// What a 206 with these headers says that it holds; `None` where that is not one valid range of bytes (§14.4), or fewer bytes
-    /// than its Content-Length has.
+    /// Parses the headers of a 206. `None` if `Content-Range` is not one valid range of bytes
+    /// (§14.4), or has fewer bytes than `Content-Length`.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(header::CONTENT_RANGE).iter();
         let (unit, range) = lines.next()?.to_str().ok()?.split_once(' ')?;
@@ -118,10 +120,10 @@ impl Part {
         (self.last - self.first).saturating_add(1)
     }
 
-    /// Where in this part's `body` bytes lies what `range` asks for; `None` where it does not lie within. A body that is shorter than
-    /// its Content-Range was cut off, unless its Content-Length was as short: then its origin meant it, and its bytes count from its
-    /// first position.
-    pub(crate) fn cut(self, range: RangeSpec, body: u64) -> Option<Resolved> {
+    /// Resolves `range` against this part's body of `body` bytes. `None` if the range is not within
+    /// the part. A body that is shorter than its `Content-Range` was truncated, unless its
+    /// `Content-Length` is as short; then its bytes count from its first position.
+    pub(crate) fn slice(self, range: RangeSpec, body: u64) -> Option<Resolved> {
         let whole = body == self.claimed() || (body < self.claimed() && self.declared == Some(body));
         let end = body.checked_sub(1).filter(|_| whole)?;
         let last_of_all = self.length.map(|length| length - 1);
@@ -142,13 +144,13 @@ impl Part {
         }
     }
 
-    /// The name of the bytes from `first` to `last` of this part's body.
+    /// The `Content-Range` of the bytes from `first` to `last` of this part's body.
     pub(crate) fn content_range(self, first: u64, last: u64) -> ContentRange {
         ContentRange::Slice { first: self.first + first, last: self.first + last, length: self.length }
     }
 }
 
-/// The number that digits write; a number too great for any body stays too great.
+/// Parses digits. A number over `u64` saturates, because no body is that long.
 fn position(text: &str) -> Option<u64> {
     let written = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     written.then(|| text.parse().unwrap_or(u64::MAX))
@@ -255,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_part_answers_only_what_lies_within_it() {
-        // Content-Range, Content-Length, bytes of body, Range, what of the body that is.
+        // Content-Range, Content-Length, length of the body, Range, resolved bytes.
         for (content_range, declared, body, range, expected) in [
             ("bytes 4-9/10", None, 6, "bytes=4-9", Some((0, 5))),
             ("bytes 4-9/10", None, 6, "bytes=6-8", Some((2, 4))),
@@ -273,11 +275,11 @@ mod tests {
             ("bytes 4-9/*", None, 6, "bytes=4-10", None),
             ("bytes 4-9/*", None, 6, "bytes=4-", None),
             ("bytes 4-9/*", None, 6, "bytes=-1", None),
-            // Cut off on its way, or longer than it says.
+            // Truncated, or longer than declared.
             ("bytes 4-9/10", None, 5, "bytes=4-5", None),
             ("bytes 4-9/10", Some(6), 5, "bytes=4-5", None),
             ("bytes 4-9/10", None, 7, "bytes=4-5", None),
-            // As short as its origin said.
+            // As short as its Content-Length.
             ("bytes 4-9/10", Some(5), 5, "bytes=6-8", Some((2, 4))),
             ("bytes 4-9/10", Some(5), 5, "bytes=6-", Some((2, 4))),
             ("bytes 4-9/10", Some(5), 5, "bytes=-1", Some((4, 4))),
@@ -287,7 +289,7 @@ mod tests {
             let range = RangeSpec::parse(&HeaderValue::from_static(range)).unwrap();
             let expected = expected.map(|(first, last)| Resolved::Slice { first, last });
             let case = format!("{content_range} {declared:?} {body} {range:?}");
-            assert_eq!(part(content_range, declared).unwrap().cut(range, body), expected, "{case}");
+            assert_eq!(part(content_range, declared).unwrap().slice(range, body), expected, "{case}");
         }
     }
 
@@ -299,7 +301,7 @@ mod tests {
             let (last, length) = (first + held - 1, first + held + after);
             let part = part(&format!("bytes {first}-{last}/{length}"), None);
             if let Some(range) = RangeSpec::parse(&text.parse().unwrap())
-                && let Some(Resolved::Slice { first: from, last: to }) = part.unwrap().cut(range, held) {
+                && let Some(Resolved::Slice { first: from, last: to }) = part.unwrap().slice(range, held) {
                 prop_assert_eq!(range.resolve(length), Resolved::Slice { first: first + from, last: first + to });
             }
         }

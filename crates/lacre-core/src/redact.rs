@@ -13,7 +13,7 @@ pub(crate) use formats::find_formats;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use names::{folded, is_usual};
-pub(crate) use names::{holds_key, tells_who};
+pub(crate) use names::{names_identity, names_secret_header};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -78,12 +78,12 @@ impl Redactor {
     /// Whether a header of this name tells who asks: one of the listed names of credentials and identities, not one that was added. An
     /// identity is no secret.
     pub fn is_credential(&self, name: &str) -> bool {
-        self.usual == Usual::Secret && (holds_key(name) || tells_who(name))
+        self.usual == Usual::Secret && (names_secret_header(name) || names_identity(name))
     }
 
     /// Whether the values of a header of this name are secret.
     fn matches_header(&self, name: &str) -> bool {
-        self.matches(name) || (self.usual == Usual::Secret && holds_key(name))
+        self.matches(name) || (self.usual == Usual::Secret && names_secret_header(name))
     }
 
     /// A URL without userinfo, without the secrets in its query, fragment and path parameters, also where they are parameters of a
@@ -207,7 +207,7 @@ impl Redactor {
     /// Whether a segment of a path holds a secret once it is decoded.
     fn is_encoded(&self, segment: &[u8]) -> bool {
         let mut segment = Cow::Borrowed(segment);
-        for _ in 0..MOST_WRAPPINGS {
+        for _ in 0..MAX_DECODINGS {
             let Cow::Owned(decoded) = Cow::from(percent_decode(&segment)) else { return false };
             segment = Cow::Owned(decoded);
             if !self.in_path_parameters(&segment).is_empty() || self.in_disguise(&segment).next().is_some() {
@@ -264,7 +264,7 @@ impl Redactor {
                 || self.in_disguise(text).next().is_some()
         };
         let mut value = Cow::Borrowed(value);
-        for _ in 0..MOST_WRAPPINGS {
+        for _ in 0..MAX_DECODINGS {
             if holds(&value) {
                 return true;
             }
@@ -303,10 +303,10 @@ impl Redactor {
 }
 
 /// How often a value is decoded in search of a secret in it.
-const MOST_WRAPPINGS: usize = 4;
+const MAX_DECODINGS: usize = 4;
 
 /// How often a text is searched for secrets; one that has still more goes as a whole.
-const MOST_ROUNDS: usize = 4;
+const MAX_PASSES: usize = 4;
 
 /// In what kind of body names have values.
 enum BodyKind<'a> {
@@ -349,7 +349,7 @@ fn disjoint(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
 /// of a text that is read in several ways at once.
 fn redacted(text: &[u8], find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, [u8]> {
     let mut text = Cow::Borrowed(text);
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..MAX_PASSES {
         let next = replace(&text, &find(&text), REDACTED);
         if next == text {
             return text;

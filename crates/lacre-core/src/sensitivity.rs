@@ -1,19 +1,22 @@
-//! Whether an exchange may be read by others, and how values are shown in `Debug` without what is in them: no query, no header value.
+//! The sensitivity of an exchange: whether its record may stay readable. Also the `Debug` forms of
+//! requests and responses, which show neither queries nor header values.
 
 use crate::Redactor;
 use crate::policy::{Partition, Policy, Scope};
 use http::{HeaderMap, request, response};
 use std::fmt;
 
-/// Whether whoever can read a store may read what is stored of an exchange.
+/// Whether a record of an exchange may stay readable.
 ///
-/// It only matters where records are authenticated and left readable; elsewhere nobody can read anything without the key.
+/// It matters only for suites that authenticate and do not encrypt (decision 5). An encrypting
+/// suite hides every record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sensitivity {
-    /// They may: no secret was found in the request, nor in the header section of the response.
+    /// It may: the request and the header section of the response contain no secret.
     #[default]
     Public,
-    /// They may not. The request held a secret, which a body may repeat in any form, or the response holds one.
+    /// It must be encrypted. The response contains a secret, or the request does, and a body may
+    /// repeat the request in any form.
     Sensitive,
 }
 
@@ -38,12 +41,13 @@ impl Sensitivity {
     }
 }
 
-/// Whether a cookie that a response sets for one client without credentials could reach another: they are one partition, of many users.
+/// Whether a cookie that a response sets for an anonymous client could reach other clients. All
+/// anonymous clients share one partition.
 pub(crate) fn cookies_would_cross(policy: &Policy) -> bool {
     policy.scope == Scope::Shared && policy.partition == Partition::Credentials
 }
 
-/// A header section in `Debug`: its names.
+/// The `Debug` form of a header section: its names.
 pub(crate) struct Names<'a>(pub(crate) &'a HeaderMap);
 
 impl fmt::Debug for Names<'_> {
@@ -52,7 +56,8 @@ impl fmt::Debug for Names<'_> {
     }
 }
 
-/// A URL in `Debug`: where it leads, without userinfo, path parameters, query, fragment and what looks like a secret.
+/// The `Debug` form of a URL: scheme, host and path. Userinfo, path parameters, query, fragment and
+/// likely secrets are left out.
 pub(crate) struct Place<'a>(pub(crate) &'a str);
 
 impl fmt::Debug for Place<'_> {

@@ -1,4 +1,4 @@
-//! What a store may hold under one key. A slot says nothing of how it is encoded, sealed or kept.
+//! The content of a record. It does not depend on how the record is encoded, sealed or stored.
 
 use crate::sensitivity::{Names, Place};
 use crate::{Key, Timestamp, Ttl};
@@ -6,18 +6,19 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 use std::fmt;
 
-/// What lies under one [`Key`]. `B` is the caller's handle on a body; the engine passes it through untouched.
+/// The content of the record under one [`Key`]. `B` is the caller's handle on a body. The engine
+/// does not look into it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Slot<B> {
     /// A stored response.
     Entry(Box<Entry<B>>),
-    /// Responses here vary: look under the variant's key.
+    /// An index of variants (RFC 9111 §4.1). Look up the key of a variant.
     Vary(VariantIndex),
-    /// Look under this key instead.
+    /// An alias. Look up this key.
     Alias(Key),
 }
 
-/// What leads to an entry under another key.
+/// A record that leads to an entry under another key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pointer {
     /// [`Slot::Vary`].
@@ -35,45 +36,47 @@ impl<B> From<Pointer> for Slot<B> {
     }
 }
 
-/// What tells the variants of one request apart (RFC 9111 §4.1). Parts of a response are variants, too, even where it varies by nothing.
+/// The variants of one request (RFC 9111 §4.1). Parts of a response count as variants, even if the
+/// response does not vary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariantIndex {
-    /// The request headers that responses here were seen to vary by, lower case, ascending.
+    /// The request headers that the responses vary by: lower case, ascending.
     pub names: Vec<HeaderName>,
-    /// When this signpost was first written. A variant received earlier belongs to one that was invalidated, and is not used.
+    /// The time at which the index was first written. A variant that was received earlier belongs
+    /// to an invalidated index and is not used.
     pub since: Timestamp,
-    /// The keys of what lies behind it, in the order in which it was stored, so that the oldest can go when there are too many.
+    /// The keys of the variants, oldest first. The oldest is removed if there are too many.
     pub variants: Vec<Key>,
 }
 
-/// A stored response and what must be remembered of its request.
+/// A stored response and the stored facts about its request.
 #[derive(Clone, PartialEq)]
 pub struct Entry<B> {
-    /// The request's method.
+    /// The request method.
     pub method: Method,
-    /// The request's URL, redacted: for people, never for matching.
+    /// The redacted request URL, for display. It is never used for matching.
     pub url: String,
-    /// The request's headers, redacted; empty where the policy keeps none.
+    /// The redacted request headers. Empty if the policy does not keep them.
     pub request_headers: HeaderMap,
-    /// The response's status.
+    /// The response status.
     pub status: StatusCode,
-    /// The response's HTTP version.
+    /// The HTTP version of the response.
     pub version: Version,
-    /// The response's headers as they are to be stored (RFC 9111 §3.1).
+    /// The stored response headers (RFC 9111 §3.1).
     pub headers: HeaderMap,
-    /// When the request was sent (`request_time` of RFC 9111 §4.2.3).
+    /// The time at which the request was sent (`request_time` of RFC 9111 §4.2.3).
     pub requested: Timestamp,
-    /// When the response arrived (`response_time` of RFC 9111 §4.2.3).
+    /// The time at which the response arrived (`response_time` of RFC 9111 §4.2.3).
     pub received: Timestamp,
-    /// The user's own lifetime, counted from `received`; `None`: the response decides.
+    /// The lifetime that the user set, counted from `received`. `None` if the response decides.
     pub ttl: Option<Ttl>,
-    /// The user's labels, for invalidation in groups.
+    /// The user's tags, for invalidation in groups.
     pub tags: Vec<String>,
     /// The body.
     pub body: B,
 }
 
-/// Without the query, header values and the body.
+/// Shows neither the query, nor header values, nor the body.
 impl<B> fmt::Debug for Entry<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
@@ -91,12 +94,12 @@ impl<B> fmt::Debug for Entry<B> {
 }
 
 impl<B> Entry<B> {
-    /// The same entry with another handle on its body.
+    /// Replaces the handle on the body.
     pub fn with_body<C>(self, body: C) -> Entry<C> {
         self.map_body(|_| body)
     }
 
-    /// The same entry with its body transformed.
+    /// Transforms the handle on the body.
     pub fn map_body<C>(self, map: impl FnOnce(B) -> C) -> Entry<C> {
         Entry {
             method: self.method,
@@ -114,9 +117,9 @@ impl<B> Entry<B> {
     }
 }
 
-/// A handle on a stored body: cheap to clone, and it knows how long the body is.
+/// A handle on a stored body. It is cheap to clone and knows the length of the body.
 pub trait StoredBody: Clone {
-    /// Bytes of the body, as the network sent it.
+    /// The length of the body in bytes, as the network sent it.
     fn length(&self) -> u64;
 }
 

@@ -1,124 +1,129 @@
-//! What the cache did with a request, in the terms of RFC 9211 (Cache-Status).
+//! The cache's handling of a request, in the terms of RFC 9211 (Cache-Status).
 
 use http::StatusCode;
 use std::fmt;
 
-/// What the cache did. Its text is the member that RFC 9211 describes, such as `lacre; fwd=uri-miss; fwd-status=200; stored`.
+/// The cache's handling of a request. Its text form is a member of `Cache-Status` (RFC 9211 §2),
+/// such as `lacre; fwd=uri-miss; fwd-status=200; stored`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStatus {
-    /// Why the request was sent on; `None`: it was answered from the cache alone.
+    /// The reason why the request was forwarded. `None` for a hit.
     pub forward: Option<Forward>,
-    /// The status of the network's answer, where there was one; not of a 304 that the caller gets as it came.
+    /// The status of the network's answer. Not set for a 304 that is passed on to the caller.
     pub forward_status: Option<StatusCode>,
-    /// Seconds of freshness left, negative when stale; `None`: for ever, or unknown.
+    /// Seconds of freshness left, negative if stale. `None` means forever, or unknown.
     pub ttl: Option<i64>,
-    /// Whether the network's answer is being stored. Where it is, that happens when its body was read to the end; a body that then turns out
-    /// too long or breaks off is not stored after all.
+    /// Whether the answer is being stored. Storing ends when the body was read to its end. A body
+    /// that is truncated or too long is not stored after all.
     pub stored: Stored,
-    /// Whether the answer was fetched for another request that asked the same at the same time.
+    /// Whether the answer was fetched for a concurrent request (request collapsing).
     pub collapsed: Collapsed,
-    /// More about the why.
+    /// Details about the handling.
     pub detail: Option<Detail>,
 }
 
-/// Whether an answer is stored.
+/// Whether an answer is stored (the `stored` parameter, RFC 9211 §2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stored {
-    /// It is not.
+    /// It is not stored.
     #[default]
     No,
-    /// It is.
+    /// It is stored.
     Yes,
 }
 
-/// Whether a request shared another one's way to the origin.
+/// Whether a request was collapsed with another one (the `collapsed` parameter, RFC 9211 §2.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Collapsed {
-    /// It did not.
+    /// It was not collapsed.
     #[default]
     No,
-    /// It did.
+    /// It was collapsed.
     Yes,
 }
 
-/// Why a request was sent on (the `fwd` parameter, RFC 9211 §2.2).
+/// The reason why a request was forwarded (the `fwd` parameter, RFC 9211 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Forward {
-    /// The cache was told to stay out of it.
+    /// The cache was bypassed.
     Bypass,
-    /// The method is one that is not answered from the cache.
+    /// Answers to this method are not stored.
     Method,
-    /// Nothing is stored for this request.
+    /// No response is stored for this request.
     UriMiss,
-    /// Something is stored, but for other values of the headers it varies by.
+    /// The stored responses were selected by other request headers.
     VaryMiss,
-    /// Only a part of the response is stored, and not the one that the request asks for.
+    /// A part of the response is stored, but not the requested one.
     Partial,
-    /// The request itself asked for it.
+    /// The request's directives require it.
     Request,
-    /// What is stored is stale.
+    /// The stored response is stale.
     Stale,
 }
 
-/// Why something was not stored, or why it was served as it was (the `detail` parameter, RFC 9211 §2.8).
+/// The reason why a response was not stored, or was served as it was (the `detail` parameter, RFC
+/// 9211 §2.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detail {
-    /// `no-store` on the request or the response.
+    /// The request or the response has `no-store`.
     NoStore,
-    /// `private`, and this cache is shared.
+    /// The response has `private`, and the cache is shared.
     Private,
-    /// The request has Authorization, this cache is shared, and the response does not allow it.
+    /// The request has `Authorization`, the cache is shared, and the response does not allow
+    /// storing it.
     Authorization,
-    /// The response sets a cookie for somebody without credentials, and this cache is shared.
+    /// The response sets a cookie for an anonymous client, and the cache is shared.
     SetCookie,
-    /// `Vary: *`, or by more headers than we follow.
+    /// The response has `Vary: *`, or varies by too many headers.
     Vary,
-    /// The status is not one that may be stored.
+    /// The status may not be stored.
     Status,
-    /// The method is not one whose answers are stored.
+    /// Answers to this method are not stored.
     Method,
-    /// Neither fresh for any time nor possible to validate.
+    /// The response is never fresh and has no validator.
     NoUse,
-    /// Part of a body that nobody asked for, or that does not say which part it is.
+    /// A 206 to a request without a range, or with an invalid `Content-Range`.
     Partial,
-    /// The user said not to store it.
+    /// The user set do-not-store.
     DoNotStore,
-    /// The user's filter said not to store it.
+    /// The user's filter rejected the response.
     Filtered,
     /// The cache is read-only.
     ReadOnly,
-    /// Header section or body over the limit.
+    /// The header section or the body is over its limit.
     TooLarge,
-    /// The body is not what Content-Length and Transfer-Encoding say, or these contradict themselves.
+    /// The body differs from its `Content-Length` and `Transfer-Encoding`, or these contradict each
+    /// other.
     Framing,
-    /// The body broke off, or nobody read it to its end.
+    /// The body was truncated, or was not read to its end.
     Incomplete,
-    /// The request's body could not be seen whole.
+    /// The request body is a stream, which the cache cannot see.
     BodyUnseen,
-    /// The request does not name exactly one host that can be read, so that its target URI is not known (RFC 9110 §7.1).
+    /// The request does not name exactly one valid host, so its target URI is unknown (RFC 9110
+    /// §7.1).
     NoAuthority,
-    /// Served stale, as the request allows.
+    /// Served stale, because the request allows it.
     MaxStale,
-    /// Served stale while it is refreshed.
+    /// Served stale while it is being refreshed.
     StaleWhileRevalidate,
-    /// Served stale because the origin failed.
+    /// Served stale, because the origin failed.
     StaleIfError,
-    /// A stored response was refused: its seal does not hold.
+    /// The seal of the stored response does not verify.
     Tampered,
-    /// The store did not answer.
+    /// The store failed.
     StoreUnavailable,
 }
 
 impl CacheStatus {
-    /// Whether the answer came from the cache without asking anybody.
+    /// Whether the cache answered without contacting the origin.
     pub fn is_hit(&self) -> bool {
         self.forward.is_none() && self.detail != Some(Detail::StoreUnavailable)
     }
 
-    /// Whether the answer came from the cache after the origin confirmed it.
+    /// Whether the cache answered after the origin confirmed the stored response.
     pub fn is_revalidated(&self) -> bool {
         self.forward_status == Some(StatusCode::NOT_MODIFIED)
     }
@@ -127,8 +132,9 @@ impl CacheStatus {
         Self { forward: Some(forward), ..Self::default() }
     }
 
-    /// The caller gets the network's own answer. A 304 among these is the answer to conditions of the caller's, and shows for itself;
-    /// told as `fwd-status`, it would read as if what is stored had been confirmed.
+    /// Sets the status of the network's answer, which the caller gets. A 304 is left out: it
+    /// answers the client's conditions, and `fwd-status=304` would read like a successful
+    /// validation.
     pub(crate) fn passed_on(self, answered: StatusCode) -> Self {
         Self { forward_status: (answered != StatusCode::NOT_MODIFIED).then_some(answered), ..self }
     }
@@ -139,7 +145,7 @@ impl CacheStatus {
 }
 
 impl Forward {
-    /// The token of RFC 9211.
+    /// The token of the `fwd` parameter.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",
@@ -154,7 +160,7 @@ impl Forward {
 }
 
 impl Detail {
-    /// A token for the `detail` parameter.
+    /// The token of the `detail` parameter.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoStore => "no-store",

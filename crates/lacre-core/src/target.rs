@@ -1,21 +1,22 @@
-//! The target URI of a request (RFC 9110 §7.1): its URL, with the authority that the request sends in `Host`.
+//! The target URI of a request (RFC 9110 §7.1): its URL, with the authority from `Host`.
 
-use crate::key;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Uri, header, request};
 
-/// What a request is for, and where it goes.
+/// The target URI of a request and the origin that it is sent to.
 pub(crate) struct Target {
-    /// The target URI: rows are named after it, entries and URL rules show it, and what it names is resolved against it.
+    /// The target URI. Keys, entries and URL rules use it, and relative references are resolved
+    /// against it.
     pub(crate) uri: Uri,
-    /// The origin that the request goes to, where `Host` names another one.
+    /// The origin that the request is sent to, if `Host` names another one.
     pub(crate) sent_to: Option<String>,
 }
 
-/// The target URI of a request: its URL, or, where it has a `Host` field that names another host, the URL with that authority.
+/// Returns the target URI of a request: its URL, with the authority from `Host` if that differs.
 ///
-/// `None` where the request does not name exactly one host that can be read: it has neither an authority nor `Host`, has `Host` twice, or has one
-/// that is empty, malformed, or holds userinfo. Such a request cannot be looked up.
+/// Returns `None` if the request does not name exactly one valid host: it has neither an authority
+/// nor `Host`, several `Host` fields, or one that is empty, malformed or contains userinfo. Such a
+/// request cannot be looked up.
 pub fn target_uri(request: &request::Parts) -> Option<Uri> {
     Target::of(request).map(|target| target.uri)
 }
@@ -40,8 +41,8 @@ impl Target {
                     None => host,
                 };
                 let target = with_authority(uri, host)?;
-                let sent_to = key::origin(uri);
-                if sent_to == key::origin(&target) {
+                let sent_to = origin(uri);
+                if sent_to == origin(&target) {
                     return Some(Self { uri: uri.clone(), sent_to: None });
                 }
                 Some(Self { uri: target, sent_to: Some(sent_to) })
@@ -49,7 +50,7 @@ impl Target {
         }
     }
 
-    /// Another target on the same way.
+    /// Another target on the same connection.
     pub(crate) fn beside(&self, uri: Uri) -> Self {
         Self { uri, sent_to: self.sent_to.clone() }
     }
@@ -58,13 +59,13 @@ impl Target {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// For a request that is not looked up, whatever it names.
+    /// The target of a request that is not looked up.
     pub(crate) fn unknown(uri: &Uri) -> Self {
         Self { uri: uri.clone(), sent_to: None }
     }
 }
 
-/// What a `Host` field says (RFC 9110 §7.2): a host and perhaps a port, no userinfo.
+/// Parses `Host` (RFC 9110 §7.2): a host and an optional port, no userinfo.
 fn authority(host: &[u8]) -> Option<Authority> {
     let authority = Authority::try_from(host.trim_ascii()).ok()?;
     let text = authority.as_str();
@@ -73,13 +74,29 @@ fn authority(host: &[u8]) -> Option<Authority> {
     (port && !authority.host().is_empty() && !text.contains('@')).then_some(authority)
 }
 
-/// A URL with another authority. Without a scheme, it is one of http, as a server receives it.
+/// Replaces the authority of a URL. The scheme defaults to http, as in requests that a server
+/// receives.
 fn with_authority(uri: &Uri, authority: Authority) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.scheme.get_or_insert(Scheme::HTTP);
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
     parts.authority = Some(authority);
     Uri::from_parts(parts).ok()
+}
+
+/// The origin of a URI: `scheme://host[:port]`, lower case, without userinfo and default port
+/// (RFC 9110 §4.2.3, §4.3.1).
+pub(crate) fn origin(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let mut origin = [scheme, "://", uri.host().unwrap_or("")].concat();
+    origin.make_ascii_lowercase();
+    match uri.port_u16() {
+        None => {}
+        Some(80) if scheme.eq_ignore_ascii_case("http") => {}
+        Some(443) if scheme.eq_ignore_ascii_case("https") => {}
+        Some(port) => origin.push_str(&format!(":{port}")),
+    }
+    origin
 }
 
 #[cfg(test)]

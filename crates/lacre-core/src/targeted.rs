@@ -1,7 +1,8 @@
-//! `CDN-Cache-Control` (RFC 9213): cache directives for shared caches alone, which then come in place of `Cache-Control` and
-//! `Expires`.
+//! `CDN-Cache-Control` (RFC 9213): directives for shared caches, which replace `Cache-Control` and
+//! `Expires` there.
 //!
-//! Unlike `Cache-Control`, it is a Dictionary Structured Field: strict in shape and case, and ignored as a whole where it is not one.
+//! Unlike `Cache-Control`, it is a Dictionary Structured Field: its syntax is strict and
+//! case-sensitive, and an invalid field is ignored as a whole.
 
 use crate::ResponseDirectives;
 use crate::directives::saturated;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// What the field says; `None` where it is absent, empty, no dictionary, or gives a directive a value of the wrong type (§2.1).
+/// Parses the field. §2.1: a cache ignores a field that is absent, empty, not a dictionary, or has
+/// a value of the wrong type.
 pub(crate) fn parse(response: &HeaderMap) -> Option<ResponseDirectives> {
     if !response.contains_key(CDN_CACHE_CONTROL) {
         return None;
@@ -21,29 +23,29 @@ pub(crate) fn parse(response: &HeaderMap) -> Option<ResponseDirectives> {
     if dictionary.is_empty() {
         return None;
     }
-    let mut said = ResponseDirectives::default();
+    let mut directives = ResponseDirectives::default();
     for (name, value) in &dictionary {
         match name.as_str() {
-            "no-store" => said.no_store = flag(value)?,
-            "no-cache" => said.no_cache = flag_or_fields(value)?,
-            "private" => said.private = flag_or_fields(value)?,
-            "public" => said.public = flag(value)?,
-            "must-revalidate" => said.must_revalidate = flag(value)?,
-            "proxy-revalidate" => said.proxy_revalidate = flag(value)?,
-            "must-understand" => said.must_understand = flag(value)?,
-            "immutable" => said.immutable = flag(value)?,
-            "no-transform" => said.no_transform = flag(value)?,
-            "max-age" => said.max_age = Some(seconds(value)?),
-            "s-maxage" => said.s_maxage = Some(seconds(value)?),
-            "stale-while-revalidate" => said.stale_while_revalidate = Some(seconds(value)?),
-            "stale-if-error" => said.stale_if_error = Some(seconds(value)?),
+            "no-store" => directives.no_store = flag(value)?,
+            "no-cache" => directives.no_cache = flag_or_fields(value)?,
+            "private" => directives.private = flag_or_fields(value)?,
+            "public" => directives.public = flag(value)?,
+            "must-revalidate" => directives.must_revalidate = flag(value)?,
+            "proxy-revalidate" => directives.proxy_revalidate = flag(value)?,
+            "must-understand" => directives.must_understand = flag(value)?,
+            "immutable" => directives.immutable = flag(value)?,
+            "no-transform" => directives.no_transform = flag(value)?,
+            "max-age" => directives.max_age = Some(seconds(value)?),
+            "s-maxage" => directives.s_maxage = Some(seconds(value)?),
+            "stale-while-revalidate" => directives.stale_while_revalidate = Some(seconds(value)?),
+            "stale-if-error" => directives.stale_if_error = Some(seconds(value)?),
             _ => {}
         }
     }
-    Some(said)
+    Some(directives)
 }
 
-/// The value of a directive. Parameters mean nothing (§2.1).
+/// The value of a directive. §2.1: parameters are ignored.
 fn item(value: &ListEntry) -> Option<&BareItem> {
     match value {
         ListEntry::Item(item) => Some(&item.bare_item),
@@ -55,7 +57,7 @@ fn flag(value: &ListEntry) -> Option<bool> {
     item(value)?.as_boolean()
 }
 
-/// A list of fields is stricter than needed when it counts as without one, and never laxer.
+/// A list of fields counts as the directive without a list, which is stricter.
 fn flag_or_fields(value: &ListEntry) -> Option<bool> {
     match item(value)? {
         BareItem::Boolean(said) => Some(*said),
@@ -64,7 +66,7 @@ fn flag_or_fields(value: &ListEntry) -> Option<bool> {
     }
 }
 
-/// A negative number of seconds is over already.
+/// A negative number of seconds counts as zero.
 fn seconds(value: &ListEntry) -> Option<Duration> {
     let seconds: i64 = item(value)?.as_integer()?.into();
     Some(saturated(u64::try_from(seconds).unwrap_or(0)))

@@ -1,26 +1,26 @@
-//! Points in time, as values. Nothing in this crate reads a clock: every step takes `now` as its last argument.
+//! Points in time. This crate reads no clock: every step takes `now` as its last argument.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The longest span that a cache counts with: 2³¹ seconds, 68 years. A longer one counts as this (RFC 9111 §1.2.2), so that no sum of
-/// times, here or at a caller's, overflows.
-pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 31);
+/// The longest time span: 2³¹ seconds, 68 years. RFC 9111 §1.2.2: a cache treats a larger
+/// delta-seconds value as 2³¹. No sum of times overflows then.
+pub(crate) const MAX_DELTA: Duration = Duration::from_secs(1 << 31);
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, saturating at both ends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Later than everything; stands for "no bound".
+    /// The latest timestamp; as a bound it means "none".
     pub const MAX: Self = Self(i64::MAX);
 
-    /// From milliseconds since the Unix epoch.
+    /// Creates a timestamp from milliseconds since the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// From whole seconds since the Unix epoch.
+    /// Creates a timestamp from whole seconds since the Unix epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
@@ -35,18 +35,18 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// The time that passed since `earlier`; zero when `earlier` is in fact later (clocks go backwards).
+    /// The time since `earlier`. Zero if `earlier` is later, because clocks may go backwards.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// This moment plus `duration`.
+    /// Adds a duration.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This moment minus `duration`.
+    /// Subtracts a duration.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))

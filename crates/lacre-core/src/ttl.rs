@@ -1,42 +1,43 @@
-//! Expire-after: how long the user wants responses to count as fresh, in all the forms a user may say it.
+//! Lifetimes that the user sets (`expire_after`), in all their forms.
 
 use crate::date::parse_date_text;
-use crate::time::LONGEST;
+use crate::time::MAX_DELTA;
 use crate::{Error, Timestamp};
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What the user says about lifetimes.
+/// A lifetime that the user sets.
 ///
-/// From text (`"never"`, `"immediately"`, `"do-not-store"`, `"90"` seconds, `"1h30m"`, an HTTP-date), from a [`Duration`], or from a
-/// point in time. A time of more than 2³¹ seconds (68 years) counts as 2³¹ seconds.
+/// It is created from text (`"never"`, `"immediately"`, `"do-not-store"`, `"90"` seconds,
+/// `"1h30m"`, an HTTP-date), from a [`Duration`], or from a point in time. A time over 2³¹ seconds
+/// (68 years) counts as 2³¹ seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expire {
-    /// Fresh for ever.
+    /// Fresh forever.
     Never,
-    /// Stale at once: stored, where it can be validated, and validated at every use.
+    /// Stale at once. The response is stored if it has a validator, and validated at every use.
     Immediately,
-    /// Not stored at all.
+    /// Not stored.
     DoNotStore,
-    /// Fresh for this long after it was received.
+    /// Fresh for this long after receipt.
     After(Duration),
-    /// Fresh until this moment.
+    /// Fresh until this time.
     At(Timestamp),
 }
 
 impl Expire {
-    /// The lifetime of a response received at `received`; `None`: it is not to be stored.
+    /// The lifetime of a response received at `received`. `None` if it must not be stored.
     pub(crate) fn ttl(self, received: Timestamp) -> Option<Ttl> {
         match self {
             Self::DoNotStore => None,
             Self::Never => Some(Ttl::Forever),
             Self::Immediately => Some(Ttl::For(Duration::ZERO)),
-            Self::After(duration) => Some(Ttl::For(duration.min(LONGEST))),
-            Self::At(moment) if moment >= received => Some(Ttl::For(moment.since(received).min(LONGEST))),
-            Self::At(moment) => Some(Ttl::StaleBy(received.since(moment).min(LONGEST))),
+            Self::After(duration) => Some(Ttl::For(duration.min(MAX_DELTA))),
+            Self::At(moment) if moment >= received => Some(Ttl::For(moment.since(received).min(MAX_DELTA))),
+            Self::At(moment) => Some(Ttl::StaleBy(received.since(moment).min(MAX_DELTA))),
         }
     }
 }
@@ -69,10 +70,11 @@ impl FromStr for Expire {
     }
 }
 
-/// `90` (seconds) or a run of numbers with units: `1h30m`, `2d`, `1w`, `500ms`. What is longer than [`LONGEST`] counts as that.
+/// Parses `90` (seconds) or numbers with units: `1h30m`, `2d`, `1w`, `500ms`. The result is at most
+/// [`MAX_DELTA`].
 fn parse_duration(text: &str) -> Option<Duration> {
     if let Some(seconds) = parse_number(text) {
-        return Some(Duration::from_secs(seconds).min(LONGEST));
+        return Some(Duration::from_secs(seconds).min(MAX_DELTA));
     }
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -91,13 +93,13 @@ fn parse_duration(text: &str) -> Option<Duration> {
             _ => return None,
         };
         let number = Duration::from_millis(parse_number(number)?.saturating_mul(millis));
-        total = total.saturating_add(number).min(LONGEST);
+        total = total.saturating_add(number).min(MAX_DELTA);
         rest = tail;
     }
     (!text.is_empty()).then_some(total)
 }
 
-/// The number that digits write, saturating.
+/// Parses digits, saturating.
 fn parse_number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -105,20 +107,21 @@ fn parse_number(digits: &str) -> Option<u64> {
     Some(digits.parse().unwrap_or(u64::MAX))
 }
 
-/// A stored response's own lifetime, decided when it was stored, counted from when it was received.
+/// The lifetime of a stored response that the user set. It is fixed when the response is stored and
+/// counts from its receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
-    /// Fresh for this long; zero: stale at once, so every use is validated.
+    /// Fresh for this long. Zero means stale at once, so every use is validated.
     For(Duration),
-    /// Stored already stale by this long.
+    /// Stale by this long when it was stored.
     StaleBy(Duration),
-    /// Fresh for ever.
+    /// Fresh forever.
     Forever,
 }
 
 impl Ttl {
-    /// Whether it is fresh for any time at all.
-    pub(crate) fn is_some_time(self) -> bool {
+    /// Whether the lifetime is above zero.
+    pub(crate) fn is_positive(self) -> bool {
         match self {
             Self::For(lifetime) => !lifetime.is_zero(),
             Self::StaleBy(_) => false,
@@ -127,7 +130,7 @@ impl Ttl {
     }
 }
 
-/// Which URLs a rule is for.
+/// A pattern for the URLs that a rule applies to.
 #[derive(Clone, Debug)]
 pub struct UrlPattern(Matcher);
 
@@ -138,8 +141,10 @@ enum Matcher {
 }
 
 impl UrlPattern {
-    /// A glob such as `*.example.com`, `example.com/api/*` or `https://example.com/a`. It is matched against the URL, without its scheme
-    /// unless the pattern has one, and matches everything below it too: `example.com/a` matches `/a`, `/a/b` and `/a?q`, not `/ab`.
+    /// Creates a glob pattern such as `*.example.com`, `example.com/api/*` or
+    /// `https://example.com/a`. It is matched against the URL, without its scheme unless the
+    /// pattern has one. It also matches everything below: `example.com/a` matches `/a`, `/a/b` and
+    /// `/a?q`, but not `/ab`.
     ///
     /// # Errors
     /// The pattern is not a valid glob.
@@ -160,7 +165,8 @@ impl UrlPattern {
         }))
     }
 
-    /// A regular expression (linear time, no backreferences), searched for in the whole URL.
+    /// Creates a regular expression (linear time, no backreferences). It is searched for in the
+    /// complete URL.
     ///
     /// # Errors
     /// The pattern is not a valid regular expression.
@@ -170,7 +176,7 @@ impl UrlPattern {
             .map_err(|error| Error::pattern(pattern, error))
     }
 
-    /// Whether a URL fits.
+    /// Whether a URL matches.
     pub fn matches(&self, url: &str) -> bool {
         match &self.0 {
             Matcher::Regex(regex) => regex.is_match(url),
@@ -210,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_lifetime_longer_than_caches_count_is_the_longest_they_do() {
-        let longest = Some(Ttl::For(LONGEST));
+        let longest = Some(Ttl::For(MAX_DELTA));
         for text in [
             "2147483648",
             "2147483649",
@@ -227,7 +233,7 @@ mod tests {
         assert_eq!(Expire::from(Duration::MAX).ttl(Timestamp::MAX), longest);
         assert_eq!(Expire::At(Timestamp::MAX).ttl(Timestamp::from_millis(i64::MIN)), longest);
         let stale = Expire::At(Timestamp::from_millis(i64::MIN)).ttl(Timestamp::MAX);
-        assert_eq!(stale, Some(Ttl::StaleBy(LONGEST)));
+        assert_eq!(stale, Some(Ttl::StaleBy(MAX_DELTA)));
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! Validation (RFC 9111 §4.3): asking the origin whether a stored response still holds, taking its 304 in, and answering the
-//! conditions that a client put itself.
+//! Validation (RFC 9111 §4.3): conditional requests to the origin, updates from its 304, and the
+//! evaluation of a client's own conditions.
 
+use crate::header_fields::{remove_body_fields, stored_headers};
 use crate::range::{self, Part, RangeSpec, Resolved};
-use crate::{Entry, Timestamp, date, hit};
+use crate::{Entry, Timestamp, date};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request, response};
 use std::fmt;
 
-/// Whether a response can be validated.
+/// Whether a response has a validator: `ETag` or `Last-Modified`.
 pub(crate) fn has_validator(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED)
 }
 
-/// §4.3.1: turns a request into one that asks whether `entry` still holds. The client's own conditions are taken out: they are
-/// answered from what the origin says.
+/// §4.3.1: makes a request conditional on the validators of `entry`. The client's conditions are
+/// removed; the cache evaluates them after the answer (§4.3.2).
 pub(crate) fn make_conditional<B>(request: &mut HeaderMap, entry: &Entry<B>) {
     make_unconditional(request);
     if let Some(etag) = entry.headers.get(header::ETAG) {
@@ -23,24 +24,26 @@ pub(crate) fn make_conditional<B>(request: &mut HeaderMap, entry: &Entry<B>) {
     }
 }
 
-/// Takes all conditions about a stored copy out of a request.
+/// Removes the conditions about a stored response.
 pub(crate) fn make_unconditional(request: &mut HeaderMap) {
     request.remove(header::IF_NONE_MATCH);
     request.remove(header::IF_MODIFIED_SINCE);
 }
 
-/// §4.3.4: whether a 304 is about this stored response.
+/// §4.3.4: whether a 304 selects this stored response: the entity tags match, if both have one.
 pub(crate) fn confirms<B>(entry: &Entry<B>, not_modified: &HeaderMap) -> bool {
     match (not_modified.get(header::ETAG), entry.headers.get(header::ETAG)) {
         (Some(said), Some(stored)) => weak_match(said.as_bytes(), stored.as_bytes()),
-        // Validated by Last-Modified: the origin may have begun to send entity tags since.
+        // The response was validated by Last-Modified. The origin may send entity tags only since
+        // then.
         (Some(_), None) | (None, _) => true,
     }
 }
 
-/// §3.2: the stored fields, with those of a 304 (or of an answer to HEAD) in their place. What describes the stored body stays.
+/// §3.2: a cache adds each field of the update and replaces stored fields of the same name. Fields
+/// that describe the stored body are excepted.
 pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
-    let news = crate::rules::stored_headers(StatusCode::NOT_MODIFIED, news);
+    let news = stored_headers(StatusCode::NOT_MODIFIED, news);
     for name in news.keys() {
         if name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING || name == header::CONTENT_RANGE
         {
@@ -54,13 +57,14 @@ pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
             stored.append(name.clone(), more.clone());
         }
     }
-    // An Age of the stored response says nothing about the new one.
+    // The Age of the old response does not apply to the update.
     if !news.contains_key(header::AGE) {
         stored.remove(header::AGE);
     }
 }
 
-/// §4.3.5: whether an answer to HEAD is about this stored response.
+/// §4.3.5: whether an answer to HEAD has the same status, validators and length as the stored
+/// response.
 pub(crate) fn head_agrees<B>(entry: &Entry<B>, status: StatusCode, head: &HeaderMap) -> bool {
     let same = |name| match (head.get(&name), entry.headers.get(&name)) {
         (Some(said), stored) => Some(said) == stored,
@@ -72,25 +76,26 @@ pub(crate) fn head_agrees<B>(entry: &Entry<B>, status: StatusCode, head: &Header
         && same(header::CONTENT_LENGTH)
 }
 
-/// What a client asked for besides the whole response: conditions (RFC 9110 §13) and a range (§14).
+/// The conditions (RFC 9110 §13) and the range (§14) of a client's request.
 #[derive(Default)]
 pub(crate) struct Conditions {
     none_match: Vec<HeaderValue>,
     modified_since: Option<HeaderValue>,
+    range_field: Option<HeaderValue>,
     range: Option<RangeSpec>,
     if_range: Option<HeaderValue>,
 }
 
-/// What a stored response answers to a request.
+/// The way in which a stored response answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HitKind {
-    /// All of it.
+    /// Complete.
     Full,
-    /// Its header section: the request was HEAD.
+    /// Header section only: the request method is HEAD.
     Headers,
-    /// 304: the client has it already.
+    /// 304: the client has this response already.
     NotModified,
-    /// 206: the bytes from `first` to `last`, inclusive, of the stored body.
+    /// 206: a part of the stored body.
     Slice {
         /// Offset of the first byte.
         first: u64,
@@ -101,7 +106,7 @@ pub enum HitKind {
     Unsatisfiable,
 }
 
-/// Without the values, which are the client's.
+/// Shows no values of the client.
 impl fmt::Debug for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conditions").field("range", &self.range).finish_non_exhaustive()
@@ -111,20 +116,28 @@ impl fmt::Debug for Conditions {
 impl Conditions {
     pub(crate) fn of(request: &request::Parts) -> Self {
         let headers = &request.headers;
+        let range_field = range::requested(request);
         Self {
             none_match: headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
             modified_since: headers.get(header::IF_MODIFIED_SINCE).cloned(),
-            range: range::asked(request).and_then(RangeSpec::parse),
+            range_field: range_field.cloned(),
+            range: range_field.and_then(RangeSpec::parse),
             if_range: headers.get(header::IF_RANGE).cloned(),
         }
     }
 
-    /// Whether what is asked for lies within the part that `entry`, a 206 with a body of `length` bytes, holds (RFC 9111 §3.3).
+    /// The `Range` field of the request, if it asks for one range of bytes.
+    pub(crate) fn range_field(&self) -> Option<&HeaderValue> {
+        self.range_field.as_ref()
+    }
+
+    /// §3.3: whether the requested range is within the part that `entry` has. `entry` is a 206 with
+    /// a body of `length` bytes.
     pub(crate) fn lie_within<B>(&self, entry: &Entry<B>, length: u64) -> bool {
         self.resolve(entry, length).is_some()
     }
 
-    /// What `entry`, with a body of `length` bytes, answers: in the order of RFC 9110 §13.2.2.
+    /// Evaluates the conditions in the order of RFC 9110 §13.2.2. `length` is that of the body.
     pub(crate) fn answer<B>(&self, entry: &Entry<B>, length: u64, now: Timestamp) -> HitKind {
         if ![StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&entry.status) {
             return HitKind::Full;
@@ -139,16 +152,16 @@ impl Conditions {
         }
     }
 
-    /// Where in the stored body lies the range that is asked for, if one is.
+    /// Resolves the requested range to bytes of the stored body.
     fn resolve<B>(&self, entry: &Entry<B>, length: u64) -> Option<Resolved> {
         let range = self.range.filter(|_| self.range_applies(&entry.headers))?;
         match entry.status {
-            StatusCode::PARTIAL_CONTENT => Part::of(&entry.headers)?.cut(range, length),
+            StatusCode::PARTIAL_CONTENT => Part::of(&entry.headers)?.slice(range, length),
             _ => Some(range.resolve(length)),
         }
     }
 
-    /// Puts a request's own conditions about a stored copy back in their place.
+    /// Puts the client's conditions about a stored response back into the request.
     pub(crate) fn restore(&self, request: &mut HeaderMap) {
         make_unconditional(request);
         for value in &self.none_match {
@@ -159,7 +172,7 @@ impl Conditions {
         }
     }
 
-    /// What `entry` answers to HEAD, which knows no ranges (RFC 9110 §14.2).
+    /// Evaluates the conditions for HEAD, which has no ranges (RFC 9110 §14.2).
     pub(crate) fn answer_to_head<B>(&self, entry: &Entry<B>, now: Timestamp) -> HitKind {
         if entry.status == StatusCode::OK && self.already_has(&entry.headers, entry.received, now) {
             HitKind::NotModified
@@ -168,7 +181,7 @@ impl Conditions {
         }
     }
 
-    /// What a request with these conditions gets in place of `response`, which has just come, where it has that already.
+    /// Returns a 304 if the client already has `response`, which has just arrived.
     pub(crate) fn not_modified(&self, response: &response::Parts, now: Timestamp) -> Option<response::Parts> {
         let successful = [StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&response.status);
         if !successful || !self.already_has(&response.headers, now, now) {
@@ -178,7 +191,7 @@ impl Conditions {
         parts.status = StatusCode::NOT_MODIFIED;
         parts.version = response.version;
         parts.headers = response.headers.clone();
-        hit::without_body(&mut parts.headers);
+        remove_body_fields(&mut parts.headers);
         Some(parts)
     }
 
@@ -195,7 +208,7 @@ impl Conditions {
         let Some(since) = self.modified_since.as_ref().and_then(date) else {
             return false;
         };
-        // §4.3.2: without Last-Modified, it has not changed since it was made, or came.
+        // §4.3.2: without Last-Modified, a cache may use Date, or the time of receipt.
         let modified = match stored.get(header::LAST_MODIFIED).or_else(|| stored.get(header::DATE)) {
             Some(value) => date(value),
             None => Some(received),
@@ -203,7 +216,8 @@ impl Conditions {
         modified.is_some_and(|modified| modified <= since)
     }
 
-    /// RFC 9110 §13.1.5: strong comparison of entity tags, exact dates.
+    /// RFC 9110 §13.1.5: If-Range uses the strong comparison of entity tags and the exact match of
+    /// dates.
     fn range_applies(&self, stored: &HeaderMap) -> bool {
         let Some(condition) = &self.if_range else {
             return true;
@@ -217,7 +231,7 @@ impl Conditions {
     }
 }
 
-/// The members of a list of entity tags; a comma inside quotes belongs to its tag.
+/// Splits a list of entity tags. A comma inside quotes belongs to its tag.
 fn entity_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     line.split(move |byte| {
@@ -228,7 +242,8 @@ fn entity_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|tag| !tag.is_empty())
 }
 
-/// RFC 9110 §8.8.3.2. Many servers and clients leave the quotes out: nobody means another thing by that.
+/// RFC 9110 §8.8.3.2: the weak comparison ignores `W/`. Quotes are ignored as well, because many
+/// servers and clients omit them.
 fn weak_match(a: &[u8], b: &[u8]) -> bool {
     opaque(a) == opaque(b)
 }

@@ -1,17 +1,18 @@
-//! Vary (RFC 9111 §4.1): which request headers select a response, and when two values of one mean the same.
+//! Vary (RFC 9111 §4.1): the request headers that select a response, and the normalization of their
+//! values.
 
 use http::{HeaderMap, HeaderName, header};
 
-/// What a response says about the request headers it depends on.
+/// The request headers that a response varies by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Varies {
-    /// By these headers: lower case, ascending, no duplicates; often none.
+    /// These headers: lower case, ascending, without duplicates. Often there are none.
     By(Vec<HeaderName>),
-    /// By something that no later request can be compared with: `*`, or a name that is none.
+    /// `*` or an invalid name. No later request matches.
     ByAnything,
 }
 
-/// What `Vary` says, all its lines together.
+/// Parses all `Vary` lines of a response.
 pub fn varies(response: &HeaderMap) -> Varies {
     let mut names = Vec::new();
     for line in response.get_all(header::VARY) {
@@ -28,9 +29,10 @@ pub fn varies(response: &HeaderMap) -> Varies {
     Varies::By(names)
 }
 
-/// The value of a request header in the form in which it is compared: lines combined, white space around members dropped, and lists of
-/// preferences lower-cased and ordered by weight. `None` where the request does not have the header.
-pub(crate) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+/// Normalizes a request header for comparison (§4.1): combines lines, removes whitespace around
+/// members, and for lists of preferences ignores case and sorts by weight. `None` if the header is
+/// absent.
+pub(crate) fn normalized(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut members: Vec<&[u8]> = Vec::new();
     for line in headers.get_all(name) {
         members.extend(split_outside_quotes(line.as_bytes(), b','));
@@ -44,7 +46,7 @@ pub(crate) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u
     Some(members.join(&b", "[..]))
 }
 
-/// The members of a list, trimmed; separators inside quoted strings do not separate.
+/// Splits a list and trims its members. A separator inside quotes does not count.
 pub(crate) fn split_outside_quotes(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     line.split(move |byte| {
@@ -60,7 +62,7 @@ pub(crate) fn split_outside_quotes(line: &[u8], separator: u8) -> impl Iterator<
     .map(<[u8]>::trim_ascii)
 }
 
-/// The one language that a request prefers to all others, lower case; `None` where there is no such.
+/// The language with the highest weight, lower case. `None` if there is no single one.
 pub(crate) fn preferred_language(request: &HeaderMap) -> Option<Vec<u8>> {
     let lines = request.get_all(header::ACCEPT_LANGUAGE).iter();
     let members: Vec<&[u8]> = lines.flat_map(|line| split_outside_quotes(line.as_bytes(), b',')).collect();
@@ -70,7 +72,7 @@ pub(crate) fn preferred_language(request: &HeaderMap) -> Option<Vec<u8>> {
     (alone && weight > 0 && language != b"*").then_some(language)
 }
 
-/// The one language that a response is in, lower case.
+/// The language of a response, lower case. `None` if there is no single one.
 pub(crate) fn content_language(response: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = response.get_all(header::CONTENT_LANGUAGE).iter();
     let language = lines.next()?.as_bytes().trim_ascii();
@@ -78,7 +80,8 @@ pub(crate) fn content_language(response: &HeaderMap) -> Option<Vec<u8>> {
     alone.then(|| language.to_ascii_lowercase())
 }
 
-/// Members of a list of preferences in the order of [`ranked`], written so that equal lists are equal bytes.
+/// Encodes a list of preferences in the order of [`ranked`], so that equivalent lists are equal
+/// bytes.
 fn preferences(members: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for (weight, value) in ranked(members) {
@@ -88,8 +91,8 @@ fn preferences(members: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// Members of a list of preferences, lower case, with their weights in thousandths: heaviest first (RFC 9110 §12.4.2), equal weights in
-/// alphabetical order.
+/// Members of a list of preferences, lower case, with their weights in thousandths: heaviest first
+/// (RFC 9110 §12.4.2), equal weights in alphabetical order.
 fn ranked(members: &[&[u8]]) -> Vec<(u16, Vec<u8>)> {
     let mut ranked: Vec<(u16, Vec<u8>)> = members
         .iter()
@@ -129,7 +132,7 @@ mod tests {
     }
 
     fn same(name: &'static str, a: &'static str, b: &'static str) -> bool {
-        let of = |value| normalised(&headers(&[(name, value)]), &HeaderName::from_static(name));
+        let of = |value| normalized(&headers(&[(name, value)]), &HeaderName::from_static(name));
         of(a) == of(b)
     }
 
@@ -161,8 +164,8 @@ mod tests {
         assert!(!same("foo", "\"1,2\"", "\"1, 2\""));
         let name = HeaderName::from_static("foo");
         assert_eq!(
-            normalised(&headers(&[("foo", "1"), ("foo", "2")]), &name),
-            normalised(&headers(&[("foo", "1, 2")]), &name)
+            normalized(&headers(&[("foo", "1"), ("foo", "2")]), &name),
+            normalized(&headers(&[("foo", "1, 2")]), &name)
         );
     }
 
@@ -170,10 +173,10 @@ mod tests {
     fn a_second_line_tells_values_apart() {
         let name = HeaderName::from_static("accept");
         assert_ne!(
-            normalised(&headers(&[("accept", "a"), ("accept", "b")]), &name),
-            normalised(&headers(&[("accept", "a")]), &name)
+            normalized(&headers(&[("accept", "a"), ("accept", "b")]), &name),
+            normalized(&headers(&[("accept", "a")]), &name)
         );
-        assert_ne!(normalised(&headers(&[("accept", "")]), &name), normalised(&HeaderMap::new(), &name));
+        assert_ne!(normalized(&headers(&[("accept", "")]), &name), normalized(&HeaderMap::new(), &name));
     }
 
     #[test]

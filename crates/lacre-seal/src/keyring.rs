@@ -8,6 +8,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+use crate::key_id::KeyId;
 use crate::secret::{self, Secret};
 use crate::{Fault, FaultKind, derive, hex};
 
@@ -257,9 +258,9 @@ impl MasterKey {
     }
 
     pub(crate) fn new(secret: Secret) -> Result<Self, Fault> {
-        let mut id = KeyId([0; 8]);
-        derive::labelled(&secret, "lacre/v1/key-id", &mut id.0)?;
-        Ok(Self { secret, id })
+        let mut id = [0; 8];
+        derive::labelled(&secret, "lacre/v1/key-id", &mut id)?;
+        Ok(Self { secret, id: KeyId::from_bytes(id) })
     }
 }
 
@@ -267,44 +268,6 @@ impl MasterKey {
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MasterKey({})", self.id)
-    }
-}
-
-/// Eight bytes that name a master key and tell nothing else about it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId([u8; 8]);
-
-impl KeyId {
-    /// The bytes as they stand in an envelope.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
-    }
-
-    /// `k-` and the first eight hexadecimal digits, for people.
-    #[must_use]
-    pub fn short(&self) -> String {
-        let mut text = self.to_string();
-        text.truncate("k-".len() + 8);
-        text
-    }
-
-    pub(crate) const fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-}
-
-/// `k-` and 16 hexadecimal digits.
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("k-")?;
-        hex::write(f, &self.0)
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -46,6 +46,7 @@ mod fault;
 mod header;
 mod hex;
 pub mod itsdangerous;
+mod key_id;
 mod keyring;
 #[cfg(feature = "passphrase")]
 mod passphrase;
@@ -64,7 +65,8 @@ pub use context::{AnchorId, BodyId, Context, Position, Purpose, StoreId};
 pub use envelope::{Opened, Sealer};
 pub use fault::{Fault, FaultKind};
 pub use header::{EnvelopeStart, Header, SealInfo};
-pub use keyring::{KeyId, Keyring, MasterKey};
+pub use key_id::KeyId;
+pub use keyring::{Keyring, MasterKey};
 #[cfg(feature = "passphrase")]
 pub use passphrase::Passphrase;
 pub use suite::Suite;

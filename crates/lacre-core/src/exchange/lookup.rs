@@ -1,36 +1,38 @@
-//! The step from the store to the network: whether what was found may be used (RFC 9111 §4).
+//! Lookup: the step from the store to the network. It decides whether a stored response may be used
+//! (RFC 9111 §4).
 
+use super::pending::SentConditions;
 use super::{Decision, Exchange, Pending};
 use crate::directives::MaxStale;
+use crate::entry_state::EntryState;
+use crate::freshness::{self, Freshness};
 use crate::hit::Hit;
-use crate::key::Facet;
+use crate::identity::VariantKind;
 use crate::policy::Validation;
-use crate::rules::{self, Freshness, Standing};
-use crate::validate::{self, Conditions};
-use crate::{
-    CacheStatus, Detail, Entry, Forward, HitKind, Key, Mode, Slot, StoredBody, Timestamp, range, vary,
-};
+use crate::validate;
+use crate::{CacheStatus, Detail, Entry, Forward, HitKind, Key, Mode, Slot, StoredBody, Timestamp, vary};
 use http::{HeaderValue, Method, StatusCode, header};
 
-/// How many aliases are followed: one, and no loops.
+/// The number of aliases that are followed. One alias cannot form a loop.
 const MAX_ALIASES: u8 = 1;
 
-/// Where an answer may lie, in the order in which it is looked for. All but the first need a signpost.
+/// A kind of record that may answer a request, in the order of lookup. All but the first need a
+/// [`VariantIndex`](crate::VariantIndex).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Under the key of the request itself.
+pub(super) enum Candidate {
+    /// The record under the key of the request itself.
     Own,
-    /// Among the variants (§4.1).
+    /// The variant that the request headers select (§4.1).
     Variant,
-    /// Among the parts: the answer to the same `Range`.
+    /// The part that answered the same `Range`.
     Part,
-    /// The part that was stored last: it may hold what is asked for.
+    /// The part that was stored last. It may contain the requested range.
     LatestPart,
     /// The variant in the language that the request prefers.
     Language,
 }
 
-impl Place {
+impl Candidate {
     fn next(self) -> Option<Self> {
         match self {
             Self::Own => Some(Self::Variant),
@@ -42,7 +44,7 @@ impl Place {
     }
 }
 
-/// Waits for what the store holds under [`key`](Lookup::key).
+/// Waits for the record that the store holds under [`key`](Lookup::key).
 #[derive(Debug)]
 pub struct Lookup(Box<Exchange>);
 
@@ -51,18 +53,18 @@ impl Lookup {
         Self(exchange)
     }
 
-    /// Where to look.
+    /// The key to look up.
     pub fn key(&self) -> &Key {
         &self.0.at
     }
 
-    /// What of `entry` would answer the request, were it served: for callers that read ahead.
+    /// Returns the kind of hit that `entry` would be, for callers that read ahead.
     pub fn would_serve<B: StoredBody>(&self, entry: &Entry<B>, now: Timestamp) -> HitKind {
         let Self(exchange) = self;
-        exchange.hit_kind(entry, &Conditions::of(&exchange.request), now)
+        exchange.hit_kind(entry, now)
     }
 
-    /// Takes what was found; `None` where nothing was, or nothing that could be trusted.
+    /// Takes the record that was found. Pass `None` if there is none or it is not authentic.
     pub fn found<B: StoredBody>(self, slot: Option<Slot<B>>, now: Timestamp) -> Decision<B> {
         let Self(mut exchange) = self;
         exchange.sent = now;
@@ -72,67 +74,65 @@ impl Lookup {
                 exchange.at = key;
                 Decision::Lookup(Self(exchange))
             }
-            Some(Slot::Vary(signpost)) if exchange.rows.current().signpost.is_none() => {
-                exchange.rows.found(signpost);
-                exchange.look_further()
+            Some(Slot::Vary(index)) if exchange.rows.current().index.is_none() => {
+                exchange.rows.found(index);
+                exchange.next_candidate()
             }
-            Some(Slot::Entry(entry)) if exchange.is_selected(&entry) => exchange.judge(entry, now),
-            _ => exchange.look_further(),
+            Some(Slot::Entry(entry)) if exchange.is_selected(&entry) => exchange.evaluate(entry, now),
+            _ => exchange.next_candidate(),
         }
     }
 }
 
 impl Exchange {
-    fn look_further<B>(mut self: Box<Self>) -> Decision<B> {
-        while let Some(place) = self.place.next() {
-            self.place = place;
-            if let Some(key) = self.key_of(place) {
+    fn next_candidate<B>(mut self: Box<Self>) -> Decision<B> {
+        while let Some(candidate) = self.candidate.next() {
+            self.candidate = candidate;
+            if let Some(key) = self.key_of(candidate) {
                 self.at = key;
                 return Decision::Lookup(Lookup(self));
             }
         }
         if let Some(key) = self.rows.advance() {
-            (self.at, self.place, self.aliases) = (key, Place::Own, 0);
+            (self.at, self.candidate, self.aliases) = (key, Candidate::Own, 0);
             return Decision::Lookup(Lookup(self));
         }
         self.miss()
     }
 
-    /// Where to look in a place; `None` where nothing can be there for this request.
-    fn key_of(&self, place: Place) -> Option<Key> {
+    /// Returns the key of a candidate, or `None` if there cannot be one for this request.
+    fn key_of(&self, candidate: Candidate) -> Option<Key> {
         let row = self.rows.current();
-        let names = &row.signpost.as_ref()?.names;
-        let key = |facet| self.variant(&row.key, names, facet);
-        match place {
-            Place::Own => Some(row.key),
-            // A whole response that varies by nothing lies in its own place.
-            Place::Variant => (!names.is_empty()).then(|| key(Facet::Whole)),
-            Place::Part => self.range().map(|range| key(Facet::Part(range.as_bytes()))),
-            Place::LatestPart => self.range().map(|_| key(Facet::LatestPart)),
-            Place::Language if !names.contains(&header::ACCEPT_LANGUAGE) => None,
-            Place::Language => {
+        let names = &row.index.as_ref()?.names;
+        let key = |kind| self.variant(&row.key, names, kind);
+        match candidate {
+            Candidate::Own => Some(row.key),
+            // A complete response that does not vary is stored under the row key itself.
+            Candidate::Variant => (!names.is_empty()).then(|| key(VariantKind::Whole)),
+            Candidate::Part => self.range().map(|range| key(VariantKind::Part(range.as_bytes()))),
+            Candidate::LatestPart => self.range().map(|_| key(VariantKind::LatestPart)),
+            Candidate::Language if !names.contains(&header::ACCEPT_LANGUAGE) => None,
+            Candidate::Language => {
                 let language = vary::preferred_language(&self.request.headers)?;
-                Some(key(Facet::Language(&language)))
+                Some(key(VariantKind::Language(&language)))
             }
         }
     }
 
     fn range(&self) -> Option<&HeaderValue> {
-        range::asked(&self.request)
+        self.conditions.range_field()
     }
 
-    /// Whether what was found is an answer to this request at all, fresh or not.
+    /// §4.1: whether the stored response was selected by this request, whether fresh or not.
     fn is_selected<B: StoredBody>(&self, entry: &Entry<B>) -> bool {
-        // A variant older than its signpost belongs to an earlier one that was invalidated.
-        let signpost = self.rows.current().signpost.as_ref();
-        let current = signpost.is_none_or(|signpost| entry.received >= signpost.since);
-        let cookie_fits = !self.rows.are_for_any_cookie() || rules::has_lifetime(self.policy(), entry);
-        let fits = match (self.place, entry.status) {
-            (_, StatusCode::PARTIAL_CONTENT) => {
-                Conditions::of(&self.request).lie_within(entry, entry.body.length())
-            }
-            // The alias may be older than what it leads to.
-            (Place::Language, _) => {
+        // A variant older than its index belongs to an earlier index, which was invalidated.
+        let index = self.rows.current().index.as_ref();
+        let current = index.is_none_or(|index| entry.received >= index.since);
+        let cookie_fits = !self.rows.is_shared_by_cookies() || freshness::has_lifetime(self.policy(), entry);
+        let fits = match (self.candidate, entry.status) {
+            (_, StatusCode::PARTIAL_CONTENT) => self.conditions.lie_within(entry, entry.body.length()),
+            // The alias may be older than the response it leads to.
+            (Candidate::Language, _) => {
                 vary::content_language(&entry.headers) == vary::preferred_language(&self.request.headers)
             }
             _ => true,
@@ -141,77 +141,80 @@ impl Exchange {
     }
 
     fn miss<B>(mut self: Box<Self>) -> Decision<B> {
-        let row = self.rows.likeliest();
-        let names = row.signpost.as_ref().map(|signpost| &*signpost.names);
+        let row = self.rows.expected();
+        let names = row.index.as_ref().map(|index| &*index.names);
         let forward = match names {
-            None => self.missed.unwrap_or(Forward::UriMiss),
+            None => self.get_miss.unwrap_or(Forward::UriMiss),
             Some([]) => Forward::Partial,
             Some(_) => Forward::VaryMiss,
         };
         if let Some(own) = self.own_head.take() {
-            (self.at, self.place, self.aliases) = (own.current().key, Place::Own, 0);
-            (self.rows, self.missed) = (own, Some(forward));
+            (self.at, self.candidate, self.aliases) = (own.current().key, Candidate::Own, 0);
+            (self.rows, self.get_miss) = (own, Some(forward));
             return Decision::Lookup(Lookup(self));
         }
         self.at = match (self.range(), names.unwrap_or_default()) {
-            (Some(range), names) => self.variant(&row.key, names, Facet::Part(range.as_bytes())),
+            (Some(range), names) => self.variant(&row.key, names, VariantKind::Part(range.as_bytes())),
             (None, []) => row.key,
-            (None, names) => self.variant(&row.key, names, Facet::Whole),
+            (None, names) => self.variant(&row.key, names, VariantKind::Whole),
         };
         let status = CacheStatus::forwarded(forward);
-        if self.said.only_if_cached {
+        if self.directives.only_if_cached {
             return Decision::Refuse(status);
         }
         Decision::Send(Pending::fetch(self, status))
     }
 
-    /// §4: whether the stored response may be used, by its freshness and by what the request accepts.
-    fn judge<B: StoredBody>(self: Box<Self>, entry: Box<Entry<B>>, now: Timestamp) -> Decision<B> {
+    /// §4: whether the stored response may be used. The decision depends on its freshness and on
+    /// the request's directives.
+    fn evaluate<B: StoredBody>(self: Box<Self>, entry: Box<Entry<B>>, now: Timestamp) -> Decision<B> {
         let policy = self.policy();
         if self.options.mode == Mode::ForceRefresh {
             let status = CacheStatus::forwarded(Forward::Request);
-            // An answer to HEAD cannot replace the stored answer to GET. It says whether that one still holds (§4.3.5).
+            // An answer to HEAD cannot replace the stored answer to GET, but tells whether it is
+            // still valid (§4.3.5).
             if self.request.method == Method::HEAD && entry.method != Method::HEAD {
-                return Decision::Send(Pending::validate(self, entry, status, None));
+                return Decision::Send(Pending::validate(self, entry, status, SentConditions::Client));
             }
             let outdated = Some(self.at);
             return Decision::Send(Pending::fetch_instead(self, status, outdated));
         }
-        let standing = Standing::of(policy, &entry, now);
-        let freshness = standing.freshness;
-        let must_validate = self.said.no_cache
-            || standing.validated_at_every_use()
+        let state = EntryState::of(policy, &entry, now);
+        let freshness = state.freshness;
+        let must_validate = self.directives.no_cache
+            || state.must_validate()
             || (policy.validation == Validation::Always && validate::has_validator(&entry.headers));
         if !must_validate {
-            let young_enough = self.said.max_age.is_none_or(|limit| freshness.age <= limit)
-                && self.said.min_fresh.is_none_or(|least| freshness.remaining() >= least);
+            let young_enough = self.directives.max_age.is_none_or(|limit| freshness.age <= limit)
+                && self.directives.min_fresh.is_none_or(|least| freshness.remaining() >= least);
             if freshness.is_fresh() && young_enough {
-                return Decision::Serve(self.serve(entry, &standing, None, now));
+                return Decision::Serve(self.serve(entry, &state, None, now));
             }
-            if self.accepts_stale(&freshness) && standing.may_be_stale(policy) {
-                return Decision::Serve(self.serve(entry, &standing, Some(Detail::MaxStale), now));
+            if self.accepts_stale(&freshness) && state.may_be_used_stale(policy) {
+                return Decision::Serve(self.serve(entry, &state, Some(Detail::MaxStale), now));
             }
-            if young_enough && standing.stale_while_revalidate(policy) {
-                let stale = self.serve(entry.clone(), &standing, Some(Detail::StaleWhileRevalidate), now);
-                return Decision::Refresh(stale, self.ask_origin(entry, &freshness));
+            if young_enough && state.stale_while_revalidate(policy) {
+                let stale = self.serve(entry.clone(), &state, Some(Detail::StaleWhileRevalidate), now);
+                return Decision::Refresh(stale, self.revalidate(entry, &freshness));
             }
         }
-        if self.said.only_if_cached {
+        if self.directives.only_if_cached {
             return Decision::Refuse(CacheStatus::forwarded(Forward::Stale));
         }
-        Decision::Send(self.ask_origin(entry, &freshness))
+        Decision::Send(self.revalidate(entry, &freshness))
     }
 
-    /// §5.2.1.2, within §5.2.1.1 and §5.2.1.3: whether the request accepts a response this stale.
+    /// §5.2.1.2: with `max-stale`, a client accepts a stale response, by at most that many seconds
+    /// if there is a value. `max-age` (§5.2.1.1) and `min-fresh` (§5.2.1.3) still apply.
     fn accepts_stale(&self, freshness: &Freshness) -> bool {
-        if self.said.min_fresh.is_some() {
+        if self.directives.min_fresh.is_some() {
             return false;
         }
-        let beyond = match self.said.max_age {
+        let beyond = match self.directives.max_age {
             Some(limit) => freshness.age.saturating_sub(limit),
             None => freshness.staleness(),
         };
-        match self.said.max_stale {
+        match self.directives.max_stale {
             None => false,
             Some(MaxStale::Any) => true,
             Some(MaxStale::For(limit)) => beyond.max(freshness.staleness()) <= limit,
@@ -221,25 +224,25 @@ impl Exchange {
     fn serve<B: StoredBody>(
         &self,
         entry: Box<Entry<B>>,
-        standing: &Standing,
+        state: &EntryState,
         detail: Option<Detail>,
         now: Timestamp,
     ) -> Hit<B> {
-        let freshness = standing.freshness;
+        let freshness = state.freshness;
         let status = CacheStatus { ttl: freshness.ttl(), detail, ..CacheStatus::default() };
-        let withheld = self.withheld(standing, &entry.headers);
-        Hit { withheld, ..self.hit(entry, &Conditions::of(&self.request), status, freshness, now) }
+        let withheld = self.withheld(state, &entry.headers);
+        Hit { withheld, ..self.hit(entry, status, freshness, now) }
     }
 
-    /// Turns the request into a validation of `entry` (§4.3.1), where it can be validated.
-    fn ask_origin<B>(mut self: Box<Self>, entry: Box<Entry<B>>, freshness: &Freshness) -> Pending<B> {
+    /// §4.3.1: makes the request conditional if `entry` has a validator.
+    fn revalidate<B>(mut self: Box<Self>, entry: Box<Entry<B>>, freshness: &Freshness) -> Pending<B> {
         let forward = if freshness.is_fresh() { Forward::Request } else { Forward::Stale };
         let status = CacheStatus { ttl: freshness.ttl(), ..CacheStatus::forwarded(forward) };
-        let mut conditions = None;
+        let mut sent = SentConditions::Client;
         if validate::has_validator(&entry.headers) {
-            conditions = Some(Conditions::of(&self.request));
             validate::make_conditional(&mut self.request.headers, &entry);
+            sent = SentConditions::Cache;
         }
-        Pending::validate(self, entry, status, conditions)
+        Pending::validate(self, entry, status, sent)
     }
 }

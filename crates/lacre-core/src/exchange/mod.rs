@@ -1,9 +1,12 @@
-//! The exchange: what to do with one request, step by step. It does no IO and reads no clock.
+//! The exchange: the steps for one request, in the order of RFC 9111 §4. It does no IO and reads no
+//! clock.
 //!
-//! [`Engine::begin`] takes a request and says what to look up; [`Lookup::found`] takes what was found and says whether to serve it,
-//! to send the request or to refuse; [`Pending::settle`] takes what the network said and says what to keep, to serve and to forget.
-//! Each step consumes the last one, so none can be skipped, repeated or answered twice. The rules themselves are in `rules` and
-//! `validate`; here is only their order (RFC 9111 §4).
+//! [`Engine::begin`] takes a request and returns the key to look up. [`Lookup::found`] takes the
+//! record and decides whether to serve it, to send the request or to refuse. [`Pending::settle`]
+//! takes the answer of the network and decides what to store, to serve and to remove.
+//!
+//! Each step consumes the previous one, so no step can be skipped, repeated or answered twice. The
+//! rules themselves are in `freshness`, `entry_state`, `storability` and `validate`.
 
 mod lookup;
 mod pending;
@@ -15,10 +18,12 @@ pub use pending::{LastFailure, Pending};
 
 use crate::audit::{self, Audit};
 use crate::directives::{MaxStale, RequestDirectives};
+use crate::entry_state::EntryState;
+use crate::freshness::Freshness;
 use crate::hit::Hit;
-use crate::key::{self, Digest, Facet, Key};
+use crate::identity::{VariantKind, variant_key};
+use crate::key::{Digest, Key};
 use crate::policy::{Head, Policy};
-use crate::rules::{Freshness, Standing};
 use crate::sensitivity::{Sensitivity, ShownRequest, ShownResponse};
 use crate::target::Target;
 use crate::validate::Conditions;
@@ -27,12 +32,12 @@ use crate::{
     Timestamp, Varies, vary,
 };
 use http::{HeaderMap, HeaderName, Method, header, request, response};
-use lookup::Place;
+use lookup::Candidate;
 use rows::Rows;
 use std::fmt;
 use std::sync::Arc;
 
-/// The rules with one user's policy. Cheap to share; holds no state.
+/// The caching rules with one user's policy. Cheap to share; holds no state.
 pub struct Engine {
     policy: Policy,
     digest: Box<dyn Digest>,
@@ -44,23 +49,23 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// What the cache can see of a request's body.
+/// The part of a request's body that the cache can see.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RequestBody<'a> {
-    /// All of it; often nothing.
+    /// The complete body; often empty.
     Seen(&'a [u8]),
-    /// It is a stream. Requests that only their body tells apart cannot be cached.
+    /// A stream. Requests that differ only in their body cannot be cached then.
     Unseen,
 }
 
 impl<'a> RequestBody<'a> {
-    /// All of it, where that is known.
+    /// Creates `Seen` if the body is known.
     pub fn of(seen: Option<&'a [u8]>) -> Self {
         seen.map_or(Self::Unseen, Self::Seen)
     }
 }
 
-/// Without the content.
+/// Shows the length, not the content.
 impl fmt::Debug for RequestBody<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,31 +75,32 @@ impl fmt::Debug for RequestBody<'_> {
     }
 }
 
-/// What to do next.
+/// The next step of an exchange.
 #[derive(Debug)]
 pub enum Decision<B> {
-    /// Look up [`Lookup::key`] in the store and say what was [`found`](Lookup::found).
+    /// Look up [`Lookup::key`] in the store and pass the result to [`found`](Lookup::found).
     Lookup(Lookup),
-    /// Answer with this.
+    /// Answer with this hit.
     Serve(Hit<B>),
-    /// Answer with this, and send the request in the background.
+    /// Answer with this hit and send the request in the background.
     Refresh(Hit<B>, Pending<B>),
-    /// Send [`Pending::request`] and [`settle`](Pending::settle) what comes back.
+    /// Send [`Pending::request`] and pass the result to [`settle`](Pending::settle).
     Send(Pending<B>),
-    /// Answer 504 (Gateway Timeout): the request is only to be answered from the cache, which cannot (RFC 9111 §5.2.1.7).
+    /// Answer 504 (Gateway Timeout). §5.2.1.7: the request has `only-if-cached`, and no stored
+    /// response may be used.
     Refuse(CacheStatus),
 }
 
-/// What the network said.
+/// The result of sending a request.
 #[derive(Clone, Copy)]
 pub enum Outcome<'a> {
-    /// A final response; its body may still be on its way.
+    /// A final response. Its body may not have arrived yet.
     Response(&'a response::Parts),
     /// No response.
     Failed,
 }
 
-/// Without header values.
+/// Shows no header values.
 impl fmt::Debug for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -104,124 +110,131 @@ impl fmt::Debug for Outcome<'_> {
     }
 }
 
-/// What becomes of what the network said.
+/// The result of an exchange: the answer to the caller and the changes to the store.
 #[derive(Debug)]
 pub enum Settled<B> {
     /// The caller gets the network's answer.
     Network {
-        /// What to store once the body is complete.
+        /// The response to store once its body is complete.
         insert: Option<Box<Insert>>,
-        /// What to write back.
+        /// The stored entry to write back.
         touch: Option<Touch<B>>,
-        /// What to remove from the store.
+        /// The keys to remove from the store.
         remove: Vec<Key>,
-        /// What the cache did.
+        /// The cache's handling of the request.
         status: CacheStatus,
-        /// A 304, which the caller gets in the answer's place: by the conditions of its request it has this response (RFC 9111 §4.3.2).
+        /// A 304 that the caller gets instead of the answer. RFC 9111 §4.3.2: the cache evaluates
+        /// the client's conditions, and the client has this response already.
         not_modified: Option<Box<response::Parts>>,
     },
-    /// The caller gets a stored answer.
+    /// The caller gets a stored response.
     Stored {
-        /// The answer.
+        /// The stored response.
         hit: Hit<B>,
-        /// What to write back.
+        /// The stored entry to write back.
         touch: Option<Touch<B>>,
     },
-    /// The origin confirmed something that we do not have: send this instead.
+    /// The origin confirmed a response that is not stored. Send this request, which has no
+    /// conditions.
     Resend(Pending<B>),
     /// The caller gets the failure.
     Failed(CacheStatus),
 }
 
-/// An entry with news about it, to be written back over the same body; not where the body was replaced meanwhile.
+/// A freshened entry, to be written back over the same body. Do not write it if the body was
+/// replaced in the meantime.
 #[derive(Debug, PartialEq)]
 pub struct Touch<B> {
-    /// Where.
+    /// The key of the entry.
     pub key: Key,
-    /// What.
+    /// The entry with its new headers and times.
     pub entry: Box<Entry<B>>,
-    /// Whether the news may be left readable; what was not stays so.
+    /// Whether the new headers may stay readable. An encrypted entry stays encrypted.
     pub sensitivity: Sensitivity,
-    /// Until when it can be of any use.
+    /// The time after which the entry is of no use.
     pub retain_until: Timestamp,
 }
 
 /// A response to store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Insert {
-    /// Where.
+    /// The key to store it under.
     pub key: Key,
-    /// What, but for its body.
+    /// The entry without its body.
     pub entry: Entry<()>,
-    /// Whether it may be left readable.
+    /// Whether the entry may stay readable.
     pub sensitivity: Sensitivity,
-    /// What to write first, so that lookups find the way; often nothing.
+    /// The pointers that lead to the key. Write them first; often there are none.
     pub pointers: Vec<(Key, Pointer)>,
-    /// Until when it can be of any use.
+    /// The time after which the entry is of no use.
     pub retain_until: Timestamp,
-    /// The longest body that may be stored, in bytes.
+    /// The length of the longest body that may be stored, in bytes.
     pub max_body: u64,
 }
 
-/// Everything about one request, on its way through the steps.
+/// The state of one request on its way through the steps.
 struct Exchange {
     engine: Arc<Engine>,
-    /// As it is to be sent; until then, as it came.
+    /// The request as it is sent. Until then, the request as it came.
     request: request::Parts,
     target: Target,
     options: RequestOptions,
-    said: RequestDirectives,
-    /// Of the request's body, which is not kept.
+    directives: RequestDirectives,
+    /// The conditions and the range of the request as it came.
+    conditions: Conditions,
+    /// The sensitivity of the request's body, which is not kept.
     body: Sensitivity,
-    /// The rows of the request itself; of HEAD, at first those of GET.
+    /// The rows of the request. For HEAD, the rows of GET come first.
     rows: Rows,
-    /// The rows of HEAD, where an answer to it lies if nothing is stored for GET.
+    /// The rows of HEAD, which are used if no answer to GET is stored.
     own_head: Option<Rows>,
-    /// Why nothing that is stored for GET is an answer to HEAD.
-    missed: Option<Forward>,
-    /// Where to look next, and where the answer would be stored.
+    /// The reason why no stored answer to GET answers HEAD.
+    get_miss: Option<Forward>,
+    /// The key to look up next, or to store the answer under.
     at: Key,
-    place: Place,
+    candidate: Candidate,
     aliases: u8,
-    /// When it is sent, as far as we know (`request_time` of §4.2.3).
+    /// The time at which the request is sent (`request_time` of §4.2.3).
     sent: Timestamp,
 }
 
-/// Without the query and header values.
+/// Shows neither the query nor header values.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
             .field("request", &ShownRequest(&self.request))
             .field("options", &self.options)
             .field("at", &self.at)
-            .field("place", &self.place)
+            .field("candidate", &self.candidate)
             .finish_non_exhaustive()
     }
 }
 
 impl Engine {
-    /// The rules with this policy. `digest` names rows, and is the only one to see whole identities.
+    /// Creates an engine with a policy. `digest` computes row keys; only it sees complete
+    /// identities.
     pub fn new(policy: Policy, digest: impl Digest + 'static) -> Self {
         Self { policy, digest: Box::new(digest) }
     }
 
-    /// What the user wishes.
+    /// The user's policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// How fresh a stored response is.
+    /// Computes the freshness of a stored response.
     pub fn freshness<B>(&self, entry: &Entry<B>, now: Timestamp) -> Freshness {
-        Standing::of(&self.policy, entry, now).freshness
+        EntryState::of(&self.policy, entry, now).freshness
     }
 
-    /// What looks like a secret in an entry with this body, or with the first [`MAX_AUDITED_BODY`](crate::MAX_AUDITED_BODY) bytes of it. The work is
-    /// linear in their length.
+    /// Finds likely secrets in an entry and its body, or the first
+    /// [`MAX_AUDITED_BODY`](crate::MAX_AUDITED_BODY) bytes of the body. The time is linear in their
+    /// length.
     pub fn audit<B>(&self, entry: &Entry<B>, body: &[u8]) -> Audit {
         audit::audit(&self.policy.redactor, &*self.digest, entry, body)
     }
 
-    /// Begins an exchange. [`RequestOptions`] among the request's extensions count.
+    /// Begins an exchange. [`RequestOptions`] in the request's extensions apply.
     pub fn begin<B: StoredBody>(
         self: &Arc<Self>,
         request: request::Parts,
@@ -229,9 +242,10 @@ impl Engine {
         now: Timestamp,
     ) -> Decision<B> {
         let options = request.extensions.get::<RequestOptions>().cloned().unwrap_or_default();
-        let said = merged(RequestDirectives::parse(&request.headers), &options);
+        let directives = with_options(RequestDirectives::parse(&request.headers), &options);
+        let conditions = Conditions::of(&request);
         let target = Target::of(&request);
-        let rows = self.looked_up(&request, target.as_ref(), body, &said, &options);
+        let rows = self.rows_to_look_up(&request, target.as_ref(), body, &directives, &options);
         let sensitivity = match body {
             RequestBody::Seen(body) => Sensitivity::of_body(&self.policy, &request.headers, body),
             RequestBody::Unseen => Sensitivity::Sensitive,
@@ -241,13 +255,14 @@ impl Engine {
             target: target.unwrap_or_else(|| Target::unknown(&request.uri)),
             request,
             options,
-            said,
+            directives,
+            conditions,
             body: sensitivity,
             rows: Rows::none(),
             own_head: None,
-            missed: None,
+            get_miss: None,
             at: Key::from_bytes([0; 32]),
-            place: Place::Own,
+            candidate: Candidate::Own,
             aliases: 0,
             sent: now,
         });
@@ -257,18 +272,19 @@ impl Engine {
                 (exchange.rows, exchange.own_head) = (rows, own_head);
                 Decision::Lookup(Lookup::new(exchange))
             }
-            Err(status) if said.only_if_cached => Decision::Refuse(status),
+            Err(status) if directives.only_if_cached => Decision::Refuse(status),
             Err(status) => Decision::Send(Pending::pass_through(exchange, status)),
         }
     }
 
-    /// The rows under which an answer may be stored, and those of HEAD where they are others; or why the request is sent whatever is stored.
-    fn looked_up(
+    /// Returns the rows of a request and, if they differ, those of HEAD. The error is the reason
+    /// why the request is sent without a lookup.
+    fn rows_to_look_up(
         &self,
         request: &request::Parts,
         target: Option<&Target>,
         body: RequestBody<'_>,
-        said: &RequestDirectives,
+        directives: &RequestDirectives,
         options: &RequestOptions,
     ) -> Result<(Rows, Option<Rows>), CacheStatus> {
         let bypass = CacheStatus::forwarded(Forward::Bypass);
@@ -278,14 +294,16 @@ impl Engine {
         if !self.policy.methods.contains(&request.method) {
             return Err(CacheStatus::forwarded(Forward::Method));
         }
-        // Who wants no trace of an exchange wants it to be with the origin; §5.2.1.5 leaves that open.
-        if said.no_store && !said.only_if_cached {
+        // §5.2.1.5: `no-store` forbids storing, not answering from the store. Such a request is
+        // sent nevertheless: its client wants no trace in a cache.
+        if directives.no_store && !directives.only_if_cached {
             return Err(CacheStatus::forwarded(Forward::Request).with(Detail::NoStore));
         }
         let RequestBody::Seen(seen) = body else {
             return Err(bypass.with(Detail::BodyUnseen));
         };
-        // Requests for different hosts would share an answer, unless a key function of the user's names them.
+        // Without a host, requests to different hosts would share an answer, unless the user's key
+        // function distinguishes them.
         let unknown = Target::unknown(&request.uri);
         let named_by_user = self.policy.key_fn.is_some() && !request.headers.contains_key(header::HOST);
         let target = match target {
@@ -303,25 +321,26 @@ impl Engine {
     }
 }
 
-/// A request's directives with what its options say.
-fn merged(mut said: RequestDirectives, options: &RequestOptions) -> RequestDirectives {
+/// Adds the request's options to its directives.
+fn with_options(mut directives: RequestDirectives, options: &RequestOptions) -> RequestDirectives {
     match options.mode {
-        Mode::OnlyIfCached => said.only_if_cached = true,
-        Mode::Refresh | Mode::ForceRefresh => said.no_cache = true,
+        Mode::OnlyIfCached => directives.only_if_cached = true,
+        Mode::Refresh | Mode::ForceRefresh => directives.no_cache = true,
         Mode::Default | Mode::Bypass => {}
     }
-    said.max_stale = said.max_stale.max(options.max_stale.map(MaxStale::For));
-    said
+    directives.max_stale = directives.max_stale.max(options.max_stale.map(MaxStale::For));
+    directives
 }
 
-/// Whether a response sets a cookie that, were it stored without regard to the request's, would reach requests with another.
+/// Whether a response sets a cookie and does not vary by `Cookie`. Stored without regard to the
+/// request's cookie, it would set the cookie for other users.
 fn sets_cookies_of_others(headers: &HeaderMap) -> bool {
     let varies_by_cookie =
         || matches!(vary::varies(headers), Varies::By(names) if names.contains(&header::COOKIE));
     headers.contains_key(header::SET_COOKIE) && !varies_by_cookie()
 }
 
-/// Some servers take the method from these headers: what looks like GET may be anything.
+/// Some servers take the method from these headers, so a GET may be any method.
 fn overrides_method(request: &request::Parts) -> bool {
     const OVERRIDES: [HeaderName; 3] = [
         HeaderName::from_static("x-http-method-override"),
@@ -331,7 +350,7 @@ fn overrides_method(request: &request::Parts) -> bool {
     OVERRIDES.iter().any(|name| request.headers.contains_key(name))
 }
 
-/// Conditions that only the origin can judge (RFC 9110 §13.1.1, §13.1.4).
+/// Conditions that only the origin can evaluate (RFC 9110 §13.1.1, §13.1.4).
 fn has_strong_conditions(request: &request::Parts) -> bool {
     request.headers.contains_key(header::IF_MATCH)
         || request.headers.contains_key(header::IF_UNMODIFIED_SINCE)
@@ -342,45 +361,45 @@ impl Exchange {
         &self.engine.policy
     }
 
-    /// The key of the variant of what lies under `row` that this request selects.
-    fn variant(&self, row: &Key, names: &[HeaderName], facet: Facet<'_>) -> Key {
-        key::variant_key(&*self.engine.digest, row, names, &self.request.headers, facet)
+    /// Computes the key of a variant below `row` that this request selects.
+    fn variant(&self, row: &Key, names: &[HeaderName], kind: VariantKind<'_>) -> Key {
+        variant_key(&*self.engine.digest, row, names, &self.request.headers, kind)
     }
 
-    /// What is not to be used of a stored response that was not validated (§5.2.2.4), nor of one that was an answer to another cookie: a
-    /// cookie that was set for that would end the session of this one.
-    fn withheld(&self, standing: &Standing, headers: &HeaderMap) -> Vec<HeaderName> {
-        let mut withheld = standing.withheld(headers);
-        if self.rows.are_for_any_cookie() && sets_cookies_of_others(headers) {
+    /// §5.2.2.4: the fields that must not be used without validation. If the response may answer
+    /// requests with other cookies, `Set-Cookie` is withheld as well: it would end the session of
+    /// this user.
+    fn withheld(&self, state: &EntryState, headers: &HeaderMap) -> Vec<HeaderName> {
+        let mut withheld = state.withheld_fields(headers);
+        if self.rows.is_shared_by_cookies() && sets_cookies_of_others(headers) {
             withheld.push(header::SET_COOKIE);
         }
         withheld
     }
 
-    /// A stored response that its origin has just confirmed, or of which nothing is withheld.
+    /// Builds a hit that withholds no field, for a response that the origin has just confirmed.
     fn hit<B: StoredBody>(
         &self,
         entry: Box<Entry<B>>,
-        conditions: &Conditions,
         status: CacheStatus,
         freshness: Freshness,
         now: Timestamp,
     ) -> Hit<B> {
-        let kind = self.hit_kind(&entry, conditions, now);
+        let kind = self.hit_kind(&entry, now);
         let age_header = self.policy().age_header;
         Hit { key: self.at, entry, kind, freshness, status, age_header, withheld: Vec::new() }
     }
 
-    fn hit_kind<B: StoredBody>(&self, entry: &Entry<B>, conditions: &Conditions, now: Timestamp) -> HitKind {
+    fn hit_kind<B: StoredBody>(&self, entry: &Entry<B>, now: Timestamp) -> HitKind {
         if self.request.method == Method::HEAD {
-            conditions.answer_to_head(entry, now)
+            self.conditions.answer_to_head(entry, now)
         } else {
-            conditions.answer(entry, entry.body.length(), now)
+            self.conditions.answer(entry, entry.body.length(), now)
         }
     }
 
-    /// The lifetime the user wants for the answer to this very request.
-    fn wish(&self) -> Option<Expire> {
+    /// The lifetime that the user set for this request or its URL.
+    fn lifetime_override(&self) -> Option<Expire> {
         self.options.ttl.or_else(|| self.policy().url_rule(|| self.target.uri.to_string()))
     }
 }

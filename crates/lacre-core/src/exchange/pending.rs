@@ -1,62 +1,73 @@
-//! The step after the network: what its answer means for the caller and for what is stored (RFC 9111 §4.3).
+//! Pending: the step after the network. It decides what the answer means for the caller and for the
+//! store (RFC 9111 §4.3).
 
 use super::{Exchange, Outcome, Settled};
+use crate::entry_state::{self, EntryState, OriginFailure};
+use crate::freshness::Freshness;
 use crate::hit::Hit;
-use crate::rules::{self, Failure, Freshness, Standing};
-use crate::validate::{self, Conditions};
+use crate::validate;
 use crate::{CacheStatus, Detail, Entry, Key, Stored, StoredBody, Timestamp};
 use http::{Method, StatusCode, request, response};
 
-/// Waits for what the network says to [`request`](Pending::request).
+/// Waits for the answer of the network to [`request`](Pending::request).
 #[derive(Debug)]
 pub struct Pending<B> {
     exchange: Box<Exchange>,
     role: Role<B>,
     status: CacheStatus,
-    /// What the client itself asked for, where the request now asks for something else.
-    conditions: Option<Conditions>,
+    sent: SentConditions,
 }
 
-/// What the answer is for.
+/// The source of the conditions in the request that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SentConditions {
+    /// The client. The origin evaluates its conditions.
+    Client,
+    /// The cache, also after a resend without conditions. The cache evaluates the client's
+    /// conditions (§4.3.2).
+    Cache,
+}
+
+/// The purpose of the answer.
 #[derive(Debug)]
 enum Role<B> {
-    /// The caller only.
+    /// It is passed to the caller only.
     PassThrough,
-    /// To be stored, in the place of what lies under this key, if anything does.
+    /// It may be stored. The record under this key, if any, is outdated.
     Fetch(Option<Key>),
-    /// To tell whether this still holds, or to replace it.
+    /// It confirms this entry or replaces it.
     Validate(Box<Entry<B>>),
 }
 
 impl<B> Pending<B> {
-    /// A request whose answer is for the caller only.
+    /// Creates a request whose answer is passed to the caller only.
     pub(super) fn pass_through(exchange: Box<Exchange>, status: CacheStatus) -> Self {
-        Self { exchange, role: Role::PassThrough, status, conditions: None }
+        Self { exchange, role: Role::PassThrough, status, sent: SentConditions::Client }
     }
 
-    /// A request whose answer may be stored.
+    /// Creates a request whose answer may be stored.
     pub(super) fn fetch(exchange: Box<Exchange>, status: CacheStatus) -> Self {
         Self::fetch_instead(exchange, status, None)
     }
 
-    /// The same where something is stored, under the key `outdated`, that is not to be used whatever it is.
+    /// Creates a request whose answer may be stored in place of the record under `outdated`.
     pub(super) fn fetch_instead(exchange: Box<Exchange>, status: CacheStatus, outdated: Option<Key>) -> Self {
-        Self { exchange, role: Role::Fetch(outdated), status, conditions: None }
+        Self { exchange, role: Role::Fetch(outdated), status, sent: SentConditions::Client }
     }
 
-    /// A request whose answer tells whether `entry` still holds, or replaces it.
+    /// Creates a request whose answer confirms `entry` or replaces it.
     pub(super) fn validate(
         exchange: Box<Exchange>,
         entry: Box<Entry<B>>,
         status: CacheStatus,
-        conditions: Option<Conditions>,
+        sent: SentConditions,
     ) -> Self {
-        Self { exchange, role: Role::Validate(entry), status, conditions }
+        Self { exchange, role: Role::Validate(entry), status, sent }
     }
 }
 
 impl<B: StoredBody> Pending<B> {
-    /// What to send: the caller's request, perhaps with other conditions.
+    /// The request to send: the caller's, possibly with other conditions.
     pub fn request(&self) -> &request::Parts {
         &self.exchange.request
     }
@@ -64,13 +75,13 @@ impl<B: StoredBody> Pending<B> {
     /// The caller's request as it came.
     pub fn original_request(&self) -> request::Parts {
         let mut asked = self.request().clone();
-        if let Some(conditions) = &self.conditions {
-            conditions.restore(&mut asked.headers);
+        if self.sent == SentConditions::Cache {
+            self.exchange.conditions.restore(&mut asked.headers);
         }
         asked
     }
 
-    /// What the cache did so far.
+    /// The cache's handling of the request so far.
     pub fn status(&self) -> CacheStatus {
         self.status
     }
@@ -83,8 +94,8 @@ impl<B: StoredBody> Pending<B> {
         }
     }
 
-    /// Where the answer would be stored; requests with the same key may share one way to the origin.
-    /// `None` where the answer is for the caller alone.
+    /// The key under which the answer would be stored. Requests with the same key may share one
+    /// request to the origin. `None` if the answer is passed to the caller only.
     pub fn key(&self) -> Option<&Key> {
         match &self.role {
             Role::PassThrough => None,
@@ -92,151 +103,155 @@ impl<B: StoredBody> Pending<B> {
         }
     }
 
-    /// The stored response, where it [may stand in](Self::may_serve_stale).
+    /// Returns the stored response if it [may be served stale](Self::may_serve_stale).
     pub fn stale_response(&self, failed: LastFailure, now: Timestamp) -> Option<Hit<B>> {
         let Role::Validate(entry) = &self.role else { return None };
         if !self.may_serve_stale(failed, now) {
             return None;
         }
-        let Self { exchange, conditions, .. } = self;
-        let standing = Standing::of(exchange.policy(), entry, now);
-        let freshness = standing.freshness;
+        let exchange = &self.exchange;
+        let state = EntryState::of(exchange.policy(), entry, now);
+        let freshness = state.freshness;
         let status = CacheStatus { ttl: freshness.ttl(), ..CacheStatus::default() };
-        let withheld = exchange.withheld(&standing, &entry.headers);
-        let own = Conditions::of(&exchange.request);
-        let conditions = conditions.as_ref().unwrap_or(&own);
-        let hit = exchange.hit(entry.clone(), conditions, status.with(Detail::StaleIfError), freshness, now);
+        let withheld = exchange.withheld(&state, &entry.headers);
+        let hit = exchange.hit(entry.clone(), status.with(Detail::StaleIfError), freshness, now);
         Some(Hit { withheld, ..hit })
     }
 
-    /// Whether the stored response may answer in place of an origin that failed a moment ago, so that it is not asked again at once (RFC 5861
-    /// §4, RFC 9111 §4.2.4).
+    /// Whether the stored response may answer after a recent failure of the origin, without another
+    /// request (RFC 5861 §4, RFC 9111 §4.2.4).
     pub fn may_serve_stale(&self, failed: LastFailure, now: Timestamp) -> bool {
         let Role::Validate(entry) = &self.role else { return false };
         let failure = match failed {
-            LastFailure::NoAnswer => Some(Failure::NoAnswer),
-            // An old failure is no better than a new one.
+            LastFailure::NoAnswer => Some(OriginFailure::NoAnswer),
+            // A stored failure is no better than a new one.
             LastFailure::Status(status) => {
-                Failure::of(status).filter(|_| Failure::of(entry.status).is_none())
+                OriginFailure::of(status).filter(|_| OriginFailure::of(entry.status).is_none())
             }
-            LastFailure::Slow => Some(Failure::Slow),
+            LastFailure::Slow => Some(OriginFailure::Slow),
         };
-        failure.is_some_and(|failure| self.exchange.may_stand_in(entry, failure, now))
+        failure.is_some_and(|failure| self.exchange.may_serve_stale_entry(entry, failure, now))
     }
 
-    /// Takes what the network said.
+    /// Takes the result of sending the request.
     pub fn settle(self, outcome: Outcome<'_>, now: Timestamp) -> Settled<B> {
-        let Self { exchange, role, status, conditions } = self;
+        let Self { exchange, role, status, sent } = self;
         match (role, outcome) {
             (Role::Validate(entry), outcome) => {
-                Validating { exchange, entry, status, conditions }.settle(outcome, now)
+                Validating { exchange, entry, status, sent }.settle(outcome, now)
             }
             (_, Outcome::Failed) => Settled::Failed(status),
             (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status, now),
             (Role::Fetch(outdated), Outcome::Response(response)) => {
-                let outdated = outdated.filter(|_| replaces(response.status)).into_iter().collect();
+                let outdated = outdated.filter(|_| outdates_stored(response.status)).into_iter().collect();
                 let settled = exchange.store_response(response, status, outdated, now);
-                judged(settled, conditions.as_ref(), response, now)
+                exchange.with_conditions_answered(settled, sent, response, now)
             }
         }
     }
 }
 
-/// The answer to a request whose own conditions the origin was not asked about: the cache judges them.
-fn judged<B>(
-    mut settled: Settled<B>,
-    conditions: Option<&Conditions>,
-    response: &response::Parts,
-    now: Timestamp,
-) -> Settled<B> {
-    if let Settled::Network { not_modified, .. } = &mut settled {
-        *not_modified =
-            conditions.and_then(|conditions| conditions.not_modified(response, now)).map(Box::new);
-    }
-    settled
-}
-
-/// How an origin failed when it was last asked.
+/// The most recent failure of an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastFailure {
-    /// There was no answer.
+    /// No answer.
     NoAnswer,
-    /// By this status.
+    /// An answer with this status.
     Status(StatusCode),
-    /// There is no answer yet. Only what somebody allowed to be stale in such a case may stand in.
+    /// No answer yet. Only a response with an explicit stale limit may be served.
     Slow,
 }
 
 impl LastFailure {
-    /// Whether an answer with this status is a failure.
+    /// Creates a failure from the status of an answer; `None` if the status is not a failure.
     pub fn of(status: StatusCode) -> Option<Self> {
-        Failure::of(status).map(|_| Self::Status(status))
+        OriginFailure::of(status).map(|_| Self::Status(status))
     }
 }
 
 impl Exchange {
-    /// RFC 5861 §4. A request that wants validation gets no unvalidated answer (§5.2.1.4).
-    fn may_stand_in<B>(&self, entry: &Entry<B>, failure: Failure, now: Timestamp) -> bool {
-        let (policy, said) = (self.policy(), &self.said);
-        !said.no_cache
-            && rules::may_stand_in(entry.status)
-            && Standing::of(policy, entry, now).stale_if_error(policy, said, failure)
+    /// §4.3.2: the cache evaluates the client's conditions if the request that it sent had others.
+    fn with_conditions_answered<B>(
+        &self,
+        mut settled: Settled<B>,
+        sent: SentConditions,
+        response: &response::Parts,
+        now: Timestamp,
+    ) -> Settled<B> {
+        if let Settled::Network { not_modified, .. } = &mut settled
+            && sent == SentConditions::Cache
+        {
+            *not_modified = self.conditions.not_modified(response, now).map(Box::new);
+        }
+        settled
+    }
+
+    /// RFC 5861 §4: a stale response may be served if the origin fails. §5.2.1.4: not if the
+    /// request has `no-cache`, which requires validation.
+    fn may_serve_stale_entry<B>(&self, entry: &Entry<B>, failure: OriginFailure, now: Timestamp) -> bool {
+        let (policy, directives) = (self.policy(), &self.directives);
+        !directives.no_cache
+            && entry_state::is_usable_on_error(entry.status)
+            && EntryState::of(policy, entry, now).stale_if_error(policy, directives, failure)
     }
 }
 
-/// A validation under way.
+/// A validation in progress.
 struct Validating<B> {
     exchange: Box<Exchange>,
     entry: Box<Entry<B>>,
     status: CacheStatus,
-    conditions: Option<Conditions>,
+    sent: SentConditions,
 }
 
 impl<B: StoredBody> Validating<B> {
     fn settle(self, outcome: Outcome<'_>, now: Timestamp) -> Settled<B> {
         let response = match outcome {
-            Outcome::Failed if self.may_stand_in(Failure::NoAnswer, now) => return self.stand_in(None, now),
+            Outcome::Failed if self.may_serve_stale_entry(OriginFailure::NoAnswer, now) => {
+                return self.serve_stale(None, now);
+            }
             Outcome::Failed => return Settled::Failed(self.status),
             Outcome::Response(response) => response,
         };
-        let asked = self.conditions.is_some();
+        let asked = self.sent == SentConditions::Cache;
         if response.status == StatusCode::NOT_MODIFIED && asked {
             if validate::confirms(&self.entry, &response.headers) {
                 return self.confirmed(response, now);
             }
             return self.resend();
         }
-        let failed = Failure::of(response.status);
-        if failed.is_some_and(|failure| self.may_stand_in(failure, now)) {
-            return self.stand_in(Some(response.status), now);
+        let failed = OriginFailure::of(response.status);
+        if failed.is_some_and(|failure| self.may_serve_stale_entry(failure, now)) {
+            return self.serve_stale(Some(response.status), now);
         }
         if self.exchange.request.method == Method::HEAD && self.entry.method != Method::HEAD {
             return self.answered_to_head(response, now);
         }
-        let Self { mut exchange, status, conditions, .. } = self;
+        let Self { mut exchange, status, sent, .. } = self;
         if asked {
             validate::make_unconditional(&mut exchange.request.headers);
         }
-        let outdated = if replaces(response.status) { vec![exchange.at] } else { Vec::new() };
-        judged(exchange.store_response(response, status, outdated, now), conditions.as_ref(), response, now)
+        let outdated = if outdates_stored(response.status) { vec![exchange.at] } else { Vec::new() };
+        let settled = exchange.store_response(response, status, outdated, now);
+        exchange.with_conditions_answered(settled, sent, response, now)
     }
 
     fn freshness(&self, now: Timestamp) -> Freshness {
         self.exchange.engine.freshness(&self.entry, now)
     }
 
-    fn may_stand_in(&self, failure: Failure, now: Timestamp) -> bool {
-        self.exchange.may_stand_in(&self.entry, failure, now)
+    fn may_serve_stale_entry(&self, failure: OriginFailure, now: Timestamp) -> bool {
+        self.exchange.may_serve_stale_entry(&self.entry, failure, now)
     }
 
-    fn stand_in(self, answered: Option<StatusCode>, now: Timestamp) -> Settled<B> {
+    fn serve_stale(self, answered: Option<StatusCode>, now: Timestamp) -> Settled<B> {
         let status = CacheStatus { forward_status: answered, ..self.status.with(Detail::StaleIfError) };
-        let standing = Standing::of(self.exchange.policy(), &self.entry, now);
-        let withheld = self.exchange.withheld(&standing, &self.entry.headers);
+        let state = EntryState::of(self.exchange.policy(), &self.entry, now);
+        let withheld = self.exchange.withheld(&state, &self.entry.headers);
         Settled::Stored { hit: Hit { withheld, ..self.into_hit(status, now) }, touch: None }
     }
 
-    /// §4.3.4
+    /// §4.3.4: the cache updates the stored headers from a 304 and serves the stored response.
     fn confirmed(mut self, response: &response::Parts, now: Timestamp) -> Settled<B> {
         let cookies = self.exchange.freshen(&mut self.entry, &response.headers, now);
         let touch = self.exchange.touch(self.entry.clone(), cookies);
@@ -249,7 +264,8 @@ impl<B: StoredBody> Validating<B> {
         Settled::Stored { hit: self.into_hit(status, now), touch }
     }
 
-    /// §4.3.5: an answer to HEAD tells whether the stored answer to GET still holds, as a 304 does.
+    /// §4.3.5: a cache may freshen the stored answer to GET from an answer to HEAD with matching
+    /// validators and length.
     fn answered_to_head(self, head: &response::Parts, now: Timestamp) -> Settled<B> {
         let succeeded = head.status.is_success();
         if succeeded && validate::head_agrees(&self.entry, head.status, &head.headers) {
@@ -263,26 +279,26 @@ impl<B: StoredBody> Validating<B> {
             status: CacheStatus { forward_status: Some(head.status), ..self.status },
             not_modified: None,
         };
-        judged(settled, self.conditions.as_ref(), head, now)
+        self.exchange.with_conditions_answered(settled, self.sent, head, now)
     }
 
     fn resend(self) -> Settled<B> {
-        let Self { mut exchange, status, conditions, .. } = self;
+        let Self { mut exchange, status, sent, .. } = self;
         validate::make_unconditional(&mut exchange.request.headers);
         let outdated = Some(exchange.at);
-        Settled::Resend(Pending { conditions, ..Pending::fetch_instead(exchange, status, outdated) })
+        Settled::Resend(Pending { sent, ..Pending::fetch_instead(exchange, status, outdated) })
     }
 
     fn into_hit(self, status: CacheStatus, now: Timestamp) -> Hit<B> {
         let freshness = self.freshness(now);
-        let Self { exchange, entry, conditions, .. } = self;
-        let conditions = conditions.unwrap_or_else(|| Conditions::of(&exchange.request));
-        exchange.hit(entry, &conditions, status, freshness, now)
+        let Self { exchange, entry, .. } = self;
+        exchange.hit(entry, status, freshness, now)
     }
 }
 
-/// Whether an answer with this status shows that what was stored is out of date, whether or not the answer is stored itself.
-fn replaces(status: StatusCode) -> bool {
+/// Whether an answer with this status shows that the stored response is outdated, even if the
+/// answer itself is not stored.
+fn outdates_stored(status: StatusCode) -> bool {
     let redirects = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
     status.is_success() || redirects || status == StatusCode::NOT_FOUND || status == StatusCode::GONE
 }

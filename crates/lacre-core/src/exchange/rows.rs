@@ -1,95 +1,96 @@
-//! The rows under which answers to one request may lie (decision 14).
+//! The rows under which the answers to one request may be stored (decision 14).
 //!
-//! There is one, but in a private cache for a request with a cookie: what has a lifetime of the origin's or of the user's lies under a key
-//! without the cookie, everything else under one with it. Which of the two holds can be known only of a response, so a lookup tries the
-//! first and then the second.
+//! Most requests have one row. In a private cache, a request with a cookie has two: responses with
+//! a lifetime are stored under a key without the cookie, all others under a key with it. Which row
+//! applies is known only when the response is, so a lookup tries the first row and then the second.
 
 use super::Engine;
-use crate::key::{self, Cookie};
+use crate::credentials::may_leave_cookie_out;
+use crate::identity::{CookieUse, request_key};
 use crate::target::Target;
 use crate::{Key, RequestOptions, VariantIndex};
 use http::{Method, request};
 
-/// One row, and what was found to lead on from there.
+/// A row and the index of its variants, once it was found.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) key: Key,
-    pub(super) signpost: Option<VariantIndex>,
+    pub(super) index: Option<VariantIndex>,
 }
 
 #[derive(Debug)]
 pub(super) struct Rows {
     common: Row,
-    /// The row of the cookie, where there is one besides.
+    /// The row whose key includes the cookie, if there is one.
     by_cookie: Option<Row>,
-    looking_at: Which,
+    current_kind: RowKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
+enum RowKind {
     Common,
     ByCookie,
 }
 
 impl Row {
     fn new(key: Key) -> Self {
-        Self { key, signpost: None }
+        Self { key, index: None }
     }
 }
 
 impl Rows {
-    /// Of a request that is not looked up.
+    /// The rows of a request that is not looked up.
     pub(super) fn none() -> Self {
         Self::only(Key::from_bytes([0; 32]))
     }
 
     fn only(key: Key) -> Self {
-        Self { common: Row::new(key), by_cookie: None, looking_at: Which::Common }
+        Self { common: Row::new(key), by_cookie: None, current_kind: RowKind::Common }
     }
 
-    /// The one that is being looked at.
+    /// The row of the current lookup.
     pub(super) fn current(&self) -> &Row {
-        match (self.looking_at, &self.by_cookie) {
-            (Which::ByCookie, Some(row)) => row,
+        match (self.current_kind, &self.by_cookie) {
+            (RowKind::ByCookie, Some(row)) => row,
             _ => &self.common,
         }
     }
 
-    /// Keeps what leads on from the current one.
-    pub(super) fn found(&mut self, signpost: VariantIndex) {
-        let row = match (self.looking_at, &mut self.by_cookie) {
-            (Which::ByCookie, Some(row)) => row,
+    /// Sets the index of variants of the current row.
+    pub(super) fn found(&mut self, index: VariantIndex) {
+        let row = match (self.current_kind, &mut self.by_cookie) {
+            (RowKind::ByCookie, Some(row)) => row,
             _ => &mut self.common,
         };
-        row.signpost = Some(signpost);
+        row.index = Some(index);
     }
 
-    /// Goes on to the next one, if there is one.
+    /// Moves on to the next row and returns its key.
     pub(super) fn advance(&mut self) -> Option<Key> {
-        let next = self.by_cookie.as_ref().filter(|_| self.looking_at == Which::Common)?;
-        self.looking_at = Which::ByCookie;
+        let next = self.by_cookie.as_ref().filter(|_| self.current_kind == RowKind::Common)?;
+        self.current_kind = RowKind::ByCookie;
         Some(next.key)
     }
 
-    /// Whether what lies under the current one may have been an answer to a request with another cookie, or with none.
-    pub(super) fn are_for_any_cookie(&self) -> bool {
-        self.looking_at == Which::Common && self.by_cookie.is_some()
+    /// Whether the records of the current row may answer requests with any cookie, or none.
+    pub(super) fn is_shared_by_cookies(&self) -> bool {
+        self.current_kind == RowKind::Common && self.by_cookie.is_some()
     }
 
-    /// Whether a response with or without a lifetime is stored for requests with other cookies, too.
-    pub(super) fn leave_cookie_out(&self, has_lifetime: bool) -> bool {
+    /// Whether the row of a response omits the cookie.
+    pub(super) fn omits_cookie(&self, has_lifetime: bool) -> bool {
         has_lifetime && self.by_cookie.is_some()
     }
 
-    /// Where a response with or without a lifetime is stored.
-    pub(super) fn of_answer(&self, has_lifetime: bool) -> &Row {
+    /// The row of a response, which depends on whether it has a lifetime.
+    pub(super) fn for_answer(&self, has_lifetime: bool) -> &Row {
         self.by_cookie.as_ref().filter(|_| !has_lifetime).unwrap_or(&self.common)
     }
 
-    /// Where the answer would be stored, as far as can be known before it is there: beside what was found.
-    pub(super) fn likeliest(&self) -> &Row {
+    /// The row in which the answer will probably be stored: the one in which a record was found.
+    pub(super) fn expected(&self) -> &Row {
         match &self.by_cookie {
-            Some(row) if row.signpost.is_some() || self.common.signpost.is_none() => row,
+            Some(row) if row.index.is_some() || self.common.index.is_none() => row,
             _ => &self.common,
         }
     }
@@ -100,7 +101,8 @@ impl Rows {
 }
 
 impl Engine {
-    /// The rows of a request with this method for `target`, made by the one who sent `request`.
+    /// Computes the rows of a request with this method for `target`. `request` supplies the
+    /// headers.
     pub(super) fn rows(
         &self,
         method: &Method,
@@ -109,13 +111,12 @@ impl Engine {
         body: &[u8],
         options: &RequestOptions,
     ) -> Rows {
-        let key = |cookie| {
-            key::request_key(&self.policy, &*self.digest, method, target, request, body, options, cookie)
-        };
-        if !Cookie::may_be_left_out(&self.policy, &request.headers) {
-            return Rows::only(key(Cookie::Counts));
+        let key =
+            |cookie| request_key(&self.policy, &*self.digest, method, target, request, body, options, cookie);
+        if !may_leave_cookie_out(&self.policy, &request.headers) {
+            return Rows::only(key(CookieUse::Included));
         }
-        let by_cookie = Some(Row::new(key(Cookie::Counts)));
-        Rows { by_cookie, ..Rows::only(key(Cookie::LeftOut)) }
+        let by_cookie = Some(Row::new(key(CookieUse::Included)));
+        Rows { by_cookie, ..Rows::only(key(CookieUse::LeftOut)) }
     }
 }

@@ -4,7 +4,7 @@ use http::HeaderValue;
 use std::ops::Range;
 
 /// The longest boundary (RFC 2046 §5.1.1).
-const LONGEST_BOUNDARY: usize = 70;
+const MAX_BOUNDARY_LEN: usize = 70;
 
 /// Where the contents of secret parts lie, ascending.
 pub(super) fn secrets(
@@ -13,7 +13,7 @@ pub(super) fn secrets(
     is_secret: impl Fn(&[u8]) -> bool,
 ) -> Vec<Range<usize>> {
     let boundary = parameter(content_type, "boundary").unwrap_or_default();
-    if boundary.is_empty() || boundary.len() > LONGEST_BOUNDARY {
+    if boundary.is_empty() || boundary.len() > MAX_BOUNDARY_LEN {
         return Vec::new();
     }
     let delimiter = format!("\r\n--{boundary}");
@@ -40,7 +40,7 @@ pub(crate) fn parts<'a>(content_type: Option<&HeaderValue>, body: &'a [u8]) -> O
         return None;
     }
     let boundary = parameter(content_type, "boundary").filter(|boundary| !boundary.is_empty())?;
-    if boundary.len() > LONGEST_BOUNDARY {
+    if boundary.len() > MAX_BOUNDARY_LEN {
         return None;
     }
     let delimiter = format!("\r\n--{boundary}");

@@ -14,7 +14,7 @@ pub(super) fn is_usual(name: &[u8]) -> bool {
 
 /// Whether a header of this name usually holds a secret. More names of headers than of parameters do: `X-Functions-Key` is a key of an API,
 /// `?sort_key=` is none.
-pub(crate) fn holds_key(name: &str) -> bool {
+pub(crate) fn names_secret_header(name: &str) -> bool {
     let end = Tail::of(name.as_bytes());
     (end.is_among(&HEADER_ENDINGS) && !end.is_among(&HARMLESS_HEADERS)) || is_usual(name.as_bytes())
 }
@@ -22,7 +22,7 @@ pub(crate) fn holds_key(name: &str) -> bool {
 /// Whether a header of this name tells on whose behalf a request is made without being a secret: an identity that a proxy vouches for, a client
 /// certificate that it passes on (RFC 9440), a tenant or an account. Anybody may read the value; whoever is meant by another one gets
 /// another answer.
-pub(crate) fn tells_who(name: &str) -> bool {
+pub(crate) fn names_identity(name: &str) -> bool {
     let name = name.as_bytes();
     let begins = |prefix: &&str| folded(name).take(prefix.len()).eq(prefix.bytes());
     let end = Tail::of(name);
@@ -31,13 +31,13 @@ pub(crate) fn tells_who(name: &str) -> bool {
 
 /// The end of a folded name.
 struct Tail {
-    room: [u8; LONGER],
+    room: [u8; TAIL_LEN],
     start: usize,
 }
 
 impl Tail {
     fn of(name: &[u8]) -> Self {
-        let (mut room, mut start) = ([0; LONGER], LONGER);
+        let (mut room, mut start) = ([0; TAIL_LEN], TAIL_LEN);
         for (place, byte) in room.iter_mut().rev().zip(folded(name).rev()) {
             *place = byte;
             start -= 1;
@@ -50,7 +50,7 @@ impl Tail {
     }
 
     fn is_among(&self, endings: &[&str]) -> bool {
-        let (bytes, last) = (self.bytes(), self.room[LONGER - 1]);
+        let (bytes, last) = (self.bytes(), self.room[TAIL_LEN - 1]);
         endings
             .iter()
             .any(|ending| ending.as_bytes().last() == Some(&last) && bytes.ends_with(ending.as_bytes()))
@@ -58,7 +58,7 @@ impl Tail {
 }
 
 /// More bytes than any of the names below has: of what is longer, the end decides.
-pub(super) const LONGER: usize = 24;
+pub(super) const TAIL_LEN: usize = 24;
 
 /// Whole names, folded, in ascending order. Together with [`ENDINGS`] they are, by kind:
 ///
