@@ -49,13 +49,13 @@ impl Client {
     }
 }
 
-struct Answer {
+struct Reply {
     head: http::response::Parts,
     body: Bytes,
     status: String,
 }
 
-impl Answer {
+impl Reply {
     async fn to(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let status = response.extensions().get::<CacheInfo>().unwrap().status.to_string();
@@ -85,17 +85,17 @@ impl Answer {
 #[tokio::test]
 async fn a_cacheable_response_is_a_hit() {
     let Some(httpbin) = Client::new() else { return };
-    let miss = Answer::to(httpbin.get("/cache/60")).await;
+    let miss = Reply::to(httpbin.get("/cache/60")).await;
     miss.assert_missed();
-    Answer::to(httpbin.get("/cache/60")).await.assert_hit(&miss);
+    Reply::to(httpbin.get("/cache/60")).await.assert_hit(&miss);
 }
 
 #[tokio::test]
 async fn an_etag_is_validated() {
     let Some(httpbin) = Client::new() else { return };
-    let miss = Answer::to(httpbin.get("/etag/x")).await;
+    let miss = Reply::to(httpbin.get("/etag/x")).await;
     miss.assert_missed();
-    let validated = Answer::to(httpbin.get("/etag/x")).await;
+    let validated = Reply::to(httpbin.get("/etag/x")).await;
     assert!(validated.status.starts_with("lacre; fwd=stale; fwd-status=304"), "{}", validated.status);
     assert_eq!((validated.head.status, &validated.body), (StatusCode::OK, &miss.body));
 }
@@ -105,7 +105,7 @@ async fn vary_separates_responses() {
     let Some(httpbin) = Client::new() else { return };
     let get = |language| {
         let path = "/response-headers?Vary=Accept-Language&Cache-Control=max-age%3D60";
-        Answer::to(httpbin.get(path).header("accept-language", language))
+        Reply::to(httpbin.get(path).header("accept-language", language))
     };
     let german = get("de").await;
     german.assert_missed();
@@ -116,10 +116,10 @@ async fn vary_separates_responses() {
 #[tokio::test]
 async fn redirects_are_followed_and_each_hop_is_cached() {
     let Some(httpbin) = Client::new() else { return };
-    let miss = Answer::to(httpbin.get_for_a_minute("/redirect/3")).await;
+    let miss = Reply::to(httpbin.get_for_a_minute("/redirect/3")).await;
     miss.assert_missed();
-    Answer::to(httpbin.get_for_a_minute("/redirect/3")).await.assert_hit(&miss);
-    let hop = Answer::to(httpbin.get_for_a_minute("/relative-redirect/1")).await;
+    Reply::to(httpbin.get_for_a_minute("/redirect/3")).await.assert_hit(&miss);
+    let hop = Reply::to(httpbin.get_for_a_minute("/relative-redirect/1")).await;
     hop.assert_hit(&miss);
 }
 
@@ -127,14 +127,14 @@ async fn redirects_are_followed_and_each_hop_is_cached() {
 async fn the_cache_holds_the_bytes_of_the_wire() {
     // This client decodes nothing above the cache.
     let Some(httpbin) = Client::built(ClientBuilder::no_compression) else { return };
-    let gzip = Answer::to(httpbin.get_for_a_minute("/gzip")).await;
+    let gzip = Reply::to(httpbin.get_for_a_minute("/gzip")).await;
     assert_eq!(gzip.head.headers[header::CONTENT_ENCODING], "gzip");
     assert_eq!(gzip.body[..2], [0x1f, 0x8b]);
-    Answer::to(httpbin.get_for_a_minute("/gzip")).await.assert_hit(&gzip);
+    Reply::to(httpbin.get_for_a_minute("/gzip")).await.assert_hit(&gzip);
 
     let path = "/bytes/100000?seed=1";
-    let miss = Answer::to(httpbin.get_for_a_minute(path)).await;
-    let hit = Answer::to(httpbin.get_for_a_minute(path)).await;
+    let miss = Reply::to(httpbin.get_for_a_minute(path)).await;
+    let hit = Reply::to(httpbin.get_for_a_minute(path)).await;
     hit.assert_hit(&miss);
     let network = reqwest::get(format!("{}{path}", httpbin.origin)).await.unwrap().bytes().await.unwrap();
     assert_eq!(network.len(), 100_000);
@@ -145,13 +145,13 @@ async fn the_cache_holds_the_bytes_of_the_wire() {
 async fn credentials_are_not_shared() {
     let Some(httpbin) = Client::new() else { return };
     let login =
-        |password| Answer::to(httpbin.get_for_a_minute("/basic-auth/u/p").basic_auth("u", Some(password)));
+        |password| Reply::to(httpbin.get_for_a_minute("/basic-auth/u/p").basic_auth("u", Some(password)));
     let welcome = login("p").await;
     assert_eq!(welcome.head.status, StatusCode::OK);
     assert_eq!(login("wrong").await.head.status, StatusCode::UNAUTHORIZED);
     login("p").await.assert_hit(&welcome);
 
-    let cookies = |cookie| Answer::to(httpbin.get_for_a_minute("/cookies").header("cookie", cookie));
+    let cookies = |cookie| Reply::to(httpbin.get_for_a_minute("/cookies").header("cookie", cookie));
     let first = cookies("a=1").await;
     assert!(cookies("a=2").await.body != first.body, "cookies of another request were returned");
     cookies("a=1").await.assert_hit(&first);
@@ -161,7 +161,7 @@ async fn credentials_are_not_shared() {
 async fn a_server_error_is_passed_on_and_not_stored() {
     let Some(httpbin) = Client::new() else { return };
     for _ in 0..2 {
-        let failure = Answer::to(httpbin.get("/status/503")).await;
+        let failure = Reply::to(httpbin.get("/status/503")).await;
         assert_eq!(failure.head.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(
             failure.status.contains("fwd=uri-miss") && !failure.status.contains("stored"),

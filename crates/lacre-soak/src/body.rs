@@ -54,10 +54,10 @@ pub(crate) fn run(length: Length) -> Result<(), Failure> {
             Ok([milliseconds.max(1), memory])
         };
         let [plain, plain_memory] = measured("nothing", "/long")?;
-        let asked = origin.request_count();
+        let before = origin.request_count();
         let [stored, stored_memory] = measured("cache", "/long")?;
         let [served, served_memory] = measured("cache", "/long")?;
-        if origin.request_count() != asked + 2 {
+        if origin.request_count() != before + 2 {
             return Err(format!("{client}: the long body was not served from the store").into());
         }
         let [line, _] = measured("nothing", "/line")?;

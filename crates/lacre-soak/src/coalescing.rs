@@ -28,14 +28,14 @@ pub(crate) fn run() -> Result<(), Failure> {
     let origin = Origin::start(|_| fresh(vec![b'x'; 100_000]));
     let took = ask(&origin, true)?;
     println!(
-        "coalescing: the process that asks killed, {} requests, all others answered after {} ms",
+        "coalescing: the sending process killed, {} requests, all others answered after {} ms",
         origin.request_count(),
         took.as_millis()
     );
     // One process takes over. On a busy machine its lease may be seen too late, and each other
     // process sends a request.
     if origin.request_count() > WORKERS {
-        return Err("a process asked more than once".into());
+        return Err("a process sent more than one request".into());
     }
     Ok(())
 }
@@ -85,8 +85,9 @@ pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
     let agent = AgentBuilder::new(driver).build();
     println!("ready");
     let answered = thread::scope(|scope| {
-        let ask = || agent.get(*url).call().ok().and_then(|answer| answer.into_body().read_to_vec().ok());
-        let asking: Vec<_> = (0..THREADS).map(|_| scope.spawn(ask)).collect();
+        let fetch =
+            || agent.get(*url).call().ok().and_then(|response| response.into_body().read_to_vec().ok());
+        let asking: Vec<_> = (0..THREADS).map(|_| scope.spawn(fetch)).collect();
         let bodies = asking.into_iter().filter_map(|asking| asking.join().ok().flatten());
         bodies.filter(|body| body.len() == 100_000).count()
     });

@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let origin = Origin::start(|_| fresh(vec![b'x'; BODY_LENGTH]));
     for (store, limit) in STORES {
         let (full, filled) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let asked = |launcher: &[&str], access: &str, directory: &Path| -> Result<[u64; 3], Failure> {
+        let run_worker = |launcher: &[&str], access: &str, directory: &Path| -> Result<[u64; 3], Failure> {
             let directory = directory.to_str().ok_or("the path of a temporary directory is not UTF-8")?;
             let mut worker =
                 Worker::start_with(launcher, "disk", &[store, access, directory, &origin.url("/")])?;
@@ -29,12 +29,12 @@ pub(crate) fn run() -> Result<(), Failure> {
             worker.finish()?;
             Ok(figures)
         };
-        let [when_full, _, failures] = asked(&["sh", "-c", WITH_LIMIT, limit], "writes", full.path())?;
-        asked(&[], "writes", filled.path())?;
-        let [read_only, hits, _] = asked(&[], "reads", filled.path())?;
+        let [when_full, _, failures] = run_worker(&["sh", "-c", WITH_LIMIT, limit], "writes", full.path())?;
+        run_worker(&[], "writes", filled.path())?;
+        let [read_only, hits, _] = run_worker(&[], "reads", filled.path())?;
         println!(
-            "disk: {store}, full: {when_full} answers, {failures} failures reported; \
-             read only: {read_only} answers, {hits} from the store"
+            "disk: {store}, full: {when_full} responses, {failures} failures reported; \
+             read only: {read_only} responses, {hits} from the store"
         );
         if [when_full, read_only, hits] != [2 * PAGES; 3] || failures == 0 {
             return Err(format!("{store}: unexpected numbers").into());
@@ -58,15 +58,15 @@ pub(crate) fn work(arguments: &[&str]) -> Result<(), Failure> {
         _ => builder.store(Fs::options().read_only().open(directory.join("fs"))?),
     };
     let agent = AgentBuilder::new(builder.build()?).build();
-    let (mut answers, mut hits) = (0, 0);
+    let (mut responses, mut hits) = (0, 0);
     for _ in 0..2 {
         for page in 0..PAGES {
-            let answer = agent.get(format!("{url}{page}")).call()?;
-            let info = answer.extensions().get::<lacre::CacheInfo>().copied();
+            let response = agent.get(format!("{url}{page}")).call()?;
+            let info = response.extensions().get::<lacre::CacheInfo>().copied();
             hits += u64::from(info.is_some_and(|info| info.status.forward.is_none()));
-            answers += u64::from(answer.into_body().read_to_vec()?.len() == BODY_LENGTH);
+            responses += u64::from(response.into_body().read_to_vec()?.len() == BODY_LENGTH);
         }
     }
-    println!("{answers} {hits} {}", failures.count());
+    println!("{responses} {hits} {}", failures.count());
     Ok(())
 }

@@ -21,8 +21,8 @@ pub(crate) fn a_body_dropped_half_read_is_not_stored(make: MakeClient) {
 }
 
 pub(crate) fn a_truncated_body_is_not_stored(make: MakeClient) {
-    let asked = AtomicUsize::new(0);
-    let origin = Origin::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
         0 => fresh("").map(|_| chunked([Ok(Bytes::from("half")), Err(io::Error::other("gone"))])),
         1 => {
             let mut broken =
@@ -186,8 +186,8 @@ pub(crate) fn a_compressed_response_is_stored_encoded_and_read_decoded(make: Mak
             !reply.headers.contains_key("content-encoding") && !reply.headers.contains_key("content-length")
         );
         // A request with its own `Accept-Encoding` gets a decoded body, too.
-        let asked = request(Method::GET, &origin.url("/own-header"), &[("accept-encoding", "gzip")]);
-        assert!(client.fetch(asked).unwrap().body == text);
+        let request = request(Method::GET, &origin.url("/own-header"), &[("accept-encoding", "gzip")]);
+        assert!(client.fetch(request).unwrap().body == text);
     }
     assert_eq!(origin.request_count(), 2);
     let usage = lacre::wait(cache.usage()).unwrap();

@@ -48,10 +48,10 @@ pub(crate) fn a_stale_response_is_validated_and_served_again(make: MakeClient) {
 }
 
 pub(crate) fn a_stale_response_is_served_while_it_is_refreshed_once(make: MakeClient) {
-    let answered = AtomicUsize::new(0);
+    let count = AtomicUsize::new(0);
     let origin = Origin::start(move |_| {
         let headers = [("cache-control", "max-age=10, stale-while-revalidate=60")];
-        respond(200, &headers, answered.fetch_add(1, Ordering::SeqCst).to_string())
+        respond(200, &headers, count.fetch_add(1, Ordering::SeqCst).to_string())
     });
     let (client, clock) = client(make);
     get(&*client, &origin.url("/"));
@@ -138,9 +138,9 @@ pub(crate) fn a_head_response_is_stored_without_a_get(make: MakeClient) {
 }
 
 pub(crate) fn a_condition_on_a_stale_response_is_evaluated_by_the_origin(make: MakeClient) {
-    let asked = AtomicUsize::new(1);
+    let count = AtomicUsize::new(1);
     let origin = Origin::start(move |_| {
-        let version = asked.fetch_add(1, Ordering::SeqCst);
+        let version = count.fetch_add(1, Ordering::SeqCst);
         let etag = format!("\"{version}\"");
         respond(200, &[("cache-control", "max-age=10"), ("etag", &etag)], version.to_string())
     });
@@ -200,12 +200,12 @@ pub(crate) fn a_lifetime_set_by_the_user_stores_no_errors(make: MakeClient) {
 pub(crate) fn only_if_cached_sends_nothing(make: MakeClient) {
     let origin = Origin::start(|_| fresh("body"));
     let (client, _) = client(make);
-    let asked = || {
-        let mut asked = request(Method::GET, &origin.url("/"), &[]);
-        asked.extensions_mut().insert(RequestOptions::new().mode(Mode::OnlyIfCached));
-        client.fetch(asked).unwrap()
+    let only_if_cached = || {
+        let mut request = request(Method::GET, &origin.url("/"), &[]);
+        request.extensions_mut().insert(RequestOptions::new().mode(Mode::OnlyIfCached));
+        client.fetch(request).unwrap()
     };
-    assert_eq!((asked().status, origin.request_count()), (504, 0));
+    assert_eq!((only_if_cached().status, origin.request_count()), (504, 0));
     get(&*client, &origin.url("/"));
-    assert_eq!((asked().status, origin.request_count()), (200, 1));
+    assert_eq!((only_if_cached().status, origin.request_count()), (200, 1));
 }

@@ -104,9 +104,9 @@ pub(crate) fn a_shared_body_over_the_limit_reaches_every_reader(make: MakeClient
 
 pub(crate) fn readers_of_a_truncated_response_continue_on_their_own(make: MakeClient) {
     let (parts, whole) = distinct_pieces(20);
-    let asked = AtomicUsize::new(0);
+    let count = AtomicUsize::new(0);
     let origin = Origin::start(move |_| {
-        let length = if asked.fetch_add(1, Ordering::SeqCst) == 0 { 10 } else { 20 };
+        let length = if count.fetch_add(1, Ordering::SeqCst) == 0 { 10 } else { 20 };
         let end = (length < 20).then(|| Err(io::Error::other("gone")));
         fresh("").map(|_| chunked(parts.clone().take(length).chain(end).collect::<Vec<_>>()))
     });

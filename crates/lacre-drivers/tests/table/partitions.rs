@@ -14,8 +14,8 @@ pub(crate) fn variants_are_stored_separately(make: MakeClient) {
     let (client, _) = client(make);
     for _ in 0..2 {
         for language in ["de", "fr"] {
-            let asked = request(Method::GET, &origin.url("/"), &[("accept-language", language)]);
-            assert_eq!(client.fetch(asked).unwrap().body, language);
+            let request = request(Method::GET, &origin.url("/"), &[("accept-language", language)]);
+            assert_eq!(client.fetch(request).unwrap().body, language);
         }
         assert_eq!(get(&*client, &origin.url("/")).body, "none");
     }
@@ -27,8 +27,8 @@ pub(crate) fn responses_are_not_shared_between_credentials(make: MakeClient) {
         Origin::start(|request| fresh(request.header("authorization").unwrap_or("nobody").to_owned()));
     let (client, _) = client(make);
     for token in ["a", "b", "a", "b"] {
-        let asked = request(Method::GET, &origin.url("/"), &[("authorization", token)]);
-        assert_eq!(client.fetch(asked).unwrap().body, token);
+        let request = request(Method::GET, &origin.url("/"), &[("authorization", token)]);
+        assert_eq!(client.fetch(request).unwrap().body, token);
     }
     assert_eq!(get(&*client, &origin.url("/")).body, "nobody");
 }
@@ -51,8 +51,8 @@ pub(crate) fn responses_are_not_shared_between_api_keys_and_identities(make: Mak
     let (client, _) = client(make);
     for name in NAMES {
         for who in ["a", "b", "a", "b"] {
-            let asked = request(Method::GET, &origin.url("/"), &[(name, who)]);
-            assert_eq!(client.fetch(asked).unwrap().body, who, "{name}");
+            let request = request(Method::GET, &origin.url("/"), &[(name, who)]);
+            assert_eq!(client.fetch(request).unwrap().body, who, "{name}");
         }
     }
     assert_eq!(get(&*client, &origin.url("/")).body, "nobody");
@@ -75,8 +75,8 @@ pub(crate) fn responses_are_not_shared_between_host_headers(make: MakeClient) {
     let left: Vec<_> = ["a.example", "b.example", &own]
         .into_iter()
         .filter(|host| {
-            let asked = request(Method::GET, &url, &[("host", host)]);
-            client.fetch(asked).unwrap().cache_status().starts_with("lacre; hit")
+            let request = request(Method::GET, &url, &[("host", host)]);
+            client.fetch(request).unwrap().cache_status().starts_with("lacre; hit")
         })
         .collect();
     assert_eq!(left, ["b.example", &own]);

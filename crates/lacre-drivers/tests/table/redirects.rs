@@ -17,8 +17,8 @@ pub(crate) fn each_hop_of_a_redirect_is_cached_by_itself(make: MakeClient) {
         let end = get(&*client, &origin.url("/a"));
         assert_eq!((end.status, &end.body[..]), (200, &b"end"[..]));
     }
-    let asked: Vec<String> = origin.requests().into_iter().map(|seen| seen.path).collect();
-    assert_eq!(asked, ["/a", "/b", "/c?d", "/end", "/b"]);
+    let paths: Vec<String> = origin.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/a", "/b", "/c?d", "/end", "/b"]);
 }
 
 pub(crate) fn a_redirect_loop_ends_with_an_error(make: MakeClient) {
@@ -59,7 +59,7 @@ pub(crate) fn redirects_within_a_virtual_host_keep_its_host_header(make: MakeCli
         _ => fresh(request.header("host").unwrap_or_default().to_owned()),
     });
     let (client, _) = client(make);
-    let asked = request(Method::GET, &origin.url("/a"), &[("host", "virtual.example")]);
-    assert_eq!(client.fetch(asked).unwrap().body, "virtual.example");
+    let request = request(Method::GET, &origin.url("/a"), &[("host", "virtual.example")]);
+    assert_eq!(client.fetch(request).unwrap().body, "virtual.example");
     assert_eq!(origin.request_count(), 3);
 }

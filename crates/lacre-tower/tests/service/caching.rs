@@ -23,7 +23,7 @@ async fn a_miss_is_stored_and_the_next_request_is_a_hit() {
     );
     let (body, status) = fetch(&service, get("/")).await;
     assert_eq!((&body[..], status.as_str()), (&b"hello"[..], "lacre; hit; ttl=60"));
-    assert_eq!(origin.asked(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
@@ -39,19 +39,19 @@ async fn every_response_has_its_lookup_time() {
 #[tokio::test]
 async fn a_stale_response_is_validated_with_its_etag() {
     let origin = Origin::new(|index, request: Request<Bytes>| async move {
-        let answer = Response::builder().header("etag", "\"a\"").header("cache-control", "no-cache");
+        let response = Response::builder().header("etag", "\"a\"").header("cache-control", "no-cache");
         match index {
-            0 => Ok(answer.body(whole("hello")).unwrap()),
+            0 => Ok(response.body(whole("hello")).unwrap()),
             _ => {
                 assert_eq!(request.headers()["if-none-match"], "\"a\"");
-                Ok(answer.status(304).body(whole("")).unwrap())
+                Ok(response.status(304).body(whole("")).unwrap())
             }
         }
     });
     let service = cached(&origin);
     fetch(&service, get("/")).await;
     let response = send(&service, get("/")).await.unwrap();
-    assert_eq!((response.status(), origin.asked()), (StatusCode::OK, 2));
+    assert_eq!((response.status(), origin.request_count()), (StatusCode::OK, 2));
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
 }
 
@@ -84,7 +84,7 @@ async fn only_if_cached_without_a_stored_response_is_a_504() {
     let origin = Origin::new(|_, _| async { page("max-age=60", "hello") });
     let offline = get("/").extension(RequestOptions::new().mode(Mode::OnlyIfCached));
     let response = send(&cached(&origin), offline).await.unwrap();
-    assert_eq!((response.status(), origin.asked()), (StatusCode::GATEWAY_TIMEOUT, 0));
+    assert_eq!((response.status(), origin.request_count()), (StatusCode::GATEWAY_TIMEOUT, 0));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn requests_with_different_host_headers_share_nothing() {
         assert_eq!(fetch(&service, page("a.test")).await.0, "a.test");
         assert_eq!(fetch(&service, page("b.test")).await.0, "b.test");
     }
-    assert_eq!(origin.asked(), 2);
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
@@ -129,10 +129,10 @@ async fn requests_of_a_cached_method_are_cached_by_their_body() {
         (status(&response), response.into_body().collect().await.unwrap().to_bytes())
     };
     for expected in ["fwd=uri-miss", "hit"] {
-        for (text, answer) in [("a", "re: a"), ("b", "re: b")] {
+        for (text, response) in [("a", "re: a"), ("b", "re: b")] {
             let (status, body) = query(text).await;
-            assert!(body == answer && status.contains(expected), "{status}");
+            assert!(body == response && status.contains(expected), "{status}");
         }
     }
-    assert_eq!(origin.asked(), 2);
+    assert_eq!(origin.request_count(), 2);
 }

@@ -1,6 +1,6 @@
 //! Concurrent identical requests are sent once.
 
-use crate::origin::{Answer, Origin, cache, cached, fetch, get, page, run_other_tasks, send};
+use crate::origin::{Origin, OriginResult, cache, cached, fetch, get, page, run_other_tasks, send};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use lacre::{Driver, Policy, SystemClock};
@@ -12,15 +12,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
 
-/// An origin that takes a permit of the gate before it answers.
-fn gated(answer: fn(usize) -> Answer) -> (Arc<Semaphore>, Origin) {
+/// An origin that takes a permit of the gate before it responses.
+fn gated(response: fn(usize) -> OriginResult) -> (Arc<Semaphore>, Origin) {
     let gate = Arc::new(Semaphore::new(0));
     let shared = Arc::clone(&gate);
     let origin = Origin::new(move |index, _| {
         let gate = Arc::clone(&shared);
         async move {
             gate.acquire().await.unwrap().forget();
-            answer(index)
+            response(index)
         }
     });
     (gate, origin)
@@ -41,12 +41,12 @@ async fn fifty_concurrent_misses_are_one_request() {
     let service = cached(&origin);
     let requests = spawn_requests(&service, 50);
     run_other_tasks().await;
-    assert_eq!(origin.asked(), 1);
+    assert_eq!(origin.request_count(), 1);
     gate.add_permits(50);
-    let answers: Vec<_> = join_all(requests).await.into_iter().map(Result::unwrap).collect();
-    assert!(answers.iter().all(|(body, _)| body == "0"));
-    assert_eq!(answers.iter().filter(|(_, status)| status.ends_with("; collapsed")).count(), 49);
-    assert_eq!(origin.asked(), 1);
+    let responses: Vec<_> = join_all(requests).await.into_iter().map(Result::unwrap).collect();
+    assert!(responses.iter().all(|(body, _)| body == "0"));
+    assert_eq!(responses.iter().filter(|(_, status)| status.ends_with("; collapsed")).count(), 49);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
@@ -60,8 +60,8 @@ async fn fifty_concurrent_validations_are_one_request() {
     let requests = spawn_requests(&service, 50);
     run_other_tasks().await;
     gate.add_permits(50);
-    assert!(join_all(requests).await.into_iter().all(|answer| answer.unwrap().0 == "1"));
-    assert_eq!(origin.asked(), 2);
+    assert!(join_all(requests).await.into_iter().all(|response| response.unwrap().0 == "1"));
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
@@ -72,10 +72,10 @@ async fn a_follower_takes_over_when_the_leader_is_dropped() {
     run_other_tasks().await;
     requests.remove(0).abort();
     run_other_tasks().await;
-    assert_eq!(origin.asked(), 2, "one of the nine was sent");
+    assert_eq!(origin.request_count(), 2, "one of the nine was sent");
     gate.add_permits(50);
-    assert!(join_all(requests).await.into_iter().all(|answer| answer.unwrap().0 == "1"));
-    assert_eq!(origin.asked(), 2);
+    assert!(join_all(requests).await.into_iter().all(|response| response.unwrap().0 == "1"));
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
@@ -87,9 +87,9 @@ async fn a_transfer_continues_when_the_leader_drops_its_body() {
     let requests = spawn_requests(&service, 10);
     run_other_tasks().await;
     drop(unread);
-    assert!(join_all(requests).await.into_iter().all(|answer| answer.unwrap().0 == "0"));
+    assert!(join_all(requests).await.into_iter().all(|response| response.unwrap().0 == "0"));
     assert_eq!(fetch(&service, get("/")).await.1, "lacre; hit; ttl=60");
-    assert_eq!(origin.asked(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
@@ -101,8 +101,8 @@ async fn a_dropped_follower_does_not_disturb_the_others() {
     requests.remove(5).abort();
     run_other_tasks().await;
     gate.add_permits(50);
-    assert!(join_all(requests).await.into_iter().all(|answer| answer.unwrap().0 == "0"));
-    assert_eq!(origin.asked(), 1);
+    assert!(join_all(requests).await.into_iter().all(|response| response.unwrap().0 == "0"));
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[tokio::test]
@@ -112,10 +112,11 @@ async fn a_response_that_cannot_be_stored_is_not_shared() {
     let requests = spawn_requests(&service, 10);
     run_other_tasks().await;
     gate.add_permits(50);
-    let mut answers: Vec<_> = join_all(requests).await.into_iter().map(|answer| answer.unwrap().0).collect();
-    answers.sort_unstable();
-    answers.dedup();
-    assert_eq!((answers.len(), origin.asked()), (10, 10));
+    let mut responses: Vec<_> =
+        join_all(requests).await.into_iter().map(|response| response.unwrap().0).collect();
+    responses.sort_unstable();
+    responses.dedup();
+    assert_eq!((responses.len(), origin.request_count()), (10, 10));
 }
 
 #[tokio::test]
@@ -134,8 +135,8 @@ async fn followers_of_a_failed_request_send_their_own() {
     run_other_tasks().await;
     gate.add_permits(50);
     assert!(leader.await.unwrap().is_err());
-    assert!(join_all(requests).await.into_iter().all(|answer| answer.unwrap().0 != "0"));
-    assert_eq!(origin.asked(), 10);
+    assert!(join_all(requests).await.into_iter().all(|response| response.unwrap().0 != "0"));
+    assert_eq!(origin.request_count(), 10);
 }
 
 /// A service whose requests hardly wait for an identical one.
@@ -146,7 +147,7 @@ fn impatient(origin: &Origin) -> CacheService<Origin> {
 
 /// Waits until the origin has received this many requests.
 async fn wait_for_requests(origin: &Origin, times: usize) {
-    while origin.asked() < times {
+    while origin.request_count() < times {
         tokio::task::yield_now().await;
     }
 }
@@ -183,5 +184,5 @@ async fn a_request_that_stopped_waiting_takes_the_first_response() {
     let requests = spawn_requests(&service, 3);
     wait_for_requests(&origin, 3).await;
     gate.add_permits(1);
-    assert!(join_all(requests).await.into_iter().all(|answer| answer.unwrap().0 == "0"));
+    assert!(join_all(requests).await.into_iter().all(|response| response.unwrap().0 == "0"));
 }

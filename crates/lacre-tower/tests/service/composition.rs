@@ -66,14 +66,14 @@ async fn retries_work_above_and_below_the_cache() {
     let above = Retry::new(Retries(3), layer.layer(origin.clone()));
     assert_eq!(fetch_from(above.clone()).await.1, "text");
     assert!(fetch_from(above).await.0.starts_with("lacre; hit"));
-    assert_eq!(origin.asked(), 3);
+    assert_eq!(origin.request_count(), 3);
 
     let layer = CacheLayer::new(cache(Policy::rfc9111(), Arc::new(SystemClock)));
     let origin = fails_twice();
     let below = layer.layer(RetryLayer::new(Retries(3)).layer(origin.clone()));
     assert_eq!(fetch_from(below.clone()).await.1, "text");
     assert!(fetch_from(below).await.0.starts_with("lacre; hit"));
-    assert_eq!(origin.asked(), 3);
+    assert_eq!(origin.request_count(), 3);
 }
 
 /// Stacks layers like octocrab: each service takes requests with the body type of the client, and
@@ -108,7 +108,7 @@ async fn the_inner_service_keeps_its_body_type() {
         let response = service.call(Request::get("http://origin.test/").body(body).unwrap()).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
     }
-    assert_eq!(origin.asked(), 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 /// Never retries.
@@ -142,7 +142,7 @@ async fn a_buffering_layer_caches_by_bodies_of_any_type() {
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), text);
         }
     }
-    assert_eq!(origin.asked(), 2);
+    assert_eq!(origin.request_count(), 2);
     fn takes<S: Service<Request<SentBody<OneBody>>>>(_: &S) {}
     takes(&origin);
 }
@@ -157,7 +157,7 @@ fn neither_timers_nor_a_runtime_are_required() {
         for _ in 0..2 {
             assert_eq!(fetch(&service, crate::origin::get("/")).await.0, "hello");
         }
-        assert_eq!(origin.asked(), 1);
+        assert_eq!(origin.request_count(), 1);
     });
 }
 
@@ -172,5 +172,5 @@ async fn two_requests_share_a_response() {
         fetch(&service, crate::origin::get("/")),
     );
     assert!(both.await.1.1.ends_with("; collapsed"));
-    assert_eq!(origin.asked(), 1);
+    assert_eq!(origin.request_count(), 1);
 }

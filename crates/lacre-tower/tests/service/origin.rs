@@ -19,29 +19,29 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) type AnyBody = UnsyncBoxBody<Bytes, io::Error>;
-pub(crate) type Answer = io::Result<Response<AnyBody>>;
-type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
-type Script = dyn Fn(usize, Request<Bytes>) -> Answering + Send + Sync;
+pub(crate) type OriginResult = io::Result<Response<AnyBody>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = OriginResult> + Send>>;
+type Script = dyn Fn(usize, Request<Bytes>) -> ResponseFuture + Send + Sync;
 
 /// Answers each request by a script, which gets the number of requests before it.
 #[derive(Clone)]
 pub(crate) struct Origin {
     script: Arc<Script>,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Origin {
     pub(crate) fn new<F>(script: impl Fn(usize, Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = OriginResult> + Send + 'static,
     {
-        let script = Arc::new(move |index, request| Box::pin(script(index, request)) as Answering);
-        Self { script, asked: Arc::default() }
+        let script = Arc::new(move |index, request| Box::pin(script(index, request)) as ResponseFuture);
+        Self { script, requests: Arc::default() }
     }
 
     /// The number of requests that reached it.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub(crate) fn request_count(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
@@ -51,14 +51,14 @@ where
 {
     type Response = Response<AnyBody>;
     type Error = io::Error;
-    type Future = Answering;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Answering {
-        let (script, index) = (Arc::clone(&self.script), self.asked.fetch_add(1, Ordering::SeqCst));
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let (script, index) = (Arc::clone(&self.script), self.requests.fetch_add(1, Ordering::SeqCst));
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| io::ErrorKind::BrokenPipe)?.to_bytes();
@@ -86,7 +86,7 @@ pub(crate) fn whole(text: impl Into<Bytes>) -> AnyBody {
 }
 
 /// A response with this `Cache-Control`.
-pub(crate) fn page(cache_control: &str, text: impl Into<Bytes>) -> Answer {
+pub(crate) fn page(cache_control: &str, text: impl Into<Bytes>) -> OriginResult {
     Ok(Response::builder().header("cache-control", cache_control).body(whole(text)).unwrap())
 }
 

@@ -33,7 +33,7 @@ async fn a_stale_response_is_served_at_once_and_refreshed_in_the_background() {
     run_other_tasks().await;
     let (body, status) = fetch(&service, get("/")).await;
     assert_eq!((&body[..], status.as_str()), (&b"1"[..], "lacre; hit; ttl=10"));
-    assert_eq!(origin.asked(), 2, "one refresh for all stale responses");
+    assert_eq!(origin.request_count(), 2, "one refresh for all stale responses");
 }
 
 /// A service that is refreshing a stale page. The refresh gets `cache_control` and the body that
@@ -63,16 +63,16 @@ async fn refreshing(
     clock.advance(Duration::from_secs(20));
     assert_eq!(fetch(&service, get("/")).await.0, "0");
     run_other_tasks().await;
-    assert_eq!(origin.asked(), 2);
+    assert_eq!(origin.request_count(), 2);
     (service, sender, origin)
 }
 
 /// Whether the next request starts another refresh.
 async fn refreshes_again(service: &CacheService<Origin>, origin: &Origin) -> bool {
-    let before = origin.asked();
+    let before = origin.request_count();
     fetch(service, get("/")).await;
     run_other_tasks().await;
-    origin.asked() > before
+    origin.request_count() > before
 }
 
 #[tokio::test]

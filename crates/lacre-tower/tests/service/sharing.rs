@@ -27,12 +27,14 @@ fn first(body: AnyBody, length: usize) -> Origin {
 }
 
 /// The next piece of the body.
-async fn next_piece(answer: &mut Served) -> Option<Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> {
-    Some(answer.body_mut().frame().await?.map(|frame| frame.into_data().unwrap()))
+async fn next_piece(
+    response: &mut Served,
+) -> Option<Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> {
+    Some(response.body_mut().frame().await?.map(|frame| frame.into_data().unwrap()))
 }
 
-async fn rest(answer: Served) -> Bytes {
-    answer.into_body().collect().await.unwrap().to_bytes()
+async fn rest(response: Served) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
 }
 
 #[tokio::test]
@@ -43,8 +45,8 @@ async fn followers_read_the_response_while_it_arrives() {
     let mut early = send(&service, get("/")).await.unwrap();
     assert!(status(&early).ends_with("; collapsed"), "{}", status(&early));
     sender.send(Ok("one ")).await.unwrap();
-    for answer in [&mut early, &mut leader] {
-        assert_eq!(next_piece(answer).await.unwrap().unwrap(), "one ");
+    for response in [&mut early, &mut leader] {
+        assert_eq!(next_piece(response).await.unwrap().unwrap(), "one ");
     }
     let late = send(&service, get("/")).await.unwrap();
     sender.send(Ok("two")).await.unwrap();
@@ -75,8 +77,8 @@ async fn a_truncated_transfer_is_an_error_for_every_reader() {
     let mut leader = send(&service, get("/")).await.unwrap();
     let mut follower = send(&service, get("/")).await.unwrap();
     sender.send(Ok("one")).await.unwrap();
-    for answer in [&mut leader, &mut follower] {
-        assert_eq!(next_piece(answer).await.unwrap().unwrap(), "one");
+    for response in [&mut leader, &mut follower] {
+        assert_eq!(next_piece(response).await.unwrap().unwrap(), "one");
     }
     sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
     let followed = next_piece(&mut follower).await.unwrap().unwrap_err().downcast::<lacre::Error>().unwrap();
@@ -120,13 +122,13 @@ async fn a_store_that_fails_halfway_truncates_no_response() {
     let (body, bytes) = long_body(20);
     let store = Arc::new(Memory::with_capacity(600_000).unwrap());
     let service = over(Arc::clone(&store), &first(body, bytes.len()), Policy::rfc9111());
-    let mut answers = [send(&service, get("/")).await.unwrap(), send(&service, get("/")).await.unwrap()];
+    let mut responses = [send(&service, get("/")).await.unwrap(), send(&service, get("/")).await.unwrap()];
     for index in 0..20 {
-        for answer in &mut answers {
-            assert_eq!(next_piece(answer).await.unwrap().unwrap(), bytes[index * 100_000..][..100_000]);
+        for response in &mut responses {
+            assert_eq!(next_piece(response).await.unwrap().unwrap(), bytes[index * 100_000..][..100_000]);
         }
     }
-    drop(answers);
+    drop(responses);
     assert_eq!(store.usage().await.unwrap().bytes, 0, "nothing of the response is stored");
     assert_eq!(fetch(&service, get("/")).await.0, "second");
 }
@@ -159,13 +161,13 @@ async fn a_follower_resumes_a_truncated_response_where_it_stopped() {
     let mut leader = send(&service, get("/")).await.unwrap();
     let mut follower = send(&service, get("/")).await.unwrap();
     sender.send(Ok("one")).await.unwrap();
-    for answer in [&mut leader, &mut follower] {
-        assert_eq!(next_piece(answer).await.unwrap().unwrap(), "one");
+    for response in [&mut leader, &mut follower] {
+        assert_eq!(next_piece(response).await.unwrap().unwrap(), "one");
     }
     sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
     assert_eq!(rest(follower).await, " two");
     assert!(next_piece(&mut leader).await.unwrap().is_err());
-    assert_eq!(origin.asked(), 2);
+    assert_eq!(origin.request_count(), 2);
 }
 
 #[tokio::test]
@@ -201,9 +203,9 @@ async fn variants_and_credentials_never_share_a_transfer() {
         let service = service.clone();
         async move { (fetch(&service, request).await.0, format!("{language} {user}")) }
     });
-    let answers = join_all(requests.map(tokio::spawn)).await;
-    assert!(answers.into_iter().map(Result::unwrap).all(|(body, expected)| body == expected));
-    assert_eq!(origin.asked(), 4, "one request per user and language");
+    let responses = join_all(requests.map(tokio::spawn)).await;
+    assert!(responses.into_iter().map(Result::unwrap).all(|(body, expected)| body == expected));
+    assert_eq!(origin.request_count(), 4, "one request per user and language");
 }
 
 #[tokio::test]
@@ -215,8 +217,8 @@ async fn a_request_that_cannot_share_a_transfer_is_sent() {
     let service = cached(&origin);
     let leader = send(&service, get("/")).await.unwrap();
     let part = fetch(&service, get("/").header("range", "bytes=0-0")).await;
-    assert_eq!((&part.0[..], origin.asked()), (&b"1"[..], 2));
+    assert_eq!((&part.0[..], origin.request_count()), (&b"1"[..], 2));
     let fresh = fetch(&service, get("/").header("cache-control", "no-cache")).await;
-    assert_eq!((&fresh.0[..], origin.asked()), (&b"2"[..], 3));
+    assert_eq!((&fresh.0[..], origin.request_count()), (&b"2"[..], 3));
     assert_eq!(rest(leader).await, "0");
 }

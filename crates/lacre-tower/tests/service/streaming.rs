@@ -24,13 +24,13 @@ pub(crate) fn first(body: AnyBody) -> Origin {
 async fn a_response_streams_to_the_caller_while_it_is_stored() {
     let (sender, body) = channel();
     let service = cached(&first(body));
-    let mut answer = send(&service, get("/")).await.unwrap().into_body();
+    let mut response = send(&service, get("/")).await.unwrap().into_body();
     for piece in ["one ", "two"] {
         sender.send(Ok(piece)).await.unwrap();
-        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
+        assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
     }
     drop(sender);
-    assert!(answer.frame().await.is_none());
+    assert!(response.frame().await.is_none());
     let (body, status) = fetch(&service, get("/")).await;
     assert_eq!((&body[..], status.as_str()), (&b"one two"[..], "lacre; hit; ttl=60"));
 }
@@ -39,10 +39,10 @@ async fn a_response_streams_to_the_caller_while_it_is_stored() {
 async fn a_dropped_body_is_not_stored() {
     let (sender, body) = channel();
     let service = cached(&first(body));
-    let mut answer = send(&service, get("/")).await.unwrap().into_body();
+    let mut response = send(&service, get("/")).await.unwrap().into_body();
     sender.send(Ok("one")).await.unwrap();
-    answer.frame().await.unwrap().unwrap();
-    drop(answer);
+    response.frame().await.unwrap().unwrap();
+    drop(response);
     assert_eq!(fetch(&service, get("/")).await.0, "second");
 }
 
@@ -50,11 +50,11 @@ async fn a_dropped_body_is_not_stored() {
 async fn a_truncated_body_is_an_error_and_is_not_stored() {
     let (sender, body) = channel();
     let service = cached(&first(body));
-    let mut answer = send(&service, get("/")).await.unwrap().into_body();
+    let mut response = send(&service, get("/")).await.unwrap().into_body();
     sender.send(Ok("one")).await.unwrap();
-    answer.frame().await.unwrap().unwrap();
+    response.frame().await.unwrap().unwrap();
     sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
-    let error = answer.frame().await.unwrap().unwrap_err().downcast::<io::Error>().unwrap();
+    let error = response.frame().await.unwrap().unwrap_err().downcast::<io::Error>().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "the error of the service, unchanged");
     assert_eq!(fetch(&service, get("/")).await.0, "second");
 }
