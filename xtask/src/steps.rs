@@ -63,7 +63,10 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     step("format", || run(&mut cargo(root, "fmt --all --check")))?;
     step("lints", || run(&mut cargo(root, "clippy --workspace --all-targets --quiet -- -D warnings")))?;
     // The command line enables every feature, which hides errors without them.
-    step("without features", || run(&mut cargo(root, "clippy -p lacre --lib --quiet -- -D warnings")))?;
+    step("without features", || {
+        run(&mut cargo(root, "clippy -p lacre --lib --quiet -- -D warnings"))?;
+        run(&mut cargo(root, "clippy -p lacre --lib --no-default-features --quiet -- -D warnings"))
+    })?;
     step("tests", || tests(root, missing))?;
     step("doctests", || run(&mut cargo(root, "test --workspace --doc --quiet")))?;
     step("documentation", || {

@@ -23,7 +23,7 @@ const VARIABLES: &[Variable] = &[
     (
         "LACRE_STORE",
         "the store: `sqlite:PATH`, `dir:PATH` or `memory:`",
-        "command; Rust: `store::Location::user`; Python: `lacre.Cache` without a path. `CachedSession` does not read it and keeps its files where requests-cache does",
+        "command; Rust: `store::StoreUrl::user`; Python: `lacre.Cache` without a path. `CachedSession` does not read it and keeps its files where requests-cache does",
     ),
     ("LACRE_SUITE", "`encrypted` or `signed`", "command"),
     (

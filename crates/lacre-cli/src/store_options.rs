@@ -9,7 +9,7 @@ use crate::global_options::GlobalOptions;
 use crate::output::Output;
 use crate::terminal::Terminal;
 use lacre::keys::{self, KeySource, NoPrompt, Prompt};
-use lacre::store::{Location, OpenOptions, Store};
+use lacre::store::{Medium, OpenOptions, Store, StoreUrl};
 use lacre::{Builder, Cache, Error, config};
 use std::fs::File;
 use std::io;
@@ -37,13 +37,13 @@ pub(crate) type StoreAndKey = (Arc<dyn Store>, Box<dyn KeySource>);
 
 /// Opens the store and its key source, and creates both on first use. It does not load the key.
 pub(crate) fn store_and_key(global: &GlobalOptions, output: Output) -> Result<StoreAndKey, Failure> {
-    let location = location(global)?;
+    let url = store_url(global)?;
     let key: Box<dyn KeySource> = match named_key_source(global)? {
         Some(source) => source,
         None => Box::new(keys::user(&output)?),
     };
-    ensure_apart(&location, &*key)?;
-    Ok((location.open_with(&options(output))?, key))
+    ensure_apart(&url, &*key)?;
+    Ok((url.open_with(&options(output))?, key))
 }
 
 /// A builder for the cache over an open store.
@@ -58,16 +58,16 @@ pub(crate) fn builder_with_key(
 
 /// An empty cache in memory, with an ephemeral key, for commands that only simulate.
 pub(crate) fn in_memory(global: &GlobalOptions, output: Output) -> Result<Builder, Failure> {
-    Ok(builder(global, Location::Memory.open()?, output).danger_ephemeral_key())
+    Ok(builder(global, StoreUrl::memory().open()?, output).danger_ephemeral_key())
 }
 
 /// Opens the cache to remove everything, which takes no key. `None` if there is no store yet.
 pub(crate) fn open_to_clear(global: &GlobalOptions, output: Output) -> Result<Option<Builder>, Failure> {
-    let location = location(global)?;
-    if !store_exists(global, &location, output)? {
+    let url = store_url(global)?;
+    if !store_exists(global, &url, output)? {
         return Ok(None);
     }
-    Ok(Some(builder(global, location.open_with(&options(output))?, output).danger_ephemeral_key()))
+    Ok(Some(builder(global, url.open_with(&options(output))?, output).danger_ephemeral_key()))
 }
 
 fn open_existing(
@@ -76,15 +76,15 @@ fn open_existing(
     output: Output,
 ) -> Result<Option<Builder>, Failure> {
     // Both are parsed first, so that a typo is an error even if there is no store yet.
-    let (location, key) = (location(global)?, key_source(global)?);
-    if !store_exists(global, &location, output)? {
+    let (url, key) = (store_url(global)?, key_source(global)?);
+    if !store_exists(global, &url, output)? {
         return Ok(None);
     }
-    ensure_apart(&location, &*key)?;
-    ensure_key_there(global, &location)?;
+    ensure_apart(&url, &*key)?;
+    ensure_key_there(global, &url)?;
     // A copied store may be inspected, since no response is served from it. A warning names the
     // original.
-    Ok(Some(builder(global, location.open_with(options)?, output).keys(&*key).danger_accept_copies()))
+    Ok(Some(builder(global, url.open_with(options)?, output).keys(&*key).danger_accept_copies()))
 }
 
 fn options(output: Output) -> OpenOptions {
@@ -101,7 +101,7 @@ fn builder(global: &GlobalOptions, store: Arc<dyn Store>, output: Output) -> Bui
 }
 
 /// Refuses a store without its key if the user's own keyring is missing, and names the remedy.
-fn ensure_key_there(global: &GlobalOptions, store: &Location) -> Result<(), Failure> {
+fn ensure_key_there(global: &GlobalOptions, store: &StoreUrl) -> Result<(), Failure> {
     if named_key_source(global)?.is_some() {
         return Ok(());
     }
@@ -118,7 +118,7 @@ fn ensure_key_there(global: &GlobalOptions, store: &Location) -> Result<(), Fail
 
 /// Refuses an anchor in the store's directory: restoring an older directory would roll back both.
 pub(crate) fn ensure_anchor_apart(global: &GlobalOptions, anchor: &Path) -> Result<(), Failure> {
-    match location(global)?.file() {
+    match store_url(global)?.file() {
         Some(store) if config::share_directory(anchor, &store) => {
             Err(Failure::usage("the anchor must not be in the store's directory: one restore would roll back both")
                 .with_hint("keep the anchor where a writer of the store cannot change it: under another user, on another disk or machine"))
@@ -163,7 +163,7 @@ fn named_key_source_with(
 
 /// Refuses a keyring in the store's directory.
 pub(crate) fn ensure_key_apart(global: &GlobalOptions, key: &dyn KeySource) -> Result<(), Failure> {
-    ensure_apart(&location(global)?, key)
+    ensure_apart(&store_url(global)?, key)
 }
 
 /// Parses a reference to a key source. It asks for a passphrase on the terminal if it needs one.
@@ -172,15 +172,15 @@ pub(crate) fn parse_key_source(reference: &str) -> Result<Box<dyn KeySource>, Fa
 }
 
 /// The store that `--store` names, or else `LACRE_STORE`, or else the user's own.
-fn location(global: &GlobalOptions) -> Result<Location, Failure> {
+fn store_url(global: &GlobalOptions) -> Result<StoreUrl, Failure> {
     match &global.store {
         Some(text) => text.parse().map_err(|error: Error| error.with_context("--store").into()),
-        None => Ok(Location::user()?),
+        None => Ok(StoreUrl::user()?),
     }
 }
 
-fn ensure_apart(location: &Location, key: &dyn KeySource) -> Result<(), Failure> {
-    match (key.file(), location.file()) {
+fn ensure_apart(url: &StoreUrl, key: &dyn KeySource) -> Result<(), Failure> {
+    match (key.file(), url.file()) {
         (Some(keyring), Some(file)) => Ok(keys::ensure_apart(keyring, &file)?),
         _ => Ok(()),
     }
@@ -188,8 +188,8 @@ fn ensure_apart(location: &Location, key: &dyn KeySource) -> Result<(), Failure>
 
 /// Whether the store exists and is not empty. A note says so if the user named a store that does
 /// not exist. A store that cannot be read is an error.
-fn store_exists(global: &GlobalOptions, location: &Location, output: Output) -> Result<bool, Failure> {
-    let Some(path) = location.path() else { return Ok(false) };
+fn store_exists(global: &GlobalOptions, url: &StoreUrl, output: Output) -> Result<bool, Failure> {
+    let Some(path) = url.path() else { return Ok(url.medium() == Medium::Remote) };
     let cannot = |error: &io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::PermissionDenied => {
@@ -212,7 +212,7 @@ fn store_exists(global: &GlobalOptions, location: &Location, output: Output) -> 
     };
     if found.is_dir() {
         let mut names = path.read_dir().map_err(|error| cannot(&error))?;
-        return Ok(!matches!(location, Location::Directory(_)) || names.next().is_some());
+        return Ok(url.medium() != Medium::Directory || names.next().is_some());
     }
     if found.is_file() {
         File::open(path).map_err(|error| cannot(&error))?;

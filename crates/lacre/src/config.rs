@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The variable that says where the store is: see [`store::Location`](crate::store::Location).
+/// The variable that says where the store is: see [`store::StoreUrl`](crate::store::StoreUrl).
 pub const STORE: &str = "LACRE_STORE";
 /// The variable that says where the key is kept: see [`keys::parse`](crate::keys::parse).
 pub const KEY: &str = "LACRE_KEY";

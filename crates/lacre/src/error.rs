@@ -108,6 +108,7 @@ impl Error {
         self
     }
 
+    #[cfg(any(feature = "sqlite", all(unix, feature = "fs")))]
     /// The same, which goes on since it was told last: no observer is told again.
     pub(crate) fn repeated(mut self) -> Self {
         self.0.repeated = true;

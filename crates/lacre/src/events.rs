@@ -135,7 +135,7 @@ impl Observer for Tracing {
                 tracing::warn!(target: "lacre::store", at = %at.display(), of = %of.display(), "a copy of another store");
             }
             Event::KeyCreated { path: at } => {
-                tracing::info!(target: "lacre::seal", at = %at.display(), "made a key")
+                tracing::info!(target: "lacre::seal", at = %at.display(), "made a key");
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Which files and directories are safe to keep secrets and stores in: ours, closed to others, and reached by no foreign link.
 //! Nothing here follows a link at the end of a path. Where there is no Unix owner or mode, only links are checked.
 
+#![cfg_attr(
+    any(not(feature = "sqlite"), all(unix, not(feature = "fs"))),
+    expect(dead_code, reason = "the stores on a disk use the rest")
+)]
+
 use crate::{Error, ErrorKind, StoreErrorKind};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;

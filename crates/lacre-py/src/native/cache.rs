@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::transport::Transport;
 use crate::error::raised;
 use crate::key::MatchHeadersArgument;
+use lacre::store::Medium;
 use lacre::{Answer, RequestBody, wait};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -132,10 +133,10 @@ impl Cache {
         fork::register(py)?;
         let on_tamper = settings::on_tamper(on_tamper)?;
         let events = Arc::<EventQueue>::default();
-        let location = place::location(path).map_err(|error| raised(&error))?;
-        let (keyring, registry) = settings::keys(key, &location, &events).map_err(|error| raised(&error))?;
+        let url = place::url(path).map_err(|error| raised(&error))?;
+        let (keyring, registry) = settings::keys(key, &url, &events).map_err(|error| raised(&error))?;
         let settings =
-            Settings { location, keyring, registry, namespace, policy, on_tamper, max_bytes, memory, events };
+            Settings { url, keyring, registry, namespace, policy, on_tamper, max_bytes, memory, events };
         Ok(Self(Arc::new(Shared::open(py, settings, clock, on_event)?)))
     }
 
@@ -206,9 +207,11 @@ impl Cache {
     }
 
     fn __repr__(&self) -> String {
-        match self.0.settings.location.path() {
-            None => "<Cache in memory>".into(),
+        let url = &self.0.settings.url;
+        match url.path() {
             Some(path) => format!("<Cache {}>", path.display()),
+            None if url.medium() == Medium::Memory => "<Cache in memory>".into(),
+            None => format!("<Cache {url}>"),
         }
     }
 }

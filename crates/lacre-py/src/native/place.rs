@@ -1,7 +1,7 @@
 //! Where a store lies, and who else has it open.
 
-use lacre::store::{Location, OpenOptions, Store};
-use lacre::{Error, ErrorKind, Observer, config};
+use lacre::store::{OpenOptions, Store, StoreUrl};
+use lacre::{Error, ErrorKind, Observer};
 use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,27 +13,18 @@ pub(super) enum PlaceGiven {
     Path(PathBuf),
 }
 
-/// The location that is meant; by default where `LACRE_STORE` says, or else the user's own store.
-pub(super) fn location(given: Option<PlaceGiven>) -> Result<Location, Error> {
-    let path = match given {
-        None => return Location::user(),
-        Some(PlaceGiven::Text(text)) if text == ":memory:" => return Ok(Location::Memory),
-        Some(PlaceGiven::Text(text)) if config::looks_like_reference(&text) => {
-            return text.parse().map_err(|error: Error| {
-                let hint = error.hint().unwrap_or_default().to_owned();
-                error.with_hint(format!("{hint}, or ./ before the name of a file"))
-            });
-        }
-        Some(PlaceGiven::Text(text)) => text.into(),
-        Some(PlaceGiven::Path(path)) if path.as_os_str() == ":memory:" => return Ok(Location::Memory),
-        Some(PlaceGiven::Path(path)) => path,
-    };
-    config::expand_home(&path).map(Location::Sqlite)
+/// The store URL that `given` means; by default the one in `LACRE_STORE`, or else of the user's own store.
+pub(super) fn url(given: Option<PlaceGiven>) -> Result<StoreUrl, Error> {
+    match given {
+        None => StoreUrl::user(),
+        Some(PlaceGiven::Text(text)) => StoreUrl::from_path_or_url(&text),
+        Some(PlaceGiven::Path(path)) => StoreUrl::from_path(&path),
+    }
 }
 
 /// Opens the store there.
 pub(super) fn open(
-    location: &Location,
+    url: &StoreUrl,
     max_bytes: Option<u64>,
     observer: Arc<dyn Observer>,
 ) -> Result<Arc<dyn Store>, Error> {
@@ -42,9 +33,12 @@ pub(super) fn open(
         Some(bytes) => options.max_bytes(bytes),
         None => options,
     };
-    let Location::Sqlite(path) = location else { return location.open_with(&options) };
+    let path = match url.path() {
+        Some(path) if url.scheme() == "sqlite" => path,
+        _ => return url.open_with(&options),
+    };
     platform::ensure_only_ours(path)?;
-    let store = location.open_with(&options)?;
+    let store = url.open_with(&options)?;
     platform::is_ours(path);
     Ok(store)
 }

@@ -8,14 +8,14 @@ use crate::key::MatchHeadersArgument;
 use crate::sealed::Keyring;
 use http::{HeaderName, Method, StatusCode};
 use lacre::keys::{self, KeySource};
-use lacre::store::Location;
+use lacre::store::{Medium, StoreUrl};
 use lacre::{Error, Expire, OnTamper, OriginHeaders, Policy, Staleness, StoreRegistry, UrlPattern};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Arc;
 
 pub(super) struct Settings {
-    pub(super) location: Location,
+    pub(super) url: StoreUrl,
     /// `None`: an ephemeral key, for a cache in memory.
     pub(super) keyring: Option<lacre::Keyring>,
     /// The registry of stores that are sealed with this keyring.
@@ -31,7 +31,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn open(&self) -> Result<lacre::Cache, Error> {
         let events = || Arc::clone(&self.events);
-        let store = place::open(&self.location, self.max_bytes, events())?;
+        let store = place::open(&self.url, self.max_bytes, events())?;
         let builder = lacre::Cache::builder().store(store);
         let builder = match &self.keyring {
             Some(keyring) => builder.keyring(keyring.clone()),
@@ -78,18 +78,18 @@ type Keys = (Option<lacre::Keyring>, Option<StoreRegistry>);
 /// A key file is in the directory of the store, or the keys cannot be loaded.
 pub(super) fn keys(
     given: Option<KeyArgument<'_>>,
-    location: &Location,
+    url: &StoreUrl,
     events: &EventQueue,
 ) -> Result<Keys, Error> {
-    let source: Box<dyn KeySource> = match (given, location) {
+    let source: Box<dyn KeySource> = match (given, url.medium()) {
         (Some(KeyArgument::Keyring(ring)), _) => {
             return Ok((Some((*ring.keys).clone()), ring.registry.clone()));
         }
         (Some(KeyArgument::Reference(reference)), _) => keys::parse(&reference)?,
-        (None, Location::Memory) => return Ok((None, None)),
+        (None, Medium::Memory) => return Ok((None, None)),
         (None, _) => Box::new(keys::user(events)?),
     };
-    if let (Some(keyring), Some(store)) = (source.file(), location.file()) {
+    if let (Some(keyring), Some(store)) = (source.file(), url.file()) {
         keys::ensure_apart(keyring, &store)?;
     }
     Ok((Some(source.load()?), StoreRegistry::of(&*source)))

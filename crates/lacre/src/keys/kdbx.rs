@@ -2,8 +2,8 @@
 //! password is empty. It is only read: a password manager's file is not ours to write.
 
 use super::kdbx_cost::{self, Price};
+use super::passphrase::PassphraseSource;
 use super::secret_file::read_opened;
-use super::unlock::Unlock;
 use super::{KeySource, Prompt, PromptPurpose};
 use crate::{Error, ErrorKind, files};
 use keepass::db::{EntryRef, GroupRef};
@@ -22,14 +22,14 @@ pub struct KdbxEntry {
     path: PathBuf,
     /// Names of groups, then the entry's title.
     entry: String,
-    unlock: Unlock,
+    passphrase: PassphraseSource,
 }
 
 impl KdbxEntry {
     /// The entry `GROUP/…/TITLE`, or `TITLE` in the root, of the database at `path`. Its password comes from the environment
     /// ([`PASSPHRASE`](super::PASSPHRASE), [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else `prompt` asks for it.
     pub fn at(path: impl Into<PathBuf>, entry: impl Into<String>, prompt: Arc<dyn Prompt>) -> Self {
-        Self { path: path.into(), entry: entry.into(), unlock: Unlock::by(prompt) }
+        Self { path: path.into(), entry: entry.into(), passphrase: PassphraseSource::by(prompt) }
     }
 
     /// The path and the entry of PATH#ENTRY; `None`: it is not that.
@@ -53,7 +53,7 @@ impl KdbxEntry {
             }
             None => return Err(self.refused("is no KeePass database (KDBX 3 or 4), or is damaged")),
         }
-        let password = self.unlock.ask(&self.path.display(), PromptPurpose::Unlock)?;
+        let password = self.passphrase.ask(&self.path.display(), PromptPurpose::Unlock)?;
         Database::parse(&bytes, DatabaseKey::new().with_password(&password)).map_err(|error| match error {
             DatabaseOpenError::Key(DatabaseKeyError::IncorrectKey) => self
                 .refused("does not open with this password")

@@ -13,13 +13,14 @@ mod kdbx;
 mod kdbx_cost;
 #[cfg(feature = "keys-os")]
 mod os;
-#[cfg(feature = "keys-passphrase")]
+#[cfg(any(feature = "keys-kdbx", feature = "keys-passphrase"))]
 mod passphrase;
+#[cfg(feature = "keys-passphrase")]
+mod passphrase_file;
+mod plain_reference;
 mod prompt;
 mod reference;
 mod secret_file;
-#[cfg(any(feature = "keys-kdbx", feature = "keys-passphrase"))]
-mod unlock;
 
 pub use command::KeyCommand;
 pub use credential::KeyCredential;
@@ -30,7 +31,7 @@ pub use kdbx::KdbxEntry;
 #[cfg(feature = "keys-os")]
 pub use os::KeyringEntry;
 #[cfg(feature = "keys-passphrase")]
-pub use passphrase::PassphraseFile;
+pub use passphrase_file::PassphraseFile;
 pub use prompt::{NoPrompt, PASSPHRASE, PASSPHRASE_FROM, Prompt, PromptPurpose};
 pub use reference::{Access, FORMS, Form, forms, parse, parse_with_prompt};
 

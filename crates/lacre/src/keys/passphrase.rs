@@ -1,143 +1,85 @@
-//! A keyring in a file that a passphrase locks (docs/format.md §13). Who has the file alone must guess, at the price of Argon2id.
+//! The passphrase that opens another source: from the environment, or from whoever can be asked.
 
-use super::secret_file::SecretFile;
-use super::unlock::Unlock;
-use super::{KeySource, Prompt, PromptPurpose, UpdateLock, WritableKeySource};
+use super::{PASSPHRASE, PASSPHRASE_FROM, Prompt, PromptPurpose, env, plain_reference};
 use crate::{Error, ErrorKind};
-use lacre_seal::{Fault, Keyring, Passphrase};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::fmt::Display;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// A file that holds a keyring locked with a passphrase; its rules are those of [`KeyFile`](super::KeyFile).
 #[derive(Clone, Debug)]
-pub struct PassphraseFile {
-    file: SecretFile,
-    unlock: Unlock,
-    /// The passphrase that fitted, so that nobody is asked twice.
-    known: OnceLock<Arc<Passphrase>>,
+pub(super) struct PassphraseSource {
+    prompt: Arc<dyn Prompt>,
 }
 
-impl PassphraseFile {
-    /// The file at `path`, which need not exist yet. Its passphrase comes from the environment ([`PASSPHRASE`](super::PASSPHRASE),
-    /// [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else `prompt` asks for it.
-    pub fn at(path: impl Into<PathBuf>, prompt: Arc<dyn Prompt>) -> Self {
-        let file = SecretFile::at(path.into(), "passphrase");
-        Self { file, unlock: Unlock::by(prompt), known: OnceLock::new() }
+impl PassphraseSource {
+    pub(super) fn by(prompt: Arc<dyn Prompt>) -> Self {
+        Self { prompt }
     }
 
-    /// The one that fitted, or else what is said now.
-    fn passphrase(&self, asked: PromptPurpose) -> Result<Arc<Passphrase>, Error> {
-        if let Some(known) = self.known.get() {
-            return Ok(Arc::clone(known));
+    pub(super) fn ask(&self, what: &dyn Display, asked: PromptPurpose) -> Result<Zeroizing<String>, Error> {
+        if let Some(text) = env::variable(PASSPHRASE) {
+            return Ok(text);
         }
-        let text = self.unlock.ask(&self.file.path().display(), asked)?;
-        Passphrase::new(text).map(Arc::new).map_err(|fault| self.refused(fault))
-    }
-
-    fn refused(&self, fault: Fault) -> Error {
-        let message = format!("the keyring {} is unusable: {fault}", self.file.path().display());
-        Error::new(ErrorKind::KeyUnavailable, message).with_source(fault)
-    }
-}
-
-impl KeySource for PassphraseFile {
-    fn read(&self) -> Result<Zeroizing<String>, Error> {
-        let text = self.file.read()?;
-        let passphrase = self.passphrase(PromptPurpose::Unlock)?;
-        let keyring = passphrase.unlock(&text).map_err(|fault| self.refused(fault))?;
-        // Whoever was faster knows it, too.
-        let _ = self.known.set(passphrase);
-        Ok(keyring.to_text())
-    }
-
-    fn describe(&self) -> String {
-        self.file.describe()
-    }
-
-    fn file(&self) -> Option<&Path> {
-        Some(self.file.path())
-    }
-
-    fn writable(&self) -> Option<&dyn WritableKeySource> {
-        Some(self)
-    }
-}
-
-/// Every change takes a fresh salt.
-impl WritableKeySource for PassphraseFile {
-    fn create(&self, keyring: &Keyring) -> Result<(), Error> {
-        if self.file.path().symlink_metadata().is_ok() {
-            return Err(super::there_already(&self.file.path().display()));
+        if let Some(reference) = env::variable(PASSPHRASE_FROM) {
+            return read_from(&reference);
         }
-        self.file.create(&self.passphrase(PromptPurpose::Choose)?.lock(keyring)?)
-    }
-
-    fn replace(&self, keyring: &Keyring) -> Result<(), Error> {
-        let passphrase = self.passphrase(PromptPurpose::Unlock)?;
-        self.file.replace(&passphrase.lock(keyring)?)
-    }
-
-    fn lock_for_update(&self) -> Result<UpdateLock, Error> {
-        self.file.lock_for_update()
+        let unknown = || {
+            Error::new(ErrorKind::KeyUnavailable, format!("the passphrase of {what} is not known"))
+                .with_hint(format!("set {PASSPHRASE}, or {PASSPHRASE_FROM} to where it is kept"))
+        };
+        let answer =
+            self.prompt.ask(&what.to_string(), asked).map_err(|error| unknown().with_source(error))?;
+        answer.ok_or_else(unknown)
     }
 }
 
-#[cfg(unix)]
+fn read_from(reference: &str) -> Result<Zeroizing<String>, Error> {
+    let source = plain_reference::parse(reference)?.ok_or_else(|| {
+        Error::new(ErrorKind::Config, format!("{PASSPHRASE_FROM} does not say where a passphrase is kept"))
+            .with_hint("write file:PATH, env:NAME, cmd:COMMAND, systemd:NAME, keyring:SERVICE/USER or keyutils:SERVICE/USER")
+    })?;
+    single_line(&source.read()?).ok_or_else(|| {
+        Error::new(ErrorKind::KeyUnavailable, format!("{} holds no passphrase", source.describe()))
+            .with_hint("put it there, on one line")
+    })
+}
+
+/// One line, without its end; more than one is no passphrase.
+fn single_line(text: &str) -> Option<Zeroizing<String>> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    let single = !line.is_empty() && !line.contains('\n');
+    single.then(|| Zeroizing::new(line.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use crate::keys::NoPrompt;
 
-    /// Always gives the same answer, and counts.
-    #[derive(Debug)]
-    struct Answer(&'static str, AtomicUsize);
-
-    impl Prompt for Answer {
-        fn ask(&self, _: &str, _: PromptPurpose) -> std::io::Result<Option<Zeroizing<String>>> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            Ok(Some(self.0.to_owned().into()))
-        }
-    }
-
-    fn answer(text: &'static str) -> Arc<Answer> {
-        Arc::new(Answer(text, AtomicUsize::new(0)))
+    #[test]
+    fn where_nobody_can_be_asked_the_remedy_is_named() {
+        let error =
+            PassphraseSource::by(Arc::new(NoPrompt)).ask(&"some/path", PromptPurpose::Unlock).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert!(error.to_string().contains("some/path"));
+        assert!(error.hint().unwrap().contains(PASSPHRASE));
     }
 
     #[test]
-    fn a_locked_file_rotates_under_the_passphrase_it_was_opened_with() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("locked");
-        let ring = Keyring::generate().unwrap();
-        PassphraseFile::at(&path, answer("correct horse battery")).create(&ring).unwrap();
-        let written = std::fs::read_to_string(&path).unwrap();
-
-        let asked = answer("correct horse battery");
-        let file = PassphraseFile::at(&path, Arc::<Answer>::clone(&asked));
-        let (rotated, _) = keys::update(&file, Keyring::rotate).unwrap();
-        assert_eq!(asked.1.load(Ordering::Relaxed), 1, "asked again");
-        assert_eq!(file.load().unwrap().to_text(), rotated.to_text());
-        let rewritten = std::fs::read_to_string(&path).unwrap();
-        assert!(written.lines().nth(2) != rewritten.lines().nth(2), "the salt is the same");
-
-        let error = file.create(&ring).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        for wrong in ["correct horse batteries", "hunter2"] {
-            let error = PassphraseFile::at(&path, answer(wrong)).load().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
-            assert!(!format!("{error:?}").contains(wrong));
+    fn a_passphrase_is_not_looked_for_behind_another_one() {
+        for reference in ["passphrase:x", "kdbx:x#y", "x", "file:"] {
+            assert_eq!(read_from(reference).unwrap_err().kind(), ErrorKind::Config, "{reference}");
         }
-        let error = keys::KeyFile::at(&path).load().unwrap_err();
-        assert!(error.to_string().contains("locked with a passphrase"));
     }
 
     #[test]
-    fn a_weak_passphrase_makes_no_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("locked");
-        let file = PassphraseFile::at(&path, answer("password"));
-        assert_eq!(file.create(&Keyring::generate().unwrap()).unwrap_err().kind(), ErrorKind::KeyUnavailable);
-        assert!(!path.exists());
+    fn a_passphrase_is_one_line_whatever_ends_it() {
+        for text in ["a b ", "a b \n", "a b \r\n"] {
+            assert_eq!(*single_line(text).unwrap(), "a b ");
+        }
+        for text in ["", "\n", "\r\n", "a\nb", "a\n\n"] {
+            assert!(single_line(text).is_none(), "{text:?}");
+        }
     }
 }

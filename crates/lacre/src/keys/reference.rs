@@ -3,11 +3,18 @@
 #[cfg(feature = "keys-kdbx")]
 use super::kdbx::KdbxEntry;
 #[cfg(feature = "keys-os")]
-use super::os::{KeyringEntry, OsKeyring};
+use super::os::OsKeyring;
 #[cfg(feature = "keys-passphrase")]
-use super::passphrase::PassphraseFile;
-use super::{KeyCommand, KeyCredential, KeyEnv, KeyFile, KeySource, NoPrompt, Prompt, env};
-use crate::{Error, ErrorKind, config};
+use super::passphrase_file::PassphraseFile;
+#[cfg(any(feature = "keys-kdbx", feature = "keys-passphrase"))]
+use super::plain_reference::found;
+#[cfg(not(all(feature = "keys-os", feature = "keys-kdbx", feature = "keys-passphrase")))]
+use super::plain_reference::left_out;
+use super::plain_reference::{self, Parsed, split};
+use super::{KeySource, NoPrompt, Prompt, env};
+#[cfg(any(test, feature = "keys-kdbx", feature = "keys-passphrase"))]
+use crate::config;
+use crate::{Error, ErrorKind};
 use std::sync::Arc;
 
 /// The forms that [`parse`] understands, for messages and help.
@@ -31,7 +38,7 @@ pub fn parse_with_prompt(reference: &str, prompt: Arc<dyn Prompt>) -> Result<Box
     let source = match split(reference) {
         Some(("passphrase", path)) => locked_file(path, prompt)?,
         Some(("kdbx", name)) => database_entry(name, prompt)?,
-        _ => parse_plain(reference)?,
+        _ => plain_reference::parse(reference)?,
     };
     source.ok_or_else(|| no_reference(reference))
 }
@@ -57,34 +64,6 @@ fn schemes() -> impl Iterator<Item = &'static str> {
     FORMS.split([',', ' ']).filter_map(|form| form.split_once(':')).map(|(scheme, _)| scheme)
 }
 
-/// `None`: it is no reference of that form.
-type Parsed = Result<Option<Box<dyn KeySource>>, Error>;
-
-/// The sources that need no passphrase.
-pub(super) fn parse_plain(reference: &str) -> Parsed {
-    match split(reference) {
-        Some(("file", path)) => found(Some(KeyFile::at(config::path_in_reference(path)?))),
-        Some(("env", name)) => found(Some(KeyEnv::named(name))),
-        Some(("cmd", line)) => found(KeyCommand::parse(line)),
-        Some(("systemd", name)) => found(KeyCredential::parse(name)),
-        Some((scheme @ ("keyring" | "keyutils"), name)) => os_entry(scheme, name),
-        _ => Ok(None),
-    }
-}
-
-fn split(reference: &str) -> Option<(&str, &str)> {
-    reference.split_once(':').filter(|(_, name)| !name.is_empty())
-}
-
-fn found<S: KeySource + 'static>(source: Option<S>) -> Parsed {
-    Ok(source.map(|source| Box::new(source) as _))
-}
-
-#[cfg(feature = "keys-os")]
-fn os_entry(scheme: &str, name: &str) -> Parsed {
-    found(KeyringEntry::parse(OsKeyring::of(scheme), name))
-}
-
 #[cfg(feature = "keys-passphrase")]
 fn locked_file(path: &str, prompt: Arc<dyn Prompt>) -> Parsed {
     found(Some(PassphraseFile::at(config::path_in_reference(path)?, prompt)))
@@ -96,11 +75,6 @@ fn database_entry(name: &str, prompt: Arc<dyn Prompt>) -> Parsed {
     found(Some(KdbxEntry::at(config::path_in_reference(path)?, entry, prompt)))
 }
 
-#[cfg(not(feature = "keys-os"))]
-fn os_entry(_: &str, _: &str) -> Parsed {
-    Err(left_out("keys-os"))
-}
-
 #[cfg(not(feature = "keys-passphrase"))]
 fn locked_file(_: &str, _: Arc<dyn Prompt>) -> Parsed {
     Err(left_out("keys-passphrase"))
@@ -109,12 +83,6 @@ fn locked_file(_: &str, _: Arc<dyn Prompt>) -> Parsed {
 #[cfg(not(feature = "keys-kdbx"))]
 fn database_entry(_: &str, _: Arc<dyn Prompt>) -> Parsed {
     Err(left_out("keys-kdbx"))
-}
-
-#[cfg(not(all(feature = "keys-os", feature = "keys-kdbx", feature = "keys-passphrase")))]
-fn left_out(feature: &'static str) -> Error {
-    Error::new(ErrorKind::Config, format!("this program was built without the feature `{feature}`"))
-        .with_hint("build it with that feature, or keep the key elsewhere")
 }
 
 /// A form of reference, and whether it can be used.

@@ -1,6 +1,8 @@
 //! Waiting for the lock of another process. Nothing here holds up the thread that it runs on: an attempt that finds the lock taken is made
 //! again after a nap, which is a future, so that the tasks of an executor go on meanwhile.
 
+#![cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only SQLite locks out readers"))]
+
 use crate::clock::MonotonicTime;
 use crate::{Error, ErrorKind, StoreErrorKind};
 use std::fmt;

@@ -4,28 +4,36 @@
 //! [`Sqlite`] is the default, [`Fs`] keeps a file for each record, [`Memory`] forgets. [`Tiered`] and [`ReadOnly`] wrap others.
 //! Every store passes the checks of `suite`.
 
+#[cfg(any(feature = "sqlite", all(unix, feature = "fs")))]
 mod eviction;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "fs"))]
 pub mod fs;
-mod location;
+#[cfg(any(feature = "sqlite", all(unix, feature = "fs")))]
 mod locks;
 mod memory;
+#[cfg(any(feature = "sqlite", all(unix, feature = "fs")))]
+mod on_disk;
+mod open;
 mod read_only;
 mod shared;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 mod tiered;
+mod url;
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "fs"))]
 pub use fs::Fs;
-pub use location::{Location, OpenOptions};
 pub use memory::Memory;
+pub use open::{open, register, schemes, url_forms};
 pub use read_only::ReadOnly;
+#[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 pub use tiered::Tiered;
+pub use url::{Medium, Open, OpenOptions, Scheme, StoreUrl};
 
-use crate::{Error, ErrorKind, StoreErrorKind};
+use crate::{Error, StoreErrorKind};
 use bytes::Bytes;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
@@ -49,9 +57,6 @@ pub type OnChunk<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
 /// How old a chunk that no record names must be before [`Store::sweep`] takes it (docs/format.md §7).
 pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
-
-/// Longer than any record that we write, and all that is read of one that somebody else may have written (sealing, property 17).
-const LONGEST: usize = 16 << 20;
 
 /// The longest that a [lease](Store::lease) lasts: what a store says of a later end is not believed.
 pub const MAX_LEASE: Duration = Duration::from_secs(5 * 60);
@@ -201,7 +206,7 @@ pub struct Usage {
 /// A place for sealed records and the chunks of large bodies.
 ///
 /// All methods are required, so that a wrapper cannot lose one; conveniences are in [`StoreExt`]. A damaged row is an
-/// [`ErrorKind::Broken`] for whoever asks for it, and stops nothing else.
+/// [`ErrorKind::Broken`](crate::ErrorKind::Broken) for whoever asks for it, and stops nothing else.
 pub trait Store: Debug + Send + Sync + 'static {
     /// The id made with the store: it is bound into every seal, so a record copied to another store does not open there.
     fn id(&self) -> StoreId;
@@ -290,31 +295,9 @@ fn unstaged() -> Error {
         .with_hint("fetch the response again")
 }
 
-/// A record that cannot be read. `what` completes "the record …".
-fn broken(what: &str) -> Error {
-    Error::new(ErrorKind::Broken, format!("the record {what}"))
-        .with_hint("remove the record, and the response is fetched again")
-}
-
 fn read_only() -> Error {
     Error::store(StoreErrorKind::ReadOnly, "the store was opened for reading only")
         .with_hint("make it writable for this user, or choose another store")
-}
-
-/// Nothing was found where a store is to be read.
-fn missing() -> Error {
-    Error::store(StoreErrorKind::Missing, "there is no store here")
-        .with_hint("store a response first, or name another store")
-}
-
-fn no_room() -> Error {
-    Error::store(StoreErrorKind::Full, "the record does not fit into the store")
-        .with_hint("allow the store more bytes, or sweep it")
-}
-
-/// Where to look for victims.
-fn random() -> Result<u64, Error> {
-    getrandom::u64().map_err(no_random)
 }
 
 fn no_random(error: getrandom::Error) -> Error {

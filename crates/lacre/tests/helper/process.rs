@@ -26,7 +26,7 @@ fn main() {}
 #[cfg(unix)]
 mod keys {
     use lacre::keys::{self, KeySource};
-    use lacre::store::Location;
+    use lacre::store::StoreUrl;
     use lacre::{Event, Observer, config};
 
     /// Reports that a key was created.
@@ -61,7 +61,7 @@ mod keys {
             }
             Err(error) => println!("key {error}"),
         }
-        match Location::user() {
+        match StoreUrl::user() {
             Ok(location) => println!("store {location}"),
             Err(error) => println!("store {error}"),
         }

@@ -2,7 +2,7 @@
 
 use crate::world::{fetch, is_hit};
 use lacre::keys::{KeyFile, WritableKeySource};
-use lacre::store::{Location, OpenOptions, ReadOnly};
+use lacre::store::{OpenOptions, ReadOnly, StoreUrl};
 use lacre::{Cache, ErrorKind, Event, Keyring, Observer, StoreErrorKind};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,11 +41,11 @@ impl Places {
         self.root.path().canonicalize().unwrap().join(name)
     }
 
-    fn location(&self, name: &str) -> Location {
+    fn location(&self, name: &str) -> StoreUrl {
         let directory = self.directory(name);
         match self.kind {
-            "sqlite" => Location::Sqlite(directory.join("cache.sqlite")),
-            _ => Location::Directory(directory),
+            "sqlite" => StoreUrl::with_path("sqlite", directory.join("cache.sqlite")).unwrap(),
+            _ => StoreUrl::with_path("dir", directory).unwrap(),
         }
     }
 

@@ -7,7 +7,8 @@ use super::state::{Change, room};
 use super::{Fs, line_of, text};
 use crate::Error;
 use crate::store::locks::Purpose;
-use crate::store::{ORPHAN_AGE, OnChunk, broken, unstaged};
+use crate::store::on_disk::malformed_record;
+use crate::store::{ORPHAN_AGE, OnChunk, unstaged};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
 
@@ -44,7 +45,9 @@ impl Fs {
         let Some(file) = folder.file(&index.to_string()).or_store_error()? else { return Ok(false) };
         let bytes = whole(file)?;
         let sealed = text::split(&bytes).filter(|(line, _)| text::parse_chunk(line).is_some());
-        visit(sealed.ok_or_else(|| broken("has a chunk that is not of the shape that was stored"))?.1);
+        visit(
+            sealed.ok_or_else(|| malformed_record("has a chunk that is not of the shape that was stored"))?.1,
+        );
         Ok(true)
     }
 

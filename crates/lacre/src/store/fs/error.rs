@@ -1,6 +1,6 @@
 //! What a file system's failures mean to whoever must act on them.
 
-use crate::store::broken;
+use crate::store::on_disk::malformed_record;
 use crate::{Error, StoreErrorKind};
 use std::borrow::Cow;
 use std::io;
@@ -39,7 +39,7 @@ pub(super) fn store_error(error: io::Error) -> Error {
             );
         }
         _ if is_misplaced(&error) => {
-            return broken("is a link, or something else than a file of ours").with_source(error);
+            return malformed_record("is a link, or something else than a file of ours").with_source(error);
         }
         _ => (StoreErrorKind::Failed, "the store failed", "check the disk, then the directory"),
     };

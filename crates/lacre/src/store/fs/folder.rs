@@ -23,6 +23,17 @@ pub(super) struct Name {
     pub(super) kind: FileType,
 }
 
+// Some file systems do not tell the type of an entry: it is then found out when it is opened.
+impl Name {
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.kind, FileType::RegularFile | FileType::Unknown)
+    }
+
+    pub(super) fn is_folder(&self) -> bool {
+        matches!(self.kind, FileType::Directory | FileType::Unknown)
+    }
+}
+
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(fs::openat(CWD, path, FOLDER, Mode::empty())?.into()))

@@ -4,7 +4,7 @@ use super::bodies::body_in;
 use super::error::ResultExt;
 use super::folder::{Folder, Name};
 use super::records::key_in;
-use super::{Tree, open, text};
+use super::{Tree, layout, text};
 use crate::Error;
 use rustix::fs::FileType;
 
@@ -19,20 +19,20 @@ struct Findings {
 /// Everything foreign, a line each.
 pub(super) fn everything(tree: &Tree) -> Result<Vec<String>, Error> {
     let mut findings = Findings { lines: Vec::new(), more: 0 };
-    findings.among(&tree.top, "", open::belongs)?;
-    findings.among(&tree.leases, "lease/", |name| is_file(name) && text::key(&name.text).is_some())?;
-    findings.among(&tree.temp, "temp/", |name| is_file(name) && text::body(&name.text).is_some())?;
+    findings.among(&tree.top, "", layout::is_known)?;
+    findings.among(&tree.leases, "lease/", |name| name.is_file() && text::key(&name.text).is_some())?;
+    findings.among(&tree.temp, "temp/", |name| name.is_file() && text::body(&name.text).is_some())?;
     for (folder, path) in [(&tree.slots, "slot/"), (&tree.bodies, "body/")] {
         findings.among(folder, path, |name| is_shard(name).is_some())?;
     }
     for shard in 0..=u8::MAX {
         let name = format!("{shard:02x}");
         if let Ok(Some(folder)) = tree.slots.folder(&name) {
-            let ours = |name: &Name| is_file(name) && key_in(shard, name).is_some();
+            let ours = |name: &Name| name.is_file() && key_in(shard, name).is_some();
             findings.among(&folder, &format!("slot/{name}/"), ours)?;
         }
         if let Ok(Some(folder)) = tree.bodies.folder(&name) {
-            let ours = |name: &Name| is_folder(name) && body_in(shard, &name.text).is_some();
+            let ours = |name: &Name| name.is_folder() && body_in(shard, &name.text).is_some();
             findings.among(&folder, &format!("body/{name}/"), ours)?;
             findings.in_bodies(&folder, shard)?;
         }
@@ -46,7 +46,7 @@ pub(super) fn everything(tree: &Tree) -> Result<Vec<String>, Error> {
 /// What is foreign in the topmost directory.
 pub(super) fn topmost(folder: &Folder) -> Result<Vec<String>, Error> {
     let mut findings = Findings { lines: Vec::new(), more: 0 };
-    findings.among(folder, "", open::belongs)?;
+    findings.among(folder, "", layout::is_known)?;
     Ok(findings.lines)
 }
 
@@ -73,7 +73,7 @@ impl Findings {
                 && let Ok(Some(folder)) = shard.folder(&body)
             {
                 let ours = |name: &Name| {
-                    is_file(name) && (name.text == super::bodies::OWNER || text::index(&name.text).is_some())
+                    name.is_file() && (name.text == super::bodies::OWNER || text::index(&name.text).is_some())
                 };
                 self.among(&folder, &format!("body/{number:02x}/{body}/"), ours)?;
             }
@@ -94,15 +94,7 @@ fn describe(path: &str, name: &Name) -> String {
     format!("{kind} {:?}, without effect", format!("{path}{short}"))
 }
 
-pub(super) fn is_file(name: &Name) -> bool {
-    matches!(name.kind, FileType::RegularFile | FileType::Unknown)
-}
-
-pub(super) fn is_folder(name: &Name) -> bool {
-    matches!(name.kind, FileType::Directory | FileType::Unknown)
-}
-
 fn is_shard(name: &Name) -> Option<u8> {
     let number = u8::from_str_radix(&name.text, 16).ok()?;
-    (is_folder(name) && format!("{number:02x}") == name.text).then_some(number)
+    (name.is_folder() && format!("{number:02x}") == name.text).then_some(number)
 }

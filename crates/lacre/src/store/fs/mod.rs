@@ -9,6 +9,7 @@ mod bodies;
 mod error;
 mod folder;
 mod inspect;
+mod layout;
 mod open;
 mod records;
 mod state;
@@ -248,7 +249,7 @@ impl Store for Fs {
         Box::pin(async move {
             let id = StoreId::generate()?;
             // First of all: from now on, nothing opens that is there yet.
-            self.write(&[text::store_line(id).as_bytes()])?.place(&self.tree.top, open::IDENTITY)?;
+            self.write(&[text::store_line(id).as_bytes()])?.place(&self.tree.top, layout::IDENTITY)?;
             *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
             self.clear_now().await?;
             Ok(id)

@@ -1,27 +1,21 @@
 //! Opening a store: the directory first, then what it turns out to be.
 
 use super::error::{self, ResultExt};
-use super::folder::{Folder, Name};
-use super::inspect::{self, is_file, is_folder};
+use super::folder::Folder;
+use super::inspect;
+use super::layout::{FOLDERS, IDENTITY};
 use super::state::State;
 use super::{Access, Fs, Options, Tree, Written, line_of, text};
 use crate::files::{self, Creation, Refusal};
 use crate::store::eviction::{OrphanSearch, RecentReads};
 use crate::store::locks::Locks;
-use crate::store::missing;
+use crate::store::on_disk::store_missing;
 use crate::{Error, ErrorKind, Event, StoreErrorKind, config};
 use lacre_seal::StoreId;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
-
-/// The file that makes a directory a store and says which.
-pub(super) const IDENTITY: &str = "lacre-store";
-const FOLDERS: [&str; 4] = ["slot", "body", "lease", "temp"];
-
-/// Files that lacre, or a user, leaves in any directory that is a cache.
-const COURTESIES: [&str; 2] = ["CACHEDIR.TAG", ".gitignore"];
 
 pub(super) fn open(path: &Path, options: Options) -> Result<Fs, Error> {
     let opened = start(path, options).map_err(|error| match error.kind() {
@@ -36,7 +30,7 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Fs, Error> {
 fn start(path: &Path, options: Options) -> Result<Fs, Error> {
     let real = match options.access {
         Access::ReadOnly => {
-            files::existing_directory(path).map_err(Refusal::into_store_error)?.ok_or_else(missing)?
+            files::existing_directory(path).map_err(Refusal::into_store_error)?.ok_or_else(store_missing)?
         }
         Access::ReadWrite => {
             let (real, made) = files::private_directory(path).map_err(Refusal::into_store_error)?;
@@ -49,7 +43,7 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
     let top = Folder::open(&real).or_store_error()?;
     let id = match identify(&top)? {
         Some(id) => id,
-        None if options.access == Access::ReadOnly => return Err(missing()),
+        None if options.access == Access::ReadOnly => return Err(store_missing()),
         None => create(&top)?,
     };
     for finding in inspect::topmost(&top)? {
@@ -73,15 +67,6 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
         searched: OrphanSearch::never(),
         locks: Locks::default(),
     })
-}
-
-/// Whether something in the topmost directory is ours.
-pub(super) fn belongs(name: &Name) -> bool {
-    if is_folder(name) && FOLDERS.contains(&name.text.as_str()) {
-        return true;
-    }
-    is_file(name)
-        && (name.text == IDENTITY || name.text == State::NAME || COURTESIES.contains(&name.text.as_str()))
 }
 
 /// The id of the store in this directory; `None`: it is empty but for what we ourselves leave there.
@@ -129,7 +114,7 @@ fn create(top: &Folder) -> Result<StoreId, Error> {
 
 /// The file that writers lock, and whether this user may be one.
 fn open_state(top: &Folder, wanted: Access) -> Result<(File, Access), Error> {
-    let missing = || error::unusable("the store's state is missing");
+    let state_missing = || error::unusable("the store's state is missing");
     if wanted == Access::ReadWrite {
         match top.file_to_write(State::NAME) {
             Err(error)
@@ -137,8 +122,8 @@ fn open_state(top: &Folder, wanted: Access) -> Result<(File, Access), Error> {
                     error.kind(),
                     io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
                 ) => {}
-            file => return Ok((file.or_store_error()?.ok_or_else(missing)?, Access::ReadWrite)),
+            file => return Ok((file.or_store_error()?.ok_or_else(state_missing)?, Access::ReadWrite)),
         }
     }
-    Ok((top.file(State::NAME).or_store_error()?.ok_or_else(missing)?, Access::ReadOnly))
+    Ok((top.file(State::NAME).or_store_error()?.ok_or_else(state_missing)?, Access::ReadOnly))
 }

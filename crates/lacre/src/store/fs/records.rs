@@ -7,7 +7,8 @@ use super::text::{self, Head};
 use super::{Fs, line_of};
 use crate::Error;
 use crate::store::locks::Purpose;
-use crate::store::{LONGEST, OnRecord, OnRow, Record, Row, broken, no_room};
+use crate::store::on_disk::{MAX_RECORD_BYTES, malformed_record, record_too_large};
+use crate::store::{OnRecord, OnRow, Record, Row};
 use lacre_core::Key;
 use rustix::fs::FileType;
 use std::collections::BTreeSet;
@@ -179,22 +180,22 @@ pub(super) fn key_in(shard: u8, name: &Name) -> Option<Key> {
 /// What a file holds, unless it is longer than any of ours.
 pub(super) fn whole(file: File) -> Result<Vec<u8>, Error> {
     let length = usize::try_from(file.metadata().or_store_error()?.len()).unwrap_or(usize::MAX);
-    if length > LONGEST {
-        return Err(broken("is larger than any record may be"));
+    if length > MAX_RECORD_BYTES {
+        return Err(malformed_record("is larger than any record may be"));
     }
     let mut bytes = Vec::with_capacity(length + 1);
-    file.take(LONGEST as u64).read_to_end(&mut bytes).or_store_error()?;
+    file.take(MAX_RECORD_BYTES as u64).read_to_end(&mut bytes).or_store_error()?;
     Ok(bytes)
 }
 
 fn record(bytes: &[u8]) -> Result<Record<'_>, Error> {
     let understood = text::split(bytes).and_then(|(line, sealed)| Some((Head::parse(line)?, sealed)));
     let (Head { body, chunks, expires, written }, sealed) =
-        understood.ok_or_else(|| broken("is not of the shape that was stored"))?;
+        understood.ok_or_else(|| malformed_record("is not of the shape that was stored"))?;
     Ok(Record { body, chunks, expires, written, sealed })
 }
 
 /// What no reader would accept is not written.
 pub(super) fn readable(line: &str, sealed: &[u8]) -> Result<(), Error> {
-    if line.len() + sealed.len() <= LONGEST { Ok(()) } else { Err(no_room()) }
+    if line.len() + sealed.len() <= MAX_RECORD_BYTES { Ok(()) } else { Err(record_too_large()) }
 }

@@ -9,7 +9,8 @@ use super::{Fs, line_of};
 use crate::Error;
 use crate::store::eviction::EvictionCandidate;
 use crate::store::locks::Purpose;
-use crate::store::{ORPHAN_AGE, Swept, lease_end, no_room};
+use crate::store::on_disk::record_too_large;
+use crate::store::{ORPHAN_AGE, Swept, lease_end};
 use lacre_core::{Key, Timestamp};
 
 /// How many records are taken at a time, so that other writers get their turn.
@@ -128,7 +129,7 @@ impl Fs {
         change: &mut Change,
     ) -> Result<(), Error> {
         let most = self.options.max_bytes;
-        let Some(left) = most.checked_sub(room(length)) else { return Err(no_room()) };
+        let Some(left) = most.checked_sub(room(length)) else { return Err(record_too_large()) };
         if change.bytes() <= left {
             return Ok(());
         }
@@ -140,7 +141,7 @@ impl Fs {
             let before = change.bytes();
             change.recount(before, self.count_bytes()?);
         }
-        if change.bytes() <= left { Ok(()) } else { Err(no_room()) }
+        if change.bytes() <= left { Ok(()) } else { Err(record_too_large()) }
     }
 
     /// Takes every orphan away while the store holds more than `most` bytes, unless there were none a while ago.
@@ -186,7 +187,7 @@ impl Fs {
     /// Some records from a random place on, the ones first that can best go. Keys are digests, so this is a fair sample.
     fn sample(&self, kept: Option<&Key>, now: Timestamp) -> Result<Vec<EvictionCandidate>, Error> {
         let mut sample = Vec::new();
-        let first = crate::store::random()? as u8;
+        let first = crate::store::on_disk::random()? as u8;
         for shard in (0..=u8::MAX).map(|shard| first.wrapping_add(shard)) {
             let Some(folder) = self.tree.slots.folder(&format!("{shard:02x}")).or_store_error()? else {
                 continue;

@@ -1,6 +1,6 @@
 //! What SQLite's failures mean to whoever must act on them.
 
-use crate::store::broken;
+use crate::store::on_disk::malformed_record;
 use crate::{Error, StoreErrorKind};
 use rusqlite::ErrorCode;
 use std::borrow::Cow;
@@ -52,10 +52,12 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
                 "check the path, its permissions and the number of open files",
             )
         }
-        Some(ErrorCode::TooBig) => return broken("is larger than any record may be").with_source(error),
+        Some(ErrorCode::TooBig) => {
+            return malformed_record("is larger than any record may be").with_source(error);
+        }
         Some(_) => (StoreErrorKind::Failed, "the store failed", "check the disk, then the file"),
         // Without a code it is a value of a type or size that we did not write, or no row at all.
-        None => return broken("is not of the shape that was stored").with_source(error),
+        None => return malformed_record("is not of the shape that was stored").with_source(error),
     };
     Error::store(trouble, message).with_hint(hint).with_source(error)
 }

@@ -4,8 +4,9 @@
 //! What is in the log is committed; it is in the file, and its room in the log free for what comes next, when this is done.
 
 use super::Options;
+use super::connection::{self, wait_for_locks};
 use super::error::ResultExt;
-use super::open::{self, Place};
+use super::place::Place;
 use crate::Error;
 use crate::fork::ForkGuard;
 use rusqlite::Connection;
@@ -117,8 +118,8 @@ impl Work {
 /// Brings into the file what can be without being in anybody's way, and where the log is long nevertheless, everything, so that it begins anew.
 /// Where the disk fails, the next write says so.
 fn bring(place: &Place, options: &Options, pages: u32) -> Result<(), Error> {
-    let mut connection = open::connect(place, options)?;
-    open::wait_for_locks(&mut connection, TRY)?;
+    let mut connection = connection::connect(place, options)?;
+    wait_for_locks(&mut connection, TRY)?;
     let checkpoint = |mode| connection.wal_checkpoint_v2(None::<&str>, mode);
     // Fails where another process is at it: then it need not be done twice.
     let left = checkpoint(CheckpointMode::PASSIVE).map_or(pages, |(pages, _)| pages.unsigned_abs());

@@ -1,32 +1,34 @@
 //! The default store: one SQLite file, shared by threads and processes, treated as if an enemy had written it
 //! (docs/format.md §8). Reads lend bytes straight from SQLite's memory.
 
+pub(crate) mod connection;
 mod error;
 mod log;
-pub(crate) mod open;
+mod maintenance;
+mod open;
+pub(crate) mod place;
 mod rows;
 mod schema;
 mod statements;
+mod transactions;
 
 use super::eviction::{OrphanSearch, RecentReads};
-use super::locks::{LONGEST as LONGEST_WAIT, Locks, Purpose};
-use super::{
-    Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, no_room, read_only,
-};
-use crate::clock::MonotonicTime;
+use super::locks::{Locks, Purpose};
+use super::{Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage};
+use crate::Error;
 use crate::events::{Observer, Tracing};
-use crate::{Error, StoreErrorKind};
 use error::ResultExt;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use log::Log;
-use open::{Access, Frozen, Place};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use maintenance::CLEAR;
+use place::{Access, Frozen, Place};
+use rusqlite::{Connection, Transaction};
 use schema::Identity;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A [`Store`] in an SQLite file.
 pub struct Sqlite {
@@ -108,7 +110,7 @@ impl Options {
         self
     }
 
-    /// Opens the store at `path`, made for this user alone if it is missing, directories included.
+    /// Opens the store at `path`, made for this user alone if it is store_missing, directories included.
     ///
     /// # Errors
     /// [`ErrorKind::Store`](crate::ErrorKind::Store), with what is wrong: the place is not safe, or the file is not a store of ours,
@@ -117,18 +119,6 @@ impl Options {
         open::open(path.as_ref(), self)
     }
 }
-
-/// How many idle connections are kept for readers.
-const POOL: usize = 16;
-
-/// How many rows one transaction of a sweep takes, so that other writers get their turn.
-const BATCH: usize = 500;
-
-/// Takes everything away.
-const CLEAR: &str = "DELETE FROM slot; DELETE FROM chunk; DELETE FROM lease";
-
-/// How many orphans make room at a time.
-const FEW: usize = 32;
 
 impl Sqlite {
     /// Opens the store at `path` with the default [`Options`].
@@ -143,278 +133,6 @@ impl Sqlite {
     #[must_use]
     pub fn options() -> Options {
         Options::default()
-    }
-
-    /// Reads on the connection that writes, where it is idle: what it wrote itself it need not read again. A connection that only reads
-    /// forgets all it has in memory whenever somebody wrote.
-    async fn read<T>(
-        &self,
-        mut work: impl FnMut(&Connection) -> Result<T, Error> + Send,
-    ) -> Result<T, Error> {
-        self.locks.wait(Purpose::Read, || None, || self.read_now(&mut work)).await
-    }
-
-    /// Reads on a connection of its own: for what takes long, so that no write waits for it.
-    async fn read_beside<T>(
-        &self,
-        mut work: impl FnMut(&Connection) -> Result<T, Error> + Send,
-    ) -> Result<T, Error> {
-        self.locks.wait(Purpose::Read, || None, || self.read_beside_now(&mut work)).await
-    }
-
-    fn read_now<T>(&self, work: &mut impl FnMut(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        self.thaw()?;
-        let main = match self.main.try_lock() {
-            Ok(main) => main,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.read_beside_now(work),
-        };
-        open::accept_records_only(&main)?;
-        work(&main)
-    }
-
-    fn read_beside_now<T>(&self, work: &mut impl FnMut(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        self.thaw()?;
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle().pop();
-        let connection = match kept {
-            Some(connection) => connection,
-            None => open::connect_reader(&self.place, &self.options)?,
-        };
-        let result = work(&connection);
-        let mut idle = idle();
-        if idle.len() < POOL {
-            idle.push(connection);
-        }
-        result
-    }
-
-    /// Opens a file anew that was read as one that does not change, and that somebody has opened or written since. Returns how often that was.
-    fn thaw(&self) -> Result<u64, Error> {
-        let Some(frozen) = &self.frozen else { return Ok(0) };
-        let mut frozen = frozen.lock().unwrap_or_else(PoisonError::into_inner);
-        if frozen.0.is_frozen() {
-            let now = Frozen::of(&self.place);
-            if frozen.0 != now {
-                let connection = open::connect(&self.place, &self.options)?;
-                *self.main.lock().unwrap_or_else(PoisonError::into_inner) = connection;
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                *frozen = (now, frozen.1 + 1);
-            }
-        }
-        Ok(frozen.1)
-    }
-
-    fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
-        if self.place.access != Access::ReadWrite {
-            return Err(read_only());
-        }
-        let mut main = self.main()?;
-        open::accept_everything(&main)?;
-        work(&mut main)
-    }
-
-    /// The connection that writes. Others of this process are done with it in a moment, but for what takes long.
-    fn main(&self) -> Result<MutexGuard<'_, Connection>, Error> {
-        // A panic rolled its transaction back; the connection is as good as before.
-        if !self.busy.load(Ordering::Acquire) {
-            return Ok(self.main.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        match self.main.try_lock() {
-            Ok(main) => Ok(main),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(error::locked("the store is at other work")),
-        }
-    }
-
-    async fn write<T: Send>(
-        &self,
-        work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
-    ) -> Result<T, Error> {
-        self.write_for(Purpose::Write, work).await
-    }
-
-    async fn write_for<T: Send>(
-        &self,
-        purpose: Purpose,
-        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
-    ) -> Result<T, Error> {
-        let attempt = || {
-            self.with_writer(|connection| {
-                let transaction =
-                    connection.transaction_with_behavior(TransactionBehavior::Immediate).or_store_error()?;
-                let done = work(&transaction)?;
-                transaction.commit().or_store_error()?;
-                Ok(done)
-            })
-        };
-        let done = self.locks.wait(purpose, || self.place.activity(), attempt).await?;
-        let begun = MonotonicTime::now();
-        // Where the disk does not keep up, it is waited for.
-        while !self.log.bring(&self.place, &self.options) && begun.elapsed() < LONGEST_WAIT {
-            self.locks.nap().await;
-        }
-        Ok(done)
-    }
-
-    /// A write that adds: afterwards, orphans and then old records make room for what is more than the store may hold. `kept` stays.
-    async fn add<T: Send>(
-        &self,
-        kept: Option<&Key>,
-        now: Timestamp,
-        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
-    ) -> Result<T, Error> {
-        self.write(|transaction| {
-            let done = work(transaction)?;
-            let most = self.options.max_bytes;
-            self.make_room(transaction, most, kept, now, usize::MAX)?;
-            if statements::used_bytes(transaction)? > most {
-                return Err(no_room());
-            }
-            Ok(done)
-        })
-        .await
-    }
-
-    /// Takes orphans and then up to `limit` old records away until the file holds no more than `most` bytes. What lies under `kept` stays.
-    fn make_room(
-        &self,
-        transaction: &Transaction<'_>,
-        most: u64,
-        kept: Option<&Key>,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Swept, Error> {
-        let mut swept = Swept::default();
-        let is_full = || Ok::<_, Error>(statements::used_bytes(transaction)? > most);
-        while is_full()? {
-            let orphans = self.drop_orphans(transaction, now)?;
-            swept.chunks += orphans;
-            if orphans == 0 {
-                break;
-            }
-        }
-        for _ in 0..limit {
-            if !is_full()? {
-                break;
-            }
-            let sample = statements::sample(transaction, kept, now)?;
-            let Some(victim) = self.recent.victims(&sample).into_iter().next() else { break };
-            let chunks = statements::delete(transaction, rows::row_id(&victim))?.unwrap_or(0);
-            swept += Swept { records: 1, chunks };
-        }
-        Ok(swept)
-    }
-
-    /// Takes some orphans away, which only a process that was killed leaves behind.
-    fn drop_orphans(&self, transaction: &Transaction<'_>, now: Timestamp) -> Result<u64, Error> {
-        if self.searched.lately(now) {
-            return Ok(0);
-        }
-        let some = statements::delete_orphans(transaction, now, FEW)?;
-        if some == 0 {
-            self.searched.in_vain(now);
-        }
-        Ok(some as u64)
-    }
-
-    /// Brings everything from the log into the file and empties the log: what was removed is then in neither.
-    async fn checkpoint(&self) -> Result<(), Error> {
-        while self.log.is_under_way() {
-            self.locks.nap().await;
-        }
-        let attempt = || {
-            let _busy = Busy::begin(&self.busy);
-            let busy = self.with_writer(|connection| {
-                connection
-                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
-                    .or_store_error()
-            })?;
-            if busy {
-                return Err(Error::store(
-                    StoreErrorKind::Locked,
-                    "another process kept the store's log in use",
-                )
-                .with_hint("close the store again when the other process is done"));
-            }
-            Ok(())
-        };
-        self.locks.wait(Purpose::Upkeep, || None, attempt).await
-    }
-
-    async fn sweep_now(&self, now: Timestamp) -> Result<Swept, Error> {
-        let mut swept = Swept::default();
-        self.upkeep(|transaction| statements::delete_leases(transaction, now, BATCH)).await?;
-        let mut from = Some(i64::MIN);
-        while let Some(id) = from {
-            let (next, batch) = self
-                .upkeep(|transaction| {
-                    let expired = statements::expired(transaction, id, now, BATCH)?;
-                    let mut batch = Swept { records: expired.len() as u64, chunks: 0 };
-                    for id in &expired {
-                        batch.chunks += statements::delete(transaction, *id)?.unwrap_or(0);
-                    }
-                    let last = expired.last().filter(|_| expired.len() == BATCH);
-                    Ok((last.and_then(|last| last.checked_add(1)), batch))
-                })
-                .await?;
-            swept += batch;
-            from = next;
-        }
-        loop {
-            let orphans =
-                self.upkeep(|transaction| statements::delete_orphans(transaction, now, BATCH)).await?;
-            swept.chunks += orphans as u64;
-            if orphans < BATCH {
-                return Ok(swept);
-            }
-        }
-    }
-
-    async fn upkeep<T: Send>(
-        &self,
-        work: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send,
-    ) -> Result<T, Error> {
-        self.write_for(Purpose::Upkeep, work).await
-    }
-
-    async fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
-        let mut trimmed = Swept::default();
-        while self.read(statements::used_bytes).await? > most {
-            let batch =
-                self.upkeep(|transaction| self.make_room(transaction, most, None, now, BATCH)).await?;
-            if batch == Swept::default() {
-                break;
-            }
-            trimmed += batch;
-        }
-        Ok(trimmed)
-    }
-
-    async fn clear_now(&self) -> Result<(), Error> {
-        self.upkeep(|transaction| transaction.execute_batch(CLEAR).or_store_error()).await?;
-        let vacuum = || {
-            let _busy = Busy::begin(&self.busy);
-            self.with_writer(|connection| connection.execute_batch("VACUUM").or_store_error())
-        };
-        self.locks.wait(Purpose::Upkeep, || None, vacuum).await?;
-        self.checkpoint().await
-    }
-}
-
-/// Says that `main` is at work that takes long, until this is dropped.
-struct Busy<'a>(&'a AtomicBool);
-
-impl<'a> Busy<'a> {
-    fn begin(busy: &'a AtomicBool) -> Self {
-        busy.store(true, Ordering::Release);
-        Self(busy)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::error::ResultExt;
 use crate::Error;
-use crate::store::{Record, broken};
+use crate::store::Record;
+use crate::store::on_disk::malformed_record;
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
 use rusqlite::Row;
@@ -56,14 +57,14 @@ pub(super) fn chunks_named(row: &Row<'_>) -> Option<(BodyId, u32)> {
 pub(super) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], Error> {
     match row.get_ref(column).or_store_error()? {
         ValueRef::Blob(bytes) => Ok(bytes),
-        _ => Err(broken("holds a value of another type than was stored")),
+        _ => Err(malformed_record("holds a value of another type than was stored")),
     }
 }
 
 pub(super) fn integer(row: &Row<'_>, column: usize) -> Result<i64, Error> {
     match row.get_ref(column).or_store_error()? {
         ValueRef::Integer(number) => Ok(number),
-        _ => Err(broken("holds a value of another type than was stored")),
+        _ => Err(malformed_record("holds a value of another type than was stored")),
     }
 }
 
@@ -72,9 +73,9 @@ fn body(bytes: &[u8]) -> Result<Option<BodyId>, Error> {
 }
 
 fn chunks(number: i64) -> Result<u32, Error> {
-    u32::try_from(number).map_err(|_| broken("names a number of chunks that cannot be"))
+    u32::try_from(number).map_err(|_| malformed_record("names a number of chunks that cannot be"))
 }
 
 fn array<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], Error> {
-    bytes.try_into().map_err(|_| broken(&format!("has {what} of the wrong length")))
+    bytes.try_into().map_err(|_| malformed_record(&format!("has {what} of the wrong length")))
 }

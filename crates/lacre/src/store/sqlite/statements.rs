@@ -5,9 +5,9 @@ use super::error::{self, ResultExt};
 use super::rows;
 use crate::Error;
 use crate::store::eviction::EvictionCandidate;
+use crate::store::on_disk::{MAX_RECORD_BYTES, malformed_record, random};
 use crate::store::{
-    LONGEST, LeaseHolder, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, broken, lease_end,
-    random, unstaged,
+    LeaseHolder, ORPHAN_AGE, OnChunk, OnRecord, OnRow, Record, Row, Usage, lease_end, unstaged,
 };
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
@@ -40,7 +40,7 @@ pub(super) fn lend_rows(
         let lent = with_record(connection, *id, |key, record| {
             // A row under another key's number can never be found: it did not get there by us.
             let ours = rows::row_id(&key) == *id;
-            let misplaced = || broken("lies where its key does not belong");
+            let misplaced = || malformed_record("lies where its key does not belong");
             visit(Row {
                 key: if ours { key } else { rows::key_of(*id) },
                 record: ours.then_some(record).ok_or_else(misplaced),
@@ -330,10 +330,10 @@ fn count(limit: usize) -> i64 {
 fn readable(sealed: &[u8]) -> Result<&[u8], Error> {
     // A row is its columns and a few bytes more.
     const OTHER_COLUMNS: usize = 1024;
-    if sealed.len() <= LONGEST - OTHER_COLUMNS {
+    if sealed.len() <= MAX_RECORD_BYTES - OTHER_COLUMNS {
         Ok(sealed)
     } else {
-        Err(broken("is larger than any record may be"))
+        Err(malformed_record("is larger than any record may be"))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Stored, absent, not_a_cache, too_long, unreadable};
 use crate::interchange::requests_cache::value::MAX_BYTES;
-use crate::store::sqlite::open::{COMPANIONS, beside, immutable_uri, make_inert};
+use crate::store::sqlite::connection::{immutable_uri, make_inert};
+use crate::store::sqlite::place::{COMPANIONS, beside};
 use crate::{Error, ErrorKind};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;

@@ -6,6 +6,7 @@ mod files;
 mod sharing;
 
 use super::*;
+use crate::StoreErrorKind;
 use crate::clock::MonotonicTime;
 use crate::store::{ORPHAN_AGE, StoreExt, locks, suite};
 use crate::{ErrorKind, Event, wait};

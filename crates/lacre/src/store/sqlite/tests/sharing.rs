@@ -195,7 +195,7 @@ fn a_lock_that_is_kept_is_waited_for_once_and_told_once() {
 fn a_file_that_is_locked_for_reading_too_holds_up_no_thread() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
-    let log = open::beside(&file, "-shm");
+    let log = place::beside(&file, "-shm");
     drop(store);
     let other = Connection::open(&file).unwrap();
     other
@@ -213,7 +213,7 @@ fn write_megabytes(store: &Sqlite, body: u8, count: u32) {
 }
 
 fn log_megabytes(file: &Path) -> u64 {
-    fs::metadata(open::beside(file, "-wal")).map_or(0, |log| log.len() >> 20)
+    fs::metadata(place::beside(file, "-wal")).map_or(0, |log| log.len() >> 20)
 }
 
 #[test]
