@@ -1,5 +1,5 @@
-//! What looks like a secret in a stored response: by the name that it goes under, by its look, or because it is random and its name says
-//! that it matters. A pure function of the entry; what it finds it does not repeat.
+//! Audit of stored responses: finds likely secrets by name, by known format, or by randomness under
+//! a suspicious name. It is a pure function of the entry. A finding never repeats the secret.
 
 use crate::Entry;
 use crate::key::Digest;
@@ -10,77 +10,77 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// How much of a body is coverage at, in bytes.
+/// The length of the body prefix that is audited, in bytes.
 pub const MAX_AUDITED_BODY: usize = 1 << 20;
 
-/// How many findings an entry has at most; there may be more in it.
+/// The maximum number of findings for an entry. It may contain more.
 const MAX_FINDINGS: usize = 100;
 
-/// What was found in an entry.
+/// The result of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Audit {
     /// At most 100 findings, in the order of the entry.
     pub findings: Vec<AuditFinding>,
-    /// How much of the body was coverage at.
+    /// The part of the body that was audited.
     pub body: Coverage,
 }
 
-/// How much of a body was coverage at.
+/// The part of a body that was audited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Coverage {
     /// All of it.
     Whole,
-    /// Its beginning, [`MAX_AUDITED_BODY`] bytes.
+    /// The first [`MAX_AUDITED_BODY`] bytes.
     Prefix,
-    /// Nothing: it is compressed, or no text.
+    /// Nothing: the body is compressed or not text.
     Skipped,
 }
 
-/// Something that looks like a secret.
+/// A likely secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditFinding {
-    /// Where it is.
+    /// Its location.
     pub location: FindingLocation,
-    /// What gives it away.
+    /// The reason why it is likely a secret.
     pub detector: Detector,
-    /// Which secret it is.
+    /// The fingerprint of the secret.
     pub fingerprint: Fingerprint,
 }
 
-/// A part of an entry.
+/// The location of a finding in an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FindingLocation {
     /// The URL.
     Url,
-    /// A header of the request.
+    /// A request header.
     RequestHeader(HeaderName),
-    /// A header of the response.
+    /// A response header.
     ResponseHeader(HeaderName),
-    /// A label that the user gave it.
+    /// A tag that the user set.
     Tag,
     /// The body.
     Body {
-        /// Where in it, in bytes.
+        /// The offset in bytes.
         offset: usize,
     },
 }
 
-/// What gives a secret away.
+/// The reason why a value is likely a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detector {
-    /// Its look.
+    /// It has a known format.
     Format(SecretFormat),
-    /// The name that it goes under; empty where it has none, as the userinfo of a URL.
+    /// It has this name. Empty if it has none, as in the userinfo of a URL.
     Name(String),
-    /// It is random, and goes under a name like this.
+    /// It is random and has this name.
     Random(String),
 }
 
-/// What tells a secret from others without telling anything of it: four bytes of a keyed digest.
+/// Identifies a secret without revealing it: four bytes of a keyed digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 4]);
 
@@ -97,7 +97,7 @@ impl fmt::Debug for Fingerprint {
 }
 
 impl Detector {
-    /// One word for the kind of detector: the name of the format, `name` or `random`.
+    /// The kind of detector: the name of the format, `name` or `random`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Format(format) => format.as_str(),
@@ -106,7 +106,7 @@ impl Detector {
         }
     }
 
-    /// The name that the secret goes under, where that gives it away. It may be an origin's text.
+    /// The name of the value, if the name is the reason. It may be text from the origin.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Format(_) => None,
@@ -115,14 +115,14 @@ impl Detector {
     }
 }
 
-/// Looks at an entry with its body, or with the first [`MAX_AUDITED_BODY`] bytes of it.
+/// Audits an entry with its body, or the first [`MAX_AUDITED_BODY`] bytes of it.
 pub(crate) fn audit<B>(redactor: &Redactor, digest: &dyn Digest, entry: &Entry<B>, body: &[u8]) -> Audit {
     let mut auditor = Auditor { redactor, digest, findings: Vec::new() };
-    auditor.look(&FindingLocation::Url, entry.url.as_bytes(), redactor.in_url(entry.url.as_bytes()));
+    auditor.scan(&FindingLocation::Url, entry.url.as_bytes(), redactor.in_url(entry.url.as_bytes()));
     auditor.headers(FindingLocation::RequestHeader, &entry.request_headers);
     auditor.headers(FindingLocation::ResponseHeader, &entry.headers);
     for tag in &entry.tags {
-        auditor.look(&FindingLocation::Tag, tag.as_bytes(), Vec::new());
+        auditor.scan(&FindingLocation::Tag, tag.as_bytes(), Vec::new());
     }
     let coverage = auditor.body(&entry.headers, body);
     Audit { findings: auditor.findings, body: coverage }
@@ -137,12 +137,12 @@ struct Auditor<'a> {
 impl Auditor<'_> {
     fn headers(&mut self, location: fn(HeaderName) -> FindingLocation, headers: &HeaderMap) {
         for (name, value) in headers {
-            // The name belongs to what is coverage at: it may be what gives the value away.
+            // The header name is part of the text, because it may be the reason.
             let start = name.as_str().len() + 2;
             let text = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
-            let named = self.redactor.in_header(name, value.as_bytes());
-            let named = named.into_iter().map(|place| place.start + start..place.end + start);
-            self.look(&location(name.clone()), &text, named.collect());
+            let by_name = self.redactor.in_header(name, value.as_bytes());
+            let by_name = by_name.into_iter().map(|place| place.start + start..place.end + start);
+            self.scan(&location(name.clone()), &text, by_name.collect());
         }
     }
 
@@ -152,24 +152,26 @@ impl Auditor<'_> {
         if headers.contains_key(header::CONTENT_ENCODING) || body.contains(&0) {
             return Coverage::Skipped;
         }
-        let mut named = self.redactor.in_body(headers.get(header::CONTENT_TYPE), body);
-        named.retain(|place| is_telling(unquoted(&body[place.clone()])));
-        self.look(&FindingLocation::Body { offset: 0 }, body, named);
+        let mut by_name = self.redactor.in_body(headers.get(header::CONTENT_TYPE), body);
+        by_name.retain(|place| is_specific(unquoted(&body[place.clone()])));
+        self.scan(&FindingLocation::Body { offset: 0 }, body, by_name);
         coverage
     }
 
-    /// Looks at a text in which the values at `named` go under secret names. What is given away twice is told once: by its look
-    /// rather than by its name.
-    fn look(&mut self, location: &FindingLocation, text: &[u8], named: Vec<Range<usize>>) {
-        let formatted = find_formats(text).map(|(format, place)| (place, Detector::Format(format)));
-        let named =
-            named.into_iter().map(|place| (place.clone(), Detector::Name(name_before(text, place.start))));
-        let random = SUSPICIOUS.iter().flat_map(|pattern| pattern.captures_iter(text)).filter_map(|found| {
-            let (name, value) = (found.get(1)?, found.get(2)?);
-            is_random(value.as_bytes()).then(|| (value.range(), Detector::Random(shown(name.as_bytes()))))
-        });
+    /// Audits a text in which the values at `by_name` have secret names. A value is reported once,
+    /// by its format rather than by its name.
+    fn scan(&mut self, location: &FindingLocation, text: &[u8], by_name: Vec<Range<usize>>) {
+        let by_format = find_formats(text).map(|(format, place)| (place, Detector::Format(format)));
+        let by_name =
+            by_name.into_iter().map(|place| (place.clone(), Detector::Name(name_before(text, place.start))));
+        let random =
+            SUSPICIOUS_PAIR.iter().flat_map(|pattern| pattern.captures_iter(text)).filter_map(|found| {
+                let (name, value) = (found.get(1)?, found.get(2)?);
+                is_random(value.as_bytes())
+                    .then(|| (value.range(), Detector::Random(lossy_text(name.as_bytes()))))
+            });
         let mut seen: Vec<(Range<usize>, Detector)> = Vec::new();
-        for (place, detector) in formatted.chain(named).chain(random) {
+        for (place, detector) in by_format.chain(by_name).chain(random) {
             let known = seen.iter().any(|(other, _)| other.start < place.end && place.start < other.end);
             if !known && self.findings.len() + seen.len() < MAX_FINDINGS {
                 seen.push((place, detector));
@@ -178,7 +180,7 @@ impl Auditor<'_> {
         seen.sort_by_key(|(place, _)| place.start);
         for (place, detector) in seen {
             let secret = unquoted(&text[place.clone()]);
-            // A name alone makes no secret of a word that every origin may send.
+            // A name alone does not make a flag secret.
             let is_word = matches!(detector, Detector::Name(_)) && is_flag(secret);
             if !secret.is_empty() && secret != REDACTED.as_bytes() && !is_word {
                 let location = if let FindingLocation::Body { .. } = location {
@@ -201,16 +203,16 @@ impl Auditor<'_> {
     }
 }
 
-/// Keeps fingerprints apart from row keys, which are digests by the same key (docs/format.md §5).
+/// Separates fingerprints from row keys, which are digests with the same key (docs/format.md §5).
 const LABEL: &[u8] = b"lacre/v1/audit";
 
-/// `name=value`, `"name": "value"` and their like, where the name says that the value matters.
-static SUSPICIOUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+/// Matches `name=value` and `"name": "value"` with a suspicious name.
+static SUSPICIOUS_PAIR: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let name = "[a-z0-9_.-]{0,40}(?:auth|credential|key|passw|secret|token)[a-z0-9_.-]{0,40}";
     Regex::new(&format!(r#"(?i-u)({name})["']?\s{{0,8}}[=:]\s{{0,8}}["']?([a-z0-9+/_~.-]{{20,200}}=*)"#)).ok()
 });
 
-/// Whether a text is neither words nor a path: by its letters and digits, and how evenly it uses them.
+/// Whether a text is random rather than words or a path: by its letters, digits and entropy.
 fn is_random(text: &[u8]) -> bool {
     let count = |belongs: fn(&u8) -> bool| text.iter().filter(|byte| belongs(byte)).count();
     let separators = count(|byte| b"/_~.-".contains(byte));
@@ -218,7 +220,7 @@ fn is_random(text: &[u8]) -> bool {
     mixed && separators * 8 <= text.len() && entropy(text) >= 3.2
 }
 
-/// In bits for each byte, by how often each occurs.
+/// The Shannon entropy in bits per byte.
 fn entropy(text: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     text.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
@@ -231,15 +233,16 @@ fn entropy(text: &[u8]) -> f64 {
     counts.into_iter().filter(|count| *count > 0).map(bits).sum()
 }
 
-/// In a body, which is of the origin's own making, a name alone says little: `"token": null`, `"session": "open"`.
-fn is_telling(value: &[u8]) -> bool {
+/// Whether a by_name value in a body is specific enough. The origin chose the name, so `"token":
+/// null` and `"session": "open"` are not findings.
+fn is_specific(value: &[u8]) -> bool {
     value.len() >= 8
         && !value.starts_with(b"{")
         && !value.starts_with(b"[")
         && value.iter().all(u8::is_ascii_graphic)
 }
 
-/// Whether a value says yes, no or nothing: `Access-Control-Allow-Credentials: true`, `X-Auth-Token: none`.
+/// Whether a value is a flag: `Access-Control-Allow-Credentials: true`, `X-Auth-Token: none`.
 fn is_flag(value: &[u8]) -> bool {
     const FLAGS: [&str; 17] = [
         "*",
@@ -263,13 +266,13 @@ fn is_flag(value: &[u8]) -> bool {
     FLAGS.iter().any(|flag| value.eq_ignore_ascii_case(flag.as_bytes()))
 }
 
-/// A value without white space and the quotes around it.
+/// Removes whitespace and quotes around a value.
 fn unquoted(value: &[u8]) -> &[u8] {
     let value = value.trim_ascii();
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
-/// The name that the value at `start` goes under: what stands before `=` or `:`. Empty where there is none.
+/// The name before the value at `start`, before `=` or `:`. Empty if there is none.
 fn name_before(text: &[u8], start: usize) -> String {
     let before = &text[start.saturating_sub(MAX_NAME_LEN)..start];
     let before = before.trim_ascii_end();
@@ -280,12 +283,12 @@ fn name_before(text: &[u8], start: usize) -> String {
     let before = before.strip_suffix(b"\"").unwrap_or(before);
     let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-[]%".contains(byte);
     let length = before.iter().rev().take_while(belongs).count();
-    shown(&before[before.len() - length..])
+    lossy_text(&before[before.len() - length..])
 }
 
 const MAX_NAME_LEN: usize = 80;
 
-fn shown(name: &[u8]) -> String {
+fn lossy_text(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_redacted_is_no_finding() {
+    fn redacted_values_are_not_findings() {
         let redactor = Redactor::default();
         let url = redactor.url("https://u:p@h/a;sid=s?token=s&next=%2F%3Fsig%3Ds#access_token=s");
         let mut kept = entry(&url, &[("set-cookie", "id=REDACTED; Path=/")]);
@@ -377,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_found_in_bodies_by_look_name_and_randomness() {
+    fn secrets_are_found_in_bodies_by_format_name_and_randomness() {
         let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
         assert_eq!(in_body("text/html", &format!("<p>{token}</p>")), [(3, "github-token", String::new())]);
         assert_eq!(
@@ -399,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_alone_makes_no_secret_of_a_flag() {
+    fn flags_under_secret_names_are_not_findings() {
         for (name, value) in [
             ("access-control-allow-credentials", "true"),
             ("access-control-allow-headers", "authorization, x-api-key"),
@@ -418,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_looked_at_as_far_as_it_is_text_and_within_bounds() {
+    fn audit_of_a_body_is_limited_to_text_and_a_prefix() {
         let secret = b"\"password\":\"correct-horse\"";
         let json = entry("http://h/", &[("content-type", "application/json")]);
         let far = [&vec![b' '; MAX_AUDITED_BODY][..], secret].concat();
@@ -431,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn no_finding_shows_what_it_found() {
+    fn findings_do_not_show_secrets() {
         let audit = of(&entry("https://h/?token=hunter2", &[("x-api-key", "hunter3")]), b"");
         assert_eq!(audit.findings.len(), 2);
         assert!(!format!("{audit:?}").contains("hunter"));

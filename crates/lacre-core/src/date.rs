@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_forms_say_the_same() {
+    fn three_date_forms_parse_alike() {
         let expected = Some(784_111_777);
         assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), expected);
         assert_eq!(parse("Sunday, 06-Nov-94 08:49:37 GMT"), expected);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_of_the_forms_is_no_date() {
+    fn other_date_forms_are_refused() {
         let wrong = [
             "",
             "0",
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_another_implementation_writes_is_read_back(seconds in 0u64..253_402_300_800) {
+        fn dates_of_another_implementation_round_trip(seconds in 0u64..253_402_300_800) {
             let written = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
             prop_assert_eq!(parse(&written), i64::try_from(seconds).ok());
         }
@@ -227,7 +227,7 @@ mod tests {
         }
 
         #[test]
-        fn nearly_a_date_never_panics(text in "[A-Za-z]{3,9},? {0,2}[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{1,5} [0-9:.]{6,9} ?[A-Z]{0,4}") {
+        fn near_dates_never_panic(text in "[A-Za-z]{3,9},? {0,2}[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{1,5} [0-9:.]{6,9} ?[A-Z]{0,4}") {
             parse(&text);
         }
     }

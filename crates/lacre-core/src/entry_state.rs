@@ -31,8 +31,8 @@ impl EntryState {
         self.directives.no_cache && !self.user_decides
     }
 
-    /// §5.2.2.4: the fields in `no-cache="…"` must not be used without validation. `headers` are the
-    /// response's.
+    /// §5.2.2.4: the fields in `no-cache="…"` must not be used without validation. `headers` are
+    /// the response's.
     pub(crate) fn withheld_fields(&self, headers: &HeaderMap) -> Vec<HeaderName> {
         if self.directives.no_cache_fields && !self.user_decides {
             directives::no_cache_fields(headers)
@@ -41,8 +41,8 @@ impl EntryState {
         }
     }
 
-    /// §4.2.4: a cache must not use a stale response that has `must-revalidate` or `no-cache`, and a
-    /// shared cache none with `proxy-revalidate` or `s-maxage`.
+    /// §4.2.4: a cache must not use a stale response that has `must-revalidate` or `no-cache`, and
+    /// a shared cache none with `proxy-revalidate` or `s-maxage`.
     pub(crate) fn may_be_used_stale(&self, policy: &Policy) -> bool {
         let origin = &self.directives;
         let shared = policy.scope == Scope::Shared && (origin.proxy_revalidate || origin.s_maxage.is_some());
@@ -56,9 +56,9 @@ impl EntryState {
             && self.is_within(policy.stale_while_revalidate, self.directives.stale_while_revalidate)
     }
 
-    /// RFC 5861 §4: a cache may use a response for `stale-if-error` seconds after its lifetime if the
-    /// origin fails. §4.2.4 also allows a disconnected cache to use a stale response. A limit that
-    /// the user set replaces that permission.
+    /// RFC 5861 §4: a cache may use a response for `stale-if-error` seconds after its lifetime if
+    /// the origin fails. §4.2.4 also allows a disconnected cache to use a stale response. A limit
+    /// that the user set replaces that permission.
     pub(crate) fn stale_if_error(
         &self,
         policy: &Policy,

@@ -15,7 +15,7 @@ impl Error {
     pub(crate) fn expire(text: &str) -> Self {
         Self {
             message: format!(
-                "`{text}` is no lifetime: say seconds (90), a duration (1h30m), an HTTP-date, never, immediately or do-not-store"
+                "`{text}` is not a lifetime: use seconds (90), a duration (1h30m), an HTTP-date, never, immediately or do-not-store"
             ),
             source: None,
         }
@@ -24,7 +24,7 @@ impl Error {
     pub(crate) fn pattern(pattern: &str, source: impl StdError + Send + Sync + 'static) -> Self {
         Self {
             message: format!(
-                "`{pattern}` is no URL pattern: say a glob (example.com/api/*) or a regular expression"
+                "`{pattern}` is not a URL pattern: use a glob (example.com/api/*) or a regular expression"
             ),
             source: Some(Box::new(source)),
         }

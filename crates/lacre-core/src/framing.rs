@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn no_transfer_coding_but_chunked_is_understood() {
+    fn only_chunked_transfer_coding_is_supported() {
         for (values, chunked) in [
             (&[][..], Ok(false)),
             (&["chunked"], Ok(true)),
@@ -198,7 +198,7 @@ mod tests {
 
     /// The public test suite sends such fields (`headers-store-Transfer-Encoding`).
     #[test]
-    fn a_word_that_names_no_transfer_coding_says_nothing_of_the_body() {
+    fn unknown_transfer_coding_word_is_ignored() {
         for (coding, expected) in [
             ("arizqhypgxofwne", Ok(None)),
             ("gzip", Err(FramingError::TransferCoding)),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_length_is_what_the_body_has() {
+    fn normalized_content_length_agrees_with_the_body() {
         for (status, fields, left) in [
             (200, &[(LENGTH, "5")][..], &["5"][..]),
             (200, &[(LENGTH, "5"), (LENGTH, "5")], &["5"]),

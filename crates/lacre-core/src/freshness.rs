@@ -102,7 +102,7 @@ impl Freshness {
 impl fmt::Display for Freshness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(lifetime) = self.lifetime else {
-            return f.write_str("for ever (user)");
+            return f.write_str("forever (user)");
         };
         let (name, whose) = match self.source {
             LifetimeSource::User => ("ttl", "user"),
@@ -110,14 +110,15 @@ impl fmt::Display for Freshness {
             LifetimeSource::MaxAge => ("max-age", "response"),
             LifetimeSource::Expires => ("Expires - Date", "response"),
             LifetimeSource::Heuristic => ("heuristic", "Last-Modified"),
-            LifetimeSource::Unspecified => ("lifetime", "nothing said"),
+            LifetimeSource::Unspecified => ("lifetime", "none given"),
         };
         let (lifetime, age) = (lifetime.as_secs(), self.age.as_secs());
         write!(f, "{name}={lifetime} ({whose}) - age {age} = {} s", self.ttl().unwrap_or_default())
     }
 }
 
-/// §4.2.1: the explicit lifetime of a response, or the heuristic one (§4.2.2) if the origin set none.
+/// §4.2.1: the explicit lifetime of a response, or the heuristic one (§4.2.2) if the origin set
+/// none.
 pub(crate) fn origin_lifetime(
     policy: &Policy,
     status: StatusCode,
@@ -185,7 +186,8 @@ fn date_value(headers: &HeaderMap, received: Timestamp) -> Timestamp {
     headers.get(header::DATE).and_then(|date| date::parse_http_date(date, received)).unwrap_or(received)
 }
 
-/// §4.2.3: the age is the greater of `apparent_age` and `corrected_age_value`, plus the resident time.
+/// §4.2.3: the age is the greater of `apparent_age` and `corrected_age_value`, plus the resident
+/// time.
 fn current_age(headers: &HeaderMap, requested: Timestamp, received: Timestamp, now: Timestamp) -> Duration {
     let apparent = received.since(date_value(headers, received));
     let delay = received.since(requested);
@@ -212,8 +214,8 @@ pub(crate) fn has_lifetime<B>(policy: &Policy, entry: &Entry<B>) -> bool {
 /// lifetime for this request or its URL and takes precedence over the policy's default.
 ///
 /// An error does not get the user's lifetime unless the policy names its status: a user who wants
-/// pages to stay fresh for an hour does not want that of a 503. The user's lifetime may only shorten
-/// the one that the error has otherwise.
+/// pages to stay fresh for an hour does not want that of a 503. The user's lifetime may only
+/// shorten the one that the error has otherwise.
 pub(crate) fn user_ttl(
     policy: &Policy,
     status: StatusCode,

@@ -4,9 +4,10 @@
 use crate::framing;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-/// Fields for every recipient of a message. A `Connection` header that names one of them is in error
-/// (RFC 9110 §7.6.1) and is ignored: removing the field would change whether, for how long and for
-/// whom the message is stored. Fields that start with [`CONTENT_PREFIX`] are end-to-end as well.
+/// Fields for every recipient of a message. A `Connection` header that names one of them is in
+/// error (RFC 9110 §7.6.1) and is ignored: removing the field would change whether, for how long
+/// and for whom the message is stored. Fields that start with [`CONTENT_PREFIX`] are end-to-end as
+/// well.
 const END_TO_END: [HeaderName; 27] = [
     header::AGE,
     header::AUTHORIZATION,

@@ -42,7 +42,8 @@ const CLIENT_ADDRESS: &str = "x-forwarded-for";
 /// The same header in RFC 7239. Its `for` and `by` parameters are addresses.
 const FORWARDED: &str = "forwarded";
 
-/// Headers that describe the connection or the use of caches. [`MatchHeaders::All`] leaves them out.
+/// Headers that describe the connection or the use of caches. [`MatchHeaders::All`] leaves them
+/// out.
 const NOT_MATCHED: [HeaderName; 12] = [
     header::CACHE_CONTROL,
     header::CONNECTION,
@@ -208,7 +209,7 @@ impl Identity {
             let content_type = headers.get(header::CONTENT_TYPE);
             let normalized = policy.ignored.body(content_type, body);
             match multipart::parts(content_type, &normalized) {
-                // Its boundary is another one each time.
+                // The boundary differs from request to request.
                 Some(parts) => {
                     let mut digest = blake3::Hasher::new();
                     for part in parts {
@@ -261,7 +262,8 @@ impl Identity {
         }
     }
 
-    /// The credentials in query and body, where these are not part of the identity themselves.
+    /// Adds the credentials in query and body. Called if query and body are not part of the
+    /// identity.
     fn secret_parameters(&mut self, policy: &Policy, uri: &Uri, headers: &HeaderMap, body: &[u8]) {
         let query = policy.ignored.query(uri.query().unwrap_or_default());
         self.secrets(":query", policy.redactor.secrets_of_query(&query));
@@ -270,7 +272,7 @@ impl Identity {
         self.secrets(":body", policy.redactor.secrets_of_body(content_type, &body));
     }
 
-    /// The way that the request goes, where it is not the usual one.
+    /// Adds the transport, if it is not the standard one.
     fn transport(&mut self, policy: &Policy, target: &Target, transport: Option<&Transport>) {
         if let Some(sent_to) = &target.sent_to {
             self.header(tag::TRANSPORT, "authority", sent_to.as_bytes());
@@ -298,7 +300,7 @@ fn is_routing(policy: &Policy, name: &HeaderName) -> bool {
         || (name.starts_with(ROUTING_PREFIX) && (name != CLIENT_ADDRESS || policy.scope == Scope::Private))
 }
 
-/// What `Forwarded` says besides the addresses that a request came through; `None`: nothing.
+/// Removes the addresses from `Forwarded`. `None` if nothing else is left.
 fn without_nodes(value: &[u8]) -> Option<Vec<u8>> {
     let tells = |pair: &&[u8]| {
         let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();

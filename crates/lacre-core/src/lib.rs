@@ -1,36 +1,55 @@
-//! The rules of HTTP caching as a state machine over values: no IO, no clock, no keys.
+//! The rules of HTTP caching (RFC 9111) as a state machine over values: no IO, no clock, no keys.
 //!
-//! An [`Engine`] holds one user's [`Policy`]. For each request, [`Engine::begin`] says what to look up in a store, [`Lookup::found`]
-//! takes what was there and decides whether to serve it, to send the request or to refuse, and [`Pending::settle`] takes what the
-//! network said and decides what to keep. Every step is a pure function of its arguments, `now` among them.
+//! An [`Engine`] holds a user's [`Policy`]. For each request, [`Engine::begin`] returns the key to
+//! look up in a store. [`Lookup::found`] takes the record and decides whether to serve it, to send
+//! the request or to refuse. [`Pending::settle`] takes the answer of the network and decides what
+//! to store. Every step is a pure function of its arguments, including `now`.
 //!
 //! ```
 //! use lacre_core::{Decision, Engine, Outcome, Policy, RequestBody, Settled, Slot, Timestamp};
 //! use std::{sync::Arc, time::Duration};
 //!
-//! // Rows are named by a keyed digest; this toy has no key.
-//! let engine = Arc::new(Engine::new(Policy::rfc9111(), |identity: &[u8]| *blake3::hash(identity).as_bytes()));
+//! // Row keys are keyed digests. This example uses a digest without a key.
+//! let digest = |identity: &[u8]| *blake3::hash(identity).as_bytes();
+//! let engine = Arc::new(Engine::new(Policy::rfc9111(), digest));
 //! let request = || http::Request::get("http://example.com/").body(()).unwrap().into_parts().0;
+//! let begin = |now| engine.begin::<bytes::Bytes>(request(), RequestBody::Seen(b""), now);
 //! let now = Timestamp::from_seconds(1_700_000_000);
 //!
-//! // A miss: look up, find nothing, send.
-//! let Decision::Lookup(lookup) = engine.begin::<bytes::Bytes>(request(), RequestBody::Seen(b""), now) else { panic!() };
+//! // A miss: the store has no record, so the request is sent and the response is stored.
+//! let Decision::Lookup(lookup) = begin(now) else { panic!() };
 //! let Decision::Send(pending) = lookup.found::<bytes::Bytes>(None, now) else { panic!() };
-//! let (response, ()) = http::Response::builder().header("cache-control", "max-age=60").body(()).unwrap().into_parts();
-//! let Settled::Network { insert: Some(insert), .. } = pending.settle(Outcome::Response(&response), now) else { panic!() };
+//! let response = http::Response::builder().header("cache-control", "max-age=60");
+//! let (response, ()) = response.body(()).unwrap().into_parts();
+//! let settled = pending.settle(Outcome::Response(&response), now);
+//! let Settled::Network { insert: Some(insert), .. } = settled else { panic!() };
 //!
-//! // A hit, half a minute later.
+//! // A hit, 30 seconds later.
 //! let later = now.plus(Duration::from_secs(30));
-//! let Decision::Lookup(lookup) = engine.begin::<bytes::Bytes>(request(), RequestBody::Seen(b""), later) else { panic!() };
+//! let Decision::Lookup(lookup) = begin(later) else { panic!() };
 //! assert_eq!(*lookup.key(), insert.key);
-//! let stored = Slot::Entry(Box::new(insert.entry.with_body(bytes::Bytes::from_static(b"hello"))));
-//! let Decision::Serve(hit) = lookup.found(Some(stored), later) else { panic!() };
+//! let entry = insert.entry.with_body(bytes::Bytes::from_static(b"hello"));
+//! let record = Some(Slot::Entry(Box::new(entry)));
+//! let Decision::Serve(hit) = lookup.found(record, later) else { panic!() };
 //! assert_eq!(hit.status().to_string(), "lacre; hit; ttl=30");
 //! ```
 //!
-//! Where to find a rule: what the user wishes is in `policy`, `options` and `ttl`; what a message says in `directives`, `targeted`,
-//! `date`, `framing`, `range` and `vary`; the RFC's arithmetic in `rules` and `validate`; the order of steps in `exchange`; who may share an answer in
-//! `key`, `target` and `transport`; what is never stored, or never readable, in `redact` and `sensitivity`.
+//! # Modules
+//!
+//! | modules | content |
+//! |---|---|
+//! | `exchange` | the steps for one request, in the order of RFC 9111 §4 |
+//! | `storability` | whether a response may be stored (§3), and invalidation (§4.4) |
+//! | `freshness`, `entry_state` | lifetimes and age (§4.2), use of stale responses (§4.2.4, RFC 5861) |
+//! | `validate` | validation and the client's conditions (§4.3) |
+//! | `directives`, `targeted`, `origin_directives` | `Cache-Control`, `CDN-Cache-Control`, and which of them applies |
+//! | `date`, `framing`, `range`, `vary`, `header_fields` | further header fields |
+//! | `policy`, `options`, `ttl` | the settings of the user |
+//! | `key`, `identity`, `credentials`, `target`, `transport` | the cache key: which requests share an answer |
+//! | `redact`, `sensitivity`, `audit` | secrets: what is never stored, what is never readable, what was stored nevertheless |
+//! | `slot`, `hit`, `status` | stored entries, hits, and `Cache-Status` (RFC 9211) |
+//!
+//! The rules and their tests are listed in docs/rfc9111.md.
 
 mod audit;
 mod credentials;

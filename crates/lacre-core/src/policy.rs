@@ -1,5 +1,5 @@
-//! What the user wishes. A policy is data: the rules read it, and nothing else decides. Two presets, [`Policy::rfc9111`] and
-//! [`Policy::requests_cache`], differ in values only.
+//! The policy: everything the user can set. It is data, which the rules read. The presets
+//! [`Policy::rfc9111`] and [`Policy::requests_cache`] differ only in values.
 
 use crate::redact::Redactor;
 use crate::{Expire, UrlPattern};
@@ -8,49 +8,51 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Whose cache this is (RFC 9111 §1): it decides what `private`, `s-maxage`, `proxy-revalidate` and `Authorization` mean.
+/// The users of a cache (RFC 9111 §1). It decides the meaning of `private`, `s-maxage`,
+/// `proxy-revalidate` and `Authorization`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
-    /// One user's own.
+    /// One user.
     Private,
-    /// Shared between users, like a proxy's.
+    /// Several users, as in a proxy.
     Shared,
 }
 
-/// How much the origin's Cache-Control, Expires and the heuristics count.
+/// The precedence of the origin's Cache-Control, Expires and heuristics over the user's lifetimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginHeaders {
-    /// The origin decides, unless the user spoke about this very request or its URL; the user's default fills its silence.
+    /// The origin decides. A lifetime for this request or its URL overrides it; the user's default
+    /// applies if the origin set none.
     Obeyed,
-    /// Whatever the origin says comes before whatever the user says.
+    /// The origin decides, even over the user's lifetimes.
     First,
-    /// Only the user decides; even `no-store` is not heard.
+    /// The user decides. The origin's directives are ignored, even `no-store`.
     Ignored,
 }
 
-/// Which request headers tell two requests apart, besides what responses name in Vary.
+/// The request headers that are part of the cache key, besides those that responses name in Vary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MatchHeaders {
     /// None.
     #[default]
     None,
-    /// All but those that only concern the connection or the cache.
+    /// All except headers of the connection and the cache.
     All,
-    /// These.
+    /// These headers.
     Only(Vec<HeaderName>),
 }
 
-/// How long past its lifetime a response may still be used.
+/// The time after its lifetime in which a response may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Staleness {
-    /// As far as the response itself allows (RFC 5861).
+    /// As long as the response allows (RFC 5861).
     AsResponseSays,
-    /// This long, or as long as the response itself allows.
+    /// At least this long, or longer if the response allows it.
     For(Duration),
-    /// As long as it is kept.
+    /// As long as it is stored.
     Any,
 }
 
@@ -61,34 +63,35 @@ pub(crate) enum Partition {
     Shared,
 }
 
-/// When a private cache tells requests apart by their `Cookie` (decision 14).
+/// The use of `Cookie` in the keys of a private cache (decision 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CookieKeys {
-    /// Where nobody said how long the answer may be reused: neither its origin nor the user.
+    /// The key includes the cookie only if neither the origin nor the user gave the response a
+    /// lifetime.
     WithoutLifetime,
-    /// Always.
+    /// The key always includes the cookie.
     Always,
 }
 
-/// Whether two URLs that differ in the order of their query parameters are the same.
+/// Whether the order of query parameters is part of the cache key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryOrder {
-    /// They differ, as RFC 9110 has it.
+    /// It is (RFC 9110 §4.2.3).
     Significant,
-    /// Parameters are sorted first.
+    /// Parameters are sorted.
     Sorted,
 }
 
-/// Freshness where the origin gave none (RFC 9111 §4.2.2).
+/// The heuristic for responses without explicit freshness (RFC 9111 §4.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heuristic {
-    /// The part of the time since Last-Modified that counts as fresh, in percent.
+    /// The fraction of the time since Last-Modified, in percent.
     pub(crate) percent: u32,
     pub(crate) at_most: Duration,
 }
 
-/// Bounds on what an origin can make us keep.
+/// Limits on what an origin can make the cache store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) body: u64,
@@ -100,7 +103,8 @@ pub(crate) struct Limits {
 type KeyFn = dyn Fn(&request::Parts, &[u8]) -> String + Send + Sync;
 type Filter = dyn Fn(&request::Parts, &response::Parts) -> bool + Send + Sync;
 
-/// What the user wishes, for all requests through one cache; [`RequestOptions`](crate::RequestOptions) speaks for a single one.
+/// The settings for all requests through one cache. [`RequestOptions`](crate::RequestOptions)
+/// override them for a single request.
 #[derive(Clone)]
 pub struct Policy {
     pub(crate) scope: Scope,
@@ -130,38 +134,38 @@ pub struct Policy {
     pub(crate) filter: Option<Arc<Filter>>,
 }
 
-/// What answers a HEAD request.
+/// The stored response that answers a HEAD request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// The stored answer to GET (RFC 9110 §9.3.2), which an answer to HEAD freshens (RFC 9111 §4.3.5); where there is none, a stored answer to
-    /// HEAD.
+    /// The stored answer to GET (RFC 9110 §9.3.2). An answer to HEAD freshens it (RFC 9111 §4.3.5).
+    /// If there is none, a stored answer to HEAD.
     FromGet,
     /// A stored answer to HEAD.
     OnItsOwn,
 }
 
-/// When a stored response is validated.
+/// The time at which a stored response is validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Validation {
     WhenStale,
     Always,
 }
 
-/// Whether anything is stored.
+/// Whether the cache writes to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writes {
     Allowed,
     Never,
 }
 
-/// Whether a stored response is served with an `Age` header (RFC 9111 §5.1).
+/// Whether a hit has an `Age` header (RFC 9111 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AgeHeader {
     Added,
     Untouched,
 }
 
-/// Whether an entry remembers the headers of its request, redacted.
+/// Whether an entry keeps the redacted headers of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestHeaders {
     Kept,
@@ -171,7 +175,8 @@ pub(crate) enum RequestHeaders {
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Policy {
-    /// A private cache by RFC 9111: the origin decides, users may override lifetimes per URL and per request.
+    /// A private cache by RFC 9111. The origin decides; the user may override lifetimes per URL and
+    /// per request.
     pub fn rfc9111() -> Self {
         Self {
             scope: Scope::Private,
@@ -184,7 +189,7 @@ impl Policy {
             heuristic: Some(Heuristic { percent: 10, at_most: DAY }),
             match_headers: MatchHeaders::None,
             query_order: QueryOrder::Significant,
-            ignored: Redactor::sparing_the_usual(),
+            ignored: Redactor::never_usual(),
             redactor: Redactor::default(),
             principals: Redactor::none(),
             partition: Partition::Credentials,
@@ -202,8 +207,9 @@ impl Policy {
         }
     }
 
-    /// What `requests-cache` does out of the box: the user decides, every GET and HEAD with status 200 is kept for ever, and the
-    /// origin's Cache-Control is not heard. Unlike there, credentials still partition the cache.
+    /// The defaults of `requests-cache`: every GET and HEAD with status 200 is kept forever unless
+    /// the user says otherwise, and the origin's Cache-Control is ignored. Unlike there,
+    /// credentials still partition the cache.
     pub fn requests_cache() -> Self {
         Self {
             origin_headers: OriginHeaders::Ignored,
@@ -218,85 +224,89 @@ impl Policy {
         }
     }
 
-    /// Acts for many users, like a proxy.
+    /// Serves several users, as in a proxy.
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.scope = Scope::Shared;
         self
     }
 
-    /// Acts for one user (the default). A cookie does not tell requests apart where the answer has a lifetime, of the origin's or of the
-    /// user's, and `Vary` does not name it; [`partition_by_cookies`](Self::partition_by_cookies) changes that.
+    /// Serves one user (the default). The cache key omits the cookie if the response has a lifetime
+    /// from the origin or the user and does not vary by `Cookie`. See
+    /// [`partition_by_cookies`](Self::partition_by_cookies).
     #[must_use]
     pub fn private(mut self) -> Self {
         self.scope = Scope::Private;
         self
     }
 
-    /// How much the origin's word counts.
+    /// Sets the precedence of the origin's headers.
     #[must_use]
     pub fn origin_headers(mut self, origin_headers: OriginHeaders) -> Self {
         self.origin_headers = origin_headers;
         self
     }
 
-    /// The methods that are looked up and stored. Others pass through, and unsafe ones invalidate. HEAD is answered from what is stored for
-    /// GET; where nothing is, its own answers are stored, and answer HEAD alone.
+    /// Sets the methods that are looked up and stored. Other methods pass through; unsafe ones
+    /// invalidate. A stored answer to GET answers HEAD. If there is none, answers to HEAD are
+    /// stored for HEAD.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().collect();
         self
     }
 
-    /// Only responses with these statuses are stored. A lifetime of the user's own applies to all of them, errors included.
+    /// Stores only responses with these statuses. The user's lifetimes apply to all of them,
+    /// including errors.
     #[must_use]
     pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.statuses = Some(statuses.into_iter().collect());
         self
     }
 
-    /// The lifetime of responses that no URL rule and no request speaks about.
+    /// Sets the default lifetime, for responses without a URL rule or a request option.
     ///
-    /// Like every lifetime of the user's own, it is for the statuses 200, 203, 204, 206, 300, 301 and 308, and for those that
-    /// [`statuses`](Self::statuses) names. An error is not kept for it: other statuses are as fresh as their origin says, or for this long
-    /// if that is less.
+    /// Every lifetime that the user sets applies to the statuses 200, 203, 204, 206, 300, 301 and
+    /// 308, and to those in [`statuses`](Self::statuses). For other statuses, it can only shorten
+    /// the lifetime that the origin set, so errors are not kept.
     #[must_use]
     pub fn expire_after(mut self, expire: impl Into<Expire>) -> Self {
         self.expire_after = Some(expire.into());
         self
     }
 
-    /// Adds a lifetime for the URLs that fit `pattern`; the first rule that fits decides.
+    /// Adds a lifetime for the URLs that match `pattern`. The first matching rule decides.
     #[must_use]
     pub fn expire_url_after(mut self, pattern: UrlPattern, expire: impl Into<Expire>) -> Self {
         self.url_rules.push((pattern, expire.into()));
         self
     }
 
-    /// Responses without explicit freshness are not kept fresh by guessing (RFC 9111 §4.2.2).
+    /// Disables heuristic freshness (RFC 9111 §4.2.2).
     #[must_use]
     pub fn without_heuristics(mut self) -> Self {
         self.heuristic = None;
         self
     }
 
-    /// Request headers that tell two requests apart even where the response's Vary does not name them.
+    /// Sets the request headers that are part of the cache key, even if Vary does not name them.
     #[must_use]
     pub fn match_headers(mut self, headers: MatchHeaders) -> Self {
         self.match_headers = headers;
         self
     }
 
-    /// Whether the order of query parameters counts.
+    /// Sets whether the order of query parameters is part of the cache key.
     #[must_use]
     pub fn query_order(mut self, order: QueryOrder) -> Self {
         self.query_order = order;
         self
     }
 
-    /// Parameters and headers whose values neither tell requests apart nor are stored: query, form and JSON parameters and header names,
-    /// case-insensitive. The usual names of credentials still tell requests apart, unless they
-    /// [may share an answer](Self::danger_share_across_credentials).
+    /// Ignores parameters and headers: their values are not part of the cache key and are not
+    /// stored. The names are those of query, form and JSON parameters and headers, without regard
+    /// to case. The usual names of credentials stay part of the key, unless
+    /// [`danger_share_across_credentials`](Self::danger_share_across_credentials) is set.
     #[must_use]
     pub fn ignored_parameters<I: IntoIterator<Item = S>, S: AsRef<str>>(mut self, names: I) -> Self {
         for name in names {
@@ -306,7 +316,8 @@ impl Policy {
         self
     }
 
-    /// Parameters and headers whose values tell requests apart but are never stored, besides the usual names of secrets.
+    /// Redacts parameters and headers, besides the usual names of secrets: their values are part of
+    /// the cache key but are not stored.
     #[must_use]
     pub fn redact<I: IntoIterator<Item = S>, S: AsRef<str>>(mut self, names: I) -> Self {
         for name in names {
@@ -315,12 +326,13 @@ impl Policy {
         self
     }
 
-    /// Headers whose values tell on whose behalf a request is made, besides the listed names: requests that differ in them share no answer. The
-    /// values are treated as secrets. Names compare without regard to case, `-` and `_`.
+    /// Partitions the cache by headers, besides the usual ones: requests with different values
+    /// share no answer. The values are secret. Names compare without regard to case, `-` and `_`.
     ///
-    /// The listed names are those of credentials (`Authorization`, `Cookie`, what ends in `-Key`, `-Token`, `-Secret`, …) and of identities that a
-    /// proxy adds (`Remote-User`, `X-Auth-Request-*`, `Client-Cert`, `X-Tenant-Id`, …); [`partitions_by_header`](Self::partitions_by_header) says
-    /// whether a name is one of them.
+    /// The usual names are those of credentials (`Authorization`, `Cookie`, names that end in
+    /// `-Key`, `-Token`, `-Secret`, …) and of identities that a proxy adds (`Remote-User`,
+    /// `X-Auth-Request-*`, `Client-Cert`, `X-Tenant-Id`, …). See
+    /// [`partitions_by_header`](Self::partitions_by_header).
     #[must_use]
     pub fn partition_by_headers<I: IntoIterator<Item = S>, S: AsRef<str>>(mut self, names: I) -> Self {
         for name in names {
@@ -330,96 +342,102 @@ impl Policy {
         self
     }
 
-    /// Lets requests with different credentials share an answer. One user may then receive what was fetched as another.
+    /// Lets requests with different credentials share an answer. A user may then receive a response
+    /// that was fetched for another one.
     #[must_use]
     pub fn danger_share_across_credentials(mut self) -> Self {
         self.partition = Partition::Shared;
-        self.ignored.spare_none();
+        self.ignored.allow_usual();
         self
     }
 
-    /// Tells requests apart by their `Cookie` in a private cache, too, whatever the origin says about the answer. For a program that acts for
-    /// several users who differ in nothing but their cookies. A shared cache always does.
+    /// Includes the `Cookie` in every cache key of a private cache. Set it if the program serves
+    /// several users who differ only in their cookies. A shared cache always includes it.
     #[must_use]
     pub fn partition_by_cookies(mut self) -> Self {
         self.cookie_keys = CookieKeys::Always;
         self
     }
 
-    /// How stale a response may be when the origin fails. At first, that is as long as the response says; and where it says nothing and the
-    /// origin cannot be reached at all, as stale as it is (RFC 9111 §4.2.4).
+    /// Sets the staleness up to which a response is used if the origin fails. By default, the
+    /// response decides. If it has no limit and the origin does not answer, any staleness is
+    /// accepted (RFC 9111 §4.2.4).
     #[must_use]
     pub fn stale_if_error(mut self, staleness: Staleness) -> Self {
         self.stale_if_error = staleness;
         self
     }
 
-    /// How stale a response may be while it is refreshed in the background.
+    /// Sets the staleness up to which a response is used while it is refreshed in the background.
     #[must_use]
     pub fn stale_while_revalidate(mut self, staleness: Staleness) -> Self {
         self.stale_while_revalidate = staleness;
         self
     }
 
-    /// Validates a stored response at every use, where it has a validator.
+    /// Validates a stored response at every use, if it has a validator.
     #[must_use]
     pub fn always_revalidate(mut self) -> Self {
         self.validation = Validation::Always;
         self
     }
 
-    /// Reads only: nothing is stored, refreshed, invalidated or put into quarantine.
+    /// Only reads: nothing is stored, refreshed, invalidated or quarantined.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.writes = Writes::Never;
         self
     }
 
-    /// Whether [`read_only`](Self::read_only) was said.
+    /// Whether [`read_only`](Self::read_only) is set.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.writes == Writes::Never
     }
 
-    /// How long a response is kept past its freshness, to be validated or to stand in for a failing origin. Its seal ends then.
+    /// Sets the time that a response is kept after its lifetime, for validation and for failures of
+    /// the origin. Its seal expires then.
     #[must_use]
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Remembers the headers of requests, redacted, with the answers to them.
+    /// Stores the redacted request headers with each response.
     #[must_use]
     pub fn keep_request_headers(mut self) -> Self {
         self.request_headers = RequestHeaders::Kept;
         self
     }
 
-    /// The longest body that is stored, in bytes (64 MiB). Longer ones pass through.
+    /// Sets the length of the longest body that is stored, in bytes (64 MiB). Longer bodies pass
+    /// through.
     #[must_use]
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.limits.body = bytes;
         self
     }
 
-    /// How many variants of one response are kept (64; at least one): answers to other values of the headers that it varies by, in other
-    /// languages, and parts. Beyond that, the oldest goes, so that nobody fills the store with one URL.
-    /// Where several are stored in the same moment, one may be forgotten that then stays until its time is over.
+    /// Sets the number of stored variants of a response (64, at least one): for other values of the
+    /// headers that it varies by, other languages, and parts. The oldest is removed if there are
+    /// more, so that one URL cannot fill the store. If several are stored at the same time, one may
+    /// be left out of the index and stay until it expires.
     #[must_use]
     pub fn max_variants(mut self, variants: usize) -> Self {
         self.limits.variants = variants.max(1);
         self
     }
 
-    /// Your own identity of a request, from its head and body, instead of method, URL, body and matched headers, `X-Forwarded-Host` and its
-    /// like among them. Credentials still partition the cache, and what the function returns is digested before anything sees it.
+    /// Sets a function that computes the identity of a request from its head and body. It replaces
+    /// method, URL, body and matched headers, including `X-Forwarded-Host`. Credentials still
+    /// partition the cache, and only a digest of the result is stored.
     #[must_use]
     pub fn key_fn(mut self, key: impl Fn(&request::Parts, &[u8]) -> String + Send + Sync + 'static) -> Self {
         self.key_fn = Some(Arc::new(key));
         self
     }
 
-    /// Stores only the responses for which `keep` answers true.
+    /// Stores only the responses for which `keep` returns true.
     #[must_use]
     pub fn filter(
         mut self,
@@ -429,12 +447,13 @@ impl Policy {
         self
     }
 
-    /// A URL as [entries](crate::Entry) have it, without secrets.
+    /// Redacts a URL, as in [entries](crate::Entry).
     pub fn redact_url(&self, url: &str) -> String {
         self.redactor.url(url)
     }
 
-    /// Whether requests with this method are looked up. Only of these need the cache see the body.
+    /// Whether requests with this method are looked up. The cache must see the body of such
+    /// requests.
     pub fn caches_method(&self, method: &Method) -> bool {
         self.methods.contains(method)
     }
@@ -446,7 +465,7 @@ impl Policy {
         }
     }
 
-    /// The lifetime of the first URL rule that fits.
+    /// The lifetime of the first URL rule that matches.
     pub(crate) fn url_rule(&self, url: impl FnOnce() -> String) -> Option<Expire> {
         if self.url_rules.is_empty() {
             return None;
@@ -462,7 +481,7 @@ impl Default for Policy {
     }
 }
 
-/// Settings only; the user's functions show as present or absent.
+/// Shows the settings, and whether there are user functions.
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
@@ -485,7 +504,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_url_rule_that_fits_decides() {
+    fn first_matching_url_rule_decides() {
         let policy = Policy::rfc9111()
             .expire_url_after(UrlPattern::glob("example.com/a").unwrap(), Expire::DoNotStore)
             .expire_url_after(UrlPattern::glob("example.com").unwrap(), Duration::from_secs(5));

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_names_its_bytes() {
+    fn each_range_form_resolves_to_its_bytes() {
         let cases = [
             ("bytes=0-1", (0, 1)),
             ("Bytes= 2-2 ", (2, 2)),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_there_are_unsatisfiable() {
+    fn ranges_beyond_the_body_are_unsatisfiable() {
         for text in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=18446744073709551616-"] {
             assert_eq!(slice(text, 10), Some(Resolved::Unsatisfiable), "{text}");
         }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_range_of_bytes_is_ignored() {
+    fn other_range_forms_are_ignored() {
         let others = [
             "",
             "bytes",
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn content_range_is_written_as_the_rfc_has_it() {
+    fn content_range_is_formatted_as_in_the_rfc() {
         let slice = |length| ContentRange::Slice { first: 0, last: 1, length }.to_value();
         assert_eq!(
             (slice(Some(10)), slice(None)),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_says_itself_which_bytes_it_holds() {
+    fn part_is_parsed_from_content_range() {
         for (text, length) in [("bytes 4-9/10", None), ("BYTES 4-9/*", Some(6)), ("bytes 4-9/10", Some(5))] {
             assert!(part(text, length).is_some(), "{text} {length:?}");
         }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_answers_only_what_lies_within_it() {
+    fn part_answers_only_ranges_within_it() {
         // Content-Range, Content-Length, length of the body, Range, resolved bytes.
         for (content_range, declared, body, range, expected) in [
             ("bytes 4-9/10", None, 6, "bytes=4-9", Some((0, 5))),
@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_cut_from_a_part_is_what_would_be_cut_from_the_whole(
+        fn slice_of_a_part_equals_slice_of_the_whole(
             first in 0u64..10, held in 1u64..10, after in 0u64..10, text in "bytes=[0-9]{0,2}-[0-9]{0,2}",
         ) {
             let (last, length) = (first + held - 1, first + held + after);
@@ -307,7 +307,7 @@ mod tests {
         }
 
         #[test]
-        fn a_slice_always_lies_within_the_body(text in "bytes=[0-9]{0,3}-[0-9]{0,3}", length in 0u64..1000) {
+        fn slice_is_always_within_the_body(text in "bytes=[0-9]{0,3}-[0-9]{0,3}", length in 0u64..1000) {
             if let Some(Resolved::Slice { first, last }) = slice(&text, length) {
                 prop_assert!(first <= last && last < length);
             }

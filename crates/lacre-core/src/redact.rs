@@ -1,7 +1,8 @@
-//! Taking secrets out of requests and responses by the names they go under.
+//! Redaction: removes secrets from requests and responses by their names and by known formats.
 //!
-//! What is redacted is for people, or stands for "any value" where the user wants one ignored; it must never tell
-//! requests apart. All that is not secret stays byte for byte. The work is linear in the input, without recursion.
+//! Redacted text is for display, or stands for any value of an ignored parameter. It never
+//! distinguishes requests. All other bytes stay unchanged. The time is linear in the input; there
+//! is no recursion.
 
 mod formats;
 mod json;
@@ -18,51 +19,51 @@ use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What stands in place of a redacted value.
+/// The replacement for a redacted value.
 pub(crate) const REDACTED: &str = "REDACTED";
 
 /// A set of names whose values are secret.
 ///
-/// Names compare without regard to case, `-` and `_`: `X-API-Key`, `x_api_key` and `xApiKey` are one. In a name with
-/// brackets or dots, such as `user[password]`, each part counts.
+/// Names compare without regard to case, `-` and `_`: `X-API-Key`, `x_api_key` and `xApiKey` are
+/// equal. Each part of a name with brackets or dots is compared, as in `user[password]`.
 #[derive(Clone, Debug)]
 pub struct Redactor {
-    usual: Usual,
+    usual: UsualNames,
     added: Vec<Vec<u8>>,
 }
 
-/// What the usual names of secrets are to a redactor.
+/// The treatment of the usual names of secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Usual {
-    /// Secret; and so is what looks like a secret under any name.
+enum UsualNames {
+    /// Secret. Values in a known format of secrets are secret under any name.
     Secret,
-    /// Nothing special.
+    /// Not special.
     Unknown,
-    /// Spared, even where they were added.
-    Spared,
+    /// Never secret, even if added.
+    Exempt,
 }
 
 impl Default for Redactor {
     /// The usual names of secrets.
     fn default() -> Self {
-        Self { usual: Usual::Secret, added: Vec::new() }
+        Self { usual: UsualNames::Secret, added: Vec::new() }
     }
 }
 
 impl Redactor {
-    /// No name at all.
+    /// The empty set.
     pub fn none() -> Self {
-        Self { usual: Usual::Unknown, added: Vec::new() }
+        Self { usual: UsualNames::Unknown, added: Vec::new() }
     }
 
-    /// No name at all, and never one of the usual.
-    pub(crate) fn sparing_the_usual() -> Self {
-        Self { usual: Usual::Spared, added: Vec::new() }
+    /// The empty set, to which none of the usual names can be added.
+    pub(crate) fn never_usual() -> Self {
+        Self { usual: UsualNames::Exempt, added: Vec::new() }
     }
 
-    /// From now on, names that were added count, whichever they are.
-    pub(crate) fn spare_none(&mut self) {
-        self.usual = Usual::Unknown;
+    /// Lets the usual names count if they are added.
+    pub(crate) fn allow_usual(&mut self) {
+        self.usual = UsualNames::Unknown;
     }
 
     /// Adds a name.
@@ -75,24 +76,24 @@ impl Redactor {
         self.is_secret(name.as_bytes())
     }
 
-    /// Whether a header of this name tells who asks: one of the listed names of credentials and identities, not one that was added. An
-    /// identity is no secret.
+    /// Whether a header with this name identifies the requester: a known name of a credential or an
+    /// identity, not an added one. An identity is not secret.
     pub fn is_credential(&self, name: &str) -> bool {
-        self.usual == Usual::Secret && (names_secret_header(name) || names_identity(name))
+        self.usual == UsualNames::Secret && (names_secret_header(name) || names_identity(name))
     }
 
-    /// Whether the values of a header of this name are secret.
+    /// Whether the values of a header with this name are secret.
     fn matches_header(&self, name: &str) -> bool {
-        self.matches(name) || (self.usual == Usual::Secret && names_secret_header(name))
+        self.matches(name) || (self.usual == UsualNames::Secret && names_secret_header(name))
     }
 
-    /// A URL without userinfo, without the secrets in its query, fragment and path parameters, also where they are parameters of a
-    /// parameter, and without what looks like a secret.
+    /// Redacts a URL: its userinfo, the secrets in query, fragment and path parameters, also nested
+    /// in other parameters, and known formats of secrets.
     pub fn url(&self, url: &str) -> String {
         text(&redacted(url.as_bytes(), |url| self.in_url(url)))
     }
 
-    /// A query, without its `?`, without the secrets in it.
+    /// Redacts a query without its `?`.
     pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
         match replace(query.as_bytes(), &self.in_parameters(query.as_bytes(), b"&"), REDACTED) {
             Cow::Borrowed(_) => Cow::Borrowed(query),
@@ -100,8 +101,8 @@ impl Redactor {
         }
     }
 
-    /// Headers without secrets: in values, in cookies, in URLs such as those of `Location`, `Refresh`, `Referer` and `Link`. Names and
-    /// the order of repeated fields stay.
+    /// Redacts headers: values, cookies, and URLs as in `Location`, `Refresh`, `Referer` and
+    /// `Link`. Names and the order of repeated fields stay.
     pub fn headers(&self, headers: &HeaderMap) -> HeaderMap {
         let value = |name, value: &HeaderValue| {
             HeaderValue::from_bytes(&redacted(value.as_bytes(), |value| self.in_header(name, value)))
@@ -110,37 +111,38 @@ impl Redactor {
         headers.iter().map(|(name, of)| (name.clone(), value(name, of))).collect()
     }
 
-    /// A body without secrets: a form, JSON at any depth, or multipart, as `content_type` says; any other is unchanged.
+    /// Redacts a body: a form, JSON at any depth, or multipart, by its `content_type`. Other bodies
+    /// stay unchanged.
     pub fn body<'a>(&self, content_type: Option<&HeaderValue>, body: &'a [u8]) -> Cow<'a, [u8]> {
         let with =
             if matches!(BodyKind::of(content_type), BodyKind::Json) { "\"REDACTED\"" } else { REDACTED };
         replace(body, &self.in_body(content_type, body), with)
     }
 
-    /// Whether [`url`](Self::url) takes something away.
+    /// Whether [`url`](Self::url) redacts anything.
     pub(crate) fn finds_in_url(&self, url: &str) -> bool {
         !self.in_url(url.as_bytes()).is_empty()
     }
 
-    /// Whether [`headers`](Self::headers) takes something away.
+    /// Whether [`headers`](Self::headers) redacts anything.
     pub(crate) fn finds_in_headers(&self, headers: &HeaderMap) -> bool {
         headers.iter().any(|(name, value)| !self.in_header(name, value.as_bytes()).is_empty())
     }
 
-    /// Whether a body that these headers describe may hold a secret: it does, or one cannot tell.
-    pub(crate) fn suspects_body(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+    /// Whether a body may contain a secret: it does, or its format is unknown.
+    pub(crate) fn may_find_in_body(&self, headers: &HeaderMap, body: &[u8]) -> bool {
         let content_type = headers.get(header::CONTENT_TYPE);
         let transparent = matches!(BodyKind::of(content_type), BodyKind::Form | BodyKind::Json)
             && !headers.contains_key(header::CONTENT_ENCODING);
         !body.is_empty() && (!transparent || !self.in_body(content_type, body).is_empty())
     }
 
-    /// The values under secret names in a query, in order.
+    /// The values of secret parameters in a query, in order.
     pub(crate) fn secrets_of_query<'a>(&self, query: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.in_parameters(query.as_bytes(), b"&").into_iter().map(|secret| &query.as_bytes()[secret])
     }
 
-    /// The values under secret names in a body, in order.
+    /// The values of secret parameters in a body, in order.
     pub(crate) fn secrets_of_body<'a>(
         &self,
         content_type: Option<&HeaderValue>,
@@ -162,37 +164,38 @@ impl Redactor {
     pub(crate) fn in_header(&self, name: &HeaderName, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut secrets = match *name {
             header::COOKIE => self.in_cookies(name, bytes, usize::MAX),
-            // What follows the first pair are attributes.
+            // The attributes after the first pair are not cookies.
             header::SET_COOKIE => self.in_cookies(name, bytes, 1),
             _ if self.matches_header(name.as_str()) => std::iter::once(0..bytes.len()).collect(),
             header::LINK => self.in_links(bytes),
             _ => [self.in_url(bytes), json::secrets(bytes, |name| self.is_secret(name))].concat(),
         };
-        secrets.extend(self.in_disguise(bytes));
+        secrets.extend(self.in_known_formats(bytes));
         disjoint(secrets)
     }
 
-    /// A URL, or any text that may hold one.
+    /// Finds secrets in a URL, or in text that may contain one.
     pub(crate) fn in_url(&self, url: &[u8]) -> Vec<Range<usize>> {
         let base = position(url, 0, b"?#");
         let mut secrets: Vec<_> = userinfo(&url[..base]).into_iter().collect();
         secrets.extend(self.in_path(&url[..base]));
-        // A fragment may hold parameters, and so may a URL that is the value of one.
+        // A fragment may contain parameters, and so may a URL in a parameter.
         let parameters = pieces(&url[base..], b"?#&").map(|piece| piece.start + base..piece.end + base);
         secrets.extend(parameters.filter_map(|piece| {
-            self.in_parameter(url, piece.clone()).or_else(|| self.within_parameter(url, piece))
+            self.in_parameter(url, piece.clone()).or_else(|| self.nested_in_parameter(url, piece))
         }));
-        secrets.extend(self.in_disguise(url));
+        secrets.extend(self.in_known_formats(url));
         disjoint(secrets)
     }
 
-    /// What looks like a secret, whatever its name.
-    fn in_disguise(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        let text = if self.usual == Usual::Secret { text } else { b"" };
+    /// Finds known formats of secrets, under any name.
+    fn in_known_formats(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+        let text = if self.usual == UsualNames::Secret { text } else { b"" };
         find_formats(text).map(|(_, place)| place)
     }
 
-    /// Parameters of a path's segments: `/a;token=b`. A segment in which a secret is percent-encoded goes as a whole.
+    /// Finds secrets in the path: parameters of a segment (`/a;token=b`). A segment with a
+    /// percent-encoded secret is redacted as a whole.
     fn in_path(&self, path: &[u8]) -> Vec<Range<usize>> {
         let mut secrets = self.in_path_parameters(path);
         secrets.extend(pieces(path, b"/").filter(|segment| self.is_encoded(&path[segment.clone()])));
@@ -204,13 +207,15 @@ impl Redactor {
         parameters.filter_map(|piece| self.in_parameter(path, piece)).collect()
     }
 
-    /// Whether a segment of a path holds a secret once it is decoded.
+    /// Whether a path segment contains a secret after decoding.
     fn is_encoded(&self, segment: &[u8]) -> bool {
         let mut segment = Cow::Borrowed(segment);
         for _ in 0..MAX_DECODINGS {
             let Cow::Owned(decoded) = Cow::from(percent_decode(&segment)) else { return false };
             segment = Cow::Owned(decoded);
-            if !self.in_path_parameters(&segment).is_empty() || self.in_disguise(&segment).next().is_some() {
+            if !self.in_path_parameters(&segment).is_empty()
+                || self.in_known_formats(&segment).next().is_some()
+            {
                 return true;
             }
         }
@@ -228,7 +233,7 @@ impl Redactor {
         secrets
     }
 
-    /// `name=value` pairs between `separators`; names may be percent-encoded.
+    /// Finds secrets among `name=value` pairs between `separators`. Names may be percent-encoded.
     fn in_parameters(&self, text: &[u8], separators: &[u8]) -> Vec<Range<usize>> {
         pieces(text, separators).filter_map(|piece| self.in_parameter(text, piece)).collect()
     }
@@ -239,9 +244,9 @@ impl Redactor {
         (equals < piece.end && self.is_secret(&name)).then_some(equals + 1..piece.end)
     }
 
-    /// A parameter whose own name is harmless may hold others: after `;`, which separates for some servers, or in an encoded URL or
-    /// JSON. What holds a secret goes as a whole.
-    fn within_parameter(&self, text: &[u8], piece: Range<usize>) -> Option<Range<usize>> {
+    /// Finds secrets nested in a parameter with a harmless name: after `;`, which some servers
+    /// treat as a separator, or in an encoded URL or JSON. The value is redacted as a whole.
+    fn nested_in_parameter(&self, text: &[u8], piece: Range<usize>) -> Option<Range<usize>> {
         let start = piece.start;
         let further = pieces(&text[piece.clone()], b";").skip(1);
         let further = further.map(|part| start + part.start..start + part.end);
@@ -251,17 +256,17 @@ impl Redactor {
         }
         let equals = position(&text[..piece.end], start, b"=");
         let value = if equals < piece.end { equals + 1 } else { start };
-        self.is_wrapped(&text[value..piece.end]).then_some(value..piece.end)
+        self.contains_secret(&text[value..piece.end]).then_some(value..piece.end)
     }
 
-    /// Whether a value holds a secret, as it is or once it is decoded.
-    fn is_wrapped(&self, value: &[u8]) -> bool {
+    /// Whether a value contains a secret, before or after decoding.
+    fn contains_secret(&self, value: &[u8]) -> bool {
         let is_secret = |name: &[u8]| self.is_secret(name);
         let holds = |text: &[u8]| {
             userinfo(text).is_some()
                 || !self.in_parameters(text, b"?#&;").is_empty()
                 || !json::secrets(text, is_secret).is_empty()
-                || self.in_disguise(text).next().is_some()
+                || self.in_known_formats(text).next().is_some()
         };
         let mut value = Cow::Borrowed(value);
         for _ in 0..MAX_DECODINGS {
@@ -274,7 +279,8 @@ impl Redactor {
         holds(&value)
     }
 
-    /// The values of the first `count` cookies: all where the header itself is secret, else those of secret names.
+    /// Finds the values of the first `count` cookies: all of them if the header itself is secret,
+    /// otherwise those with secret names.
     fn in_cookies(&self, header: &HeaderName, text: &[u8], count: usize) -> Vec<Range<usize>> {
         let all = self.matches(header.as_str());
         pieces(text, b";")
@@ -282,7 +288,7 @@ impl Redactor {
             .filter_map(|piece| {
                 let equals = position(&text[..piece.end], piece.start, b"=");
                 let name = text[piece.start..equals].trim_ascii();
-                // Without a name, the whole is the value.
+                // Without `=`, the text is the value.
                 let value = if equals == piece.end { piece.start } else { equals + 1 };
                 (all || self.is_secret(name)).then_some(value..piece.end)
             })
@@ -293,25 +299,25 @@ impl Redactor {
         let known = |part: &[u8]| {
             let added = || self.added.iter().any(|added| folded(part).eq(added.iter().copied()));
             match self.usual {
-                Usual::Secret => is_usual(part) || added(),
-                Usual::Unknown => added(),
-                Usual::Spared => added() && !is_usual(part),
+                UsualNames::Secret => is_usual(part) || added(),
+                UsualNames::Unknown => added(),
+                UsualNames::Exempt => added() && !is_usual(part),
             }
         };
         known(name) || name.split(|byte| b"[].".contains(byte)).any(|part| !part.is_empty() && known(part))
     }
 }
 
-/// How often a value is decoded in search of a secret in it.
+/// The number of times that a value is percent-decoded in search of a secret.
 const MAX_DECODINGS: usize = 4;
 
-/// How often a text is searched for secrets; one that has still more goes as a whole.
+/// The number of redaction passes. A text that still contains secrets is redacted as a whole.
 const MAX_PASSES: usize = 4;
 
-/// In what kind of body names have values.
+/// The kinds of bodies with named values.
 enum BodyKind<'a> {
     Form,
-    /// With the whole content type.
+    /// With the complete content type.
     Multipart(&'a str),
     Json,
     Other,
@@ -332,7 +338,7 @@ impl<'a> BodyKind<'a> {
     }
 }
 
-/// The same places in order, those that overlap as one.
+/// Sorts ranges and merges those that overlap.
 fn disjoint(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
     places.sort_unstable_by_key(|place| place.start);
     places.dedup_by(|next, last| {
@@ -345,8 +351,8 @@ fn disjoint(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
     places
 }
 
-/// `text` without the secrets that are found in it, also when it is searched again: what stands for a secret may join two harmless pieces
-/// of a text that is read in several ways at once.
+/// Redacts `text` until no secret is found. The replacement may join two harmless pieces of a text
+/// that can be parsed in several ways.
 fn redacted(text: &[u8], find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, [u8]> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MAX_PASSES {
@@ -359,7 +365,7 @@ fn redacted(text: &[u8], find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, [
     Cow::Borrowed(REDACTED.as_bytes())
 }
 
-/// `text` with each of `secrets`, which ascend and do not overlap, replaced.
+/// Replaces the ranges in `secrets`, which ascend and do not overlap.
 fn replace<'a>(text: &'a [u8], secrets: &[Range<usize>], with: &str) -> Cow<'a, [u8]> {
     if secrets.is_empty() {
         return Cow::Borrowed(text);
@@ -375,7 +381,7 @@ fn replace<'a>(text: &'a [u8], secrets: &[Range<usize>], with: &str) -> Cow<'a, 
     Cow::Owned(replaced)
 }
 
-/// Where the userinfo of a URL lies, given what comes before its query.
+/// The userinfo of a URL. `base` is the URL up to its query.
 fn userinfo(base: &[u8]) -> Option<Range<usize>> {
     let start = base.windows(2).position(|pair| pair == b"//")? + 2;
     let authority = &base[start..position(base, start, b"/")];
@@ -383,7 +389,7 @@ fn userinfo(base: &[u8]) -> Option<Range<usize>> {
     Some(start..start + at)
 }
 
-/// Where the pieces of `text` between `separators` lie.
+/// The ranges of the pieces of `text` between `separators`.
 fn pieces(text: &[u8], separators: &[u8]) -> impl Iterator<Item = Range<usize>> {
     text.split(|byte| separators.contains(byte)).scan(0, |at, piece| {
         let start = *at;
@@ -392,7 +398,7 @@ fn pieces(text: &[u8], separators: &[u8]) -> impl Iterator<Item = Range<usize>> 
     })
 }
 
-/// Where in `text`, from `start` on, the first of `bytes` is; its end where there is none.
+/// The position of the first of `bytes` in `text`, from `start` on. The end if there is none.
 fn position(text: &[u8], start: usize, bytes: &[u8]) -> usize {
     text[start..].iter().position(|byte| bytes.contains(byte)).map_or(text.len(), |found| start + found)
 }
@@ -401,7 +407,7 @@ fn shifted(secrets: Vec<Range<usize>>, by: usize) -> impl Iterator<Item = Range<
     secrets.into_iter().map(move |secret| secret.start + by..secret.end + by)
 }
 
-/// The text that is left when ASCII has replaced parts of a text.
+/// Converts redacted bytes of a text back to text.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

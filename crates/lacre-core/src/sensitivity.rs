@@ -26,7 +26,7 @@ impl Sensitivity {
     }
 
     pub(crate) fn of_body(policy: &Policy, headers: &HeaderMap, body: &[u8]) -> Self {
-        Self::sensitive_if(policy.redactor.suspects_body(headers, body))
+        Self::sensitive_if(policy.redactor.may_find_in_body(headers, body))
     }
 
     pub(crate) fn of_request(policy: &Policy, request: &request::Parts) -> Self {
@@ -48,9 +48,9 @@ pub(crate) fn cookies_would_cross(policy: &Policy) -> bool {
 }
 
 /// The `Debug` form of a header section: its names.
-pub(crate) struct Names<'a>(pub(crate) &'a HeaderMap);
+pub(crate) struct HeaderNames<'a>(pub(crate) &'a HeaderMap);
 
-impl fmt::Debug for Names<'_> {
+impl fmt::Debug for HeaderNames<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
     }
@@ -58,9 +58,9 @@ impl fmt::Debug for Names<'_> {
 
 /// The `Debug` form of a URL: scheme, host and path. Userinfo, path parameters, query, fragment and
 /// likely secrets are left out.
-pub(crate) struct Place<'a>(pub(crate) &'a str);
+pub(crate) struct RedactedUrl<'a>(pub(crate) &'a str);
 
-impl fmt::Debug for Place<'_> {
+impl fmt::Debug for RedactedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = &*Redactor::default().url(self.0);
         let plain = url.find(['?', '#', ';']).map_or(url, |end| &url[..end]);
@@ -71,27 +71,27 @@ impl fmt::Debug for Place<'_> {
     }
 }
 
-pub(crate) struct ShownRequest<'a>(pub(crate) &'a request::Parts);
+pub(crate) struct RequestDebug<'a>(pub(crate) &'a request::Parts);
 
-impl fmt::Debug for ShownRequest<'_> {
+impl fmt::Debug for RequestDebug<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(request) = self;
         f.debug_struct("Request")
             .field("method", &request.method)
-            .field("url", &Place(&request.uri.to_string()))
-            .field("headers", &Names(&request.headers))
+            .field("url", &RedactedUrl(&request.uri.to_string()))
+            .field("headers", &HeaderNames(&request.headers))
             .finish_non_exhaustive()
     }
 }
 
-pub(crate) struct ShownResponse<'a>(pub(crate) &'a response::Parts);
+pub(crate) struct ResponseDebug<'a>(pub(crate) &'a response::Parts);
 
-impl fmt::Debug for ShownResponse<'_> {
+impl fmt::Debug for ResponseDebug<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(response) = self;
         f.debug_struct("Response")
             .field("status", &response.status)
-            .field("headers", &Names(&response.headers))
+            .field("headers", &HeaderNames(&response.headers))
             .finish_non_exhaustive()
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_url_without_userinfo_and_parameters() {
+    fn debug_url_has_no_userinfo_and_parameters() {
         for (url, shown) in [
             ("https://u:p@h:1/a/b;c=1?d#e", "https://h:1/a/b"),
             ("https://h", "https://h"),
@@ -109,7 +109,7 @@ mod tests {
             ("https://u@h", "https://h"),
             ("", ""),
         ] {
-            assert_eq!(format!("{:?}", Place(url)), shown);
+            assert_eq!(format!("{:?}", RedactedUrl(url)), shown);
         }
     }
 }

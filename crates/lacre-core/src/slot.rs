@@ -1,6 +1,6 @@
 //! The content of a record. It does not depend on how the record is encoded, sealed or stored.
 
-use crate::sensitivity::{Names, Place};
+use crate::sensitivity::{HeaderNames, RedactedUrl};
 use crate::{Key, Timestamp, Ttl};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
@@ -81,11 +81,11 @@ impl<B> fmt::Debug for Entry<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
             .field("method", &self.method)
-            .field("url", &Place(&self.url))
-            .field("request_headers", &Names(&self.request_headers))
+            .field("url", &RedactedUrl(&self.url))
+            .field("request_headers", &HeaderNames(&self.request_headers))
             .field("status", &self.status)
             .field("version", &self.version)
-            .field("headers", &Names(&self.headers))
+            .field("headers", &HeaderNames(&self.headers))
             .field("requested", &self.requested)
             .field("received", &self.received)
             .field("ttl", &self.ttl)

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_is_what_rfc_9211_describes() {
+    fn cache_status_text_follows_rfc_9211() {
         let hit = CacheStatus { ttl: Some(376), ..CacheStatus::default() };
         assert_eq!(hit.to_string(), "lacre; hit; ttl=376");
         let miss = CacheStatus {

@@ -139,8 +139,8 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 }
 
 /// §3, last requirement: whether a response without a user lifetime may be stored. Its status is
-/// heuristically cacheable or named by the policy, or the origin set `public`, `private` (in a private
-/// cache) or an explicit lifetime.
+/// heuristically cacheable or named by the policy, or the origin set `public`, `private` (in a
+/// private cache) or an explicit lifetime.
 fn allows_reuse(
     policy: &Policy,
     status: StatusCode,

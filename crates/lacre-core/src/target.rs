@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_has_the_authority_that_is_sent() {
+    fn target_uri_has_the_authority_of_host() {
         let plain = |uri: &str| Some((uri.to_owned(), None));
         let sent_to = |uri: &str, to: &str| Some((uri.to_owned(), Some(to.to_owned())));
         for (uri, hosts, expected) in [
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn without_exactly_one_host_that_can_be_read_there_is_no_target() {
+    fn target_uri_requires_exactly_one_valid_host() {
         assert_eq!(target("/p", &[]), None);
         for hosts in [
             &["a", "a"][..],

@@ -60,7 +60,7 @@ fn flag(value: &ListEntry) -> Option<bool> {
 /// A list of fields counts as the directive without a list, which is stricter.
 fn flag_or_fields(value: &ListEntry) -> Option<bool> {
     match item(value)? {
-        BareItem::Boolean(said) => Some(*said),
+        BareItem::Boolean(flag) => Some(*flag),
         BareItem::String(_) => Some(true),
         _ => None,
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dictionary_of_the_right_types_is_ignored_as_a_whole() {
+    fn invalid_dictionary_is_ignored_as_a_whole() {
         for text in [
             "",
             "max-age=60, &&&&&",
@@ -108,23 +108,24 @@ mod tests {
 
     #[test]
     fn every_directive_is_read() {
-        let (text, said) = crate::directives::tests::every_directive();
-        assert_eq!(parsed(&[text]), Some(said));
+        let (text, directives) = crate::directives::tests::every_directive();
+        assert_eq!(parsed(&[text]), Some(directives));
     }
 
     #[test]
-    fn lines_are_one_dictionary_in_which_the_last_value_of_a_name_counts() {
-        let said = parsed(&["max-age=60;ext=1, no-cache=\"a\", foo=(1 2)", "max-age=5, public=?0"]).unwrap();
+    fn lines_are_combined_and_the_last_value_counts() {
+        let directives =
+            parsed(&["max-age=60;ext=1, no-cache=\"a\", foo=(1 2)", "max-age=5, public=?0"]).unwrap();
         let expected = ResponseDirectives {
             max_age: Some(Duration::from_secs(5)),
             no_cache: true,
             ..ResponseDirectives::default()
         };
-        assert_eq!(said, expected);
+        assert_eq!(directives, expected);
     }
 
     #[test]
-    fn seconds_stay_within_what_caches_count_with() {
+    fn seconds_are_limited_to_the_maximum() {
         let max_age = |text| parsed(&[text]).unwrap().max_age.unwrap().as_secs();
         assert_eq!(max_age("max-age=99999999999"), 1 << 31);
         assert_eq!(max_age("max-age=-1"), 0);

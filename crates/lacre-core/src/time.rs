@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_the_system_is_taken_over_on_both_sides_of_the_epoch() {
+    fn system_time_converts_on_both_sides_of_the_epoch() {
         let second = Duration::from_secs(1);
         assert_eq!(Timestamp::from(UNIX_EPOCH + second).as_millis(), 1000);
         assert_eq!(Timestamp::from(UNIX_EPOCH - second).as_millis(), -1000);

@@ -1,16 +1,18 @@
-//! What sends a request, as far as it decides who can have answered: whom the peer was verified to be, and which way the request went.
+//! The transport of a request, as far as it decides which peer can have answered: TLS verification,
+//! client certificates, proxies and routes.
 
 use http::Extensions;
 use std::fmt;
 use std::sync::Arc;
 
-/// How a client reaches origins, where that is not the usual way.
+/// The way in which a client reaches origins, if it is not the standard one.
 ///
-/// The usual way is a connection to the host of the URL that accepts the certificates that the platform or the client trusts by default, and
-/// shows none of its own. What came any other way is kept apart: requests whose transports differ never share an answer. What concerns TLS
-/// counts for `https` URLs only.
+/// The standard transport connects to the host of the URL, accepts the certificates that the
+/// platform or the client trusts by default, and presents no client certificate. Requests with
+/// different transports never share an answer. TLS settings apply only to `https` URLs.
 ///
-/// A driver puts it among the [extensions of each request](Self::add_to). What it cannot see it calls [`unseen`](Self::unseen).
+/// A driver adds the transport to the [extensions of each request](Self::add_to). It marks settings
+/// that it cannot inspect as [`unseen`](Self::unseen).
 ///
 /// ```
 /// # use lacre_core::Transport;
@@ -33,38 +35,38 @@ struct Parts {
 }
 
 impl Transport {
-    /// The usual way.
+    /// The standard transport.
     pub const fn standard() -> Self {
         Self(None)
     }
 
-    /// Whether it is the usual way.
+    /// Whether this is the standard transport.
     pub fn is_standard(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Certificates are not verified, or not all that belongs to it: names or dates, say.
+    /// Certificates are not verified, or not completely, for example without names or dates.
     #[must_use]
     pub fn unverified(self) -> Self {
         self.with(|parts| parts.certificates = Some(b"unverified".to_vec()))
     }
 
-    /// Certificates are verified against these, instead of or besides what is trusted by default: certificates or bundles of them, each as it
-    /// was given, or what names them. Equal bytes are the same roots.
+    /// Certificates are verified against these roots, instead of or besides the default ones. Pass
+    /// certificates, bundles, or names of them. Equal bytes are equal roots.
     #[must_use]
     pub fn roots<I: IntoIterator<Item: AsRef<[u8]>>>(self, roots: I) -> Self {
         let digest = digest(roots);
         self.with(|parts| parts.certificates = Some([&b"roots:"[..], &digest].concat()))
     }
 
-    /// The client shows this certificate: the chain, without its key, or what names it.
+    /// The client presents this certificate. Pass the chain without its key, or a name of it.
     #[must_use]
     pub fn client_certificate<I: IntoIterator<Item: AsRef<[u8]>>>(self, chain: I) -> Self {
         let digest = digest(chain);
         self.with(|parts| parts.client_certificate = Some(digest))
     }
 
-    /// The same from PEM, whose private key and other sections do not count.
+    /// The same from PEM. Private keys and other sections are ignored.
     #[must_use]
     pub fn client_certificate_pem(self, pem: &[u8]) -> Self {
         let mut certificates = Vec::new();
@@ -81,13 +83,14 @@ impl Transport {
         }
     }
 
-    /// Certificates are verified for this name, not for the host of the URL.
+    /// Certificates are verified for this name instead of the host of the URL.
     #[must_use]
     pub fn verified_name(self, name: impl Into<String>) -> Self {
         self.with(|parts| parts.name = Some(name.into()))
     }
 
-    /// Requests go through this proxy. It counts for `http` URLs, whose answers a proxy can make up; give it without credentials.
+    /// Requests go through this proxy. It applies to `http` URLs, whose answers a proxy can forge.
+    /// Pass it without credentials.
     #[must_use]
     pub fn proxy(self, proxy: impl Into<String>) -> Self {
         self.with(|parts| parts.proxy = Some(proxy.into()))
@@ -101,27 +104,30 @@ impl Transport {
         Self((*parts != Parts::default()).then_some(parts))
     }
 
-    /// Requests go this way, not to the host of the URL: a Unix socket, an address that was given for the host, a server in this process, a mock.
-    /// Equal texts are the same way; several add up.
+    /// Requests take this route instead of a connection to the host of the URL: a Unix socket, a
+    /// fixed address, a server in this process, a mock. Equal texts are equal routes; several add
+    /// up.
     #[must_use]
     pub fn route(self, route: impl AsRef<str>) -> Self {
         self.with(|parts| parts.add_route(route.as_ref()))
     }
 
-    /// There is more that the driver cannot see. `id` stands for it: what no other client says, at no other time.
+    /// The driver cannot inspect all settings. `id` identifies them and must be unique to this
+    /// client.
     #[must_use]
     pub fn unseen(self, id: impl AsRef<str>) -> Self {
         self.with(|parts| parts.unseen = Some(["own:", id.as_ref()].concat()))
     }
 
-    /// The driver sees where requests go, and not what certificates are verified against or which one is shown.
+    /// The driver can inspect the route, but not the TLS settings.
     #[must_use]
     pub fn unseen_tls(self, id: impl AsRef<str>) -> Self {
         self.with(|parts| parts.tls = Some(id.as_ref().to_owned()))
     }
 
-    /// What the driver cannot see has this name: clients that give the same name share answers, with each other only. It takes the place of
-    /// [`unseen`](Self::unseen) and [`unseen_tls`](Self::unseen_tls), not of what is seen.
+    /// Names the settings that the driver cannot inspect. Clients with the same name share answers
+    /// with each other only. It replaces [`unseen`](Self::unseen) and
+    /// [`unseen_tls`](Self::unseen_tls), but not inspected settings.
     #[must_use]
     pub fn named(self, name: impl AsRef<str>) -> Self {
         self.with(|parts| {
@@ -130,14 +136,14 @@ impl Transport {
         })
     }
 
-    /// Puts it among the extensions of a request, where the cache finds it.
+    /// Adds the transport to the extensions of a request, where the cache reads it.
     pub fn add_to(&self, extensions: &mut Extensions) {
         if !self.is_standard() {
             extensions.insert(self.clone());
         }
     }
 
-    /// What a request for an `https` URL, or for another one, is keyed by (docs/format.md §5): names in ascending order.
+    /// The fields that the request key includes (docs/format.md §5), with names in ascending order.
     pub(crate) fn fields(
         &self,
         is_https: bool,
@@ -160,7 +166,7 @@ impl Transport {
         .filter_map(|(name, value)| Some((name, value?)))
     }
 
-    /// Whether a request for an `https` URL shows who asks.
+    /// Whether the transport identifies the client.
     pub(crate) fn shows_client(&self) -> bool {
         self.0.as_ref().is_some_and(|parts| parts.client_certificate.is_some())
     }
@@ -180,7 +186,8 @@ impl Parts {
     }
 }
 
-/// Which settings are not the usual ones; not what they are, for paths and names tell of a user.
+/// Shows which settings are not standard, but not their values: paths and names may identify a
+/// user.
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(parts) = &self.0 else { return f.write_str("Transport(usual)") };
@@ -215,7 +222,7 @@ fn digest<I: IntoIterator<Item: AsRef<[u8]>>>(parts: I) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    /// Every way not to be the usual one, each different from the others.
+    /// Transports that all differ from each other.
     fn all() -> Vec<Transport> {
         let standard = Transport::standard;
         vec![
@@ -288,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_takes_the_place_of_what_is_not_seen() {
+    fn name_replaces_unseen_settings() {
         let standard = Transport::standard;
         assert!(standard().unseen("1").unseen_tls("2").named("a") == standard().named("a"));
         assert!(standard().unverified().named("a") != standard().named("a"));
     }
 
     #[test]
-    fn nothing_of_a_transport_is_shown() {
+    fn transport_debug_shows_no_values() {
         let shown = format!(
             "{:?}",
             Transport::standard().roots([b"hidden"]).route("hidden").proxy("hidden").named("hidden")

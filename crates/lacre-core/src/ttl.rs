@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_longer_than_caches_count_is_the_longest_they_do() {
+    fn lifetimes_are_limited_to_the_maximum() {
         let longest = Some(Ttl::For(MAX_DELTA));
         for text in [
             "2147483648",
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_becomes_a_lifetime_from_receipt() {
+    fn date_becomes_a_lifetime_from_receipt() {
         let at = Expire::At(Timestamp::from_seconds(100));
         assert_eq!(at.ttl(Timestamp::from_seconds(40)), Some(Ttl::For(Duration::from_secs(60))));
         assert_eq!(at.ttl(Timestamp::from_seconds(130)), Some(Ttl::StaleBy(Duration::from_secs(30))));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_matches_the_url_and_what_lies_below_it() {
+    fn glob_matches_a_url_and_everything_below() {
         let matches = |pattern: &str, url: &str| UrlPattern::glob(pattern).unwrap().matches(url);
         assert!(matches("example.com/a", "https://example.com/a"));
         assert!(matches("example.com/a", "https://example.com/a/b?c"));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_regex_is_searched_for_in_the_whole_url() {
+    fn regex_is_searched_for_in_the_complete_url() {
         let pattern = UrlPattern::regex(r"/v\d+/").unwrap();
         assert!(pattern.matches("https://example.com/v2/items"));
         assert!(!pattern.matches("https://example.com/vx/items"));

@@ -33,7 +33,7 @@ pub(crate) fn make_unconditional(request: &mut HeaderMap) {
 /// §4.3.4: whether a 304 selects this stored response: the entity tags match, if both have one.
 pub(crate) fn confirms<B>(entry: &Entry<B>, not_modified: &HeaderMap) -> bool {
     match (not_modified.get(header::ETAG), entry.headers.get(header::ETAG)) {
-        (Some(said), Some(stored)) => weak_match(said.as_bytes(), stored.as_bytes()),
+        (Some(value), Some(stored)) => weak_match(value.as_bytes(), stored.as_bytes()),
         // The response was validated by Last-Modified. The origin may send entity tags only since
         // then.
         (Some(_), None) | (None, _) => true,
@@ -42,14 +42,14 @@ pub(crate) fn confirms<B>(entry: &Entry<B>, not_modified: &HeaderMap) -> bool {
 
 /// §3.2: a cache adds each field of the update and replaces stored fields of the same name. Fields
 /// that describe the stored body are excepted.
-pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
-    let news = stored_headers(StatusCode::NOT_MODIFIED, news);
-    for name in news.keys() {
+pub(crate) fn update(stored: &mut HeaderMap, update_headers: &HeaderMap) {
+    let update_headers = stored_headers(StatusCode::NOT_MODIFIED, update_headers);
+    for name in update_headers.keys() {
         if name == header::CONTENT_LENGTH || name == header::CONTENT_ENCODING || name == header::CONTENT_RANGE
         {
             continue;
         }
-        let mut values = news.get_all(name).iter();
+        let mut values = update_headers.get_all(name).iter();
         if let Some(first) = values.next() {
             stored.insert(name.clone(), first.clone());
         }
@@ -58,7 +58,7 @@ pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
         }
     }
     // The Age of the old response does not apply to the update.
-    if !news.contains_key(header::AGE) {
+    if !update_headers.contains_key(header::AGE) {
         stored.remove(header::AGE);
     }
 }
@@ -67,7 +67,7 @@ pub(crate) fn update(stored: &mut HeaderMap, news: &HeaderMap) {
 /// response.
 pub(crate) fn head_agrees<B>(entry: &Entry<B>, status: StatusCode, head: &HeaderMap) -> bool {
     let same = |name| match (head.get(&name), entry.headers.get(&name)) {
-        (Some(said), stored) => Some(said) == stored,
+        (Some(value), stored) => Some(value) == stored,
         (None, _) => true,
     };
     status == entry.status
@@ -133,7 +133,7 @@ impl Conditions {
 
     /// §3.3: whether the requested range is within the part that `entry` has. `entry` is a 206 with
     /// a body of `length` bytes.
-    pub(crate) fn lie_within<B>(&self, entry: &Entry<B>, length: u64) -> bool {
+    pub(crate) fn are_within<B>(&self, entry: &Entry<B>, length: u64) -> bool {
         self.resolve(entry, length).is_some()
     }
 
@@ -268,18 +268,18 @@ mod tests {
     }
 
     #[test]
-    fn a_304_replaces_all_values_of_a_field_adds_new_ones_and_leaves_the_length() {
+    fn update_replaces_and_adds_fields_but_keeps_the_length() {
         let mut stored = HeaderMap::new();
         stored.append("link", HeaderValue::from_static("1"));
         stored.append("link", HeaderValue::from_static("2"));
         stored.insert("content-length", HeaderValue::from_static("5"));
         stored.insert("age", HeaderValue::from_static("100"));
-        let mut news = HeaderMap::new();
-        news.append("link", HeaderValue::from_static("3"));
-        news.append("link", HeaderValue::from_static("4"));
-        news.insert("content-length", HeaderValue::from_static("0"));
-        news.insert("new", HeaderValue::from_static("field"));
-        update(&mut stored, &news);
+        let mut update_headers = HeaderMap::new();
+        update_headers.append("link", HeaderValue::from_static("3"));
+        update_headers.append("link", HeaderValue::from_static("4"));
+        update_headers.insert("content-length", HeaderValue::from_static("0"));
+        update_headers.insert("new", HeaderValue::from_static("field"));
+        update(&mut stored, &update_headers);
         assert_eq!(stored.get_all("link").iter().collect::<Vec<_>>(), ["3", "4"]);
         assert_eq!(stored["content-length"], "5");
         assert_eq!(stored["new"], "field");

@@ -91,8 +91,8 @@ fn preferences(members: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// Members of a list of preferences, lower case, with their weights in thousandths: heaviest first
-/// (RFC 9110 §12.4.2), equal weights in alphabetical order.
+/// Sorts a list of preferences by weight, highest first (RFC 9110 §12.4.2), then alphabetically.
+/// Values are lower case, weights in thousandths.
 fn ranked(members: &[&[u8]]) -> Vec<(u16, Vec<u8>)> {
     let mut ranked: Vec<(u16, Vec<u8>)> = members
         .iter()
@@ -107,7 +107,7 @@ fn ranked(members: &[&[u8]]) -> Vec<(u16, Vec<u8>)> {
     ranked
 }
 
-/// `q=0.5` in thousandths.
+/// Parses `q=0.5` to thousandths.
 fn weight(parameter: &[u8]) -> Option<u16> {
     let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
     let value: f32 = std::str::from_utf8(value).ok()?.parse().ok()?;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_white_space_do_not_tell_values_apart() {
+    fn lines_and_whitespace_do_not_distinguish_values() {
         assert!(same("foo", "1, 2", "1 ,2"));
         assert!(!same("foo", "1, 2", "2, 1"));
         assert!(!same("foo", "\"1,2\"", "\"1, 2\""));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_line_tells_values_apart() {
+    fn second_line_distinguishes_values() {
         let name = HeaderName::from_static("accept");
         assert_ne!(
             normalized(&headers(&[("accept", "a"), ("accept", "b")]), &name),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn one_language_is_preferred_only_where_no_other_is_as_good() {
+    fn preferred_language_must_be_unique() {
         let preferred = |value| preferred_language(&headers(&[("accept-language", value)]));
         for (value, language) in [
             ("de", Some("de")),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_in_several_languages_is_in_no_single_one() {
+    fn content_language_must_be_unique() {
         let language = |lines: &[(&'static str, &'static str)]| content_language(&headers(lines));
         assert_eq!(language(&[("content-language", " DE ")]), Some(b"de".to_vec()));
         assert_eq!(language(&[("content-language", "de, en")]), None);

@@ -1,4 +1,5 @@
-//! Identities are the bytes that docs/format.md §5 says, by the vectors of the second implementation.
+//! Identities have the bytes of docs/format.md §5: checked with the vectors of the independent
+//! implementation.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
@@ -11,7 +12,7 @@ use lacre_core::{
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 
-/// One test of `vectors/row_keys.json`, as a request that must have its identity.
+/// A vector of `vectors/row_keys.json`, as a request with that identity.
 struct Vector<'a>(&'a Value);
 
 impl<'a> Vector<'a> {
@@ -28,7 +29,8 @@ impl<'a> Vector<'a> {
         self.fields(tag).into_iter().filter_map(pair).collect()
     }
 
-    /// The credentials among the parameters of query or body, where a key function stands for these.
+    /// The secret parameters of query or body, which are part of the identity if there is a key
+    /// function.
     fn secrets(&self, name: &str) -> Option<String> {
         let field =
             self.fields("07").into_iter().find(|field| field["name"] == name && field["text"].is_null())?;
@@ -47,7 +49,7 @@ impl<'a> Vector<'a> {
     }
 
     fn policy(&self, method: &Method) -> Policy {
-        // One preset keeps answers to HEAD under a key of their own.
+        // The requests-cache preset has separate keys for HEAD.
         let preset = if method == Method::HEAD { Policy::requests_cache() } else { Policy::rfc9111() };
         let matched = self.headers("06").into_iter().map(|(name, _)| name.parse().unwrap()).collect();
         let policy = preset.methods([method.clone()]).match_headers(MatchHeaders::Only(matched));
@@ -100,7 +102,7 @@ impl<'a> Vector<'a> {
         (request, policy)
     }
 
-    /// Where the request is sent, where `Host` names another origin: its URL, then.
+    /// The origin that the request is sent to, if `Host` names another one.
     fn sent_to(&self) -> Option<&str> {
         let sent_to = self.fields("0e").into_iter().find(|field| field["name"] == "authority");
         sent_to.map(|field| field["text"].as_str().unwrap())
@@ -133,7 +135,7 @@ impl<'a> Vector<'a> {
         })
     }
 
-    /// The request headers by which a variant differs, whether the request has them or not.
+    /// The request headers that a variant depends on, whether present or absent.
     fn varies(&self) -> Vec<HeaderName> {
         self.fields("0a").iter().map(|field| field["name"].as_str().unwrap().parse().unwrap()).collect()
     }
@@ -144,7 +146,7 @@ fn unhex(digits: &str) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
-/// Every identity that was digested on the way to the last key that was looked up, and that key.
+/// The identities that were digested up to the last lookup, and the last key.
 fn looked_up(vector: &Vector<'_>) -> (Vec<Vec<u8>>, String) {
     let index: [u8; 32] = unhex(vector.0["index_hex"].as_str().unwrap()).try_into().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -175,14 +177,14 @@ fn expect_lookup(decision: Decision<Bytes>) -> Lookup {
 }
 
 #[test]
-fn identities_are_the_bytes_of_the_format() {
+fn identities_have_the_bytes_of_the_format() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/row_keys.json");
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut checked = 0;
     for test in file["tests"].as_array().unwrap() {
         let vector = Vector(test);
-        // A `?` in a path is there to show that the encoding is injective; no URL has one. Parts and languages have a test of
-        // their own.
+        // The vectors use `?` in a path to show that the encoding is injective; no URL has one
+        // there. Parts and languages have their own tests.
         let part_or_language = ["0b", "0c"].iter().any(|tag| !vector.fields(tag).is_empty());
         if vector.text("03").is_some_and(|path| path.contains('?')) || part_or_language {
             continue;
@@ -196,9 +198,9 @@ fn identities_are_the_bytes_of_the_format() {
     assert!(checked >= 20, "{checked} vectors were checked");
 }
 
-/// docs/format.md §5: without the cookie first, and then with it.
+/// docs/format.md §5: first without the cookie, then with it.
 #[test]
-fn a_request_with_a_cookie_to_a_private_cache_has_two_identities() {
+fn request_with_a_cookie_has_two_identities_in_a_private_cache() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&seen);
     let digest = move |identity: &[u8]| {
@@ -221,9 +223,9 @@ fn a_request_with_a_cookie_to_a_private_cache_has_two_identities() {
     assert!(of(&second_key).is_some_and(|identity| identity.ends_with(with_cookie)));
 }
 
-/// A 206 goes where a later request for the same range looks.
+/// A 206 is stored under the key that a later request for the same range looks up.
 #[test]
-fn the_identity_of_a_part_ends_in_its_range() {
+fn identity_of_a_part_ends_with_its_range() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&seen);
     let digest = move |identity: &[u8]| {

@@ -1,63 +1,65 @@
 //! Authenticity as a type: bytes that came out of an opened seal.
 //!
-//! Only [`Authentic`] bytes may be decompressed or parsed, so "parse before verify" does not compile.
-//! The one way around is [`Authentic::danger_assume`].
+//! Only [`Authentic`] bytes may be decompressed or parsed, so "parse before verify" does not
+//! compile. The only exception is [`Authentic::danger_assume`].
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// Bytes whose origin was verified by opening a seal. Cloning shares them.
+/// Bytes whose origin was verified by opening a seal. Clones share the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authentic(Bytes);
 
 impl Authentic {
-    /// The door around the seal: declares bytes authentic that no seal vouches for.
+    /// Declares bytes authentic without a seal.
     ///
-    /// Right only for bytes that never left this process, such as what a store in memory keeps unsealed.
+    /// Use it only for bytes that never left this process, such as those of an unsealed store in
+    /// memory.
     pub fn danger_assume(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())
     }
 
-    /// What an opened seal yields, inside this crate.
+    /// Wraps the content of an opened seal.
     pub(crate) fn opened(bytes: Bytes) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, borrowed.
+    /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, without a copy. What they become is no longer marked as authentic.
+    /// Returns the bytes without a copy. They are no longer marked as authentic.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What follows the first `count` bytes, shared; nothing where there are no more.
+    /// Returns the bytes after the first `count`, shared. Empty if there are no more.
     #[must_use]
     pub fn after(&self, count: usize) -> Self {
         Self(self.0.slice(count.min(self.0.len())..))
     }
 
-    /// Applies a function of the bytes alone: what is computed from authentic bytes (decompressed, say) is authentic.
+    /// Maps the bytes with a function of them alone, such as decompression. The result is
+    /// authentic.
     ///
     /// # Errors
-    /// The function's own.
+    /// The error of the function.
     pub fn try_map<E>(self, function: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Self, E> {
         function(&self.0).map(|bytes| Self(bytes.into()))
     }
@@ -69,7 +71,7 @@ impl AsRef<[u8]> for Authentic {
     }
 }
 
-/// Shows the length only: contents stay out of logs.
+/// Shows the length only. Contents stay out of logs.
 impl fmt::Debug for Authentic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Authentic({} bytes)", self.len())
@@ -93,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_computed_from_authentic_bytes_is_authentic() {
+    fn mapped_authentic_bytes_are_authentic() {
         let doubled = Authentic::danger_assume("ab").try_map(|bytes| Ok::<_, ()>(bytes.repeat(2)));
         assert_eq!(doubled.unwrap().as_bytes(), b"abab");
         assert_eq!(Authentic::danger_assume("ab").try_map(|_| Err("no")), Err("no"));
     }
 
     #[test]
-    fn the_bytes_are_those_that_were_authenticated() {
+    fn authentic_bytes_are_unchanged() {
         for text in ["", "bytes"] {
             let authentic = Authentic::danger_assume(text);
             assert_eq!(authentic.as_ref(), text.as_bytes());

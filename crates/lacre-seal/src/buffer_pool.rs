@@ -1,24 +1,26 @@
-//! Memory that opened bodies lay in, used again for the next ones. To have as much anew for each costs more than to decrypt into it: an
-//! allocator gives it back to the system between two hits, which hands it out page by page, emptied, and it is filled with zeros once more.
+//! A pool of plaintext buffers, to avoid page faults and re-zeroing. Without it, an allocator
+//! returns a large buffer to the system after each hit and gets it back as zeroed pages, which
+//! takes longer than the decryption (decision 12).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// How many bytes wait for their next use at most.
+/// The maximum number of bytes in idle buffers.
 const MAX_POOLED_BYTES: usize = 16 << 20;
-/// What is smaller comes from the allocator at once.
+/// Smaller buffers come from the allocator directly.
 const MIN_POOLED_BYTES: usize = 32 << 10;
 
-/// BufferPool that wait for their next use, the one that was left last at the end.
+/// Idle buffers. The most recently returned one is last.
 #[derive(Debug, Default)]
 pub(crate) struct BufferPool(Mutex<Vec<Vec<u8>>>);
 
-/// Memory of a certain length, with anything in it. Whoever fills it shows it by [`freeze`](Self::freeze); otherwise nobody sees what is in it.
+/// A buffer of a fixed length with arbitrary content. The user fills it and then calls
+/// [`freeze`](Self::freeze), so old content is never visible.
 #[derive(Default)]
 pub(crate) struct PooledBuffer {
-    /// All of it initialized, and at times more than is used.
+    /// Completely initialized; may be longer than `length`.
     bytes: Vec<u8>,
     length: usize,
     pool: Option<Arc<BufferPool>>,
@@ -31,8 +33,8 @@ impl BufferPool {
         PooledBuffer { bytes, length, pool }
     }
 
-    /// The one that was left last of those that hold `length` bytes and hardly more: what is shown may be kept for long, and is then
-    /// counted by its length.
+    /// Takes the most recently returned buffer of at least `length` bytes and at most an eighth
+    /// more. Frozen bytes may be kept for long, and a memory budget counts them by their length.
     fn take(&self, length: usize) -> Option<Vec<u8>> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |buffer: &Vec<u8>| (length..=length + length / 8).contains(&buffer.len());
@@ -58,13 +60,13 @@ impl PooledBuffer {
         &mut self.bytes[..self.length]
     }
 
-    /// What is in it now, for as long as anybody holds it.
+    /// Returns the content. The buffer goes back to the pool when the last clone is dropped.
     pub(crate) fn freeze(mut self) -> Bytes {
         if self.pool.is_some() { Bytes::from_owner(self) } else { std::mem::take(&mut self.bytes).into() }
     }
 }
 
-/// The content of several envelopes, in one piece of memory. The default has buffer for nothing.
+/// The contents of several envelopes in one buffer. The default has no capacity.
 #[derive(Default)]
 pub struct JoinedBuffer {
     buffer: PooledBuffer,
@@ -76,17 +78,18 @@ impl JoinedBuffer {
         Self { buffer, filled: 0 }
     }
 
-    /// The next `length` bytes, to be filled and [taken](Self::advance); `None`: there is no buffer for them.
+    /// The next `length` bytes to fill, before [`advance`](Self::advance). `None` if the capacity
+    /// is exceeded.
     pub(crate) fn unfilled(&mut self, length: usize) -> Option<&mut [u8]> {
         self.buffer.bytes()[self.filled..].get_mut(..length)
     }
 
-    /// The next `length` bytes were filled.
+    /// Marks the next `length` bytes as filled.
     pub(crate) fn advance(&mut self, length: usize) {
         self.filled += length;
     }
 
-    /// Puts `bytes` behind what is there. `false`: there is no buffer for them, and nothing was put there.
+    /// Appends bytes. Returns `false`, and appends nothing, if the capacity is exceeded.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         let Some(rest) = self.unfilled(bytes.len()) else { return false };
@@ -95,26 +98,26 @@ impl JoinedBuffer {
         true
     }
 
-    /// How many bytes there are.
+    /// The number of filled bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.filled
     }
 
-    /// Whether there are none.
+    /// Whether no bytes are filled.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
-    /// The bytes.
+    /// Returns the filled bytes.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.buffer.freeze().split_to(self.filled)
     }
 }
 
-/// Shows the length only: contents stay out of logs.
+/// Shows the length only. Contents stay out of logs.
 impl fmt::Debug for JoinedBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JoinedBuffer({} bytes)", self.filled)
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_is_used_again_once_nobody_holds_what_was_in_it() {
+    fn buffer_is_reused_after_its_last_clone_is_dropped() {
         let pool = Arc::new(BufferPool::default());
         let first = filled(&pool, 100_000, 1);
         let part = first.slice(10..20);
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_joined_is_what_was_pushed_and_no_more() {
+    fn joined_buffer_contains_exactly_the_pushed_bytes() {
         let pool = Arc::new(BufferPool::default());
         drop(filled(&pool, 100_000, 9));
         let mut joined = JoinedBuffer::new(pool.buffer(100_000));
@@ -176,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_was_not_shown_is_left_too() {
+    fn unfrozen_buffer_returns_to_the_pool() {
         let pool = Arc::new(BufferPool::default());
         drop(pool.buffer(100_000));
         assert_eq!(waiting(&pool), [100_000]);
     }
 
     #[test]
-    fn a_room_much_larger_than_what_it_would_hold_is_not_taken() {
+    fn much_larger_buffer_is_not_reused() {
         let pool = Arc::new(BufferPool::default());
         drop(pool.buffer(200_000));
         let small = filled(&pool, 100_000, 1);
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_or_too_large_is_not_kept() {
+    fn small_and_oversized_buffers_are_not_pooled() {
         let pool = Arc::new(BufferPool::default());
         drop((
             filled(&pool, MIN_POOLED_BYTES - 1, 1),
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_were_left_first_go_first_when_there_are_too_many() {
+    fn oldest_idle_buffers_are_dropped_over_the_limit() {
         let pool = Arc::new(BufferPool::default());
         let all: Vec<_> = (0..6).map(|n| filled(&pool, MAX_POOLED_BYTES / 4 - n, 1)).collect();
         drop(all);

@@ -1,77 +1,79 @@
-//! Where an envelope lies: the facts that are bound into its key and never stored with it (docs/format.md §2).
+//! The context of an envelope: facts that are bound into its key and are never stored in it
+//! (docs/format.md §2).
 
 use std::fmt;
 
 use crate::{Fault, FaultKind, hex, secret};
 
-/// The place of an envelope, as stated by whoever seals or opens it.
+/// The place of an envelope. The caller states it when sealing and opening.
 ///
-/// An envelope opens only under the context it was sealed under.
+/// An envelope opens only under the context in which it was sealed.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// What the envelope is for.
+    /// The purpose of the envelope.
     pub purpose: Purpose,
-    /// The store that holds it.
+    /// The store that contains it.
     pub store: &'a StoreId,
-    /// The application's name for its part of the store; may be empty.
+    /// The application's name for its part of the store. May be empty.
     pub namespace: &'a str,
-    /// The row key it lies under, as [`Keyring::row_key`](crate::Keyring::row_key) makes them.
+    /// The row key of its record, from [`Keyring::row_key`](crate::Keyring::row_key).
     pub key: &'a [u8; 32],
 }
 
-/// What an envelope is for.
+/// The purpose of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// What lies under a row key.
+    /// The record of a row key.
     Slot,
-    /// A piece of a large body.
+    /// A chunk of a large body.
     Chunk {
-        /// The body it belongs to.
+        /// The body.
         body: BodyId,
-        /// Its place among the body's chunks, from 0.
+        /// The index of the chunk, from 0.
         index: u32,
         /// Whether more chunks follow.
         position: Position,
     },
-    /// Evidence: what was found under a row key and did not open.
+    /// A quarantined record: bytes that were found under a row key and did not open.
     Quarantine,
-    /// A piece of an anchor: what a store held at a moment, written down outside of it.
+    /// A piece of an anchor: the state of a store, recorded outside of it.
     Anchor {
-        /// The anchor it belongs to.
+        /// The anchor.
         anchor: AnchorId,
-        /// Its place among the anchor's pieces, from 0.
+        /// The index of the piece, from 0.
         index: u32,
         /// Whether more pieces follow.
         position: Position,
     },
-    /// A keyring that a passphrase locks.
+    /// A keyring that is locked with a passphrase.
     Keyring,
-    /// The names of the namespaces that sealed something in a store.
+    /// The list of namespaces in a store.
     Namespaces,
     /// A piece of a value of the Python package.
     Value {
-        /// The value it belongs to.
+        /// The value.
         value: BodyId,
-        /// Its place among the value's pieces, from 0.
+        /// The index of the piece, from 0.
         index: u32,
         /// Whether more pieces follow.
         position: Position,
     },
 }
 
-/// Whether more pieces of the same whole follow.
+/// The position of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// More follow.
+    /// More pieces follow.
     Inner,
-    /// It ends here.
+    /// The last piece.
     Last,
 }
 
 impl Context<'_> {
     /// Calls `sink` with the pieces whose concatenation is the context of §2.
     ///
-    /// Fails when the namespace is longer than its length field can say.
+    /// # Errors
+    /// The namespace is longer than its length field can express.
     pub(crate) fn feed(&self, mut sink: impl FnMut(&[u8])) -> Result<(), Fault> {
         let detail;
         let (purpose, detail): (&[u8], &[u8]) = match self.purpose {
@@ -101,7 +103,7 @@ impl Context<'_> {
     }
 }
 
-/// The detail of a piece of a whole.
+/// Encodes the identity and position of a piece.
 fn piece(of: &[u8; 16], index: u32, position: Position) -> [u8; 21] {
     let mut detail = [0; 21];
     detail[..16].copy_from_slice(of);
@@ -117,28 +119,28 @@ macro_rules! random_id {
         pub struct $name([u8; 16]);
 
         impl $name {
-            /// A fresh one.
+            /// Generates an id.
             ///
             /// # Errors
-            /// [`FaultKind::Random`] when the operating system yields no random bytes.
+            /// [`FaultKind::Random`] if the operating system has no random bytes.
             pub fn generate() -> Result<Self, Fault> {
                 secret::random().map(Self)
             }
 
-            /// One that was stored.
+            /// Creates an id from stored bytes.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
 
-            /// The bytes to store.
+            /// The bytes of the id.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
         }
 
-        /// 32 lower-case hexadecimal digits.
+        /// Shows 32 lower-case hexadecimal digits.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 hex::write(f, &self.0)
@@ -154,17 +156,17 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// 16 random bytes, made with a store and kept in it.
+    /// 16 random bytes, generated with a store and kept in it.
     StoreId
 }
 
 random_id! {
-    /// 16 random bytes that join the chunks of one large body.
+    /// 16 random bytes, shared by the chunks of one body.
     BodyId
 }
 
 random_id! {
-    /// 16 random bytes that join the pieces of one anchor.
+    /// 16 random bytes, shared by the pieces of one anchor.
     AnchorId
 }
 

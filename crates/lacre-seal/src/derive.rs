@@ -1,5 +1,5 @@
-//! What is derived from a master key with HKDF-SHA-256: its id, an index key, and the keys of one envelope
-//! (docs/format.md §2 and §3).
+//! Key derivation with HKDF-SHA-256 from a master key: key ids, index keys, and the keys of an
+//! envelope (docs/format.md §2 and §3).
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use zeroize::Zeroizing;
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 use crate::{Context, Fault};
 
-/// The two halves of what one envelope derives: 32 bytes that key its segments, 32 that it shows as its commitment.
+/// The derived bytes of an envelope: a 32-byte segment key and a 32-byte commitment.
 pub(crate) struct EnvelopeKeys(Zeroizing<[[u8; 32]; 2]>);
 
-/// What an envelope's keys are bound to beside the salt: the header's fields and the context.
+/// The info input for an envelope: the header fields and the context.
 pub(crate) fn info(fields: &[u8; 48], at: &Context<'_>) -> Result<Vec<u8>, Fault> {
     let mut info = Vec::with_capacity(256);
     info.extend_from_slice(b"lacre/v1/envelope");
@@ -20,7 +20,7 @@ pub(crate) fn info(fields: &[u8; 48], at: &Context<'_>) -> Result<Vec<u8>, Fault
 }
 
 impl EnvelopeKeys {
-    /// Binds the salt and what [`info`] says.
+    /// Derives the keys of an envelope from the salt and [`info`].
     pub(crate) fn derive(master: &Secret, salt: &[u8; 32], info: &[u8]) -> Result<Self, Fault> {
         let mut okm = Zeroizing::new([[0; 32]; 2]);
         hkdf(&Salt::new(HKDF_SHA256, salt), master.as_bytes(), info, okm.as_flattened_mut())?;
@@ -36,7 +36,7 @@ impl EnvelopeKeys {
     }
 }
 
-/// Fills `out` from the master key alone, for the use that `label` names.
+/// Fills `out` from the master key alone, separated by `label`.
 pub(crate) fn labelled(master: &Secret, label: &str, out: &mut [u8]) -> Result<(), Fault> {
     hkdf(&Salt::none(HKDF_SHA256), master.as_bytes(), label.as_bytes(), out)
 }

@@ -1,8 +1,8 @@
-//! The segment keys of envelopes that were opened lately, so that a record that is read again and again is not derived for each time
-//! (docs/decisions/0009-cache-derived-keys-of-hot-records.md).
+//! A cache of derived segment keys, so that a record that is read often is not derived each time
+//! (decision 9).
 //!
-//! A key is given back only for the very bytes that it was derived from. It never stands in for a check: whoever asks compares the
-//! commitment, and the segments verify themselves.
+//! A key is returned only for the exact bytes that it was derived from. It replaces no check: the
+//! caller compares the commitment, and the segments are verified.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use crate::FaultKind;
 use crate::segment::SegmentKey;
 
-/// How many keys are derived at most, about a kilobyte each.
+/// The number of cached keys, about a kilobyte each.
 const MAX_KEYS: usize = 2048;
 
-/// Each has one slot, which its salt names; a later one takes it.
+/// A cache with one slot per group of salts. A later key replaces an earlier one.
 pub(crate) struct DerivedKeyCache(Box<[Mutex<Option<DerivedKey>>]>);
 
-/// What an envelope derived. Wiped when it is dropped, like every [`SegmentKey`].
+/// A derived key and its inputs. It is wiped on drop, like every [`SegmentKey`].
 #[derive(Clone)]
 pub(crate) struct DerivedKey(Arc<Derivation>);
 
@@ -36,19 +36,19 @@ impl Default for DerivedKeyCache {
 }
 
 impl DerivedKeyCache {
-    /// What `info` and `salt` derived, if it is still here.
+    /// Returns the key that was derived from `salt` and `info`, if it is cached.
     pub(crate) fn get(&self, salt: &[u8; 32], info: &[u8]) -> Option<DerivedKey> {
         self.slot(salt).as_ref().filter(|derived| derived.0.salt == *salt && derived.0.info == info).cloned()
     }
 
-    /// Keeps what was derived for an envelope whose commitment held.
+    /// Caches the key of an envelope whose commitment was verified.
     pub(crate) fn put(&self, derived: &DerivedKey) {
         *self.slot(&derived.0.salt) = Some(derived.clone());
     }
 
     fn slot(&self, salt: &[u8; 32]) -> MutexGuard<'_, Option<DerivedKey>> {
         let slot = usize::from(u16::from_be_bytes([salt[0], salt[1]])) % MAX_KEYS;
-        // Nothing foreign runs under the lock.
+        // The lock is never poisoned by foreign code, because none runs while it is held.
         self.0[slot].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,7 +58,7 @@ impl DerivedKey {
         Self(Arc::new(Derivation { salt, info, commitment, key }))
     }
 
-    /// The same, where the envelope shows the commitment that goes with it.
+    /// Verifies that the envelope shows the commitment of this key.
     pub(crate) fn verify_commitment(self, commitment: &[u8; 32]) -> Result<Self, FaultKind> {
         verify_slices_are_equal(&self.0.commitment, commitment).map_err(|_| FaultKind::BadCommitment)?;
         Ok(self)

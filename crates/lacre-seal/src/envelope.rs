@@ -1,6 +1,8 @@
-//! Sealing and opening: bytes in, bytes bound to their place and lifetime out (docs/format.md §1 and §2).
+//! Sealing and opening envelopes: bytes are bound to their place and lifetime (docs/format.md §1
+//! and §2).
 //!
-//! A reader checks in the order of §2 and stops at the first failure; nothing is decrypted before the commitment holds.
+//! A reader checks in the order of §2 and stops at the first failure. It decrypts nothing before
+//! the commitment is verified.
 
 use std::sync::Arc;
 
@@ -12,35 +14,37 @@ use crate::segment::{Part, SegmentKey};
 use crate::time::{Lifetime, UnixMillis};
 use crate::{Authentic, Context, Fault, FaultKind, Keyring, Purpose, Suite, secret};
 
-/// The binary logarithm of the segment size that is written.
+/// The binary logarithm of the segment size in new envelopes.
 const SEGMENT_LOG2: u8 = 16;
 
-/// Seals with the primary key of a ring and one suite; opens what any key of the ring sealed with an accepted suite.
+/// Seals with the primary key of a ring and one suite. Opens envelopes of every key in the ring and
+/// every accepted suite.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     keyring: Arc<Keyring>,
     suite: Suite,
-    /// The suite, and what else was accepted.
+    /// The sealing suite and further accepted suites.
     accepted: Vec<Suite>,
     derived_keys: Arc<DerivedKeyCache>,
     pool: Arc<BufferPool>,
-    /// Whether what was revoked opens, too.
+    /// Whether envelopes of revoked epochs open.
     opens_revoked: bool,
 }
 
 /// An opened envelope.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// What is known about the body.
+    /// Metadata about the body.
     pub head: Authentic,
-    /// The body; may be empty.
+    /// The body. May be empty.
     pub body: Authentic,
-    /// By what it was sealed, when, and for how long.
+    /// The key, suite, time and lifetime of the seal.
     pub seal: SealInfo,
 }
 
 impl Sealer {
-    /// A sealer that accepts its own suite and no other, so that nobody can pass off what is readable as what was encrypted.
+    /// Creates a sealer that accepts only its own suite, so that readable content cannot replace
+    /// encrypted content.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, suite: Suite) -> Self {
         Self {
@@ -53,7 +57,7 @@ impl Sealer {
         }
     }
 
-    /// Opens envelopes of this suite, too: for a store that changes from one to another.
+    /// Accepts envelopes of another suite as well, for a store that changes its suite.
     #[must_use]
     pub fn also_accept(mut self, suite: Suite) -> Self {
         if !self.accepted.contains(&suite) {
@@ -62,19 +66,20 @@ impl Sealer {
         self
     }
 
-    /// The same keys and the same accepted suites, with `suite` as the one that seals.
+    /// Seals with `suite` from now on. Keys and accepted suites stay.
     #[must_use]
     pub fn sealing_with(self, suite: Suite) -> Self {
         Self { suite, ..self.also_accept(suite) }
     }
 
-    /// Opens what was sealed under a revoked epoch, too, which somebody else may have made with a key that was lost: for what is only advice.
+    /// Opens envelopes of revoked epochs as well. An attacker with a lost key may have made them,
+    /// so use them only as hints.
     #[must_use]
     pub fn danger_open_revoked(self) -> Self {
         Self { opens_revoked: true, ..self }
     }
 
-    /// The ring.
+    /// The keyring.
     #[must_use]
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
@@ -89,16 +94,17 @@ impl Sealer {
     /// Seals a head of at most 1 MiB and a body of at most 8 MiB for the place `at`.
     ///
     /// # Errors
-    /// [`TooLarge`](FaultKind::TooLarge), or [`Random`](FaultKind::Random) when the operating system yields no random bytes.
+    /// [`TooLarge`](FaultKind::TooLarge), or [`Random`](FaultKind::Random) if the operating system
+    /// has no random bytes.
     pub fn seal(&self, at: &Context<'_>, life: Lifetime, head: &[u8], body: &[u8]) -> Result<Vec<u8>, Fault> {
         let salt = hedged_salt(at, life, head, body)?;
         self.seal_with(&salt, SEGMENT_LOG2, at, life, head, body)
     }
 
-    /// Opens an envelope that was found at `at`: head and body.
+    /// Opens the head and body of an envelope that was found at `at`.
     ///
     /// # Errors
-    /// The first rule of docs/format.md §2 that fails, see [`FaultKind`].
+    /// The first rule of docs/format.md §2 that fails. See [`FaultKind`].
     pub fn open(&self, at: &Context<'_>, sealed: &[u8], now: UnixMillis) -> Result<Opened, Fault> {
         let envelope = self.unlock(at, sealed, now)?;
         let Header { seal, head_len, body_len, .. } = envelope.header;
@@ -111,17 +117,18 @@ impl Sealer {
         Ok(Opened { head: Authentic::opened(head), body, seal })
     }
 
-    /// PooledBuffer for `length` bytes out of several envelopes.
+    /// Takes a buffer for the bodies of several envelopes, `length` bytes together.
     #[must_use]
     pub fn joined_buffer(&self, length: usize) -> JoinedBuffer {
         JoinedBuffer::new(self.pool.buffer(length))
     }
 
-    /// Opens an envelope that was found at `at`, as [`open`](Self::open) does, and puts its body behind what is joined; it is no longer
-    /// marked as authentic.
+    /// Opens an envelope like [`open`](Self::open) and appends its body to `joined`. The body is no
+    /// longer marked as authentic.
     ///
     /// # Errors
-    /// As [`open`](Self::open); a body for which there is no buffer is [`Malformed`](FaultKind::Malformed). What was joined before stays.
+    /// Like [`open`](Self::open). [`Malformed`](FaultKind::Malformed) if the body exceeds the
+    /// capacity. Bodies that were joined before stay.
     pub fn open_append(
         &self,
         at: &Context<'_>,
@@ -137,10 +144,10 @@ impl Sealer {
         Ok(seal)
     }
 
-    /// Opens the head alone. The body is neither read nor verified.
+    /// Opens the head only. The body is neither read nor verified.
     ///
     /// # Errors
-    /// As [`open`](Self::open), except for what is wrong with the body's segments.
+    /// Like [`open`](Self::open), except for faults in the segments of the body.
     pub fn open_head(
         &self,
         at: &Context<'_>,
@@ -153,10 +160,11 @@ impl Sealer {
         Ok((Authentic::opened(head.into()), envelope.header.seal))
     }
 
-    /// The same of an envelope whose body is not at hand, for listings: the keys of it are not derived_keys for later.
+    /// Opens the head of an envelope whose body is not in memory, for listings. Its keys are not
+    /// cached.
     ///
     /// # Errors
-    /// As [`open_head`](Self::open_head).
+    /// Like [`open_head`](Self::open_head).
     pub fn open_head_from_start(
         &self,
         at: &Context<'_>,
@@ -170,10 +178,11 @@ impl Sealer {
         Ok((Authentic::opened(head.into()), envelope.header.seal))
     }
 
-    /// Every step of §2 before the segments.
+    /// All steps of §2 before the segments.
     fn unlock<'a>(&self, at: &Context<'_>, sealed: &'a [u8], now: UnixMillis) -> Result<Unlocked<'a>, Fault> {
         let parts = RawEnvelope::of(sealed, &self.accepted)?;
-        // Of a large body, each piece is opened once; it must not take the place of what is opened at each hit.
+        // Only the first piece is cached. Each further chunk of a large body is opened once and
+        // must not replace the key of a hot record.
         let is_first = matches!(at.purpose, Purpose::Slot | Purpose::Value { index: 0, .. });
         self.unlock_parts(at, parts, is_first.then_some(&*self.derived_keys), now)
     }
@@ -211,7 +220,7 @@ impl Sealer {
         Ok(Unlocked { header, keys, head, body })
     }
 
-    /// The deterministic part of sealing. A salt must never serve two envelopes.
+    /// Seals with a given salt, deterministically. A salt must never be used for two envelopes.
     pub(crate) fn seal_with(
         &self,
         salt: &[u8; 32],
@@ -247,7 +256,7 @@ impl Sealer {
     }
 }
 
-/// An envelope whose commitment holds, whose epoch stands and whose time has not passed.
+/// An envelope with a verified commitment, a valid epoch and an unexpired seal.
 struct Unlocked<'a> {
     header: Header,
     keys: DerivedKey,
@@ -265,7 +274,7 @@ impl Unlocked<'_> {
     }
 }
 
-/// A fresh salt, which stays fresh when a restored machine repeats its random state (§2).
+/// Generates a salt. It stays unique if a restored machine repeats its random state (§2).
 fn hedged_salt(at: &Context<'_>, life: Lifetime, head: &[u8], body: &[u8]) -> Result<[u8; 32], Fault> {
     let mut hasher = blake3::Hasher::new_keyed(&secret::random()?);
     hasher.update(&life.created.as_millis().to_be_bytes());

@@ -1,59 +1,60 @@
-//! The header of an envelope: 112 bytes, of which nothing is true until the commitment has been compared
-//! (docs/format.md §1).
+//! The header of an envelope: 112 bytes. None of its values is trustworthy until the commitment is
+//! verified (docs/format.md §1).
 
 use crate::segment::Segmentation;
 use crate::{Fault, FaultKind, KeyId, Suite, UnixMillis};
 
 const MAGIC: [u8; 4] = *b"\x89LAC";
 const VERSION: u8 = 1;
-/// Bytes before the salt.
+/// The length of the fields before the salt.
 const FIELDS: usize = 48;
-/// Bytes before the segments: fields, salt and commitment.
+/// The length of everything before the segments: fields, salt and commitment.
 const LEN: usize = FIELDS + 32 + 32;
 const MAX_HEAD_LEN: usize = 1 << 20;
 const MAX_BODY_LEN: usize = 8 << 20;
 
-/// What an envelope says about itself.
+/// The header fields of an envelope.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
-    /// By what, when and for how long it was sealed.
+    /// The key, suite, time and lifetime of the seal.
     pub seal: SealInfo,
-    /// Bytes of plaintext head.
+    /// The length of the plaintext head.
     pub head_len: usize,
-    /// Bytes of plaintext body.
+    /// The length of the plaintext body.
     pub body_len: usize,
     pub(crate) segment_log2: u8,
 }
 
-/// By what an envelope was sealed, when, and for how long.
+/// The key, suite, time and lifetime of a seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SealInfo {
-    /// The master key it was sealed with.
+    /// The id of the master key.
     pub key_id: KeyId,
-    /// The suite that protects it.
+    /// The suite.
     pub suite: Suite,
-    /// When it was sealed.
+    /// The time of sealing.
     pub created: UnixMillis,
-    /// The last moment at which it may be opened.
+    /// The last time at which the envelope opens.
     pub not_after: UnixMillis,
-    /// The keyring's epoch when it was sealed.
+    /// The keyring's epoch at the time of sealing.
     pub epoch: u64,
 }
 
 impl Header {
-    /// Reads what an envelope claims, for display, and for finding what to look at. Nothing has been verified:
-    /// whoever can write the store can make it say anything.
+    /// Reads a header for display or for finding records. Nothing is verified: an attacker with
+    /// write access to the store may have written it.
     ///
     /// # Errors
     /// [`NotAnEnvelope`](FaultKind::NotAnEnvelope), [`UnknownVersion`](FaultKind::UnknownVersion),
-    /// [`Malformed`](FaultKind::Malformed) or, for a suite that does not exist, [`WrongSuite`](FaultKind::WrongSuite).
+    /// [`Malformed`](FaultKind::Malformed), or [`WrongSuite`](FaultKind::WrongSuite) for an unknown
+    /// suite.
     pub fn peek_unverified(sealed: &[u8]) -> Result<Self, Fault> {
         Ok(RawEnvelope::of(sealed, &Suite::ALL)?.header)
     }
 
-    /// The commitment of an envelope, which tells it from every other that was ever sealed. Nothing has been verified: it is as true
-    /// as the envelope, which opens or does not. `None`: the bytes are too short for one.
+    /// Reads the commitment, which is unique to an envelope. Nothing is verified until the envelope
+    /// is opened. `None` if the bytes are too short.
     #[must_use]
     pub fn peek_commitment_unverified(sealed: &[u8]) -> Option<[u8; 32]> {
         sealed.get(FIELDS + 32..)?.first_chunk().copied()
@@ -81,9 +82,10 @@ impl Header {
         if header.is_within_caps() { Ok(header) } else { Err(FaultKind::Malformed("head or body length")) }
     }
 
-    /// The fields as they stand in the envelope, before the salt.
+    /// Encodes the fields before the salt.
     ///
-    /// Fails with [`TooLarge`](FaultKind::TooLarge) for a head or body over its cap.
+    /// # Errors
+    /// [`TooLarge`](FaultKind::TooLarge) if the head or body is over its limit.
     pub(crate) fn encode(&self) -> Result<[u8; FIELDS], FaultKind> {
         if !self.is_within_caps() {
             return Err(FaultKind::TooLarge);
@@ -95,7 +97,7 @@ impl Header {
         out[16..24].copy_from_slice(&self.seal.epoch.to_be_bytes());
         out[24..32].copy_from_slice(&self.seal.created.as_millis().to_be_bytes());
         out[32..40].copy_from_slice(&self.seal.not_after.as_millis().to_be_bytes());
-        // Both fit: they are within their caps.
+        // Both lengths are within their limits, so they fit.
         out[40..44].copy_from_slice(&(self.head_len as u32).to_be_bytes());
         out[44..].copy_from_slice(&(self.body_len as u32).to_be_bytes());
         Ok(out)
@@ -105,7 +107,7 @@ impl Header {
         Segmentation::new(self.seal.suite, self.segment_log2)
     }
 
-    /// The length of the whole envelope.
+    /// The length of the envelope.
     pub(crate) const fn envelope_len(&self) -> usize {
         let (head, body) = self.sealed_lens();
         LEN + head + body
@@ -121,26 +123,27 @@ impl Header {
     }
 }
 
-/// An envelope taken apart. Nothing has been verified.
+/// The parts of an envelope. Nothing is verified.
 #[derive(Clone, Copy)]
 pub(crate) struct RawEnvelope<'a> {
     pub(crate) header: Header,
     pub(crate) fields: &'a [u8; FIELDS],
     pub(crate) salt: &'a [u8; 32],
     pub(crate) commitment: &'a [u8; 32],
-    /// The head's segments.
+    /// The segments of the head.
     pub(crate) head: &'a [u8],
-    /// The body's segments.
+    /// The segments of the body.
     pub(crate) body: &'a [u8],
 }
 
 impl<'a> RawEnvelope<'a> {
-    /// Checks everything that can be checked without a key, in the order of §2.
+    /// Splits an envelope and checks everything that needs no key, in the order of §2.
     pub(crate) fn of(sealed: &'a [u8], accepted: &[Suite]) -> Result<Self, FaultKind> {
         Self::from_start(sealed, sealed.len(), accepted)
     }
 
-    /// Of an envelope of `length` bytes, of which no more than the start may be at hand: all of its head, and perhaps nothing of its body.
+    /// The same for an envelope of `length` bytes of which only the start is in memory: the
+    /// complete head, and any part of the body.
     pub(crate) fn from_start(sealed: &'a [u8], length: usize, accepted: &[Suite]) -> Result<Self, FaultKind> {
         const BAD_LENGTH: FaultKind = FaultKind::Malformed("length");
         if !sealed.starts_with(&MAGIC) {
@@ -163,7 +166,7 @@ impl<'a> RawEnvelope<'a> {
     }
 }
 
-/// The start of an envelope: what it takes to open its head. Nothing has been verified.
+/// The start of an envelope: header and sealed head. Nothing is verified.
 #[derive(Clone, Debug)]
 pub struct EnvelopeStart {
     pub(crate) bytes: Vec<u8>,
@@ -171,7 +174,7 @@ pub struct EnvelopeStart {
 }
 
 impl EnvelopeStart {
-    /// A copy of it; `None`: these bytes are no envelope.
+    /// Copies the start of an envelope. `None` if the bytes are not an envelope.
     #[must_use]
     pub fn of(sealed: &[u8]) -> Option<Self> {
         let head = RawEnvelope::of(sealed, &Suite::ALL).ok()?.header.sealed_lens().0;
@@ -179,7 +182,7 @@ impl EnvelopeStart {
     }
 }
 
-/// A run of fields, read one after the other.
+/// A cursor over header fields.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {

@@ -1,13 +1,13 @@
-//! Hexadecimal, for identifiers and bare keys.
+//! Hexadecimal encoding of identifiers and bare keys.
 
 use std::fmt::{self, Write};
 
-/// Writes two lower-case digits for each byte.
+/// Writes two lower-case digits per byte.
 pub(crate) fn write(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
 }
 
-/// Reads exactly `2 * N` digits of either case into `out`; `None` for anything else.
+/// Parses exactly `2 * N` digits of either case into `out`. `None` for anything else.
 pub(crate) fn read<const N: usize>(text: &str, out: &mut [u8; N]) -> Option<()> {
     let digits = text.as_bytes();
     if digits.len() != 2 * N {
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_digits_of_the_right_number_are_read() {
+    fn only_the_exact_number_of_digits_is_parsed() {
         let mut out = [0; 2];
         assert_eq!(read("0aFf", &mut out), Some(()));
         assert_eq!(out, [0x0A, 0xFF]);

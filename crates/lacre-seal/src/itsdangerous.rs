@@ -1,7 +1,8 @@
-//! What the Python library itsdangerous signs, byte for byte: for files that other software wrote, never for lacre's
-//! own entries, since these signatures bind no place and, without a timestamp, no lifetime (docs/format.md §9).
+//! Signatures of the Python library itsdangerous, byte for byte. They are for files of other
+//! software, not for lacre's own records: they bind no place and, without a timestamp, no lifetime
+//! (docs/format.md §9).
 //!
-//! Verification is stricter than the original's in one point: base64 must be canonical.
+//! Verification is stricter in one point: base64 must be canonical.
 
 mod bad_signature;
 mod timestamp;
@@ -19,10 +20,10 @@ pub use self::bad_signature::{BadSignature, BadSignatureKind};
 pub use self::timestamp::{TimestampSigner, Timestamped};
 use crate::{Authentic, Fault, FaultKind};
 
-/// Secrets shorter than this can be guessed, unless every byte is random.
+/// A shorter secret can be guessed unless every byte is random.
 const WEAK_BELOW: usize = 32;
 
-/// Signs values as itsdangerous' `Signer` does, and verifies them.
+/// Signs and verifies values like itsdangerous' `Signer`.
 #[derive(Clone)]
 pub struct Signer {
     newest: hmac::Key,
@@ -33,15 +34,15 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer with one secret and itsdangerous' defaults.
+    /// Creates a signer with one secret and itsdangerous' defaults.
     ///
     /// # Errors
-    /// [`BadSigner`](FaultKind::BadSigner) when the secret is empty.
+    /// [`BadSigner`](FaultKind::BadSigner) if the secret is empty.
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, Fault> {
         Self::builder().secret(secret).build()
     }
 
-    /// A signer with itsdangerous' defaults and no secret yet.
+    /// Creates a builder with itsdangerous' defaults and no secret.
     #[must_use]
     pub fn builder() -> SignerBuilder {
         SignerBuilder {
@@ -53,7 +54,7 @@ impl Signer {
         }
     }
 
-    /// `value ‖ separator ‖ signature`, by the newest secret.
+    /// Signs a value with the newest secret: `value ‖ separator ‖ signature`.
     #[must_use]
     pub fn sign(&self, value: &[u8]) -> Vec<u8> {
         let mut signed = value.to_vec();
@@ -61,7 +62,8 @@ impl Signer {
         signed
     }
 
-    /// The value in front of the last separator, if any secret signed it; the newest is tried first.
+    /// Verifies a signed value with all secrets, newest first, and returns the value before the
+    /// last separator.
     ///
     /// # Errors
     /// [`NoSeparator`](BadSignatureKind::NoSeparator) or [`Mismatch`](BadSignatureKind::Mismatch).
@@ -69,7 +71,7 @@ impl Signer {
         self.verified(signed).map(|value| Authentic::opened(Bytes::copy_from_slice(value)))
     }
 
-    /// Whether a secret is so short that it may be guessed from what it signed.
+    /// Whether a secret is short enough to be guessed from a signature.
     #[must_use]
     pub const fn is_weak(&self) -> bool {
         self.weak
@@ -91,7 +93,8 @@ impl Signer {
         if matches(&self.newest) || self.older.iter().any(matches) {
             return Ok(value);
         }
-        // What follows the last separator of an unsigned value is content, and stays out of messages.
+        // In an unsigned value, the text after the last separator is content. It stays out of
+        // messages.
         let is_shaped_like_one = self.newest.algorithm().tag_len() == length;
         Err(BadSignature::mismatch(if is_shaped_like_one { signature } else { b"..." }))
     }
@@ -109,7 +112,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The settings of a [`Signer`], by itsdangerous' names.
+/// The settings of a [`Signer`], with itsdangerous' names.
 pub struct SignerBuilder {
     secrets: Vec<Zeroizing<Vec<u8>>>,
     salt: Vec<u8>,
@@ -119,7 +122,7 @@ pub struct SignerBuilder {
 }
 
 impl SignerBuilder {
-    /// Adds a secret that is newer than those before it: it signs from now on, and all of them verify.
+    /// Adds a secret that is newer than the previous ones. The newest signs; all of them verify.
     #[must_use]
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secrets.push(Zeroizing::new(secret.as_ref().to_vec()));
@@ -132,38 +135,40 @@ impl SignerBuilder {
         oldest_first.into_iter().fold(self, Self::secret)
     }
 
-    /// What keeps signatures of one use from being valid in another; `itsdangerous.Signer` unless set.
+    /// Sets the salt, which separates the signatures of different uses. The default is
+    /// `itsdangerous.Signer`.
     #[must_use]
     pub fn salt(mut self, salt: impl Into<Vec<u8>>) -> Self {
         self.salt = salt.into();
         self
     }
 
-    /// The byte between value and signature; `.` unless set.
+    /// Sets the byte between value and signature. The default is `.`.
     #[must_use]
     pub fn separator(mut self, separator: u8) -> Self {
         self.separator = separator;
         self
     }
 
-    /// The hash; SHA-1 unless set.
+    /// Sets the hash. The default is SHA-1.
     #[must_use]
     pub fn digest(mut self, digest: Digest) -> Self {
         self.digest = digest;
         self
     }
 
-    /// How secret and salt make the key; `django-concat` unless set.
+    /// Sets the derivation of the key from secret and salt. The default is `django-concat`.
     #[must_use]
     pub fn derivation(mut self, derivation: Derivation) -> Self {
         self.derivation = derivation;
         self
     }
 
-    /// The signer.
+    /// Builds the signer.
     ///
     /// # Errors
-    /// [`BadSigner`](FaultKind::BadSigner) without a secret, with an empty one, or with a separator that base64 uses.
+    /// [`BadSigner`](FaultKind::BadSigner) if there is no secret, a secret is empty, or the
+    /// separator is a base64 character.
     pub fn build(self) -> Result<Signer, Fault> {
         let no_secret = FaultKind::BadSigner("secret is empty; give one of at least 32 random bytes");
         let (newest, older) = self.secrets.split_last().ok_or(no_secret)?;
@@ -234,7 +239,7 @@ impl Digest {
     }
 }
 
-/// How secret and salt make the key of a signer; `D` is its hash.
+/// The derivation of a signer's key from secret and salt. `D` is the hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Derivation {
     /// `D(salt ‖ "signer" ‖ secret)`, itsdangerous' default.

@@ -4,18 +4,18 @@ use std::fmt;
 
 use crate::hex;
 
-/// Eight bytes that name a master key and tell nothing else about it.
+/// Eight bytes that identify a master key and reveal nothing else about it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 8]);
 
 impl KeyId {
-    /// The bytes as they stand in an envelope.
+    /// The bytes as in an envelope.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 8] {
         &self.0
     }
 
-    /// `k-` and the first eight hexadecimal digits, for people.
+    /// Shows `k-` and the first eight hexadecimal digits, for people.
     #[must_use]
     pub fn short(&self) -> String {
         let mut text = self.to_string();
@@ -28,7 +28,7 @@ impl KeyId {
     }
 }
 
-/// `k-` and 16 hexadecimal digits.
+/// Shows `k-` and 16 hexadecimal digits.
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("k-")?;

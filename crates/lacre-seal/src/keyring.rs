@@ -1,6 +1,6 @@
-//! Master keys, and the ring that holds them: one that seals, more that only open (docs/format.md §3).
+//! Master keys and the keyring: one key seals, all of them open (docs/format.md §3).
 //!
-//! A ring is a value: reading and keeping its text is the caller's part.
+//! A keyring is a value. The caller reads and stores its text.
 
 use std::fmt;
 
@@ -12,16 +12,17 @@ use crate::key_id::KeyId;
 use crate::secret::{self, Secret};
 use crate::{Fault, FaultKind, derive, hex};
 
-/// Keys in one ring, at most.
+/// The maximum number of keys in a ring.
 const MAX_KEYS: usize = 64;
-/// The first line of a ring's text.
+/// The first line of a keyring's text.
 const FIRST_LINE: &str = "lacre-keyring-v1";
-/// The first line of a ring's text that a passphrase locks (§13).
+/// The first line of a keyring that is locked with a passphrase (§13).
 pub(crate) const LOCKED: &str = "lacre-passphrase-v1";
 
-/// The keys of one user or application, and the epoch below which nothing is opened any more.
+/// The keys of a user or application, and the epoch below which nothing opens.
 ///
-/// The index key names rows and outlives every rotation; the primary seals; every key in the ring opens.
+/// The index key computes row keys and survives every rotation. The primary key seals. Every key in
+/// the ring opens.
 #[derive(Clone)]
 pub struct Keyring {
     index: Secret,
@@ -32,35 +33,37 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Bytes of a ring's text, at most.
+    /// The maximum length of a keyring's text, in bytes.
     pub const MAX_TEXT_LEN: usize = 64 << 10;
 
-    /// A ring with a fresh key.
+    /// Generates a ring with one key.
     ///
     /// # Errors
-    /// [`FaultKind::Random`] when the operating system yields no random bytes.
+    /// [`FaultKind::Random`] if the operating system has no random bytes.
     pub fn generate() -> Result<Self, Fault> {
         let (index, primary) = (Secret::generate()?, MasterKey::generate()?);
         Ok(Self { index, epoch: 0, primary, verify: Vec::new() })
     }
 
-    /// The ring of a bare key: its index key is derived from it, its epoch is 0.
+    /// Creates a ring from a bare key. The index key is derived from it; the epoch is 0.
     ///
     /// # Errors
-    /// [`FaultKind::Provider`] when the cryptographic provider fails.
+    /// [`FaultKind::Provider`] if the cryptographic provider fails.
     pub fn from_master(primary: MasterKey) -> Result<Self, Fault> {
         let mut index = Secret::blank();
         derive::labelled(&primary.secret, "lacre/v1/index", index.as_mut_slice())?;
         Ok(Self { index, epoch: 0, primary, verify: Vec::new() })
     }
 
-    /// Reads the text of a ring, or one line with a bare key; at most 64 keys and 64 KiB.
+    /// Parses the text of a ring, or one line with a bare key. At most 64 keys and 64 KiB are
+    /// accepted.
     ///
     /// # Errors
     /// [`NotAKeyring`](FaultKind::NotAKeyring), [`BadKeyringLine`](FaultKind::BadKeyringLine),
-    /// [`KeyringNeeds`](FaultKind::KeyringNeeds), [`DuplicateKey`](FaultKind::DuplicateKey), [`Locked`](FaultKind::Locked),
-    /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge), [`BadKey`](FaultKind::BadKey) or
-    /// [`WeakKey`](FaultKind::WeakKey); never with the text itself.
+    /// [`KeyringNeeds`](FaultKind::KeyringNeeds), [`DuplicateKey`](FaultKind::DuplicateKey),
+    /// [`Locked`](FaultKind::Locked), [`KeyringTooLarge`](FaultKind::KeyringTooLarge),
+    /// [`BadKey`](FaultKind::BadKey) or [`WeakKey`](FaultKind::WeakKey). No error contains the
+    /// text.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > Self::MAX_TEXT_LEN {
             return Err(FaultKind::KeyringTooLarge.into());
@@ -103,10 +106,10 @@ impl Keyring {
         }
     }
 
-    /// The ring as text, secrets included; [`parse`](Self::parse) reads it back.
+    /// Formats the ring as text, with its secrets. [`parse`](Self::parse) reads it.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        // Large enough from the start: growing would leave parts of the keys in freed memory.
+        // The capacity is final: a reallocation would leave parts of the keys in freed memory.
         let mut text = Zeroizing::new(String::with_capacity(128 + 64 * (2 + self.verify.len())));
         text.push_str(FIRST_LINE);
         text.push_str("\nindex ");
@@ -121,30 +124,31 @@ impl Keyring {
         text
     }
 
-    /// The id of the key that seals.
+    /// The id of the primary key.
     #[must_use]
     pub fn primary(&self) -> KeyId {
         self.primary.id
     }
 
-    /// The ids of every key, the primary first.
+    /// The ids of all keys, the primary first.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.keys().map(MasterKey::id)
     }
 
-    /// What was sealed under a lower epoch is revoked.
+    /// The current epoch. Envelopes of lower epochs are revoked.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Makes a fresh key the primary, and returns its id; the old primary only opens from now on.
+    /// Generates a new primary key and returns its id. The old primary only opens from now on.
     ///
-    /// Rows keep their names, since the index key stays.
+    /// Row keys do not change, because the index key stays.
     ///
     /// # Errors
-    /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge) when the ring is full, [`Random`](FaultKind::Random) when the
-    /// operating system yields no random bytes; the ring is unchanged then.
+    /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge) if the ring is full,
+    /// [`Random`](FaultKind::Random) if the operating system has no random bytes. The ring does not
+    /// change then.
     pub fn rotate(&mut self) -> Result<KeyId, Fault> {
         if self.verify.len() + 1 == MAX_KEYS {
             return Err(FaultKind::KeyringTooLarge.into());
@@ -154,10 +158,11 @@ impl Keyring {
         Ok(self.primary.id)
     }
 
-    /// Forgets a verify-only key: what it sealed cannot be opened any more.
+    /// Removes a verify-only key. Envelopes that it sealed no longer open.
     ///
     /// # Errors
-    /// [`KeyInUse`](FaultKind::KeyInUse) for the primary, [`UnknownKey`](FaultKind::UnknownKey) for a key that is not here.
+    /// [`KeyInUse`](FaultKind::KeyInUse) for the primary, [`UnknownKey`](FaultKind::UnknownKey) if
+    /// the ring does not contain the key.
     pub fn retire(&mut self, id: KeyId) -> Result<(), Fault> {
         if id == self.primary.id {
             return Err(FaultKind::KeyInUse(id).into());
@@ -167,13 +172,14 @@ impl Keyring {
         Ok(())
     }
 
-    /// Revokes everything sealed so far, by any key of this ring, and returns the new epoch.
+    /// Raises the epoch and returns it. All envelopes that any key of this ring has sealed are
+    /// revoked.
     pub fn raise_epoch(&mut self) -> u64 {
         self.epoch = self.epoch.saturating_add(1);
         self.epoch
     }
 
-    /// The name of a row: the keyed BLAKE3 digest of an injective identity (docs/format.md §5).
+    /// Computes a row key: the keyed BLAKE3 digest of an injective identity (docs/format.md §5).
     #[must_use]
     pub fn row_key(&self, identity: &[u8]) -> [u8; 32] {
         blake3::keyed_hash(self.index.as_bytes(), identity).into()
@@ -189,7 +195,7 @@ impl Keyring {
     }
 }
 
-/// Shows ids and the epoch, no key.
+/// Shows the ids and the epoch, but no key.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids: Vec<KeyId> = self.key_ids().collect();
@@ -197,7 +203,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// The lines that say something, each with its number from 1.
+/// The lines that are neither empty nor comments, with their numbers from 1.
 pub(crate) fn meaningful_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
     lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
@@ -210,7 +216,7 @@ pub(crate) fn once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Re
     }
 }
 
-/// Digits and nothing else: `u64::from_str` alone would take a sign.
+/// Parses digits only. `u64::from_str` alone would accept a sign.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
@@ -223,18 +229,20 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// A fresh key from the operating system's generator.
+    /// Generates a key.
     ///
     /// # Errors
-    /// [`FaultKind::Random`] when it yields no random bytes.
+    /// [`FaultKind::Random`] if the operating system has no random bytes.
     pub fn generate() -> Result<Self, Fault> {
         Self::new(Secret::generate()?)
     }
 
-    /// Reads a bare key: 64 hexadecimal digits, or 43 (44 with padding) characters of base64 in either alphabet.
+    /// Parses a bare key: 64 hexadecimal digits, or 43 (44 with padding) base64 characters in
+    /// either alphabet.
     ///
     /// # Errors
-    /// [`BadKey`](FaultKind::BadKey) for any other text, [`WeakKey`](FaultKind::WeakKey) for bytes that cannot be random.
+    /// [`BadKey`](FaultKind::BadKey) for other text, [`WeakKey`](FaultKind::WeakKey) for bytes that
+    /// cannot be random.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         const PADDING: GeneralPurposeConfig =
             GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -247,7 +255,7 @@ impl MasterKey {
         })?)
     }
 
-    /// The id that envelopes name this key by.
+    /// The id of the key, which envelopes contain.
     #[must_use]
     pub const fn id(&self) -> KeyId {
         self.id
@@ -276,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ring_survives_its_own_text() {
+    fn keyring_text_round_trips() {
         let mut ring = Keyring::generate().unwrap();
         ring.rotate().unwrap();
         ring.raise_epoch();
@@ -330,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_read_is_told_by_its_number() {
+    fn invalid_keyring_line_is_reported_by_number() {
         let text = Keyring::generate().unwrap().to_text().to_string();
         for (text, line) in
             [(text.clone() + "nonsense\n", 5), ("# comment\n\n".to_owned() + &text + "epoch", 7)]
@@ -340,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_listed_twice_is_refused() {
+    fn duplicate_key_is_refused() {
         let ring = Keyring::generate().unwrap();
         let twice = ring.to_text().replace("primary", "verify");
         let text = ring.to_text().to_string() + twice.lines().last().unwrap();

@@ -1,18 +1,14 @@
-//! Bytes in, sealed bytes out.
+//! Seals: bytes in, sealed bytes out.
 //!
-//! A seal covers *which* store, namespace, key, purpose and lifetime the bytes belong to, so a record that was changed,
-//! moved, replayed past its time or copied from elsewhere is refused. This crate knows nothing of HTTP, reads no file
-//! and no clock; the bytes it writes are described in `docs/format.md`.
-//!
-//! From the bottom up: [`Authentic`] is what an opened seal yields · [`MasterKey`] is 32 secret bytes · `derive` makes
-//! the keys of one envelope from it, the envelope's header and its [`Context`] · [`Sealer`] seals and opens envelopes,
-//! segment by segment, with one [`Suite`] · [`Keyring`] rotates and revokes keys, and a
-//! passphrase may lock it (feature `passphrase`) · [`itsdangerous`] reads and writes what
-//! that library signs. Whatever is refused is a [`Fault`].
+//! A seal binds bytes to a store, a namespace, a row key, a purpose and a lifetime. A record that
+//! was changed, moved, copied from elsewhere or replayed after its time does not open. This crate
+//! knows no HTTP, reads no file and no clock. docs/format.md describes the bytes that it writes.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use lacre_seal::{Context, Fault, Keyring, Lifetime, UnixMillis, Purpose, Sealer, StoreId, Suite};
+//! use lacre_seal::{
+//!     Context, Fault, Keyring, Lifetime, Purpose, Sealer, StoreId, Suite, UnixMillis,
+//! };
 //!
 //! # fn main() -> Result<(), Fault> {
 //! let keyring = Arc::new(Keyring::generate()?);
@@ -21,20 +17,36 @@
 //! let key = keyring.row_key(b"GET https://example.org/");
 //! let at = Context { purpose: Purpose::Slot, store: &store, namespace: "docs", key: &key };
 //!
-//! let life = Lifetime { created: UnixMillis::from_millis(1_000), not_after: UnixMillis::from_millis(61_000) };
+//! let created = UnixMillis::from_millis(1_000);
+//! let life = Lifetime { created, not_after: UnixMillis::from_millis(61_000) };
 //! let mut sealed = sealer.seal(&at, life, b"200 OK", b"Hello")?;
 //!
 //! let now = UnixMillis::from_millis(2_000);
 //! assert_eq!(sealer.open(&at, &sealed, now)?.body.as_bytes(), b"Hello");
 //!
-//! let elsewhere = Context { namespace: "drafts", ..at };
-//! assert!(sealer.open(&elsewhere, &sealed, now).unwrap_err().is_tampering());
-//! assert!(sealer.open(&at, &sealed, UnixMillis::from_millis(61_001)).unwrap_err().is_lapsed());
+//! // Another place, a later time, a changed byte.
+//! let other = Context { namespace: "drafts", ..at };
+//! assert!(sealer.open(&other, &sealed, now).unwrap_err().is_tampering());
+//! let late = UnixMillis::from_millis(61_001);
+//! assert!(sealer.open(&at, &sealed, late).unwrap_err().is_lapsed());
 //! sealed[120] ^= 1;
 //! assert!(sealer.open(&at, &sealed, now).unwrap_err().is_tampering());
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Modules
+//!
+//! | modules | content |
+//! |---|---|
+//! | `authentic` | [`Authentic`]: the content of an opened seal |
+//! | `envelope`, `header`, `segment`, `suite` | [`Sealer`], and the parts of an envelope by [`Suite`] |
+//! | `context`, `time` | the place and the [`Lifetime`] that a seal binds |
+//! | `keyring`, `key_id`, `secret`, `passphrase` | [`Keyring`]: rotation, revocation, and locking with a passphrase |
+//! | `derive`, `derived_keys` | the keys of an envelope, and a cache of them |
+//! | `buffer_pool` | reused buffers for plaintext |
+//! | `fault` | [`Fault`]: every reason for a refusal |
+//! | [`itsdangerous`] | signatures of that Python library, for files of other software |
 
 mod authentic;
 mod buffer_pool;

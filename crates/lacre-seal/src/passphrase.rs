@@ -1,6 +1,8 @@
-//! A keyring locked with a passphrase: its text, sealed under a key that Argon2id derives (docs/format.md §13).
+//! Keyrings locked with a passphrase: the text of a ring, sealed under a key from Argon2id
+//! (docs/format.md §13).
 //!
-//! The keys of the ring stay random and rotate as ever; the passphrase only wraps them, so it can change without a reseal.
+//! The keys of the ring stay random and can be rotated. The passphrase only wraps them, so it can
+//! change without resealing records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,15 +19,15 @@ use crate::{
     UnixMillis,
 };
 
-/// Characters of a passphrase, at least, and how many of them must differ.
+/// The minimum number of characters, and of distinct ones.
 const MIN_CHARS: usize = 12;
 const MIN_DISTINCT_CHARS: usize = 6;
 
-/// A text that people remember, wiped on drop. It is taken byte by byte: no Unicode normalisation.
+/// A passphrase, wiped on drop. Its bytes are used without Unicode normalization.
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
-    /// A passphrase of at least twelve characters, of which six differ.
+    /// Accepts a passphrase of at least twelve characters, six of them distinct.
     ///
     /// # Errors
     /// [`WeakPassphrase`](FaultKind::WeakPassphrase) for any other.
@@ -39,33 +41,36 @@ impl Passphrase {
         Ok(Self(text))
     }
 
-    /// The text of `ring`, locked with a fresh salt. It takes 64 MiB and a good part of a second, here and for whoever guesses.
+    /// Locks `ring` with a fresh salt and returns the text. It takes 64 MiB and a fraction of a
+    /// second; so does each guess.
     ///
     /// # Errors
-    /// [`Random`](FaultKind::Random) when the operating system yields no random bytes; [`Provider`](FaultKind::Provider) when there
-    /// is not enough memory.
+    /// [`Random`](FaultKind::Random) if the operating system has no random bytes,
+    /// [`Provider`](FaultKind::Provider) if there is not enough memory.
     pub fn lock(&self, ring: &Keyring) -> Result<String, Fault> {
         self.lock_with(Cost::DEFAULT, secret::random()?, ring)
     }
 
-    /// Reads what [`lock`](Self::lock) wrote. It takes the memory and time that the text asks for, at most 256 MiB and 16 passes.
+    /// Unlocks the text that [`lock`](Self::lock) returned. It takes the memory and time that the
+    /// text specifies, at most 256 MiB and 16 passes.
     ///
     /// # Errors
-    /// [`WrongPassphrase`](FaultKind::WrongPassphrase): it does not fit. [`NotLocked`](FaultKind::NotLocked),
-    /// [`BadKeyringLine`](FaultKind::BadKeyringLine), [`KeyringNeeds`](FaultKind::KeyringNeeds),
-    /// [`KeyringTooLarge`](FaultKind::KeyringTooLarge) or [`CostOutOfBounds`](FaultKind::CostOutOfBounds): the text is no locked keyring.
-    /// As [`Sealer::open`] and [`Keyring::parse`] where it was changed.
+    /// [`WrongPassphrase`](FaultKind::WrongPassphrase) if the passphrase does not match.
+    /// [`NotLocked`](FaultKind::NotLocked), [`BadKeyringLine`](FaultKind::BadKeyringLine),
+    /// [`KeyringNeeds`](FaultKind::KeyringNeeds), [`KeyringTooLarge`](FaultKind::KeyringTooLarge)
+    /// or [`CostOutOfBounds`](FaultKind::CostOutOfBounds) if the text is not a locked keyring.
+    /// Errors of [`Sealer::open`] and [`Keyring::parse`] if it was changed.
     pub fn unlock(&self, text: &str) -> Result<Keyring, Fault> {
         let Locked { cost, salt, sealed } = Locked::parse(text)?;
         let opened = self.sealer(cost, &salt)?.open(&place(&StoreId::from_bytes(salt)), &sealed, CREATED);
         let Opened { body, .. } = opened.map_err(|fault| {
-            // The envelope names the key that it was sealed with, and that key follows from the passphrase.
+            // The envelope contains the id of its key, which follows from the passphrase.
             if fault.is_key_missing() { FaultKind::WrongPassphrase.into() } else { fault }
         })?;
         let ring = std::str::from_utf8(body.as_bytes())
             .map_err(|_| FaultKind::NotAKeyring.into())
             .and_then(Keyring::parse);
-        // Nobody else holds these bytes, so they can be wiped.
+        // There is no other reference to these bytes, so they can be wiped.
         if let Ok(mut plain) = body.into_bytes().try_into_mut() {
             plain.zeroize();
         }
@@ -82,7 +87,7 @@ impl Passphrase {
         Ok(format!("{LOCKED}\nargon2id {memory} {passes} {lanes}\nsalt {salt}\nsealed {sealed}\n"))
     }
 
-    /// Seals and opens with the key that the passphrase, the salt and the cost make together.
+    /// Creates a sealer with the key derived from passphrase, salt and cost.
     fn sealer(&self, cost: Cost, salt: &[u8; 16]) -> Result<Sealer, Fault> {
         let mut key = Secret::blank();
         let params = Params::new(cost.memory, cost.passes, cost.lanes, Some(32))
@@ -95,21 +100,21 @@ impl Passphrase {
     }
 }
 
-/// Shows nothing of it.
+/// Shows nothing.
 impl fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Passphrase(redacted)")
     }
 }
 
-/// A locked ring has no age: what it holds says for itself what is revoked.
+/// A locked ring has no time of sealing: its content tells which epochs are revoked.
 const CREATED: UnixMillis = UnixMillis::from_millis(0);
 
 const fn place(salt: &StoreId) -> Context<'_> {
     Context { purpose: Purpose::Keyring, store: salt, namespace: "", key: &[0; 32] }
 }
 
-/// What one guess costs.
+/// The cost of one guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cost {
     /// KiB.
@@ -119,10 +124,11 @@ struct Cost {
 }
 
 impl Cost {
-    /// The second recommendation of RFC 9106 §4.
+    /// The second recommended option of RFC 9106 §4.
     const DEFAULT: Self = Self { memory: 64 << 10, passes: 3, lanes: 4 };
 
-    /// Less protects nobody; more would let a file take the machine's memory.
+    /// Parses and checks the cost. A lower one does not protect the keys; a higher one would let a
+    /// file exhaust the memory.
     fn parse(text: &str) -> Option<Result<Self, Fault>> {
         let mut numbers = text.split(' ').map(|number| u32::try_from(decimal(number)?).ok());
         let cost = Self { memory: numbers.next()??, passes: numbers.next()??, lanes: numbers.next()?? };
@@ -186,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_locked_opens_with_its_passphrase_alone() {
+    fn locked_keyring_opens_only_with_its_passphrase() {
         let mut ring = Keyring::generate().unwrap();
         ring.rotate().unwrap();
         ring.raise_epoch();
@@ -199,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_cost_is_within_its_own_bounds_and_the_salt_is_fresh() {
+    fn default_cost_is_accepted_and_salt_is_fresh() {
         let (ring, passphrase) = (Keyring::generate().unwrap(), passphrase("correct horse battery"));
         let [one, other] = [passphrase.lock(&ring).unwrap(), passphrase.lock(&ring).unwrap()];
         assert_eq!(passphrase.unlock(&one).unwrap().to_text(), ring.to_text());
@@ -212,7 +218,7 @@ mod tests {
     fn a_flipped_bit_anywhere_is_refused() {
         let text = locked(&Keyring::generate().unwrap());
         let phrase = passphrase("correct horse battery");
-        // Each refusal may cost a derivation: every byte of the short lines, and a sample of the sealed one.
+        // Each refusal may cost a derivation, so only a sample of the sealed line is tested.
         let head = text.find("sealed").unwrap();
         for at in (0..head).chain((head..text.len() - 1).step_by(23)) {
             let mut bytes = text.clone().into_bytes();
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_any_length_is_bounded_before_it_is_read() {
+    fn text_length_is_checked_before_parsing() {
         let phrase = passphrase("correct horse battery");
         let kind = |length| phrase.unlock(&"#".repeat(length)).unwrap_err().kind();
         assert_eq!(kind(Keyring::MAX_TEXT_LEN), FaultKind::NotLocked);
@@ -230,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_passphrase_is_refused_and_never_shown() {
+    fn weak_passphrase_is_refused_and_not_shown() {
         for text in
             ["", "hunter2", "elevenchars", "aaaaaaaaaaaaaaaaaaaaaaa", "abababababababab", "äöüäöüäöüäöü"]
         {
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_out_of_bounds_is_refused_before_it_is_paid() {
+    fn cost_out_of_bounds_is_refused_before_derivation() {
         let text = locked(&Keyring::generate().unwrap());
         let phrase = passphrase("correct horse battery");
         for cost in [
@@ -264,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_ring_and_an_open_one_are_told_apart() {
+    fn locked_and_unlocked_keyrings_are_distinguished() {
         let ring = Keyring::generate().unwrap();
         assert_eq!(Keyring::parse(&locked(&ring)).unwrap_err().kind(), FaultKind::Locked);
         let fault = passphrase("correct horse battery").unlock(&ring.to_text()).unwrap_err();

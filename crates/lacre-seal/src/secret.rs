@@ -1,4 +1,5 @@
-//! 32 secret bytes: on the heap so that moving them leaves no copy behind, wiped on drop, absent from `Debug`.
+//! 32 secret bytes: on the heap, so that a move leaves no copy behind; wiped on drop; hidden from
+//! `Debug`.
 
 use std::fmt;
 
@@ -8,27 +9,27 @@ use zeroize::Zeroizing;
 
 use crate::{Fault, FaultKind};
 
-/// Fewer distinct values among 32 bytes than this do not come from a random generator
-/// (one uniform draw in more than 2^130 would be refused by mistake).
+/// 32 random bytes have at least this many distinct values, except with a probability below 2^-130.
 const MIN_DISTINCT_BYTES: usize = 8;
 
 #[derive(Clone)]
 pub(crate) struct Secret(Box<Zeroizing<[u8; 32]>>);
 
 impl Secret {
-    /// Fresh bytes from the operating system.
+    /// Generates random bytes.
     pub(crate) fn generate() -> Result<Self, Fault> {
         let mut secret = Self::blank();
         fill_random(secret.as_mut_slice())?;
         Ok(secret)
     }
 
-    /// Zeros, to be filled.
+    /// Creates zero bytes, to be filled.
     pub(crate) fn blank() -> Self {
         Self(Box::default())
     }
 
-    /// What `fill` writes, which answers `None` to refuse; weak bytes are refused in any case.
+    /// Creates a secret that `fill` writes. It returns `None` for invalid input. Weak bytes are
+    /// refused.
     pub(crate) fn try_fill(fill: impl FnOnce(&mut [u8; 32]) -> Option<()>) -> Result<Self, Fault> {
         let mut secret = Self::blank();
         fill(&mut secret.0).ok_or(FaultKind::BadKey)?;
@@ -42,7 +43,7 @@ impl Secret {
         Ok(secret)
     }
 
-    /// Reads 43 characters of base64url, the form of a keyring's lines (§3).
+    /// Parses 43 characters of base64url, as in the lines of a keyring (§3).
     pub(crate) fn from_base64url(text: &str) -> Result<Self, Fault> {
         Self::try_fill(|out| decode(&URL_SAFE_NO_PAD, text, out))
     }
@@ -72,7 +73,7 @@ pub(crate) fn decode(engine: &impl Engine, text: &str, out: &mut [u8; 32]) -> Op
     (engine.decode_slice(text, out) == Ok(32)).then_some(())
 }
 
-/// Random bytes that need no hiding, such as identifiers.
+/// Generates random bytes that are not secret, for identifiers.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Fault> {
     let mut bytes = [0; N];
     fill_random(&mut bytes)?;

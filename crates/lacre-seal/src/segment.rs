@@ -1,6 +1,6 @@
-//! Head and body in segments, and what each suite does with one (docs/format.md §4).
+//! Segments of heads and bodies, and the cryptography of each suite (docs/format.md §4).
 //!
-//! A segment key serves one envelope, so counters as nonces never meet twice under one key.
+//! A segment key is used for one envelope only, so counters as nonces never repeat under one key.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -18,7 +18,8 @@ pub(crate) enum Part {
     Body = 1,
 }
 
-/// How a part of any length is cut: `size` bytes of plaintext in each segment but the last, and a tag on every one.
+/// The division of a part into segments: `size` bytes of plaintext in each but the last, and a tag
+/// for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segmentation {
     size: usize,
@@ -31,12 +32,12 @@ impl Segmentation {
         Self { size: 1 << log2, tag: suite.tag_len() }
     }
 
-    /// The length of a sealed part with that much plaintext.
+    /// The sealed length of `plain` bytes.
     pub(crate) const fn sealed_len(self, plain: usize) -> usize {
         plain + plain.div_ceil(self.size) * self.tag
     }
 
-    /// Seals a part into `out`, which has the length of [`sealed_len`](Self::sealed_len).
+    /// Seals a part into `out`, whose length is [`sealed_len`](Self::sealed_len).
     pub(crate) fn seal(
         self,
         key: &SegmentKey,
@@ -53,7 +54,7 @@ impl Segmentation {
         Ok(())
     }
 
-    /// Opens a sealed part into `out`, which has the length of the plaintext.
+    /// Opens a sealed part into `out`, whose length is that of the plaintext.
     pub(crate) fn open(
         self,
         key: &SegmentKey,
@@ -74,13 +75,13 @@ impl Segmentation {
 fn nonce(part: Part, index: usize, count: usize) -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[6] = part as u8;
-    // At most 2^11 segments: lengths are capped, and segments have at least 2^12 bytes (§1).
+    // At most 2^11 segments: lengths are limited, and a segment has at least 2^12 bytes (§1).
     nonce[7..11].copy_from_slice(&(index as u32).to_be_bytes());
     nonce[11] = u8::from(index + 1 == count);
     nonce
 }
 
-/// A key for the segments of one envelope, ready for use.
+/// The key for the segments of one envelope.
 pub(crate) enum SegmentKey {
     Aes256Gcm(LessSafeKey),
     XChaCha20Poly1305(XChaCha20Poly1305),
@@ -118,7 +119,8 @@ impl SegmentKey {
         Ok(())
     }
 
-    /// Opens `sealed` into `out`, which is shorter by a tag. After a refusal `out` holds nothing of use.
+    /// Opens `sealed` into `out`, which is shorter by a tag. After a failure, `out` must not be
+    /// used.
     pub(crate) fn open(&self, nonce: [u8; 12], sealed: &[u8], out: &mut [u8]) -> Result<(), FaultKind> {
         let (content, tag) = sealed.split_at_checked(out.len()).ok_or(FaultKind::BadSegment)?;
         let opened = match self {
@@ -135,14 +137,14 @@ impl SegmentKey {
     }
 }
 
-/// Twelve zero bytes before the nonce, for the suite that has 24.
+/// Pads the nonce with twelve zero bytes in front, for the suite with 24-byte nonces.
 fn extended(nonce: [u8; 12]) -> [u8; 24] {
     let mut long = [0; 24];
     long[12..].copy_from_slice(&nonce);
     long
 }
 
-/// Fails only where lengths differ.
+/// Fails only if the lengths do not match.
 pub(crate) fn xchacha_seal(
     key: &XChaCha20Poly1305,
     nonce: [u8; 24],
@@ -167,7 +169,7 @@ pub(crate) fn xchacha_open(
     key.decrypt_inout_detached(&nonce.into(), &[], buffer, tag.try_into().ok()?).ok()
 }
 
-/// The suites that authenticate only.
+/// The keys of suites that authenticate only.
 pub(crate) enum MacKey {
     Blake3(Zeroizing<[u8; 32]>),
     HmacSha256(Box<hmac::Key>),

@@ -1,26 +1,26 @@
-//! The suites by which an envelope can be protected (docs/format.md §1); what each does is in `segment`.
+//! The suites that protect envelopes (docs/format.md §1). `segment` implements them.
 
 use std::fmt;
 
-/// How envelopes are protected.
+/// The protection of an envelope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Suite {
-    /// Encrypts: the choice wherever the processor has AES instructions.
+    /// Encrypts. Best on processors with AES instructions.
     #[default]
     Aes256Gcm,
-    /// Encrypts: for processors without AES instructions.
+    /// Encrypts. For processors without AES instructions.
     XChaCha20Poly1305,
-    /// Authenticates, and leaves the content readable.
+    /// Authenticates only. The content stays readable.
     Blake3,
-    /// Authenticates, and leaves the content readable; for readers that have nothing newer than HMAC.
+    /// Authenticates only. The content stays readable. For readers that support only HMAC.
     HmacSha256,
 }
 
 impl Suite {
-    /// Every suite.
+    /// All suites.
     pub const ALL: [Self; 4] = [Self::Aes256Gcm, Self::XChaCha20Poly1305, Self::Blake3, Self::HmacSha256];
 
-    /// The byte that stands for it in an envelope.
+    /// The byte that identifies the suite in an envelope.
     #[must_use]
     pub const fn id(self) -> u8 {
         match self {
@@ -31,7 +31,7 @@ impl Suite {
         }
     }
 
-    /// Its name in settings and listings, such as `aes-256-gcm`.
+    /// The name of the suite in settings and listings, such as `aes-256-gcm`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl Suite {
         }
     }
 
-    /// Whether it hides the content from whoever can read the store.
+    /// Whether the suite encrypts.
     #[must_use]
     pub const fn is_encrypted(self) -> bool {
         matches!(self, Self::Aes256Gcm | Self::XChaCha20Poly1305)
@@ -52,7 +52,7 @@ impl Suite {
         Self::ALL.into_iter().find(|suite| suite.id() == id)
     }
 
-    /// Bytes by which a sealed segment is longer than its plaintext.
+    /// The length of a segment's tag.
     pub(crate) const fn tag_len(self) -> usize {
         if self.is_encrypted() { 16 } else { 32 }
     }

@@ -1,14 +1,15 @@
-//! Points in time, as the envelope stores them. Nothing here reads a clock: `now` is always an argument.
+//! Points in time, as stored in an envelope. This crate reads no clock: `now` is always an
+//! argument.
 
-/// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted; never beyond [`UnixMillis::UNBOUNDED`].
+/// Milliseconds since 1970-01-01T00:00:00Z without leap seconds, at most [`UnixMillis::UNBOUNDED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(u64);
 
 impl UnixMillis {
-    /// The last moment there is, which as a bound means none.
+    /// The latest time. As a bound it means "none".
     pub const UNBOUNDED: Self = Self(i64::MAX as u64);
 
-    /// The moment that many milliseconds after the epoch; what lies beyond [`UnixMillis::UNBOUNDED`] becomes it.
+    /// Creates a time from milliseconds since the epoch, limited to [`UnixMillis::UNBOUNDED`].
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         if millis > Self::UNBOUNDED.0 { Self::UNBOUNDED } else { Self(millis) }
@@ -21,17 +22,17 @@ impl UnixMillis {
     }
 }
 
-/// When an envelope was sealed, and the last moment at which it may be opened.
+/// The lifetime of a seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// When it is sealed.
+    /// The time of sealing.
     pub created: UnixMillis,
-    /// The last moment at which it may be opened.
+    /// The last time at which the envelope opens.
     pub not_after: UnixMillis,
 }
 
 impl Lifetime {
-    /// A lifetime that begins at `created` and has no end.
+    /// Creates a lifetime without an end.
     #[must_use]
     pub const fn unbounded(created: UnixMillis) -> Self {
         Self { created, not_after: UnixMillis::UNBOUNDED }
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_lies_beyond_unbounded() {
+    fn times_are_limited_to_unbounded() {
         assert_eq!(UnixMillis::from_millis(u64::MAX), UnixMillis::UNBOUNDED);
         assert_eq!(UnixMillis::UNBOUNDED.as_millis(), 0x7FFF_FFFF_FFFF_FFFF);
     }

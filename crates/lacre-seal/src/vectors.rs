@@ -1,4 +1,5 @@
-//! Reads the vectors that an independent implementation made from docs/format.md (`vectors/make.py`).
+//! Runs the test vectors that an independent implementation of docs/format.md made
+//! (`vectors/make.py`).
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ struct File<T> {
     tests: Vec<T>,
 }
 
-/// A file's tests; every file has at least `least`, so that an emptied one is noticed.
+/// Reads the tests of a file. The file must have at least `least`, so that an empty file is
+/// noticed.
 pub(crate) fn read<T: DeserializeOwned>(name: &str, least: usize) -> Vec<T> {
     let path = format!("{}/../../vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -81,7 +83,7 @@ fn suite(name: &str) -> Suite {
     Suite::ALL.into_iter().find(|suite| suite.name() == name).unwrap()
 }
 
-/// Checks one vector; tells whether it was sealed again, byte for byte.
+/// Checks one vector. Returns whether it was resealed, byte for byte.
 fn check(test: &EnvelopeTest) -> bool {
     let id = &test.id;
     let keyring = Arc::new(Keyring::parse(&test.keyring).unwrap());
@@ -220,7 +222,7 @@ fn keyrings_are_read_and_refused_as_the_format_says() {
     }
 }
 
-/// The key that a line of a ring's text ends with.
+/// The key at the end of a keyring line.
 fn key_of_line(line: &str) -> Option<Vec<u8>> {
     use base64::Engine;
     let (name, value) = line.split_once(' ')?;

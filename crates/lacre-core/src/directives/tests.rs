@@ -19,14 +19,14 @@ fn request(text: &str) -> RequestDirectives {
 }
 
 fn max_age(text: &str) -> Option<u64> {
-    let said = response(text);
-    assert!(!said.no_store, "{text} reads as malformed");
-    said.max_age.map(|duration| duration.as_secs())
+    let directives = response(text);
+    assert!(!directives.no_store, "{text} reads as malformed");
+    directives.max_age.map(|duration| duration.as_secs())
 }
 
-/// Every directive there is, as text and as it reads.
+/// Every directive, as text and parsed.
 pub(crate) fn every_directive() -> (&'static str, ResponseDirectives) {
-    let said = ResponseDirectives {
+    let directives = ResponseDirectives {
         no_store: true,
         no_cache: true,
         no_cache_fields: false,
@@ -44,19 +44,19 @@ pub(crate) fn every_directive() -> (&'static str, ResponseDirectives) {
     };
     let text = "no-store, no-cache, private, public, must-revalidate, proxy-revalidate, must-understand, immutable, \
                 no-transform, max-age=1, s-maxage=2, stale-while-revalidate=3, stale-if-error=4";
-    (text, said)
+    (text, directives)
 }
 
 #[test]
 fn every_response_directive_is_read_in_any_case() {
-    let (text, said) = every_directive();
-    assert_eq!(response(text), said);
-    assert_eq!(response(&text.to_uppercase()), said);
+    let (text, directives) = every_directive();
+    assert_eq!(response(text), directives);
+    assert_eq!(response(&text.to_uppercase()), directives);
 }
 
 #[test]
 fn every_request_directive_is_read_and_others_are_ignored() {
-    let said = request(
+    let directives = request(
         "no-cache, no-store, Only-If-Cached, max-age=1, min-fresh=2, max-stale=3, stale-if-error=4, private, x=\"y\"",
     );
     let expected = RequestDirectives {
@@ -68,20 +68,21 @@ fn every_request_directive_is_read_and_others_are_ignored() {
         max_stale: Some(MaxStale::For(Duration::from_secs(3))),
         stale_if_error: Some(Duration::from_secs(4)),
     };
-    assert_eq!(said, expected);
+    assert_eq!(directives, expected);
     assert_eq!(request("max-stale").max_stale, Some(MaxStale::Any));
     assert_eq!(request("must-revalidate, x, y=z"), RequestDirectives::default());
 }
 
 #[test]
 fn field_lines_are_combined_and_empty_members_ignored() {
-    let said = ResponseDirectives::parse(&lines(&CACHE_CONTROL, &["", "public,, ", " ,\tmax-age=60 ,"]));
+    let directives =
+        ResponseDirectives::parse(&lines(&CACHE_CONTROL, &["", "public,, ", " ,\tmax-age=60 ,"]));
     let expected = ResponseDirectives {
         public: true,
         max_age: Some(Duration::from_secs(60)),
         ..ResponseDirectives::default()
     };
-    assert_eq!(said, expected);
+    assert_eq!(directives, expected);
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn an_argument_may_be_a_token_or_a_quoted_string() {
 }
 
 #[test]
-fn a_lifetime_that_is_no_number_is_zero() {
+fn invalid_lifetime_is_zero() {
     for text in ["abc", "-1", "+1", "3600.0", "3600a", "a3600", "'3600'", "\"\"", r#""3\600""#, "1e9"] {
         assert_eq!(max_age(&format!("max-age={text}")), Some(0), "{text}");
     }
@@ -111,7 +112,7 @@ fn a_lifetime_that_is_no_number_is_zero() {
 }
 
 #[test]
-fn of_repeated_directives_the_strictest_counts() {
+fn strictest_repeated_directive_counts() {
     assert_eq!(max_age("max-age=1800, max-age=1"), Some(1));
     assert_eq!(max_age("max-age=1, max-age=1800"), Some(1));
     assert_eq!(max_age("max-age=1800, max-age=x"), Some(0));
@@ -120,7 +121,7 @@ fn of_repeated_directives_the_strictest_counts() {
 }
 
 #[test]
-fn great_numbers_saturate() {
+fn large_numbers_saturate() {
     for text in ["2147483648", "2147483649", "18446744073709551616", &"9".repeat(400)] {
         assert_eq!(max_age(&format!("max-age={text}")), Some(1 << 31));
         assert_eq!(age(&lines(&AGE, &[text])), Some(time::MAX_DELTA));
@@ -148,8 +149,8 @@ fn malformed_text_forbids_storing() {
         "must-understand, max-age=60, a b",
     ];
     for text in malformed {
-        let said = response(text);
-        assert!(said.no_store && !said.must_understand, "{text}");
+        let directives = response(text);
+        assert!(directives.no_store && !directives.must_understand, "{text}");
         assert!(request(text).no_cache, "{text}");
     }
 }
@@ -161,12 +162,12 @@ fn a_backslash_escapes_nothing_outside_quotes() {
 
 #[test]
 fn qualified_private_counts_as_unqualified() {
-    let said = response(r#"private="authorization", max-age=60"#);
-    assert!(said.private && !said.no_store);
+    let directives = response(r#"private="authorization", max-age=60"#);
+    assert!(directives.private && !directives.no_store);
 }
 
 #[test]
-fn no_cache_is_about_the_fields_it_names_or_about_everything() {
+fn no_cache_applies_to_its_fields_or_to_the_response() {
     // What Cache-Control says, and the fields that are withheld; none: the whole response.
     for (text, fields) in [
         (r#"no-cache="Set-Cookie, x""#, &["set-cookie", "x"][..]),
@@ -180,10 +181,10 @@ fn no_cache_is_about_the_fields_it_names_or_about_everything() {
         (r#"no-cache="a, content-encoding""#, &[]),
     ] {
         let headers = lines(&CACHE_CONTROL, &[text]);
-        let said = ResponseDirectives::parse(&headers);
-        assert_eq!(said.no_cache, fields.is_empty(), "{text}");
-        if !said.no_cache {
-            assert!(said.no_cache_fields, "{text}");
+        let directives = ResponseDirectives::parse(&headers);
+        assert_eq!(directives.no_cache, fields.is_empty(), "{text}");
+        if !directives.no_cache {
+            assert!(directives.no_cache_fields, "{text}");
             assert_eq!(no_cache_fields(&headers), fields, "{text}");
         }
     }

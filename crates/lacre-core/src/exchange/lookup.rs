@@ -130,7 +130,7 @@ impl Exchange {
         let current = index.is_none_or(|index| entry.received >= index.since);
         let cookie_fits = !self.rows.is_shared_by_cookies() || freshness::has_lifetime(self.policy(), entry);
         let fits = match (self.candidate, entry.status) {
-            (_, StatusCode::PARTIAL_CONTENT) => self.conditions.lie_within(entry, entry.body.length()),
+            (_, StatusCode::PARTIAL_CONTENT) => self.conditions.are_within(entry, entry.body.length()),
             // The alias may be older than the response it leads to.
             (Candidate::Language, _) => {
                 vary::content_language(&entry.headers) == vary::preferred_language(&self.request.headers)

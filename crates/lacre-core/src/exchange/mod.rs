@@ -24,7 +24,7 @@ use crate::hit::Hit;
 use crate::identity::{VariantKind, variant_key};
 use crate::key::{Digest, Key};
 use crate::policy::{Head, Policy};
-use crate::sensitivity::{Sensitivity, ShownRequest, ShownResponse};
+use crate::sensitivity::{RequestDebug, ResponseDebug, Sensitivity};
 use crate::target::Target;
 use crate::validate::Conditions;
 use crate::{
@@ -104,7 +104,7 @@ pub enum Outcome<'a> {
 impl fmt::Debug for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Response(response) => ShownResponse(response).fmt(f),
+            Self::Response(response) => ResponseDebug(response).fmt(f),
             Self::Failed => f.write_str("Failed"),
         }
     }
@@ -202,7 +202,7 @@ struct Exchange {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
-            .field("request", &ShownRequest(&self.request))
+            .field("request", &RequestDebug(&self.request))
             .field("options", &self.options)
             .field("at", &self.at)
             .field("candidate", &self.candidate)

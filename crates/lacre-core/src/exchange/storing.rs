@@ -131,9 +131,9 @@ impl Exchange {
     /// in the request counts.
     fn sensitivity(&self, headers: &HeaderMap) -> Sensitivity {
         let policy = self.policy();
-        let asked = Sensitivity::of_request(policy, &self.request).max(self.body);
-        let on_behalf = Sensitivity::sensitive_if(!is_anonymous(policy, &self.request, &self.options));
-        asked.max(on_behalf).max(Sensitivity::of_response(policy, headers))
+        let request = Sensitivity::of_request(policy, &self.request).max(self.body);
+        let requester = Sensitivity::sensitive_if(!is_anonymous(policy, &self.request, &self.options));
+        request.max(requester).max(Sensitivity::of_response(policy, headers))
     }
 
     /// Whether a stored `Set-Cookie` would reach other users.
@@ -201,7 +201,7 @@ impl Exchange {
     pub(super) fn freshen<B>(
         &self,
         entry: &mut Entry<B>,
-        news: &HeaderMap,
+        update_headers: &HeaderMap,
         now: Timestamp,
     ) -> Vec<HeaderValue> {
         let mut cookies = Vec::new();
@@ -209,7 +209,7 @@ impl Exchange {
             cookies.extend(entry.headers.get_all(header::SET_COOKIE).iter().cloned());
             entry.headers.remove(header::SET_COOKIE);
         }
-        validate::update(&mut entry.headers, news);
+        validate::update(&mut entry.headers, update_headers);
         entry.requested = self.sent;
         entry.received = now;
         let (policy, status) = (self.policy(), entry.status);
@@ -229,11 +229,11 @@ impl Exchange {
         if policy.writes == Writes::Never || storability::forbids_storing(policy, &entry) {
             return None;
         }
-        let for_any_cookie = self.rows.is_shared_by_cookies();
-        if for_any_cookie && !freshness::has_lifetime(policy, &entry) {
+        let shared = self.rows.is_shared_by_cookies();
+        if shared && !freshness::has_lifetime(policy, &entry) {
             return None;
         }
-        if self.shares_cookies() || (for_any_cookie && sets_cookies_of_others(&entry.headers)) {
+        if self.shares_cookies() || (shared && sets_cookies_of_others(&entry.headers)) {
             entry.headers.remove(header::SET_COOKIE);
         }
         for cookie in cookies {

@@ -65,7 +65,7 @@ fn p26_different_requests_never_share_a_key() {
 }
 
 #[test]
-fn an_ignored_parameter_tells_with_from_without_and_nothing_more() {
+fn ignored_parameter_distinguishes_only_its_presence() {
     let policy = Policy::rfc9111().ignored_parameters(["Nonce"]);
     assert_eq!(key(&policy, get("http://h/?nonce=1")), key(&policy, get("http://h/?nonce=2")));
     assert_ne!(key(&policy, get("http://h/?nonce=1")), key(&policy, get("http://h/")));
@@ -101,7 +101,7 @@ fn ignoring_a_credential_parameter_does_not_merge_its_users() {
 }
 
 #[test]
-fn the_boundary_of_a_form_of_several_parts_tells_nothing() {
+fn multipart_boundary_is_not_part_of_the_key() {
     let policy = Policy::rfc9111().methods([Method::POST]);
     let form = |boundary: &str, content: &str| {
         let part = format!("content-disposition: form-data; name=\"a\"\r\n\r\n{content}");
@@ -127,14 +127,14 @@ fn the_boundary_of_a_form_of_several_parts_tells_nothing() {
 }
 
 #[test]
-fn a_header_that_is_redacted_but_not_ignored_tells_requests_apart() {
+fn redacted_header_is_part_of_the_key() {
     let policy = Policy::rfc9111().redact(["X-Session"]);
     let of = |value| key(&policy, with("http://h/", "x-session", value));
     assert_ne!(of("a"), of("b"));
 }
 
 #[test]
-fn headers_tell_requests_apart_where_the_user_says_so_but_for_those_of_the_connection() {
+fn matched_headers_are_part_of_the_key_except_connection_headers() {
     let of = |policy: &Policy, name, value| key(policy, with("http://h/", name, value));
     let all = Policy::rfc9111().match_headers(MatchHeaders::All);
     assert_ne!(of(&all, "accept", "a"), of(&all, "accept", "b"));
@@ -145,13 +145,13 @@ fn headers_tell_requests_apart_where_the_user_says_so_but_for_those_of_the_conne
 }
 
 #[test]
-fn sorted_queries_share_a_key_where_the_user_says_so() {
+fn sorted_queries_share_a_key_if_order_is_ignored() {
     let policy = Policy::rfc9111().query_order(QueryOrder::Sorted);
     assert_eq!(key(&policy, get("http://h/?a=1&b=2")), key(&policy, get("http://h/?b=2&a=1")));
 }
 
 #[test]
-fn a_callers_own_key_replaces_the_url_but_not_the_partition() {
+fn key_function_replaces_the_url_but_not_the_partition() {
     let policy = Policy::rfc9111().key_fn(|parts, _| parts.uri.path().to_owned());
     assert_eq!(key(&policy, get("http://a/x")), key(&policy, get("http://b/x")));
     assert_ne!(key(&policy, get("http://a/x")), key(&policy, with("http://a/x", "cookie", "s=1")));
@@ -164,7 +164,7 @@ fn a_callers_own_key_replaces_the_url_but_not_the_partition() {
 }
 
 #[test]
-fn between_users_the_addresses_of_clients_do_not_tell_requests_apart() {
+fn client_addresses_are_not_part_of_a_shared_key() {
     let of = |policy: &Policy, value| key(policy, with("http://h/", "x-forwarded-for", value));
     let (private, shared) = (Policy::rfc9111(), Policy::rfc9111().shared());
     assert_ne!(of(&private, "127.0.0.1"), of(&private, "192.0.2.1"));

@@ -1,44 +1,44 @@
-//! Secrets that give themselves away by their look, wherever they stand.
+//! Known formats of secrets, which are recognized under any name.
 
 use regex::bytes::Regex;
 use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// What a text looks like.
+/// A known format of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SecretFormat {
-    /// The id of an AWS access key: `AKIA…`.
+    /// AWS access key id: `AKIA…`.
     AwsAccessKey,
-    /// What follows `Basic` or `Bearer`.
+    /// The credentials after `Basic` or `Bearer`.
     Authorization,
-    /// `ghp_…`, `github_pat_…` and their like.
+    /// GitHub token: `ghp_…`, `github_pat_…`.
     GithubToken,
-    /// `glpat-…`.
+    /// GitLab token: `glpat-…`.
     GitlabToken,
-    /// `AIza…`.
+    /// Google API key: `AIza…`.
     GoogleApiKey,
-    /// A JSON web token: `eyJ….eyJ….…`.
+    /// JSON web token: `eyJ….eyJ….…`.
     Jwt,
-    /// `sk-…`, as services of language models give them out.
+    /// API key of a language model service: `sk-…`.
     ModelApiKey,
-    /// `npm_…` or `pypi-…`: whoever has it publishes packages.
+    /// npm or PyPI token: `npm_…`, `pypi-…`.
     PackageToken,
-    /// A private key in PEM.
+    /// Private key in PEM.
     PrivateKey,
-    /// `SG.….…`.
+    /// SendGrid API key: `SG.….…`.
     SendgridKey,
-    /// `xoxb-…`, or the URL of a webhook.
+    /// Slack token `xoxb-…`, or a Slack webhook URL.
     SlackToken,
-    /// `sk_live_…`, `whsec_…`.
+    /// Stripe key: `sk_live_…`, `whsec_…`.
     StripeKey,
-    /// The path of a Telegram bot.
+    /// The path of a Telegram bot, with its token.
     TelegramToken,
 }
 
 impl SecretFormat {
-    /// Its name, for people and programs.
+    /// The name of the format, for people and programs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AwsAccessKey => "aws-access-key",
@@ -64,21 +64,23 @@ impl fmt::Display for SecretFormat {
     }
 }
 
-/// The texts in `text` that have a format, in no order. The work is linear in the length of `text`.
+/// Finds secrets in known formats, in no particular order. The time is linear in the length of
+/// `text`.
 pub(crate) fn find_formats(text: &[u8]) -> impl Iterator<Item = (SecretFormat, Range<usize>)> {
     PATTERNS.iter().flat_map(move |(format, pattern)| {
-        let found = pattern.find_iter(text).filter(|found| is_random(found.as_bytes()));
+        let found = pattern.find_iter(text).filter(|found| has_digit(found.as_bytes()));
         found.map(|found| (*format, found.range()))
     })
 }
 
-/// Prose such as "basic configuration-management" has no digit; a secret this long has.
-fn is_random(text: &[u8]) -> bool {
+/// Whether a match has a digit. Prose such as "basic configuration-management" has none; a real
+/// secret of that length does.
+fn has_digit(text: &[u8]) -> bool {
     text.starts_with(b"-----BEGIN") || text.iter().any(u8::is_ascii_digit)
 }
 
 static PATTERNS: LazyLock<Vec<(SecretFormat, Regex)>> = LazyLock::new(|| {
-    // Each of them compiles: the tests find all find_formats.
+    // All patterns compile: a test finds every format.
     FORMATS.iter().filter_map(|(format, pattern)| Some((*format, Regex::new(pattern).ok()?))).collect()
 });
 
@@ -108,7 +110,7 @@ const FORMATS: [(SecretFormat, &str); 13] = [
 mod tests {
     use super::*;
 
-    /// One of each, put together here so that no scanner of repositories takes them for real.
+    /// One example of each format, assembled here so that repository scanners do not report them.
     fn examples() -> Vec<(SecretFormat, String)> {
         let random = |length: usize| "a1B2c3D4e5F6g7H8".chars().cycle().take(length).collect::<String>();
         vec![
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_is_found_whole_and_alone() {
+    fn every_format_is_found_completely_and_once() {
         assert_eq!(PATTERNS.len(), FORMATS.len());
         for (format, secret) in examples() {
             let text = format!("x=\"{secret}\", y");
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_and_identifiers_have_no_shape() {
+    fn prose_and_identifiers_have_no_format() {
         for text in [
             "a basic configuration-management",
             "Bearer realm=\"example.com\", error=\"invalid_token\"",

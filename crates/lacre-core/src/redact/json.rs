@@ -1,15 +1,15 @@
-//! Secrets in JSON, at any depth and inside arrays. The text is scanned, not parsed: whatever is not a secret keeps
-//! its bytes, numbers and repeated names included, and broken JSON gives up its secrets too.
+//! Secrets in JSON, at any depth. The text is scanned, not parsed: all other bytes stay unchanged,
+//! including numbers and repeated names, and broken JSON is redacted too.
 
 use std::ops::Range;
 
-/// Where the values of secret names lie, ascending.
+/// Finds the values of secret names, ascending.
 pub(super) fn secrets(text: &[u8], is_secret: impl Fn(&[u8]) -> bool) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
     let mut at = 0;
     while let Some(start) = text[at..].iter().position(|byte| *byte == b'"').map(|found| at + found) {
         at = string_end(text, start);
-        // In JSON, a string is a name exactly where a colon follows.
+        // In JSON, a string is a name if and only if a colon follows.
         let colon = skip_space(text, at);
         if text.get(colon) == Some(&b':') && is_secret(name(&text[start..at]).as_bytes()) {
             let value = skip_space(text, colon + 1);
@@ -20,12 +20,13 @@ pub(super) fn secrets(text: &[u8], is_secret: impl Fn(&[u8]) -> bool) -> Vec<Ran
     secrets
 }
 
-/// What a string says, escapes resolved; empty where it is no JSON string.
+/// Decodes a string with its escapes. Empty if it is not a JSON string.
 fn name(string: &[u8]) -> String {
     serde_json::from_slice(string).unwrap_or_default()
 }
 
-/// Where the value that starts at `start` is followed by what ends one: in broken JSON, that may be later than its own end.
+/// The end of the value that starts at `start`. In broken JSON, it may be later than the value's
+/// own end.
 fn value_end(text: &[u8], start: usize) -> usize {
     let mut depth = 0usize;
     let mut at = start;
@@ -46,7 +47,7 @@ fn value_end(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// Just after the quote that closes the string that opens at `start`.
+/// The position after the closing quote of the string that starts at `start`.
 fn string_end(text: &[u8], start: usize) -> usize {
     let mut escaped = false;
     for (index, byte) in text.iter().enumerate().skip(start + 1) {

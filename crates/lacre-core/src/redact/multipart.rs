@@ -1,12 +1,12 @@
-//! Secrets in `multipart/form-data` (RFC 7578): the contents of parts with a secret name.
+//! Secrets in `multipart/form-data` (RFC 7578): the contents of parts with secret names.
 
 use http::HeaderValue;
 use std::ops::Range;
 
-/// The longest boundary (RFC 2046 §5.1.1).
+/// The maximum length of a boundary (RFC 2046 §5.1.1).
 const MAX_BOUNDARY_LEN: usize = 70;
 
-/// Where the contents of secret parts lie, ascending.
+/// Finds the contents of secret parts, ascending.
 pub(super) fn secrets(
     content_type: &str,
     body: &[u8],
@@ -31,8 +31,8 @@ pub(super) fn secrets(
     secrets
 }
 
-/// What lies between the delimiters of such a body, in order; `None`: it is no such body. Two that differ in nothing but their boundary have
-/// the same parts.
+/// Splits a body at its delimiters. `None` if it is not multipart. Bodies that differ only in their
+/// boundary have equal parts.
 pub(crate) fn parts<'a>(content_type: Option<&HeaderValue>, body: &'a [u8]) -> Option<Vec<&'a [u8]>> {
     let content_type = content_type?.to_str().ok()?;
     let (essence, _) = content_type.split_once(';')?;
@@ -44,7 +44,7 @@ pub(crate) fn parts<'a>(content_type: Option<&HeaderValue>, body: &'a [u8]) -> O
         return None;
     }
     let delimiter = format!("\r\n--{boundary}");
-    // The first one has no line before it.
+    // The first delimiter has no line break before it.
     let mut rest = body.strip_prefix(&delimiter.as_bytes()[2..])?;
     let mut parts = Vec::new();
     while let Some(end) = find(rest, 0, delimiter.as_bytes()) {
@@ -55,7 +55,7 @@ pub(crate) fn parts<'a>(content_type: Option<&HeaderValue>, body: &'a [u8]) -> O
     Some(parts)
 }
 
-/// The name that a part's headers give it.
+/// The name in the headers of a part.
 fn name(head: &[u8]) -> Option<String> {
     String::from_utf8_lossy(head)
         .split("\r\n")
@@ -64,7 +64,7 @@ fn name(head: &[u8]) -> Option<String> {
         .and_then(|(_, value)| parameter(value, "name"))
 }
 
-/// The value of a parameter of a header such as `form-data; name="a"`.
+/// The value of a header parameter, as in `form-data; name="a"`.
 fn parameter(value: &str, wanted: &str) -> Option<String> {
     let (mut quoted, mut escaped) = (false, false);
     value

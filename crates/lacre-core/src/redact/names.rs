@@ -1,27 +1,27 @@
-//! The names under which secrets usually travel.
+//! The usual names of secrets and identities.
 
-/// What a name is when names are compared: without case, `-` and `_`.
+/// Folds a name for comparison: lower case, without `-` and `_`.
 pub(super) fn folded(name: &[u8]) -> impl DoubleEndedIterator<Item = u8> {
     name.iter().filter(|byte| !b"-_".contains(byte)).map(u8::to_ascii_lowercase)
 }
 
-/// Whether values under `name`, of a header or a parameter, are usually secret.
+/// Whether values under `name`, in a header or a parameter, are usually secret.
 pub(super) fn is_usual(name: &[u8]) -> bool {
     let end = Tail::of(name);
     USUAL.binary_search_by(|usual| usual.as_bytes().cmp(end.bytes())).is_ok()
         || (end.is_among(&ENDINGS) && !end.is_among(&HARMLESS))
 }
 
-/// Whether a header of this name usually holds a secret. More names of headers than of parameters do: `X-Functions-Key` is a key of an API,
-/// `?sort_key=` is none.
+/// Whether a header with this name usually contains a secret. More names are secret in headers than
+/// in parameters: `X-Functions-Key` is an API key, `?sort_key=` is not.
 pub(crate) fn names_secret_header(name: &str) -> bool {
     let end = Tail::of(name.as_bytes());
     (end.is_among(&HEADER_ENDINGS) && !end.is_among(&HARMLESS_HEADERS)) || is_usual(name.as_bytes())
 }
 
-/// Whether a header of this name tells on whose behalf a request is made without being a secret: an identity that a proxy vouches for, a client
-/// certificate that it passes on (RFC 9440), a tenant or an account. Anybody may read the value; whoever is meant by another one gets
-/// another answer.
+/// Whether a header with this name identifies the requester without being secret: an identity that
+/// a proxy asserts, a client certificate that it forwards (RFC 9440), a tenant or an account.
+/// Requesters with other values get other answers.
 pub(crate) fn names_identity(name: &str) -> bool {
     let name = name.as_bytes();
     let begins = |prefix: &&str| folded(name).take(prefix.len()).eq(prefix.bytes());
@@ -57,19 +57,21 @@ impl Tail {
     }
 }
 
-/// More bytes than any of the names below has: of what is longer, the end decides.
+/// A length that exceeds every name below. The end of a longer name decides.
 pub(super) const TAIL_LEN: usize = 24;
 
-/// Whole names, folded, in ascending order. Together with [`ENDINGS`] they are, by kind:
+/// Complete names, folded, ascending. Together with [`ENDINGS`] they cover:
 ///
-/// - what HTTP itself carries credentials in, and cookies: `Authorization`, `Proxy-Authorization`, `Cookie`, `Set-Cookie`;
-/// - keys of APIs, as headers and as parameters, and the same under the names that large services use;
-/// - what OAuth, OpenID Connect and SAML hand over: tokens, assertions, client secrets, code verifiers;
+/// - credentials and cookies of HTTP: `Authorization`, `Proxy-Authorization`, `Cookie`,
+///   `Set-Cookie`;
+/// - API keys in headers and parameters, also under the names of large services;
+/// - OAuth, OpenID Connect and SAML: tokens, assertions, client secrets, code verifiers;
 /// - passwords, one-time codes and private keys in forms and JSON;
-/// - sessions and the tokens against request forgery that are bound to them;
-/// - signed URLs of object stores: whoever has the signature has the object.
+/// - sessions and their CSRF tokens;
+/// - signed URLs of object stores: the signature grants access.
 ///
-/// Words that are more often harmless (`key`, `code`, `state`, `pin`) are left to the user to add.
+/// Words that are usually harmless (`key`, `code`, `state`, `pin`) are not listed. The user can add
+/// them.
 #[rustfmt::skip]
 pub(super) const USUAL: [&str; 23] = [
     "accesskeyid", "auth", "awsaccesskeyid", "bearer", "codeverifier", "dpop", "googleaccessid", "hmac", "jwt", "otp",
@@ -77,7 +79,8 @@ pub(super) const USUAL: [&str; 23] = [
     "xjfrogartapi", "xwsse",
 ];
 
-/// What the names of secrets end in, folded: `X-Gitlab-Token` and `dbPassword` are as secret as `token` and `password`.
+/// Endings of secret names, folded: `X-Gitlab-Token` and `dbPassword` are as secret as `token` and
+/// `password`.
 #[rustfmt::skip]
 pub(super) const ENDINGS: [&str; 21] = [
     "accesskey", "apikey", "appkey", "assertion", "authorization", "cookie", "credential", "credentials", "functionskey", "masterkey",
@@ -85,25 +88,26 @@ pub(super) const ENDINGS: [&str; 21] = [
     "subscriptionkey", "token",
 ];
 
-/// What ends like a secret and is none: where the next page of a list begins, and whether a page of another origin may send cookies
-/// (`Access-Control-Allow-Credentials`).
+/// Harmless names with such an ending: page tokens of lists, and
+/// `Access-Control-Allow-Credentials`.
 pub(super) const HARMLESS: [&str; 5] =
     ["allowcredentials", "continuationtoken", "nexttoken", "pagetoken", "synctoken"];
 
-/// What the names of headers with secrets end in, besides [`ENDINGS`].
+/// Endings of secret header names, besides [`ENDINGS`].
 #[rustfmt::skip]
 const HEADER_ENDINGS: [&str; 9] = [
     "auth", "bearer", "jwt", "key", "oidcdata", "otp", "passcode", "principal", "session",
 ];
 
-/// Headers that end like those and hold no secret. Some are of one request only, and would keep every request apart.
+/// Harmless header names with such an ending. Some have a new value in each request and would
+/// separate all requests.
 #[rustfmt::skip]
 const HARMLESS_HEADERS: [&str; 15] = [
     "cachekey", "correlationkey", "dedupkey", "deduplicationkey", "idempotencykey", "messagekey", "objectkey", "partitionkey",
     "primarykey", "requestkey", "routingkey", "surrogatekey", "tracekey", "websocketkey", "xkey",
 ];
 
-/// What the names of headers with identities end in.
+/// Endings of header names with identities.
 #[rustfmt::skip]
 const IDENTITIES: [&str; 47] = [
     "account", "accountid", "accountname", "appid", "applicationid", "clientcert", "clientcertchain", "clientcertificate", "clientdn",
@@ -113,10 +117,10 @@ const IDENTITIES: [&str; 47] = [
     "tenantname", "user", "userid", "userinfo", "username", "workspace", "workspaceid",
 ];
 
-/// Headers that end like those and tell of nobody.
+/// Header names with such an ending that identify no one.
 const NO_IDENTITIES: [&str; 1] = ["secfetchuser"];
 
-/// What the names of headers with identities begin with.
+/// Prefixes of header names with identities.
 #[rustfmt::skip]
 const IDENTITY_PREFIXES: [&str; 18] = [
     "cfaccess", "impersonate", "sslclient", "stripecontext", "tailscaleuser", "xamznmtls", "xamznoidc", "xappengineuser", "xauthentik",
@@ -124,7 +128,7 @@ const IDENTITY_PREFIXES: [&str; 18] = [
     "xtlsclient", "xvaultnamespace",
 ];
 
-/// The lists that are only for headers.
+/// The lists for headers only.
 #[cfg(test)]
 pub(super) const HEADER_LISTS: [&[&str]; 4] =
     [&HEADER_ENDINGS, &HARMLESS_HEADERS, &IDENTITIES, &IDENTITY_PREFIXES];

@@ -31,7 +31,7 @@ fn the_usual_names_are_folded_and_in_order() {
 }
 
 #[test]
-fn of_a_long_name_the_end_decides() {
+fn end_of_a_long_name_decides() {
     let usual = Redactor::default();
     let long = |end: &str| format!("{}-{end}", "x".repeat(10 * TAIL_LEN));
     assert!(usual.is_credential(&long("token")) && usual.is_credential(&long("Api-Key")));
@@ -101,7 +101,7 @@ fn keys_in_headers_are_secret_and_identities_are_not() {
 }
 
 #[test]
-fn added_names_are_secret_but_no_credentials() {
+fn added_names_are_secret_but_not_credentials() {
     let mut redactor = usual();
     redactor.add("X-Nonce");
     assert!(redactor.matches("x_nonce") && !redactor.is_credential("x_nonce"));
@@ -111,7 +111,7 @@ fn added_names_are_secret_but_no_credentials() {
 }
 
 #[test]
-fn a_url_loses_its_secrets_and_nothing_else() {
+fn only_secrets_in_a_url_are_redacted() {
     let cases = [
         ("https://u:p@h:1/a@b?x=1&Token=s&y", "https://REDACTED@h:1/a@b?x=1&Token=REDACTED&y"),
         ("https://u:p@q@h", "https://REDACTED@h"),
@@ -141,7 +141,7 @@ fn a_url_loses_its_secrets_and_nothing_else() {
 }
 
 #[test]
-fn headers_lose_credentials_cookies_and_the_secrets_in_urls() {
+fn credentials_cookies_and_url_secrets_in_headers_are_redacted() {
     assert_eq!(header("authorization", "Bearer s"), "REDACTED");
     assert_eq!(header("cookie", "a=s; b=t=u; v"), "a=REDACTED; b=REDACTED;REDACTED");
     assert_eq!(header("set-cookie", "a=s; Path=/; Secure"), "a=REDACTED; Path=/; Secure");
@@ -161,13 +161,14 @@ fn headers_lose_credentials_cookies_and_the_secrets_in_urls() {
 }
 
 #[test]
-fn a_header_that_reads_in_two_ways_is_searched_in_both() {
-    // As a URL, `=` begins a value; once what stands for the secret has swallowed it, the whole parameter holds one.
+fn ambiguous_header_is_searched_as_url_and_json() {
+    // As a URL, `=` begins a value; once what stands for the secret has swallowed it, the whole
+    // parameter holds one.
     assert_eq!(header("location", r#"/?a\"password":REDACTx=0, b"#), "/?REDACTED");
 }
 
 #[test]
-fn repeated_headers_and_bytes_that_are_no_text_stay() {
+fn repeated_headers_and_non_text_bytes_stay() {
     let mut headers = HeaderMap::new();
     headers.append(header::ACCEPT, HeaderValue::from_bytes(b"\xff").unwrap());
     headers.append(header::ACCEPT, HeaderValue::from_static("b"));
@@ -186,13 +187,13 @@ fn a_cookie_is_ignored_by_its_own_name() {
 }
 
 #[test]
-fn a_form_loses_its_secrets() {
+fn secrets_in_a_form_are_redacted() {
     let form = "application/x-www-form-urlencoded; charset=utf-8";
     assert_eq!(body(form, "user=u&password=p%26q&a"), "user=u&password=REDACTED&a");
 }
 
 #[test]
-fn json_loses_its_secrets_at_any_depth_and_nothing_else() {
+fn only_secrets_in_json_are_redacted_at_any_depth() {
     let json = "application/vnd.api+json";
     let cases = [
         (r#"{"token":"s","a":1.00}"#, r#"{"token":"REDACTED","a":1.00}"#),
@@ -216,14 +217,14 @@ fn json_loses_its_secrets_at_any_depth_and_nothing_else() {
 }
 
 #[test]
-fn deep_json_is_no_danger() {
+fn deeply_nested_json_is_handled() {
     let deep = "[".repeat(1_000_000);
     assert_eq!(body("application/json", &deep), deep);
     assert_eq!(body("application/json", &format!("{{\"token\":{deep}")), "{\"token\":\"REDACTED\"");
 }
 
 #[test]
-fn multipart_loses_the_contents_of_secret_parts() {
+fn secret_multipart_contents_are_redacted() {
     let part = |name: &str, content: &str| {
         format!(
             "--b 1\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; filename=\"name=x\"; {name}\r\n\r\n{content}\r\n"
@@ -271,7 +272,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_redacted_stays_as_it_is(text in r#"(token|a|["{}\[\]:,=&;?#<>@/\\ ]|--b|REDACTED){0,40}"#) {
+    fn redaction_is_idempotent(text in r#"(token|a|["{}\[\]:,=&;?#<>@/\\ ]|--b|REDACTED){0,40}"#) {
         let redactor = usual();
         for content_type in CONTENT_TYPES {
             let content_type = HeaderValue::from_static(content_type);
@@ -308,7 +309,7 @@ proptest! {
     }
 
     #[test]
-    fn without_names_only_userinfo_goes(text in "[ -~]{0,60}") {
+    fn only_userinfo_is_redacted_without_names(text in "[ -~]{0,60}") {
         let none = Redactor::none();
         prop_assert_eq!(none.query(&text), text.as_str());
         prop_assert_eq!(none.body(Some(&HeaderValue::from_static("application/json")), text.as_bytes()), text.as_bytes());

@@ -1,4 +1,4 @@
-//! A whole cache in a few lines: a map, and a clock that is a number.
+//! A minimal cache for tests: the engine over a map, with a number as its clock.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, request, response};
@@ -15,18 +15,18 @@ use std::time::Duration;
 pub(crate) const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 pub(crate) const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
-/// What the origin answers: a response, or nothing.
+/// The origin: returns a response, or `None` if it fails.
 type Origin<'a> = &'a mut dyn FnMut(&request::Parts) -> Option<Response<&'static str>>;
 
 pub(crate) struct Cache {
     engine: Arc<Engine>,
     pub(crate) rows: HashMap<Key, Slot<Bytes>>,
-    /// How many rows were looked for.
+    /// The number of rows that were read.
     pub(crate) read: Cell<usize>,
     now: Timestamp,
-    /// Seconds that the origin takes to answer.
+    /// The seconds that the origin takes to answer.
     pub(crate) delay: u64,
-    /// Until when, and how, the last response was to be kept.
+    /// The retention and sensitivity of the last stored response.
     pub(crate) kept: Option<(Timestamp, Sensitivity)>,
 }
 
@@ -53,7 +53,7 @@ impl Cache {
         self.now = self.now.plus(Duration::from_secs(seconds));
     }
 
-    /// One request, all the way; `None` where the origin failed and nothing stood in.
+    /// Runs one request. Returns `None` if the origin failed and no stale response was served.
     pub(crate) fn exchange(&mut self, request: Request<&str>, origin: Origin<'_>) -> Option<Got> {
         let (parts, body) = request.into_parts();
         let mut decision = self.engine.begin(parts, RequestBody::Seen(body.as_bytes()), self.now);
@@ -79,7 +79,7 @@ impl Cache {
         }
     }
 
-    /// What would be sent for a request that has to be.
+    /// Returns the request that would be sent.
     pub(crate) fn pending(&self, request: Request<&str>) -> Pending<Bytes> {
         let (parts, body) = request.into_parts();
         let mut decision = self.engine.begin(parts, RequestBody::Seen(body.as_bytes()), self.now);
@@ -135,7 +135,7 @@ impl Cache {
         }
     }
 
-    /// A request to an origin that answers `body` with these headers.
+    /// Runs a request against an origin that answers `body` with these headers.
     pub(crate) fn get(
         &mut self,
         request: Request<&str>,
@@ -145,12 +145,12 @@ impl Cache {
         self.exchange(request, &mut |_| Some(respond(200, headers, body))).unwrap()
     }
 
-    /// A request that must be answered from the cache.
+    /// Runs a request that must be answered from the cache.
     pub(crate) fn hit(&mut self, request: Request<&str>) -> Got {
         self.exchange(request, &mut |_| panic!("the origin was asked")).unwrap()
     }
 
-    /// Whether the origin is asked.
+    /// Whether the origin receives the request.
     pub(crate) fn asks(&mut self, request: Request<&str>) -> bool {
         let mut asked = false;
         self.exchange(request, &mut |_| {
@@ -187,7 +187,7 @@ pub(crate) fn with(path: &str, headers: &[(&str, &str)]) -> Request<&'static str
     headers.iter().fold(builder, |b, (name, value)| b.header(*name, *value)).body("").unwrap()
 }
 
-pub(crate) fn wishing(path: &str, options: RequestOptions) -> Request<&'static str> {
+pub(crate) fn with_options(path: &str, options: RequestOptions) -> Request<&'static str> {
     let mut request = url(path);
     request.extensions_mut().insert(options);
     request

@@ -1,4 +1,5 @@
-//! What a `Cookie` does to the key of a request (decision 14): nothing in a private cache, where the answer was said to be reusable.
+//! `Cookie` in the key of a request (decision 14): in a private cache, responses with a lifetime
+//! are shared across cookies.
 
 use crate::cache::{Cache, respond, url, with};
 use http::Request;
@@ -6,7 +7,7 @@ use lacre_core::{MatchHeaders, Mode, Policy, RequestOptions, Stored};
 use std::time::Duration;
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
-/// Guessed to be fresh for 60 seconds.
+/// Heuristically fresh for 60 seconds.
 const GUESSED: (&str, &str) = ("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT");
 
 fn carrying(cookie: &str) -> Request<&'static str> {
@@ -19,7 +20,7 @@ fn set_cookies(cache: &mut Cache, request: Request<&str>) -> Vec<String> {
 }
 
 #[test]
-fn a_cookie_that_an_origin_rotates_costs_a_private_cache_no_hit() {
+fn rotating_cookie_costs_a_private_cache_no_hit() {
     let hour = Duration::from_secs(3600);
     for (policy, headers) in [
         (Policy::rfc9111(), &[FRESH][..]),
@@ -42,7 +43,7 @@ fn a_cookie_that_an_origin_rotates_costs_a_private_cache_no_hit() {
 }
 
 #[test]
-fn a_cookie_parts_answers_whose_reuse_is_only_guessed() {
+fn cookie_separates_responses_without_a_lifetime() {
     let validated = [("etag", "\"1\"")];
     let at_once = [("cache-control", "max-age=0"), ("etag", "\"1\"")];
     for headers in [&[GUESSED][..], &validated, &at_once] {
@@ -53,7 +54,7 @@ fn a_cookie_parts_answers_whose_reuse_is_only_guessed() {
         for (request, body) in
             [(url("/"), "nobody's"), (carrying("id=alice"), "alice's"), (carrying("id=bob"), "bob's")]
         {
-            // Confirmed by the origin, where it is not fresh.
+            // A stale response is confirmed by the origin.
             let got = cache.exchange(request, &mut |_| Some(respond(304, &[], ""))).unwrap();
             assert_eq!(got.body, body, "{headers:?}");
         }
@@ -62,7 +63,7 @@ fn a_cookie_parts_answers_whose_reuse_is_only_guessed() {
 }
 
 #[test]
-fn vary_by_cookie_holds() {
+fn vary_by_cookie_is_respected() {
     let varies = [FRESH, ("vary", "Cookie")];
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(carrying("id=alice"), &varies, "alice's");
@@ -72,7 +73,7 @@ fn vary_by_cookie_holds() {
     assert_eq!(cache.hit(carrying("id=bob")).body, "bob's");
     assert_eq!(cache.hit(url("/")).body, "nobody's");
     assert!(cache.asks(carrying("id=carol")));
-    // By another header, a variant is for any cookie.
+    // A variant by another header is shared across cookies.
     let mut cache = Cache::new(Policy::rfc9111());
     let asking = |language, cookie| with("/", &[("accept-language", language), ("cookie", cookie)]);
     cache.get(asking("de", "a=1"), &[FRESH, ("vary", "accept-language")], "deutsch");
@@ -81,7 +82,7 @@ fn vary_by_cookie_holds() {
 }
 
 #[test]
-fn a_cookie_parts_everything_where_the_user_says_so_and_in_a_shared_cache() {
+fn cookie_separates_all_responses_if_set_or_in_a_shared_cache() {
     for policy in [
         Policy::rfc9111().partition_by_cookies(),
         Policy::rfc9111().match_headers(MatchHeaders::All),
@@ -98,7 +99,7 @@ fn a_cookie_parts_everything_where_the_user_says_so_and_in_a_shared_cache() {
 }
 
 #[test]
-fn two_jars_of_one_program_are_parted_by_authorization_keys_and_partitions() {
+fn users_of_one_program_are_separated_by_credentials_and_partitions() {
     let mut cache = Cache::new(Policy::rfc9111());
     for name in ["authorization", "x-api-key"] {
         let of = |who| with("/", &[("cookie", "theme=dark"), (name, who)]);
@@ -118,14 +119,15 @@ fn two_jars_of_one_program_are_parted_by_authorization_keys_and_partitions() {
 #[test]
 fn p29_a_cookie_that_was_set_for_one_never_reaches_another() {
     let sets = |value| [FRESH, ("etag", "\"1\""), ("set-cookie", value)];
-    // For one with a cookie: the answer is for all, the new cookie is not.
+    // A request with a cookie: the response is shared, the new cookie is not.
     let mut cache = Cache::new(Policy::rfc9111());
     let first = cache.get(carrying("id=alice"), &sets("session=alice"), "");
     assert_eq!(first.parts.headers["set-cookie"], "session=alice");
     for request in [carrying("id=alice"), carrying("id=bob"), url("/")] {
         assert!(set_cookies(&mut cache, request).is_empty());
     }
-    // For one without a cookie: those without get it again, and nobody else, validated or not, and whatever the origin does.
+    // A request without a cookie: others without one get it again, others with one do not, even
+    // after validation or a failure of the origin.
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &sets("session=1"), "");
     assert_eq!(set_cookies(&mut cache, url("/")), ["session=1"]);
@@ -139,7 +141,7 @@ fn p29_a_cookie_that_was_set_for_one_never_reaches_another() {
     assert_eq!(got, ["session=2"]);
     assert!(set_cookies(&mut cache, carrying("id=bob")).is_empty());
     assert_eq!(set_cookies(&mut cache, url("/")), ["session=1"]);
-    // Where a response varies by it, its cookie goes to those with the same.
+    // If the response varies by Cookie, requests with the same cookie get its Set-Cookie.
     let mut cache = Cache::new(Policy::rfc9111());
     let varies = [&sets("session=alice")[..], &[("vary", "cookie")]].concat();
     cache.get(carrying("id=alice"), &varies, "");
@@ -148,7 +150,7 @@ fn p29_a_cookie_that_was_set_for_one_never_reaches_another() {
 }
 
 #[test]
-fn an_origin_that_changes_its_mind_about_reuse_is_believed() {
+fn changed_lifetime_moves_the_response_to_the_other_row() {
     // From a lifetime to none, and back.
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(carrying("id=alice"), &[FRESH], "one");
@@ -162,7 +164,7 @@ fn an_origin_that_changes_its_mind_about_reuse_is_believed() {
     assert_eq!(cache.hit(carrying("id=alice")).body, "three");
     assert_eq!(cache.hit(carrying("id=bob")).body, "three");
     assert_eq!(cache.rows.len(), 1);
-    // A 304 that takes the lifetime away is for the one who asked.
+    // A 304 that removes the lifetime applies to this client only.
     cache.get(carrying("id=alice"), &[FRESH, ("etag", "\"1\"")], "");
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(carrying("id=alice"), &[FRESH, ("etag", "\"1\"")], "four");
@@ -174,7 +176,7 @@ fn an_origin_that_changes_its_mind_about_reuse_is_believed() {
 }
 
 #[test]
-fn what_is_fetched_anew_is_what_is_found_next() {
+fn forced_refresh_is_found_by_the_next_lookup() {
     let anew = |cookie: Option<&str>| {
         let mut request = cookie.map_or_else(|| url("/"), carrying);
         request.extensions_mut().insert(RequestOptions::new().mode(Mode::ForceRefresh));
@@ -190,7 +192,7 @@ fn what_is_fetched_anew_is_what_is_found_next() {
 }
 
 #[test]
-fn an_unsafe_request_with_a_cookie_invalidates_what_is_for_any_cookie_and_for_its_own() {
+fn unsafe_request_with_a_cookie_invalidates_both_rows() {
     for headers in [FRESH, GUESSED] {
         let mut cache = Cache::new(Policy::rfc9111());
         cache.get(carrying("a=1"), &[headers], "");
@@ -198,7 +200,7 @@ fn an_unsafe_request_with_a_cookie_invalidates_what_is_for_any_cookie_and_for_it
         cache.exchange(post, &mut |_| Some(respond(200, &[], "")));
         assert!(cache.rows.is_empty(), "{headers:?}");
     }
-    // What POST says that GET would get is for any cookie, too.
+    // An answer to POST that is reusable for GET is shared across cookies as well.
     let mut cache = Cache::new(Policy::rfc9111());
     let post = Request::post("http://example.com/").header("cookie", "a=1").body("x").unwrap();
     cache.exchange(post, &mut |_| Some(respond(200, &[FRESH, ("content-location", "/")], "new")));
@@ -206,7 +208,7 @@ fn an_unsafe_request_with_a_cookie_invalidates_what_is_for_any_cookie_and_for_it
 }
 
 #[test]
-fn parts_are_for_any_cookie_as_wholes_are() {
+fn parts_are_shared_across_cookies_like_complete_responses() {
     let asking = |cookie, range| with("/", &[("cookie", cookie), ("range", range)]);
     let part = [FRESH, ("content-range", "bytes 0-4/10"), ("etag", "\"1\"")];
     let mut cache = Cache::new(Policy::rfc9111());

@@ -1,12 +1,12 @@
-//! How long a stored response is used (RFC 9111 §4.2, §5.2; RFC 5861).
+//! Freshness and the use of stale responses (RFC 9111 §4.2, §5.2; RFC 5861).
 
 use crate::cache::{Cache, DATE, Got, respond, url, with};
 use http::{Request, StatusCode, request};
 use lacre_core::{Detail, LastFailure, Policy};
 
 #[test]
-fn freshness_is_what_the_response_says() {
-    // Response headers, seconds until asked again: fresh one second before, stale then (§4.2).
+fn freshness_follows_the_response() {
+    // Response headers, lifetime in seconds: fresh one second before its end, stale then (§4.2).
     for (headers, lifetime) in [
         (&[("cache-control", "max-age=60")][..], 60),
         (&[("cache-control", "MAX-AGE=60")], 60),
@@ -17,7 +17,7 @@ fn freshness_is_what_the_response_says() {
         (&[("cache-control", "max-age=60"), ("date", "Tue, 14 Nov 2023 22:12:50 GMT")], 30),
         // Ten percent of ten minutes (§4.2.2).
         (&[("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT"), ("date", DATE)], 60),
-        // Immutable or dated in the future, it lives no longer than it said.
+        // `immutable` or a Date in the future does not extend the lifetime.
         (&[("cache-control", "max-age=60, immutable"), ("date", "Wed, 15 Nov 2023 22:13:20 GMT")], 60),
     ] {
         let mut cache = Cache::new(Policy::rfc9111());
@@ -30,10 +30,10 @@ fn freshness_is_what_the_response_says() {
 }
 
 #[test]
-fn freshness_is_guessed_only_where_that_is_allowed() {
+fn heuristic_freshness_applies_only_where_allowed() {
     let modified = ("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT");
     let public = ("cache-control", "public");
-    // Status, response headers, whether it is used for a while (§4.2.2).
+    // Status, response headers, whether heuristic freshness applies (§4.2.2).
     for (status, headers, guessed) in [
         (200, &[modified][..], true),
         (404, &[modified], true),
@@ -65,7 +65,7 @@ fn a_shared_cache_prefers_s_maxage() {
 }
 
 #[test]
-fn a_shared_cache_hears_what_is_said_to_shared_caches_in_place_of_all_else() {
+fn shared_cache_uses_cdn_cache_control_instead_of_cache_control() {
     let expired = ("expires", "Mon, 13 Nov 2023 22:13:20 GMT");
     // CDN-Cache-Control, other headers, lifetime in seconds (RFC 9213 §2.2).
     for (targeted, other, lifetime) in [
@@ -78,7 +78,7 @@ fn a_shared_cache_hears_what_is_said_to_shared_caches_in_place_of_all_else() {
         ("private, max-age=60", ("cache-control", "max-age=60"), 0),
         ("no-cache, max-age=60", ("cache-control", "max-age=60"), 0),
         ("foo", ("cache-control", "max-age=60"), 0),
-        // Ignored as a whole.
+        // Invalid, so ignored as a whole.
         ("max-age=\"60\"", ("cache-control", "max-age=5"), 5),
         ("max-age=60, &", ("cache-control", "max-age=5"), 5),
         ("", ("cache-control", "max-age=5"), 5),
@@ -96,7 +96,7 @@ fn a_shared_cache_hears_what_is_said_to_shared_caches_in_place_of_all_else() {
 }
 
 #[test]
-fn a_private_cache_does_not_hear_what_is_said_to_shared_ones() {
+fn private_cache_ignores_cdn_cache_control() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cdn-cache-control", "no-store"), ("cache-control", "max-age=5")], "");
     cache.hit(url("/"));
@@ -105,8 +105,9 @@ fn a_private_cache_does_not_hear_what_is_said_to_shared_ones() {
 }
 
 #[test]
-fn a_request_gets_no_older_answer_than_it_accepts() {
-    // Request Cache-Control, age of a response with max-age=60, whether the origin is asked (§5.2.1).
+fn request_directives_limit_the_age_of_an_answer() {
+    // Request Cache-Control, age of a response with max-age=60, whether the origin receives the
+    // request (§5.2.1).
     for (control, age, asked) in [
         ("max-age=10", 10, false),
         ("max-age=10", 11, true),
@@ -130,7 +131,7 @@ fn a_request_gets_no_older_answer_than_it_accepts() {
 }
 
 #[test]
-fn no_request_makes_a_response_stale_that_forbids_it() {
+fn max_stale_does_not_override_must_revalidate() {
     for control in ["max-age=5, must-revalidate", "max-age=5, no-cache"] {
         let mut cache = Cache::new(Policy::rfc9111());
         cache.get(url("/"), &[("cache-control", control), ("etag", "\"1\"")], "");
@@ -140,14 +141,14 @@ fn no_request_makes_a_response_stale_that_forbids_it() {
 }
 
 #[test]
-fn no_cache_is_asked_for_at_every_use() {
+fn no_cache_response_is_validated_at_every_use() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60, no-cache"), ("etag", "\"1\"")], "");
     assert!(cache.asks(url("/")));
 }
 
 #[test]
-fn fields_that_no_cache_names_are_served_once_they_were_validated() {
+fn no_cache_fields_are_served_only_after_validation() {
     let stored = &[
         ("cache-control", "max-age=60, stale-if-error=60, no-cache=\"set-cookie, a\""),
         ("set-cookie", "session=1"),
@@ -183,11 +184,11 @@ fn only_if_cached_is_answered_from_the_cache_or_with_504() {
 }
 
 #[test]
-fn a_failing_origin_is_stood_in_for_unless_that_is_forbidden() {
+fn stale_response_is_served_while_origin_fails_unless_forbidden() {
     let failing =
         |status: Option<u16>| move |_: &request::Parts| status.map(|code| respond(code, &[], "error"));
-    // Response Cache-Control, request Cache-Control, what the origin does, whether the stored response is served (RFC 5861 §4,
-    // RFC 9111 §4.3.3).
+    // Response Cache-Control, request Cache-Control, answer of the origin, whether the stored
+    // response is served (RFC 5861 §4, RFC 9111 §4.3.3).
     for (control, request, origin, served) in [
         ("max-age=60", "", None, true),
         ("max-age=60", "", Some(502), true),
@@ -216,7 +217,7 @@ fn a_failing_origin_is_stood_in_for_unless_that_is_forbidden() {
 }
 
 #[test]
-fn a_failure_a_moment_ago_is_stood_in_for_as_a_new_one_is_and_a_slow_origin_where_that_was_allowed() {
+fn stale_response_is_served_after_a_recent_failure_or_for_a_slow_origin() {
     let with_status = |code| LastFailure::Status(StatusCode::from_u16(code).unwrap());
     for (control, request, failed, served) in [
         ("max-age=60", "", LastFailure::NoAnswer, true),
@@ -247,7 +248,7 @@ fn a_failure_a_moment_ago_is_stood_in_for_as_a_new_one_is_and_a_slow_origin_wher
 }
 
 #[test]
-fn a_stored_failure_stands_in_for_no_other() {
+fn stored_failure_is_not_served_for_a_new_one() {
     let mut cache = Cache::new(Policy::rfc9111());
     let mut failing = |_: &request::Parts| Some(respond(503, &[("cache-control", "max-age=60")], "old"));
     cache.exchange(url("/"), &mut failing);
@@ -258,7 +259,7 @@ fn a_stored_failure_stands_in_for_no_other() {
 }
 
 #[test]
-fn stale_while_revalidate_serves_and_refreshes_within_its_window_only() {
+fn stale_while_revalidate_applies_only_within_its_window() {
     let control = &[("cache-control", "max-age=60, stale-while-revalidate=30")];
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), control, "one");

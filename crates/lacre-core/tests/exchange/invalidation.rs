@@ -1,12 +1,13 @@
-//! What unsafe requests change (RFC 9111 §4.4).
+//! Invalidation by unsafe requests (RFC 9111 §4.4).
 
 use crate::cache::{Cache, respond, url};
 use http::Request;
 use lacre_core::Policy;
 
 #[test]
-fn an_unsafe_request_that_succeeds_invalidates() {
-    // Method, status, header of the answer, whether /, /other on the same origin is asked for again (§4.4).
+fn successful_unsafe_request_invalidates() {
+    // Method, status, header of the answer, whether / and /other on the same origin are invalidated
+    // (§4.4).
     for (method, status, header, target, other) in [
         ("POST", 200, None, true, false),
         ("PUT", 204, None, true, false),

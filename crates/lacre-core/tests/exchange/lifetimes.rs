@@ -1,6 +1,7 @@
-//! A lifetime of the user's own fills the silence of responses that are no errors (RFC 9111 §3, §4.2.2; decision 13).
+//! The user's lifetime applies to responses without one, except errors (RFC 9111 §3, §4.2.2;
+//! decision 13).
 
-use crate::cache::{Cache, START, respond, url, wishing};
+use crate::cache::{Cache, START, respond, url, with_options};
 use http::StatusCode;
 use lacre_core::{
     Detail, Engine, Expire, OriginHeaders, Policy, RequestOptions, Slot, Staleness, UrlPattern,
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Every way to give responses a lifetime of an hour or more.
+/// Policies that give responses a lifetime of an hour or more.
 fn policies() -> Vec<(&'static str, Policy)> {
     let everything = || UrlPattern::glob("*").unwrap();
     vec![
@@ -26,7 +27,7 @@ fn policies() -> Vec<(&'static str, Policy)> {
 }
 
 #[test]
-fn a_lifetime_of_the_users_own_keeps_no_error() {
+fn user_lifetime_does_not_keep_errors() {
     let nonce = [("www-authenticate", "Digest realm=\"r\", nonce=\"spent\"")];
     let later = [("retry-after", "0")];
     let validated = [("etag", "\"1\""), ("date", "Tue, 14 Nov 2023 22:13:20 GMT")];
@@ -36,7 +37,8 @@ fn a_lifetime_of_the_users_own_keeps_no_error() {
                 let mut cache = Cache::new(policy.clone());
                 cache.exchange(url("/"), &mut |_| Some(respond(status, headers, "once")));
                 assert!(cache.rows.is_empty(), "{name}: {status}");
-                // Nor where it could be validated: what is no lasting answer is not kept at all.
+                // A validator does not change that: an error that is not heuristically cacheable is
+                // not stored.
                 if ![404, 405, 410, 414, 501].contains(&status) {
                     cache.exchange(url("/"), &mut |_| Some(respond(status, &validated, "once")));
                     assert!(cache.rows.is_empty(), "{name}: {status}");
@@ -52,16 +54,16 @@ fn a_lifetime_of_the_users_own_keeps_no_error() {
     }
     for status in [401, 404, 429, 500, 503] {
         let mut cache = Cache::new(Policy::rfc9111());
-        let wish = || wishing("/", RequestOptions::new().ttl(HOUR));
-        let got = cache.exchange(wish(), &mut |_| Some(respond(status, &[], "once"))).unwrap();
-        assert!(cache.asks(wish()), "{status}");
+        let request = || with_options("/", RequestOptions::new().ttl(HOUR));
+        let got = cache.exchange(request(), &mut |_| Some(respond(status, &[], "once"))).unwrap();
+        assert!(cache.asks(request()), "{status}");
         let detail = if status == 404 { Detail::NoUse } else { Detail::Status };
         assert_eq!(got.status.detail, Some(detail), "{status}");
     }
 }
 
 #[test]
-fn a_lifetime_of_the_users_own_is_for_every_status_that_the_user_names() {
+fn user_lifetime_applies_to_every_named_status() {
     let named = [404, 410, 401, 503].map(|code| StatusCode::from_u16(code).unwrap());
     for (name, policy) in policies() {
         for status in named {
@@ -74,9 +76,9 @@ fn a_lifetime_of_the_users_own_is_for_every_status_that_the_user_names() {
 }
 
 #[test]
-fn an_error_lives_as_long_as_its_origin_says_or_less_if_the_user_says_so() {
+fn user_lifetime_only_shortens_that_of_an_error() {
     let minute = ("cache-control", "max-age=60");
-    // The user's lifetime in seconds, response headers, for how long it is fresh.
+    // The user's lifetime in seconds, response headers, lifetime in seconds.
     for (user, status, headers, lifetime) in [
         (3600, 503, &[minute][..], 60),
         (10, 503, &[minute], 10),
@@ -86,20 +88,19 @@ fn an_error_lives_as_long_as_its_origin_says_or_less_if_the_user_says_so() {
         (10, 404, &[("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT")], 10),
     ] {
         let mut cache = Cache::new(Policy::rfc9111());
-        let wish = || wishing("/", RequestOptions::new().ttl(Duration::from_secs(user)));
-        cache.exchange(wish(), &mut |_| Some(respond(status, headers, "error")));
+        let request = || with_options("/", RequestOptions::new().ttl(Duration::from_secs(user)));
+        cache.exchange(request(), &mut |_| Some(respond(status, headers, "error")));
         cache.after(lifetime - 1);
-        assert_eq!(cache.hit(wish()).body, "error", "{user} {status} {headers:?}");
+        assert_eq!(cache.hit(request()).body, "error", "{user} {status} {headers:?}");
         cache.after(1);
-        assert!(cache.asks(wish()), "{user} {status} {headers:?}");
+        assert!(cache.asks(request()), "{user} {status} {headers:?}");
     }
 }
 
 #[test]
-fn an_answer_without_a_lifetime_is_kept_to_be_validated_only_where_its_status_lasts_or_its_origin_allows_it()
-{
+fn response_without_lifetime_is_stored_only_if_status_or_origin_allows_it() {
     let etag = ("etag", "\"1\"");
-    // RFC 9111 §3, last item.
+    // §3, last requirement.
     for (policy, status, headers, stored) in [
         (Policy::rfc9111(), 200, &[etag][..], true),
         (Policy::rfc9111(), 404, &[etag], true),
@@ -121,7 +122,7 @@ fn an_answer_without_a_lifetime_is_kept_to_be_validated_only_where_its_status_la
 }
 
 #[test]
-fn a_passing_error_stands_in_for_nothing() {
+fn transient_error_is_not_served_stale() {
     let fresh = [("cache-control", "max-age=60, stale-if-error=1000")];
     for (status, stands_in) in
         [(200, true), (302, true), (404, true), (401, false), (429, false), (503, false)]
@@ -138,7 +139,7 @@ fn a_passing_error_stands_in_for_nothing() {
 }
 
 #[test]
-fn no_time_from_outside_is_longer_than_callers_can_count() {
+fn external_times_are_limited() {
     const LONGEST: u64 = 1 << 31;
     let huge = "99999999999999999999999999";
     let old = ("date", "Mon, 01 Jan 0001 00:00:00 GMT");
@@ -166,15 +167,15 @@ fn no_time_from_outside_is_longer_than_callers_can_count() {
             let mut cache = Cache::new(policy.clone());
             cache.get(url("/"), headers, "body");
             cache.after(later);
-            let asked = wishing("/", RequestOptions::new().max_stale(Duration::MAX));
+            let asked = with_options("/", RequestOptions::new().max_stale(Duration::MAX));
             let got = cache.exchange(asked, &mut |_| Some(respond(304, &[], ""))).unwrap();
-            // What others read of us fits into 31 bits and one.
+            // Displayed numbers fit into 31 bits and a sign.
             assert!(got.status.ttl.is_none_or(|ttl| ttl.unsigned_abs() <= LONGEST), "{:?}", got.status);
             let age = got.parts.headers.get("age").map(|age| age.to_str().unwrap().parse::<u64>().unwrap());
             assert!(age.is_none_or(|age| age <= LONGEST), "{age:?}");
         }
     }
-    // A response that is fresh for ever has as much left as can be counted.
+    // A response that is fresh forever has the maximum freshness left.
     let engine = Engine::new(Policy::rfc9111().expire_after(Expire::Never), |_: &[u8]| [0; 32]);
     let mut cache = Cache::new(Policy::rfc9111().expire_after(Expire::Never));
     cache.get(url("/"), &[], "");

@@ -1,4 +1,4 @@
-//! The engine from outside, and the rules it must keep.
+//! Tests of the engine through its public API, by RFC section.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
@@ -7,6 +7,7 @@ mod cookies;
 mod freshness;
 mod invalidation;
 mod lifetimes;
+mod overrides;
 mod policy;
 mod principals;
 mod ranges;
@@ -16,4 +17,3 @@ mod storing;
 mod traps;
 mod validation;
 mod vary;
-mod wishes;

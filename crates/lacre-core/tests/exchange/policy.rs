@@ -1,6 +1,6 @@
-//! Each setting of a policy does what it says, and its bounds hold to the byte.
+//! Settings of the policy, with exact limits.
 
-use crate::cache::{Cache, START, respond, url, wishing, with};
+use crate::cache::{Cache, START, respond, url, with, with_options};
 use http::StatusCode;
 use http::{Method, Request};
 use lacre_core::{Expire, OriginHeaders, Policy, RequestOptions, Sensitivity, Staleness};
@@ -17,7 +17,7 @@ fn stores(policy: Policy, status: u16, headers: &[(&str, &str)]) -> bool {
 }
 
 #[test]
-fn statuses_and_the_users_filter_decide_what_is_stored() {
+fn statuses_and_filter_decide_storing() {
     let ok_only = || Policy::rfc9111().statuses([StatusCode::OK]);
     assert!(stores(ok_only(), 200, &[MAX_AGE]) && !stores(ok_only(), 404, &[MAX_AGE]));
     let html = || Policy::rfc9111().filter(|_, response| response.headers.contains_key("x-keep"));
@@ -26,7 +26,7 @@ fn statuses_and_the_users_filter_decide_what_is_stored() {
 }
 
 #[test]
-fn the_scope_is_the_last_that_was_said() {
+fn last_scope_setting_counts() {
     let private = [("cache-control", "private, max-age=60")];
     assert!(!stores(Policy::rfc9111().shared(), 200, &private));
     assert!(stores(Policy::rfc9111().shared().private(), 200, &private));
@@ -34,7 +34,7 @@ fn the_scope_is_the_last_that_was_said() {
 }
 
 #[test]
-fn limits_hold_to_the_byte() {
+fn limits_are_exact() {
     let headers = |length: usize| {
         let value = "x".repeat(length - "cache-control".len() - "max-age=60".len() - "x".len());
         stores(Policy::rfc9111(), 200, &[MAX_AGE, ("x", &value)])
@@ -51,14 +51,14 @@ fn limits_hold_to_the_byte() {
 }
 
 #[test]
-fn what_can_never_be_used_is_not_stored() {
+fn unusable_response_is_not_stored() {
     let zero = || Policy::rfc9111().expire_after(Duration::ZERO);
     assert!(!stores(zero(), 200, &[]));
     assert!(stores(zero(), 200, &[("etag", "\"1\"")]));
 }
 
 #[test]
-fn origins_that_say_nothing_leave_the_word_to_the_user() {
+fn user_lifetime_applies_if_the_origin_set_none() {
     let mut cache =
         Cache::new(Policy::rfc9111().origin_headers(OriginHeaders::First).expire_after(SECONDS(20)));
     cache.get(url("/"), &[], "body");
@@ -69,7 +69,7 @@ fn origins_that_say_nothing_leave_the_word_to_the_user() {
 }
 
 #[test]
-fn always_revalidating_asks_about_what_is_fresh_where_it_can() {
+fn always_revalidate_validates_fresh_responses_with_validators() {
     let mut cache = Cache::new(Policy::rfc9111().always_revalidate());
     cache.get(url("/tagged"), &[MAX_AGE, ("etag", "\"1\"")], "body");
     cache.get(url("/untagged"), &[MAX_AGE], "body");
@@ -78,7 +78,7 @@ fn always_revalidating_asks_about_what_is_fresh_where_it_can() {
 }
 
 #[test]
-fn the_user_may_allow_stale_answers_where_the_response_says_nothing() {
+fn user_may_allow_stale_responses_without_directives() {
     let stale = |policy: Policy| {
         let mut cache = Cache::new(policy);
         cache.get(url("/"), &[MAX_AGE], "stale");
@@ -101,8 +101,8 @@ fn the_user_may_allow_stale_answers_where_the_response_says_nothing() {
 }
 
 #[test]
-fn s_maxage_forbids_stale_answers_to_shared_caches_only() {
-    let wish = || wishing("/", RequestOptions::new().max_stale(SECONDS(60)));
+fn s_maxage_forbids_stale_use_only_in_shared_caches() {
+    let request = || with_options("/", RequestOptions::new().max_stale(SECONDS(60)));
     for (policy, control, allowed) in [
         (Policy::rfc9111(), "max-age=5, s-maxage=5", true),
         (Policy::rfc9111(), "max-age=5, proxy-revalidate", true),
@@ -114,12 +114,12 @@ fn s_maxage_forbids_stale_answers_to_shared_caches_only() {
         let mut cache = Cache::new(policy);
         cache.get(url("/"), &[("cache-control", control)], "body");
         cache.after(30);
-        assert_eq!(!cache.asks(wish()), allowed, "{control}");
+        assert_eq!(!cache.asks(request()), allowed, "{control}");
     }
 }
 
 #[test]
-fn a_lifetime_of_the_users_own_withholds_no_fields() {
+fn user_lifetime_withholds_no_fields() {
     let control = [("cache-control", "max-age=60, no-cache=\"x\""), ("x", "1")];
     for (policy, shown) in
         [(Policy::rfc9111(), false), (Policy::rfc9111().origin_headers(OriginHeaders::Ignored), true)]
@@ -131,7 +131,7 @@ fn a_lifetime_of_the_users_own_withholds_no_fields() {
 }
 
 #[test]
-fn the_time_that_an_answer_took_adds_to_its_age() {
+fn response_delay_adds_to_the_age() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.delay = 5;
     cache.get(url("/"), &[("cache-control", "max-age=16"), ("age", "10")], "");
@@ -141,7 +141,7 @@ fn the_time_that_an_answer_took_adds_to_its_age() {
 }
 
 #[test]
-fn a_seal_ends_when_a_response_cannot_be_of_use_any_more() {
+fn seal_expires_when_the_response_is_of_no_use() {
     let until = |policy: Policy, headers: &[(&str, &str)]| {
         let mut cache = Cache::new(policy);
         cache.get(url("/"), headers, "");
@@ -158,7 +158,7 @@ fn a_seal_ends_when_a_response_cannot_be_of_use_any_more() {
 }
 
 #[test]
-fn request_headers_are_remembered_redacted_and_only_where_that_is_wished() {
+fn request_headers_are_stored_redacted_and_only_if_set() {
     for (policy, kept) in [
         (Policy::rfc9111(), None),
         (Policy::rfc9111().keep_request_headers(), Some("REDACTED")),
@@ -179,11 +179,11 @@ fn only_the_methods_of_the_policy_are_looked_up() {
 }
 
 #[test]
-fn an_answer_to_post_without_a_lifetime_is_no_answer_to_get() {
+fn answer_to_post_without_lifetime_does_not_answer_get() {
     for (control, stored) in [("max-age=60", true), ("max-age=0", false), ("public", false)] {
         let mut cache = Cache::new(Policy::rfc9111());
         let post = Request::post("http://example.com/").body("x").unwrap();
-        // Without the last, there would be nothing to guess a lifetime from.
+        // Without Last-Modified, there would be no heuristic lifetime.
         let modified = ("last-modified", "Mon, 14 Nov 2022 22:13:20 GMT");
         let headers = [("content-location", "/"), ("cache-control", control), modified];
         cache.exchange(post, &mut |_| Some(respond(200, &headers, "")));
@@ -192,7 +192,7 @@ fn an_answer_to_post_without_a_lifetime_is_no_answer_to_get() {
 }
 
 #[test]
-fn an_exchange_is_secret_where_anything_in_it_is() {
+fn exchange_is_sensitive_if_any_part_is() {
     let sensitivity = |request: Request<&str>, headers: &[(&str, &str)]| {
         let mut cache = Cache::new(Policy::rfc9111().methods([Method::GET, Method::POST]));
         cache.get(request, &[&[MAX_AGE], headers].concat(), "");
@@ -206,7 +206,7 @@ fn an_exchange_is_secret_where_anything_in_it_is() {
         (url("/?token=1"), &[][..]),
         (with("/", &[("cookie", "a=1")]), &[]),
         (post("{\"token\":1}").unwrap(), &[]),
-        (wishing("/", RequestOptions::new().partition("alice")), &[]),
+        (with_options("/", RequestOptions::new().partition("alice")), &[]),
         (url("/"), &[("set-cookie", "a=1")]),
     ] {
         assert_eq!(sensitivity(request, headers), Sensitivity::Sensitive);
@@ -214,7 +214,7 @@ fn an_exchange_is_secret_where_anything_in_it_is() {
 }
 
 #[test]
-fn what_succeeded_moved_or_is_gone_replaces_what_was_stored() {
+fn success_redirect_and_gone_replace_the_stored_response() {
     for (status, replaces) in
         [(200, true), (204, true), (301, true), (404, true), (410, true), (400, false), (401, false)]
     {

@@ -1,12 +1,12 @@
-//! Who may get whose answer: properties 28 to 30 of the threat model.
+//! Separation of requesters: properties 28 to 30 of the threat model.
 
-use crate::cache::{Cache, plain, respond, url, wishing, with};
+use crate::cache::{Cache, plain, respond, url, with, with_options};
 use http::Request;
 use lacre_core::{Policy, RequestOptions, Slot, Transport};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
-/// The same request on behalf of `who`, in every way to say so.
+/// The same request for `who`, with every kind of credential.
 fn on_behalf_of(who: &str) -> Vec<Request<&'static str>> {
     let posted = |content_type: &str, body: String| {
         let body: &'static str = body.leak();
@@ -56,8 +56,8 @@ fn on_behalf_of(who: &str) -> Vec<Request<&'static str>> {
     all.push(Request::get(format!("http://user:{who}@example.com/")).body("").unwrap());
     all.push(posted("application/x-www-form-urlencoded", format!("password={who}")));
     all.push(posted("application/json", format!(r#"{{"a":[{{"token":"{who}"}}]}}"#)));
-    // What only the caller knows, such as the certificate that a connection is made with.
-    all.push(wishing("/", RequestOptions::new().partition(who)));
+    // A principal that only the caller knows, for example from a client certificate.
+    all.push(with_options("/", RequestOptions::new().partition(who)));
     all
 }
 
@@ -65,7 +65,7 @@ fn policy() -> Policy {
     Policy::rfc9111().methods([http::Method::GET, http::Method::POST])
 }
 
-/// A cookie does so where nothing says that the answer may be reused; `cookies` has the rest.
+/// A cookie separates responses without a lifetime only. See `cookies`.
 #[test]
 fn p28_credentials_partition_by_default() {
     let ignoring = policy().ignored_parameters(["api_key", "Authorization", "password", "token"]);
@@ -92,7 +92,7 @@ fn p28_credentials_partition_by_default() {
 }
 
 #[test]
-fn what_every_request_has_anew_keeps_none_apart() {
+fn per_request_headers_do_not_separate_requests() {
     for name in [
         "x-request-id",
         "x-correlation-id",
@@ -123,7 +123,7 @@ fn what_every_request_has_anew_keeps_none_apart() {
 }
 
 #[test]
-fn headers_that_the_user_names_tell_requesters_apart() {
+fn named_headers_partition_the_cache() {
     let on_behalf_of = |who| with("/", &[("x-pass", who)]);
     for (policy, apart) in [
         (Policy::rfc9111(), false),
@@ -146,7 +146,7 @@ fn ignoring_an_identity_does_not_merge_its_users() {
     assert!(cache.asks(with("/", &[("remote-user", "bob")])));
 }
 
-/// A request over another transport than the usual one.
+/// A request over a non-standard transport.
 fn over(uri: &str, transport: &Transport) -> Request<&'static str> {
     let mut request = Request::get(uri).body("").unwrap();
     transport.add_to(request.extensions_mut());
@@ -154,7 +154,7 @@ fn over(uri: &str, transport: &Transport) -> Request<&'static str> {
 }
 
 #[test]
-fn what_was_fetched_another_way_is_served_to_nobody_else() {
+fn responses_are_not_shared_across_transports() {
     let usual = Transport::standard;
     let ways = [
         usual(),
@@ -182,12 +182,12 @@ fn what_was_fetched_another_way_is_served_to_nobody_else() {
             assert_eq!(cache.hit(over("https://example.com/", way)).body, index.to_string(), "{way:?}");
         }
     }
-    // What nobody verifies anyhow is not kept apart by how certificates would be.
+    // Unverified transports are not separated by their roots.
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(over("http://example.com/", &usual().unverified()), &[FRESH], "");
     cache.hit(over("http://example.com/", &usual()));
     assert!(cache.asks(over("http://example.com/", &usual().proxy("http://proxy.example:3128"))));
-    // Whoever shares among users shares among those with certificates, not with those who do not verify.
+    // Sharing across credentials applies to client certificates, but not to unverified transports.
     let mut cache = Cache::new(Policy::rfc9111().danger_share_across_credentials());
     cache.get(over("https://example.com/", &usual().client_certificate([b"alice"])), &[FRESH], "");
     cache.hit(over("https://example.com/", &usual()));
@@ -195,7 +195,7 @@ fn what_was_fetched_another_way_is_served_to_nobody_else() {
 }
 
 #[test]
-fn a_shared_cache_keeps_a_cookie_with_the_client_certificate_that_it_was_set_for() {
+fn shared_cache_stores_a_cookie_for_its_client_certificate_only() {
     let sets = [FRESH, ("set-cookie", "session=1")];
     let mut cache = Cache::new(Policy::rfc9111().shared());
     let alice = Transport::standard().client_certificate([b"alice"]);
@@ -209,7 +209,7 @@ fn for_host(uri: &str, host: &str) -> Request<&'static str> {
 }
 
 #[test]
-fn the_host_that_is_sent_is_the_one_that_is_keyed() {
+fn key_has_the_authority_of_host() {
     let mut cache = Cache::new(Policy::rfc9111());
     let here = "http://example.com/";
     cache.get(for_host(here, "evil.example"), &[FRESH], "evil's");
@@ -221,16 +221,16 @@ fn the_host_that_is_sent_is_the_one_that_is_keyed() {
         "somebody else who answers for it"
     );
     assert_eq!(cache.hit(for_host(here, "EVIL.example:80")).body, "evil's");
-    // The usual Host changes nothing.
+    // A Host equal to the URL's changes nothing.
     cache.get(url("/"), &[FRESH], "ours");
     assert_eq!(cache.hit(for_host(here, "example.com")).body, "ours");
-    // A server's request has a path only.
+    // A request as a server receives it has a path only.
     cache.get(for_host("/p", "example.com"), &[FRESH], "p");
     assert_eq!(cache.hit(url("/p")).body, "p");
 }
 
 #[test]
-fn a_request_without_exactly_one_readable_host_passes_by() {
+fn request_without_exactly_one_valid_host_is_bypassed() {
     let twice =
         || Request::get("http://example.com/").header("host", "a").header("host", "b").body("").unwrap();
     let here = "http://example.com/";
@@ -247,7 +247,7 @@ fn a_request_without_exactly_one_readable_host_passes_by() {
 }
 
 #[test]
-fn invalidation_and_what_is_shown_follow_the_target_uri() {
+fn invalidation_and_display_use_the_target_uri() {
     let here = "http://example.com/";
     let post = |path: &str, host: &str| {
         Request::post(format!("http://example.com{path}")).header("host", host).body("").unwrap()
@@ -266,7 +266,7 @@ fn invalidation_and_what_is_shown_follow_the_target_uri() {
     cache.get(for_host(here, "b.example"), &[FRESH], "b");
     cache.get(for_host("http://example.com/named", "a.example"), &[FRESH], "named");
     assert_eq!(shown(&cache), ["http://a.example/", "http://a.example/named", "http://b.example/"]);
-    // Another host of that address, and a location that is another host's.
+    // Another host at the same address, and a location on another host.
     cache.get(post("/", "c.example"), &[("location", "http://a.example/named")], "");
     assert_eq!(shown(&cache).len(), 3);
     cache.get(post("/", "a.example"), &[("location", "http://a.example/named")], "");
@@ -287,14 +287,14 @@ fn p29_set_cookie_never_crosses_partitions() {
 }
 
 #[test]
-fn a_shared_cache_stores_no_cookie_that_was_set_for_one_of_those_without_credentials() {
+fn shared_cache_stores_no_cookie_of_an_anonymous_client() {
     let sets = [FRESH, ("set-cookie", "session=1")];
     let mut cache = Cache::new(Policy::rfc9111().shared());
     let first = cache.get(url("/"), &sets, "");
     assert_eq!(first.status.to_string(), "lacre; fwd=uri-miss; fwd-status=200; detail=set-cookie");
     assert!(cache.asks(url("/")));
 
-    // By way of a validation, neither; whoever caused it gets the cookie.
+    // After a validation, neither gets it; the client that caused it gets the cookie.
     cache.get(url("/"), &[FRESH, ("etag", "\"1\"")], "body");
     cache.after(61);
     let news = [FRESH, ("etag", "\"1\""), ("set-cookie", "session=2")];
@@ -302,7 +302,7 @@ fn a_shared_cache_stores_no_cookie_that_was_set_for_one_of_those_without_credent
     assert_eq!(validated.parts.headers["set-cookie"], plain("session=2"));
     assert!(!cache.hit(url("/")).parts.headers.contains_key("set-cookie"));
 
-    // One's own cache, or one whose users were told to share, keeps it.
+    // A private cache, or one that shares across credentials, keeps it.
     for policy in [Policy::rfc9111(), Policy::rfc9111().shared().danger_share_across_credentials()] {
         let mut cache = Cache::new(policy);
         cache.get(url("/"), &sets, "");

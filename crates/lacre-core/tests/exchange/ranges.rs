@@ -1,11 +1,11 @@
-//! Parts of a response (RFC 9110 §14, RFC 9111 §3.3).
+//! Byte ranges and partial responses (RFC 9110 §14, RFC 9111 §3.3).
 
 use crate::cache::{Cache, Got, respond, url, with};
 use http::{Method, Request, StatusCode};
 use lacre_core::{Detail, Forward, Policy, Stored};
 
 #[test]
-fn a_range_is_cut_from_a_stored_whole() {
+fn range_is_served_from_a_complete_response() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "0123456789");
     // Range, If-Range, status, body, Content-Range (RFC 9110 §14).
@@ -33,7 +33,7 @@ fn a_range_is_cut_from_a_stored_whole() {
     }
 }
 
-/// Asks for a range that the origin answers with a part.
+/// Requests a range that the origin answers with a part.
 fn part(
     cache: &mut Cache,
     range: &str,
@@ -46,7 +46,7 @@ fn part(
 }
 
 #[test]
-fn a_stored_part_answers_the_same_range_and_those_within() {
+fn stored_part_answers_its_range_and_ranges_within() {
     let mut cache = Cache::new(Policy::rfc9111());
     assert_eq!(part(&mut cache, "bytes=4-", "bytes 4-9/10", &[], "456789").status.stored, Stored::Yes);
     for (range, body, content_range) in [
@@ -71,7 +71,7 @@ fn a_stored_part_answers_the_same_range_and_those_within() {
 }
 
 #[test]
-fn several_parts_stay_and_are_never_combined() {
+fn parts_are_kept_and_never_combined() {
     let mut cache = Cache::new(Policy::rfc9111());
     part(&mut cache, "bytes=0-4", "bytes 0-4/10", &[("etag", "\"1\"")], "01234");
     part(&mut cache, "bytes=5-9", "bytes 5-9/10", &[("etag", "\"1\"")], "56789");
@@ -83,7 +83,7 @@ fn several_parts_stay_and_are_never_combined() {
 }
 
 #[test]
-fn a_part_never_passes_for_the_whole() {
+fn part_is_never_served_as_the_whole() {
     for method in [Method::GET, Method::HEAD] {
         let mut cache = Cache::new(Policy::rfc9111());
         part(&mut cache, "bytes=0-9", "bytes 0-9/10", &[], "0123456789");
@@ -98,7 +98,7 @@ fn a_part_never_passes_for_the_whole() {
 }
 
 #[test]
-fn a_whole_takes_the_place_of_parts() {
+fn complete_response_replaces_parts() {
     let mut cache = Cache::new(Policy::rfc9111());
     part(&mut cache, "bytes=0-1", "bytes 0-1/10", &[], "ab");
     cache.get(url("/"), &[("cache-control", "max-age=60")], "0123456789");
@@ -106,7 +106,7 @@ fn a_whole_takes_the_place_of_parts() {
 }
 
 #[test]
-fn a_part_that_nobody_asked_for_or_that_has_no_place_is_not_stored() {
+fn unrequested_or_invalid_part_is_not_stored() {
     // Request headers, response headers.
     for (asked, headers) in [
         (&[][..], &[("content-range", "bytes 0-4/10")][..]),
@@ -126,7 +126,7 @@ fn a_part_that_nobody_asked_for_or_that_has_no_place_is_not_stored() {
 }
 
 #[test]
-fn a_part_that_was_cut_off_is_not_used() {
+fn truncated_part_is_not_used() {
     let mut cache = Cache::new(Policy::rfc9111());
     part(&mut cache, "bytes=4-9", "bytes 4-9/10", &[], "4567");
     assert!(cache.asks(with("/", &[("range", "bytes=4-9")])));
@@ -134,7 +134,7 @@ fn a_part_that_was_cut_off_is_not_used() {
 }
 
 #[test]
-fn a_stale_part_is_validated_before_it_is_used() {
+fn stale_part_is_validated_before_use() {
     let mut cache = Cache::new(Policy::rfc9111());
     part(&mut cache, "bytes=4-9", "bytes 4-9/10", &[("etag", "\"1\"")], "456789");
     cache.after(61);
@@ -148,7 +148,7 @@ fn a_stale_part_is_validated_before_it_is_used() {
 }
 
 #[test]
-fn conditions_about_a_part_are_answered() {
+fn conditions_on_a_part_are_evaluated() {
     let mut cache = Cache::new(Policy::rfc9111());
     part(&mut cache, "bytes=4-9", "bytes 4-9/10", &[("etag", "\"1\"")], "456789");
     let asked = |name, value| with("/", &[("range", "bytes=4-5"), (name, value)]);
@@ -158,7 +158,7 @@ fn conditions_about_a_part_are_answered() {
 }
 
 #[test]
-fn an_invalidated_part_does_not_come_back_with_the_next_one() {
+fn invalidated_part_stays_invalid() {
     let mut cache = Cache::new(Policy::rfc9111());
     part(&mut cache, "bytes=0-1", "bytes 0-1/10", &[], "ab");
     cache.after(1);

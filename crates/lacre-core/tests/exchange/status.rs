@@ -1,4 +1,4 @@
-//! What the cache says of itself, in the words of RFC 9211.
+//! Cache-Status (RFC 9211).
 
 use crate::cache::{Cache, Got, respond, url, with};
 use http::Request;
@@ -12,7 +12,7 @@ fn said(got: Option<Got>) -> (String, bool, bool) {
 }
 
 #[test]
-fn every_way_of_an_answer_is_told() {
+fn every_outcome_has_its_cache_status() {
     let mut cache = Cache::new(Policy::rfc9111());
     let miss = cache.exchange(url("/"), &mut |_| Some(respond(200, FRESH, "1")));
     assert_eq!(said(miss), ("lacre; fwd=uri-miss; fwd-status=200; ttl=60; stored".to_owned(), false, false));
@@ -28,7 +28,7 @@ fn every_way_of_an_answer_is_told() {
 }
 
 #[test]
-fn a_failing_origin_is_told_with_what_it_answered() {
+fn failing_origin_is_reported_with_its_status() {
     let stale = [("cache-control", "max-age=1, stale-if-error=100")];
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &stale, "1");
@@ -41,7 +41,7 @@ fn a_failing_origin_is_told_with_what_it_answered() {
 }
 
 #[test]
-fn what_passes_by_is_told_with_its_status() {
+fn bypassed_answer_is_reported_with_its_status() {
     let mut cache = Cache::new(Policy::rfc9111());
     let post = Request::post("http://example.com/").body("x").unwrap();
     let passed = cache.exchange(post, &mut |_| Some(respond(201, &[], "")));
@@ -53,7 +53,7 @@ fn what_passes_by_is_told_with_its_status() {
 }
 
 #[test]
-fn no_answer_of_a_store_is_no_hit() {
+fn unavailable_store_is_not_a_hit() {
     let mut status = CacheStatus::default();
     status.detail = Some(Detail::StoreUnavailable);
     assert!(!status.is_hit());
@@ -62,7 +62,7 @@ fn no_answer_of_a_store_is_no_hit() {
 }
 
 #[test]
-fn a_validation_asks_about_what_is_stored_and_answers_what_the_client_asked() {
+fn validation_uses_stored_validators_and_answers_client_conditions() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), FRESH, "body");
     cache.after(61);

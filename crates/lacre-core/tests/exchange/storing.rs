@@ -1,4 +1,4 @@
-//! What is stored (RFC 9111 §3), and for whom.
+//! Storing (RFC 9111 §3) and sharing of stored responses.
 
 use crate::cache::{Cache, DATE, START, plain, respond, url, with};
 use bytes::Bytes;
@@ -7,8 +7,8 @@ use lacre_core::{Decision, Detail, Engine, Policy, RequestBody, Stored, strip_ho
 use std::sync::Arc;
 
 #[test]
-fn what_may_not_be_stored_is_not() {
-    // Status, response headers, why (§3).
+fn uncacheable_response_is_not_stored() {
+    // Status, response headers, reason (§3).
     for (status, headers, why) in [
         (200, &[("cache-control", "no-store, max-age=60")][..], Detail::NoStore),
         (200, &[], Detail::NoUse),
@@ -26,7 +26,7 @@ fn what_may_not_be_stored_is_not() {
 }
 
 #[test]
-fn a_body_that_declares_itself_too_long_is_not_stored() {
+fn response_with_too_long_declared_body_is_not_stored() {
     for (length, stored) in [("100", Stored::Yes), ("101", Stored::No)] {
         let mut cache = Cache::new(Policy::rfc9111().max_body(100));
         let got = cache.get(url("/"), &[("cache-control", "max-age=60"), ("content-length", length)], "");
@@ -36,8 +36,8 @@ fn a_body_that_declares_itself_too_long_is_not_stored() {
 }
 
 #[test]
-fn a_response_that_does_not_say_what_its_body_is_is_not_stored() {
-    // RFC 9112 §6.1, §6.3
+fn response_with_contradictory_framing_is_not_stored() {
+    // RFC 9112 §6.1, §6.3.
     for fields in [
         &[("content-length", "a lot")][..],
         &[("content-length", "+5")],
@@ -55,7 +55,7 @@ fn a_response_that_does_not_say_what_its_body_is_is_not_stored() {
 }
 
 #[test]
-fn a_stored_response_has_no_length_that_its_body_has_not_and_announces_no_trailers() {
+fn stored_headers_have_the_true_length_and_no_trailer_field() {
     for (status, fields, length) in [
         (200, &[("content-length", "5")][..], Some("5")),
         (200, &[("content-length", "5"), ("content-length", "5")], Some("5")),
@@ -76,7 +76,7 @@ fn a_stored_response_has_no_length_that_its_body_has_not_and_announces_no_traile
 }
 
 #[test]
-fn any_final_status_is_stored_where_the_origin_says_for_how_long() {
+fn any_final_status_with_a_lifetime_is_stored() {
     for status in [200, 203, 204, 299, 301, 302, 303, 307, 308, 400, 404, 410, 499, 500, 503, 599] {
         let mut cache = Cache::new(Policy::rfc9111());
         cache.exchange(url("/"), &mut |_| Some(respond(status, &[("cache-control", "max-age=60")], "")));
@@ -85,8 +85,8 @@ fn any_final_status_is_stored_where_the_origin_says_for_how_long() {
 }
 
 #[test]
-fn must_understand_voids_no_store_for_statuses_that_are_understood() {
-    // RFC 9111 §5.2.2.3
+fn must_understand_overrides_no_store_for_understood_statuses() {
+    // §5.2.2.3.
     for (status, control, stored) in [
         (200, "max-age=60, no-store, must-understand", Stored::Yes),
         (404, "max-age=60, no-store, must-understand", Stored::Yes),
@@ -102,7 +102,7 @@ fn must_understand_voids_no_store_for_statuses_that_are_understood() {
 }
 
 #[test]
-fn a_shared_cache_keeps_what_is_for_everybody_only() {
+fn shared_cache_stores_only_shareable_responses() {
     let authorized = || with("/", &[("authorization", "Bearer 1")]);
     let stored = |request, control| {
         Cache::new(Policy::rfc9111().shared()).get(request, &[("cache-control", control)], "").status.stored
@@ -116,7 +116,7 @@ fn a_shared_cache_keeps_what_is_for_everybody_only() {
 }
 
 #[test]
-fn headers_are_stored_but_for_those_of_the_connection() {
+fn all_headers_except_connection_headers_are_stored() {
     let mut cache = Cache::new(Policy::rfc9111());
     let headers = &[
         ("cache-control", "max-age=60"),
@@ -140,10 +140,10 @@ fn headers_are_stored_but_for_those_of_the_connection() {
 }
 
 #[test]
-fn connection_hides_no_field_that_decides_about_storing() {
+fn connection_does_not_remove_end_to_end_fields() {
     let etag = ("etag", "\"1\"");
     let modified = ("last-modified", "Tue, 14 Nov 2023 22:03:20 GMT");
-    // What `Connection` names, response headers, and for how many seconds the response is fresh; `None`: it is not stored.
+    // Fields in `Connection`, response headers, lifetime in seconds. `None` if not stored.
     for (named, headers, fresh) in [
         ("Cache-Control", &[("cache-control", "no-store"), modified][..], None),
         ("cache-control, close", &[("cache-control", "max-age=5"), modified], Some(5)),
@@ -184,13 +184,13 @@ fn connection_hides_no_field_that_decides_about_storing() {
         Some(respond(304, &[("connection", "Cache-Control"), ("cache-control", "no-store")], ""))
     });
     assert!(cache.asks(with("/", &[("a", "1")])), "a 304 that forbids storing makes nothing fresh");
-    // The content can be read as it was sent.
+    // Content-Encoding stays, so the content can be decoded.
     let mut cache = Cache::new(Policy::rfc9111());
     let coded =
         [("cache-control", "max-age=5"), ("content-encoding", "gzip"), ("connection", "Content-Encoding")];
     cache.get(url("/"), &coded, "");
     assert_eq!(cache.hit(url("/")).parts.headers["content-encoding"], plain("gzip"));
-    // A shared cache: what is set or asked for one.
+    // Set-Cookie and Authorization in a shared cache.
     let shared = |request, headers: &[(&str, &str)]| {
         let mut cache = Cache::new(Policy::rfc9111().shared());
         cache.get(request, headers, "").status.stored
@@ -215,7 +215,7 @@ fn connection_hides_no_field_that_decides_about_storing() {
 }
 
 #[test]
-fn connection_takes_away_only_what_is_of_the_connection() {
+fn connection_removes_only_named_and_hop_by_hop_fields() {
     let mut headers = HeaderMap::new();
     let all = [
         "cache-control",
@@ -250,7 +250,7 @@ fn connection_takes_away_only_what_is_of_the_connection() {
 }
 
 #[test]
-fn a_body_that_cannot_be_seen_is_not_cached() {
+fn request_with_unseen_body_is_not_cached() {
     let engine =
         Arc::new(Engine::new(Policy::rfc9111().methods([Method::GET, Method::POST]), |_: &[u8]| [0; 32]));
     let (parts, ()) = Request::post("http://example.com/").body(()).unwrap().into_parts();
@@ -281,7 +281,7 @@ fn credentials_never_share_an_answer() {
 }
 
 #[test]
-fn what_only_the_origin_can_judge_goes_there() {
+fn strong_conditions_are_sent_to_the_origin() {
     for (name, value) in
         [("x-http-method-override", "DELETE"), ("if-match", "\"1\""), ("if-unmodified-since", DATE)]
     {
@@ -292,9 +292,9 @@ fn what_only_the_origin_can_judge_goes_there() {
 }
 
 #[test]
-fn an_answer_to_post_that_says_it_is_what_get_would_get_is_stored_for_get() {
+fn answer_to_post_with_content_location_is_stored_for_get() {
     let fresh = ("cache-control", "max-age=60");
-    // Status, headers of the answer, whether a later GET gets it (RFC 9110 §9.3.3).
+    // Status, headers of the answer, whether it answers a later GET (RFC 9110 §9.3.3).
     for (status, headers, stored) in [
         (200, &[fresh, ("content-location", "/form")][..], true),
         (200, &[fresh, ("content-location", "")], true),
@@ -321,7 +321,7 @@ fn an_answer_to_post_that_says_it_is_what_get_would_get_is_stored_for_get() {
 }
 
 #[test]
-fn an_answer_to_post_that_varies_is_found_by_get_as_it_varies() {
+fn varying_answer_to_post_is_found_by_get() {
     let headers = &[("cache-control", "max-age=60"), ("content-location", "/"), ("vary", "x")];
     let post = Request::post("http://example.com/").header("x", "1").body("x").unwrap();
     let mut cache = Cache::new(Policy::rfc9111());

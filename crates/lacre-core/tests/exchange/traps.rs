@@ -1,4 +1,4 @@
-//! What caches in wide use are known to get wrong, one test each.
+//! Known mistakes of widely used caches, one test each.
 
 use crate::cache::{Cache, DATE, plain, respond, url, with};
 use http::{Method, Request};
@@ -12,14 +12,14 @@ fn no_store_in_capitals_is_not_stored() {
 }
 
 #[test]
-fn a_lifetime_inside_a_quoted_string_is_none() {
+fn lifetime_inside_a_quoted_string_is_ignored() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "ext=\"a, max-age=9999, b\""), ("etag", "\"1\"")], "");
     assert!(cache.asks(url("/")));
 }
 
 #[test]
-fn an_age_beyond_all_numbers_is_old() {
+fn huge_age_counts_as_old() {
     for age in ["18446744073709551615", "18446744073709551616", "99999999999999999999999999"] {
         let mut cache = Cache::new(Policy::rfc9111());
         let headers = &[("cache-control", "max-age=60"), ("etag", "\"1\""), ("age", age)];
@@ -29,7 +29,7 @@ fn an_age_beyond_all_numbers_is_old() {
 }
 
 #[test]
-fn a_second_line_of_a_header_named_by_vary_is_compared_too() {
+fn second_line_of_a_varying_header_is_compared() {
     let mut cache = Cache::new(Policy::rfc9111());
     let json = || with("/", &[("accept", "application/json")]);
     cache.get(json(), &[("cache-control", "max-age=60"), ("vary", "accept")], "");
@@ -38,7 +38,7 @@ fn a_second_line_of_a_header_named_by_vary_is_compared_too() {
 }
 
 #[test]
-fn max_stale_revives_neither_no_cache_nor_s_maxage() {
+fn max_stale_overrides_neither_no_cache_nor_s_maxage() {
     let any_age = || with("/", &[("cache-control", "max-stale")]);
     for (policy, control) in
         [(Policy::rfc9111(), "max-age=5, no-cache"), (Policy::rfc9111().shared(), "s-maxage=5")]
@@ -51,8 +51,8 @@ fn max_stale_revives_neither_no_cache_nor_s_maxage() {
 }
 
 #[test]
-fn a_date_days_ago_is_age() {
-    // 2.6 days before it arrives.
+fn old_date_counts_as_age() {
+    // 2.6 days before receipt.
     let old = ("date", "Sun, 12 Nov 2023 07:49:20 GMT");
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\""), old], "");
@@ -60,7 +60,7 @@ fn a_date_days_ago_is_age() {
 }
 
 #[test]
-fn a_post_with_another_body_is_another_request() {
+fn post_with_another_body_has_another_key() {
     let post = |body| Request::post("http://example.com/").body(body).unwrap();
     let mut cache = Cache::new(Policy::rfc9111().methods([Method::GET, Method::POST]));
     cache.get(post("a=1"), &[("cache-control", "max-age=60")], "one");
@@ -97,7 +97,7 @@ fn a_304_adds_a_field_and_replaces_repeated_ones() {
 }
 
 #[test]
-fn the_date_of_a_hit_is_the_origins() {
+fn date_of_a_hit_is_the_origins() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("date", DATE)], "");
     cache.after(30);

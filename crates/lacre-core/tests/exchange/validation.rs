@@ -1,4 +1,4 @@
-//! Asking whether a stored response still holds, and what clients ask themselves (RFC 9111 §4.3).
+//! Validation, and the evaluation of client conditions (RFC 9111 §4.3).
 
 use crate::cache::{Cache, DATE, plain, respond, url, with};
 use http::{Method, Request, StatusCode};
@@ -34,7 +34,7 @@ fn a_304_renews_the_stored_response_and_its_headers() {
 }
 
 #[test]
-fn a_304_to_a_condition_of_the_clients_own_confirms_nothing_here() {
+fn client_304_does_not_confirm_the_stored_response() {
     let mut cache = Cache::new(Policy::rfc9111());
     let request = with("/", &[("if-none-match", "\"theirs\"")]);
     let got = cache.exchange(request, &mut |_| Some(respond(304, &[("etag", "\"theirs\"")], ""))).unwrap();
@@ -44,7 +44,7 @@ fn a_304_to_a_condition_of_the_clients_own_confirms_nothing_here() {
 }
 
 #[test]
-fn a_304_about_another_representation_is_asked_again_without_conditions() {
+fn mismatched_304_is_resent_without_conditions() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "old");
     cache.after(61);
@@ -64,7 +64,7 @@ fn a_304_about_another_representation_is_asked_again_without_conditions() {
 }
 
 #[test]
-fn a_new_response_replaces_the_stale_one_even_where_it_is_not_stored() {
+fn new_response_removes_the_stale_one_even_if_not_stored() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "old");
     cache.after(61);
@@ -91,7 +91,7 @@ fn head_is_answered_from_get_and_freshens_it() {
 }
 
 #[test]
-fn an_answer_to_head_that_confirms_what_is_stored_loses_none_of_its_fields() {
+fn matching_answer_to_head_loses_no_field() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("x", "old"), ("content-length", "4")], "body");
     cache.after(61);
@@ -103,7 +103,7 @@ fn an_answer_to_head_that_confirms_what_is_stored_loses_none_of_its_fields() {
 }
 
 #[test]
-fn a_304_that_forbids_storing_leaves_no_trace() {
+fn update_with_no_store_is_not_written() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body");
     cache.after(61);
@@ -115,7 +115,7 @@ fn a_304_that_forbids_storing_leaves_no_trace() {
 }
 
 #[test]
-fn an_answer_to_head_is_never_an_answer_to_get() {
+fn answer_to_head_never_answers_get() {
     let mut cache = Cache::new(Policy::rfc9111());
     let head = Request::head("http://example.com/").body("").unwrap();
     cache.exchange(head, &mut |_| Some(respond(200, &[("cache-control", "max-age=60")], "")));
@@ -134,7 +134,7 @@ fn an_answer_to_head_is_never_an_answer_to_get() {
 }
 
 #[test]
-fn an_answer_to_head_answers_head_where_nothing_is_stored_for_get() {
+fn answer_to_head_answers_head_if_no_get_is_stored() {
     let head = || Request::head("http://example.com/").body("").unwrap();
     let stored = &[("cache-control", "max-age=60"), ("content-length", "4")];
     for methods in [vec![Method::GET, Method::HEAD], vec![Method::HEAD]] {
@@ -148,7 +148,7 @@ fn an_answer_to_head_answers_head_where_nothing_is_stored_for_get() {
 }
 
 #[test]
-fn a_client_s_condition_is_judged_by_what_replaces_a_stale_response() {
+fn client_condition_is_evaluated_against_the_new_response() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "old");
     cache.after(61);
@@ -164,7 +164,7 @@ fn a_client_s_condition_is_judged_by_what_replaces_a_stale_response() {
 }
 
 #[test]
-fn a_client_that_has_it_already_gets_a_304_from_the_cache() {
+fn matching_client_condition_gets_a_304_from_the_cache() {
     let stored = &[
         ("cache-control", "max-age=60"),
         ("etag", "\"1\""),
@@ -193,9 +193,9 @@ fn a_client_that_has_it_already_gets_a_304_from_the_cache() {
 }
 
 #[test]
-fn a_response_without_last_modified_was_not_modified_after_it_came() {
+fn response_without_last_modified_is_unmodified_since_receipt() {
     let date = ("date", DATE);
-    // Stored header, If-Modified-Since, whether the answer is 304 (RFC 9111 §4.3.2).
+    // Stored header, If-Modified-Since, whether the answer is 304 (§4.3.2).
     for (stored, since, not_modified) in [
         (&[date][..], DATE, true),
         (&[date], "Tue, 14 Nov 2023 22:13:19 GMT", false),
@@ -212,7 +212,7 @@ fn a_response_without_last_modified_was_not_modified_after_it_came() {
 }
 
 #[test]
-fn a_clients_conditions_are_answered_after_a_stale_response_was_validated() {
+fn client_conditions_are_evaluated_after_validation() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(url("/"), &[("cache-control", "max-age=60"), ("etag", "\"1\"")], "body");
     cache.after(61);

@@ -1,11 +1,11 @@
-//! Variants of one response (RFC 9111 §4.1).
+//! Variants (RFC 9111 §4.1).
 
 use crate::cache::{Cache, respond, url, with};
 use http::Request;
 use lacre_core::Policy;
 
 #[test]
-fn variants_are_kept_apart_and_all_of_them_stay() {
+fn variants_are_separate_and_stay_reachable() {
     let vary = &[("cache-control", "max-age=60"), ("vary", "Accept-Language, x")];
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(with("/", &[("accept-language", "de")]), vary, "hallo");
@@ -19,7 +19,7 @@ fn variants_are_kept_apart_and_all_of_them_stay() {
 }
 
 #[test]
-fn a_response_that_varies_by_more_leaves_none_of_its_names_out() {
+fn index_includes_all_names_of_a_response() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(with("/", &[("a", "1")]), &[("cache-control", "max-age=60"), ("vary", "a")], "by a");
     cache.get(
@@ -32,7 +32,7 @@ fn a_response_that_varies_by_more_leaves_none_of_its_names_out() {
 }
 
 #[test]
-fn of_too_many_variants_the_oldest_go() {
+fn oldest_variants_are_removed_over_the_limit() {
     let accept = |n: usize| with("/", &[("accept", ["a", "b", "c", "d", "e"][n])]);
     let vary = &[("cache-control", "max-age=60"), ("vary", "accept")];
     let mut cache = Cache::new(Policy::rfc9111().max_variants(3));
@@ -67,7 +67,7 @@ fn languages_and_parts_count_as_variants() {
 }
 
 #[test]
-fn what_gets_out_of_reach_goes() {
+fn unreachable_variants_are_removed() {
     let max_age = ("cache-control", "max-age=60");
     for (status, next) in [(200, "accept, b"), (200, ""), (404, "")] {
         let mut cache = Cache::new(Policy::rfc9111());
@@ -83,7 +83,7 @@ fn what_gets_out_of_reach_goes() {
 }
 
 #[test]
-fn an_invalidated_variant_does_not_come_back_with_the_next_one() {
+fn invalidated_variant_stays_invalid() {
     let vary = &[("cache-control", "max-age=600"), ("vary", "a")];
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(with("/", &[("a", "1")]), vary, "old");
@@ -96,7 +96,7 @@ fn an_invalidated_variant_does_not_come_back_with_the_next_one() {
 }
 
 #[test]
-fn a_request_that_prefers_one_language_gets_what_is_stored_in_it() {
+fn preferred_language_finds_the_stored_response() {
     let accept = |value| with("/", &[("accept-language", value)]);
     let german =
         &[("cache-control", "max-age=60"), ("vary", "accept-language, x"), ("content-language", "de")];
@@ -111,7 +111,7 @@ fn a_request_that_prefers_one_language_gets_what_is_stored_in_it() {
 }
 
 #[test]
-fn a_language_leads_to_no_answer_in_another_one() {
+fn language_alias_never_leads_to_another_language() {
     let accept = |value| with("/", &[("accept-language", value)]);
     let german = &[("cache-control", "max-age=60"), ("vary", "accept-language"), ("content-language", "de")];
     let english = &[("cache-control", "max-age=60"), ("vary", "accept-language"), ("content-language", "en")];

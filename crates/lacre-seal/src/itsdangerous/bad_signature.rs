@@ -1,10 +1,10 @@
-//! Why a signed value was not accepted, in itsdangerous' own words; never with the value.
+//! Refused signatures, with the messages of itsdangerous. A message never contains the value.
 
 use std::time::Duration;
 
 use crate::UnixMillis;
 
-/// A refused signature; [`kind`](Self::kind) says why.
+/// A refused signature. See [`kind`](Self::kind).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadSignature {
@@ -16,21 +16,21 @@ pub struct BadSignature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadSignatureKind {
-    /// There is no signature.
+    /// The value has no signature.
     NoSeparator,
-    /// No secret made this signature, or it is not written canonically.
+    /// No secret made this signature, or its base64 is not canonical.
     Mismatch,
-    /// The signature is right, and the timestamp is missing or malformed.
+    /// The signature is valid, but the timestamp is missing or malformed.
     BadTimestamp,
-    /// The signature is right, and too old or from the future.
+    /// The signature is valid, but too old or from the future.
     Expired {
-        /// When it was made, to the second.
+        /// The time of signing, to the second.
         signed_at: UnixMillis,
     },
 }
 
 impl BadSignature {
-    /// Which refusal this is.
+    /// The kind of refusal.
     #[must_use]
     pub const fn kind(&self) -> BadSignatureKind {
         self.kind

@@ -92,7 +92,7 @@ impl Vector {
 }
 
 #[test]
-fn what_itsdangerous_signs_is_signed_verified_and_refused_alike() {
+fn itsdangerous_vectors_are_signed_verified_and_refused() {
     for test in read::<Vector>("itsdangerous.json", 37) {
         match &test.made_of {
             Some(made_of) => test.check_accepted(made_of),
@@ -129,7 +129,7 @@ fn unusable_settings_are_refused() {
 }
 
 #[test]
-fn short_secrets_are_told() {
+fn short_secrets_are_reported_as_weak() {
     assert!(Signer::new("lacre-test-key").unwrap().is_weak());
     assert!(Signer::builder().secret(LONG).secret("short").build().unwrap().is_weak());
     assert!(!Signer::new(LONG).unwrap().is_weak());
@@ -139,14 +139,14 @@ fn short_secrets_are_told() {
 fn base64_must_be_canonical() {
     let signer = Signer::new(LONG).unwrap();
     let signed = signer.sign(b"value");
-    // 20 bytes take 27 characters, whose last one has two bits to spare.
+    // 20 bytes take 27 characters. The last one has two unused bits.
     let mut stray = signed.clone();
     *stray.last_mut().unwrap() += 1;
     assert_eq!(kind(signer.verify(&stray)), BadSignatureKind::Mismatch);
     let padded = [&signed[..], b"="].concat();
     assert_eq!(kind(signer.verify(&padded)), BadSignatureKind::Mismatch);
 
-    // A zero byte in front of the seconds, rightly signed.
+    // A validly signed timestamp with a leading zero byte.
     let zero_first = signer.sign(b"value.AGU");
     assert_eq!(kind(TimestampSigner::new(signer).verify(&zero_first)), BadSignatureKind::BadTimestamp);
 }
@@ -167,7 +167,7 @@ fn age_is_bounded_on_both_sides() {
 }
 
 #[test]
-fn seconds_beyond_time_are_malformed() {
+fn timestamps_out_of_range_are_malformed() {
     let signer = Signer::new(LONG).unwrap();
     let too_many = [b"value.", URL_SAFE_NO_PAD.encode([0xFF; 8]).as_bytes()].concat();
     let too_long = [b"value.", URL_SAFE_NO_PAD.encode([1; 9]).as_bytes()].concat();
@@ -191,7 +191,7 @@ fn debug_shows_no_secret() {
 
 proptest! {
     #[test]
-    fn any_value_survives_and_any_flipped_bit_is_refused(value: Vec<u8>, place: prop::sample::Index, bit in 0..8_u8) {
+    fn any_value_verifies_and_any_flipped_bit_is_refused(value: Vec<u8>, place: prop::sample::Index, bit in 0..8_u8) {
         let signer = Signer::new(LONG).unwrap();
         let mut signed = signer.sign(&value);
         let verified = signer.verify(&signed).unwrap();

@@ -1,4 +1,4 @@
-//! Signatures that tell when they were made (itsdangerous' `TimestampSigner`).
+//! Signatures with the time of signing (itsdangerous' `TimestampSigner`).
 
 use std::time::Duration;
 
@@ -9,27 +9,28 @@ use bytes::Bytes;
 use super::{BadSignature, Signer};
 use crate::{Authentic, UnixMillis};
 
-/// Signs values together with the second at which that was done.
+/// Signs values together with the current second.
 #[derive(Clone, Debug)]
 pub struct TimestampSigner(Signer);
 
-/// A verified value, and when it was signed.
+/// A verified value and the time of signing.
 #[derive(Clone, Debug)]
 pub struct Timestamped {
     /// The value.
     pub value: Authentic,
-    /// When it was signed, to the second.
+    /// The time of signing, to the second.
     pub signed_at: UnixMillis,
 }
 
 impl TimestampSigner {
-    /// With the settings of `signer`.
+    /// Creates a timestamp signer with the settings of `signer`.
     #[must_use]
     pub const fn new(signer: Signer) -> Self {
         Self(signer)
     }
 
-    /// `value ‖ separator ‖ timestamp ‖ separator ‖ signature`, by the newest secret.
+    /// Signs a value with the newest secret: `value ‖ separator ‖ timestamp ‖ separator ‖
+    /// signature`.
     #[must_use]
     pub fn sign(&self, value: &[u8], now: UnixMillis) -> Vec<u8> {
         let seconds = (now.as_millis() / 1000).to_be_bytes();
@@ -43,7 +44,7 @@ impl TimestampSigner {
     /// Verifies a value of any age.
     ///
     /// # Errors
-    /// As [`Signer::verify`], or [`BadTimestamp`](super::BadSignatureKind::BadTimestamp).
+    /// Like [`Signer::verify`], or [`BadTimestamp`](super::BadSignatureKind::BadTimestamp).
     pub fn verify(&self, signed: &[u8]) -> Result<Timestamped, BadSignature> {
         let stamped = self.0.verified(signed)?;
         let (value, timestamp) = self.0.split_last(stamped).ok_or_else(BadSignature::no_timestamp)?;
@@ -51,10 +52,11 @@ impl TimestampSigner {
         Ok(Timestamped { value: Authentic::opened(Bytes::copy_from_slice(value)), signed_at })
     }
 
-    /// Verifies a value that was signed no longer than `max_age` ago, and not after `now`; ages are whole seconds.
+    /// Verifies a value that was signed at most `max_age` ago and not after `now`. Ages are whole
+    /// seconds.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify), or [`Expired`](super::BadSignatureKind::Expired).
+    /// Like [`verify`](Self::verify), or [`Expired`](super::BadSignatureKind::Expired).
     pub fn verify_within(
         &self,
         signed: &[u8],
@@ -73,7 +75,7 @@ impl TimestampSigner {
     }
 }
 
-/// Big-endian seconds in canonical base64, without leading zero bytes.
+/// Decodes big-endian seconds in canonical base64, without leading zero bytes.
 fn decode(timestamp: &[u8]) -> Option<UnixMillis> {
     let mut decoded = [0; 8];
     let length = URL_SAFE_NO_PAD.decode_slice(timestamp, &mut decoded).ok()?;

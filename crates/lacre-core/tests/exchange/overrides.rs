@@ -1,11 +1,11 @@
-//! What the user wishes comes first.
+//! Lifetimes and options that the user sets.
 
-use crate::cache::{Cache, respond, url, wishing};
+use crate::cache::{Cache, respond, url, with_options};
 use lacre_core::{Expire, Mode, OriginHeaders, Policy, RequestOptions, UrlPattern};
 use std::time::Duration;
 
 #[test]
-fn the_user_decides_where_the_user_spoke() {
+fn user_lifetime_overrides_the_origin() {
     let hour = Duration::from_secs(3600);
     let rule = || Policy::rfc9111().expire_url_after(UrlPattern::glob("example.com/a").unwrap(), hour);
     // Policy, path, response Cache-Control, lifetime in seconds.
@@ -27,27 +27,27 @@ fn the_user_decides_where_the_user_spoke() {
 }
 
 #[test]
-fn a_request_speaks_for_itself() {
+fn request_options_apply_to_their_request() {
     let mut cache = Cache::new(Policy::rfc9111());
     let forever = RequestOptions::new().ttl(Expire::Never).tag("t");
-    cache.get(wishing("/", forever), &[("cache-control", "max-age=5")], "kept");
+    cache.get(with_options("/", forever), &[("cache-control", "max-age=5")], "kept");
     cache.after(1_000_000);
     assert_eq!(cache.hit(url("/")).body, "kept");
-    assert!(cache.asks(wishing("/", RequestOptions::new().mode(Mode::Refresh))));
+    assert!(cache.asks(with_options("/", RequestOptions::new().mode(Mode::Refresh))));
 
     let mut cache = Cache::new(Policy::rfc9111());
     let control = &[("cache-control", "max-age=60")];
-    cache.get(wishing("/", RequestOptions::new().mode(Mode::Bypass)), control, "");
-    cache.get(wishing("/", RequestOptions::new().ttl(Expire::DoNotStore)), control, "");
+    cache.get(with_options("/", RequestOptions::new().mode(Mode::Bypass)), control, "");
+    cache.get(with_options("/", RequestOptions::new().ttl(Expire::DoNotStore)), control, "");
     assert!(cache.rows.is_empty());
     cache.get(url("/"), control, "old");
-    cache.get(wishing("/", RequestOptions::new().mode(Mode::ForceRefresh)), control, "new");
+    cache.get(with_options("/", RequestOptions::new().mode(Mode::ForceRefresh)), control, "new");
     assert_eq!(cache.hit(url("/")).body, "new");
-    assert!(cache.asks(wishing("/", RequestOptions::new().partition("alice"))));
+    assert!(cache.asks(with_options("/", RequestOptions::new().partition("alice"))));
 }
 
 #[test]
-fn requests_cache_keeps_200_for_ever_whatever_the_origin_says() {
+fn requests_cache_preset_keeps_200_forever() {
     let mut cache = Cache::new(Policy::requests_cache());
     cache.get(url("/?b=2&a=1"), &[("cache-control", "no-store")], "kept");
     cache.after(100_000_000);
