@@ -96,11 +96,8 @@ fn debug_shows_neither_urls_nor_headers_nor_bodies() {
 fn the_released_requests_cache_finds_and_reads_what_we_write() {
     let Some(python) = std::env::var_os("LACRE_REQUESTS_CACHE") else {
         let mut out = std::io::stderr().lock();
-        return writeln!(
-            out,
-            "\n*** NOT CHECKED against requests-cache: set LACRE_REQUESTS_CACHE to a Python that has it ***\n"
-        )
-        .unwrap();
+        return writeln!(out, "\nSKIPPED: set LACRE_REQUESTS_CACHE to a Python that has requests-cache")
+            .unwrap();
     };
     let home = tempfile::tempdir().unwrap();
     // A response as such a session would have asked for it; not all of it survives there otherwise.
