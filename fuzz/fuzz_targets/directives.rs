@@ -23,7 +23,7 @@ fuzz_target!(|text: &[u8]| {
     let request = RequestDirectives::parse(&headers);
     let max_stale = match request.max_stale {
         Some(MaxStale::For(limit)) => Some(limit),
-        Some(MaxStale::Any) | None => None,
+        _ => None,
     };
     let times = [
         response.max_age,
