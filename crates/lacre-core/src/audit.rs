@@ -339,11 +339,11 @@ mod tests {
     fn redacted_values_are_not_findings() {
         let redactor = Redactor::default();
         let url = redactor.url("https://u:p@h/a;sid=s?token=s&next=%2F%3Fsig%3Ds#access_token=s");
-        let mut kept = entry(&url, &[("set-cookie", "id=REDACTED; Path=/")]);
-        let asked =
+        let mut redacted = entry(&url, &[("set-cookie", "id=REDACTED; Path=/")]);
+        let request_headers =
             [("authorization", "Bearer s"), ("cookie", "a=b; c=d"), ("x-any", "Bearer abcdefgh12345678")];
-        kept.request_headers = redactor.headers(&entry("", &asked).headers);
-        assert_eq!(of(&kept, b"").findings, []);
+        redacted.request_headers = redactor.headers(&entry("", &request_headers).headers);
+        assert_eq!(of(&redacted, b"").findings, []);
     }
 
     #[test]
@@ -391,7 +391,11 @@ mod tests {
             in_body("text/plain", "signing_key = 'q9W8e7R6t5Y4u3I2o1P0'"),
             [(15, "random", "signing_key".to_owned())]
         );
-        assert_eq!(in_body("application/json", &format!(r#"{{"token":"{token}"}}"#)).len(), 1, "told once");
+        assert_eq!(
+            in_body("application/json", &format!(r#"{{"token":"{token}"}}"#)).len(),
+            1,
+            "reported once"
+        );
         for harmless in [
             r#"{"token":null,"session":"open","credentials":{"a":1},"password":"too short"}"#,
             r#"{"key":"a-page-about-keys-and-locks","auth_path":"/v1/users/1/sessions/22/tokens"}"#,

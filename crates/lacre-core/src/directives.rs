@@ -64,7 +64,8 @@ impl ResponseDirectives {
             match lowercase(name, &mut [0; MAX_NAME_LEN]) {
                 b"no-store" => directives.no_store = true,
                 b"no-cache" => {
-                    let listed = argument.is_some_and(|list| withholdable(list).all(|field| field.is_some()));
+                    let listed =
+                        argument.is_some_and(|list| parse_field_list(list).all(|field| field.is_some()));
                     directives.no_cache |= !listed;
                     directives.no_cache_fields |= listed;
                 }
@@ -98,13 +99,13 @@ pub(crate) fn no_cache_fields(headers: &HeaderMap) -> Vec<HeaderName> {
         .flatten()
         .filter(|member| member.name.eq_ignore_ascii_case(b"no-cache"))
         .filter_map(|member| member.argument)
-        .flat_map(withholdable)
+        .flat_map(parse_field_list)
         .flatten()
         .collect()
 }
 
 /// Parses a list of field names. `None` for an invalid name, or a field that describes the body.
-fn withholdable(list: &[u8]) -> impl Iterator<Item = Option<HeaderName>> {
+fn parse_field_list(list: &[u8]) -> impl Iterator<Item = Option<HeaderName>> {
     list.split(|byte| *byte == b',').map(|name| {
         HeaderName::from_bytes(name.trim_ascii()).ok().filter(|name| !name.as_str().starts_with("content-"))
     })

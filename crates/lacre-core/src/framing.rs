@@ -31,8 +31,17 @@ pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> 
         Err(_) if !names_no_coding(headers) => return Err(FramingError::TransferCoding),
         Ok(true) | Err(_) => return Ok(None),
     }
-    let lines = headers.get_all(header::CONTENT_LENGTH);
-    let mut numbers = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(number);
+    numbers(headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes))
+}
+
+/// Parses the value of a `Content-Length` field that is not in a [`HeaderMap`]. `None` if invalid.
+pub fn parse_content_length(value: &[u8]) -> Option<u64> {
+    numbers(std::iter::once(value)).ok().flatten()
+}
+
+/// The number in the lines of `Content-Length`. `None` if there are no lines.
+fn numbers<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Option<u64>, FramingError> {
+    let mut numbers = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(number);
     let Some(first) = numbers.next() else { return Ok(None) };
     let first = first.ok_or(FramingError::Length)?;
     // §6.3: a recipient may accept repeated identical values as one.
@@ -75,11 +84,11 @@ fn names_no_coding(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
     let word = line.as_bytes().trim_ascii().to_ascii_lowercase();
-    let alike = |coding: &&[u8]| word.windows(coding.len()).any(|part| part == *coding);
+    let is_similar = |coding: &&[u8]| word.windows(coding.len()).any(|part| part == *coding);
     !word.is_empty()
         && word.iter().all(u8::is_ascii_alphanumeric)
         && !SHORT.contains(&&word[..])
-        && !CODINGS.iter().any(alike)
+        && !CODINGS.iter().any(is_similar)
 }
 
 /// Makes `Content-Length` agree with the body: removes it next to `Transfer-Encoding` and for
@@ -171,6 +180,9 @@ mod tests {
         ] {
             let fields: Vec<_> = values.iter().map(|value| (LENGTH, *value)).collect();
             assert_eq!(content_length(&headers(&fields)), length, "{values:?}");
+            if let [value] = values {
+                assert_eq!(parse_content_length(value.as_bytes()), length.ok().flatten(), "{value:?}");
+            }
         }
     }
 

@@ -88,7 +88,7 @@ pub use error::Error;
 pub use exchange::{
     Decision, Engine, Insert, LastFailure, Lookup, Outcome, Pending, RequestBody, Settled, Touch,
 };
-pub use framing::{FramingError, content_length, is_chunked, normalize_content_length};
+pub use framing::{FramingError, content_length, is_chunked, normalize_content_length, parse_content_length};
 pub use freshness::{Freshness, LifetimeSource};
 pub use header_fields::strip_hop_by_hop;
 pub use hit::Hit;

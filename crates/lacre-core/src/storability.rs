@@ -23,7 +23,7 @@ pub(crate) struct Storable {
 }
 
 /// The request side of an exchange, as far as it decides whether the answer may be stored.
-pub(crate) struct Asked<'a> {
+pub(crate) struct RequestView<'a> {
     pub(crate) request: &'a request::Parts,
     pub(crate) directives: &'a RequestDirectives,
     pub(crate) conditions: &'a Conditions,
@@ -35,11 +35,11 @@ pub(crate) struct Asked<'a> {
 /// §3: whether a response may be stored. The error is the reason if not.
 pub(crate) fn storable(
     policy: &Policy,
-    asked: &Asked<'_>,
+    view: &RequestView<'_>,
     response: &response::Parts,
     now: Timestamp,
 ) -> Result<Storable, Detail> {
-    let Asked { request, directives, conditions, lifetime_override, sent } = *asked;
+    let RequestView { request, directives, conditions, lifetime_override, sent } = *view;
     if policy.writes == Writes::Never {
         return Err(Detail::ReadOnly);
     }

@@ -51,7 +51,7 @@ impl Target {
     }
 
     /// Another target on the same connection.
-    pub(crate) fn beside(&self, uri: Uri) -> Self {
+    pub(crate) fn with_uri(&self, uri: Uri) -> Self {
         Self { uri, sent_to: self.sent_to.clone() }
     }
 

@@ -8,10 +8,12 @@ use crate::network::{Exchange, NextClient, Route, into_response};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use http::{Extensions, Uri, header, request};
+use http::{Extensions, Uri, request};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use lacre::{Answer, Content, Driver, Failure, RequestBody, RequestOptions, Transport, unseen_id};
+use lacre::{
+    Answer, Content, Driver, Failure, RequestBody, RequestOptions, Transport, content_length, unseen_id,
+};
 use lacre_tokio::Tokio;
 use reqwest::{Body, Client, Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
@@ -141,8 +143,7 @@ const MAX_BUFFERED_BODY: u64 = 1 << 20;
 /// Reads a streamed request body of known, short length into memory, so that the cache can see it.
 /// A multipart form is such a body.
 async fn buffer_body(request: &mut Request, deadline: Deadline) -> Result<()> {
-    let declared = request.headers().get(header::CONTENT_LENGTH);
-    let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
+    let declared = content_length(request.headers()).ok().flatten();
     let Some(body) = request.body_mut() else { return Ok(()) };
     let length = http_body::Body::size_hint(body).exact().or(declared);
     if body.as_bytes().is_some() || length.is_none_or(|length| length > MAX_BUFFERED_BODY) {

@@ -29,9 +29,7 @@ pub enum FaultKind {
     #[error("the envelope's {0} is out of bounds; remove the record and fetch the response again")]
     Malformed(&'static str),
     /// The suite of the envelope is not accepted by this sealer.
-    #[error(
-        "the envelope's suite is not the one in use; accept that suite explicitly, or fetch the response again"
-    )]
+    #[error("the envelope's suite is not accepted; accept it explicitly, or fetch the response again")]
     WrongSuite,
     /// The keyring does not contain the key that sealed the envelope.
     #[error("key {0} is not in the keyring; add it as a verify key, or fetch the response again")]
@@ -75,7 +73,7 @@ pub enum FaultKind {
     #[error("key {0} is in the keyring twice; remove one of the two lines")]
     DuplicateKey(KeyId),
     /// A keyring has too many keys or bytes.
-    #[error("the keyring is too large (64 keys, 64 KiB); retire keys that nothing was sealed with")]
+    #[error("the keyring is too large (64 keys, 64 KiB); retire unused keys")]
     KeyringTooLarge,
     /// The primary key cannot be retired.
     #[error("key {0} is the primary; rotate first, then retire it")]
@@ -84,14 +82,14 @@ pub enum FaultKind {
     #[error("the keyring is locked with a passphrase; name it as `passphrase:PATH`")]
     Locked,
     /// The text is not a keyring locked with a passphrase.
-    #[error("not a keyring that a passphrase locks; make one with `lacre key new passphrase:PATH`")]
+    #[error("not a keyring locked with a passphrase; make one with `lacre key new passphrase:PATH`")]
     NotLocked,
     /// The passphrase is too short or too regular.
-    #[error("the passphrase is weak; choose one of at least twelve characters, of which six differ")]
+    #[error("the passphrase is weak; use at least twelve characters, six of them distinct")]
     WeakPassphrase,
     /// The passphrase does not open the keyring.
     #[error(
-        "the passphrase does not fit, or the file was changed; try another, or restore the file from a backup"
+        "the passphrase is wrong, or the file was changed; try another one, or restore the file from a backup"
     )]
     WrongPassphrase,
     /// The Argon2id cost of a locked keyring is outside its bounds: too low to protect it, or too
@@ -104,7 +102,7 @@ pub enum FaultKind {
     #[error("the signer's {0}")]
     BadSigner(&'static str),
     /// The operating system has no random bytes.
-    #[error("the operating system yields no random bytes; check that its random device is available")]
+    #[error("the operating system has no random bytes; check that its random device is available")]
     Random,
     /// The cryptographic provider failed.
     #[error("the cryptographic provider failed; check that the machine has memory left")]

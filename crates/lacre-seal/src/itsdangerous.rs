@@ -177,7 +177,7 @@ impl SignerBuilder {
         }
         if self.separator.is_ascii_alphanumeric() || b"-_=".contains(&self.separator) {
             let reason =
-                "separator is a character of base64, so signatures could not be told apart; choose another";
+                "separator is a base64 character, which makes signatures ambiguous; choose another one";
             return Err(FaultKind::BadSigner(reason).into());
         }
         Ok(Signer {

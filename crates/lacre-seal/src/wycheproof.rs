@@ -13,11 +13,11 @@ use crate::itsdangerous::{Derivation, Digest, Signer};
 use crate::segment::{SegmentKey, xchacha_open, xchacha_seal};
 
 // The number of applicable vectors. Fewer would mean that some were skipped.
-const LEAST_GCM: usize = 48;
-const LEAST_XCHACHA: usize = 45;
-const LEAST_HMAC: usize = 42;
-const LEAST_SIGNATURES: usize = 87;
-const LEAST_HKDF: usize = 86;
+const MIN_GCM: usize = 48;
+const MIN_XCHACHA: usize = 45;
+const MIN_HMAC: usize = 42;
+const MIN_SIGNATURES: usize = 87;
+const MIN_HKDF: usize = 86;
 
 fn is_valid(result: TestResult) -> bool {
     result == TestResult::Valid
@@ -35,7 +35,7 @@ fn aead_tests(name: aead::TestName, nonce_bits: usize) -> Vec<aead::Test> {
 #[test]
 fn aes_256_gcm_agrees() {
     let tests = aead_tests(aead::TestName::AesGcm, 96);
-    assert!(tests.len() >= LEAST_GCM, "{} vectors apply", tests.len());
+    assert!(tests.len() >= MIN_GCM, "{} vectors apply", tests.len());
     for test in tests {
         let key = SegmentKey::new(Suite::Aes256Gcm, test.key.as_slice().try_into().unwrap()).unwrap();
         let nonce = test.nonce.as_slice().try_into().unwrap();
@@ -54,7 +54,7 @@ fn aes_256_gcm_agrees() {
 #[test]
 fn xchacha20_poly1305_agrees() {
     let tests = aead_tests(aead::TestName::XChaCha20Poly1305, 192);
-    assert!(tests.len() >= LEAST_XCHACHA, "{} vectors apply", tests.len());
+    assert!(tests.len() >= MIN_XCHACHA, "{} vectors apply", tests.len());
     for test in tests {
         let key = XChaCha20Poly1305::new_from_slice(&test.key).unwrap();
         let nonce = test.nonce.as_slice().try_into().unwrap();
@@ -91,7 +91,7 @@ fn hmac_sha_256_segments_agree() {
         assert_eq!(agrees, is_valid(test.result), "{}", test.tc_id);
         count += 1;
     }
-    assert!(count >= LEAST_HMAC, "{count} vectors apply");
+    assert!(count >= MIN_HMAC, "{count} vectors apply");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn itsdangerous_signatures_agree() {
         (Digest::Sha512, mac::TestName::HmacSha512, 512),
     ] {
         let tests = mac_tests(name, bits);
-        assert!(tests.len() >= LEAST_SIGNATURES, "{} vectors apply to {digest:?}", tests.len());
+        assert!(tests.len() >= MIN_SIGNATURES, "{} vectors apply to {digest:?}", tests.len());
         for test in tests {
             let signer =
                 Signer::builder().secret(test.key.as_slice()).digest(digest).derivation(Derivation::None);
@@ -119,7 +119,7 @@ fn itsdangerous_signatures_agree() {
 fn hkdf_sha_256_agrees() {
     let groups = hkdf::TestSet::load(hkdf::TestName::HkdfSha256).unwrap().test_groups;
     let tests: Vec<_> = groups.into_iter().flat_map(|group| group.tests).collect();
-    assert!(tests.len() >= LEAST_HKDF, "{} vectors apply", tests.len());
+    assert!(tests.len() >= MIN_HKDF, "{} vectors apply", tests.len());
     for test in tests {
         let mut okm = vec![0; test.size];
         let derived = derive::hkdf(&Salt::new(HKDF_SHA256, &test.salt), &test.ikm, &test.info, &mut okm);

@@ -6,7 +6,7 @@ use crate::deadline::Deadline;
 use crate::settings::configured;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, header, request, response};
-use lacre::{Background, Detail, Network, RequestBody, varies_by_unseen};
+use lacre::{Background, Detail, Network, RequestBody, content_length, varies_by_unseen};
 use send_wrapper::SendWrapper;
 use std::future::ready;
 use std::io::{self, Cursor, Read};
@@ -212,9 +212,7 @@ fn received(head: &request::Parts, mut response: Response<Body>) -> Response<Inc
         response.extensions_mut().insert(Redirected);
     }
     // ureq does not report a length of 0.
-    let headers = response.headers();
-    let has_none = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0")
-        && !headers.contains_key(header::TRANSFER_ENCODING);
+    let has_none = content_length(response.headers()) == Ok(Some(0));
     let empty = has_none || head.method == Method::HEAD || response.status() == StatusCode::NO_CONTENT;
     response.map(|body| if empty { Incoming::empty(body) } else { Incoming::from(body) })
 }

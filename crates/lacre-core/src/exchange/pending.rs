@@ -74,11 +74,11 @@ impl<B: StoredBody> Pending<B> {
 
     /// The caller's request as it came.
     pub fn original_request(&self) -> request::Parts {
-        let mut asked = self.request().clone();
+        let mut request = self.request().clone();
         if self.sent == SentConditions::Cache {
-            self.exchange.conditions.restore(&mut asked.headers);
+            self.exchange.conditions.restore(&mut request.headers);
         }
-        asked
+        request
     }
 
     /// The cache's handling of the request so far.
@@ -143,9 +143,9 @@ impl<B: StoredBody> Pending<B> {
             (_, Outcome::Failed) => Settled::Failed(status),
             (Role::PassThrough, Outcome::Response(response)) => exchange.pass_through(response, status, now),
             (Role::Fetch(outdated), Outcome::Response(response)) => {
-                let outdated = outdated.filter(|_| outdates_stored(response.status)).into_iter().collect();
+                let outdated = outdated.filter(|_| replaces_stored(response.status)).into_iter().collect();
                 let settled = exchange.store_response(response, status, outdated, now);
-                exchange.with_conditions_answered(settled, sent, response, now)
+                exchange.with_not_modified(settled, sent, response, now)
             }
         }
     }
@@ -171,7 +171,7 @@ impl LastFailure {
 
 impl Exchange {
     /// §4.3.2: the cache evaluates the client's conditions if the request that it sent had others.
-    fn with_conditions_answered<B>(
+    fn with_not_modified<B>(
         &self,
         mut settled: Settled<B>,
         sent: SentConditions,
@@ -213,8 +213,8 @@ impl<B: StoredBody> Validating<B> {
             Outcome::Failed => return Settled::Failed(self.status),
             Outcome::Response(response) => response,
         };
-        let asked = self.sent == SentConditions::Cache;
-        if response.status == StatusCode::NOT_MODIFIED && asked {
+        let conditional = self.sent == SentConditions::Cache;
+        if response.status == StatusCode::NOT_MODIFIED && conditional {
             if validate::confirms(&self.entry, &response.headers) {
                 return self.confirmed(response, now);
             }
@@ -228,12 +228,12 @@ impl<B: StoredBody> Validating<B> {
             return self.answered_to_head(response, now);
         }
         let Self { mut exchange, status, sent, .. } = self;
-        if asked {
+        if conditional {
             validate::make_unconditional(&mut exchange.request.headers);
         }
-        let outdated = if outdates_stored(response.status) { vec![exchange.at] } else { Vec::new() };
+        let outdated = if replaces_stored(response.status) { vec![exchange.at] } else { Vec::new() };
         let settled = exchange.store_response(response, status, outdated, now);
-        exchange.with_conditions_answered(settled, sent, response, now)
+        exchange.with_not_modified(settled, sent, response, now)
     }
 
     fn freshness(&self, now: Timestamp) -> Freshness {
@@ -279,7 +279,7 @@ impl<B: StoredBody> Validating<B> {
             status: CacheStatus { forward_status: Some(head.status), ..self.status },
             not_modified: None,
         };
-        self.exchange.with_conditions_answered(settled, self.sent, head, now)
+        self.exchange.with_not_modified(settled, self.sent, head, now)
     }
 
     fn resend(self) -> Settled<B> {
@@ -298,7 +298,7 @@ impl<B: StoredBody> Validating<B> {
 
 /// Whether an answer with this status shows that the stored response is outdated, even if the
 /// answer itself is not stored.
-fn outdates_stored(status: StatusCode) -> bool {
+fn replaces_stored(status: StatusCode) -> bool {
     let redirects = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
     status.is_success() || redirects || status == StatusCode::NOT_FOUND || status == StatusCode::GONE
 }

@@ -117,14 +117,14 @@ impl Exchange {
         if response.headers.contains_key(header::SET_COOKIE) && self.shares_cookies() {
             return Err(Detail::SetCookie);
         }
-        let asked = storability::Asked {
+        let request = storability::RequestView {
             request: &self.request,
             directives: &self.directives,
             conditions: &self.conditions,
             lifetime_override: self.lifetime_override(),
             sent: self.sent,
         };
-        storability::storable(self.policy(), &asked, response, now)
+        storability::storable(self.policy(), &request, response, now)
     }
 
     /// Whether the answer may stay readable. A body may repeat the request in any form, so a secret
@@ -254,13 +254,13 @@ impl Exchange {
 
     /// The rows of GET or HEAD for `uri`, for invalidation after an unsafe method.
     fn rows_of_uri(&self, method: &Method, uri: Uri) -> Rows {
-        self.engine.rows(method, &self.target.beside(uri), &self.request, &[], &self.options)
+        self.engine.rows(method, &self.target.with_uri(uri), &self.request, &[], &self.options)
     }
 
     /// §4.4: the target URI, and the URIs in `Location` and `Content-Location` on the same origin.
     fn invalidated(&self, answer: &response::Parts) -> Vec<Key> {
         let target = &self.target.uri;
-        let named = [header::LOCATION, header::CONTENT_LOCATION]
+        let locations = [header::LOCATION, header::CONTENT_LOCATION]
             .iter()
             .filter_map(|name| referenced_uri(target, &answer.headers, name))
             .filter(|uri| origin(uri) == origin(target));
@@ -270,7 +270,7 @@ impl Exchange {
             &[Method::GET]
         };
         let mut keys = Vec::new();
-        for uri in std::iter::once(target.clone()).chain(named) {
+        for uri in std::iter::once(target.clone()).chain(locations) {
             methods.iter().for_each(|method| keys.extend(self.rows_of_uri(method, uri.clone()).keys()));
         }
         keys

@@ -31,26 +31,26 @@ pub(crate) fn names_identity(name: &str) -> bool {
 
 /// The end of a folded name.
 struct Tail {
-    room: [u8; TAIL_LEN],
+    buffer: [u8; TAIL_LEN],
     start: usize,
 }
 
 impl Tail {
     fn of(name: &[u8]) -> Self {
-        let (mut room, mut start) = ([0; TAIL_LEN], TAIL_LEN);
-        for (place, byte) in room.iter_mut().rev().zip(folded(name).rev()) {
-            *place = byte;
+        let (mut buffer, mut start) = ([0; TAIL_LEN], TAIL_LEN);
+        for (slot, byte) in buffer.iter_mut().rev().zip(folded(name).rev()) {
+            *slot = byte;
             start -= 1;
         }
-        Self { room, start }
+        Self { buffer, start }
     }
 
     fn bytes(&self) -> &[u8] {
-        &self.room[self.start..]
+        &self.buffer[self.start..]
     }
 
     fn is_among(&self, endings: &[&str]) -> bool {
-        let (bytes, last) = (self.bytes(), self.room[TAIL_LEN - 1]);
+        let (bytes, last) = (self.bytes(), self.buffer[TAIL_LEN - 1]);
         endings
             .iter()
             .any(|ending| ending.as_bytes().last() == Some(&last) && bytes.ends_with(ending.as_bytes()))

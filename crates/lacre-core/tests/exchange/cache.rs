@@ -22,12 +22,12 @@ pub(crate) struct Cache {
     engine: Arc<Engine>,
     pub(crate) rows: HashMap<Key, Slot<Bytes>>,
     /// The number of rows that were read.
-    pub(crate) read: Cell<usize>,
+    pub(crate) rows_read: Cell<usize>,
     now: Timestamp,
     /// The seconds that the origin takes to answer.
     pub(crate) delay: u64,
     /// The retention and sensitivity of the last stored response.
-    pub(crate) kept: Option<(Timestamp, Sensitivity)>,
+    pub(crate) last_stored: Option<(Timestamp, Sensitivity)>,
 }
 
 pub(crate) struct Got {
@@ -42,10 +42,10 @@ impl Cache {
         Self {
             engine: Arc::new(Engine::new(policy, digest)),
             rows: HashMap::new(),
-            read: Cell::new(0),
+            rows_read: Cell::new(0),
             now: START,
             delay: 0,
-            kept: None,
+            last_stored: None,
         }
     }
 
@@ -61,7 +61,7 @@ impl Cache {
             decision = match decision {
                 Decision::Lookup(lookup) => {
                     let slot = self.rows.get(lookup.key()).cloned();
-                    self.read.update(|read| read + 1);
+                    self.rows_read.update(|count| count + 1);
                     lookup.found(slot, self.now)
                 }
                 Decision::Serve(hit) => return Some(served(hit)),
@@ -110,7 +110,7 @@ impl Cache {
                 let body = Bytes::from_static(body.as_bytes());
                 remove.iter().for_each(|key| drop(self.rows.remove(key)));
                 self.touch(touch);
-                self.kept = insert.as_ref().map(|insert| (insert.retain_until, insert.sensitivity));
+                self.last_stored = insert.as_ref().map(|insert| (insert.retain_until, insert.sensitivity));
                 if let Some(insert) = insert {
                     self.rows.extend(insert.pointers.into_iter().map(|(at, pointer)| (at, pointer.into())));
                     self.rows.insert(insert.key, Slot::Entry(Box::new(insert.entry.with_body(body.clone()))));
@@ -147,17 +147,17 @@ impl Cache {
 
     /// Runs a request that must be answered from the cache.
     pub(crate) fn hit(&mut self, request: Request<&str>) -> Got {
-        self.exchange(request, &mut |_| panic!("the origin was asked")).unwrap()
+        self.exchange(request, &mut |_| panic!("the origin received a request")).unwrap()
     }
 
     /// Whether the origin receives the request.
-    pub(crate) fn asks(&mut self, request: Request<&str>) -> bool {
-        let mut asked = false;
+    pub(crate) fn misses(&mut self, request: Request<&str>) -> bool {
+        let mut received = false;
         self.exchange(request, &mut |_| {
-            asked = true;
+            received = true;
             Some(respond(200, &[("cache-control", "no-store")], "new"))
         });
-        asked
+        received
     }
 }
 

@@ -26,6 +26,6 @@ fn successful_unsafe_request_invalidates() {
         let request = Request::builder().method(method).uri("http://example.com/").body("").unwrap();
         cache.exchange(request, &mut |_| Some(respond(status, &header.into_iter().collect::<Vec<_>>(), "")));
         let case = format!("{method} {status} {header:?}");
-        assert_eq!((cache.asks(url("/")), cache.asks(url("/other"))), (target, other), "{case}");
+        assert_eq!((cache.misses(url("/")), cache.misses(url("/other"))), (target, other), "{case}");
     }
 }

@@ -56,7 +56,7 @@ fn user_lifetime_does_not_keep_errors() {
         let mut cache = Cache::new(Policy::rfc9111());
         let request = || with_options("/", RequestOptions::new().ttl(HOUR));
         let got = cache.exchange(request(), &mut |_| Some(respond(status, &[], "once"))).unwrap();
-        assert!(cache.asks(request()), "{status}");
+        assert!(cache.misses(request()), "{status}");
         let detail = if status == 404 { Detail::NoUse } else { Detail::Status };
         assert_eq!(got.status.detail, Some(detail), "{status}");
     }
@@ -93,7 +93,7 @@ fn user_lifetime_only_shortens_that_of_an_error() {
         cache.after(lifetime - 1);
         assert_eq!(cache.hit(request()).body, "error", "{user} {status} {headers:?}");
         cache.after(1);
-        assert!(cache.asks(request()), "{user} {status} {headers:?}");
+        assert!(cache.misses(request()), "{user} {status} {headers:?}");
     }
 }
 
@@ -140,7 +140,7 @@ fn transient_error_is_not_served_stale() {
 
 #[test]
 fn external_times_are_limited() {
-    const LONGEST: u64 = 1 << 31;
+    const MAX_DELTA: u64 = 1 << 31;
     let huge = "99999999999999999999999999";
     let old = ("date", "Mon, 01 Jan 0001 00:00:00 GMT");
     let far = ("expires", "Fri, 31 Dec 9999 23:59:59 GMT");
@@ -163,16 +163,16 @@ fn external_times_are_limited() {
             &[("cache-control", "max-age=1")],
         ),
     ] {
-        for later in [0, 10, LONGEST, 1 << 53] {
+        for later in [0, 10, MAX_DELTA, 1 << 53] {
             let mut cache = Cache::new(policy.clone());
             cache.get(url("/"), headers, "body");
             cache.after(later);
             let asked = with_options("/", RequestOptions::new().max_stale(Duration::MAX));
             let got = cache.exchange(asked, &mut |_| Some(respond(304, &[], ""))).unwrap();
             // Displayed numbers fit into 31 bits and a sign.
-            assert!(got.status.ttl.is_none_or(|ttl| ttl.unsigned_abs() <= LONGEST), "{:?}", got.status);
+            assert!(got.status.ttl.is_none_or(|ttl| ttl.unsigned_abs() <= MAX_DELTA), "{:?}", got.status);
             let age = got.parts.headers.get("age").map(|age| age.to_str().unwrap().parse::<u64>().unwrap());
-            assert!(age.is_none_or(|age| age <= LONGEST), "{age:?}");
+            assert!(age.is_none_or(|age| age <= MAX_DELTA), "{age:?}");
         }
     }
     // A response that is fresh forever has the maximum freshness left.
@@ -180,5 +180,5 @@ fn external_times_are_limited() {
     let mut cache = Cache::new(Policy::rfc9111().expire_after(Expire::Never));
     cache.get(url("/"), &[], "");
     let Some(Slot::Entry(entry)) = cache.rows.values().next() else { panic!("an entry") };
-    assert_eq!(engine.freshness(entry, START).remaining(), Duration::from_secs(LONGEST));
+    assert_eq!(engine.freshness(entry, START).remaining(), Duration::from_secs(MAX_DELTA));
 }

@@ -22,7 +22,7 @@ fn user_lifetime_overrides_the_origin() {
         cache.after(lifetime - 1);
         cache.hit(url(path));
         cache.after(1);
-        assert!(cache.asks(url(path)), "{path} {control}");
+        assert!(cache.misses(url(path)), "{path} {control}");
     }
 }
 
@@ -33,7 +33,7 @@ fn request_options_apply_to_their_request() {
     cache.get(with_options("/", forever), &[("cache-control", "max-age=5")], "kept");
     cache.after(1_000_000);
     assert_eq!(cache.hit(url("/")).body, "kept");
-    assert!(cache.asks(with_options("/", RequestOptions::new().mode(Mode::Refresh))));
+    assert!(cache.misses(with_options("/", RequestOptions::new().mode(Mode::Refresh))));
 
     let mut cache = Cache::new(Policy::rfc9111());
     let control = &[("cache-control", "max-age=60")];
@@ -43,7 +43,7 @@ fn request_options_apply_to_their_request() {
     cache.get(url("/"), control, "old");
     cache.get(with_options("/", RequestOptions::new().mode(Mode::ForceRefresh)), control, "new");
     assert_eq!(cache.hit(url("/")).body, "new");
-    assert!(cache.asks(with_options("/", RequestOptions::new().partition("alice"))));
+    assert!(cache.misses(with_options("/", RequestOptions::new().partition("alice"))));
 }
 
 #[test]
@@ -55,5 +55,5 @@ fn requests_cache_preset_keeps_200_forever() {
     assert_eq!(got.body, "kept");
     assert!(!got.parts.headers.contains_key("age"));
     cache.exchange(url("/404"), &mut |_| Some(respond(404, &[], "")));
-    assert!(cache.asks(url("/404")));
+    assert!(cache.misses(url("/404")));
 }

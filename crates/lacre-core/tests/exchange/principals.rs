@@ -85,8 +85,8 @@ fn p28_credentials_partition_by_default() {
             let shown = format!("{} {:?} {:?}", alice.uri(), alice.headers(), alice.body());
             cache.get(alice.clone(), &public, "alice's");
             assert_eq!(cache.hit(alice).body, "alice's", "{shown}");
-            assert!(cache.asks(bob), "{shown}");
-            assert!(cache.asks(url("/")), "{shown}");
+            assert!(cache.misses(bob), "{shown}");
+            assert!(cache.misses(url("/")), "{shown}");
         }
     }
 }
@@ -135,7 +135,7 @@ fn named_headers_partition_the_cache() {
         assert_eq!(policy.partitions_by_header(&name), apart);
         let mut cache = Cache::new(policy);
         cache.get(on_behalf_of("alice"), &[FRESH], "alice's");
-        assert_eq!(cache.asks(on_behalf_of("bob")), apart);
+        assert_eq!(cache.misses(on_behalf_of("bob")), apart);
     }
 }
 
@@ -143,7 +143,7 @@ fn named_headers_partition_the_cache() {
 fn ignoring_an_identity_does_not_merge_its_users() {
     let mut cache = Cache::new(Policy::rfc9111().ignored_parameters(["Remote-User"]));
     cache.get(with("/", &[("remote-user", "alice")]), &[FRESH], "alice's");
-    assert!(cache.asks(with("/", &[("remote-user", "bob")])));
+    assert!(cache.misses(with("/", &[("remote-user", "bob")])));
 }
 
 /// A request over a non-standard transport.
@@ -186,12 +186,12 @@ fn responses_are_not_shared_across_transports() {
     let mut cache = Cache::new(Policy::rfc9111());
     cache.get(over("http://example.com/", &usual().unverified()), &[FRESH], "");
     cache.hit(over("http://example.com/", &usual()));
-    assert!(cache.asks(over("http://example.com/", &usual().proxy("http://proxy.example:3128"))));
+    assert!(cache.misses(over("http://example.com/", &usual().proxy("http://proxy.example:3128"))));
     // Sharing across credentials applies to client certificates, but not to unverified transports.
     let mut cache = Cache::new(Policy::rfc9111().danger_share_across_credentials());
     cache.get(over("https://example.com/", &usual().client_certificate([b"alice"])), &[FRESH], "");
     cache.hit(over("https://example.com/", &usual()));
-    assert!(cache.asks(over("https://example.com/", &usual().unverified())));
+    assert!(cache.misses(over("https://example.com/", &usual().unverified())));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn shared_cache_stores_a_cookie_for_its_client_certificate_only() {
     let alice = Transport::standard().client_certificate([b"alice"]);
     cache.get(over("https://example.com/", &alice), &sets, "");
     assert!(cache.hit(over("https://example.com/", &alice)).parts.headers.contains_key("set-cookie"));
-    assert!(cache.asks(over("https://example.com/", &Transport::standard())));
+    assert!(cache.misses(over("https://example.com/", &Transport::standard())));
 }
 
 fn for_host(uri: &str, host: &str) -> Request<&'static str> {
@@ -213,11 +213,14 @@ fn key_has_the_authority_of_host() {
     let mut cache = Cache::new(Policy::rfc9111());
     let here = "http://example.com/";
     cache.get(for_host(here, "evil.example"), &[FRESH], "evil's");
-    assert!(cache.asks(url("/")), "the URL alone");
-    assert!(cache.asks(for_host(here, "good.example")));
-    assert!(cache.asks(Request::get("http://evil.example/").body("").unwrap()), "who asks that host itself");
+    assert!(cache.misses(url("/")), "the URL alone");
+    assert!(cache.misses(for_host(here, "good.example")));
     assert!(
-        cache.asks(for_host("http://other.example/", "evil.example")),
+        cache.misses(Request::get("http://evil.example/").body("").unwrap()),
+        "who asks that host itself"
+    );
+    assert!(
+        cache.misses(for_host("http://other.example/", "evil.example")),
         "somebody else who answers for it"
     );
     assert_eq!(cache.hit(for_host(here, "EVIL.example:80")).body, "evil's");
@@ -292,13 +295,13 @@ fn shared_cache_stores_no_cookie_of_an_anonymous_client() {
     let mut cache = Cache::new(Policy::rfc9111().shared());
     let first = cache.get(url("/"), &sets, "");
     assert_eq!(first.status.to_string(), "lacre; fwd=uri-miss; fwd-status=200; detail=set-cookie");
-    assert!(cache.asks(url("/")));
+    assert!(cache.misses(url("/")));
 
     // After a validation, neither gets it; the client that caused it gets the cookie.
     cache.get(url("/"), &[FRESH, ("etag", "\"1\"")], "body");
     cache.after(61);
-    let news = [FRESH, ("etag", "\"1\""), ("set-cookie", "session=2")];
-    let validated = cache.exchange(url("/"), &mut |_| Some(respond(304, &news, ""))).unwrap();
+    let update = [FRESH, ("etag", "\"1\""), ("set-cookie", "session=2")];
+    let validated = cache.exchange(url("/"), &mut |_| Some(respond(304, &update, ""))).unwrap();
     assert_eq!(validated.parts.headers["set-cookie"], plain("session=2"));
     assert!(!cache.hit(url("/")).parts.headers.contains_key("set-cookie"));
 
@@ -317,7 +320,7 @@ fn p30_method_override_and_forwarding_headers_bypass_or_are_keyed() {
         cache.get(with("/", &[(name, "PUT")]), &[FRESH], "answer to something else");
         assert!(cache.rows.is_empty(), "{name}");
         cache.get(url("/"), &[FRESH], "");
-        assert!(cache.asks(with("/", &[(name, "PUT")])), "{name}");
+        assert!(cache.misses(with("/", &[(name, "PUT")])), "{name}");
     }
     for name in [
         "forwarded",
@@ -338,8 +341,8 @@ fn p30_method_override_and_forwarding_headers_bypass_or_are_keyed() {
     ] {
         let mut cache = Cache::new(Policy::rfc9111());
         cache.get(with("/", &[(name, "evil.example")]), &[FRESH], "poison");
-        assert!(cache.asks(url("/")), "{name}");
-        assert!(cache.asks(with("/", &[(name, "good.example")])), "{name}");
+        assert!(cache.misses(url("/")), "{name}");
+        assert!(cache.misses(with("/", &[(name, "good.example")])), "{name}");
         assert_eq!(cache.hit(with("/", &[(name, "evil.example")])).body, "poison", "{name}");
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     RequestBody, RequestOptions, Settlement,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response};
-use lacre_core::{Detail, Expire, OriginHeaders, Timestamp};
+use lacre_core::{Detail, Expire, OriginHeaders, Timestamp, parse_content_length};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,9 +188,10 @@ fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error>
 /// requests decodes bodies before they are stored, except in codings that it lacks a library for: then the length is still right, and
 /// what is there is no text.
 fn is_still_coded(response: &Response) -> bool {
-    let declared = response.header("content-length").and_then(|length| length.parse().ok());
+    let declared =
+        response.header("content-length").and_then(|length| parse_content_length(length.as_bytes()));
     response.header("content-encoding").is_some()
-        && declared == Some(response.body.len())
+        && declared == Some(response.body.len() as u64)
         && str::from_utf8(&response.body).is_err()
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use lacre_core::Timestamp;
+use lacre_core::{Timestamp, parse_content_length};
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
@@ -211,7 +211,7 @@ fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> 
 /// How long a body is by its headers, where that is about the body as it is stored.
 fn declared_length(headers: &[(String, String)]) -> Option<usize> {
     match header(headers, "content-encoding") {
-        None => header(headers, "content-length")?.parse().ok(),
+        None => usize::try_from(parse_content_length(header(headers, "content-length")?.as_bytes())?).ok(),
         Some(_) => None,
     }
 }
