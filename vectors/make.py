@@ -959,7 +959,7 @@ def slots():
     def without(name, slot):
         return {key: value for key, value in slot.items() if key != name}
 
-    signpost = {"kind": 1, "vary": ["accept", "accept-encoding"], "received": 1_700_000_000_250}
+    vary_index = {"kind": 1, "vary": ["accept", "accept-encoding"], "received": 1_700_000_000_250}
 
     accepted("an entry with nothing optional", ["entry"], entry())
     accepted("no response header", ["entry"], entry(headers=[]))
@@ -1006,8 +1006,8 @@ def slots():
             tags=["a"],
         ),
     )
-    accepted("a Vary signpost", ["vary"], signpost)
-    accepted("a signpost to parts only", ["vary"], signpost | {"vary": []})
+    accepted("a Vary signpost", ["vary"], vary_index)
+    accepted("a signpost to parts only", ["vary"], vary_index | {"vary": []})
     accepted("an alias", ["alias"], {"kind": 2, "alias": fixed("row B", 32)})
     future = cbor(
         {CBOR_KEYS[name]: value for name, value in entry().items()}
@@ -1036,8 +1036,8 @@ def slots():
         refused(f"an entry without {name}", ["missing"], **every_format(without(name, entry())))
     for comment, slot in [
         ("a kind that does not exist", {"kind": 3}),
-        ("a signpost without names", without("vary", signpost)),
-        ("a signpost without its time", without("received", signpost)),
+        ("a signpost without names", without("vary", vary_index)),
+        ("a signpost without its time", without("received", vary_index)),
         ("an alias without its target", {"kind": 2}),
         ("an alias of 31 bytes", {"kind": 2, "alias": fixed("row B", 31)}),
         ("a body id of 15 bytes", entry(body=fixed("body id", 15))),
@@ -1161,11 +1161,11 @@ def slots():
     refused("a private format that nobody named", ["private"], private_hex="ff07a0")
     refused("a private format without its number", ["private"], private_hex="ff")
     variants = [fixed("row A", 32), fixed("row B", 32)]
-    accepted("a signpost that knows its variants", ["vary"], signpost | {"variants": variants})
+    accepted("a signpost that knows its variants", ["vary"], vary_index | {"variants": variants})
     refused(
         "a variant of 31 bytes",
         ["value"],
-        **every_format(signpost | {"variants": [variants[0][:31]]}),
+        **every_format(vary_index | {"variants": [variants[0][:31]]}),
     )
     tests.write("slots.json")
 
@@ -1492,9 +1492,9 @@ def values():
         "history": [],
     }
 
-    def sealed(*bodies, keyring=RING, last=None, suite="aes-256-gcm", head=b"", **elsewhere):
+    def sealed(*bodies, keyring=RING, last=None, suite="aes-256-gcm", head=b"", **other_place):
         """Returns an envelope for each body; number `last` is sealed as the last one."""
-        last, at = len(bodies) - 1 if last is None else last, place | elsewhere
+        last, at = len(bodies) - 1 if last is None else last, place | other_place
         made = identifier
         for index, body in enumerate(bodies):
             here = value_place(*at.values(), identifier, index, index == last)
@@ -1587,12 +1587,12 @@ def values():
     older = Keyring(KEY_B, [], RING.index, 7)
     accepted("sealed with a verify-only key", ["rotation"], response, sealed(whole, keyring=older))
 
-    for comment, elsewhere in [
+    for comment, other_place in [
         ("another key", {"key": "0123456789abcdee"}),
         ("another table", {"table": "redirects"}),
         ("another store", {"store": fixed("store B", 16)}),
     ]:
-        refused(f"sealed for {comment}", ["moved"], "bad-commitment", sealed(whole, **elsewhere))
+        refused(f"sealed for {comment}", ["moved"], "bad-commitment", sealed(whole, **other_place))
     refused("another value id", ["moved"], "bad-commitment", flip(good, 0))
     refused("a bit of the value changed", ["changed"], "bad-segment", flip(good, len(good) - 20))
     refused("a bit of its tag changed", ["changed"], "bad-segment", flip(good, len(good) - 1))

@@ -41,7 +41,7 @@ HELPERS = {
     "warn",
 }
 #: Type aliases in modules that only use them. lacre has them at the top level and where defined.
-ELSEWHERE = {
+TYPE_ALIASES = {
     ".backends.base": {"AnyRequest"},
     ".patcher": {"BackendSpecifier", "StrOrPath"},
     ".policy": {"RichMixin"},
@@ -91,7 +91,7 @@ def test_every_public_name_of_requests_cache_exists(name: str) -> None:
         import_module(f"lacre.requests_cache{name}"),
     )
     missing = {each for each in public(theirs) if not hasattr(ours, each)}
-    assert missing - HELPERS == ELSEWHERE.get(name, set())
+    assert missing - HELPERS == TYPE_ALIASES.get(name, set())
     assert all(hasattr(lacre.requests_cache, each) for each in missing - HELPERS)
 
 

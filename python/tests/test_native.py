@@ -25,7 +25,7 @@ URL = "http://example.test/page"
 KEY = "6b" * 8 + "0123456789abcdef" * 3
 FRESH = [(b"cache-control", b"max-age=60")]
 #: Seconds; enough for a slow machine. A deadlock lasts longer.
-PATIENCE = 120
+TIMEOUT = 120
 
 
 def ask(cache: Cache, url: str = URL, **settings: Any) -> Reply | Ticket:
@@ -166,7 +166,7 @@ def test_two_caches_on_one_file_see_each_other(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "ttl"),
+    ("lifetime", "ttl"),
     [
         (60, 60),
         (60.0, 60),
@@ -177,14 +177,14 @@ def test_two_caches_on_one_file_see_each_other(path: Path) -> None:
         ("never", None),
     ],
 )
-def test_a_lifetime_has_many_forms(wish: Any, ttl: int | None) -> None:
-    cache = Cache(":memory:", expire_after=wish, clock=lambda: 1_800_000_000)
+def test_a_lifetime_has_many_forms(lifetime: Any, ttl: int | None) -> None:
+    cache = Cache(":memory:", expire_after=lifetime, clock=lambda: 1_800_000_000)
     store(cache, headers=[])
     assert hit(cache).info.ttl == ttl
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "lifetime",
     [
         2**31,
         10**400,
@@ -194,8 +194,8 @@ def test_a_lifetime_has_many_forms(wish: Any, ttl: int | None) -> None:
         datetime.max.replace(tzinfo=timezone.utc),
     ],
 )
-def test_a_too_long_lifetime_is_the_maximum(wish: Any) -> None:
-    cache = Cache(":memory:", expire_after=wish, clock=lambda: 1_800_000_000)
+def test_a_too_long_lifetime_is_the_maximum(lifetime: Any) -> None:
+    cache = Cache(":memory:", expire_after=lifetime, clock=lambda: 1_800_000_000)
     store(cache, headers=[])
     assert hit(cache).info.ttl in (2**31, None)
 
@@ -390,7 +390,7 @@ def in_children(work: Callable[[], None], children: int = 4) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(PATIENCE)
+        process.join(TIMEOUT)
     late = [process for process in processes if process.is_alive()]
     for process in late:
         process.kill()
@@ -510,7 +510,7 @@ def test_simultaneous_forks_do_not_hang_the_children(path: Path) -> None:
                 status = 0
             finally:
                 os._exit(status)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while os.waitpid(child, os.WNOHANG) == (0, 0):
             if time.monotonic() > deadline:
                 os.kill(child, signal.SIGKILL)

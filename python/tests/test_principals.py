@@ -378,7 +378,7 @@ def test_different_connectors_of_aiohttp_share_no_entries(tmp_path: Path, origin
 
     class OtherAddress(aiohttp.abc.AbstractResolver):  # type: ignore[misc, name-defined]
         async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
-            raise OSError("it leads elsewhere")
+            raise OSError("another address")
 
         async def close(self) -> None:
             pass

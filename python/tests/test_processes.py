@@ -19,7 +19,7 @@ from origin import Origin
 
 PROCESSES, THREADS, ROUNDS, PAGES = 4, 8, 25, 10
 #: Seconds; enough for a slow machine. A deadlock lasts longer.
-PATIENCE = 120
+TIMEOUT = 120
 
 
 def echo(request: PreparedRequest) -> Response:
@@ -65,7 +65,7 @@ def test_forked_processes_and_threads_share_a_cache(tmp_path: Path, backend: str
             child.start()
         use(session, wrong)
         for child in children:
-            child.join(PATIENCE)
+            child.join(TIMEOUT)
         late = [child for child in children if child.is_alive()]
         for child in late:
             child.kill()
@@ -86,7 +86,7 @@ def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(
 
     def slow(request: PreparedRequest) -> Response:
         asked.set()
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(TIMEOUT)
         return echo(request)
 
     with CachedSession(tmp_path / "cache", backend=backend) as session:
@@ -94,12 +94,12 @@ def test_a_fork_in_the_middle_of_a_request_does_not_hang_the_child(
         session.mount("http://", origin)
         busy = threading.Thread(target=session.get, args=("http://example.test/0",))
         busy.start()
-        assert asked.wait(PATIENCE)
+        assert asked.wait(TIMEOUT)
         # An equal request is in flight; no thread of the child will ever finish it.
         origin.default = echo
         child = context.Process(target=use, args=(session, wrong))
         child.start()
-        child.join(PATIENCE)
+        child.join(TIMEOUT)
         hangs = child.is_alive()
         if hangs:
             child.kill()
@@ -139,9 +139,9 @@ def test_a_reader_does_not_wait_for_a_writing_thread(tmp_path: Path) -> None:
         with responses.bulk_commit():
             responses["other"] = responses[stored.cache_key]
             assert responses["other"].content == stored.content, "a transaction sees its own writes"
-            assert pool.submit(session.get, "http://example.test/1").result(PATIENCE).from_cache
-            assert not pool.submit(responses.__contains__, "other").result(PATIENCE)
-        assert pool.submit(responses.__contains__, "other").result(PATIENCE)
+            assert pool.submit(session.get, "http://example.test/1").result(TIMEOUT).from_cache
+            assert not pool.submit(responses.__contains__, "other").result(TIMEOUT)
+        assert pool.submit(responses.__contains__, "other").result(TIMEOUT)
 
 
 def test_a_cache_is_cleared_and_closed_while_others_read(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_cache_is_cleared_and_closed_while_others_read(tmp_path: Path) -> None
             session.cache.clear()
             session.cache.close()
         over.set()
-        assert all(each.result(PATIENCE) for each in reading)
+        assert all(each.result(TIMEOUT) for each in reading)
 
 
 def test_redirects_are_stored_within_a_transaction(

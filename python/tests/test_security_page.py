@@ -27,7 +27,7 @@ def statements(snippet: str) -> list[str]:
 @pytest.fixture(params=["environment", "keyring"])
 def secret_key(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Provides the secret as the page does: in the environment, or in the keyring of the user."""
-    secret = "the secret of whoever reads the page"
+    secret = "the secret of the reader of the page"
     if request.param == "environment":
         monkeypatch.setenv("SECRET_KEY", secret)
         yield "import os"

@@ -19,7 +19,7 @@ from loopback import Origin, OriginResponse, ReceivedRequest
 
 FRESH = {"Cache-Control": "max-age=60"}
 #: Seconds; a request that waits longer hangs.
-FOR_EVER = 600.0
+NO_LIMIT = 600.0
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def clients() -> dict[str, Callable[[Path], tuple[Any, type[Exception]]]]:
 def test_a_request_waits_at_most_its_own_timeout(
     client: str, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_herd, "PATIENCE", FOR_EVER)
+    monkeypatch.setattr(_herd, "PATIENCE", NO_LIMIT)
     asked, over = threading.Event(), threading.Event()
 
     def slow(_: ReceivedRequest) -> OriginResponse:
@@ -99,7 +99,7 @@ def test_a_task_waits_at_most_its_own_timeout(
     client: str, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(client)
-    monkeypatch.setattr(_herd, "PATIENCE", FOR_EVER)
+    monkeypatch.setattr(_herd, "PATIENCE", NO_LIMIT)
     over = threading.Event()
 
     def slow(_: ReceivedRequest) -> OriginResponse:
@@ -176,7 +176,7 @@ def hold(driver: Driver, url: str, stack: ExitStack) -> None:
 def test_an_unread_response_does_not_block_others(
     driver: Driver, origin: Origin, chunked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_herd, "PATIENCE", FOR_EVER)
+    monkeypatch.setattr(_herd, "PATIENCE", NO_LIMIT)
     url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=FRESH, chunked=chunked))
     with ExitStack() as stack:
         hold(driver, url, stack)
@@ -192,11 +192,11 @@ def test_immediately_stale_responses_are_not_waited_for(
     driver: Driver, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PATIENCE", "BODY_PATIENCE", "STILL_PATIENCE"):
-        monkeypatch.setattr(_herd, name, FOR_EVER)
+        monkeypatch.setattr(_herd, name, NO_LIMIT)
     from lacre import _drive
 
     for name in ("BODY_PATIENCE", "STILL_PATIENCE"):
-        monkeypatch.setattr(_drive, name, FOR_EVER)
+        monkeypatch.setattr(_drive, name, NO_LIMIT)
     headers = {"Cache-Control": "no-cache", "Content-Type": "text/event-stream"}
     url = origin.serve("/", OriginResponse(bytes(20 << 20), headers=headers, chunked=True))
     with ExitStack() as stack:

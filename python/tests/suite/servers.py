@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 20.0
+STARTUP_TIMEOUT = 20.0
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def redis(scratch: str) -> Iterator[int]:
         yield port
     finally:
         server.terminate()
-        server.wait(PATIENCE)
+        server.wait(STARTUP_TIMEOUT)
 
 
 @contextmanager
@@ -62,9 +62,9 @@ def wait_for(port: int) -> None:
     """Waits until a server listens.
 
     Raises:
-        TimeoutError: nobody did for `PATIENCE` seconds.
+        TimeoutError: No server listens after `STARTUP_TIMEOUT` seconds.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + STARTUP_TIMEOUT
     while time.monotonic() < deadline:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
