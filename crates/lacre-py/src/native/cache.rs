@@ -5,10 +5,10 @@ use super::exchange::{Reply, Ticket};
 use super::fork;
 use super::http_parts;
 use super::options::{self, Lifetime};
-use super::place::{self, PlaceGiven};
 use super::process_bound::wrong_process;
 use super::settings::{self, KeyArgument, PolicyArguments, Settings, StaleArgument};
 use super::shared::Shared;
+use super::store::{self, StoreArgument};
 use super::transport::Transport;
 use crate::error::raised;
 use crate::key::MatchHeadersArgument;
@@ -88,7 +88,7 @@ impl Cache {
     #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn new(
         py: Python<'_>,
-        path: Option<PlaceGiven>,
+        path: Option<StoreArgument>,
         key: Option<KeyArgument<'_>>,
         namespace: String,
         expire_after: Option<Lifetime>,
@@ -133,7 +133,7 @@ impl Cache {
         fork::register(py)?;
         let on_tamper = settings::on_tamper(on_tamper)?;
         let events = Arc::<EventQueue>::default();
-        let url = place::url(path).map_err(|error| raised(&error))?;
+        let url = store::url(path).map_err(|error| raised(&error))?;
         let (keyring, registry) = settings::keys(key, &url, &events).map_err(|error| raised(&error))?;
         let settings =
             Settings { url, keyring, registry, namespace, policy, on_tamper, max_bytes, memory, events };

@@ -4,7 +4,7 @@
 //!
 //! - `cache`: `Cache`, the entry point. `shared`: the state that it shares with its answers.
 //! - `exchange`: `Reply` and `Ticket`, the answers; `recording`: `Recording`; `info`: `CacheInfo`.
-//! - `settings`, `options`, `place`, `transport`: arguments from Python.
+//! - `settings`, `options`, `store`, `transport`: arguments from Python.
 //! - `http_parts`, `clock`, `events`: conversion of messages, time and events.
 //! - `fork`, `process_bound`: safety in forked children.
 //!
@@ -19,11 +19,11 @@ mod fork;
 mod http_parts;
 mod info;
 mod options;
-mod place;
 mod process_bound;
 mod recording;
 mod settings;
 mod shared;
+mod store;
 mod transport;
 
 pub(crate) use cache::Cache;

@@ -3,7 +3,7 @@
 use super::clock::PythonClock;
 use super::events::EventQueue;
 use super::options::{Lifetime, duration};
-use super::place;
+use super::store;
 use crate::key::MatchHeadersArgument;
 use crate::sealed::Keyring;
 use http::{HeaderName, Method, StatusCode};
@@ -31,7 +31,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn open(&self) -> Result<lacre::Cache, Error> {
         let events = || Arc::clone(&self.events);
-        let store = place::open(&self.url, self.max_bytes, events())?;
+        let store = store::open(&self.url, self.max_bytes, events())?;
         let builder = lacre::Cache::builder().store(store);
         let builder = match &self.keyring {
             Some(keyring) => builder.keyring(keyring.clone()),
