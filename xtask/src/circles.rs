@@ -29,25 +29,18 @@ pub(crate) const ORDER: [&[&str]; 8] = [
     &["clock", "config", "error", "events", "files", "fork", "sanitize", "wait"],
 ];
 
-/// Circles that may stay: the folder, its members, and why.
-const ALLOWED: [(&str, &[&str], &str); 1] = [(
-    "crates/lacre-cli/src/",
-    &["args", "commands"],
-    "clap's derive: the arguments name the commands, and a command takes the arguments",
-)];
-
 /// Prints every circle of files or folders in one crate or in all, and every arrow against the
 /// order of `lacre`'s folders.
 ///
 /// # Errors
-/// There is one that is not allowed, or the workspace cannot be read.
+/// There is one, or the workspace cannot be read.
 pub(crate) fn check(root: &Path, name: Option<&str>) -> Result<(), Failure> {
     let sources = layers::shipped(root)?;
     let mut count = 0;
     let is_asked = |folder: &&str| name.is_none_or(|name| *folder == format!("crates/{name}/src/"));
     for folder in folders(&sources).into_iter().filter(is_asked) {
         let house = Crate::read(folder, &sources);
-        for circle in circles(folder, &house).iter().filter(|circle| !circle.is_allowed()) {
+        for circle in circles(folder, &house) {
             eprint!("{}", circle.describe());
             count += 1;
         }
@@ -60,7 +53,7 @@ pub(crate) fn check(root: &Path, name: Option<&str>) -> Result<(), Failure> {
     }
     match count {
         0 => {
-            println!("circles: none but those allowed; lacre's folders keep their order");
+            println!("circles: none; lacre's folders keep their order");
             Ok(())
         }
         count => Err(format!(
@@ -86,12 +79,6 @@ struct Circle {
 }
 
 impl Circle {
-    /// Whether [`ALLOWED`] contains it.
-    fn is_allowed(&self) -> bool {
-        let members: Vec<_> = self.members.iter().map(String::as_str).collect();
-        ALLOWED.iter().any(|(folder, allowed, _)| self.folder == *folder && members == *allowed)
-    }
-
     /// Its members, with one example for each arrow between them.
     fn describe(&self) -> String {
         let mut text = format!("{}: {} depend on each other\n", self.folder, self.members.join(", "));
@@ -293,16 +280,5 @@ mod tests {
             ])),
             [""; 0]
         );
-    }
-
-    #[test]
-    fn only_the_allowed_circle_is_allowed() {
-        let circle = |members: &[&str]| Circle {
-            folder: "crates/lacre-cli/src/".into(),
-            members: members.iter().map(ToString::to_string).collect(),
-            arrows: Vec::new(),
-        };
-        assert!(circle(&["args", "commands"]).is_allowed());
-        assert!(!circle(&["args", "commands", "output"]).is_allowed());
     }
 }
