@@ -23,6 +23,7 @@ pub mod suite;
 mod tiered;
 mod url;
 
+pub use self::url::{Medium, Open, OpenOptions, Scheme, StoreUrl};
 #[cfg(all(unix, feature = "fs"))]
 pub use fs::Fs;
 pub use memory::Memory;
@@ -31,7 +32,6 @@ pub use read_only::ReadOnly;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 pub use tiered::Tiered;
-pub use url::{Medium, Open, OpenOptions, Scheme, StoreUrl};
 
 use crate::{Error, StoreErrorKind};
 use bytes::Bytes;
