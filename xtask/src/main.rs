@@ -39,6 +39,7 @@ cargo xtask COMMAND
                --draw             writes the drawing of lacre's folders in CONTRIBUTING.md
   named-files  checks that the files, anchors and commands that texts name exist
   comments     checks that no comment reaches past column 100
+  threat-model checks that docs/threat-model.md names the test of each property
   rfc9111      writes docs/rfc9111.md: rules, their tests, scores
   httpbin      starts a local httpbin until its input ends (Ctrl-D) or Ctrl-C
   keyrings     starts the keyrings that tests use, likewise
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         ["layers", "--draw"] => drawing::write(&root()),
         ["named-files"] => named_files::check(&root()),
         ["comments"] => comments::check(&root()),
+        ["threat-model"] => threat_model::check(&root()),
         ["wheel"] => package::wheel(&root()),
         ["packages"] => package::packages(&root()),
         ["rfc9111"] => rfc9111::write(&root()),
