@@ -18,6 +18,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "README.md",
     ROOT / "python" / "README.md",
+    ROOT / "crates" / "lacre-py" / "src" / "lib.rs",
 ]
 
 #: The setup that a block assumes, by a line that is unique to the block.
@@ -39,14 +40,20 @@ SKIPPED = {
 }
 
 
+def text(document: Path) -> str:
+    """Returns the text of a document, or the module documentation of a Rust file."""
+    content = document.read_text("utf-8")
+    return (
+        re.sub(r"^//! ?", "", content, flags=re.MULTILINE) if document.suffix == ".rs" else content
+    )
+
+
 def blocks() -> list[tuple[str, str]]:
     """Returns each code block with its document."""
     return [
         (str(document.relative_to(ROOT)), block)
         for document in DOCUMENTS
-        for block in re.findall(
-            r"^```python\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL
-        )
+        for block in re.findall(r"^```python\n(.*?)^```$", text(document), re.MULTILINE | re.DOTALL)
     ]
 
 
