@@ -45,6 +45,7 @@ mod record_state;
 mod reference;
 #[cfg(feature = "get")]
 mod request;
+#[cfg(feature = "get")]
 mod runtime;
 mod selector;
 #[cfg(feature = "serve")]

@@ -1,15 +1,8 @@
-//! The clock and the asynchronous runtime of a command.
+//! The asynchronous runtime of a command.
 
-#[cfg(feature = "get")]
 use crate::exit::{Exit, Failure};
-use lacre::{Clock, SystemClock, Timestamp};
-
-pub(crate) fn now() -> Timestamp {
-    SystemClock.now()
-}
 
 /// Runs work that needs sockets and timers, until it ends or the user interrupts it.
-#[cfg(feature = "get")]
 pub(crate) fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -86,8 +86,9 @@ pub use drive::{
 pub use error::{Error, ErrorKind, StoreErrorKind};
 pub use events::{Event, Observer, Tracing};
 pub use maintain::{
-    AnchorWritten, Anchored, Audited, Change, Finding, Listed, Quarantined, Resealed, ResealedRow, Selected,
-    Selection, Stored,
+    AnchorWritten, Anchored, AuditCounts, Audited, Change, Finding, Listed, ListedRow, ListingDepth,
+    OwnershipCheck, Quarantined, RecordState, Resealed, ResealedRow, Selected, Selection, Selector,
+    StateCounts, Stored, VerifyReport,
 };
 pub use storage::{OnStoreFailure, OnTamper, Pass, RecordKind, Resealing, StoreRegistry};
 pub use wait::wait;

@@ -3,16 +3,14 @@
 use crate::exit::{Exit, Failure};
 use crate::format::entries;
 use crate::global_options::GlobalOptions;
-use crate::listing::{self, Depth, Row};
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
 use crate::progress::Progress;
-use crate::record_state::{RecordState, StateCounts};
-use crate::runtime::now;
+use crate::record_state;
 use crate::sanitize::replace_controls;
-use crate::selector::{self, Selector};
+use crate::selector;
 use crate::store_options;
 use crate::table;
-use lacre::{AuditFinding, Audited, Coverage, FindingLocation};
+use lacre::{AuditCounts, AuditFinding, Audited, FindingLocation, ListedRow, ListingDepth, Selector};
 use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
@@ -27,29 +25,16 @@ pub(crate) struct Args {
     readable: bool,
 }
 
-/// The counts of an audit.
-#[derive(Default)]
-struct Summary {
-    entries: usize,
-    /// Entries with a likely secret.
-    affected: usize,
-    findings: usize,
-    /// Bodies that were not searched to the end.
-    unread_bodies: usize,
-    /// Entries that do not open, by state.
-    closed: StateCounts,
-}
-
 pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let selectors = args.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let Some(builder) = store_options::open_to_read(global, output)? else {
         return match args.selectors.first() {
             Some(text) => Err(selector::no_match(text)),
-            None => report(&[], &Summary::default(), output),
+            None => report(&[], &AuditCounts::default(), output),
         };
     };
     let cache = builder.build()?;
-    let mut rows = listing::all(&cache, Depth::Heads, now())?;
+    let mut rows = lacre::wait(cache.entries(ListingDepth::Heads))?;
     if let Some(unmatched) =
         selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row)))
     {
@@ -57,7 +42,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     }
     rows.retain(|row| selectors.is_empty() || selectors.iter().any(|selector| selector.matches(row)));
     rows.sort_by_key(|row| *row.key());
-    let mut summary = Summary::default();
+    let mut summary = AuditCounts::default();
     let mut reports = Vec::new();
     let progress = Progress::of_rows(rows.len() as u64, output);
     for row in &rows {
@@ -70,14 +55,14 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
             }
             // Removed during the audit.
             Ok(None) => {}
-            Err(error) => summary.closed.count(row.listed.kind, RecordState::of(&error)),
+            Err(error) => summary.count_unopened(row.listed.kind, &error),
         }
     }
     drop(progress);
     report(&reports, &summary, output)?;
     if summary.findings == 0 {
         // Entries that did not open may hold secrets, too.
-        return match summary.closed.unopened() {
+        return match record_state::unopened(&summary.unopened) {
             Some((exit, message, hint)) => {
                 Err(Failure::new(exit, format!("not searched: {message}")).with_hint(hint))
             }
@@ -98,28 +83,18 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
         .with_hint("`lacre rm KEY` removes an entry; `lacre get --no-store` does not store one"))
 }
 
-impl Summary {
-    fn count(&mut self, audited: &Audited) {
-        let found = audited.audit.findings.len();
-        self.entries += 1;
-        self.findings += found;
-        self.affected += usize::from(found > 0);
-        self.unread_bodies += usize::from(audited.audit.body != Coverage::Whole);
-    }
-
-    fn to_json(&self) -> Value {
-        json!({
-            "entries": self.entries,
-            "affected": self.affected,
-            "findings": self.findings,
-            "unread_bodies": self.unread_bodies,
-            "closed": self.closed.entries(),
-            "not_opened": self.closed.to_json(),
-        })
-    }
+fn summary_to_json(counts: &AuditCounts) -> Value {
+    json!({
+        "entries": counts.entries,
+        "affected": counts.affected,
+        "findings": counts.findings,
+        "unread_bodies": counts.unread_bodies,
+        "closed": counts.unopened.entries(),
+        "not_opened": record_state::to_json(&counts.unopened),
+    })
 }
 
-fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Result<(), Failure> {
+fn report(reports: &[(&ListedRow, Audited)], summary: &AuditCounts, output: Output) -> Result<(), Failure> {
     let findings = || {
         reports
             .iter()
@@ -130,7 +105,7 @@ fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Res
             "lacre/finding/v1",
             findings().map(|(row, audited, it)| to_json(row, audited, it)),
         )?;
-        return output.print_objects("lacre/audit/v1", [summary.to_json()]);
+        return output.print_objects("lacre/audit/v1", [summary_to_json(summary)]);
     }
     for (row, audited, finding) in findings() {
         let (style, seal) = if is_readable(audited) { (BAD, "readable") } else { (WARNING, "encrypted") };
@@ -152,11 +127,11 @@ fn report(reports: &[(&Row, Audited)], summary: &Summary, output: Output) -> Res
             entries(summary.unread_bodies)
         ))?;
     }
-    if summary.closed.entries() > 0 {
+    if summary.unopened.entries() > 0 {
         output.print(format_args!(
             "{FAINT}{} did not open ({}): `lacre verify` says why{FAINT:#}",
-            entries(summary.closed.entries()),
-            summary.closed.exceptions()
+            entries(summary.unopened.entries()),
+            record_state::exceptions(&summary.unopened)
         ))?;
     }
     Ok(())
@@ -166,7 +141,7 @@ fn is_readable(audited: &Audited) -> bool {
     !audited.seal.suite.is_encrypted()
 }
 
-fn url(row: &Row) -> &str {
+fn url(row: &ListedRow) -> &str {
     row.entry().map_or("", |entry| &entry.url)
 }
 
@@ -190,7 +165,7 @@ fn location(location: &FindingLocation) -> String {
     }
 }
 
-fn to_json(row: &Row, audited: &Audited, finding: &AuditFinding) -> Value {
+fn to_json(row: &ListedRow, audited: &Audited, finding: &AuditFinding) -> Value {
     let (place, header, offset) = match &finding.location {
         FindingLocation::Url => ("url", None, None),
         FindingLocation::RequestHeader(name) => ("request-header", Some(name.as_str()), None),

@@ -2,14 +2,12 @@
 
 use crate::exit::Failure;
 use crate::global_options::GlobalOptions;
-use crate::listing::{self, Depth, Row};
+use crate::listing;
 use crate::output::Output;
 use crate::quarantine;
-use crate::record_state::RecordState;
-use crate::runtime::now;
-use crate::selector::Selector;
 use crate::store_options;
 use clap::ValueEnum;
+use lacre::{ListedRow, ListingDepth, RecordState, Selector};
 use std::cmp::Reverse;
 
 #[derive(Debug, clap::Args)]
@@ -49,14 +47,14 @@ enum Order {
 
 pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result<(), Failure> {
     let selector = args.selector.as_deref().map(Selector::parse).transpose()?;
-    let host = args.host.as_deref().map(Selector::host).transpose()?;
+    let host = args.host.as_deref().map(host_selector).transpose()?;
     let Some(builder) = store_options::open_to_read(global, output)? else { return Ok(()) };
     let cache = builder.build()?;
     if args.quarantined {
         return quarantine::print(&quarantine::list(&cache)?, output);
     }
-    let depth = if args.bad { Depth::Bodies } else { Depth::Heads };
-    let mut rows = listing::all(&cache, depth, now())?;
+    let depth = if args.bad { ListingDepth::Bodies } else { ListingDepth::Heads };
+    let mut rows = lacre::wait(cache.entries(depth))?;
     rows.retain(|row| {
         selector.as_ref().is_none_or(|selector| selector.matches(row))
             && host.as_ref().is_none_or(|host| host.matches(row))
@@ -65,7 +63,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     });
     args.sort.sort(&mut rows);
     if output.is_json() {
-        return output.print_objects("lacre/entry/v1", rows.iter().map(Row::to_json));
+        return output.print_objects("lacre/entry/v1", rows.iter().map(listing::to_json));
     }
     if rows.is_empty() {
         return Ok(());
@@ -73,9 +71,13 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     output.print(listing::table(&rows, output.width()))
 }
 
+fn host_selector(host: &str) -> Result<Selector, lacre::Error> {
+    Selector::host(host).map_err(|error| error.with_context("--host"))
+}
+
 impl Order {
     /// Sorts the rows. Those that do not open come last.
-    fn sort(self, rows: &mut [Row]) {
+    fn sort(self, rows: &mut [ListedRow]) {
         rows.sort_by_key(|row| *row.key());
         match self {
             Self::Key => {}

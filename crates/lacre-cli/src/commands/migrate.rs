@@ -6,14 +6,12 @@ use crate::format::entries;
 use crate::global_options::GlobalOptions;
 use crate::output::{BAD, GOOD, Output, WARNING};
 use crate::progress::Progress;
-use crate::runtime::now;
 use crate::sanitize::replace_controls;
 use crate::store_options;
 use clap::ValueEnum;
-use lacre::interchange::requests_cache::{Format, Imported, Importer, Response, Serializer, Source, Stored};
-use lacre::{Error, ErrorKind, Policy};
+use lacre::interchange::requests_cache::{Format, Importer, Migration, Serializer, Source};
+use lacre::{ErrorKind, Policy, SystemClock};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -61,41 +59,11 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
         store_options::open_or_create(global, output)?
     };
     let importer = Importer::new(builder, args.policy())?;
-    let mut tally = StateCounts::default();
     let progress = Progress::of_rows(source.len() as u64 * 2, output);
-    let mut good = Vec::new();
-    for index in 0..source.len() {
-        match read(&source, &serializer, index) {
-            Ok(response) => good.push((response.created, index)),
-            // One bad entry does not stop the migration.
-            Err(refused) => tally.refused.push(refused),
-        }
-        progress.step();
-    }
-    // Sorted by age, so that the newest of several responses to a request stays. They are read
-    // twice, since all at once may not fit into memory.
-    good.sort_unstable();
-    for (_, index) in good {
-        match read(&source, &serializer, index) {
-            Ok(response) => match lacre::wait(importer.import(&response, now())) {
-                Ok(imported) => tally.count(imported, || source.read(index).key),
-                Err(error) if error.kind() == ErrorKind::Broken => {
-                    tally.refused.push((source.read(index).key, error));
-                }
-                Err(error) => return Err(error.into()),
-            },
-            Err(refused) => tally.refused.push(refused),
-        }
-        progress.step();
-    }
+    let migration =
+        lacre::wait(importer.import_all(&source, &serializer, &SystemClock, &mut || progress.step()))?;
     drop(progress);
-    tally.report(args, output)
-}
-
-/// The response at `index`, or its key and the error.
-fn read(source: &Source, serializer: &Serializer, index: usize) -> Result<Response, (String, Error)> {
-    let Stored { key, value } = source.read(index);
-    value.and_then(|value| serializer.decode(&value)).map_err(|error| (key, error))
+    report(&migration, args, output)
 }
 
 impl Args {
@@ -143,100 +111,62 @@ fn secret(reference: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The outcomes of a migration.
-#[derive(Default)]
-struct StateCounts {
-    stored: usize,
-    known: usize,
-    /// The keys of entries that were not stored, because they are too stale or the caching rules
-    /// forbid it, with the reason.
-    left_out: Vec<(String, &'static str)>,
-    refused: Vec<(String, Error)>,
+/// Prints the outcomes of a migration; refused entries are an error.
+fn report(migration: &Migration, args: &Args, output: Output) -> Result<(), Failure> {
+    if output.is_json() {
+        let refused =
+            migration.refused.iter().map(|(key, error)| json!({ "key": key, "reason": error.to_string() }));
+        output.print_objects("lacre/refused/v1", refused)?;
+        let not_stored = migration.not_stored.iter().map(|(key, why)| json!({ "key": key, "reason": why }));
+        output.print_objects("lacre/not-stored/v1", not_stored)?;
+        output.print_objects("lacre/migrate/v1", [to_json(migration, args)])?;
+    } else {
+        for (key, error) in &migration.refused {
+            output.print(format_args!("{}  {BAD}refused{BAD:#}  {error}", replace_controls(key)))?;
+        }
+        for (key, why) in &migration.not_stored {
+            output.print(format_args!("{}  {WARNING}not stored{WARNING:#}  {why}", replace_controls(key)))?;
+        }
+        output.print(summary(migration, args))?;
+    }
+    let Some((_, first)) = migration.refused.first() else { return Ok(()) };
+    let needs_secret = migration.refused.iter().all(|(_, error)| error.kind() == ErrorKind::KeyUnavailable);
+    let exit = if needs_secret { Exit::KeyUnavailable } else { Exit::Integrity };
+    let failure = Failure::new(
+        exit,
+        format!("{} of {} refused", migration.refused.len(), entries(migration.entries())),
+    );
+    Err(match first.hint() {
+        _ if needs_secret => {
+            failure.with_hint("--itsdangerous-key env:NAME names the secret that signed them")
+        }
+        Some(hint) => failure.with_hint(hint.to_owned()),
+        None => failure.with_hint("fetch those responses again"),
+    })
 }
 
-/// The reason for entries that are too stale to be of use.
-const STALE_TOO_LONG: &str = "stale-too-long";
+fn to_json(migration: &Migration, args: &Args) -> Value {
+    json!({
+        "entries": migration.entries(),
+        "sealed": migration.stored,
+        "known": migration.known,
+        "not_stored": migration.not_stored.len(),
+        "reasons": migration.reasons(),
+        "refused": migration.refused.len(),
+        "dry_run": args.dry_run,
+    })
+}
 
-impl StateCounts {
-    fn count(&mut self, imported: Imported, key: impl FnOnce() -> String) {
-        match imported {
-            Imported::Stored => self.stored += 1,
-            Imported::Known => self.known += 1,
-            Imported::Ended => self.left_out.push((key(), STALE_TOO_LONG)),
-            Imported::Declined(why) => self.left_out.push((key(), why.as_str())),
-        }
+fn summary(migration: &Migration, args: &Args) -> String {
+    let sealed = if args.dry_run { "would be sealed" } else { "sealed" };
+    let mut summary = format!("{GOOD}{}{GOOD:#} {sealed}", entries(migration.stored));
+    if migration.known > 0 {
+        summary = format!("{summary}; {} already stored, at least as new", migration.known);
     }
-
-    fn all(&self) -> usize {
-        self.stored + self.known + self.left_out.len() + self.refused.len()
+    if !migration.not_stored.is_empty() {
+        let reasons: Vec<_> =
+            migration.reasons().iter().map(|(why, count)| format!("{count} {why}")).collect();
+        summary = format!("{summary}; {} not stored ({})", migration.not_stored.len(), reasons.join(", "));
     }
-
-    /// The number of entries not stored for each reason.
-    fn reasons(&self) -> BTreeMap<&'static str, usize> {
-        let mut reasons = BTreeMap::new();
-        for (_, why) in &self.left_out {
-            *reasons.entry(*why).or_default() += 1;
-        }
-        reasons
-    }
-
-    fn report(&self, args: &Args, output: Output) -> Result<(), Failure> {
-        if output.is_json() {
-            let refused =
-                self.refused.iter().map(|(key, error)| json!({ "key": key, "reason": error.to_string() }));
-            output.print_objects("lacre/refused/v1", refused)?;
-            let left_out = self.left_out.iter().map(|(key, why)| json!({ "key": key, "reason": why }));
-            output.print_objects("lacre/not-stored/v1", left_out)?;
-            output.print_objects("lacre/migrate/v1", [self.to_json(args)])?;
-        } else {
-            for (key, error) in &self.refused {
-                output.print(format_args!("{}  {BAD}refused{BAD:#}  {error}", replace_controls(key)))?;
-            }
-            for (key, why) in &self.left_out {
-                output.print(format_args!(
-                    "{}  {WARNING}not stored{WARNING:#}  {why}",
-                    replace_controls(key)
-                ))?;
-            }
-            output.print(self.summary(args))?;
-        }
-        let Some((_, first)) = self.refused.first() else { return Ok(()) };
-        let needs_secret = self.refused.iter().all(|(_, error)| error.kind() == ErrorKind::KeyUnavailable);
-        let exit = if needs_secret { Exit::KeyUnavailable } else { Exit::Integrity };
-        let failure =
-            Failure::new(exit, format!("{} of {} refused", self.refused.len(), entries(self.all())));
-        Err(match first.hint() {
-            _ if needs_secret => {
-                failure.with_hint("--itsdangerous-key env:NAME names the secret that signed them")
-            }
-            Some(hint) => failure.with_hint(hint.to_owned()),
-            None => failure.with_hint("fetch those responses again"),
-        })
-    }
-
-    fn to_json(&self, args: &Args) -> Value {
-        json!({
-            "entries": self.all(),
-            "sealed": self.stored,
-            "known": self.known,
-            "not_stored": self.left_out.len(),
-            "reasons": self.reasons(),
-            "refused": self.refused.len(),
-            "dry_run": args.dry_run,
-        })
-    }
-
-    fn summary(&self, args: &Args) -> String {
-        let sealed = if args.dry_run { "would be sealed" } else { "sealed" };
-        let mut summary = format!("{GOOD}{}{GOOD:#} {sealed}", entries(self.stored));
-        if self.known > 0 {
-            summary = format!("{summary}; {} already stored, at least as new", self.known);
-        }
-        if !self.left_out.is_empty() {
-            let reasons: Vec<_> =
-                self.reasons().iter().map(|(why, count)| format!("{count} {why}")).collect();
-            summary = format!("{summary}; {} not stored ({})", self.left_out.len(), reasons.join(", "));
-        }
-        summary
-    }
+    summary
 }

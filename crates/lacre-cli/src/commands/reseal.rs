@@ -6,11 +6,13 @@ use crate::format::{entries, records};
 use crate::global_options::GlobalOptions;
 use crate::output::{BAD, GOOD, Output, WARNING};
 use crate::progress::Progress;
-use crate::record_state::{RecordState, StateCounts};
+use crate::record_state;
 use crate::store_options;
 use crate::suite_option::SuiteOption;
 use crate::table;
-use lacre::{Builder, Cache, Error, Key, Pass, RecordKind, ResealedRow, Resealing, Suite};
+use lacre::{
+    Builder, Cache, Error, Key, Pass, RecordKind, RecordState, ResealedRow, Resealing, StateCounts, Suite,
+};
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
@@ -55,7 +57,7 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
 fn print_unopened(key: &Key, error: &Error, output: Output) -> Result<(), Failure> {
     let state = RecordState::of(error);
     if output.is_json() {
-        let object = json!({ "key": key.to_string(), "state": state.name(), "trouble": error.to_string() });
+        let object = json!({ "key": key.to_string(), "state": record_state::name(state), "trouble": error.to_string() });
         return output.print_objects("lacre/not-resealed/v1", [object]);
     }
     let style = if state == RecordState::Bad { BAD } else { WARNING };
@@ -117,7 +119,7 @@ impl Counts {
             let summary = json!({
                 "dry_run": pass == Pass::Dry, "suite": suite, "entries": self.entries(), "resealed": self.resealed,
                 "already": self.already, "expired_or_revoked": self.expired_or_revoked, "overtaken": self.overtaken,
-                "not_resealed": self.unopened.to_json(), "other_records": self.others, "primary": ring.first(),
+                "not_resealed": record_state::to_json(&self.unopened), "other_records": self.others, "primary": ring.first(),
             });
             output.print_objects("lacre/reseal/v1", [summary])?;
         } else {
@@ -148,12 +150,12 @@ impl Counts {
             return Ok(());
         }
         if self.unopened.of(RecordState::Bad) == 0
-            && let Some((exit, message, hint)) = self.unopened.unopened()
+            && let Some((exit, message, hint)) = record_state::unopened(&self.unopened)
         {
             return Err(Failure::new(exit, format!("not resealed: {message}"))
                 .with_hint(format!("{hint}; keep the old keys until then")));
         }
-        let exceptions = self.unopened.exceptions();
+        let exceptions = record_state::exceptions(&self.unopened);
         Err(Failure::new(
             Exit::Integrity,
             format!("{} not resealed and left unchanged: {exceptions}", records(not_resealed)),

@@ -3,16 +3,16 @@
 use crate::exit::{Exit, Failure};
 use crate::format::entries;
 use crate::global_options::GlobalOptions;
-use crate::listing::{self, Belonging, Depth, Row};
+use crate::listing;
 use crate::output::Output;
 use crate::quarantine;
-use crate::record_state::RecordState;
-use crate::runtime::now;
-use crate::selector::{self, Selector};
+use crate::selector;
 use crate::store_options;
 use crate::terminal::Confirmation;
 use clap::ArgGroup;
-use lacre::{Builder, Cache, ErrorKind, StoreErrorKind};
+use lacre::{
+    Builder, Cache, ErrorKind, ListedRow, ListingDepth, OwnershipCheck, RecordState, Selector, StoreErrorKind,
+};
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
@@ -50,13 +50,14 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     if args.quarantined {
         return remove_quarantined(args, &cache, output);
     }
-    let mut rows = listing::all(&cache, if args.bad { Depth::Bodies } else { Depth::Heads }, now())?;
+    let mut rows =
+        lacre::wait(cache.entries(if args.bad { ListingDepth::Bodies } else { ListingDepth::Heads }))?;
     if let Some(unmatched) =
         selectors.iter().position(|selector| !rows.iter().any(|row| selector.matches(row)))
     {
         return Err(no_match_error(&args.selectors[unmatched]));
     }
-    if args.bad && Belonging::of(&rows).is_elsewhere() {
+    if args.bad && OwnershipCheck::of(&rows).is_foreign() {
         return Err(Failure::new(
             Exit::Integrity,
             "no entry belongs to this namespace and this store; nothing was removed",
@@ -72,9 +73,9 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     args.finish(&cache, rows.len(), remove(&cache, args, &rows), output)
 }
 
-fn show(rows: &[Row], output: Output) -> Result<(), Failure> {
+fn show(rows: &[ListedRow], output: Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.print_objects("lacre/entry/v1", rows.iter().map(Row::to_json));
+        return output.print_objects("lacre/entry/v1", rows.iter().map(listing::to_json));
     }
     if rows.is_empty() { Ok(()) } else { output.print(listing::table(rows, output.width())) }
 }
@@ -97,7 +98,7 @@ fn remove_quarantined(args: &Args, cache: &Cache, output: Output) -> Result<(), 
     args.finish(cache, records.len(), removal, output)
 }
 
-async fn remove(cache: &Cache, args: &Args, rows: &[Row]) -> Result<(), lacre::Error> {
+async fn remove(cache: &Cache, args: &Args, rows: &[ListedRow]) -> Result<(), lacre::Error> {
     if args.all {
         return match cache.clear().await {
             // The records are gone, but not from the log; `close` reports that.
@@ -131,7 +132,7 @@ fn is_locked(error: &lacre::Error) -> bool {
 }
 
 impl Args {
-    fn selects(&self, row: &Row) -> bool {
+    fn selects(&self, row: &ListedRow) -> bool {
         let is_over = row.is_stale() || matches!(row.state(), RecordState::Expired | RecordState::Revoked);
         (self.expired && is_over) || (self.bad && row.state() == RecordState::Bad)
     }

@@ -3,17 +3,15 @@
 use crate::exit::Failure;
 use crate::format;
 use crate::global_options::GlobalOptions;
-use crate::listing::{self, Depth, Row};
+use crate::listing;
 use crate::output::{FAINT, Output, TITLE};
-use crate::record_state::RecordState;
-use crate::runtime::now;
 use crate::sanitize::replace_controls;
-use crate::selector::{self, Selector};
+use crate::selector;
 use crate::store_options;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
-use lacre::{Cache, Key, RequestBody, Stored};
+use lacre::{Cache, Key, ListedRow, ListingDepth, RecordState, RequestBody, Selector, Stored};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 
@@ -85,8 +83,8 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
 impl Args {
     /// The row that matches. If no entry that opens has this URL, the record under the URL's key
     /// matches even if it does not open.
-    fn row(&self, cache: &Cache) -> Result<Row, Failure> {
-        let mut rows = listing::all(cache, Depth::Heads, now())?;
+    fn row(&self, cache: &Cache) -> Result<ListedRow, Failure> {
+        let mut rows = lacre::wait(cache.entries(ListingDepth::Heads))?;
         let selector = Selector::parse(&self.selector)?;
         if matches!(selector, Selector::Url(_))
             && !rows.iter().any(|row| selector.matches(row))
@@ -101,13 +99,13 @@ impl Args {
 
 /// The key of the response to a plain GET for a URL.
 fn row_of(cache: &Cache, url: &str) -> Option<Key> {
-    let mut url = selector::parse_url(url).ok()?;
+    let mut url = Selector::parse_url(url).ok()?;
     url.set_fragment(None);
     let request = http::Request::get(url.as_str()).header(header::ACCEPT, "*/*").body(()).ok()?;
     cache.row_of(request.into_parts().0, RequestBody::Seen(&[]))
 }
 
-fn head(row: &Row, stored: &Stored, output: Output) -> Result<(), Failure> {
+fn head(row: &ListedRow, stored: &Stored, output: Output) -> Result<(), Failure> {
     let entry = &stored.entry;
     output.print(format_args!("{TITLE}{} {}{TITLE:#}", entry.method, replace_controls(&entry.url)))?;
     output.print(format_args!(
@@ -125,8 +123,8 @@ fn head(row: &Row, stored: &Stored, output: Output) -> Result<(), Failure> {
     output.print("")
 }
 
-fn to_json(row: &Row, stored: Stored) -> Result<Value, lacre::Error> {
-    let mut object = row.to_json();
+fn to_json(row: &ListedRow, stored: Stored) -> Result<Value, lacre::Error> {
+    let mut object = listing::to_json(row);
     object["freshness"] = stored.freshness.to_string().into();
     object["headers"] = headers(&stored.entry.headers);
     let body = lacre::wait(stored.entry.body.bytes())?;

@@ -4,14 +4,13 @@
 use crate::exit::{Exit, Failure};
 use crate::format::{self, entries, records};
 use crate::global_options::GlobalOptions;
-use crate::listing::{self, Belonging, Depth, Row};
+use crate::listing;
 use crate::output::{BAD, FAINT, GOOD, Output, WARNING};
 use crate::progress::Progress;
-use crate::record_state::{RecordState, StateCounts};
-use crate::runtime::now;
+use crate::record_state;
 use crate::store_options;
 use crate::table;
-use lacre::{Anchored, Cache, Change, Finding, Key};
+use lacre::{Anchored, Cache, Change, Finding, ListedRow, ListingDepth, RecordState, VerifyReport};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -50,8 +49,8 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     };
     let cache = builder.build()?;
     let mut report = Report::of(&cache, output)?;
-    if args.quarantine && (args.danger_quarantine_all || !report.belonging.is_elsewhere()) {
-        for key in &report.bad {
+    if args.quarantine && (args.danger_quarantine_all || !report.verified.ownership.is_foreign()) {
+        for key in &report.verified.bad {
             report.quarantined += usize::from(lacre::wait(cache.quarantine(key))?.is_some());
         }
     }
@@ -62,12 +61,8 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
 /// The result of verification.
 #[derive(Default)]
 struct Report {
-    counts: StateCounts,
-    bad: Vec<Key>,
-    belonging: Belonging,
+    verified: VerifyReport,
     quarantined: usize,
-    /// The number of records that need each key.
-    by_key: BTreeMap<String, usize>,
 }
 
 impl Report {
@@ -76,26 +71,14 @@ impl Report {
         let mut report = Self::default();
         let mut printed = Ok(());
         let progress = Progress::of_rows(lacre::wait(cache.usage())?.records, output);
-        listing::for_each(cache, Depth::Bodies, now(), &mut |row| {
+        lacre::wait(cache.rows(ListingDepth::Bodies, &mut |row| {
             progress.step();
-            report.count(&row);
+            report.verified.count(&row);
             if printed.is_ok() && row.is_entry() && row.state() != RecordState::Good {
                 printed = progress.suspend(|| print_row(&row, output));
             }
-        })?;
+        }))?;
         printed.map(|()| report)
-    }
-
-    fn count(&mut self, row: &Row) {
-        let state = row.state();
-        self.counts.count(row.listed.kind, state);
-        self.belonging.count(row);
-        if state == RecordState::Bad {
-            self.bad.push(*row.key());
-        }
-        for key in row.sealed_with() {
-            *self.by_key.entry(key.to_string()).or_default() += 1;
-        }
     }
 
     fn finish(
@@ -104,12 +87,12 @@ impl Report {
         anchored: Option<Anchored>,
         output: Output,
     ) -> Result<(), Failure> {
-        let bad = self.bad.len();
-        let all = entries(self.counts.entries());
+        let bad = self.verified.bad.len();
+        let all = entries(self.verified.counts.entries());
         if output.is_json() {
-            let mut summary = self.counts.to_json();
+            let mut summary = record_state::to_json(&self.verified.counts);
             summary.insert("quarantined".to_owned(), self.quarantined.into());
-            summary.insert("keys".to_owned(), json!(self.by_key));
+            summary.insert("keys".to_owned(), json!(self.records_by_key()));
             summary.insert("anchor".to_owned(), json!(anchored.as_ref().map(summary_of)));
             output.print_objects("lacre/verify/v1", [summary])?;
         } else {
@@ -117,7 +100,7 @@ impl Report {
         }
         if bad > 0 {
             let (now, hint) = match self.quarantined {
-                0 if self.belonging.is_elsewhere() => (
+                0 if self.verified.ownership.is_foreign() => (
                     "none belongs to this namespace and this store, so none was quarantined".to_owned(),
                     "name the right namespace with --namespace; if it is right, add --danger-quarantine-all to --quarantine",
                 ),
@@ -137,12 +120,17 @@ impl Report {
             return Err(Failure::new(Exit::Integrity, message)
                 .with_hint("if you removed, invalidated or evicted these records yourself, write a new anchor: `lacre anchor write`"));
         }
-        match self.counts.unopened() {
+        match record_state::unopened(&self.verified.counts) {
             Some((exit, reasons, hint)) => {
-                Err(Failure::new(exit, format!("not every entry of {all} opens: {reasons}")).with_hint(hint))
+                Err(Failure::new(exit, format!("some of {all} do not open: {reasons}")).with_hint(hint))
             }
             None => Ok(()),
         }
+    }
+
+    /// The number of records that need each key, by its id as text.
+    fn records_by_key(&self) -> BTreeMap<String, usize> {
+        self.verified.records_by_key.iter().map(|(key, count)| (key.to_string(), *count)).collect()
     }
 
     /// Prints the counts, the keys that are needed, and the comparison with the anchor.
@@ -152,9 +140,9 @@ impl Report {
         anchored: Option<&Anchored>,
         output: Output,
     ) -> Result<(), Failure> {
-        let all = entries(self.counts.entries());
-        let good = self.counts.of(RecordState::Good);
-        match self.counts.exceptions() {
+        let all = entries(self.verified.counts.entries());
+        let good = self.verified.counts.of(RecordState::Good);
+        match record_state::exceptions(&self.verified.counts) {
             none if none.is_empty() => {
                 output.print(format_args!("{GOOD}every seal is valid{GOOD:#}: {all}"))?
             }
@@ -163,8 +151,9 @@ impl Report {
             }
         }
         let primary = cache.and_then(|cache| cache.key_ids().next()).map(|id| id.to_string());
-        if self.by_key.keys().any(|key| Some(key) != primary.as_ref()) {
-            for (key, count) in &self.by_key {
+        let by_key = self.records_by_key();
+        if by_key.keys().any(|key| Some(key) != primary.as_ref()) {
+            for (key, count) in &by_key {
                 let role =
                     if Some(key) == primary.as_ref() { "primary" } else { "old: lacre reseal replaces it" };
                 output.print(format_args!("  {key}  {}  {FAINT}{role}{FAINT:#}", records(*count)))?;
@@ -180,9 +169,9 @@ impl Report {
     }
 }
 
-fn print_row(row: &Row, output: Output) -> Result<(), Failure> {
+fn print_row(row: &ListedRow, output: Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.print_objects("lacre/entry/v1", [row.to_json()]);
+        return output.print_objects("lacre/entry/v1", [listing::to_json(row)]);
     }
     let (style, what) = match row.state() {
         RecordState::Bad => (BAD, "bad seal"),
@@ -192,7 +181,7 @@ fn print_row(row: &Row, output: Output) -> Result<(), Failure> {
         RecordState::Unsupported => (WARNING, "unsupported"),
         RecordState::Good | RecordState::Expired | RecordState::Revoked => return Ok(()),
     };
-    let reason = row.trouble().unwrap_or_default();
+    let reason = listing::trouble(row).unwrap_or_default();
     let room = output.width().map(|width| width.saturating_sub(what.len() + 12));
     let reason = table::truncate(&reason, room);
     output.print(format_args!("{:.8}  {style}{what}{style:#}  {reason}", row.key()))

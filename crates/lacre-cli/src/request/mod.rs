@@ -4,12 +4,11 @@ mod body;
 mod item;
 
 use crate::exit::Failure;
-use crate::selector::parse_url;
 use crate::transport;
 use body::{Body, Draft};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use item::Item;
-use lacre::{Expire, Mode, Policy, RequestOptions};
+use lacre::{Expire, Mode, Policy, RequestOptions, Selector};
 use reqwest::Request;
 use reqwest_middleware::ClientWithMiddleware;
 use std::time::Duration;
@@ -70,7 +69,7 @@ pub(crate) struct Args {
 impl Args {
     /// Builds the request for `client`, and its cache options.
     pub(crate) fn build(&self, client: &ClientWithMiddleware) -> Result<(Request, RequestOptions), Failure> {
-        let mut url = parse_url(&self.url)?;
+        let mut url = Selector::parse_url(&self.url)?;
         let mut headers = HeaderMap::from_iter([
             (header::ACCEPT, HeaderValue::from_static("*/*")),
             (header::USER_AGENT, HeaderValue::from_static(concat!("lacre/", env!("CARGO_PKG_VERSION")))),

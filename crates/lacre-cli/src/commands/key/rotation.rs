@@ -4,12 +4,10 @@ use super::keyring;
 use crate::exit::Failure;
 use crate::format::entries;
 use crate::global_options::GlobalOptions;
-use crate::listing::{self, Depth, Row};
 use crate::output::{GOOD, Output};
-use crate::runtime::now;
 use crate::store_options;
 use crate::terminal::Confirmation;
-use lacre::{Builder, KeyId, Keyring, Suite, keys};
+use lacre::{Builder, KeyId, Keyring, ListedRow, ListingDepth, Suite, keys};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -113,7 +111,7 @@ fn preview(
     global: &GlobalOptions,
     output: Output,
     what: &str,
-    lost: impl Fn(&Row) -> bool,
+    lost: impl Fn(&ListedRow) -> bool,
 ) -> Result<(), Failure> {
     let unknown = |why: String| {
         let text = format!("{why}; no store will open {what}");
@@ -127,7 +125,7 @@ fn preview(
             .build()
             .map_err(Failure::from)
             // Chunks of a body may be sealed with another key than their head.
-            .and_then(|cache| listing::all(&cache, Depth::Bodies, now())),
+            .and_then(|cache| Ok(lacre::wait(cache.entries(ListingDepth::Bodies))?)),
         Err(failure) => Err(failure),
     };
     let rows = match rows {
