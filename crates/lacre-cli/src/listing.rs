@@ -48,8 +48,8 @@ fn cells(row: &ListedRow) -> Vec<String> {
     };
     let (Some(entry), Some(freshness)) = (row.entry(), row.freshness) else {
         let size = format::size(row.listed.sealed_bytes as u64);
-        let reason = replace_controls(&trouble(row).unwrap_or_default()).into_owned();
-        return vec![key, "-".into(), size, "-".into(), "-".into(), seal, reason];
+        let problem = replace_controls(&reason(row).unwrap_or_default()).into_owned();
+        return vec![key, "-".into(), size, "-".into(), "-".into(), seal, problem];
     };
     let fresh = match freshness.lifetime {
         None => "forever".to_owned(),
@@ -62,7 +62,7 @@ fn cells(row: &ListedRow) -> Vec<String> {
 }
 
 /// Why the record does not open, with the flag that opens it if only a setting is wrong.
-pub(crate) fn trouble(row: &ListedRow) -> Option<String> {
+pub(crate) fn reason(row: &ListedRow) -> Option<String> {
     let error = row.listed.slot.as_ref().err()?;
     Some(match (row.state(), Failure::flag_for(error)) {
         (RecordState::SuiteMismatch(suite), Some(flag)) => {
@@ -94,7 +94,7 @@ pub(crate) fn to_json(row: &ListedRow) -> Value {
         object["fresh"] = freshness.is_fresh().into();
         object["ttl_seconds"] = freshness.ttl().into();
     }
-    if let Some(reason) = trouble(row) {
+    if let Some(reason) = reason(row) {
         object["trouble"] = reason.into();
     }
     object

@@ -1,4 +1,6 @@
-//! The network options of `get`: time limits, a proxy, certificates and credentials.
+//! The network options of `get`: time limits, a proxy, certificates and credentials. Responses of
+//! different transports are stored apart ([decision
+//! 16](../../../docs/decisions/0016-transport-is-part-of-the-key.md)).
 
 use crate::exit::{Exit, Failure, root_cause};
 use crate::netrc;

@@ -181,7 +181,7 @@ fn print_row(row: &ListedRow, output: Output) -> Result<(), Failure> {
         RecordState::Unsupported => (WARNING, "unsupported"),
         RecordState::Good | RecordState::Expired | RecordState::Revoked => return Ok(()),
     };
-    let reason = listing::trouble(row).unwrap_or_default();
+    let reason = listing::reason(row).unwrap_or_default();
     let room = output.width().map(|width| width.saturating_sub(what.len() + 12));
     let reason = table::truncate(&reason, room);
     output.print(format_args!("{:.8}  {style}{what}{style:#}  {reason}", row.key()))

@@ -17,7 +17,7 @@ const ITEMS: &str = "\
 A part of the request:
   Name:value    header; `Name:` drops a default header, `Name;` sends an empty one
   name==value   query parameter
-  name=value    body field, as JSON unless --form is given; the default method is then POST
+  name=value    body field, JSON unless --form is given; implies POST
   name:=JSON    body field that is not a string: a number, a list …
   name@PATH     file, with --form; `;type=MEDIA-TYPE` may follow
 `@PATH` in place of a value reads it from a file, which keeps secrets off the command line: Name:@PATH, name==@PATH, name=@PATH, name:=@PATH";

@@ -2,7 +2,9 @@
 //!
 //! An *entry* is a stored response. An *index record* leads to entries: to the variants of a
 //! response, or to another row. Index records are counted apart. A record that does not open counts
-//! as the kind that the store names; one that was tampered with counts as an entry.
+//! as the kind that the store names; one that was tampered with counts as an entry. A wrong setting
+//! is not tampering ([decision
+//! 21](../../../../docs/decisions/0021-configuration-mismatch-is-not-tampering.md)).
 
 use crate::storage::RecordKind;
 use crate::{Error, ErrorKind};

@@ -118,7 +118,8 @@ impl ListedRow {
 
 /// Checks whether records belong to this namespace and store. One record that does is enough. If none
 /// does and some were sealed for elsewhere, the likely cause is a wrong namespace or a copied store,
-/// not an attack on every record: removing or quarantining them all would be a mistake.
+/// not an attack on every record: removing or quarantining them all would be a mistake ([decision
+/// 20](../../../../docs/decisions/0020-detect-copied-stores.md)).
 #[derive(Debug, Default)]
 pub struct OwnershipCheck {
     own: bool,
