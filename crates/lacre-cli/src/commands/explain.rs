@@ -129,7 +129,7 @@ impl Explanation {
             None if self.info.status.detail == Some(Detail::Tampered) => {
                 line("stored", "a response that was tampered with; `lacre get` fetches it again".to_owned());
             }
-            None => line("stored", "no usable response".to_owned()),
+            None => line("stored", "nothing usable".to_owned()),
         }
         lines.join("\n")
     }

@@ -103,7 +103,7 @@ fn reading_without_a_store_creates_nothing() {
     }
     let explained = sandbox.ok(&["explain", "http://127.0.0.1:9/"]);
     assert!(
-        explained.text().starts_with("MISS") && explained.text().contains("no usable response"),
+        explained.text().starts_with("MISS") && explained.text().contains("nothing usable"),
         "{}",
         explained.text()
     );

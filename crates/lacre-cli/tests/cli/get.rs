@@ -266,7 +266,7 @@ fn stale_response_is_served_while_origin_fails() {
 fn explain_option_explains_before_the_request() {
     let (sandbox, origin) = (Sandbox::new(), Origin::always(FRESH, "x"));
     let result = sandbox.ok(&["get", "--explain", &origin.url("/")]);
-    assert!(result.err.contains("no usable response"), "{}", result.err);
+    assert!(result.err.contains("nothing usable"), "{}", result.err);
     assert_eq!(result.text(), "x");
 }
 

@@ -11,7 +11,7 @@ use std::fmt::Display;
 pub(super) fn writable(source: &dyn KeySource) -> Result<&dyn WritableKeySource, Failure> {
     source.writable().ok_or_else(|| {
         Failure::usage(format!("lacre cannot write to {}", source.describe())).with_hint(
-            "`lacre key import FROM file:PATH` copies it to a file; change the copy, and put it back yourself",
+            "`lacre key import SOURCE file:PATH` copies it to a file; change the copy, and put it back yourself",
         )
     })
 }
