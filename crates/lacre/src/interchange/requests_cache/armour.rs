@@ -1,11 +1,12 @@
-//! Bytes as text in JSON: base64 since requests-cache 1.3, before that the base85 of Python's `base64.b85encode`.
-//! Nothing says which; only texts of a few bytes can be read in both ways.
+//! Decodes bytes in JSON: base64 since requests-cache 1.3, before that the base85 of Python's
+//! `base64.b85encode`. Nothing states which; only short texts are valid in both.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-/// The bytes that `text` stands for. Where it can be read in both ways, the one with the `declared` length is meant, or base64.
+/// The decoded bytes of `text`. If both encodings are valid, the one with the `declared` length is
+/// used, otherwise base64.
 pub(super) fn remove(text: &str, declared: Option<usize>) -> Option<Bytes> {
     let base64 = STANDARD.decode(text).ok();
     let fits = |bytes: &Vec<u8>| declared.is_none_or(|length| length == bytes.len());
@@ -22,7 +23,7 @@ pub(super) fn remove(text: &str, declared: Option<usize>) -> Option<Bytes> {
 const ALPHABET: &[u8; 85] =
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
 
-/// Five digits stand for four bytes; a group that is cut off is filled up with the highest digit.
+/// Five digits encode four bytes; an incomplete group is padded with the highest digit.
 fn base85(text: &str) -> Option<Vec<u8>> {
     let mut values = [None; 256];
     for (value, digit) in (0u32..).zip(ALPHABET) {
@@ -35,7 +36,7 @@ fn base85(text: &str) -> Option<Vec<u8>> {
             let digit = group.get(place).map_or(Some(84), |digit| values[usize::from(*digit)])?;
             number = number.checked_mul(85)?.checked_add(digit)?;
         }
-        // A single digit is less than a byte.
+        // A single digit does not encode a byte.
         let length = group.len().checked_sub(1).filter(|length| *length > 0)?;
         bytes.extend_from_slice(&number.to_be_bytes()[..length]);
     }

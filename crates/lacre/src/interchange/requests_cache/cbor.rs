@@ -1,4 +1,5 @@
-//! CBOR (RFC 8949), as far as plain data needs it: what is inside the seals of the Python package (docs/format.md §14).
+//! Reads and writes the CBOR (RFC 8949) of the Python package's sealed values (docs/format.md §14):
+//! plain data only.
 
 use super::fault::{self, Malformed};
 use super::value::{Assembly, Kind, Value};
@@ -7,11 +8,11 @@ use minicbor::data::{Int, Type};
 use minicbor::{Decoder, Encoder};
 use std::convert::Infallible;
 
-/// The value in `bytes`, all of them; what is bytes in it shares them.
+/// The value that all of `bytes` encode. Byte strings in it share the memory of `bytes`.
 pub(super) fn read(bytes: &Bytes) -> Result<Value, Malformed> {
     let mut decoder = Decoder::new(bytes);
     let mut assembly = Assembly::strict();
-    // How many members each open list or dict still needs.
+    // The number of missing members of each open list or dict.
     let mut missing: Vec<u64> = Vec::new();
     loop {
         item(bytes, &mut decoder, &mut assembly, &mut missing)?;
@@ -27,7 +28,7 @@ pub(super) fn read(bytes: &Bytes) -> Result<Value, Malformed> {
     }
 }
 
-/// Takes in what begins next: a value without members, or the beginning of one that has some.
+/// Adds the next item: a value without members, or the start of a list or dict.
 fn item(
     whole: &Bytes,
     decoder: &mut Decoder<'_>,
@@ -58,12 +59,12 @@ fn item(
     assembly.scalar(value.map_err(unreadable)?)
 }
 
-/// Without what the decoder says, which may quote.
+/// Without the decoder's message, which may quote the content.
 fn unreadable(_: minicbor::decode::Error) -> Malformed {
     Malformed::new("is not as it is written")
 }
 
-/// The bytes of `value`.
+/// Encodes `value`.
 ///
 /// # Errors
 /// It has a number that is longer than CBOR's.
@@ -73,7 +74,7 @@ pub(super) fn write(value: &Value) -> Result<Vec<u8>, Malformed> {
     Ok(encoder.into_writer())
 }
 
-/// How many bytes a value takes at most: a long one is not to be moved while it is written.
+/// The maximum encoded length of a value, reserved so that writing does not reallocate.
 fn most(value: &Value) -> usize {
     const HEAD: usize = 9;
     HEAD + match value {
@@ -85,7 +86,7 @@ fn most(value: &Value) -> usize {
     }
 }
 
-/// It recurses as deep as the value, which is bounded where it was made.
+/// Recursion is as deep as the value, which its constructor bounds.
 fn put(encoder: &mut Encoder<Vec<u8>>, value: &Value) -> Result<(), minicbor::encode::Error<Infallible>> {
     match value {
         Value::None => encoder.null()?,

@@ -1,9 +1,9 @@
-//! Why a stored response of requests-cache is not used. No message carries anything of its content.
+//! Errors of stored responses of requests-cache. No message contains any of their content.
 
 use crate::{Error, ErrorKind};
 use std::borrow::Cow;
 
-/// What is wrong with stored bytes, as the end of a sentence about them.
+/// The fault in stored bytes, as the end of a sentence about them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Malformed(Cow<'static, str>);
 
@@ -12,7 +12,7 @@ impl Malformed {
         Self(Cow::Borrowed(what))
     }
 
-    /// A value that is not of the kind that its field has.
+    /// A value with the wrong type for its field.
     pub(super) fn field(name: &str, expected: &str) -> Self {
         Self(format!("has `{name}` that is not {expected}").into())
     }

@@ -1,4 +1,5 @@
-//! Sealing what requests-cache stored: each response goes through the engine as if its origin had just sent it, on the day it did.
+//! Imports stored responses of requests-cache: each passes through the engine as if its origin sent
+//! it at the time when it was received.
 
 use super::response::{Request, Response};
 use crate::{
@@ -10,33 +11,34 @@ use lacre_core::{Detail, Expire, OriginHeaders, Timestamp, parse_content_length}
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long past its freshness an imported response is kept, to be validated.
+/// The retention of an imported response beyond its freshness lifetime, for validation.
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
-/// Writes responses into a sealed cache, by preference the oldest first: of answers that vary, one that is older than those that
-/// are there already is of no more use.
+/// Writes responses into a sealed cache. Import the oldest first: a variant older than the stored
+/// variants is of no use.
 #[derive(Debug)]
 pub struct Importer {
     cache: Cache,
     clock: Arc<ManualClock>,
 }
 
-/// What became of a response.
+/// The outcome for a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Imported {
-    /// It is stored.
+    /// It was stored.
     Stored,
-    /// The cache has this one, or a newer one.
+    /// The cache already has this response or a newer one.
     Known,
-    /// It was stale for so long that it is of no use.
+    /// It has been stale for too long.
     Ended,
     /// The policy does not store it.
     Declined(Detail),
 }
 
 impl Importer {
-    /// An importer into the cache that `builder` describes. `policy` is the one that requests will be answered by: it decides under which
-    /// keys they look. What it says of methods, statuses and origins does not count, since the responses are there already.
+    /// An importer into the cache that `builder` describes. `policy` is the policy of later
+    /// requests; it determines the row keys. Its methods, statuses and origin settings do not
+    /// count, because the responses exist already.
     ///
     /// # Errors
     /// As [`Builder::build`].
@@ -51,7 +53,8 @@ impl Importer {
             Method::DELETE,
             Method::OPTIONS,
         ];
-        // A lifetime applies to the statuses that are named: redirects and errors have theirs in the file.
+        // A user lifetime applies to named statuses; the file states the lifetimes of redirects and
+        // errors.
         let statuses = (200..600).filter_map(|code| StatusCode::from_u16(code).ok());
         let policy = policy
             .origin_headers(OriginHeaders::Ignored)
@@ -67,10 +70,11 @@ impl Importer {
         Ok(Self { cache, clock })
     }
 
-    /// Stores a response, and each redirect that led to it, under its own request. What became of the response itself is returned.
+    /// Stores a response, and each redirect to it, under its own request. Returns the outcome for
+    /// the response itself.
     ///
     /// # Errors
-    /// The store fails, or the response is about a request that is none.
+    /// The store fails, or the stored request is invalid.
     pub async fn import(&self, response: &Response, now: Timestamp) -> Result<Imported, Error> {
         for hop in &response.history {
             self.store(hop, response.expires, now).await?;
@@ -87,12 +91,13 @@ impl Importer {
         if expires.is_some_and(|expires| expires.plus(RETENTION) <= now) {
             return Ok(Imported::Ended);
         }
-        // Nothing comes from the future, where it would stay fresh for as long as it likes.
+        // A time in the future would keep the response fresh too long.
         let created = response.created.min(now);
         self.clock.set(created);
         let request = request_parts(&response.request)?;
         let newest = self.newest(request.clone(), response).await?;
-        // The stored answer to GET answers HEAD too. An imported answer to HEAD must not invalidate it.
+        // The stored response to GET serves HEAD, too. An imported response to HEAD must not
+        // invalidate it.
         if newest.is_some() && request.method == Method::HEAD {
             return Ok(Imported::Declined(Detail::Method));
         }
@@ -121,7 +126,7 @@ impl Importer {
         Ok(if is_found { Imported::Stored } else { Imported::Known })
     }
 
-    /// When the answer that is stored for a request was received.
+    /// The time at which the stored response to a request was received.
     async fn newest(&self, request: request::Parts, response: &Response) -> Result<Option<Timestamp>, Error> {
         Ok(match self.cache.ask(request, RequestBody::Seen(&response.request.body)).await? {
             Answer::Hit(reply) | Answer::Refresh(reply, _) => reply.info.stored_at,
@@ -144,7 +149,7 @@ fn request_parts(request: &Request) -> Result<request::Parts, Error> {
     for (name, value) in &request.headers {
         append(&mut parts.headers, name, value)?;
     }
-    // What these said was about that one exchange; a later request says it for itself.
+    // These headers concern one exchange only.
     for name in [header::CACHE_CONTROL, header::PRAGMA, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
         parts.headers.remove(name);
     }
@@ -167,7 +172,7 @@ fn response_parts(response: &Response) -> Result<response::Parts, Error> {
         if !is_still_coded(response) {
             decode(&mut parts.headers);
         }
-        // The body is whole, however it came.
+        // The body is complete, however it was transferred.
         parts.headers.remove(header::TRANSFER_ENCODING);
         parts.headers.insert(header::CONTENT_LENGTH, response.body.len().into());
     }
@@ -185,8 +190,8 @@ fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// requests decodes bodies before they are stored, except in codings that it lacks a library for: then the length is still right, and
-/// what is there is no text.
+/// requests decodes bodies before they are stored, unless it lacks the library for a coding. The
+/// length is then still right, and the body is not text.
 fn is_still_coded(response: &Response) -> bool {
     let declared =
         response.header("content-length").and_then(|length| parse_content_length(length.as_bytes()));
@@ -195,7 +200,8 @@ fn is_still_coded(response: &Response) -> bool {
         && str::from_utf8(&response.body).is_err()
 }
 
-/// Says of a body that it is not coded (any more), so that every client may have it, whichever codings it accepts.
+/// Removes the content coding from the headers of a decoded body, so that every client may receive
+/// it.
 fn decode(headers: &mut HeaderMap) {
     headers.remove(header::CONTENT_ENCODING);
     let varies: Vec<HeaderValue> = headers.get_all(header::VARY).iter().cloned().collect();
@@ -204,7 +210,7 @@ fn decode(headers: &mut HeaderMap) {
         let members = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let kept: Vec<&[u8]> =
             members.filter(|member| !member.eq_ignore_ascii_case(b"accept-encoding")).collect();
-        // What was one header value still is one.
+        // A single header value stays one.
         if let Ok(kept) = HeaderValue::from_bytes(&kept.join(&b", "[..]))
             && !kept.is_empty()
         {
@@ -213,7 +219,8 @@ fn decode(headers: &mut HeaderMap) {
     }
 }
 
-/// The lines that were joined to one: a cookie begins behind a comma where a name and `=` follow. In a date, none does.
+/// Splits joined lines: a cookie begins after a comma if a name and `=` follow, which is never the
+/// case in a date.
 fn cookies(joined: &str) -> impl Iterator<Item = &str> {
     let begins = |rest: &str| {
         let name = rest.split(['=', ';', ',']).next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! JSON as Python's modules read and write it, to the byte: they know `NaN` and long integers, and escape all but ASCII.
-//! The same writer makes YAML, which JSON nearly is.
+//! Reads and writes JSON exactly as Python's modules do: with `NaN` and long integers, and with
+//! everything but ASCII escaped. The same writer produces YAML.
 
 use super::fault::{self, Malformed};
 use super::value::{Assembly, Kind, MAX_BYTES, Value};
@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
 
-/// What `json.loads` makes of `text`.
+/// The result of `json.loads(text)`.
 pub(super) fn read(text: &[u8]) -> Result<Value, Malformed> {
     if text.len() > MAX_BYTES {
         return Err(fault::too_long());
@@ -30,7 +30,7 @@ enum More {
 }
 
 impl Reader<'_> {
-    /// Reads the next value that begins, and all that ends behind it.
+    /// Reads the start of the next value, and the ends that follow it.
     fn value(&mut self) -> Result<More, Malformed> {
         self.space();
         if self.eat("[") {
@@ -121,7 +121,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The rest of a string, behind its opening quote.
+    /// The rest of a string after its opening quote.
     fn string(&mut self) -> Result<String, Malformed> {
         let mut text = String::new();
         loop {
@@ -208,21 +208,21 @@ pub(super) fn write(value: &Value, dialect: Dialect) -> String {
     Writer { out: String::new(), dialect, indent: Some(0) }.write(value)
 }
 
-/// Who writes.
+/// The writer to imitate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Python's `json`.
     Json,
-    /// `ujson`, with which requests-cache makes bodies again where it is installed.
+    /// `ujson`, which requests-cache uses to serialize bodies if it is installed.
     Ujson,
-    /// Nobody in particular: what YAML and JSON have in common, and YAML's own where they differ.
+    /// YAML: the common subset with JSON, and YAML's own forms where they differ.
     Yaml,
 }
 
 struct Writer {
     out: String,
     dialect: Dialect,
-    /// How deep the line begins; `None`: all goes on one line.
+    /// The indentation of the line; `None` writes everything on one line.
     indent: Option<usize>,
 }
 
@@ -232,7 +232,7 @@ impl Writer {
         self.out
     }
 
-    /// It recurses as deep as the value, which is bounded.
+    /// Recursion is as deep as the value, which is bounded.
     fn value(&mut self, value: &Value) {
         match value {
             Value::None => self.out.push_str("null"),
@@ -321,8 +321,8 @@ impl Writer {
     }
 }
 
-/// What Python's `repr` makes of a finite number: the fewest digits that tell it from others, with an exponent where that is
-/// below -4 or above 15; and what the others make of that exponent.
+/// A finite number as Python's `repr` writes it: the fewest unambiguous digits, with an exponent
+/// below -4 or above 15; the other writers differ in the form of the exponent.
 fn repr(number: f64, dialect: Dialect) -> String {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -331,7 +331,7 @@ fn repr(number: f64, dialect: Dialect) -> String {
         exponent => match dialect {
             Dialect::Json => format!("{mantissa}e{exponent:+03}"),
             Dialect::Ujson => format!("{mantissa}e{exponent:+}"),
-            // Without a point it would be text.
+            // Without a point, YAML would read it as a string.
             Dialect::Yaml if mantissa.contains('.') => format!("{mantissa}e{exponent:+}"),
             Dialect::Yaml => format!("{mantissa}.0e{exponent:+}"),
         },

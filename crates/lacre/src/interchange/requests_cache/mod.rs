@@ -1,8 +1,9 @@
-//! The files of requests-cache 0.8 to 1.3, read and written in place, without ever running a pickle.
+//! Reads and writes the files of requests-cache 0.8 to 1.3, and never executes a pickle.
 //!
-//! A [`Serializer`] turns stored bytes into a [`Response`] and back · [`Source`] walks through a whole cache · [`Importer`] seals
-//! what is found there · [`cache_key`] names a request as requests-cache does. A signature is verified before anything is parsed;
-//! what has none is only read through a door with `danger` in its name.
+//! A [`Serializer`] converts stored bytes to a [`Response`] and back. [`Source`] iterates over a
+//! whole cache, [`Importer`] seals its responses, and [`cache_key`] computes the keys of
+//! requests-cache. A signature is verified before anything is parsed; unsigned bytes are read only
+//! through a function with `danger` in its name.
 //!
 //! ```
 //! use lacre::interchange::requests_cache::Serializer;

@@ -1,6 +1,8 @@
-//! The model: a response as requests-cache 0.8 to 1.3 keeps it, and its way from and to the plain data of a file.
+//! Responses of requests-cache 0.8 to 1.3, and their conversion from and to the plain data of a
+//! file.
 //!
-//! Only redirects have a history, and what is in it has none, as there.
+//! As in requests-cache, only a redirected response has a history, and the responses in it have
+//! none.
 
 use super::armour;
 use super::fault::Malformed;
@@ -15,47 +17,47 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-/// A response that requests-cache stored. Names and texts are as there; header names keep their case.
+/// A stored response of requests-cache. Header names keep their case.
 #[derive(Clone, PartialEq)]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The reason phrase.
     pub reason: Option<String>,
-    /// Where the response came from in the end.
+    /// The URL of the response after redirects.
     pub url: String,
     /// The headers. Lines of one name were joined by `, `.
     pub headers: Vec<(String, String)>,
     /// The body, with content codings removed.
     pub body: Bytes,
-    /// How the body's text is encoded.
+    /// The character encoding of the body's text.
     pub encoding: Option<String>,
     /// Cookies that the response set.
     pub cookies: Vec<(String, String)>,
-    /// How long the origin took.
+    /// The time from the request to the response.
     pub elapsed: Duration,
-    /// When the response arrived.
+    /// The time at which the response arrived.
     pub created: Timestamp,
-    /// When it becomes stale; `None`: never.
+    /// The time at which it becomes stale; `None` means never.
     pub expires: Option<Timestamp>,
-    /// The request that it answers: after redirects, the last one.
+    /// Its request; after redirects, the last one.
     pub request: Request,
-    /// The redirects that led here, first to last.
+    /// The redirects to this response, first to last.
     pub history: Vec<Response>,
-    /// Where it redirects to.
+    /// The target of its redirect.
     pub next: Option<Request>,
 }
 
-/// A request as it is kept with the response to it: redacted.
+/// The stored, redacted request of a response.
 #[derive(Clone, Default, PartialEq)]
 pub struct Request {
     /// The method.
     pub method: String,
-    /// The URL, its query sorted.
+    /// The URL with a sorted query.
     pub url: String,
     /// The headers.
     pub headers: Vec<(String, String)>,
-    /// The body; often nothing.
+    /// The body; often empty.
     pub body: Bytes,
     /// Cookies that were sent.
     pub cookies: Vec<(String, String)>,
@@ -78,7 +80,7 @@ impl Response {
 
     fn alone(mut fields: Fields) -> Result<Self, Malformed> {
         let mut request = Request::from_value(fields.take("request"))?;
-        // Before 1.0, no body at all was written so; only then responses had this field.
+        // Before 1.0, an absent body had this form; only those versions wrote this field.
         if fields.take("raw") != Value::None && request.body == "None" {
             request.body = Bytes::new();
         }
@@ -109,7 +111,8 @@ impl Response {
         Ok(response)
     }
 
-    /// Takes in a body that was written in a readable form, as requests-cache does: its bytes need not be those of the network.
+    /// Restores a body that was stored in a readable form, as requests-cache does. Its bytes may
+    /// differ from the network's.
     fn set_readable_body(&mut self, content: Value) -> Result<(), Malformed> {
         let text = match content {
             content if is_json(self.header("content-type")) => json::dumps(&content, Dialect::Ujson),
@@ -184,7 +187,7 @@ impl Request {
     }
 }
 
-/// Neither the URL nor headers nor the body, which may hold secrets.
+/// Omits the URL, the headers and the body, which may hold secrets.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
@@ -197,7 +200,7 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Neither the URL nor headers nor the body, which may hold secrets.
+/// Omits the URL, the headers and the body, which may hold secrets.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").field("method", &self.method).finish_non_exhaustive()
@@ -208,7 +211,7 @@ fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> 
     headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
 }
 
-/// How long a body is by its headers, where that is about the body as it is stored.
+/// The length of the body by its headers, if they describe the stored body.
 fn declared_length(headers: &[(String, String)]) -> Option<usize> {
     match header(headers, "content-encoding") {
         None => usize::try_from(parse_content_length(header(headers, "content-length")?.as_bytes())?).ok(),
@@ -216,12 +219,12 @@ fn declared_length(headers: &[(String, String)]) -> Option<usize> {
     }
 }
 
-/// What requests-cache takes for JSON.
+/// Whether requests-cache treats the content type as JSON.
 pub(super) fn is_json(content_type: Option<&str>) -> bool {
     content_type.is_some_and(|value| value.starts_with("application/") && value.contains("json"))
 }
 
-/// A dict while it is written; fields that say nothing are left out.
+/// A dict that is being written, without empty fields.
 #[derive(Default)]
 struct Draft(Vec<(String, Value)>);
 
@@ -244,13 +247,14 @@ impl Draft {
     }
 }
 
-/// `2026-11-23T18:12:42.850000+00:00`: the one form that every Python reads back.
+/// A time as `2026-11-23T18:12:42.850000+00:00`, the form that every Python can parse.
 fn time(moment: Timestamp) -> Value {
     let moment = jiff::Timestamp::from_millisecond(moment.as_millis()).unwrap_or(jiff::Timestamp::MAX);
     Value::Str(moment.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string())
 }
 
-/// A dict while it is read. A field that is absent reads as `None`, as the defaults that are left out there.
+/// A dict that is being read. An absent field is `None`, like the defaults that requests-cache
+/// omits.
 struct Fields(HashMap<String, Value>);
 
 impl Fields {
@@ -315,7 +319,7 @@ impl Fields {
             Value::Int(seconds) => seconds as f64,
             _ => return Err(Malformed::field(name, "a number of seconds")),
         };
-        // Python counts microseconds, and a clock may have gone backwards.
+        // Python counts microseconds, and the clock may have moved backwards.
         let micros = (seconds * 1e6).round().max(0.0);
         if micros > MOST_MICROS {
             return Err(Malformed::field(name, "a number of seconds"));
@@ -323,14 +327,14 @@ impl Fields {
         Ok(Duration::from_micros(micros as u64))
     }
 
-    /// ISO 8601. Without an offset it is UTC: before 1.2 none was written.
+    /// A time in ISO 8601. Without an offset it is UTC, because versions before 1.2 wrote none.
     fn time(&mut self, name: &str) -> Result<Option<Timestamp>, Malformed> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let moment: Option<jiff::Timestamp> = text.parse().ok().or_else(|| {
             let naive: DateTime = text.parse().ok()?;
             TimeZone::UTC.to_timestamp(naive).ok()
         });
-        // The years that Python has.
+        // The range of years in Python.
         let years = 1..=9999;
         let moment = moment.filter(|moment| years.contains(&TimeZone::UTC.to_datetime(*moment).year()));
         let moment = moment.ok_or_else(|| Malformed::field(name, "a time"))?;
@@ -338,7 +342,7 @@ impl Fields {
     }
 }
 
-/// Centuries: up to here, a float tells one microsecond from the next.
+/// Centuries: up to this limit, a float distinguishes microseconds.
 const MOST_MICROS: f64 = (1_u64 << 53) as f64;
 
 /// Text; bytes, which header values may be, are Latin-1.

@@ -1,5 +1,5 @@
-//! Values of the Python package, sealed to the place where they lie (docs/format.md §14). It never reads a value whose seal has not held,
-//! and takes nothing without one.
+//! Seals values of the Python package and binds them to their place (docs/format.md §14). Values
+//! without a valid seal are never parsed.
 
 use super::fault::Malformed;
 use super::{Value, cbor};
@@ -12,35 +12,35 @@ use lacre_seal::{
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// How much of a value lies in one envelope.
+/// The length of the part of a value in one envelope.
 const PIECE: usize = 4 << 20;
-/// What an envelope takes beside what is in it and the tags of that, and more: for its header, commitment and length.
+/// An upper bound for an envelope's header, commitment and length prefix.
 const OVERHEAD: usize = 256;
-/// The shortest secret that a key is made of, in bytes.
+/// The minimum length of a secret, in bytes.
 const MIN_SECRET: usize = 32;
-/// How many different bytes it must have.
+/// The minimum number of distinct bytes in a secret.
 const MIN_DIFFERENT: usize = 8;
 
-/// Where a value lies. It opens nowhere else.
+/// The place of a value. It does not open in another place.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The store, by the random id that it keeps.
+    /// The random id of the store.
     pub store: &'a StoreId,
-    /// The table, hash or folder in it.
+    /// The table, hash or folder in the store.
     pub table: &'a str,
-    /// The key there.
+    /// The key in the table.
     pub key: &'a str,
 }
 
-/// Seals values, and opens them. What is sealed is encrypted.
+/// Seals and opens values. Sealed values are encrypted.
 #[derive(Clone, Debug)]
 pub struct SealedValues {
-    /// Newest first: that one seals, and all open.
+    /// Newest first: the first seals, and all open.
     sealers: Vec<Sealer>,
 }
 
 impl SealedValues {
-    /// Of several keyrings the last one seals, and all open what they sealed: in the order of itsdangerous.
+    /// A sealer whose last keyring seals and whose keyrings all open: the order of itsdangerous.
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: there is none.
@@ -54,7 +54,7 @@ impl SealedValues {
         Ok(Self { sealers })
     }
 
-    /// The bytes to store for `value`.
+    /// Seals `value` for storage.
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: it has a number of more than 64 bits. [`ErrorKind::Broken`]: no random bytes can be had.
@@ -70,24 +70,25 @@ impl SealedValues {
             let position = if index + 1 == count { Position::Last } else { Position::Inner };
             let envelope =
                 place.with(id, index, position, |at| self.sealers[0].seal(at, life, &[], piece))?;
-            // Shorter than 8 MiB, as every envelope.
+            // Shorter than 8 MiB, like every envelope.
             sealed.extend_from_slice(&(envelope.len() as u32).to_be_bytes());
             sealed.extend_from_slice(&envelope);
         }
         Ok(sealed)
     }
 
-    /// Room for what was stored, where it comes in pieces: memory that is used again.
+    /// A buffer for a stored value in several pieces, from a pool.
     #[must_use]
     pub fn room(&self, length: usize) -> JoinedBuffer {
         self.sealers[0].joined_buffer(length)
     }
 
-    /// The value that was stored as `sealed`.
+    /// Opens the stored bytes `sealed`.
     ///
     /// # Errors
-    /// [`ErrorKind::Tampered`]: it is not sealed, not for this place, or was changed. [`ErrorKind::KeyUnavailable`]: it was sealed with
-    /// a key that is not here. [`ErrorKind::Lapsed`]: it was revoked.
+    /// [`ErrorKind::Tampered`]: it is not sealed, not sealed for this place, or was changed.
+    /// [`ErrorKind::KeyUnavailable`]: its key is not available. [`ErrorKind::Lapsed`]: it was
+    /// revoked.
     pub fn open(&self, place: &Place<'_>, sealed: &[u8], now: Timestamp) -> Result<Value, Error> {
         let (id, rest) = sealed.split_first_chunk().ok_or_else(unsealed)?;
         let id = BodyId::from_bytes(*id);
@@ -98,7 +99,7 @@ impl SealedValues {
         })?;
         let mut plain = first.body.into_bytes();
         if !rest.is_empty() {
-            // Now that somebody vouches for it. What is opened is shorter than what is sealed.
+            // The seal is valid now. The plaintext is shorter than the sealed bytes.
             let mut joined = self.room(plain.len() + rest.len());
             joined.push(&plain).then_some(()).ok_or_else(unsealed)?;
             for index in 1.. {
@@ -118,7 +119,7 @@ impl SealedValues {
         cbor::read(&plain).map_err(|malformed| malformed.into_error("value"))
     }
 
-    /// Opens with the key that seals now, or with one from before where it needs that.
+    /// Opens with the current key, or with an earlier one if needed.
     fn with_its_key<T>(&self, mut open: impl FnMut(&Sealer) -> Result<T, Fault>) -> Result<T, Error> {
         let mut opened = open(&self.sealers[0]);
         for sealer in &self.sealers[1..] {
@@ -130,7 +131,7 @@ impl SealedValues {
     }
 }
 
-/// The first of several envelopes, each behind its length, and the others.
+/// Splits the first length-prefixed envelope off the others.
 fn split_piece(sealed: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let (length, behind) = sealed.split_first_chunk().ok_or_else(unsealed)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -146,18 +147,19 @@ impl Place<'_> {
         act: impl FnOnce(&Context<'_>) -> T,
     ) -> T {
         let key = digest(b"lacre/v1/row", self.key.as_bytes());
-        // More pieces than can be counted do not fit into memory.
+        // More pieces than `u32` can count do not fit into memory.
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         let purpose = Purpose::Value { value, index, position };
         act(&Context { purpose, store: self.store, namespace: self.table, key: &key })
     }
 }
 
-/// The keyring of a secret that no key source holds: the text of one, a bare key (docs/format.md §3), or at least 32 bytes of any other
-/// form, of which a key is derived (§14). They should be random: nothing here makes guessing slow.
+/// The keyring for a secret: the text of a keyring, a bare key (docs/format.md §3), or at least 32
+/// other bytes, from which a key is derived (§14). The bytes must be random, because the derivation
+/// is fast.
 ///
 /// # Errors
-/// [`ErrorKind::Config`]: it is too short, or cannot be random.
+/// [`ErrorKind::Config`]: it is too short, or not random.
 pub fn keyring_of_secret(secret: &[u8]) -> Result<Keyring, Error> {
     if let Some(Ok(keyring)) = str::from_utf8(secret).ok().map(|text| Keyring::parse(text.trim())) {
         return Ok(keyring);
@@ -191,7 +193,7 @@ fn moment(time: Timestamp) -> UnixMillis {
     UnixMillis::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
 }
 
-/// Nothing is read from a sealed store that is not sealed, whatever is wrong with it.
+/// Every value without a valid seal is an error, whatever its form.
 fn refused(fault: Fault) -> Error {
     if fault.is_broken() {
         return unsealed().with_source(fault);

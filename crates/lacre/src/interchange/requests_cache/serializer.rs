@@ -1,4 +1,4 @@
-//! From stored bytes to a response and back: the signature first, then the format.
+//! Converts stored bytes to a response and back: verifies the signature first, then parses.
 
 use super::fault::{self, Malformed};
 use super::json::{self, Dialect};
@@ -11,11 +11,11 @@ use bytes::Bytes;
 use lacre_seal::Authentic;
 use lacre_seal::itsdangerous::{BadSignature, Signer};
 
-/// How a response is written.
+/// The format of a stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// Python's pickle: data only.
+    /// Python's pickle, plain data only.
     Pickle,
     /// JSON, with bodies in base64.
     Json,
@@ -24,12 +24,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// What `bytes` seem to be written in. Whatever it is, reading it is safe.
+    /// The probable format of `bytes`. Reading any format is safe.
     fn of(bytes: &[u8]) -> Self {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         match bytes.first() {
             Some(b'{') => Self::Json,
-            // PyYAML begins with the first name of a dict, and ours with a mark; no pickle does.
+            // PyYAML begins with the first key of a dict, and our writer with a marker; no pickle
+            // does.
             Some(byte) if byte.is_ascii() && (line.contains(&b':') || line == b"---") => Self::Yaml,
             _ => Self::Pickle,
         }
@@ -52,7 +53,7 @@ pub struct Serializer {
 }
 
 impl Serializer {
-    /// What requests-cache calls `safe_pickle_serializer(secret_key=secret)`, except that any format may be signed.
+    /// The counterpart of `safe_pickle_serializer(secret_key=secret)`, for any format.
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: the secret is empty.
@@ -63,24 +64,26 @@ impl Serializer {
         Ok(Self::signed_by(signer))
     }
 
-    /// Signs with itsdangerous' signatures, and reads nothing without one: for a salt, a digest or several secrets of your own.
+    /// Signs with `signer`, and reads nothing unsigned: for your own salt, digest or several
+    /// secrets.
     pub fn signed_by(signer: Signer) -> Self {
         Self { format: None, signer: Some(signer) }
     }
 
-    /// Neither writes signatures nor asks for them: whoever can write the file decides what is read from it.
+    /// Neither writes nor requires signatures: everyone who can write the file controls the
+    /// responses read from it.
     pub fn danger_unsigned() -> Self {
         Self { format: None, signer: None }
     }
 
-    /// Reads this format only, and writes it. Without this, every format is read, and pickle is written.
+    /// Reads and writes this format only. By default, every format is read, and pickle is written.
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
         self
     }
 
-    /// Whether what is read must be signed.
+    /// Whether stored bytes must be signed.
     #[must_use]
     pub fn is_signed(&self) -> bool {
         self.signer.is_some()
@@ -89,8 +92,8 @@ impl Serializer {
     /// Reads a stored response.
     ///
     /// # Errors
-    /// [`ErrorKind::Tampered`]: it is not signed, or not with this secret; [`ErrorKind::Broken`]: it is not a response as
-    /// requests-cache writes it, or one that only running code could read.
+    /// [`ErrorKind::Tampered`]: it is not signed with this secret. [`ErrorKind::Broken`]: it is not a
+    /// response of requests-cache, or reading it would need to run code.
     pub fn decode(&self, stored: &[u8]) -> Result<Response, Error> {
         let authentic = match &self.signer {
             Some(signer) => signer.verify(stored).map_err(bad_signature)?,
@@ -102,7 +105,7 @@ impl Serializer {
         Response::from_value(value(format, authentic)?).map_err(malformed)
     }
 
-    /// Writes a response as requests-cache reads it.
+    /// Writes a response for requests-cache.
     #[must_use]
     pub fn encode(&self, response: &Response) -> Vec<u8> {
         let value = response.to_value();
@@ -119,10 +122,10 @@ impl Serializer {
 }
 
 impl Value {
-    /// The one value of a pickle, of data that is plain; what a pickle would run is refused by name.
+    /// Reads a pickle of plain data. An opcode that would run code is refused by name.
     ///
     /// # Errors
-    /// [`ErrorKind::Broken`]: it is no pickle, one of something else, or more than is read.
+    /// [`ErrorKind::Broken`]: it is not a pickle of plain data, or is too large.
     pub fn from_pickle(pickle: impl Into<Bytes>) -> Result<Self, Error> {
         pickle::read(&pickle.into()).map_err(|refused| match refused {
             Refused::Malformed(what) => what.into_error(Format::Pickle.name()),
@@ -130,7 +133,7 @@ impl Value {
         })
     }
 
-    /// The pickle of it.
+    /// Writes a pickle.
     #[must_use]
     pub fn to_pickle(&self) -> Vec<u8> {
         pickle::write(self)
@@ -166,7 +169,8 @@ fn bad_signature(bad: BadSignature) -> Error {
         .with_source(bad)
 }
 
-/// Whether a pickle has behind its end what `safe_pickle_serializer` appends: a separator, and 20 bytes in base64.
+/// Whether a signature of `safe_pickle_serializer` follows the pickle: a separator and 20 bytes in
+/// base64.
 fn is_signed(stored: &[u8]) -> bool {
     const SIGNATURE: usize = 27;
     let Some(end) = stored.len().checked_sub(SIGNATURE + 2) else { return false };

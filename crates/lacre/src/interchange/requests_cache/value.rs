@@ -1,19 +1,20 @@
-//! What the files of requests-cache are made of, whichever format they are in: plain data, a bounded amount of it.
+//! The values in files of requests-cache, in any format: plain data of bounded size.
 
 use super::fault::{self, Malformed};
 use bytes::Bytes;
 use std::collections::HashMap;
 
-/// How deep lists and dicts may lie in each other. It keeps every walk over a value, dropping it included, off the end of the stack.
+/// The maximum nesting of lists and dicts. It bounds the stack of every recursion over a value,
+/// including its drop.
 const MAX_DEPTH: usize = 128;
 
-/// How many values may lie in one, itself included.
+/// The maximum number of values in one, itself included.
 pub(super) const MAX_ITEMS: usize = 1 << 20;
 
-/// The longest stored response that is read, in bytes, and all that its texts may add up to once they are read.
+/// The maximum length of a stored response, and of all its strings together, in bytes.
 pub(super) const MAX_BYTES: usize = 128 << 20;
 
-/// A value of Python's: plain data, which is all that requests-cache stores.
+/// A Python value. requests-cache stores plain data only.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `None`.
@@ -28,9 +29,9 @@ pub enum Value {
     Bytes(Bytes),
     /// A `str`.
     Str(String),
-    /// A list or a tuple: no field of a response tells them apart.
+    /// A list or a tuple: no field of a response distinguishes them.
     List(Vec<Value>),
-    /// In the order of insertion, no key twice.
+    /// A dict in insertion order, without repeated keys.
     Dict(Vec<(String, Value)>),
 }
 
@@ -44,31 +45,31 @@ impl Value {
     }
 }
 
-/// A value while it is read, from the outside in. It holds every reader to the same bounds.
+/// A value under construction, from the outside in. It enforces the same bounds for every reader.
 #[derive(Default)]
 pub(super) struct Assembly {
     open: Vec<(Kind, Vec<Value>)>,
     whole: Option<Value>,
     items: usize,
     bytes: usize,
-    /// Whether a dict may have a key twice.
+    /// Whether a repeated key in a dict is refused.
     once: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     List,
-    /// Its members are keys and values in turn.
+    /// Its members alternate between keys and values.
     Dict,
 }
 
 impl Assembly {
-    /// One that refuses a dict with a key twice.
+    /// An assembly that refuses repeated keys in a dict.
     pub(super) fn strict() -> Self {
         Self { once: true, ..Self::default() }
     }
 
-    /// Takes in a value that holds no others.
+    /// Adds a value without members.
     pub(super) fn scalar(&mut self, value: Value) -> Result<(), Malformed> {
         self.items += 1;
         self.bytes = self.bytes.saturating_add(value.len());
@@ -86,7 +87,7 @@ impl Assembly {
         self.open_for(kind, 0)
     }
 
-    /// Begins one that says how many members it has, which is believed only so far.
+    /// Begins one with a declared number of members; memory is reserved only up to a limit.
     pub(super) fn open_for(&mut self, kind: Kind, members: u64) -> Result<(), Malformed> {
         const BELIEVED: u64 = 64;
         self.items += 1;
@@ -110,7 +111,7 @@ impl Assembly {
         self.place(value)
     }
 
-    /// What the innermost open value is, and how many members it has so far.
+    /// The kind of the innermost open value, and its number of members so far.
     pub(super) fn innermost(&self) -> Option<(Kind, usize)> {
         self.open.last().map(|(kind, members)| (*kind, members.len()))
     }
@@ -132,13 +133,14 @@ impl Assembly {
     }
 }
 
-/// How many entries a dict may have to be searched without an index.
+/// The maximum number of entries in a dict that is searched without an index.
 const SHORT: usize = 32;
 
-/// As Python does it: a key that comes again keeps its place and gets the later value, unless it must come `once`.
+/// Inserts as Python does: a repeated key keeps its place and gets the later value, unless `once`
+/// is set.
 fn dict(members: Vec<Value>, once: bool) -> Result<Value, Malformed> {
     let mut entries: Vec<(String, Value)> = Vec::with_capacity(members.len() / 2);
-    // Most dicts are so short that looking through them is faster.
+    // For short dicts, a linear search is faster.
     let mut places: Option<HashMap<String, usize>> = (members.len() / 2 > SHORT).then(HashMap::new);
     let mut members = members.into_iter();
     while let Some(key) = members.next() {

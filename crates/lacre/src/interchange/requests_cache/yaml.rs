@@ -1,5 +1,5 @@
-//! YAML as PyYAML writes it: version 1.1, in which `1e5` and `0o17` are text and `yes` is none. Tags that stand for objects, and
-//! aliases, which a response has no use for, are refused.
+//! Reads and writes YAML as PyYAML does: version 1.1, in which `1e5` and `0o17` are strings and
+//! `yes` is a boolean. Tags for objects, and aliases, which no response needs, are refused.
 
 use super::fault::{self, Malformed};
 use super::json::{self, Dialect};
@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-/// What `yaml.safe_load` makes of `text`, as far as PyYAML would have written it.
+/// The result of `yaml.safe_load(text)`, for text that PyYAML writes.
 pub(super) fn read(text: &[u8]) -> Result<Value, Malformed> {
     if text.len() > MAX_BYTES {
         return Err(fault::too_long());
@@ -35,7 +35,7 @@ pub(super) fn read(text: &[u8]) -> Result<Value, Malformed> {
     assembly.finish()
 }
 
-/// `value` as YAML that `yaml.safe_load` reads. It begins as no JSON does.
+/// `value` as YAML for `yaml.safe_load`. Its first byte distinguishes it from JSON.
 pub(super) fn write(value: &Value) -> String {
     format!("---\n{}\n", json::write(value, Dialect::Yaml))
 }
@@ -65,7 +65,7 @@ fn ensure_plain(tag: Option<&Tag>, name: &str) -> Result<(), Malformed> {
 
 const OBJECT: Malformed = Malformed::new("has a tag that stands for an object: reading it could run code");
 
-/// What a scalar without quotes means.
+/// The value of an unquoted scalar.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::None,
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_plain_scalar_means_what_it_means_to_pyyaml() {
-        // Each as `yaml.safe_load` of PyYAML says.
+        // Results of PyYAML's `yaml.safe_load`.
         for (text, value) in [
             ("12", Value::Int(12)),
             ("-0", Value::Int(0)),

@@ -1,4 +1,5 @@
-//! Bodies as requests-cache compares them: JSON with the names of its root sorted, forms like queries, all else byte for byte.
+//! Normalises bodies as requests-cache does: JSON with sorted root names, forms like queries, all
+//! others byte for byte.
 
 use super::{REDACTED, query};
 use crate::interchange::requests_cache::json::{self, Dialect};
@@ -7,7 +8,7 @@ use crate::interchange::requests_cache::value::Value;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// JSON beyond this many bytes is compared as it is.
+/// JSON longer than this many bytes is not normalised.
 const LONGEST: usize = 10 << 20;
 
 pub(super) fn normalized<'a>(request: &'a Request, ignored: &[String], root: Option<&str>) -> Cow<'a, [u8]> {
@@ -15,7 +16,7 @@ pub(super) fn normalized<'a>(request: &'a Request, ignored: &[String], root: Opt
     let content_type = request.header("content-type").unwrap_or_default();
     let content_type = content_type.split(';').next().unwrap_or_default().to_lowercase();
     if is_json(Some(&content_type)) && (3..=LONGEST).contains(&body.len()) {
-        // What is not valid, and what has no order, is compared as it is.
+        // Invalid JSON, and JSON that Python cannot sort, is not normalised.
         let normal = json::read(body).ok().and_then(|value| in_order(value, ignored, root));
         return normal.map_or(body.into(), |value| json::dumps(&value, Dialect::Json).into_bytes().into());
     }
@@ -49,7 +50,7 @@ fn sorted(value: Value, ignored: &[String]) -> Option<Value> {
             Some(Value::Dict(entries))
         }
         Value::List(members) => sorted_list(members, ignored).map(Value::List),
-        // Python sorts the characters of a text.
+        // Python sorts the characters of a string.
         Value::Str(text) => {
             let members = text.chars().map(|c| Value::Str(c.into())).collect();
             sorted_list(members, ignored).map(Value::List)
@@ -66,7 +67,7 @@ fn sorted_list(mut members: Vec<Value>, ignored: &[String]) -> Option<Vec<Value>
             Ordering::Equal
         })
     });
-    // Python looks members up in the set of ignored names, which it cannot do with lists and dicts.
+    // Python looks up members in the set of ignored names, which fails for lists and dicts.
     let cannot_be_looked_up = |member: &Value| matches!(member, Value::List(_) | Value::Dict(_));
     if !has_order || (!ignored.is_empty() && members.iter().any(cannot_be_looked_up)) {
         return None;
@@ -75,7 +76,7 @@ fn sorted_list(mut members: Vec<Value>, ignored: &[String]) -> Option<Vec<Value>
     Some(members)
 }
 
-/// The order of Python's `<`; `None` where it knows none.
+/// The order of Python's `<`; `None` if Python raises.
 fn order(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),

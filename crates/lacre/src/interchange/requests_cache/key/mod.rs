@@ -1,6 +1,7 @@
-//! The names that requests-cache 1.3 gives to requests: a digest of what it takes for the same request.
+//! The cache keys of requests-cache 1.3.
 //!
-//! These names are not safe: parts are not kept apart, so that different requests can share one. lacre's own store never uses them.
+//! These keys are not safe: their parts are not delimited, so different requests can have the same
+//! key. lacre's own store never uses them.
 
 mod body;
 mod query;
@@ -13,23 +14,24 @@ use blake2b_simd::Params;
 use lacre_core::MatchHeaders;
 use std::borrow::Cow;
 
-/// The settings of a requests-cache session on which its keys depend. Their defaults are those there, but for
-/// [`ignored_parameters`](Self::ignored_parameters).
+/// The settings of a requests-cache session that its keys depend on. The defaults are those of
+/// requests-cache, except for [`ignored_parameters`](Self::ignored_parameters).
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// Names whose values count as `REDACTED`. [`IGNORED_PARAMETERS`] there; nothing here.
+    /// Names whose values count as `REDACTED`. requests-cache's default is [`IGNORED_PARAMETERS`];
+    /// here it is empty.
     pub ignored_parameters: Vec<String>,
-    /// The part of a JSON body in which names are ignored, instead of its root.
+    /// The member of a JSON body in which names are ignored, instead of the root.
     pub content_root_key: Option<String>,
-    /// Headers that tell requests apart.
+    /// Headers that are part of the key.
     pub match_headers: MatchHeaders,
     /// Whether the server's certificate is verified.
     pub verification: Verification,
-    /// What `str()` makes of the serializer.
+    /// The serializer's `str()`.
     pub serializer: String,
 }
 
-/// What requests-cache ignores by default.
+/// The names that requests-cache ignores by default.
 pub const IGNORED_PARAMETERS: [&str; 9] = [
     "Authorization",
     "Proxy-Authorization",
@@ -45,10 +47,10 @@ pub const IGNORED_PARAMETERS: [&str; 9] = [
 /// Whether the server's certificate is verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verification {
-    /// It is.
+    /// It is verified.
     #[default]
     On,
-    /// It is not: `verify=False`.
+    /// It is not verified: `verify=False`.
     Off,
 }
 
@@ -82,7 +84,7 @@ pub fn cache_key(request: &Request, settings: &KeySettings) -> String {
     digest.finalize().to_hex().to_string()
 }
 
-/// The headers that count, by their lower-case names, in order.
+/// The matched headers by lower-case name, sorted.
 fn matched_headers<'a>(request: &'a Request, settings: &KeySettings) -> Vec<(String, Cow<'a, str>)> {
     let counts = |name: &str| match &settings.match_headers {
         MatchHeaders::None => false,

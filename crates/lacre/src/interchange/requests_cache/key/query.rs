@@ -1,13 +1,14 @@
-//! Queries and forms: parameters as Python's `parse_qsl` reads them, sorted, and written as its `urlencode` does.
+//! Normalises queries and forms: parses as Python's `parse_qsl`, sorts, and writes as `urlencode`.
 
 use super::REDACTED;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What Python's `quote` leaves as it is, whatever else it is told to.
+/// The characters that Python's `quote` never escapes.
 pub(super) const ALWAYS_SAFE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
 
-/// The parameters of `query` in order. Those with an empty value are dropped, those without `=` come last.
+/// The sorted parameters of `query`. Those with an empty value are dropped; those without `=` come
+/// last.
 pub(super) fn normalized(query: &str, ignored: &[String]) -> String {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let mut parameters: Vec<(String, String)> = query

@@ -1,11 +1,12 @@
-//! URLs as requests-cache compares them: its own order of parameters, then what url-normalize 3 makes of the rest.
+//! Normalises URLs as requests-cache does: its own order of parameters, then url-normalize 3.
 
 use super::query::{self, ALWAYS_SAFE};
 use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 
-/// The normal form of an absolute `http` or `https` URL, in which the values of `ignored` parameters are `REDACTED`.
+/// The normal form of an absolute `http` or `https` URL, with the values of `ignored` parameters
+/// replaced by `REDACTED`.
 #[must_use]
 pub fn normalize_url(url: &str, ignored: &[String]) -> String {
     let url = url.trim_start_matches(|c: char| c <= ' ' || c.is_whitespace()).replace(['\t', '\r', '\n'], "");
@@ -19,7 +20,7 @@ pub fn normalize_url(url: &str, ignored: &[String]) -> String {
     let mut normal = format!("{scheme}://{}{}", normal_authority(authority, &scheme), normal_path(path));
     let mut query = query::normalized(query, ignored);
     let mut fragment = fragment;
-    // The crawlable URLs of long ago.
+    // The obsolete `#!` form of crawlable URLs.
     let hash_bang;
     if let Some(state) = fragment.strip_prefix('!') {
         hash_bang = format!("_escaped_fragment_={}", quoted(state, STATE));
@@ -67,7 +68,7 @@ fn normal_host(host: &str) -> String {
     }
     let host = host.to_lowercase();
     let host = host.trim_start_matches('.').trim_end_matches(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']);
-    // What is no domain by the rules for them stays as it is.
+    // An invalid domain name stays unchanged.
     idna::domain_to_ascii(host).unwrap_or_else(|_| host.to_owned())
 }
 
@@ -79,7 +80,7 @@ fn normal_port<'a>(port: &'a str, scheme: &str) -> Cow<'a, str> {
     }
 }
 
-/// Dot segments and empty segments are gone; a path is never empty.
+/// The path without dot segments and empty segments; it is never empty.
 fn normal_path(path: &str) -> String {
     let path = without_empty_parameters(path);
     let path = component(&path, PATH, RESERVED);
@@ -97,7 +98,7 @@ fn normal_path(path: &str) -> String {
     format!("/{}{slash}", segments.join("/"))
 }
 
-/// A `;` with nothing behind it, in the last segment, is lost when Python takes a URL apart and puts it together again.
+/// Python drops an empty `;` at the end of the last segment when it splits and joins a URL.
 fn without_empty_parameters(path: &str) -> Cow<'_, str> {
     let segment = path.rfind('/').unwrap_or(0);
     match path[segment..].find(';') {
@@ -135,7 +136,7 @@ const PATH: &AsciiSet = &USERINFO.remove(b'/').remove(b'[').remove(b']').remove(
 const QUERY: &AsciiSet =
     &SUB_DELIMITERS.remove(b':').remove(b'/').remove(b'?').remove(b'[').remove(b']').remove(b'@');
 
-/// `text` with the escapes that it needs, and no others; those of `preserved` characters stay.
+/// `text` with only the necessary escapes, and those of `preserved` characters.
 fn component(text: &str, safe: &'static AsciiSet, preserved: &str) -> String {
     let mut normal = String::with_capacity(text.len());
     let mut rest = text;
@@ -154,7 +155,7 @@ fn component(text: &str, safe: &'static AsciiSet, preserved: &str) -> String {
     normal
 }
 
-/// Unescaped, composed (NFC) where it is Unicode, and escaped again where it must be.
+/// Unescapes, composes Unicode (NFC), and escapes again where necessary.
 fn quoted(text: &str, safe: &'static AsciiSet) -> String {
     let bytes: Vec<u8> = percent_decode_str(text).collect();
     let chunks = bytes.utf8_chunks().map(|chunk| {
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_url_has_the_form_that_url_normalize_gives_it() {
-        // Each by `normalize_url(url, None)` of requests-cache 1.3.3 with url-normalize 3.1.0.
+        // Results of `normalize_url(url, None)` in requests-cache 1.3.3 with url-normalize 3.1.0.
         for (url, normal) in VECTORS {
             assert_eq!(normalize_url(url, &[]), *normal, "{url}");
         }

@@ -1,5 +1,5 @@
-//! Pickle as data: what Python's `pickle` writes for plain values, of protocols 0 to 5. Nothing here can run what a pickle says:
-//! opcodes that name, build or call objects are refused by their names.
+//! Reads and writes pickles of plain values, protocols 0 to 5. Nothing here can run code: opcodes
+//! that name, build or call objects are refused by name.
 
 mod opcode;
 mod read;

@@ -43,7 +43,8 @@ pub(super) const BINBYTES8: u8 = 0x8e;
 pub(super) const MEMOIZE: u8 = 0x94;
 pub(super) const FRAME: u8 = 0x95;
 
-/// What names, builds or calls objects. An unpickler that obeys it runs whatever the pickle says.
+/// Opcodes that name, build or call objects. An unpickler that executes them runs code of the
+/// pickle's choice.
 const RUNS_CODE: [(u8, &str); 13] = [
     (b'c', "GLOBAL"),
     (b'R', "REDUCE"),
@@ -60,7 +61,7 @@ const RUNS_CODE: [(u8, &str); 13] = [
     (0x93, "STACK_GLOBAL"),
 ];
 
-/// What is data, too, but in no response that requests-cache writes.
+/// Opcodes for data that no response of requests-cache contains.
 const NOT_USED: [(u8, &str); 13] = [
     (b'0', "POP"),
     (b'1', "POP_MARK"),
@@ -77,12 +78,12 @@ const NOT_USED: [(u8, &str); 13] = [
     (0x98, "READONLY_BUFFER"),
 ];
 
-/// An opcode that is not obeyed.
+/// A refused opcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// It would run code.
     RunsCode(&'static str),
-    /// Its name; requests-cache does not write it.
+    /// requests-cache does not write it; its name.
     NotUsed(&'static str),
     /// There is no such opcode.
     Unknown(u8),

@@ -1,5 +1,5 @@
-//! Reading a pickle: the machine that its opcodes describe, without the parts that name, build or call objects. It neither recurses
-//! nor trusts a length before it has the bytes.
+//! Reads a pickle with a stack machine that lacks the opcodes to name, build or call objects. It
+//! does not recurse, and trusts no length before it has the bytes.
 
 use super::opcode::{self as op, Refused as Opcode};
 use crate::interchange::requests_cache::fault::{self, Malformed};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::str::FromStr;
 
-/// Why a pickle is not read.
+/// The reason why a pickle is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Malformed(Malformed),
@@ -21,7 +21,7 @@ impl From<Malformed> for Refused {
     }
 }
 
-/// The one value of `pickle`, and nothing behind it.
+/// The value of `pickle`, which must end after it.
 pub(crate) fn read(pickle: &Bytes) -> Result<Value, Refused> {
     if pickle.len() > MAX_BYTES {
         return Err(fault::too_long().into());
@@ -40,7 +40,8 @@ pub(crate) fn read(pickle: &Bytes) -> Result<Value, Refused> {
     Ok(machine.assemble(root)?)
 }
 
-/// A place in [`Machine::nodes`]. Values are shared while they are built, since the memo may name one that is not complete yet.
+/// An index into [`Machine::nodes`]. Values are shared during construction, because the memo may
+/// refer to an incomplete one.
 type Place = usize;
 
 enum Node {
@@ -53,10 +54,10 @@ struct Machine {
     rest: Bytes,
     nodes: Vec<Node>,
     stack: Vec<Place>,
-    /// Where on the stack the open marks are.
+    /// The positions of the open marks on the stack.
     marks: Vec<usize>,
     memo: HashMap<u32, Place>,
-    /// How often anything was put onto the stack.
+    /// The number of pushes onto the stack.
     pushed: usize,
 }
 
@@ -64,7 +65,7 @@ impl Machine {
     fn step(&mut self, opcode: u8) -> Result<(), Refused> {
         match opcode {
             op::PROTO => self.protocol()?,
-            // It tells how much to read ahead, which says nothing new.
+            // It is only a hint for reading ahead.
             op::FRAME => drop(self.array::<8>()?),
             op::MARK => {
                 self.count()?;
@@ -132,7 +133,7 @@ impl Machine {
         }
     }
 
-    /// The forms of protocol 0: a line of text.
+    /// Reads an argument of protocol 0: a line of text.
     fn line_of(&mut self, opcode: u8) -> Result<(), Malformed> {
         let line = self.line()?;
         let value = match (opcode, &line[..]) {
@@ -175,7 +176,7 @@ impl Machine {
         usize::try_from(length).map_err(|_| fault::cut_off())
     }
 
-    /// Under which name the memo keeps a value.
+    /// The memo's name for a value.
     fn name(&mut self, opcode: u8) -> Result<u32, Malformed> {
         match opcode {
             op::PUT | op::GET => parsed(&self.line()?),
@@ -222,10 +223,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Whatever costs memory is counted.
+    /// Counts everything that uses memory.
     fn count(&mut self) -> Result<(), Malformed> {
         self.pushed += 1;
-        // A value is put, remembered and put again; a mark comes with each list.
+        // A value is pushed, stored in the memo and pushed again; each list adds a mark.
         if self.pushed > 4 * MAX_ITEMS { Err(fault::too_many()) } else { Ok(()) }
     }
 
@@ -233,7 +234,7 @@ impl Machine {
         self.top(1).map(|top| top[0])
     }
 
-    /// Takes the `count` topmost values off the stack, but none below a mark.
+    /// Pops the `count` topmost values off the stack, but none below a mark.
     fn top(&mut self, count: usize) -> Result<Vec<Place>, Malformed> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len().checked_sub(count) {
@@ -267,8 +268,8 @@ impl Machine {
         Ok(line)
     }
 
-    /// What lies at `root`, copied out of the shared nodes. What holds itself ends at the bound on depth, and what holds
-    /// much of the same at the one on the number of values.
+    /// The value at `root`, copied out of the shared nodes. A self-referential value ends at the
+    /// limit on depth, and an exponential one at the limit on the number of values.
     fn assemble(&self, root: Place) -> Result<Value, Malformed> {
         let mut assembly = Assembly::default();
         let mut path: Vec<std::slice::Iter<'_, Place>> = Vec::new();

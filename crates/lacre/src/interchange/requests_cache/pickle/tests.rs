@@ -1,4 +1,4 @@
-//! What is read, what is refused, and that nothing which is read can run.
+//! Tests of accepted and refused pickles, and that no pickle runs code.
 
 use super::opcode::Refused as Opcode;
 use super::{Refused, read, write};
@@ -21,7 +21,8 @@ fn dict(entries: &[(&str, Value)]) -> Value {
 
 #[test]
 fn every_protocol_of_python_is_read() {
-    // `pickle.dumps({"a": [1, -2, 70000, 2**40, 1.5, True, None, "é"], "b": ()}, protocol)` of CPython 3.11, for protocols 0 to 5.
+    // `pickle.dumps({"a": [1, -2, 70000, 2**40, 1.5, True, None, "é"], "b": ()}, protocol)` of
+    // CPython 3.11, for protocols 0 to 5.
     let pickles: [&[u8]; 6] = [
         b"(dp0\nVa\np1\n(lp2\nI1\naI-2\naI70000\naL1099511627776L\naF1.5\naI01\naNaV\xe9\np3\nasVb\np4\n(ts.",
         b"}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xffJp\x11\x01\x00L1099511627776L\nG?\xf8\x00\x00\x00\x00\x00\x00I01\nNX\x02\x00\x00\x00\xc3\xa9q\x03eX\x01\x00\x00\x00bq\x04)u.",
@@ -48,7 +49,7 @@ fn every_protocol_of_python_is_read() {
 
 #[test]
 fn what_would_run_code_is_refused_by_its_name() {
-    // Each as Python's pickle would begin to obey it.
+    // Each is a beginning that Python's unpickler would execute.
     let planted: [(&[u8], &str); 13] = [
         (b"cposix\nsystem\n(Vtouch marker\ntR.", "GLOBAL"),
         (b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0ctouch marker\x85R.", "STACK_GLOBAL"),
@@ -66,7 +67,7 @@ fn what_would_run_code_is_refused_by_its_name() {
     ];
     for (pickle, name) in planted {
         assert_eq!(read(&bytes(pickle)), Err(Refused::Opcode(Opcode::RunsCode(name))), "{name}");
-        // Wherever it stands.
+        // At any position.
         let deep = [b"\x80\x04}(\x8c\x01a](", pickle, b"eu."].concat();
         assert!(matches!(read(&deep.into()), Err(Refused::Opcode(Opcode::RunsCode(_)))), "{name}");
     }
@@ -110,7 +111,7 @@ fn a_value_that_is_named_again_is_copied_but_not_without_end() {
     assert_eq!(read(&text.into()), Err(fault::too_long().into()));
 }
 
-/// Turns the value on top into a pair of itself, again and again.
+/// Opcodes that repeatedly replace the value on top by a pair of itself.
 fn doubled(times: u8) -> Vec<u8> {
     (0..times).flat_map(|name| [0x94, b'h', name, 0x86]).collect()
 }

@@ -1,4 +1,5 @@
-//! Writing a pickle: protocol 4, which every Python that requests-cache supports reads. No frames and no memo: both are optional.
+//! Writes pickles of protocol 4, which every Python supported by requests-cache reads. Frames and
+//! the memo are optional, so it writes neither.
 
 use super::opcode as op;
 use crate::interchange::requests_cache::value::Value;
@@ -11,7 +12,7 @@ pub(crate) fn write(value: &Value) -> Vec<u8> {
     pickle
 }
 
-/// It recurses as deep as the value, which is bounded.
+/// Recursion is as deep as the value, which is bounded.
 fn append(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::None => out.push(op::NONE),
@@ -54,7 +55,7 @@ fn integer(out: &mut Vec<u8>, number: i128) {
     }
 }
 
-/// Bytes behind their length, with the opcode for a length of 1, 4 or 8 bytes.
+/// Bytes with their length in front, with the opcode for a length of 1, 4 or 8 bytes.
 fn sized(out: &mut Vec<u8>, [short, long, longest]: [u8; 3], bytes: &[u8]) {
     if let Ok(length) = u8::try_from(bytes.len()) {
         out.extend_from_slice(&[short, length]);

@@ -1,20 +1,21 @@
-//! requests-cache's filesystem backend: one file for each response, named by its key.
+//! Reads requests-cache's filesystem backend: one file for each response, named by its key.
 
 use super::{Stored, absent, not_a_cache, open, read, unreadable};
 use crate::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What its serializers name their files, or did once. Others, such as `redirects.sqlite`, hold no responses.
+/// The file extensions of its serializers, in all versions. Other files, such as
+/// `redirects.sqlite`, hold no responses.
 const EXTENSIONS: [&str; 7] = ["bson", "dat", "json", "pickle", "pkl", "safe_pkl", "yaml"];
 
-/// How many files are listed. Beyond this, somebody filled the directory with something else.
+/// The maximum number of files. A directory with more holds something else.
 const MOST: usize = 10_000_000;
 
 #[derive(Debug)]
 pub(super) struct Files(Vec<PathBuf>);
 
-/// Before 1.3, a signed response had no extension, but its key for a name.
+/// Before 1.3, the file of a signed response was named by its key, without an extension.
 fn is_response(path: &Path) -> bool {
     match path.extension() {
         Some(extension) => EXTENSIONS.iter().any(|known| extension == *known),

@@ -1,5 +1,5 @@
-//! What was in Redis, as JSON: `{"NAMESPACE:KEY": {"type": "string", "value": "HEX"}, …}`. Hashes, which only hold redirects, are
-//! passed over.
+//! A dump of Redis as JSON: `{"NAMESPACE:KEY": {"type": "string", "value": "HEX"}, …}`. Hashes are
+//! skipped, because they hold only redirects.
 
 use super::{Stored, absent, unreadable};
 use crate::{Error, ErrorKind};
@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 
-/// The longest dump that is read, in bytes.
+/// The maximum length of a dump, in bytes.
 const LONGEST: u64 = 1 << 30;
 
 #[derive(Deserialize)]
@@ -21,7 +21,7 @@ struct Item {
 
 pub(super) struct Items(Vec<(String, Item)>);
 
-/// Shows no value, which may hold secrets.
+/// Omits values, which may hold secrets.
 impl fmt::Debug for Items {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Items({})", self.0.len())
@@ -33,7 +33,7 @@ impl Items {
         let mut text = Vec::new();
         file.take(LONGEST).read_to_end(&mut text).map_err(unreadable)?;
         let items: BTreeMap<String, Item> = serde_json::from_slice(&text).map_err(|error| {
-            // The cause would show what stands there.
+            // The cause would quote the content.
             let place = format!("line {}, column {}", error.line(), error.column());
             Error::new(ErrorKind::Broken, format!("the dump of Redis cannot be read, at {place}")).with_hint(
                 "write an object of objects with `type` and `value`, the value in hexadecimal digits",

@@ -1,4 +1,5 @@
-//! A cache that requests-cache left behind, entry by entry. It is only ever read, and taken for what an enemy may have written.
+//! Reads an existing cache of requests-cache, entry by entry. It never writes, and treats the cache
+//! as hostile input.
 
 mod directory;
 mod dump;
@@ -22,7 +23,7 @@ enum Place {
     RedisDump(dump::Items),
 }
 
-/// In which way a cache is stored.
+/// The storage of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceKind {
@@ -30,21 +31,22 @@ pub enum SourceKind {
     Sqlite,
     /// A directory with a file for each response.
     Directory,
-    /// What was in Redis, as JSON.
+    /// A dump of Redis as JSON.
     RedisDump,
 }
 
 /// A stored response.
 #[derive(Debug)]
 pub struct Stored {
-    /// Its name there. It need not be one that requests-cache would give.
+    /// Its key in the cache. It may be one that requests-cache would not compute.
     pub key: String,
-    /// The bytes for [`Serializer::decode`](super::Serializer::decode), or why there are none.
+    /// The bytes for [`Serializer::decode`](super::Serializer::decode), or the reason why they
+    /// cannot be read.
     pub value: Result<Vec<u8>, Error>,
 }
 
 impl Source {
-    /// Opens the cache at `path`, of whichever kind it is.
+    /// Opens the cache at `path` and detects its kind.
     ///
     /// # Errors
     /// There is no cache of requests-cache, or it cannot be read.
@@ -69,7 +71,7 @@ impl Source {
         }
     }
 
-    /// In which way it is stored.
+    /// Its storage.
     #[must_use]
     pub fn kind(&self) -> SourceKind {
         match &self.0 {
@@ -79,7 +81,7 @@ impl Source {
         }
     }
 
-    /// How many entries there are, whether or not they can be read.
+    /// The number of entries, readable or not.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -89,7 +91,7 @@ impl Source {
         }
     }
 
-    /// Whether there is nothing.
+    /// Whether it has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -111,7 +113,7 @@ impl Source {
     }
 }
 
-/// An entry that is not there.
+/// An entry that does not exist.
 fn absent() -> Stored {
     let error = Error::new(ErrorKind::Broken, "there is no such entry");
     Stored { key: "?".to_owned(), value: Err(error) }
@@ -130,7 +132,7 @@ fn unreadable(error: io::Error) -> Error {
     Error::new(ErrorKind::Io, "cannot read the cache").with_hint(hint).with_source(error)
 }
 
-/// A regular file, reached by no link.
+/// A regular file that is not reached through a link.
 fn open(path: &Path) -> Result<File, Error> {
     let file = files::open_no_follow(path).map_err(|refusal: Refusal| refusal.into_error(ErrorKind::Io))?;
     match file.metadata() {
@@ -140,7 +142,7 @@ fn open(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// All of `file`, where that is no more than a response may have.
+/// The content of `file`, if it is not longer than a response may be.
 fn read(file: File) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;

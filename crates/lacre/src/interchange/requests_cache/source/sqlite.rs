@@ -1,4 +1,5 @@
-//! requests-cache's SQLite backend: a table `responses` of keys and values. Nothing is left beside the file, not even a lock.
+//! Reads requests-cache's SQLite backend: a table `responses` of keys and values. It leaves nothing
+//! beside the file, not even a lock.
 
 use super::{Stored, absent, not_a_cache, too_long, unreadable};
 use crate::interchange::requests_cache::value::MAX_BYTES;
@@ -15,9 +16,9 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(super) struct Rows {
     connection: Connection,
-    /// The rows, by their `rowid`. One that has none ends what could be listed of a damaged file.
+    /// The rows by `rowid`. A row without one ends the readable part of a damaged file.
     rows: Vec<Option<i64>>,
-    /// Where the file was copied to, for as long as it is read there.
+    /// The temporary copy of the file, while it is read.
     _copy: Option<TempDir>,
 }
 
@@ -38,7 +39,7 @@ impl Rows {
         make_inert(&connection).map_err(damaged)?;
         let longest = i32::try_from(MAX_BYTES).unwrap_or(i32::MAX);
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, longest).map_err(damaged)?;
-        // A view or a virtual table has no root, and could run what its maker wished.
+        // A view or a virtual table has no root page, and could run code.
         let is_there =
             "SELECT count(*) FROM sqlite_schema WHERE name = 'responses' AND type = 'table' AND rootpage > 0";
         if connection.query_row(is_there, [], |row| row.get::<_, i64>(0)).map_err(damaged)? != 1 {
@@ -62,7 +63,7 @@ impl Rows {
         }
     }
 
-    /// The key, which need not be text, nor short.
+    /// The key, which may be of any type and length.
     fn key(&self, row: i64) -> rusqlite::Result<String> {
         const KEY: &str = "SELECT CAST(substr(key, 1, 64) AS TEXT) FROM responses WHERE rowid = ?1";
         self.connection.prepare_cached(KEY)?.query_row([row], |row| row.get(0))
@@ -101,7 +102,7 @@ fn listed(connection: &Connection) -> rusqlite::Result<Vec<Option<i64>>> {
     Ok(listed)
 }
 
-/// The database with its log, for ourselves: to read both where they lie would change them.
+/// Copies the database with its log, because reading them in place would change them.
 fn copied(file: &Path) -> Result<TempDir, Error> {
     let directory = tempfile::tempdir().map_err(unreadable)?;
     let copy = directory.path().join("copy");
