@@ -46,8 +46,10 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let cache = Cache::builder().store(Memory::new()?).danger_ephemeral_key().build()?;
-//! let politely = Driver::new(cache).rate_limit(|_: &_| tokio::time::sleep(Duration::from_millis(100)));
-//! let client = lacre_reqwest::ClientBuilder::new(politely).build()?;
+//! let driver = Driver::new(cache)
+//!     .coalesce_timeout(Duration::from_secs(2))
+//!     .rate_limit(|_: &_| tokio::time::sleep(Duration::from_millis(100)));
+//! let client = lacre_reqwest::ClientBuilder::new(driver).build()?;
 //! # Ok(())
 //! # }
 //! ```

@@ -78,9 +78,9 @@ impl CacheMiddleware {
     /// Declares how the client reaches origins, which a middleware cannot see. Clients with equal
     /// transports share responses, in one process or in all that share a store.
     ///
-    /// Use [`Transport::standard`] if the client accepts the certificates that are trusted by default,
-    /// presents none, and connects to the hosts of URLs. Otherwise describe the difference, or use
-    /// a [name](Transport::named) for clients that are built alike.
+    /// Use [`Transport::standard`] if the client accepts the certificates that are trusted by
+    /// default, presents none, and connects to the hosts of URLs. Otherwise describe the
+    /// difference, or use a [name](Transport::named) for clients that are built alike.
     #[must_use]
     pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
         self.transport = transport;

@@ -75,9 +75,9 @@ impl CacheMiddleware {
     /// transports share responses, in one process or in all that share a store. The configuration
     /// of a single request is still seen.
     ///
-    /// Use [`Transport::standard`] if the agent accepts the certificates that are trusted by default,
-    /// presents none, and connects to the hosts of URLs. Otherwise describe the difference, or use
-    /// a [name](Transport::named) for agents that are built alike.
+    /// Use [`Transport::standard`] if the agent accepts the certificates that are trusted by
+    /// default, presents none, and connects to the hosts of URLs. Otherwise describe the
+    /// difference, or use a [name](Transport::named) for agents that are built alike.
     #[must_use]
     pub fn danger_assume_transport(mut self, transport: Transport) -> Self {
         (self.transport, self.unseen) = (transport, None);
