@@ -1,4 +1,4 @@
-//! Where the time comes from. This is the only file that reads the system clock.
+//! Clocks. This is the only file that reads the system clock.
 
 use lacre_core::Timestamp;
 use std::fmt::Debug;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A source of the present moment.
+/// A source of the current time.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -18,7 +18,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The system's clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -28,12 +28,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves when it is told to: for tests, simulations and replays.
+/// A clock that is set by hand, for tests, simulations and replays.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     pub const fn new(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_millis()))
     }
@@ -45,7 +45,7 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        // Only fails if the closure declines, which this one never does.
+        // Only a closure that returns `None` would fail.
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
             Some(Timestamp::from_millis(now).plus(by).as_millis())
         });
@@ -58,20 +58,20 @@ impl Clock for ManualClock {
     }
 }
 
-/// A moment of this process, whatever the cache's own clock says.
+/// A point in monotonic time, independent of the cache's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MonotonicTime(Instant);
 
 impl MonotonicTime {
-    /// Longer than any process, and within what every system can count.
+    /// Longer than any process runs, and within the range of every system.
     const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-    /// The present one.
+    /// The current time.
     pub(crate) fn now() -> Self {
         Self(Instant::now())
     }
 
-    /// After `time`.
+    /// The time `time` from now.
     pub(crate) fn after(time: Duration) -> Self {
         Self(Instant::now() + time.min(Self::FAR))
     }
@@ -81,18 +81,18 @@ impl MonotonicTime {
         self.0.elapsed()
     }
 
-    /// How long it is until then.
+    /// The time left until then; zero if it has passed.
     pub(crate) fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
 
-/// Something that is worth doing once in a span of time, whoever comes by.
+/// A task that is due once per span of time, whichever thread asks.
 #[derive(Debug)]
 pub(crate) struct Interval {
     span: Duration,
     begun: Instant,
-    /// When it was done last, in nanoseconds since `begun`; [`NEVER`](Self::NEVER) at first.
+    /// When it was last due, in nanoseconds since `begun`; [`NEVER`](Self::NEVER) at first.
     last: AtomicU64,
 }
 
@@ -103,7 +103,7 @@ impl Interval {
         Self { span, begun: Instant::now(), last: AtomicU64::new(Self::NEVER) }
     }
 
-    /// Whether it is to be done again; only one caller is told.
+    /// Whether the task is due. Only one caller gets `true`.
     pub(crate) fn is_due(&self) -> bool {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let (now, last) = (nanos(self.begun.elapsed()), self.last.load(Ordering::Relaxed));
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn manual_clock_moves_only_when_set() {
         let clock = ManualClock::new(Timestamp::from_seconds(100));
         assert_eq!(clock.now(), Timestamp::from_seconds(100));
         clock.advance(Duration::from_secs(5));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_tells_one_caller_at_a_time() {
+    fn interval_is_due_for_one_caller_at_a_time() {
         let interval = Interval::new(Duration::from_millis(20));
         assert!(interval.is_due());
         assert!(!interval.is_due());
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_clock_is_past_the_day_this_was_written() {
+    fn system_clock_is_plausible() {
         assert!(SystemClock.now() > Timestamp::from_seconds(1_760_000_000));
     }
 }

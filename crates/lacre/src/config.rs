@@ -1,4 +1,5 @@
-//! Where things are kept by default, by the conventions of the platform. This file and `keys/env.rs` are all that reads the environment.
+//! Default paths, by the conventions of the platform, and the environment variables. Only this file
+//! and `keys/env.rs` read the environment.
 
 use crate::files::{self, Creation};
 use crate::{Error, ErrorKind, Transport};
@@ -8,40 +9,42 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The variable that says where the store is: see [`store::StoreUrl`](crate::store::StoreUrl).
+/// The variable with the URL of the store: see [`store::StoreUrl`](crate::store::StoreUrl).
 pub const STORE: &str = "LACRE_STORE";
-/// The variable that says where the key is kept: see [`keys::parse`](crate::keys::parse).
+/// The variable with the reference to the key source: see [`keys::parse`](crate::keys::parse).
 pub const KEY: &str = "LACRE_KEY";
 
-/// What [`STORE`] says; `None`: it is not set, or empty.
+/// The value of [`STORE`]; `None`: it is not set, or empty.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] when it is not Unicode.
+/// [`ErrorKind::Config`]: it is not Unicode.
 pub fn store_reference() -> Result<Option<String>, Error> {
-    text_of(STORE)
+    variable_value(STORE)
 }
 
-/// What [`KEY`] says; `None`: it is not set, or empty.
+/// The value of [`KEY`]; `None`: it is not set, or empty.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] when it is not Unicode.
+/// [`ErrorKind::Config`]: it is not Unicode.
 pub fn key_reference() -> Result<Option<String>, Error> {
-    text_of(KEY)
+    variable_value(KEY)
 }
 
-fn text_of(variable: &'static str) -> Result<Option<String>, Error> {
+fn variable_value(variable: &'static str) -> Result<Option<String>, Error> {
     let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
-    // The value is not repeated: it may be what belongs behind a reference.
+    // The value is not repeated: it may be a secret.
     value.into_string().map(Some).map_err(|_| {
         Error::new(ErrorKind::Config, format!("{variable} is not Unicode"))
             .with_hint("write the path in UTF-8, or give the store and the key to the program itself")
     })
 }
 
-/// The path that `path` means, with the user's home directory for a `~` at its start. A directory of that name is written `./~`.
+/// Expands a `~` at the start of `path` to the home directory of the user. A directory named `~` is
+/// written `./~`.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] for `~NAME`, which only a shell knows, and when the user has no home directory.
+/// [`ErrorKind::Config`]: `path` starts with `~NAME`, which only a shell expands, or the user has
+/// no home directory.
 pub fn expand_home(path: &Path) -> Result<PathBuf, Error> {
     let Ok(rest) = path.strip_prefix("~") else {
         let first = path.components().next().map(|first| first.as_os_str().to_string_lossy());
@@ -62,7 +65,8 @@ pub fn expand_home(path: &Path) -> Result<PathBuf, Error> {
     Ok(home.join(rest))
 }
 
-/// The path in a reference, after its scheme: [`expand_home`], and no host where a URL has one.
+/// The path in a reference, after its scheme: expanded by [`expand_home`], and without the host of
+/// a URL.
 pub(crate) fn path_in_reference(text: &str) -> Result<PathBuf, Error> {
     if text.strip_prefix("//").is_some_and(|rest| !rest.starts_with('/')) {
         return Err(Error::new(ErrorKind::Config, "a path in a reference has no host")
@@ -71,8 +75,9 @@ pub(crate) fn path_in_reference(text: &str) -> Result<PathBuf, Error> {
     expand_home(Path::new(text))
 }
 
-/// Whether `text` has the form of a reference: one word of at least two characters (one is the drive of a path on Windows), and a colon. What
-/// has this form is never taken for a path or a secret, so that a misspelt reference is an error.
+/// Whether `text` has the form of a reference: a word of at least two characters (one is a drive on
+/// Windows) and a colon. Such a text is never taken for a path or a secret, so that a misspelt
+/// reference is an error.
 #[must_use]
 pub fn looks_like_reference(text: &str) -> bool {
     let Some((word, _)) = text.split_once(':') else { return false };
@@ -80,10 +85,11 @@ pub fn looks_like_reference(text: &str) -> bool {
     word.chars().count() > 1 && word.chars().all(|char| char.is_alphanumeric() || "+-._".contains(char))
 }
 
-/// The default store: `cache.sqlite` in `$LACRE_CACHE_DIR`, or else in `lacre` in the user's cache directory.
+/// The path of the default store: `cache.sqlite` in `$LACRE_CACHE_DIR`, or else in `lacre` in the
+/// cache directory of the user.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] when the user has no home directory.
+/// [`ErrorKind::Config`]: the user has no home directory.
 pub fn store_path() -> Result<PathBuf, Error> {
     let directory = match env::var_os("LACRE_CACHE_DIR").filter(|path| !path.is_empty()) {
         Some(path) => path.into(),
@@ -92,25 +98,26 @@ pub fn store_path() -> Result<PathBuf, Error> {
     Ok(directory.join("cache.sqlite"))
 }
 
-/// The directory of keys and settings: `lacre` in the user's configuration directory.
+/// The directory of keys and settings: `lacre` in the configuration directory of the user.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] when the user has no home directory.
+/// [`ErrorKind::Config`]: the user has no home directory.
 pub fn config_directory() -> Result<PathBuf, Error> {
     Ok(strategy("XDG_CONFIG_HOME")?.config_dir().join("lacre"))
 }
 
-/// The keyring that is made for a user on first use: `keyring` in [`config_directory`].
+/// The path of the keyring that is created on first use: `keyring` in [`config_directory`].
 ///
 /// # Errors
-/// [`ErrorKind::Config`] when the user has no home directory.
+/// [`ErrorKind::Config`]: the user has no home directory.
 pub fn keyring_path() -> Result<PathBuf, Error> {
     Ok(config_directory()?.join("keyring"))
 }
 
-/// How clients reach origins that do as this environment says. It is the usual way, unless `SSL_CERT_FILE` or `SSL_CERT_DIR` name the certificates
-/// that are trusted in place of the platform's, or `http_proxy` or `all_proxy` name a proxy. Then the content of that file, the path of that
-/// directory and the URL of that proxy are part of it.
+/// How clients that honour this environment reach origins. The usual way, unless `SSL_CERT_FILE` or
+/// `SSL_CERT_DIR` replace the trusted certificates of the platform, or `http_proxy` or `all_proxy`
+/// name a proxy. The result then includes the content of that file, the path of that directory, and
+/// the URL of that proxy.
 #[must_use]
 pub fn transport() -> Transport {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
@@ -127,7 +134,7 @@ pub fn transport() -> Transport {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         absolute.into_os_string().into_encoded_bytes()
     };
-    // With one that cannot be read, clients trust nobody; its name will do.
+    // With an unreadable file, clients trust no certificate; its name identifies that case.
     let file = file.map(|path| trusted(Path::new(&path)).unwrap_or_else(|| named(Path::new(&path))));
     let directories = directories.map(|list| {
         let each = env::split_paths(&list).map(|path| named(&path));
@@ -146,7 +153,7 @@ fn without_userinfo(url: &str) -> String {
 /// The longest file of trusted certificates that is read, in bytes.
 const MAX_ROOTS: u64 = 16 << 20;
 
-/// The content of a file of certificates; `None` where it is no such file.
+/// The content of a file of certificates; `None`: it is not such a file.
 fn trusted(path: &Path) -> Option<Vec<u8>> {
     if !path.metadata().ok()?.is_file() {
         return None;
@@ -156,11 +163,11 @@ fn trusted(path: &Path) -> Option<Vec<u8>> {
     (read as u64 <= MAX_ROOTS).then_some(content)
 }
 
-/// Makes a directory for a cache (0700) where it is missing, marked so that backup programs and version control leave it alone;
-/// checks that the one that is there is safe to use.
+/// Creates a directory for a cache (0700) and marks it, so that backup programs and version control
+/// skip it. Checks that an existing one is safe.
 ///
 /// # Errors
-/// [`ErrorKind::Io`] when it cannot be made, belongs to somebody else, or can be written by others.
+/// [`ErrorKind::Io`]: it cannot be created, belongs to another user, or others can write to it.
 pub fn make_cache_directory(path: &Path) -> Result<(), Error> {
     let (directory, made) =
         files::private_directory(path).map_err(|refusal| refusal.into_error(ErrorKind::Io))?;
@@ -170,20 +177,21 @@ pub fn make_cache_directory(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a directory (0700) where it is missing, and checks that the one that is there is safe to use.
+/// Creates a directory (0700) if it is missing, and checks that an existing one is safe.
 pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
     files::private_directory(path).map(drop).map_err(|refusal| refusal.into_error(ErrorKind::Io))
 }
 
-/// Whether `file` lies in the same directory as the file `store`, or anywhere in that directory where it is marked as a cache: whoever
-/// copies or restores one has or restores the other. Neither need exist yet.
+/// Whether `file` is in the directory of the file `store`, or below it if that directory is marked
+/// as a cache: one copy or restore of the directory would include both. Neither file need exist.
 #[must_use]
 pub fn share_directory(file: &Path, store: &Path) -> bool {
     let (directory, cache) = (directory_of(file), directory_of(store));
     directory == cache || (directory.starts_with(&cache) && cache.join(CACHE_TAG).exists())
 }
 
-/// Links resolved as far as the directory exists; one that does not exist yet is nobody else's.
+/// Resolves links as far as the directory exists. A directory that does not exist yet belongs to
+/// nobody else.
 fn directory_of(file: &Path) -> PathBuf {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let directory = absolute.parent().unwrap_or(&absolute);
@@ -205,8 +213,8 @@ fn strategy(variable: &str) -> Result<impl BaseStrategy, Error> {
 /// The file that marks a directory as a cache.
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
-/// Tells backup programs and version control to leave a directory alone that we made for a cache.
-/// Both are courtesies: a failure is no reason not to cache.
+/// Marks a directory as a cache for backup programs and version control. A failure is ignored:
+/// caching works without the marks.
 pub(crate) fn mark_cache_directory(directory: &Path) {
     let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# Creation by lacre; see https://bford.info/cachedir/\n";
     for (name, content) in [(CACHE_TAG, tag), (".gitignore", "*\n")] {

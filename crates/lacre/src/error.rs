@@ -1,4 +1,5 @@
-//! The one error of this crate, told apart by who must act. Its text never carries a URL, a header value, a body or a secret.
+//! The error type of this crate. Its kinds tell apart who must act. Its text never carries a URL, a
+//! header value, a body or a secret.
 
 use lacre_seal::{Fault, Suite};
 use std::borrow::Cow;
@@ -6,7 +7,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
 
-/// What went wrong, in one line; [`hint`](Self::hint) says what helps.
+/// An error: one line that says what is wrong, and a [`hint`](Self::hint) that names the remedy.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -14,35 +15,37 @@ struct Inner {
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    /// Whether observers know of it.
+    /// Whether observers have been told of it already.
     repeated: bool,
 }
 
-/// The families of [`Error`], by who must act.
+/// The kinds of [`Error`], by who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Somebody changed, moved or replayed what was stored.
+    /// A stored record was changed, moved or replayed.
     Tampered,
-    /// No key, or not the one that is needed.
+    /// There is no key, or not the one that is needed.
     KeyUnavailable,
-    /// The seal has ended: by its own time, or because everything of its epoch was revoked.
+    /// The seal is past its lifetime, or its epoch was revoked.
     Lapsed,
-    /// What was stored is genuine and of another suite than this cache accepts: a setting, no tampering.
+    /// The record is genuine, but sealed with another suite than this cache accepts. A setting is
+    /// wrong; nobody tampered.
     SuiteMismatch(Suite),
-    /// What was stored is genuine and of another namespace than this cache has: a setting, no tampering.
+    /// The record is genuine, but belongs to another namespace. A setting is wrong; nobody
+    /// tampered.
     NamespaceMismatch,
-    /// What was stored needs a newer release, or a format or a stage that this cache does not have.
+    /// The record needs a newer release, or a format or stage that this cache does not have.
     Unsupported,
-    /// What was stored cannot be understood, though nobody need have touched it.
+    /// The record is malformed. That need not be tampering.
     Broken,
-    /// What was being read was replaced or removed meanwhile.
+    /// The record was replaced or removed while it was being read.
     Gone,
-    /// The store does not answer as it should.
+    /// The store failed.
     Store(StoreErrorKind),
     /// A setting is wrong.
     Config,
-    /// A file, directory or device outside the store failed.
+    /// A file, a directory or a device outside the store failed.
     Io,
 }
 
@@ -50,66 +53,66 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// Somebody else holds its lock for too long.
+    /// Another process holds its lock for too long.
     Locked,
     /// Its file is damaged.
     Corrupt,
-    /// A newer version of lacre made it.
+    /// A newer version of lacre wrote it.
     TooNew,
-    /// There is no room left for what should be written.
+    /// It is full.
     Full,
-    /// It can be read, not written.
+    /// It can be read but not written.
     ReadOnly,
-    /// Nothing is at its place yet, and it was opened for reading only.
+    /// It does not exist, and was opened for reading only.
     Missing,
-    /// This user may not read what is at its place.
+    /// This user may not read it.
     Denied,
-    /// What lies at its place is not one of our stores, or is not safe to use.
+    /// The path holds something that is not a store of lacre, or is not safe to use.
     Unusable,
     /// It failed in some other way.
     Failed,
 }
 
 impl Error {
-    /// An error of those who write a format, a stage, a store or a source of keys of their own. `message` is one line that carries no
-    /// URL, header value, body or secret.
+    /// Creates an error, for formats, stages, stores and key sources of other crates. `message` is
+    /// one line without a URL, a header value, a body or a secret.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, repeated: false }))
     }
 
-    pub(crate) fn store(trouble: StoreErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Store(trouble), message)
+    pub(crate) fn store(kind: StoreErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Store(kind), message)
     }
 
-    /// The same, with one line that says what helps.
+    /// Adds a hint: one line that names the remedy.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// The same, with what caused it.
+    /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// The same, with the file it is about.
+    /// Puts the path of a file before the message.
     pub(crate) fn at(self, path: &Path) -> Self {
         self.with_context(path.display())
     }
 
-    /// The same, with what it is about before the message.
+    /// Puts a context before the message, such as a path or a flag.
     #[must_use]
-    pub fn with_context(mut self, what: impl fmt::Display) -> Self {
-        self.0.message = format!("{what}: {}", self.0.message).into();
+    pub fn with_context(mut self, context: impl fmt::Display) -> Self {
+        self.0.message = format!("{context}: {}", self.0.message).into();
         self
     }
 
     #[cfg(any(feature = "sqlite", all(unix, feature = "fs")))]
-    /// The same, which goes on since it was told last: no observer is told again.
+    /// Marks the error as one that observers have been told of already.
     pub(crate) fn repeated(mut self) -> Self {
         self.0.repeated = true;
         self
@@ -119,19 +122,19 @@ impl Error {
         self.0.repeated
     }
 
-    /// Who must act.
+    /// The kind, which says who must act.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What helps, as one line of advice; absent where nothing but the message can be said.
+    /// The hint: one line that names the remedy, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
-    /// The refusal that it is, where a seal, a keyring or a passphrase was refused.
+    /// The fault of a seal, a keyring or a passphrase, if it caused this error.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
         self.source()?.downcast_ref()
@@ -185,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_one_line_with_its_remedy_and_cause_apart() {
+    fn message_hint_and_cause_are_separate() {
         let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
         let error = Error::new(ErrorKind::Io, "cannot read it").with_hint("make it").with_source(cause);
         assert_eq!(error.to_string(), "cannot read it");

@@ -1,4 +1,5 @@
-//! What the cache tells those who watch it. An event carries key digests and reasons; never a URL, a header or a body.
+//! Events of the cache and their observers. An event carries key digests and reasons, never a URL,
+//! a header or a body.
 
 use crate::Error;
 use lacre_core::Key;
@@ -6,91 +7,93 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A stored response was served.
     Hit {
-        /// The row it came from.
+        /// The key of the stored response.
         key: &'a Key,
     },
-    /// Nothing usable was stored.
+    /// No usable response was stored.
     Miss {
-        /// The row that was looked for.
+        /// The key that was looked up.
         key: &'a Key,
-        /// Why, in a word or two.
+        /// The reason, in a word or two.
         reason: &'a str,
     },
     /// A response was stored.
     Stored {
-        /// The row it went to.
+        /// The key it is stored under.
         key: &'a Key,
         /// Bytes of the sealed record.
         bytes: u64,
     },
-    /// A response that was to be stored is not: its body was too long or incomplete, or its reader went away. A store that failed is told as
-    /// [`StoreFailed`](Self::StoreFailed).
+    /// A storable response was not stored: its body was too long or incomplete, or its reader was
+    /// dropped. A failed store is [`StoreFailed`](Self::StoreFailed) instead.
     NotStored {
-        /// The row it would have gone to.
+        /// The key it would have been stored under.
         key: &'a Key,
-        /// Why, in a word or two.
+        /// The reason, in a word or two.
         reason: &'a str,
     },
-    /// A row's seal did not open, and nothing of it was used.
+    /// A record failed authentication, and nothing of it was used.
     Refused {
         /// The row.
         key: &'a Key,
-        /// Why; its [`kind`](Error::kind) tells tampering from a missing key or a broken record.
+        /// The reason. Its [`kind`](Error::kind) tells tampering from a missing key or a malformed
+        /// record.
         error: &'a Error,
     },
-    /// A row's record did not open and was put into quarantine.
+    /// A record failed authentication and was moved to quarantine.
     Quarantined {
         /// The row.
         key: &'a Key,
-        /// Where its bytes are kept.
+        /// The key that the quarantined bytes are kept under.
         evidence: &'a Key,
     },
-    /// What the store said of a row beside its seal was not true. The seal holds, and the store was corrected.
+    /// The store's metadata of a record was wrong. The seal is valid, and the store was corrected.
     MetadataCorrected {
         /// The row.
         key: &'a Key,
     },
-    /// The store failed, and the cache went on without it.
+    /// The store failed, and the cache continued without it.
     StoreFailed {
-        /// How.
+        /// The error.
         error: &'a Error,
     },
-    /// A file that could not be used as a store was renamed, and a new one made in its place.
+    /// An unusable store file was renamed, and a new store created in its place.
     StoreSetAside {
-        /// Where the old file is now.
+        /// The new path of the old file.
         to: &'a Path,
-        /// Why it could not be used.
+        /// Why it was unusable.
         error: &'a Error,
     },
-    /// The store's file holds something that lacre did not put there; it has no effect.
+    /// The store holds something that lacre did not write. It has no effect.
     ForeignContent {
-        /// What, as one line.
+        /// The finding, as one line.
         finding: &'a str,
     },
-    /// A store is a copy of another that is still there: they have the same id. Nothing of it is served; where it can be written, it was
-    /// emptied and got an id of its own.
+    /// A store is a copy of another store that still exists: both have the same id. Nothing in the
+    /// copy is served. A writable copy was cleared and got an id of its own.
     StoreCopied {
         /// The copy.
         copy: &'a Path,
         /// The store it was copied from.
         original: &'a Path,
     },
-    /// A key was made on first use.
+    /// A key was created on first use.
     KeyCreated {
         /// The keyring's file.
         path: &'a Path,
     },
 }
 
-/// Who is told. Called on the thread where it happens, so it must be quick and must not call the cache.
+/// An observer of events. It runs on the thread that causes the event, so it must return quickly
+/// and must not call the cache.
 pub trait Observer: Debug + Send + Sync + 'static {
-    /// Takes note of `event`.
+    /// Handles `event`.
     fn on_event(&self, event: Event<'_>);
 }
 
@@ -100,7 +103,8 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     }
 }
 
-/// The default observer: [`tracing`], with targets `lacre::lookup`, `lacre::store` and `lacre::seal`.
+/// The default observer: it logs to [`tracing`], with the targets `lacre::lookup`, `lacre::store`
+/// and `lacre::seal`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tracing;
 

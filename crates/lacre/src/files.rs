@@ -1,5 +1,5 @@
-//! Which files and directories are safe to keep secrets and stores in: ours, closed to others, and reached by no foreign link.
-//! Nothing here follows a link at the end of a path. Where there is no Unix owner or mode, only links are checked.
+//! Checks files and directories that hold secrets or stores: they belong to this user, nobody else
+//! can write them, and no link of another user leads to them.
 
 #![cfg_attr(
     any(not(feature = "sqlite"), all(unix, not(feature = "fs"))),
@@ -11,19 +11,19 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file or directory is not used, and what would change that.
+/// Why a file or directory is refused, and the remedy.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     message: String,
     hint: String,
     source: Option<io::Error>,
-    /// Whether it is the directory that is not safe, and another one may be.
+    /// Whether the directory is unsafe, so that another directory may be safe.
     of_directory: bool,
 }
 
 impl Refusal {
-    fn new(path: &Path, what: &str, hint: String) -> Self {
-        Self { message: format!("{} {what}", path.display()), hint, source: None, of_directory: false }
+    fn new(path: &Path, problem: &str, hint: String) -> Self {
+        Self { message: format!("{} {problem}", path.display()), hint, source: None, of_directory: false }
     }
 
     fn of_directory(mut self) -> Self {
@@ -31,23 +31,23 @@ impl Refusal {
         self
     }
 
-    fn io(path: &Path, what: &str, source: io::Error) -> Self {
+    fn io(path: &Path, problem: &str, source: io::Error) -> Self {
         let hint = match source.kind() {
             io::ErrorKind::PermissionDenied => {
                 return Self {
-                    message: format!("permission denied: {what} {}", path.display()),
-                    hint: "run as the user it belongs to, or choose another place".into(),
+                    message: format!("permission denied: {problem} {}", path.display()),
+                    hint: "run as the owner, or choose another path".into(),
                     source: Some(source),
                     of_directory: false,
                 };
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "free some space, or choose another place"
+                "free some space, or choose another path"
             }
-            io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only; choose another place",
-            _ => "check the path, or choose another place",
+            io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only; choose another path",
+            _ => "check the path, or choose another path",
         };
-        let message = format!("{what} {}", path.display());
+        let message = format!("{problem} {}", path.display());
         Self { message, hint: hint.into(), source: Some(source), of_directory: false }
     }
 
@@ -55,7 +55,7 @@ impl Refusal {
         Self::new(path, "is a symbolic link", "name the file that it points to".into())
     }
 
-    /// Whether nothing is there.
+    /// Whether the file does not exist.
     pub(crate) fn is_absence(&self) -> bool {
         self.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
     }
@@ -68,66 +68,70 @@ impl Refusal {
         let denied = self.is_denial();
         let error = Error::new(kind, self.message).with_hint(self.hint);
         match self.source {
-            // The message says it already.
+            // The message already says "permission denied".
             Some(source) if !denied => error.with_source(source),
             _ => error,
         }
     }
 
-    /// As an error of a store.
+    /// Converts the refusal to an error of a store.
     pub(crate) fn into_store_error(mut self) -> Error {
-        let trouble = if self.is_denial() { StoreErrorKind::Denied } else { StoreErrorKind::Unusable };
+        let kind = if self.is_denial() { StoreErrorKind::Denied } else { StoreErrorKind::Unusable };
         if self.of_directory {
             self.hint.push_str("; or keep the store in a directory under TMPDIR, or in memory");
         }
-        self.into_error(ErrorKind::Store(trouble))
+        self.into_error(ErrorKind::Store(kind))
     }
 }
 
-/// Makes the directory `path` and what is missing above it, closed to others, or checks the one that is there.
-/// Returns its path free of links, and whether it was made.
+/// Creates the directory `path` and missing parents for this user alone, or checks an existing one.
+/// Returns its path with links resolved, and whether it was created.
 pub(crate) fn private_directory(path: &Path) -> Result<(PathBuf, Creation), Refusal> {
     if let Some(real) = existing_directory(path)? {
         return Ok((real, Creation::Existed));
     }
-    make_directory(path).map_err(|error| Refusal::io(path, "cannot make the directory", error))?;
+    make_directory(path).map_err(|error| Refusal::io(path, "cannot create the directory", error))?;
     Ok((checked_directory(path)?, Creation::Created))
 }
 
-/// Checks the directory that is at `path` as [`private_directory`] does; `None`: nothing is there, and nothing is made.
+/// Checks an existing directory as [`private_directory`] does; `None`: there is none, and none is
+/// created.
 pub(crate) fn existing_directory(path: &Path) -> Result<Option<PathBuf>, Refusal> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     match fs::symlink_metadata(path) {
         Ok(found) => check_link(path, &found)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Refusal::io(path, "cannot look at", error)),
+        Err(error) => return Err(Refusal::io(path, "cannot read the metadata of", error)),
     }
     checked_directory(path).map(Some)
 }
 
 fn checked_directory(path: &Path) -> Result<PathBuf, Refusal> {
-    let real = fs::canonicalize(path).map_err(|error| Refusal::io(path, "cannot look at", error))?;
-    let found = fs::metadata(&real).map_err(|error| Refusal::io(&real, "cannot look at", error))?;
+    let real =
+        fs::canonicalize(path).map_err(|error| Refusal::io(path, "cannot read the metadata of", error))?;
+    let found =
+        fs::metadata(&real).map_err(|error| Refusal::io(&real, "cannot read the metadata of", error))?;
     if !found.is_dir() {
-        return Err(Refusal::new(path, "is not a directory", "choose another place, or move it away".into()));
+        return Err(Refusal::new(path, "is not a directory", "choose another path, or move it away".into()));
     }
     check_directory(&real, &found).map_err(Refusal::of_directory)?;
     Ok(real)
 }
 
-/// Whether a directory was made just now.
+/// Whether a directory was created just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Creation {
     Created,
     Existed,
 }
 
-/// What lies at `path`, which must be a regular file of ours, closed to other writers; `None`: nothing does.
+/// The metadata of the file at `path`, which must be a regular file of this user that nobody else
+/// can write; `None`: there is none.
 pub(crate) fn private_file(path: &Path) -> Result<Option<Metadata>, Refusal> {
     match fs::symlink_metadata(path) {
         Ok(found) => check_file(path, &found).map(|()| Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Refusal::io(path, "cannot look at", error)),
+        Err(error) => Err(Refusal::io(path, "cannot read the metadata of", error)),
     }
 }
 
@@ -139,7 +143,7 @@ fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
         return Err(Refusal::new(path, "is a directory", "name a file in it".into()));
     }
     if !found.is_file() {
-        return Err(Refusal::new(path, "is not a regular file", "choose another place".into()));
+        return Err(Refusal::new(path, "is not a regular file", "choose another path".into()));
     }
     check_owner(path, found)?;
     if mode(found) & 0o022 != 0 {
@@ -148,14 +152,15 @@ fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What lies at `path`, as [`private_file`], to be written in place: it must have no other name, or what has that name would be written, too.
+/// As [`private_file`], for a file that is written in place: it must have no other name (hard
+/// link), since that would be written too.
 pub(crate) fn private_file_to_write(path: &Path) -> Result<Option<Metadata>, Refusal> {
     let found = private_file(path)?;
     if found.as_ref().is_some_and(has_other_names) {
         let remedy = format!("put a copy in its place: cp {0} {0}.copy && mv {0}.copy {0}", path.display());
         return Err(Refusal::new(
             path,
-            "has another name (a hard link), under which it would be changed, too",
+            "has another name (a hard link), which a write would change too",
             remedy,
         ));
     }
@@ -167,30 +172,32 @@ pub(crate) fn has_other_names(found: &Metadata) -> bool {
     platform::names(found) > 1
 }
 
-/// Whether a file belongs to us, and nobody else can write it.
+/// Whether a file belongs to this user (or root), and nobody else can write it.
 #[cfg(unix)]
 pub(crate) fn is_ours_alone_to_write(found: &Metadata) -> bool {
     platform::is_ours(found) && mode(found) & 0o022 == 0
 }
 
-/// What somebody wants to do with a file.
+/// The access to a file that is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
     ReadAndWrite,
 }
 
-/// Whether this user may do that with the file `path`. It is not opened: to close it again would end the locks that this process has on it.
+/// Whether this user has that access to the file `path`. The file is not opened: closing it would
+/// release the locks of this process on it.
 pub(crate) fn check_access(path: &Path, access: Access) -> io::Result<()> {
     platform::check_access(path, access)
 }
 
-/// Whether this user may make files in the directory `path`.
+/// Whether this user may create files in the directory `path`.
 pub(crate) fn check_can_create(path: &Path) -> io::Result<()> {
     if cfg!(unix) { platform::check_access(path, Access::ReadAndWrite) } else { Ok(()) }
 }
 
-/// Opens the file `path`, which must be a regular file of ours that nobody else may even read, and says how long it is.
+/// Opens the file `path`, which must be a regular file of this user that nobody else can read or
+/// write. Returns its length too.
 pub(crate) fn open_secret(path: &Path) -> Result<(File, u64), Refusal> {
     let (file, found) = open_checked(path)?;
     if mode(&found) & 0o077 != 0 {
@@ -204,15 +211,15 @@ pub(crate) fn open_owned(path: &Path) -> Result<(File, u64), Refusal> {
     open_checked(path).map(|(file, found)| (file, found.len()))
 }
 
-/// What is checked is what was opened, whatever lies at `path` by then.
+/// Checks the opened file, so that replacing `path` meanwhile has no effect.
 fn open_checked(path: &Path) -> Result<(File, Metadata), Refusal> {
     let file = open_no_follow(path)?;
-    let found = file.metadata().map_err(|error| Refusal::io(path, "cannot look at", error))?;
+    let found = file.metadata().map_err(|error| Refusal::io(path, "cannot read the metadata of", error))?;
     check_file(path, &found)?;
     Ok((file, found))
 }
 
-/// Opens what lies at `path` for reading, unless it is a link.
+/// Opens `path` for reading, unless it is a link.
 pub(crate) fn open_no_follow(path: &Path) -> Result<File, Refusal> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -223,7 +230,7 @@ pub(crate) fn open_no_follow(path: &Path) -> Result<File, Refusal> {
     })
 }
 
-/// Makes the file `path` for us alone; fails where anything is there already.
+/// Creates the file `path` for this user alone. Fails if it exists.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
@@ -233,12 +240,12 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a file that was made just now ours alone (0600): a umask may have taken our own rights away.
+/// Sets the mode of a new file to 0600: a umask may have removed the rights of the owner.
 pub(crate) fn restrict_to_owner(file: &File) -> io::Result<()> {
     platform::restrict_to_owner(file)
 }
 
-/// One level after the other, since a umask may close each to ourselves.
+/// Creates one level after the other, since a umask may close each to its owner.
 fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     platform::private_directory(&mut builder);
@@ -250,13 +257,13 @@ fn make_directory(path: &Path) -> io::Result<()> {
         _ => Err(error),
     });
     match made {
-        // Another process was faster; whether what it made is safe is checked later.
+        // Another process created it meanwhile. It is checked later.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made.and_then(|()| platform::open_to_owner(path)),
     }
 }
 
-/// A link that somebody else may have planted leads nowhere we go.
+/// A link is followed only if it belongs to this user: another user may have planted it.
 fn check_link(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     if found.is_symlink() { check_owner(path, found) } else { Ok(()) }
 }
@@ -264,7 +271,7 @@ fn check_link(path: &Path, found: &Metadata) -> Result<(), Refusal> {
 fn check_directory(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     check_owner(path, found)?;
     let mode = mode(found);
-    // In a sticky directory such as /tmp, others cannot rename or remove our files.
+    // In a sticky directory such as /tmp, others cannot rename or remove files of this user.
     if mode & 0o022 != 0 && mode & 0o1000 == 0 {
         let remedy =
             format!("chmod go-w {}, or name a folder below it, which is made for you alone", path.display());
@@ -319,7 +326,7 @@ mod platform {
         options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     }
 
-    // Follows no link, and does not wait for somebody to write to a pipe.
+    // Follows no link, and does not wait for a writer of a pipe.
     pub(super) fn as_it_is(options: &mut OpenOptions) {
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         options.custom_flags(flags.bits().cast_signed());
@@ -329,7 +336,7 @@ mod platform {
         builder.mode(0o700);
     }
 
-    // A umask may have taken the owner's own rights away.
+    // A umask may have removed the rights of the owner.
     pub(super) fn restrict_to_owner(file: &File) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(0o600))
     }
@@ -390,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_directories_are_made_for_us_alone() {
+    fn missing_directories_are_created_for_this_user_alone() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
         let (real, made) = private_directory(&path).unwrap();
@@ -401,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_write_is_refused_unless_it_is_sticky() {
+    fn directory_writable_by_others_is_refused_unless_sticky() {
         let root = tempfile::tempdir().unwrap();
         for (mode, fine) in [(0o700, true), (0o755, true), (0o777, false), (0o770, false), (0o1777, true)] {
             chmod(root.path(), mode);
@@ -410,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn links_directories_and_files_that_others_can_write_are_refused_as_files() {
+    fn links_directories_and_files_writable_by_others_are_refused() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         drop(create_private(&file).unwrap());

@@ -1,88 +1,92 @@
-//! Forks of a process that has a cache open: they wait until no thread is inside a store.
+//! Forking a process that has a cache open: a fork waits until no thread uses a store.
 //!
-//! A child has one thread, and the locks of all: those that another thread held at the fork, in SQLite for instance, are never let go. Who
-//! forks calls [`before`], then [`after_in_parent`] and [`after_in_child`]; who calls a store from many threads is [`ForkGuard`] meanwhile. The
-//! threads that a store starts itself are, too.
+//! A forked child has one thread, but the locks of all threads: a lock that another thread held at
+//! the fork, in SQLite for instance, is never released. A thread that forks calls [`before`] and
+//! [`wait_until_quiet`], then [`after_in_parent`] or [`after_in_child`]. A thread that uses a store
+//! holds a [`ForkGuard`] meanwhile; so do the threads that a store starts itself.
 //!
-//! Two counters and no lock, since a lock could be in a child's way as well.
+//! The state is two counters and no lock, since a child would inherit a locked lock.
 
 use crate::clock::MonotonicTime;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
-/// How many threads are about to fork.
+static GUARDS: AtomicUsize = AtomicUsize::new(0);
+/// The number of threads that are about to fork.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
 
-/// How long a thread sleeps before it looks again.
-const NAP: Duration = Duration::from_micros(50);
+/// The sleep between two checks.
+const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
-/// The longest that a fork waits. A write may wait for the lock of another process; a child that uses the store may then hang.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that a fork waits. A write may wait longer for the lock of another process; a child
+/// that uses the store may then hang.
+const FORK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As long as it lives, no thread that waits in [`before`] goes on.
+/// Marks the current thread as one that uses a store. Forks wait until every guard is dropped.
 #[derive(Debug)]
 pub struct ForkGuard(());
 
 impl ForkGuard {
-    /// Waits while somebody forks.
+    /// Creates a guard. Waits while another thread forks.
     #[must_use]
     pub fn enter() -> Self {
         loop {
-            let inside = Self::nested();
+            let guard = Self::nested();
             if FORKING.load(Ordering::SeqCst) == 0 {
-                return inside;
+                return guard;
             }
-            drop(inside);
-            thread::sleep(NAP);
+            drop(guard);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// For work that somebody inside hands to another thread, and may wait for: it does not wait itself.
+    /// Creates a guard for a thread that a guarded thread starts, and may wait for: it does not
+    /// wait for a fork.
     pub(crate) fn nested() -> Self {
-        INSIDE.fetch_add(1, Ordering::SeqCst);
+        GUARDS.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
 }
 
 impl Drop for ForkGuard {
     fn drop(&mut self) {
-        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        GUARDS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// From now on, threads that want to go inside wait. To be called before a fork; then [`wait_until_quiet`].
+/// Makes threads that are about to use a store wait. Call it before a fork, then
+/// [`wait_until_quiet`].
 pub fn before() {
     FORKING.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Waits until nobody is inside; `false`: that takes too long.
+/// Waits until no thread uses a store. Returns `false` after ten seconds.
 pub fn wait_until_quiet() -> bool {
-    let latest = MonotonicTime::after(PATIENCE);
+    let deadline = MonotonicTime::after(FORK_TIMEOUT);
     while !is_quiet() {
-        if latest.remaining().is_zero() {
+        if deadline.remaining().is_zero() {
             return false;
         }
-        thread::sleep(NAP);
+        thread::sleep(POLL_INTERVAL);
     }
     true
 }
 
-/// Whether nobody is inside.
+/// Whether no thread uses a store.
 #[must_use]
 pub fn is_quiet() -> bool {
-    INSIDE.load(Ordering::SeqCst) == 0
+    GUARDS.load(Ordering::SeqCst) == 0
 }
 
-/// The threads that were held back go on, unless another one is about to fork.
+/// Lets waiting threads continue, unless another thread is about to fork.
 pub fn after_in_parent() {
     FORKING.fetch_sub(1, Ordering::SeqCst);
 }
 
-/// Nobody but the caller is left.
+/// Resets the counters in a child, where only the calling thread exists.
 pub fn after_in_child() {
-    INSIDE.store(0, Ordering::SeqCst);
+    GUARDS.store(0, Ordering::SeqCst);
     FORKING.store(0, Ordering::SeqCst);
 }
 
@@ -92,18 +96,18 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn who_forks_waits_for_those_inside_and_holds_the_others_back_however_many_fork() {
-        let inside = ForkGuard::enter();
+    fn fork_waits_for_guards_and_blocks_new_ones_while_any_thread_forks() {
+        let guard = ForkGuard::enter();
         before();
         before();
         assert!(!is_quiet());
         let (sender, receiver) = mpsc::channel();
         let entering = thread::spawn(move || {
-            let _inside = ForkGuard::enter();
+            let _guard = ForkGuard::enter();
             sender.send(()).unwrap();
         });
-        // Handed on by somebody inside, it need not wait; the fork does.
-        drop((inside, ForkGuard::nested()));
+        // A nested guard does not wait for the fork; the fork waits for it.
+        drop((guard, ForkGuard::nested()));
         assert!(wait_until_quiet());
         after_in_parent();
         assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "another thread is about to fork");

@@ -1,4 +1,4 @@
-//! Blocking on a future without a runtime, by parking the thread.
+//! Blocks on a future without a runtime, by parking the thread.
 
 use crate::clock::MonotonicTime;
 use std::cell::Cell;
@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// Runs `future` to its end on this thread, which sleeps while there is nothing to do.
+/// Runs `future` to completion on this thread, which sleeps while the future is pending.
 ///
-/// A future that answers at once, as those of embedded stores do, costs one poll. A future that needs a reactor (a timer,
-/// a socket) must have one running elsewhere.
+/// A future that is ready at once, as those of embedded stores are, costs one poll. A future that
+/// needs a reactor (a timer, a socket) must have one running on another thread.
 pub fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     if let (Poll::Ready(output), _) = poll(future.as_mut(), &mut Context::from_waker(Waker::noop())) {
@@ -23,12 +23,13 @@ pub fn wait<F: Future>(future: F) -> F::Output {
         match poll(future.as_mut(), &mut context) {
             (Poll::Ready(output), _) => return output,
             (Poll::Pending, None) => thread::park(),
-            (Poll::Pending, Some(moment)) => thread::park_timeout(moment.remaining()),
+            (Poll::Pending, Some(next_poll)) => thread::park_timeout(next_poll.remaining()),
         }
     }
 }
 
-/// Polls `future`, which may block in turn; also says when it is to be polled again in any case.
+/// Polls `future`, which may call [`wait`] itself. Also returns when it must be polled again
+/// without a wake.
 fn poll<F: Future>(
     future: Pin<&mut F>,
     context: &mut Context<'_>,
@@ -39,11 +40,12 @@ fn poll<F: Future>(
 }
 
 thread_local! {
-    /// When what this thread polls wants to be polled again, whether or not it is woken.
+    /// When the future that this thread polls must be polled again without a wake.
     static ALARM: Cell<Option<MonotonicTime>> = const { Cell::new(None) };
 }
 
-/// Resolves after a time, without a timer: the thread that [`wait`]s for it sleeps no longer. Whoever polls it in another way is not woken.
+/// Resolves after a duration, without a timer: a thread in [`wait`] sleeps no longer than that.
+/// Other executors are not woken.
 pub(crate) struct Pause(MonotonicTime);
 
 impl Pause {
@@ -80,12 +82,12 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_is_ready_is_returned_at_once() {
+    fn ready_future_is_returned_at_once() {
         assert_eq!(wait(async { 7 }), 7);
     }
 
     #[test]
-    fn a_pause_ends_by_itself_and_the_shorter_of_two_first() {
+    fn pause_ends_by_itself_and_the_shorter_of_two_first() {
         let begun = std::time::Instant::now();
         let (long, short) = (Duration::from_secs(60), Duration::from_millis(10));
         let both = futures_util::future::select(Pause::new(long), Pause::new(short));
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_within_a_wait_keeps_the_outer_pause() {
+    fn nested_wait_keeps_the_outer_pause() {
         let short = Duration::from_millis(10);
         let mut pause = Pause::new(short);
         wait(std::future::poll_fn(move |context| {
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_from_another_thread_resumes_the_sleeper() {
+    fn wake_from_another_thread_resumes_the_waiting_thread() {
         let (sender, receiver) = mpsc::channel::<Waker>();
         let waking = thread::spawn(move || {
             for waker in receiver {

@@ -46,8 +46,8 @@ fn unusable_keys_are_refused() {
         ("env:SHORT_KEY", 11, "SHORT_KEY is unusable"),
         ("file:/nonexistent/ring", 11, "does not exist"),
         (&format!("file:{garbage}"), 11, "is unusable"),
-        (pasted, 2, "does not say where a key is kept"),
-        ("vault:key", 2, "does not say where a key is kept"),
+        (pasted, 2, "not a reference to a key"),
+        ("vault:key", 2, "not a reference to a key"),
     ] {
         let output =
             sandbox.command(&["get", "--key", key, &url]).env("SHORT_KEY", "abcd1234").output().unwrap();
@@ -94,7 +94,7 @@ fn key_beside_the_store_is_refused() {
     let (sandbox, _origin, url) = filled();
     let beside = sandbox.store().with_file_name("ring");
     let reference = format!("file:{}", beside.display());
-    refused(&sandbox.run(&["get", "--key", &reference, &url]), 2, "lies beside the store");
+    refused(&sandbox.run(&["get", "--key", &reference, &url]), 2, "is in the directory of the store");
     still_there(&sandbox, &url);
 }
 
@@ -204,7 +204,11 @@ fn directory_with_other_files_or_the_key_is_refused() {
     let (store, key) = (sandbox.path("store"), sandbox.path("store/keyring"));
     sandbox.ok(&["key", "new", &format!("file:{}", key.display())]);
     let (store, key) = (format!("dir:{}", store.display()), format!("file:{}", key.display()));
-    refused(&sandbox.run(&["get", "--store", &store, "--key", &key, &url]), 2, "lies beside the store");
+    refused(
+        &sandbox.run(&["get", "--store", &store, "--key", &key, &url]),
+        2,
+        "is in the directory of the store",
+    );
     still_there(&sandbox, &url);
 }
 

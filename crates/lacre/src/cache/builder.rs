@@ -252,8 +252,8 @@ impl Builder {
         let store = self.store.ok_or_else(|| missing("store", "Builder::store(Sqlite::open(path)?)"))?;
         let keyring =
             Arc::new(self.keyring.ok_or_else(|| missing("key", "Builder::keys(&keys::user(&Tracing)?)"))??);
-        unique("formats", self.formats.own().map(Format::id))?;
-        unique("stages", self.stages.own().map(Stage::id))?;
+        unique("formats", self.formats.custom().map(Format::id))?;
+        unique("stages", self.stages.custom().map(Stage::id))?;
         let store_id = match &self.registry {
             Some(registry) => registry.admit(&*store, self.copies, &*self.observer)?,
             None => store.id(),

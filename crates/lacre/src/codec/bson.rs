@@ -23,7 +23,7 @@ impl Format for Bson {
     }
 
     fn decode(&self, bytes: &Authentic) -> Result<SlotHead, Error> {
-        // The parser's own message quotes what it read, which may be a secret.
+        // The message of the parser quotes its input, which may be a secret.
         let malformed = |_| broken("is malformed BSON");
         let document = RawDocument::from_bytes(bytes.as_bytes()).map_err(malformed)?;
         bounded(document, DEPTH)?;
@@ -31,7 +31,7 @@ impl Format for Bson {
     }
 }
 
-/// Refuses what nests deeper than `depth`: the parser behind us knows no bound, and would run out of stack.
+/// Refuses nesting deeper than `depth`: the deserializer has no limit and would overflow the stack.
 fn bounded(document: &RawDocument, depth: usize) -> Result<(), Error> {
     let deeper = depth.checked_sub(1).ok_or_else(|| broken("nests too deep"))?;
     for element in document {

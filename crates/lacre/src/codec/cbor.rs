@@ -1,4 +1,5 @@
-//! Heads as deterministic CBOR (docs/format.md §6, RFC 8949 §4.2.1). What is written in any other way than the one is refused.
+//! Heads as deterministic CBOR (docs/format.md §6, RFC 8949 §4.2.1). Other encodings of the same
+//! head are refused.
 
 use super::draft::{self, Draft, kind};
 use super::{BodyHead, Format, FormatId, SlotHead, broken, broken_by};
@@ -80,20 +81,20 @@ impl Format for Cbor {
         for _ in 0..from.map()? {
             let key = from.uint()?;
             if last.replace(key) >= Some(key) {
-                return Err(broken("has its keys out of order, or one twice"));
+                return Err(broken("has unordered or duplicate keys"));
             }
             read_field(&mut draft, key, &mut from, &bytes)?;
         }
         if from.0.position() != bytes.len() {
-            return Err(broken("goes on after its end"));
+            return Err(broken("has bytes after its end"));
         }
         draft.finish()
     }
 }
 
-type Written = Result<(), minicbor::encode::Error<Infallible>>;
+type EncodeResult = Result<(), minicbor::encode::Error<Infallible>>;
 
-fn encode_entry(to: &mut Encoder<&mut Vec<u8>>, entry: &Entry<BodyHead>, version: u8) -> Written {
+fn encode_entry(to: &mut Encoder<&mut Vec<u8>>, entry: &Entry<BodyHead>, version: u8) -> EncodeResult {
     let BodyHead { id, length, stages, chunks } = &entry.body;
     let ttl = entry.ttl.and_then(draft::ttl_millis);
     let forever = entry.ttl == Some(Ttl::Forever);
@@ -145,7 +146,7 @@ fn encode_entry(to: &mut Encoder<&mut Vec<u8>>, entry: &Entry<BodyHead>, version
     Ok(())
 }
 
-fn encode_headers(to: &mut Encoder<&mut Vec<u8>>, headers: &HeaderMap) -> Written {
+fn encode_headers(to: &mut Encoder<&mut Vec<u8>>, headers: &HeaderMap) -> EncodeResult {
     to.array(2 * headers.len() as u64)?;
     for (name, value) in headers {
         to.str(name.as_str())?.bytes(value.as_bytes())?;
@@ -166,7 +167,7 @@ fn read_field(draft: &mut Draft, key: u64, from: &mut Strict<'_>, all: &Bytes) -
         field::HEADERS => draft.headers = Some(read_headers(from, all)?),
         field::REQUESTED => draft.requested = Some(Timestamp::from_millis(from.int()?)),
         field::RECEIVED => draft.received = Some(Timestamp::from_millis(from.int()?)),
-        // `forever` comes later in the map and overrides this, as it says more.
+        // `FOREVER` comes later in the map and overrides this field.
         field::TTL => draft.ttl = Some(draft::ttl(from.int()?)),
         field::BODY => draft.body = Some(draft::body_id(from.bytes()?)?),
         field::LENGTH => draft.length = Some(from.uint()?),
@@ -189,26 +190,27 @@ fn read_headers(from: &mut Strict<'_>, all: &Bytes) -> Result<HeaderMap, Error> 
     if length % 2 != 0 {
         return Err(broken("has a header name without a value"));
     }
-    // The count is only a claim; an honest head of this many headers is rare.
+    // The count is not trusted; few heads have more headers than this.
     let mut headers = HeaderMap::with_capacity(usize::try_from(length / 2).unwrap_or(usize::MAX).min(64));
     for _ in 0..length / 2 {
         let name = from.text()?.as_bytes();
-        // Shares the head's own buffer: no allocation for each value.
+        // Shares the buffer of the head: no allocation for each value.
         let value = HeaderValue::from_maybe_shared(all.slice_ref(from.bytes()?))
-            .map_err(|error| broken_by("has a header value that is none", error))?;
+            .map_err(|error| broken_by("has an invalid header value", error))?;
         draft::append(&mut headers, name, value)?;
     }
     Ok(headers)
 }
 
-/// A decoder that refuses what is not in deterministic form.
+/// A decoder that accepts only the deterministic form.
 struct Strict<'b>(Decoder<'b>);
 
 impl<'b> Strict<'b> {
-    /// How deep a value that this version does not know may nest.
+    /// The nesting limit of values that this version does not know.
     const DEPTH: u8 = 16;
 
-    /// Reads an item by `read`, whose head must take as few bytes as the number in it allows (given `rest`, the bytes after the head).
+    /// Reads an item with `read`. Its head must be as short as the number in it allows; `rest` is
+    /// the length of the bytes after the head.
     fn head<T>(
         &mut self,
         read: impl FnOnce(&mut Decoder<'b>) -> Result<T, minicbor::decode::Error>,
@@ -236,7 +238,7 @@ impl<'b> Strict<'b> {
     }
 
     fn int(&mut self) -> Result<i64, Error> {
-        // A negative integer -1-n is stored as n, which is its bitwise complement.
+        // CBOR stores the negative integer -1-n as n, its bitwise complement.
         self.head(Decoder::i64, |number| (if *number < 0 { !*number } else { *number }).unsigned_abs(), |_| 0)
     }
 
@@ -272,7 +274,7 @@ impl<'b> Strict<'b> {
         Ok(items)
     }
 
-    /// Passes over a value that this version does not know; it must be in deterministic form all the same.
+    /// Skips a value that this version does not know. It must be in deterministic form too.
     fn skip(&mut self, depth: u8) -> Result<(), Error> {
         let deeper = || depth.checked_sub(1).ok_or_else(|| broken("nests too deep"));
         match self.0.datatype().map_err(malformed)? {

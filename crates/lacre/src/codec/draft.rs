@@ -1,4 +1,5 @@
-//! A head while it is read: what each format found, and the one place that says what a head must have (docs/format.md §6).
+//! A head while it is decoded: the fields that a format found, and the check of which fields a head
+//! needs (docs/format.md §6).
 
 use super::{BodyHead, SlotHead, broken, broken_by};
 use crate::Error;
@@ -8,7 +9,7 @@ use lacre_core::{Entry, Key, Slot, Timestamp, Ttl, VariantIndex};
 use lacre_seal::BodyId;
 use std::time::Duration;
 
-/// The numbers of `kind`.
+/// The values of the field `kind`.
 pub(super) mod kind {
     pub(in crate::codec) const ENTRY: u64 = 0;
     pub(in crate::codec) const VARY: u64 = 1;
@@ -74,15 +75,15 @@ fn need<T>(field: Option<T>, name: &str) -> Result<T, Error> {
 }
 
 pub(super) fn method(name: &str) -> Result<Method, Error> {
-    Method::from_bytes(name.as_bytes()).map_err(|error| broken_by("has a method that is none", error))
+    Method::from_bytes(name.as_bytes()).map_err(|error| broken_by("has an invalid method", error))
 }
 
 pub(super) fn status(code: u16) -> Result<StatusCode, Error> {
-    StatusCode::from_u16(code).map_err(|error| broken_by("has a status that is none", error))
+    StatusCode::from_u16(code).map_err(|error| broken_by("has an invalid status", error))
 }
 
 pub(super) fn header_name(name: &[u8]) -> Result<HeaderName, Error> {
-    HeaderName::from_lowercase(name).map_err(|error| broken_by("has a header name that is none", error))
+    HeaderName::from_lowercase(name).map_err(|error| broken_by("has an invalid header name", error))
 }
 
 pub(super) fn append(to: &mut HeaderMap, name: &[u8], value: HeaderValue) -> Result<(), Error> {
@@ -99,7 +100,7 @@ pub(super) fn key(bytes: &[u8]) -> Result<Key, Error> {
 }
 
 pub(super) fn stage(code: u64) -> Result<StageId, Error> {
-    StageId::from_code(code).ok_or_else(|| broken("names a stage that this version does not know"))
+    StageId::from_code(code).ok_or_else(|| broken("has a stage that this version does not know"))
 }
 
 const VERSIONS: [(u8, Version); 5] = [
@@ -125,7 +126,7 @@ pub(super) fn ttl(millis: i64) -> Ttl {
     if millis < 0 { Ttl::StaleBy(duration) } else { Ttl::For(duration) }
 }
 
-/// `None`: it never ends, which has a field of its own.
+/// The milliseconds of a lifetime; `None`: it is unlimited, which has a field of its own.
 pub(super) fn ttl_millis(ttl: Ttl) -> Option<i64> {
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     match ttl {

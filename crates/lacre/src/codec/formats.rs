@@ -9,52 +9,52 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Formats {
     pub(crate) writer: Arc<dyn Format>,
-    /// What it reads beside the writer's format and ours.
+    /// The formats it reads besides the writer and the built-in ones.
     pub(crate) readers: Vec<Arc<dyn Format>>,
 }
 
 impl Formats {
-    /// Appends the bytes of `slot` to `out`, announced so that [`decode`](Self::decode) knows them again.
+    /// Appends the encoding of `slot` to `out`, with the prefix that names the format.
     pub(crate) fn encode(&self, slot: &SlotHead, out: &mut Vec<u8>) -> Result<(), Error> {
         let (start, id) = (out.len(), self.writer.id());
-        id.announce(out);
+        id.write_prefix(out);
         self.writer.encode(slot, out)?;
         match FormatId::of(&out[start..]) {
             Some((written, _)) if written == id => Ok(()),
-            _ => Err(broken("is not written in the format that its id names")),
+            _ => Err(broken("is not in the format that its id names")),
         }
     }
 
-    /// The slot that `head` describes, in whatever known format it is.
+    /// Decodes `head` in any known format.
     pub(crate) fn decode(&self, head: &Authentic) -> Result<SlotHead, Error> {
         let (id, content) = split(head)?;
-        match self.own().find(|format| format.id() == id) {
+        match self.custom().find(|format| format.id() == id) {
             Some(own) => own.decode(&content),
-            None => ours(id)?.decode(&content),
+            None => built_in(id)?.decode(&content),
         }
     }
 
-    /// The formats that the user chose, which come before ours.
-    pub(crate) fn own(&self) -> impl Iterator<Item = &dyn Format> {
+    /// The formats of the user, which are tried before the built-in ones.
+    pub(crate) fn custom(&self) -> impl Iterator<Item = &dyn Format> {
         std::iter::once(&self.writer).chain(&self.readers).map(AsRef::as_ref)
     }
 }
 
-/// The slot that `head` describes, in whichever of our formats it is.
+/// Decodes `head` in any built-in format.
 ///
 /// # Errors
-/// [`ErrorKind::Broken`](crate::ErrorKind::Broken) when none can read it; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
-/// when this build does not have its format.
+/// [`ErrorKind::Broken`](crate::ErrorKind::Broken): it is malformed.
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported): its format is not compiled in.
 pub fn decode(head: &Authentic) -> Result<SlotHead, Error> {
     let (id, content) = split(head)?;
-    ours(id)?.decode(&content)
+    built_in(id)?.decode(&content)
 }
 
 fn split(head: &Authentic) -> Result<(FormatId, Authentic), Error> {
-    FormatId::split(head).ok_or_else(|| broken("is of no known format"))
+    FormatId::split(head).ok_or_else(|| broken("is in no known format"))
 }
 
-fn ours(id: FormatId) -> Result<&'static dyn Format, Error> {
+fn built_in(id: FormatId) -> Result<&'static dyn Format, Error> {
     match id {
         FormatId::Cbor => Ok(&super::Cbor),
         FormatId::Json => Ok(&super::Json),
@@ -68,7 +68,7 @@ fn ours(id: FormatId) -> Result<&'static dyn Format, Error> {
             "is in the private format {number}, which this cache does not know"
         ))
         .with_hint(
-            "name that format with Builder::format or Builder::also_read, or use the program that wrote it",
+            "pass that format to Builder::format or Builder::also_read, or use the program that wrote it",
         )),
         #[cfg(not(all(feature = "yaml", feature = "msgpack", feature = "bson")))]
         _ => Err(unsupported(&format!("is in a format that this build does not read: {id:?}"))
@@ -76,7 +76,8 @@ fn ours(id: FormatId) -> Result<&'static dyn Format, Error> {
     }
 }
 
-/// A head that nothing is wrong with. `what` completes "the record's head …".
-fn unsupported(what: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("the record's head {what}"))
+/// The error for a well-formed head in an unknown format. `problem` completes "the record's head
+/// …".
+fn unsupported(problem: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("the record's head {problem}"))
 }

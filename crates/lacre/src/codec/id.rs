@@ -1,8 +1,8 @@
-//! How a reader knows what a head is written in (docs/format.md §6).
+//! The ids of formats, and the prefixes that name them (docs/format.md §6).
 
 use lacre_seal::Authentic;
 
-/// What a head is written in.
+/// The format of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FormatId {
@@ -16,14 +16,14 @@ pub enum FormatId {
     MessagePack,
     /// BSON, which the feature `bson` reads and writes.
     Bson,
-    /// A format of the user's own. Its number means something to those who register that format, and must stay the same for as
-    /// long as records last.
+    /// A format of the user. Only programs that register it know its number, which must stay the
+    /// same as long as records last.
     Private(u8),
 }
 
 impl FormatId {
-    /// Appends what stands before a head in this format: nothing where the format's own first byte tells.
-    pub(super) fn announce(self, out: &mut Vec<u8>) {
+    /// Appends the prefix of a head in this format; formats whose first byte is unique have none.
+    pub(super) fn write_prefix(self, out: &mut Vec<u8>) {
         match self {
             Self::Cbor | Self::Json | Self::Yaml => {}
             Self::MessagePack => out.push(1),
@@ -32,7 +32,7 @@ impl FormatId {
         }
     }
 
-    /// What `head` is written in, and how many bytes say so before it begins.
+    /// The format of `head`, and the length of its prefix.
     pub(super) fn of(head: &[u8]) -> Option<(Self, usize)> {
         match *head {
             [0xA0..=0xBF, ..] => Some((Self::Cbor, 0)),
@@ -45,8 +45,8 @@ impl FormatId {
         }
     }
 
-    /// `head` without its announcement.
+    /// Splits the prefix off.
     pub(super) fn split(head: &Authentic) -> Option<(Self, Authentic)> {
-        Self::of(head.as_bytes()).map(|(id, announcement)| (id, head.after(announcement)))
+        Self::of(head.as_bytes()).map(|(id, prefix)| (id, head.after(prefix)))
     }
 }

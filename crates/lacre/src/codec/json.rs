@@ -1,4 +1,4 @@
-//! Heads as JSON (docs/format.md §6), for people who look into a `signed` store.
+//! Heads as JSON (docs/format.md §6), for people who inspect a `signed` store.
 
 use super::wire::Wire;
 use super::{Format, FormatId, SlotHead, broken, broken_by};
@@ -19,7 +19,8 @@ impl Format for Json {
     }
 
     fn decode(&self, bytes: &Authentic) -> Result<SlotHead, Error> {
-        // The parser's own message quotes what it read, which may be a secret: only the place is told.
+        // The message of the parser quotes its input, which may be a secret: only the position is
+        // reported.
         let wire: Wire = serde_json::from_slice(bytes.as_bytes())
             .map_err(|error| broken(&format!("is malformed at byte {}", error.column())))?;
         wire.into_slot()

@@ -1,5 +1,5 @@
-//! How a slot's head is written as bytes (docs/format.md §6): [`Cbor`] by default, [`Json`] for reading with one's own eyes, others
-//! as features, and whatever else implements [`Format`].
+//! Encodes the head of a slot (docs/format.md §6): [`Cbor`] by default, [`Json`] for reading by
+//! people, other formats as features, and any that implements [`Format`].
 //!
 //! Only [`Authentic`] bytes are decoded. "Parse before verify" does not compile:
 //!
@@ -40,19 +40,19 @@ use lacre_seal::{Authentic, BodyId};
 use std::error::Error as StdError;
 use std::fmt::Debug;
 
-/// What lies under a key, with its body described instead of held.
+/// A stored slot, with its body described instead of held.
 pub type SlotHead = Slot<BodyHead>;
 
-/// Where a body lies and what was done to it.
+/// The description of a stored body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyHead {
-    /// The name that its chunks share.
+    /// The id that its chunks share.
     pub id: BodyId,
-    /// Its bytes as the network sent them.
+    /// Its length as received from the network, in bytes.
     pub length: u64,
-    /// What it went through, in the order applied.
+    /// The stages applied to it, in order.
     pub stages: Vec<StageId>,
-    /// How many chunks it was cut into; 0: it lies in the head's own envelope.
+    /// The number of its chunks; 0: it is in the envelope of the head.
     pub chunks: u32,
 }
 
@@ -62,11 +62,12 @@ impl StoredBody for BodyHead {
     }
 }
 
-/// A way to write heads. Formats may be mixed in one store, since each head says what it is written in.
+/// A format of heads. Formats may be mixed in one store, since each head names its format.
 ///
-/// Write one of your own for bytes that your other programs read; give it a [private id](FormatId::Private), and name it to
-/// [`Builder::format`](crate::Builder::format), or to [`also_read`](crate::Builder::also_read) where it no longer writes. This one
-/// compresses what another one writes:
+/// Write your own for bytes that other programs read. Give it a [private id](FormatId::Private),
+/// and pass it to [`Builder::format`](crate::Builder::format), or to
+/// [`also_read`](crate::Builder::also_read) once it no longer writes. This one compresses another
+/// format:
 ///
 /// ```
 /// use lacre::codec::{Cbor, Format, FormatId, SlotHead};
@@ -98,31 +99,32 @@ impl StoredBody for BodyHead {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Format: Debug + Send + Sync + 'static {
-    /// By what a reader knows this format again.
+    /// The id that heads in this format carry.
     fn id(&self) -> FormatId;
 
-    /// Appends the bytes of `slot` to `out`. What announces the id is not among them.
+    /// Appends the encoding of `slot` to `out`, without the prefix that names the format.
     ///
     /// # Errors
-    /// [`ErrorKind::Broken`] when the slot cannot be written down, such as one whose HTTP version has no number.
+    /// [`ErrorKind::Broken`]: the slot cannot be encoded, for example because its HTTP version has
+    /// no number.
     fn encode(&self, slot: &SlotHead, out: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// The slot that `bytes` describe, which are what [`encode`](Self::encode) appended.
+    /// Decodes `bytes`, which [`encode`](Self::encode) produced.
     ///
     /// # Errors
-    /// [`ErrorKind::Broken`] when they are not of this format, or lack something.
+    /// [`ErrorKind::Broken`]: they are not in this format, or a field is missing.
     fn decode(&self, bytes: &Authentic) -> Result<SlotHead, Error>;
 }
 
-/// A head that cannot be read. `what` completes "the record's head …".
-fn broken(what: &str) -> Error {
-    Error::new(ErrorKind::Broken, format!("the record's head {what}")).with_hint(
-        "it may be of a newer version of lacre; remove the record, and the response is fetched again",
+/// The error for a malformed head. `problem` completes "the record's head …".
+fn broken(problem: &str) -> Error {
+    Error::new(ErrorKind::Broken, format!("the record's head {problem}")).with_hint(
+        "it may come from a newer version of lacre; if not, remove the record, and the response is fetched again",
     )
 }
 
-fn broken_by(what: &str, source: impl StdError + Send + Sync + 'static) -> Error {
-    broken(what).with_source(source)
+fn broken_by(problem: &str, source: impl StdError + Send + Sync + 'static) -> Error {
+    broken(problem).with_source(source)
 }
 
 #[cfg(test)]

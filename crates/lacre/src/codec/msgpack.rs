@@ -25,8 +25,8 @@ impl Format for MessagePack {
         let mut rest = bytes.as_bytes();
         let mut from = rmp_serde::Deserializer::new(&mut rest);
         from.set_max_depth(DEPTH);
-        // The parser's own message quotes what it read, which may be a secret.
+        // The message of the parser quotes its input, which may be a secret.
         let wire = Wire::deserialize(&mut from).map_err(|_| broken("is malformed MessagePack"))?;
-        if rest.is_empty() { wire.into_slot() } else { Err(broken("goes on after its end")) }
+        if rest.is_empty() { wire.into_slot() } else { Err(broken("has bytes after its end")) }
     }
 }

@@ -12,10 +12,10 @@ fn authentic(bytes: impl Into<bytes::Bytes>) -> Authentic {
 
 const OURS: [&dyn Format; 5] = [&Cbor, &Json, &Yaml, &MessagePack, &Bson];
 
-/// As a vault writes it: announced.
+/// Encodes as the vault does, with the prefix of the format.
 fn encode(format: &dyn Format, slot: &SlotHead) -> Vec<u8> {
     let mut out = Vec::new();
-    format.id().announce(&mut out);
+    format.id().write_prefix(&mut out);
     format.encode(slot, &mut out).unwrap();
     out
 }
@@ -30,7 +30,7 @@ fn vectors() -> Vec<Value> {
     file["tests"].as_array().unwrap().clone()
 }
 
-/// The head of a vector in each format that it is given in.
+/// The head of a vector in each format that the vector has.
 fn heads(vector: &Value) -> Vec<(&'static str, Vec<u8>)> {
     let mut heads = Vec::new();
     for name in ["cbor_hex", "msgpack_hex", "bson_hex", "private_hex"] {
@@ -42,14 +42,14 @@ fn heads(vector: &Value) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn every_vector_is_read_as_it_says_and_written_back() {
+fn every_vector_is_decoded_and_encoded_as_stated() {
     let (mut read, mut written, mut refused) = (0, 0, 0);
     for vector in vectors() {
         let (id, heads) = (&vector["id"], heads(&vector));
         if vector["result"] == "refused" {
             for (name, head) in heads {
                 let error = decode(&authentic(head)).map(drop).expect_err(&format!("{id} {name}"));
-                // It may be somebody's own format, which is no damage.
+                // It may be in a private format, which is no damage.
                 let unnamed = vector["comment"] == "a private format that nobody named";
                 let kind = if unnamed { ErrorKind::Unsupported } else { ErrorKind::Broken };
                 assert_eq!(error.kind(), kind, "{id} {name}");
@@ -63,9 +63,9 @@ fn every_vector_is_read_as_it_says_and_written_back() {
             assert_eq!(decode(&authentic(head.clone())).unwrap(), slot, "{id} {name}");
             read += 1;
         }
-        // What a reader ignores, it does not write back.
+        // A reader drops unknown fields, so it does not write them back.
         if vector["json"].get("later").is_none() {
-            // In these two, nothing can be said in two ways.
+            // These two formats are canonical.
             assert_eq!(encode(&Cbor, &slot), heads[0].1, "{id}");
             assert_eq!(encode(&MessagePack, &slot), heads[1].1, "{id}");
             let json: Value = serde_json::from_slice(&encode(&Json, &slot)).unwrap();
@@ -80,7 +80,7 @@ fn every_vector_is_read_as_it_says_and_written_back() {
 }
 
 #[test]
-fn a_cut_or_extended_head_is_refused() {
+fn cut_or_extended_head_is_refused() {
     let mut head = encode(&Cbor, &entry());
     for length in 0..head.len() {
         assert!(decode(&authentic(head[..length].to_vec())).is_err(), "cut to {length}");
@@ -90,7 +90,7 @@ fn a_cut_or_extended_head_is_refused() {
 }
 
 #[test]
-fn a_number_has_one_form() {
+fn number_has_one_form() {
     let alias = unhex(&format!("a200020258 20{}", "07".repeat(32)).replace(' ', ""));
     assert_eq!(decode(&authentic(alias.clone())).unwrap(), Slot::Alias(Key::from_bytes([7; 32])));
     let longer = [
@@ -108,7 +108,7 @@ fn a_number_has_one_form() {
 }
 
 #[test]
-fn unknown_values_may_not_nest_without_bound() {
+fn nesting_of_unknown_values_is_limited() {
     let nested = |depth| {
         let mut head = unhex(&format!("a30002025820{}1863", "07".repeat(32)));
         head.extend(vec![0x81; depth]);
@@ -120,7 +120,7 @@ fn unknown_values_may_not_nest_without_bound() {
 }
 
 #[test]
-fn an_error_quotes_nothing_of_the_head() {
+fn error_quotes_nothing_of_the_head() {
     let hush = serde_json::json!({
         "kind": 0, "method": "GET", "url": "https://h/?token=hush-hush", "headers": ["a b", "hush-hush"], "status": "hush",
     });
@@ -137,10 +137,10 @@ fn an_error_quotes_nothing_of_the_head() {
 }
 
 #[test]
-fn a_cut_head_is_refused_in_every_format() {
+fn cut_head_is_refused_in_every_format() {
     for format in OURS {
         let head = encode(format, &entry());
-        // A line end is no loss.
+        // A missing line end changes nothing.
         let content = head.trim_ascii_end().len();
         for length in 0..content {
             let cut = decode(&authentic(head[..length].to_vec()));
@@ -150,7 +150,7 @@ fn a_cut_head_is_refused_in_every_format() {
 }
 
 #[test]
-fn a_readable_format_shows_every_field_in_plain_text() {
+fn readable_format_shows_every_field_as_text() {
     for (format, lines) in [
         (&Json as &dyn Format, [r#""url":"https://example.org/""#, r#""set-cookie","a=1""#]),
         (&Yaml, ["url: https://example.org/\n", "- set-cookie\n- a=1\n"]),
@@ -220,7 +220,7 @@ prop_compose! {
         (status, version) in (100..=999_u16, prop::sample::select(vec![Version::HTTP_09, Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_3])),
         (requested, received) in (any::<i64>(), any::<i64>()),
         ttl in any_ttl(),
-        // BSON has no larger integers, nor is any body longer.
+        // BSON has no larger integers, and no body is longer.
         (id, length, stages, chunks) in (any::<[u8; 16]>(), 0..=i64::MAX as u64, prop::collection::vec(any_stage(), 0..3), any::<u32>()),
     ) -> SlotHead {
         Slot::Entry(Box::new(Entry {
@@ -266,7 +266,7 @@ proptest! {
         head[at] = byte;
         if let Ok(decoded) = decode(&authentic(head.clone())) {
             let again = encode(&Cbor, &decoded);
-            // Shorter only where a field unknown to this version, or one that says what is the case anyway, was left out.
+            // Shorter only if an unknown or redundant field was left out.
             prop_assert!(again == head || again.len() < head.len());
         }
     }

@@ -1,4 +1,4 @@
-//! The fields of a head by name (docs/format.md §6), as every format but CBOR writes them.
+//! The fields of a head by name (docs/format.md §6), for every format but CBOR.
 
 use super::draft::{self, Draft, kind};
 use super::{SlotHead, broken, broken_by};
@@ -11,11 +11,11 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
 
-/// How deep a value may nest, that of a field which this version does not know included.
+/// The nesting limit of values, also of unknown fields.
 #[cfg(any(feature = "yaml", feature = "msgpack", feature = "bson"))]
 pub(super) const DEPTH: usize = 16;
 
-/// The object as written; the fields in the order of their CBOR keys.
+/// The encoded object; its fields are in the order of their CBOR keys.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Wire {
@@ -59,7 +59,7 @@ pub(super) struct Wire {
     variants: Vec<String>,
 }
 
-/// A header's name, or its value: as it is when it is printable ASCII.
+/// A header name or value: plain text if it is printable ASCII.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Piece {
@@ -67,7 +67,8 @@ enum Piece {
     Encoded { base64: String },
 }
 
-/// By hand, since what is derived for an untagged enum first holds any value whatever, as deep as it may nest.
+/// Written by hand: the derived code for an untagged enum first buffers any value, however deeply
+/// nested.
 impl<'de> Deserialize<'de> for Piece {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Reader;
@@ -195,13 +196,13 @@ fn headers(pieces: Vec<Piece>) -> Result<HeaderMap, Error> {
                 .map_err(|error| broken_by("has a header value that is not base64", error))?,
         };
         let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value))
-            .map_err(|error| broken_by("has a header value that is none", error))?;
+            .map_err(|error| broken_by("has an invalid header value", error))?;
         draft::append(&mut headers, name.as_bytes(), value)?;
     }
     Ok(headers)
 }
 
-/// What hexadecimal digits, two a byte, stand for.
+/// Decodes hexadecimal digits.
 fn bytes_of(hex: &str) -> Result<Vec<u8>, Error> {
     let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
     let pair = |pair: &[u8]| match pair {

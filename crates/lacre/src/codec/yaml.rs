@@ -1,6 +1,7 @@
-//! Heads as YAML 1.2 (docs/format.md §6), for people who look into a `signed` store and prefer lines to braces.
+//! Heads as YAML 1.2 (docs/format.md §6), for people who inspect a `signed` store and prefer lines
+//! to braces.
 //!
-//! Of YAML's many ways to say a thing, anchors, aliases and merge keys are refused: they are how a few bytes become many.
+//! Anchors, aliases and merge keys are refused: they let a few bytes expand to many.
 
 use super::wire::{DEPTH, Wire};
 use super::{Format, FormatId, SlotHead, broken};
@@ -13,7 +14,7 @@ use serde_saphyr::{Options, SerializerOptions, budget, options, ser_options};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Yaml;
 
-/// Begins a document; its first byte tells YAML from other formats.
+/// The start of a document. Its first byte tells YAML from other formats.
 const START: &[u8] = b"---\n";
 
 impl Format for Yaml {
@@ -28,7 +29,8 @@ impl Format for Yaml {
     }
 
     fn decode(&self, bytes: &Authentic) -> Result<SlotHead, Error> {
-        // The parser's own message quotes what it read, which may be a secret: only the place is told.
+        // The message of the parser quotes its input, which may be a secret: only the position is
+        // reported.
         let wire: Wire =
             serde_saphyr::from_slice_with_options(bytes.as_bytes(), limits()).map_err(|error| {
                 let line = error.location().map_or(0, |location| location.line());
@@ -38,7 +40,7 @@ impl Format for Yaml {
     }
 }
 
-/// One line for each name and value, so that tools that work by the line find them.
+/// Writes one line for each name and value, so that line-based tools find them.
 fn style() -> SerializerOptions {
     ser_options! { prefer_block_scalars: false }
 }

@@ -1,5 +1,6 @@
-//! A keyring that a command prints, such as a password manager's. No shell is involved, what it prints is bounded in size and
-//! time, and what it says on its error stream is never shown: some print secrets there.
+//! A keyring printed by a command, such as a password manager. No shell is involved. The output is
+//! limited in size and time, and the error stream is never shown, since some commands print secrets
+//! there.
 
 use super::{KeySource, as_text};
 use crate::{Error, ErrorKind};
@@ -11,38 +12,37 @@ use std::thread;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long a command may take to print the key: long enough to type a password or touch a token.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long it may take to end after that.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// The longest wait for the key: long enough to type a password or touch a token.
+const KEY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest wait for the command to end after that.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A command that prints a keyring, or one bare key, on its standard output.
 #[derive(Clone)]
 pub struct KeyCommand {
     program: String,
     arguments: Vec<String>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl KeyCommand {
-    /// The program, by path or to be found in `PATH`, and its arguments, each as it is.
+    /// The program, a path or a name in `PATH`, and its arguments, passed unchanged.
     pub fn new(program: impl Into<String>, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Self { program: program.into(), arguments, patience: PATIENCE }
+        Self { program: program.into(), arguments, timeout: KEY_TIMEOUT }
     }
 
-    /// Words are separated by spaces and quoted as in a shell; nothing else that a shell knows means anything.
-    /// `None`: there is no word, or a quote is left open.
+    /// Splits a line into words by spaces and shell quotes; no other shell syntax applies. `None`:
+    /// there is no word, or a quote is not closed.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = shlex::split(line)?.into_iter();
         let program = words.next().filter(|program| !program.is_empty())?;
         Some(Self::new(program, words))
     }
 
-    fn refused(&self, why: &str) -> Error {
-        Error::new(ErrorKind::KeyUnavailable, format!("the command {} {why}", self.program)).with_hint(
-            "run it by itself to see what it says; it must print the key, and nothing else, on its output",
-        )
+    fn refused(&self, problem: &str) -> Error {
+        Error::new(ErrorKind::KeyUnavailable, format!("the command {} {problem}", self.program))
+            .with_hint("run it by itself to see its messages; it must print only the key on standard output")
     }
 }
 
@@ -57,12 +57,12 @@ impl KeySource for KeyCommand {
             .map_err(|error| self.refused("did not start").with_source(error))?;
         let Some(output) = child.stdout.take() else { return Err(self.refused("has no output")) };
         let (sender, receiver) = mpsc::channel();
-        // Ends with the pipe: nobody waits for it any more once the patience has.
+        // The thread ends with the pipe; after the timeout, nothing waits for it.
         thread::spawn(move || sender.send(read_bounded(output)));
-        let printed = receiver.recv_timeout(self.patience);
+        let printed = receiver.recv_timeout(self.timeout);
         let status = if printed.is_ok() { end(&mut child) } else { None };
         if status.is_none() {
-            // What is still running gets no second chance; what has ended already needs none.
+            // An error means that the command has ended already.
             let _ = child.kill().and_then(|()| child.wait());
         }
         match (printed, status) {
@@ -72,37 +72,37 @@ impl KeySource for KeyCommand {
             (Ok(_), Some(status)) if !status.success() => Err(self.refused(&format!("failed ({status})"))),
             (Ok(Ok(None)), _) => Err(self.refused("prints more than a keyring can hold")),
             (Ok(Ok(Some(bytes))), _) => {
-                as_text(bytes).ok_or_else(|| self.refused("prints something that is not text"))
+                as_text(bytes).ok_or_else(|| self.refused("prints output that is not text"))
             }
         }
     }
 
-    /// The program alone: an argument may be nobody's business.
+    /// The program without its arguments, which may be private.
     fn describe(&self) -> String {
         let more = if self.arguments.is_empty() { "" } else { " …" };
         format!("cmd:{}{more}", self.program)
     }
 }
 
-/// Shows no argument.
+/// Leaves the arguments out.
 impl std::fmt::Debug for KeyCommand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "KeyCommand({})", self.describe())
     }
 }
 
-/// `None`: there is more.
+/// Reads the output; `None`: it is longer than a keyring can be.
 fn read_bounded(output: ChildStdout) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    const MOST: usize = Keyring::MAX_TEXT_LEN;
-    // As long as it will ever be: growing would leave parts of the keys in freed memory.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
-    output.take(MOST as u64 + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() <= MOST).then_some(bytes))
+    const MAX: usize = Keyring::MAX_TEXT_LEN;
+    // Allocated once: growing would leave parts of the keys in freed memory.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX + 1));
+    output.take(MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= MAX).then_some(bytes))
 }
 
 fn end(child: &mut Child) -> Option<ExitStatus> {
     const STEP: Duration = Duration::from_millis(10);
-    for _ in 0..FAREWELL.as_millis() / STEP.as_millis() {
+    for _ in 0..EXIT_TIMEOUT.as_millis() / STEP.as_millis() {
         match child.try_wait() {
             Ok(None) => thread::sleep(STEP),
             ended => return ended.ok().flatten(),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_prints_is_the_key() {
+    fn output_of_a_command_is_the_key() {
         let ring = shell(&format!("echo {KEY}")).load().unwrap();
         assert_eq!(ring.primary(), shell(&format!("printf {KEY}")).load().unwrap().primary());
     }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_fails_is_refused_and_what_it_says_is_never_shown() {
+    fn failing_command_is_refused_and_its_messages_are_never_shown() {
         let failing = [
             format!("echo {KEY}; echo hunter2 >&2; exit 3"),
             "echo hunter2".to_owned(),
@@ -159,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_takes_too_long_is_ended() {
+    fn slow_command_is_killed() {
         let directory = tempfile::tempdir().unwrap();
         let marker = directory.path().join("still-running");
-        let patience = Duration::from_millis(100);
+        let timeout = Duration::from_millis(100);
         let script = format!("sleep 1; touch {}", marker.display());
-        let error = KeyCommand { patience, ..shell(&script) }.load().unwrap_err();
+        let error = KeyCommand { timeout, ..shell(&script) }.load().unwrap_err();
         assert!(error.to_string().contains("in time"));
         thread::sleep(Duration::from_millis(1500));
         assert!(!marker.exists(), "it went on");

@@ -1,5 +1,6 @@
-//! A keyring among the credentials of a systemd service (`LoadCredential=`, `LoadCredentialEncrypted=`, `SetCredential=`): a file in
-//! the directory that `CREDENTIALS_DIRECTORY` names, which only the service can read.
+//! A keyring in a credential of a systemd service (`LoadCredential=`, `LoadCredentialEncrypted=`,
+//! `SetCredential=`): a file in the directory `CREDENTIALS_DIRECTORY`, which only the service can
+//! read.
 
 use super::secret_file::read_opened;
 use super::{KeySource, as_text, env};
@@ -8,19 +9,19 @@ use lacre_seal::Keyring;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// A credential that the service manager hands to this service.
+/// A credential that the service manager passes to this service.
 #[derive(Clone, Debug)]
 pub struct KeyCredential {
     name: String,
 }
 
 impl KeyCredential {
-    /// The credential `name`, as the unit calls it.
+    /// The credential `name`, as in the unit file.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into() }
     }
 
-    /// Refuses what would lead out of the directory.
+    /// Refuses a name that leads out of the directory.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let path = Path::new(name);
         (path.file_name() == Some(name.as_ref())).then(|| Self::named(name))
@@ -28,16 +29,16 @@ impl KeyCredential {
 
     fn read_in(&self, directory: Option<PathBuf>) -> Result<Zeroizing<String>, Error> {
         let name = &self.name;
-        let refused = |why: &str| {
-            Error::new(ErrorKind::KeyUnavailable, format!("the credential {name} {why}"))
-                .with_hint(format!("give the unit LoadCredential={name}:PATH, and restart it"))
+        let refused = |problem: &str| {
+            Error::new(ErrorKind::KeyUnavailable, format!("the credential {name} {problem}"))
+                .with_hint(format!("add LoadCredential={name}:PATH to the unit, and restart it"))
         };
-        let directory =
-            directory.ok_or_else(|| refused("is not there: this is no systemd service with credentials"))?;
-        // Its mode says nothing: access may be given by an access control list, which shows as the group's.
+        let directory = directory
+            .ok_or_else(|| refused("is missing: this process is not a systemd service with credentials"))?;
+        // The group bits of the mode do not matter: they may stand for an access control list.
         let (file, length) = files::open_owned(&directory.join(name)).map_err(|refusal| {
             if refusal.is_absence() {
-                return refused("is not among those of this service");
+                return refused("is not a credential of this service");
             }
             refusal.into_error(ErrorKind::KeyUnavailable)
         })?;
@@ -66,11 +67,11 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
-    fn a_credential_is_read_from_the_directory_of_the_service() {
+    fn credential_is_read_from_the_directory_of_the_service() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lacre-key");
         fs::write(&path, "the text").unwrap();
-        // As systemd leaves it where an access control list lets the service's user in.
+        // The mode that systemd sets when an access control list admits the user of the service.
         fs::set_permissions(&path, PermissionsExt::from_mode(0o440)).unwrap();
         let credential = KeyCredential::parse("lacre-key").unwrap();
         assert_eq!(*credential.read_in(Some(directory.path().into())).unwrap(), "the text");
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_lead_out_of_the_directory() {
+    fn name_cannot_lead_out_of_the_directory() {
         for name in ["", ".", "..", "../key", "/etc/key", "a/b", "a/"] {
             assert!(KeyCredential::parse(name).is_none(), "{name:?}");
         }

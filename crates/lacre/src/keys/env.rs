@@ -1,5 +1,5 @@
-//! A keyring in an environment variable: its whole text, or one bare key (docs/format.md §3). With `config.rs`, this is all that
-//! reads the environment.
+//! A keyring in an environment variable: its whole text, or one bare key (docs/format.md §3). Only
+//! this file and `config.rs` read the environment.
 
 use super::KeySource;
 use crate::{Error, ErrorKind};
@@ -34,13 +34,14 @@ impl KeySource for KeyEnv {
     }
 }
 
-/// What a variable holds, unless that is nothing. What is not Unicode is no key either; an error that says so would carry it.
+/// The value of a variable; `None`: it is not set, empty or not Unicode. An error for the last case
+/// would carry the value.
 pub(super) fn variable(name: &str) -> Option<Zeroizing<String>> {
     let value = std::env::var_os(name).map(OsString::into_string)?;
     Some(Zeroizing::new(value.ok()?)).filter(|text| !text.is_empty())
 }
 
-/// Where the service manager puts the credentials of a service.
+/// The directory of the credentials of a systemd service.
 pub(super) fn credentials_directory() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_is_not_set_is_unavailable() {
+    fn unset_variable_is_unavailable() {
         let error = KeyEnv::named("LACRE_TEST_VARIABLE_THAT_NOBODY_SETS").load().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
         assert!(error.to_string().contains("LACRE_TEST_VARIABLE_THAT_NOBODY_SETS"));

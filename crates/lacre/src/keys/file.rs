@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 /// A file that holds a keyring, or one bare key.
 ///
-/// On Unix it must be a regular file, not a symbolic link, that belongs to this user or to root and that nobody else may read
-/// or write. Elsewhere, only its kind and size are checked.
+/// On Unix it must be a regular file, not a symbolic link, that belongs to this user or to root,
+/// and that nobody else may read or write. On other platforms, only its kind and size are checked.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     file: SecretFile,
@@ -22,14 +22,14 @@ impl KeyFile {
         Self { file: SecretFile::at(path.into(), "file") }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Makes the file, with a fresh key, where there is none.
+    /// Creates the file with a new key, if it is missing.
     pub(super) fn ensure(&self, observer: &dyn Observer) -> Result<(), Error> {
-        // PromptPurpose first, so that a home that cannot be written to is no trouble once the file is there.
+        // Checked first, so that an existing file works in a home directory that is not writable.
         if self.path().symlink_metadata().is_ok() {
             return Ok(());
         }
@@ -58,7 +58,7 @@ impl KeySource for KeyFile {
     }
 }
 
-/// A new file gets mode 0600, in a directory that is made (0700) where it is missing.
+/// A new file gets mode 0600. A missing directory is created with mode 0700.
 impl WritableKeySource for KeyFile {
     fn create(&self, keyring: &Keyring) -> Result<(), Error> {
         self.file.create(&keyring.to_text())
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_created_is_loaded() {
+    fn created_keyring_is_loaded() {
         let directory = tempfile::tempdir().unwrap();
         let file = KeyFile::at(directory.path().join("made/on/the/way/keyring"));
         let ring = Keyring::generate().unwrap();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_at_the_same_time_are_all_kept() {
+    fn concurrent_changes_are_all_kept() {
         let (_directory, file) = written(&Keyring::generate().unwrap().to_text(), 0o600);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_fails_leaves_the_file_as_it_was() {
+    fn failed_change_leaves_the_file_unchanged() {
         let text = Keyring::generate().unwrap().to_text();
         let (_directory, file) = written(&text, 0o600);
         let refused = |ring: &mut Keyring| {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn creating_leaves_what_is_there() {
+    fn create_leaves_an_existing_file_unchanged() {
         let (_directory, file) = written("precious", 0o600);
         let error = file.create(&Keyring::generate().unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_touch_is_refused_with_its_remedy() {
+    fn file_open_to_others_is_refused_with_a_remedy() {
         let text = Keyring::generate().unwrap().to_text();
         for mode in [0o640, 0o604, 0o620, 0o602, 0o666] {
             let (_directory, file) = written(&text, mode);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symbolic_link_is_refused() {
+    fn symbolic_link_is_refused() {
         let (directory, file) = written(&Keyring::generate().unwrap().to_text(), 0o600);
         let link = directory.path().join("link");
         symlink(file.path(), &link).unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_without_waiting() {
+    fn special_file_is_refused_without_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_says_how_to_make_one() {
+    fn missing_file_names_the_command_that_creates_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = KeyFile::at(directory.path().join("not/yet/keyring"));
         assert_eq!(keys::update(&file, Keyring::rotate).unwrap_err().kind(), ErrorKind::KeyUnavailable);

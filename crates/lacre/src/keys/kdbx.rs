@@ -1,7 +1,7 @@
-//! A keyring in a KeePass database (KDBX 3 or 4), such as KeePassXC keeps: in the password of an entry, or in its notes where the
-//! password is empty. It is only read: a password manager's file is not ours to write.
+//! A keyring in a KeePass database (KDBX 3 or 4), as KeePassXC writes it: in the password of an
+//! entry, or in its notes if the password is empty. The database is only read.
 
-use super::kdbx_cost::{self, Price};
+use super::kdbx_cost::{self, Cost};
 use super::passphrase::PassphraseSource;
 use super::secret_file::read_opened;
 use super::{KeySource, Prompt, PromptPurpose};
@@ -13,53 +13,54 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Bytes of a database, at most.
+/// The largest database that is read, in bytes.
 const MOST: usize = 64 << 20;
 
 /// An entry of a KeePass database that holds a keyring, or one bare key.
 #[derive(Clone, Debug)]
 pub struct KdbxEntry {
     path: PathBuf,
-    /// Names of groups, then the entry's title.
+    /// The names of its groups, then its title.
     entry: String,
     passphrase: PassphraseSource,
 }
 
 impl KdbxEntry {
-    /// The entry `GROUP/…/TITLE`, or `TITLE` in the root, of the database at `path`. Its password comes from the environment
-    /// ([`PASSPHRASE`](super::PASSPHRASE), [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else `prompt` asks for it.
+    /// The entry `GROUP/…/TITLE`, or `TITLE` in the root group, of the database at `path`. Its
+    /// password comes from the environment ([`PASSPHRASE`](super::PASSPHRASE),
+    /// [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else `prompt` asks for it.
     pub fn at(path: impl Into<PathBuf>, entry: impl Into<String>, prompt: Arc<dyn Prompt>) -> Self {
-        Self { path: path.into(), entry: entry.into(), passphrase: PassphraseSource::by(prompt) }
+        Self { path: path.into(), entry: entry.into(), passphrase: PassphraseSource::new(prompt) }
     }
 
-    /// The path and the entry of PATH#ENTRY; `None`: it is not that.
+    /// Splits PATH#ENTRY; `None`: the text has another form.
     pub(super) fn split(name: &str) -> Option<(&str, &str)> {
         name.rsplit_once('#').filter(|(path, entry)| !path.is_empty() && !entry.is_empty())
     }
 
     fn open(&self) -> Result<Database, Error> {
-        // It is encrypted, so others may read it; nobody else may have written it.
+        // The database is encrypted, so others may read it, but not write it.
         let (file, length) =
             files::open_owned(&self.path).map_err(|refusal| refusal.into_error(ErrorKind::KeyUnavailable))?;
         let bytes = read_opened(file, length, MOST)
             .map_err(|error| self.refused("cannot be read").with_source(error))?
-            .ok_or_else(|| self.refused("is longer than a database of passwords can be"))?;
+            .ok_or_else(|| self.refused("is larger than the limit for databases"))?;
         match kdbx_cost::of(&bytes) {
-            Some(Price::Fair) => {}
-            Some(Price::TooDear) => {
-                return Err(self.refused("asks for more time or memory than any password manager does").with_hint(
+            Some(Cost::Fair) => {}
+            Some(Cost::TooExpensive) => {
+                return Err(self.refused("needs more time or memory to open than the limit allows").with_hint(
                     "restore it from a backup, or lower the rounds and the memory of its key derivation in your password manager",
                 ));
             }
-            None => return Err(self.refused("is no KeePass database (KDBX 3 or 4), or is damaged")),
+            None => return Err(self.refused("is not a KeePass database (KDBX 3 or 4), or is damaged")),
         }
         let password = self.passphrase.ask(&self.path.display(), PromptPurpose::Unlock)?;
         Database::parse(&bytes, DatabaseKey::new().with_password(&password)).map_err(|error| match error {
             DatabaseOpenError::Key(DatabaseKeyError::IncorrectKey) => self
                 .refused("does not open with this password")
-                .with_hint("try another; a key file or a hardware key is not supported"),
-            // Not as a source: it might quote what was decrypted.
-            _ => self.refused("is no KeePass database, or is damaged"),
+                .with_hint("try another password; key files and hardware keys are not supported"),
+            // Without the source, which might quote decrypted text.
+            _ => self.refused("is not a KeePass database, or is damaged"),
         })
     }
 
@@ -106,7 +107,7 @@ impl KeySource for KdbxEntry {
     }
 }
 
-/// The names of a group and those around it, each followed by a slash; the root has none.
+/// The names of a group and its parents, each followed by a slash; the root group has none.
 fn place_of(group: &GroupRef<'_>) -> String {
     group.parent().map_or_else(String::new, |around| format!("{}{}/", place_of(&around), group.name))
 }
@@ -128,10 +129,10 @@ mod tests {
         }
     }
 
-    /// A database whose password is `open sesame`, with what the tests look for in it.
+    /// A database with the password `open sesame` and the entries of the tests.
     fn database() -> (tempfile::TempDir, PathBuf) {
         let mut database = Database::new();
-        // Cheap to open, for a test.
+        // Cheap parameters, for a test.
         if let KdfConfig::Argon2 { iterations, memory, .. } = &mut database.config.kdf_config {
             (*iterations, *memory) = (1, 64 << 10);
         }
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_of_an_entry_is_the_key_or_else_its_notes_are() {
+    fn key_is_the_password_of_an_entry_or_else_its_notes() {
         let (_directory, path) = database();
         let entry = |name: &str| KdbxEntry::at(&path, name, Arc::new(Answer("open sesame")));
         assert_eq!(*entry("lacre").read().unwrap(), KEY);
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_too_dear_is_refused_before_anybody_is_asked() {
+    fn database_that_is_too_expensive_is_refused_before_the_prompt() {
         #[derive(Debug)]
         struct NeverAsked;
         impl Prompt for NeverAsked {
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_does_not_open_is_refused_and_nothing_of_it_shown() {
+    fn database_that_does_not_open_is_refused_and_never_shown() {
         let (_directory, path) = database();
         let read = |password| KdbxEntry::at(&path, "lacre", Arc::new(Answer(password))).read().unwrap_err();
         assert!(read("hunter2").to_string().contains("does not open with this password"));

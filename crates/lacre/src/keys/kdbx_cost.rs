@@ -1,27 +1,28 @@
-//! What a KeePass database asks of whoever tries a password on it. Its header says so, and nobody vouches for the header before the price is
-//! paid; so it is read here first, every length checked, and what is too dear is refused.
+//! The cost of trying a password on a KeePass database. The header states it and is not
+//! authenticated before the cost is paid, so the header is parsed here first, and excessive costs
+//! are refused.
 
-/// Rounds of AES, which are some ten seconds of work.
+/// The limit of AES rounds, some ten seconds of work.
 const MOST_ROUNDS: u64 = 500_000_000;
-/// Bytes of memory that Argon2 takes.
+/// The limit of the memory of Argon2, in bytes.
 const MOST_MEMORY: u64 = 1 << 30;
-/// Bytes that Argon2 writes in all its passes, some ten seconds of work.
+/// The limit of bytes that all passes of Argon2 write, some ten seconds of work.
 const MOST_WORK: u64 = 16 << 30;
-/// Threads of Argon2.
+/// The limit of the threads of Argon2.
 const MOST_LANES: u32 = 64;
 
 /// The two magic numbers of KDBX.
 const MAGIC: [u8; 8] = [0x03, 0xd9, 0xa2, 0x9a, 0x67, 0xfb, 0x4b, 0xb5];
 
-/// What a header asks.
+/// The cost that a header states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Price {
+pub(super) enum Cost {
     Fair,
-    TooDear,
+    TooExpensive,
 }
 
-/// What the header of `database` asks; `None`: it is none of KDBX 3 or 4, or damaged.
-pub(super) fn of(database: &[u8]) -> Option<Price> {
+/// The cost in the header of `database`; `None`: it is not KDBX 3 or 4, or damaged.
+pub(super) fn of(database: &[u8]) -> Option<Cost> {
     let (magic, rest) = database.split_first_chunk()?;
     let ([_minor_low, _minor_high, major @ ..], mut rest) = rest.split_first_chunk::<4>()?;
     if *magic != MAGIC {
@@ -53,7 +54,7 @@ pub(super) fn of(database: &[u8]) -> Option<Price> {
     }
 }
 
-/// The most that any field of a header says.
+/// The highest value that any field of a header states.
 #[derive(Default)]
 struct PromptPurpose {
     rounds: u64,
@@ -63,16 +64,17 @@ struct PromptPurpose {
 }
 
 impl PromptPurpose {
-    fn price(&self) -> Option<Price> {
+    fn price(&self) -> Option<Cost> {
         let fair = self.rounds <= MOST_ROUNDS
             && self.memory <= MOST_MEMORY
             && self.memory.saturating_mul(self.passes) <= MOST_WORK
             && self.passes <= u64::from(u32::MAX)
             && self.lanes <= MOST_LANES;
-        Some(if fair { Price::Fair } else { Price::TooDear })
+        Some(if fair { Cost::Fair } else { Cost::TooExpensive })
     }
 
-    /// Reads a dictionary of parameters: a version, then a type, a name and a value each, both with their lengths before them.
+    /// Reads a dictionary of parameters: a version, then for each entry its type, name and value,
+    /// the last two with their lengths before them.
     fn read_parameters(&mut self, field: &[u8]) -> Option<()> {
         let (_version, mut rest) = field.split_first_chunk::<2>()?;
         loop {
@@ -99,7 +101,7 @@ impl PromptPurpose {
     }
 }
 
-/// Bytes with their length before them, and what comes after.
+/// Splits bytes after their length prefix from the rest.
 fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(length_of(*length)?)
@@ -146,28 +148,28 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_a_password_manager_asks_for_is_fair_and_more_is_too_dear() {
+    fn usual_costs_are_accepted_and_higher_ones_refused() {
         let aes = |rounds: u64| version_4(&[(5, b"R", &rounds.to_le_bytes())]);
         for (database, price) in [
-            (aes(60_000_000), Price::Fair),
-            (aes(1 << 40), Price::TooDear),
-            (version_3(&6_000_u64.to_le_bytes()), Price::Fair),
-            (version_3(&u64::MAX.to_le_bytes()), Price::TooDear),
-            (argon2(64 << 20, 10, 2), Price::Fair),
-            (argon2(1 << 30, 16, 8), Price::Fair),
-            (argon2(8 << 30, 1, 2), Price::TooDear),
-            (argon2(1 << 20, 1 << 31, 1), Price::TooDear),
-            (argon2(u64::MAX, u64::MAX, 1), Price::TooDear),
-            (argon2(64 << 20, 1, 1 << 20), Price::TooDear),
+            (aes(60_000_000), Cost::Fair),
+            (aes(1 << 40), Cost::TooExpensive),
+            (version_3(&6_000_u64.to_le_bytes()), Cost::Fair),
+            (version_3(&u64::MAX.to_le_bytes()), Cost::TooExpensive),
+            (argon2(64 << 20, 10, 2), Cost::Fair),
+            (argon2(1 << 30, 16, 8), Cost::Fair),
+            (argon2(8 << 30, 1, 2), Cost::TooExpensive),
+            (argon2(1 << 20, 1 << 31, 1), Cost::TooExpensive),
+            (argon2(u64::MAX, u64::MAX, 1), Cost::TooExpensive),
+            (argon2(64 << 20, 1, 1 << 20), Cost::TooExpensive),
         ] {
             assert_eq!(of(&database), Some(price));
         }
         let twice = version_4(&[(5, b"R", &u64::MAX.to_le_bytes()), (5, b"R", &1_u64.to_le_bytes())]);
-        assert_eq!(of(&twice), Some(Price::TooDear), "whichever of the two is read");
+        assert_eq!(of(&twice), Some(Cost::TooExpensive), "whichever of the two is read");
     }
 
     #[test]
-    fn a_header_that_is_damaged_or_of_another_format_has_no_price() {
+    fn damaged_or_foreign_header_has_no_cost() {
         let whole = argon2(64 << 20, 10, 2);
         for cut in 0..whole.len() - 4 {
             assert_eq!(of(&whole[..cut]), None, "{cut}");

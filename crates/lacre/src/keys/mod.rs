@@ -1,7 +1,9 @@
-//! Where keys come from: a source is named by a reference such as `file:PATH` or `env:NAME`, and loads a [`Keyring`].
+//! Key sources. A source is named by a reference such as `file:PATH` or `env:NAME`, and loads a
+//! [`Keyring`].
 //!
-//! No message, description or `Debug` of a source ever carries a key, or a reference that could not be read: people paste
-//! keys where references belong. Implements docs/format.md §3; docs/keys.md says which to choose.
+//! No message, description or `Debug` output of a source carries a key, or a reference that could
+//! not be parsed: people paste keys in place of references. Implements docs/format.md §3;
+//! docs/keys.md helps to choose a source.
 
 mod command;
 mod credential;
@@ -44,52 +46,52 @@ use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// A place where a keyring is kept.
+/// A source of a keyring.
 pub trait KeySource: Debug + Send + Sync {
-    /// Reads the text of the keyring, or of one bare key, anew.
+    /// Reads the text of the keyring, or of one bare key.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): nothing readable is there.
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): there is nothing readable.
     fn read(&self) -> Result<Zeroizing<String>, Error>;
 
     /// The source as a reference: names and paths, never a secret.
     fn describe(&self) -> String;
 
-    /// The file that the keyring lies in, where it is one: it must not lie beside the store.
+    /// The file that holds the keyring, if it is in one. It must not be beside the store.
     fn file(&self) -> Option<&Path> {
         None
     }
 
-    /// The same source as one that can be written, where it can.
+    /// The source as a writable one, if it is.
     fn writable(&self) -> Option<&dyn WritableKeySource> {
         None
     }
 
-    /// How long what is kept there lasts, where that is not for good.
+    /// A limit on how long the source keeps a keyring, if there is one.
     fn caveat(&self) -> Option<&'static str> {
         None
     }
 
-    /// Reads the keyring anew.
+    /// Reads and parses the keyring.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): nothing usable is there.
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): there is no usable keyring.
     fn load(&self) -> Result<Keyring, Error> {
         let text = self.read()?;
         Keyring::parse(&text).map_err(|fault| {
             let message = format!("the keyring {} is unusable: {fault}", self.describe());
             let hint = if parse(text.trim()).is_ok() {
-                "what it holds is itself a reference: name that in its place"
+                "its content is itself a reference: use that reference instead"
             } else {
-                "name what holds the text of a keyring, or 64 hexadecimal digits; or restore it from a backup"
+                "name a source that holds the text of a keyring or 64 hexadecimal digits, or restore it from a backup"
             };
             Error::new(ErrorKind::KeyUnavailable, message).with_hint(hint).with_source(fault)
         })
     }
 }
 
-/// What points to a source is one.
-macro_rules! pointing_to_a_source {
+/// A pointer to a source is a source.
+macro_rules! key_source_for_pointers {
     ($($pointer:ty),*) => {
         $(impl<K: KeySource + ?Sized> KeySource for $pointer {
             fn read(&self) -> Result<Zeroizing<String>, Error> {
@@ -115,48 +117,50 @@ macro_rules! pointing_to_a_source {
     };
 }
 
-pointing_to_a_source!(&K, Box<K>, Arc<K>);
+key_source_for_pointers!(&K, Box<K>, Arc<K>);
 
-/// A source that can be written, too. [`update`] changes what it holds.
+/// A source that can also be written. [`update`] changes its keyring.
 pub trait WritableKeySource: KeySource {
     /// Writes a keyring where there is none.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config): there is one already, which is left as it is. [`Io`](ErrorKind::Io) or
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable): it cannot be written.
+    /// [`Config`](ErrorKind::Config): there is one already, which is left unchanged.
+    /// [`Io`](ErrorKind::Io) or [`KeyUnavailable`](ErrorKind::KeyUnavailable): it cannot be
+    /// written.
     fn create(&self, keyring: &Keyring) -> Result<(), Error>;
 
-    /// Writes a keyring in place of what is there, all of it or nothing. For whoever's turn it is.
+    /// Replaces the keyring, as a whole or not at all. The caller holds the [`UpdateLock`].
     ///
     /// # Errors
     /// [`Io`](ErrorKind::Io) or [`KeyUnavailable`](ErrorKind::KeyUnavailable): it cannot be written.
     fn replace(&self, keyring: &Keyring) -> Result<(), Error>;
 
-    /// Waits until no other process changes the keyring.
+    /// Waits until no other process changes the keyring, and locks it.
     ///
     /// # Errors
-    /// [`Io`](ErrorKind::Io): that cannot be found out.
+    /// [`Io`](ErrorKind::Io): it cannot be locked.
     fn lock_for_update(&self) -> Result<UpdateLock, Error>;
 }
 
-/// Loads a keyring, applies `change` to it, and writes what became of it in place of what was there. On Unix, changes wait for each
-/// other, so that none is lost to another process.
+/// Loads a keyring, applies `change`, and writes the result. On Unix, changes of several processes
+/// run one after the other, so that none is lost.
 ///
 /// # Errors
-/// As [`load`](KeySource::load) and as [`replace`](WritableKeySource::replace); [`Config`](ErrorKind::Config): the keyring cannot be changed
-/// like this. The source is as it was then.
+/// As [`load`](KeySource::load) and [`replace`](WritableKeySource::replace).
+/// [`Config`](ErrorKind::Config): the keyring does not allow the change. The source is then
+/// unchanged.
 pub fn update<T>(
     keeper: &dyn WritableKeySource,
     change: impl FnOnce(&mut Keyring) -> Result<T, Fault>,
 ) -> Result<(Keyring, T), Error> {
     let _turn = keeper.lock_for_update()?;
     let mut keyring = keeper.load()?;
-    let changed = change(&mut keyring).map_err(impossible)?;
+    let changed = change(&mut keyring).map_err(refused_change)?;
     keeper.replace(&keyring)?;
     Ok((keyring, changed))
 }
 
-fn impossible(fault: Fault) -> Error {
+fn refused_change(fault: Fault) -> Error {
     match fault.kind() {
         FaultKind::KeyInUse(_) | FaultKind::UnknownKey(_) | FaultKind::KeyringTooLarge => {
             Error::new(ErrorKind::Config, fault.to_string()).with_source(fault)
@@ -165,14 +169,15 @@ fn impossible(fault: Fault) -> Error {
     }
 }
 
-/// For as long as this lives, other processes wait for their turn.
+/// A lock on a key source. Other processes wait until it is dropped.
 #[derive(Debug)]
 pub struct UpdateLock {
     _lock: Option<File>,
 }
 
 impl UpdateLock {
-    /// By a lock on `directory`, on Unix. Where there is none there is nothing to change, which loading says better.
+    /// Locks `directory`, on Unix. A missing directory is no error here: loading the keyring
+    /// reports it better.
     ///
     /// # Errors
     /// It cannot be locked.
@@ -188,47 +193,50 @@ impl UpdateLock {
     }
 }
 
-/// The keyring of the user who runs this program: where `LACRE_KEY` says, or else at [`config::keyring_path`], where it is made on first
-/// use, whoever else tries to make it at the same time; `observer` is told.
+/// The key source of the user: the one in `LACRE_KEY`, or else the file [`config::keyring_path`],
+/// which is created on first use. Processes that create it at once agree on one key. `observer`
+/// gets an event.
 ///
 /// # Errors
-/// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_KEY` is no reference. [`Io`](ErrorKind::Io): the keyring could not
-/// be made.
+/// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_KEY` is not a reference.
 pub fn user(observer: &dyn Observer) -> Result<UserKeys, Error> {
     let keys = user_source()?;
-    if let UserKeys(Place::Own(file)) = &keys {
+    if let UserKeys(UserSource::Default(file)) = &keys {
         file.ensure(observer)?;
     }
     Ok(keys)
 }
 
-/// Where the keyring of the user who runs this program is, or would be. Unlike [`user`], this makes none: for programs that only read.
+/// The key source of the user, as [`user`], but without creating a keyring: for programs that only
+/// read.
 ///
 /// # Errors
 /// [`Config`](ErrorKind::Config): there is no home directory, or `LACRE_KEY` is no reference.
 pub fn user_source() -> Result<UserKeys, Error> {
     Ok(UserKeys(match config::key_reference()? {
-        Some(reference) => Place::Said(parse(&reference).map_err(|error| error.with_context(config::KEY))?),
-        None => Place::Own(KeyFile::at(config::keyring_path()?)),
+        Some(reference) => {
+            UserSource::FromVariable(parse(&reference).map_err(|error| error.with_context(config::KEY))?)
+        }
+        None => UserSource::Default(KeyFile::at(config::keyring_path()?)),
     }))
 }
 
-/// The keyring of a user, wherever that is: see [`user`].
+/// The key source of a user: see [`user`].
 #[derive(Debug)]
-pub struct UserKeys(Place);
+pub struct UserKeys(UserSource);
 
 #[derive(Debug)]
-enum Place {
-    /// Where `LACRE_KEY` says.
-    Said(Box<dyn KeySource>),
-    Own(KeyFile),
+enum UserSource {
+    /// The source in `LACRE_KEY`.
+    FromVariable(Box<dyn KeySource>),
+    Default(KeyFile),
 }
 
 impl UserKeys {
     fn source(&self) -> &dyn KeySource {
         match &self.0 {
-            Place::Said(source) => &**source,
-            Place::Own(file) => file,
+            UserSource::FromVariable(source) => &**source,
+            UserSource::Default(file) => file,
         }
     }
 }
@@ -255,7 +263,7 @@ impl KeySource for UserKeys {
     }
 }
 
-/// Takes the bytes for the text that they are, without a copy.
+/// Converts bytes to text without a copy, and erases them if they are not text.
 fn as_text(mut bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<String>> {
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Some(Zeroizing::new(text)),
@@ -266,24 +274,25 @@ fn as_text(mut bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<String>> {
     }
 }
 
-fn there_already(what: &dyn Display) -> Error {
-    Error::new(ErrorKind::Config, format!("{what} exists already and was left as it is"))
-        .with_hint("name another place, or rotate the keys that are there")
+fn already_exists(what: &dyn Display) -> Error {
+    Error::new(ErrorKind::Config, format!("{what} exists already and was not changed"))
+        .with_hint("name another place, or rotate the existing keys with `lacre key rotate`")
 }
 
-/// Refuses a keyring's file that [lies together](config::share_directory) with the store: whoever copies that directory has both, and the
-/// seal protects nothing.
+/// Refuses a keyring that [shares a directory](config::share_directory) with the store: a copy of
+/// that directory includes both, and the seal then protects nothing.
 ///
 /// # Errors
-/// [`Config`](ErrorKind::Config): they lie side by side.
+/// [`Config`](ErrorKind::Config): they share a directory.
 pub fn ensure_apart(keyring: &Path, store: &Path) -> Result<(), Error> {
     if !config::share_directory(keyring, store) {
         return Ok(());
     }
-    let message =
-        format!("the keyring {} lies beside the store, where it protects nothing", keyring.display());
-    Err(Error::new(ErrorKind::Config, message)
-        .with_hint("keep it in a directory of its own, away from the store"))
+    let message = format!(
+        "the keyring {} is in the directory of the store, so one copy takes both and the seal protects nothing",
+        keyring.display()
+    );
+    Err(Error::new(ErrorKind::Config, message).with_hint("keep it in another directory than the store"))
 }
 
 #[cfg(test)]
@@ -291,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_keyring_beside_the_store_is_refused() {
+    fn keyring_beside_the_store_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let (cache, config) = (directory.path().join("cache"), directory.path().join("config"));
         std::fs::create_dir(&cache).unwrap();
@@ -309,20 +318,20 @@ mod tests {
     }
 
     #[test]
-    fn a_keyring_anywhere_in_a_cache_directory_is_refused() {
+    fn keyring_below_a_cache_directory_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let cache = home.path().join("cache");
         config::make_cache_directory(&cache).unwrap();
         assert!(ensure_apart(&cache.join("keys/ring"), &cache.join("cache.sqlite")).is_err());
         std::fs::create_dir(cache.join("keys")).unwrap();
         assert!(ensure_apart(&cache.join("keys/ring"), &cache.join("cache.sqlite")).is_err());
-        // A home is no cache, though a store may lie in it.
+        // A home directory is not a cache, even with a store in it.
         std::fs::create_dir(home.path().join("keys")).unwrap();
         assert!(ensure_apart(&home.path().join("keys/ring"), &home.path().join("cache.sqlite")).is_ok());
     }
 
     #[test]
-    fn a_bare_key_and_a_keyring_are_both_loaded_and_garbage_is_never_shown() {
+    fn bare_key_and_keyring_are_loaded_and_garbage_is_never_shown() {
         #[derive(Debug)]
         struct Text(String);
         impl KeySource for Text {

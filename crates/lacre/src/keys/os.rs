@@ -1,8 +1,10 @@
-//! A keyring in a keyring: that of the desktop (Secret Service, macOS Keychain, Windows Credential Manager) or of the Linux kernel.
+//! A keyring in a keyring of the operating system: of the desktop (Secret Service, macOS Keychain,
+//! Windows Credential Manager) or of the Linux kernel.
 //!
-//! Entries are named by service and user, and hold text, as those of Python's `keyring` do: either program reads what the other wrote.
+//! Entries are named by service and user and hold text, as in Python's `keyring`: either program
+//! reads entries of the other.
 
-use super::{KeySource, UpdateLock, WritableKeySource, there_already};
+use super::{KeySource, UpdateLock, WritableKeySource, already_exists};
 use crate::{Error, ErrorKind, config};
 use keyring_core::api::CredentialStoreApi;
 use keyring_core::{Entry, Error as Refusal};
@@ -10,7 +12,7 @@ use lacre_seal::Keyring;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
-/// An entry of the desktop's keyring, or of the kernel's.
+/// An entry in a keyring of the operating system.
 #[derive(Clone, Debug)]
 pub struct KeyringEntry {
     vault: OsKeyring,
@@ -18,30 +20,30 @@ pub struct KeyringEntry {
     user: String,
 }
 
-/// Which keyring of the operating system.
+/// The keyrings of an operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OsKeyring {
-    /// Kept on disk, unlocked when the user logs in.
+    /// The desktop's: on disk, unlocked when the user logs in.
     Desktop,
-    /// Kept in the kernel's memory until the machine is switched off, at the latest.
+    /// The kernel's: in memory, until the machine is switched off at the latest.
     Kernel,
 }
 
 impl KeyringEntry {
-    /// The entry of `user` for `service` in the desktop's keyring.
+    /// The entry of `user` for `service` in the keyring of the desktop.
     pub fn in_desktop(service: impl Into<String>, user: impl Into<String>) -> Self {
         Self { vault: OsKeyring::Desktop, service: service.into(), user: user.into() }
     }
 
-    /// The entry of `user` for `service` in the kernel's keyring of this session, and in the persistent one of this user where the
-    /// kernel has such. Linux only.
+    /// The entry of `user` for `service` in the session keyring of the Linux kernel, and in the
+    /// persistent keyring of this user if the kernel has one.
     pub fn in_kernel(service: impl Into<String>, user: impl Into<String>) -> Self {
         Self { vault: OsKeyring::Kernel, ..Self::in_desktop(service, user) }
     }
 
-    /// `None`: it is not SERVICE/USER.
+    /// Parses SERVICE/USER; `None`: the text has another form.
     pub(super) fn parse(vault: OsKeyring, name: &str) -> Option<Self> {
-        // A service may be a URL; the name of a user has no slash.
+        // A service may be a URL; a user name has no slash.
         let (service, user) = name.rsplit_once('/')?;
         let complete = !service.is_empty() && !user.is_empty();
         complete.then(|| Self { vault, ..Self::in_desktop(service, user) })
@@ -58,16 +60,16 @@ impl KeyringEntry {
             Refusal::NoEntry => {
                 error(format!("there is no {name}")).with_hint(format!("lacre key new {name}"))
             }
-            // Their other forms carry the secret itself.
+            // Other forms of these errors carry the secret itself.
             Refusal::BadEncoding(mut bytes) | Refusal::BadDataFormat(mut bytes, _) => {
                 bytes.zeroize();
                 error(format!("{name} holds something that is not text"))
                     .with_hint("name the entry that holds the keyring")
             }
             Refusal::Ambiguous(_) => error(format!("there are several entries {name}"))
-                .with_hint("remove all but one with your keyring's own program"),
+                .with_hint("remove all but one with the program of your keyring"),
             Refusal::TooLong(..) => error(format!("{name} cannot hold so many keys"))
-                .with_hint("retire keys that nothing was sealed with, or keep the keyring in a file"),
+                .with_hint("retire unused keys with `lacre key retire`, or keep the keyring in a file"),
             Refusal::PlatformFailure(cause) | Refusal::NoStorageAccess(cause) => {
                 error(format!("{name} cannot be reached")).with_source(cause).with_hint(self.vault.remedy())
             }
@@ -100,7 +102,7 @@ impl WritableKeySource for KeyringEntry {
         let _turn = self.lock_for_update()?;
         match self.entry()?.get_password().map(Zeroizing::new) {
             Err(Refusal::NoEntry) => self.replace(keyring),
-            Ok(_) => Err(there_already(&self.describe())),
+            Ok(_) => Err(already_exists(&self.describe())),
             Err(refusal) => Err(self.refused(refusal)),
         }
     }
@@ -109,7 +111,8 @@ impl WritableKeySource for KeyringEntry {
         self.entry()?.set_password(&keyring.to_text()).map_err(|refusal| self.refused(refusal))
     }
 
-    /// No keyring of an operating system can be locked for a change, so this user's own directory is.
+    /// Keyrings of an operating system cannot be locked, so a directory of this user is locked
+    /// instead.
     fn lock_for_update(&self) -> Result<UpdateLock, Error> {
         let directory = config::config_directory()?;
         config::make_private(&directory)?;
@@ -124,7 +127,7 @@ impl WritableKeySource for KeyringEntry {
 type Opened = Result<Arc<dyn CredentialStoreApi + Send + Sync>, Refusal>;
 
 impl OsKeyring {
-    /// The one that `scheme` names: the desktop's, unless it is `keyutils`.
+    /// The keyring of a scheme: `keyutils` for the kernel, the desktop otherwise.
     pub(super) fn of(scheme: &str) -> Self {
         if scheme == Self::Kernel.scheme() { Self::Kernel } else { Self::Desktop }
     }
@@ -147,7 +150,7 @@ impl OsKeyring {
         }
     }
 
-    /// Whether it answers here and now.
+    /// Whether the keyring answers.
     pub(super) fn reach(self) -> Result<(), Error> {
         let entry = self.entry("lacre", "probe");
         let refusal = match entry.and_then(|entry| entry.get_credential()) {
@@ -164,22 +167,22 @@ impl OsKeyring {
     fn entry(self, service: &str, user: &str) -> Result<Entry, Refusal> {
         let vault = self.open()?;
         if self == Self::Kernel {
-            // The first look links the user's persistent keyring to the session of this process, which may be made by that; only the next
-            // one searches there.
+            // The first lookup links the persistent keyring of the user to the session of this
+            // process, and may create it; only the second one searches it.
             vault.build(service, user, None)?;
         }
         vault.build(service, user, None)
     }
 
-    /// How long an entry lasts, where that is not for good.
+    /// A limit on how long an entry lasts, if there is one.
     fn caveat(self) -> Option<&'static str> {
         const EXPIRY: &str = "/proc/sys/kernel/keys/persistent_keyring_expiry";
         match self {
             Self::Desktop => None,
             Self::Kernel if std::path::Path::new(EXPIRY).exists() => Some(
-                "it is gone when the machine is switched off, or when nobody used it for some days: keep a copy elsewhere",
+                "it is lost when the machine is switched off, or after some days without use: keep a copy elsewhere",
             ),
-            Self::Kernel => Some("it is gone when this login session ends: keep a copy elsewhere"),
+            Self::Kernel => Some("it is lost when this login session ends: keep a copy elsewhere"),
         }
     }
 
@@ -201,7 +204,7 @@ fn open_desktop() -> Opened {
     Ok(apple_native_keyring_store::keychain::Store::new()?)
 }
 
-/// Entries are called USER@SERVICE, as Python's `keyring` calls the second one of a service.
+/// Entries are named USER@SERVICE, as Python's `keyring` names the second entry of a service.
 #[cfg(windows)]
 fn open_desktop() -> Opened {
     let names = [("prefix", ""), ("divider", "@"), ("suffix", "")].into();
@@ -228,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_named_by_service_and_user() {
+    fn entry_is_named_by_service_and_user() {
         let parse = |name| KeyringEntry::parse(OsKeyring::Kernel, name);
         assert_eq!(parse("lacre/ana").unwrap().describe(), "keyutils:lacre/ana");
         let entry = parse("https://example.org/ana").unwrap();
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_entry_holds_is_never_shown() {
+    fn secret_of_an_entry_is_never_shown() {
         let entry = KeyringEntry::in_desktop("lacre", "ana");
         let cause = || "whatever".into();
         for refusal in [

@@ -1,4 +1,4 @@
-//! The passphrase that opens another source: from the environment, or from whoever can be asked.
+//! The passphrase of another source: from the environment, or from a prompt.
 
 use super::{PASSPHRASE, PASSPHRASE_FROM, Prompt, PromptPurpose, env, plain_reference};
 use crate::{Error, ErrorKind};
@@ -12,11 +12,11 @@ pub(super) struct PassphraseSource {
 }
 
 impl PassphraseSource {
-    pub(super) fn by(prompt: Arc<dyn Prompt>) -> Self {
+    pub(super) fn new(prompt: Arc<dyn Prompt>) -> Self {
         Self { prompt }
     }
 
-    pub(super) fn ask(&self, what: &dyn Display, asked: PromptPurpose) -> Result<Zeroizing<String>, Error> {
+    pub(super) fn ask(&self, what: &dyn Display, purpose: PromptPurpose) -> Result<Zeroizing<String>, Error> {
         if let Some(text) = env::variable(PASSPHRASE) {
             return Ok(text);
         }
@@ -24,27 +24,27 @@ impl PassphraseSource {
             return read_from(&reference);
         }
         let unknown = || {
-            Error::new(ErrorKind::KeyUnavailable, format!("the passphrase of {what} is not known"))
-                .with_hint(format!("set {PASSPHRASE}, or {PASSPHRASE_FROM} to where it is kept"))
+            Error::new(ErrorKind::KeyUnavailable, format!("no passphrase for {what} is available"))
+                .with_hint(format!("set {PASSPHRASE}, or {PASSPHRASE_FROM} to a reference to it"))
         };
         let answer =
-            self.prompt.ask(&what.to_string(), asked).map_err(|error| unknown().with_source(error))?;
+            self.prompt.ask(&what.to_string(), purpose).map_err(|error| unknown().with_source(error))?;
         answer.ok_or_else(unknown)
     }
 }
 
 fn read_from(reference: &str) -> Result<Zeroizing<String>, Error> {
     let source = plain_reference::parse(reference)?.ok_or_else(|| {
-        Error::new(ErrorKind::Config, format!("{PASSPHRASE_FROM} does not say where a passphrase is kept"))
+        Error::new(ErrorKind::Config, format!("{PASSPHRASE_FROM} is not a reference to a passphrase"))
             .with_hint("write file:PATH, env:NAME, cmd:COMMAND, systemd:NAME, keyring:SERVICE/USER or keyutils:SERVICE/USER")
     })?;
     single_line(&source.read()?).ok_or_else(|| {
         Error::new(ErrorKind::KeyUnavailable, format!("{} holds no passphrase", source.describe()))
-            .with_hint("put it there, on one line")
+            .with_hint("write the passphrase there, on one line")
     })
 }
 
-/// One line, without its end; more than one is no passphrase.
+/// The single line of a text, without its line end; `None`: it has more than one line, or none.
 fn single_line(text: &str) -> Option<Zeroizing<String>> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -58,23 +58,23 @@ mod tests {
     use crate::keys::NoPrompt;
 
     #[test]
-    fn where_nobody_can_be_asked_the_remedy_is_named() {
+    fn without_a_prompt_the_error_names_the_remedy() {
         let error =
-            PassphraseSource::by(Arc::new(NoPrompt)).ask(&"some/path", PromptPurpose::Unlock).unwrap_err();
+            PassphraseSource::new(Arc::new(NoPrompt)).ask(&"some/path", PromptPurpose::Unlock).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
         assert!(error.to_string().contains("some/path"));
         assert!(error.hint().unwrap().contains(PASSPHRASE));
     }
 
     #[test]
-    fn a_passphrase_is_not_looked_for_behind_another_one() {
+    fn passphrase_is_not_read_from_a_source_that_needs_one() {
         for reference in ["passphrase:x", "kdbx:x#y", "x", "file:"] {
             assert_eq!(read_from(reference).unwrap_err().kind(), ErrorKind::Config, "{reference}");
         }
     }
 
     #[test]
-    fn a_passphrase_is_one_line_whatever_ends_it() {
+    fn passphrase_is_one_line_with_any_line_end() {
         for text in ["a b ", "a b \n", "a b \r\n"] {
             assert_eq!(*single_line(text).unwrap(), "a b ");
         }

@@ -1,4 +1,5 @@
-//! A keyring in a file that a passphrase locks (docs/format.md §13). Who has the file alone must guess, at the price of Argon2id.
+//! A keyring in a file locked with a passphrase (docs/format.md §13). An attacker with only the
+//! file must guess passphrases, each at the cost of Argon2id.
 
 use super::passphrase::PassphraseSource;
 use super::secret_file::SecretFile;
@@ -9,29 +10,31 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
-/// A file that holds a keyring locked with a passphrase; its rules are those of [`KeyFile`](super::KeyFile).
+/// A file that holds a keyring locked with a passphrase. The rules of [`KeyFile`](super::KeyFile)
+/// apply to it.
 #[derive(Clone, Debug)]
 pub struct PassphraseFile {
     file: SecretFile,
     passphrase: PassphraseSource,
-    /// The passphrase that fitted, so that nobody is asked twice.
+    /// The passphrase that worked, so that the prompt appears once.
     known: OnceLock<Arc<Passphrase>>,
 }
 
 impl PassphraseFile {
-    /// The file at `path`, which need not exist yet. Its passphrase comes from the environment ([`PASSPHRASE`](super::PASSPHRASE),
-    /// [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else `prompt` asks for it.
+    /// The file at `path`, which need not exist. Its passphrase comes from the environment
+    /// ([`PASSPHRASE`](super::PASSPHRASE), [`PASSPHRASE_FROM`](super::PASSPHRASE_FROM)), or else
+    /// `prompt` asks for it.
     pub fn at(path: impl Into<PathBuf>, prompt: Arc<dyn Prompt>) -> Self {
         let file = SecretFile::at(path.into(), "passphrase");
-        Self { file, passphrase: PassphraseSource::by(prompt), known: OnceLock::new() }
+        Self { file, passphrase: PassphraseSource::new(prompt), known: OnceLock::new() }
     }
 
-    /// The one that fitted, or else what is said now.
-    fn passphrase(&self, asked: PromptPurpose) -> Result<Arc<Passphrase>, Error> {
+    /// The passphrase that worked before, or else one from the environment or the prompt.
+    fn passphrase(&self, purpose: PromptPurpose) -> Result<Arc<Passphrase>, Error> {
         if let Some(known) = self.known.get() {
             return Ok(Arc::clone(known));
         }
-        let text = self.passphrase.ask(&self.file.path().display(), asked)?;
+        let text = self.passphrase.ask(&self.file.path().display(), purpose)?;
         Passphrase::new(text).map(Arc::new).map_err(|fault| self.refused(fault))
     }
 
@@ -46,7 +49,7 @@ impl KeySource for PassphraseFile {
         let text = self.file.read()?;
         let passphrase = self.passphrase(PromptPurpose::Unlock)?;
         let keyring = passphrase.unlock(&text).map_err(|fault| self.refused(fault))?;
-        // Whoever was faster knows it, too.
+        // Another thread may have set it already.
         let _ = self.known.set(passphrase);
         Ok(keyring.to_text())
     }
@@ -64,11 +67,11 @@ impl KeySource for PassphraseFile {
     }
 }
 
-/// Every change takes a fresh salt.
+/// Every change uses a new salt.
 impl WritableKeySource for PassphraseFile {
     fn create(&self, keyring: &Keyring) -> Result<(), Error> {
         if self.file.path().symlink_metadata().is_ok() {
-            return Err(super::there_already(&self.file.path().display()));
+            return Err(super::already_exists(&self.file.path().display()));
         }
         self.file.create(&self.passphrase(PromptPurpose::Choose)?.lock(keyring)?)
     }
@@ -90,7 +93,7 @@ mod tests {
     use crate::keys;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Always gives the same answer, and counts.
+    /// A prompt that always gives the same answer, and counts.
     #[derive(Debug)]
     struct Answer(&'static str, AtomicUsize);
 
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_file_rotates_under_the_passphrase_it_was_opened_with() {
+    fn locked_file_rotates_with_the_passphrase_that_opened_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("locked");
         let ring = Keyring::generate().unwrap();
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_passphrase_makes_no_file() {
+    fn weak_passphrase_creates_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("locked");
         let file = PassphraseFile::at(&path, answer("password"));

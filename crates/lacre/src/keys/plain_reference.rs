@@ -38,11 +38,11 @@ fn os_entry(scheme: &str, name: &str) -> Parsed {
 
 #[cfg(not(feature = "keys-os"))]
 fn os_entry(_: &str, _: &str) -> Parsed {
-    Err(left_out("keys-os"))
+    Err(missing_feature("keys-os"))
 }
 
 #[cfg(not(all(feature = "keys-os", feature = "keys-kdbx", feature = "keys-passphrase")))]
-pub(super) fn left_out(feature: &'static str) -> Error {
+pub(super) fn missing_feature(feature: &'static str) -> Error {
     Error::new(ErrorKind::Config, format!("this program was built without the feature `{feature}`"))
-        .with_hint("build it with that feature, or keep the key elsewhere")
+        .with_hint("build it with that feature, or keep the key in another source")
 }

@@ -1,34 +1,35 @@
-//! Who can be asked for a passphrase, and where it is looked for first.
+//! Prompts for passphrases, and the variables that are tried first.
 
 use std::fmt::Debug;
 use std::io;
 use zeroize::Zeroizing;
 
-/// The variable that holds the passphrase of a locked keyring or of a password database.
+/// The variable that holds the passphrase of a locked keyring or a password database.
 pub const PASSPHRASE: &str = "LACRE_PASSPHRASE";
-/// The variable that says where that passphrase is kept, where [`PASSPHRASE`] is not set: `file:PATH`, `env:NAME`, `cmd:COMMAND`,
-/// `systemd:NAME`, `keyring:SERVICE/USER` or `keyutils:SERVICE/USER`.
+/// The variable with a reference to that passphrase, used if [`PASSPHRASE`] is not set:
+/// `file:PATH`, `env:NAME`, `cmd:COMMAND`, `systemd:NAME`, `keyring:SERVICE/USER` or
+/// `keyutils:SERVICE/USER`.
 pub const PASSPHRASE_FROM: &str = "LACRE_PASSPHRASE_FROM";
 
-/// Somebody who can be asked for a passphrase.
+/// A prompt that asks a person for a passphrase.
 pub trait Prompt: Debug + Send + Sync {
-    /// The passphrase of `what`, a path; `None` where nobody is there.
+    /// Asks for the passphrase of `what`, a path; `None`: nobody can be asked.
     ///
     /// # Errors
-    /// It cannot be read.
-    fn ask(&self, what: &str, asked: PromptPurpose) -> io::Result<Option<Zeroizing<String>>>;
+    /// The passphrase cannot be read.
+    fn ask(&self, what: &str, purpose: PromptPurpose) -> io::Result<Option<Zeroizing<String>>>;
 }
 
-/// What a passphrase is asked for.
+/// Why a passphrase is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PromptPurpose {
-    /// To open what it was chosen for.
+    /// To unlock a file.
     Unlock,
-    /// To be chosen now, so a slip of the finger must be noticed.
+    /// To choose a new one: the prompt should ask twice, to catch typing errors.
     Choose,
 }
 
-/// NoPrompt can be asked: a passphrase comes from the environment, or not at all.
+/// No prompt: a passphrase comes from the environment, or the source is unavailable.
 #[derive(Clone, Copy, Debug)]
 pub struct NoPrompt;
 

@@ -1,4 +1,4 @@
-//! How sources are named: the one place that knows every form of reference, and where each can be used.
+//! Parses references to key sources, and lists the forms that work on this machine.
 
 #[cfg(feature = "keys-kdbx")]
 use super::kdbx::KdbxEntry;
@@ -9,7 +9,7 @@ use super::passphrase_file::PassphraseFile;
 #[cfg(any(feature = "keys-kdbx", feature = "keys-passphrase"))]
 use super::plain_reference::found;
 #[cfg(not(all(feature = "keys-os", feature = "keys-kdbx", feature = "keys-passphrase")))]
-use super::plain_reference::left_out;
+use super::plain_reference::missing_feature;
 use super::plain_reference::{self, Parsed, split};
 use super::{KeySource, NoPrompt, Prompt, env};
 #[cfg(any(test, feature = "keys-kdbx", feature = "keys-passphrase"))]
@@ -21,16 +21,16 @@ use std::sync::Arc;
 pub const FORMS: &str = "file:PATH, env:NAME, keyring:SERVICE/USER, keyutils:SERVICE/USER, passphrase:PATH, \
                          kdbx:PATH#ENTRY, cmd:COMMAND or systemd:NAME";
 
-/// The source that `reference` names, one of [`FORMS`]. Nothing is read yet. Where a passphrase is needed, it comes from the
-/// environment.
+/// Parses `reference`, which has one of the [`FORMS`]. Nothing is read yet. A passphrase comes from
+/// the environment only.
 ///
 /// # Errors
-/// [`Config`](ErrorKind::Config): it has no such form, or this program was built without it.
+/// [`Config`](ErrorKind::Config): it has another form, or needs a feature that is not compiled in.
 pub fn parse(reference: &str) -> Result<Box<dyn KeySource>, Error> {
     parse_with_prompt(reference, Arc::new(NoPrompt))
 }
 
-/// As [`parse`], with somebody to ask for a passphrase that is not in the environment.
+/// As [`parse`], with a prompt for a passphrase that is not in the environment.
 ///
 /// # Errors
 /// As [`parse`].
@@ -40,26 +40,27 @@ pub fn parse_with_prompt(reference: &str, prompt: Arc<dyn Prompt>) -> Result<Box
         Some(("kdbx", name)) => database_entry(name, prompt)?,
         _ => plain_reference::parse(reference)?,
     };
-    source.ok_or_else(|| no_reference(reference))
+    source.ok_or_else(|| not_a_reference(reference))
 }
 
-/// Nothing of `text` is repeated: people paste keys where references belong.
-fn no_reference(text: &str) -> Error {
+/// The error for a text that is not a reference. It does not repeat the text: people paste keys in
+/// place of references.
+fn not_a_reference(text: &str) -> Error {
     let scheme = text.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
     let meant = schemes().find(|known| scheme.as_deref() == Some(*known));
     let is_path =
         text.starts_with(['/', '.', '~', '\\']) || scheme.as_ref().is_some_and(|scheme| scheme.len() == 1);
     let message = match meant {
-        Some(known) => format!(
-            "this does not say where a key is kept: {known}: is written like this, and something follows it"
-        ),
-        None if is_path => "this does not say where a key is kept: a path is written file:PATH".to_owned(),
-        None => "this does not say where a key is kept".to_owned(),
+        Some(known) => {
+            format!("this is not a reference to a key: write {known}: in lower case, with something after it")
+        }
+        None if is_path => "this is not a reference to a key: a path is written file:PATH".to_owned(),
+        None => "this is not a reference to a key".to_owned(),
     };
     Error::new(ErrorKind::Config, message).with_hint(format!("write {FORMS}, never the key itself"))
 }
 
-/// The words before the colons of [`FORMS`].
+/// The schemes of [`FORMS`].
 fn schemes() -> impl Iterator<Item = &'static str> {
     FORMS.split([',', ' ']).filter_map(|form| form.split_once(':')).map(|(scheme, _)| scheme)
 }
@@ -77,51 +78,56 @@ fn database_entry(name: &str, prompt: Arc<dyn Prompt>) -> Parsed {
 
 #[cfg(not(feature = "keys-passphrase"))]
 fn locked_file(_: &str, _: Arc<dyn Prompt>) -> Parsed {
-    Err(left_out("keys-passphrase"))
+    Err(missing_feature("keys-passphrase"))
 }
 
 #[cfg(not(feature = "keys-kdbx"))]
 fn database_entry(_: &str, _: Arc<dyn Prompt>) -> Parsed {
-    Err(left_out("keys-kdbx"))
+    Err(missing_feature("keys-kdbx"))
 }
 
-/// A form of reference, and whether it can be used.
+/// A form of reference, and whether it is usable.
 #[derive(Debug)]
 pub struct Form {
     /// How it is written.
     pub reference: &'static str,
     /// What it means.
     pub meaning: &'static str,
-    /// Whether the source can be written, too: made, rotated, retired from.
+    /// Whether lacre can also write the source: create, rotate and retire keys.
     pub access: Access,
-    /// Whether it can be used here and now, or why not.
+    /// Whether it is usable on this machine, or why not.
     pub usable: Result<(), Error>,
 }
 
-/// What can be done to a source.
+/// The access to a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It is read, and changed by others.
+    /// Read only; other programs change it.
     Read,
-    /// It is read and changed.
+    /// Read and written.
     Write,
 }
 
-/// Every form of [`FORMS`], with what is asked of this machine: whether it has a keyring that answers, and credentials.
+/// All [`FORMS`]. Checks whether this machine has a keyring that answers, and credentials.
 #[must_use]
 pub fn forms() -> Vec<Form> {
     let form = |reference, meaning, access, usable| Form { reference, meaning, access, usable };
     let built = |scheme: &str| parse(&format!("{scheme}:a/b#c")).map(drop);
     let credentials = env::credentials_directory().map(drop).ok_or_else(|| {
-        Error::new(ErrorKind::KeyUnavailable, "this is no systemd service with credentials")
-            .with_hint("give the unit LoadCredential=NAME:PATH")
+        Error::new(ErrorKind::KeyUnavailable, "this process is not a systemd service with credentials")
+            .with_hint("add LoadCredential=NAME:PATH to the unit")
     });
     let (read, write) = (Access::Read, Access::Write);
     vec![
         form("file:PATH", "a file of yours (0600)", write, Ok(())),
         form("env:NAME", "an environment variable", read, Ok(())),
-        form("keyring:SERVICE/USER", "the desktop's keyring", write, reach("keyring")),
-        form("keyutils:SERVICE/USER", "the Linux kernel's keyring, until a reboot", write, reach("keyutils")),
+        form("keyring:SERVICE/USER", "the desktop's keyring", write, is_reachable("keyring")),
+        form(
+            "keyutils:SERVICE/USER",
+            "the Linux kernel's keyring, until a reboot",
+            write,
+            is_reachable("keyutils"),
+        ),
         form("passphrase:PATH", "a file that a passphrase locks", write, built("passphrase")),
         form("kdbx:PATH#ENTRY", "a KeePassXC database", read, built("kdbx")),
         form("cmd:COMMAND", "what a command prints", read, Ok(())),
@@ -130,13 +136,13 @@ pub fn forms() -> Vec<Form> {
 }
 
 #[cfg(feature = "keys-os")]
-fn reach(scheme: &str) -> Result<(), Error> {
+fn is_reachable(scheme: &str) -> Result<(), Error> {
     OsKeyring::of(scheme).reach()
 }
 
 #[cfg(not(feature = "keys-os"))]
-fn reach(_: &str) -> Result<(), Error> {
-    Err(left_out("keys-os"))
+fn is_reachable(_: &str) -> Result<(), Error> {
+    Err(missing_feature("keys-os"))
 }
 
 #[cfg(test)]
@@ -144,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_names_its_source() {
+    fn reference_names_its_source() {
         for reference in ["file:/etc/lacre key", "env:LACRE_SECRET", "cmd:pass", "systemd:lacre-key"] {
             assert_eq!(parse(reference).unwrap().describe(), reference);
         }
@@ -152,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_names_its_source_or_the_feature_that_it_needs() {
+    fn reference_needs_its_feature() {
         for (reference, built) in [
             ("keyring:lacre/ana", cfg!(feature = "keys-os")),
             ("keyutils:lacre/ana", cfg!(feature = "keys-os")),
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_refused_without_repeating_it() {
+    fn other_text_is_refused_and_not_repeated() {
         let pasted_key = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
         for text in ["", "file:", "env:", "cmd: ", "systemd:../x", "/etc/key", "vault:key", pasted_key] {
             let error = parse(text).unwrap_err();
@@ -178,15 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_reference_is_an_error_that_lists_the_forms() {
+    fn misspelt_reference_is_an_error_that_lists_the_forms() {
         for (text, says) in [
-            ("File:/etc/lacre/key", "file: is written like this"),
-            (" file:/etc/lacre/key", "file: is written like this"),
-            ("KEYRING:lacre/ana", "keyring: is written like this"),
-            ("keyrng:lacre/ana", "where a key is kept"),
+            ("File:/etc/lacre/key", "write file: in lower case"),
+            (" file:/etc/lacre/key", "write file: in lower case"),
+            ("KEYRING:lacre/ana", "write keyring: in lower case"),
+            ("keyrng:lacre/ana", "not a reference to a key"),
             ("~/keys/ring", "a path is written file:PATH"),
             ("C:\\keys\\ring", "a path is written file:PATH"),
-            ("keyring:nobody", "keyring: is written like this"),
+            ("keyring:nobody", "write keyring: in lower case"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.to_string().contains(says), "{text:?}: {error}");
@@ -199,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tilde_in_a_reference_is_the_home_directory() {
+    fn tilde_in_a_reference_is_the_home_directory() {
         let home = etcetera::home_dir().unwrap();
         for (reference, path) in [("file:~/a b", "a b"), ("file:~", ""), ("file:~/~", "~")] {
             assert_eq!(parse(reference).unwrap().file().unwrap(), home.join(path));

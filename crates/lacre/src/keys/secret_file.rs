@@ -1,5 +1,5 @@
-//! A text file that only its owner may read, written whole or not at all: a reader sees the old text or the new one, never half
-//! of either. What the text means is the concern of others.
+//! A text file that only its owner may read. It is replaced as a whole: a reader sees the old text
+//! or the new one, never half of either.
 
 use crate::keys::{UpdateLock, as_text};
 use crate::{Error, ErrorKind, config, files};
@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-/// What exists already is left as it is.
+/// The result of creating a file. An existing file is left unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Published {
     New,
-    ThereAlready,
+    Existed,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct SecretFile {
     path: PathBuf,
-    /// How sources name it, for the hint that says how to make one.
+    /// The scheme of its reference, for the hint that names the command to create it.
     scheme: &'static str,
 }
 
@@ -54,42 +54,42 @@ impl SecretFile {
         })
     }
 
-    /// Writes a new file (0600), in a directory that is made (0700) where it is missing.
+    /// Creates the file (0600). Creates a missing directory (0700).
     pub(super) fn publish_new(&self, text: &str) -> Result<Published, Error> {
         config::make_private(self.directory())?;
-        let written = self.write_aside(text).map_err(|error| self.unwritable(error))?;
+        let written = self.write_temporary(text).map_err(|error| self.unwritable(error))?;
         match written.persist_noclobber(&self.path) {
             Ok(_) => {}
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-                return Ok(Published::ThereAlready);
+                return Ok(Published::Existed);
             }
             Err(error) => return Err(self.unwritable(error.error)),
         }
-        self.settle().map_err(|error| self.unwritable(error))?;
+        self.sync_directory().map_err(|error| self.unwritable(error))?;
         Ok(Published::New)
     }
 
-    /// As [`publish_new`](Self::publish_new), for whoever cannot do with another's file.
+    /// As [`publish_new`](Self::publish_new), but an existing file is an error.
     pub(super) fn create(&self, text: &str) -> Result<(), Error> {
         match self.publish_new(text)? {
             Published::New => Ok(()),
-            Published::ThereAlready => Err(super::there_already(&self.path.display())),
+            Published::Existed => Err(super::already_exists(&self.path.display())),
         }
     }
 
     pub(super) fn replace(&self, text: &str) -> Result<(), Error> {
-        let written = self.write_aside(text).map_err(|error| self.unwritable(error))?;
+        let written = self.write_temporary(text).map_err(|error| self.unwritable(error))?;
         written.persist(&self.path).map_err(|error| self.unwritable(error.error))?;
-        self.settle().map_err(|error| self.unwritable(error))
+        self.sync_directory().map_err(|error| self.unwritable(error))
     }
 
-    /// The file is replaced by every change, so it is the directory that is locked.
+    /// Locks the directory, since every change replaces the file.
     pub(super) fn lock_for_update(&self) -> Result<UpdateLock, Error> {
         UpdateLock::acquire(self.directory()).map_err(|error| self.unwritable(error))
     }
 
-    /// In a file of another name, which only its owner may read and which is gone unless it is renamed.
-    fn write_aside(&self, text: &str) -> io::Result<NamedTempFile> {
+    /// Writes a temporary file, which only its owner may read. It is removed unless it is renamed.
+    fn write_temporary(&self, text: &str) -> io::Result<NamedTempFile> {
         let mut file = NamedTempFile::with_prefix_in(".keyring-", self.directory())?;
         files::restrict_to_owner(file.as_file())?;
         file.write_all(text.as_bytes())?;
@@ -97,8 +97,8 @@ impl SecretFile {
         Ok(file)
     }
 
-    /// A rename is safe from a power cut once its directory is.
-    fn settle(&self) -> io::Result<()> {
+    /// A rename survives a power failure once its directory is synced.
+    fn sync_directory(&self) -> io::Result<()> {
         if cfg!(unix) { File::open(self.directory())?.sync_all() } else { Ok(()) }
     }
 
@@ -106,8 +106,8 @@ impl SecretFile {
         self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    fn refused(&self, why: &str) -> Error {
-        Error::new(ErrorKind::KeyUnavailable, format!("the keyring {} {why}", self.path.display()))
+    fn refused(&self, problem: &str) -> Error {
+        Error::new(ErrorKind::KeyUnavailable, format!("the keyring {} {problem}", self.path.display()))
             .with_hint("name the file that holds the keyring, or restore it from a backup")
     }
 
@@ -118,14 +118,10 @@ impl SecretFile {
     }
 }
 
-/// All of a file of `length` bytes; `None`: it is longer than `most`.
-pub(super) fn read_opened(
-    mut file: File,
-    length: u64,
-    most: usize,
-) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= most) else { return Ok(None) };
-    // As long as it will ever be: growing would leave parts of the keys in freed memory.
+/// The content of a file of `length` bytes; `None`: it is longer than `max`.
+pub(super) fn read_opened(mut file: File, length: u64, max: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= max) else { return Ok(None) };
+    // Allocated once: growing would leave parts of the keys in freed memory.
     let mut bytes = Zeroizing::new(vec![0; length]);
     file.read_exact(&mut bytes)?;
     Ok(Some(bytes))

@@ -13,11 +13,11 @@ pub struct Brotli;
 
 const QUALITY: i32 = 5;
 
-/// Base-2 logarithm of how far back it looks: 256 KiB, which is as much as one stage is given.
+/// The base-2 logarithm of the window: 256 KiB, the most that one stage is given.
 const WINDOW: i32 = 18;
 
-/// Room for what comes out, before it is known to be more.
-const FIRST_ROOM: usize = 64 << 10;
+/// The initial capacity of the output buffer.
+const INITIAL_CAPACITY: usize = 64 << 10;
 
 impl Stage for Brotli {
     fn id(&self) -> StageId {
@@ -38,13 +38,13 @@ impl Stage for Brotli {
 
     fn back(&self, bytes: Authentic, limit: usize) -> Result<Authentic, Error> {
         bytes.try_map(|bytes| {
-            // Strict: a stream may ask for a window of 16 MiB, and not of one gibibyte.
+            // Strict: the window of a stream may be at most 16 MiB, not a gibibyte.
             let alloc = StandardAlloc::default;
             let mut state = BrotliState::new_strict(alloc(), alloc(), alloc());
             let (mut rest, mut at) = (bytes.len(), 0);
             let (mut unpacked, mut length, mut total) = (Vec::new(), 0, 0);
             loop {
-                unpacked.resize((2 * length).max(FIRST_ROOM).min(limit), 0);
+                unpacked.resize((2 * length).max(INITIAL_CAPACITY).min(limit), 0);
                 let mut room = unpacked.len() - length;
                 let full = unpacked.len() == limit;
                 let result = BrotliDecompressStream(

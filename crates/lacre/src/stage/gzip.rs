@@ -6,7 +6,7 @@ use flate2::bufread::{GzDecoder, GzEncoder};
 use lacre_seal::Authentic;
 use std::io::{self, Read};
 
-/// Gzip: slower than Zstandard, and known to every tool.
+/// Gzip: slower than Zstandard, and supported by every tool.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gzip;
 
@@ -35,7 +35,7 @@ impl Stage for Gzip {
     }
 }
 
-/// All that `from` yields, and an error as soon as it is more than `limit` bytes.
+/// Reads all of `from`. Fails as soon as it is longer than `limit` bytes.
 fn read_at_most(limit: usize, from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes)?;

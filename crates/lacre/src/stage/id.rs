@@ -1,6 +1,6 @@
-//! The numbers by which a head names the stages of its body (docs/format.md §6).
+//! The ids of stages in a head (docs/format.md §6).
 
-/// A stage, as a head names it.
+/// The id of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StageId {
@@ -12,12 +12,12 @@ pub enum StageId {
     Lz4,
     /// Brotli, which the feature `brotli` packs and unpacks.
     Brotli,
-    /// A stage of the user's own. Its number means something to those who register that stage, and must stay the same for as
-    /// long as records last.
+    /// A stage of the user. Only programs that register it know its number, which must stay the
+    /// same as long as records last.
     Private(u8),
 }
 
-/// Private numbers come after all that one byte holds.
+/// Private ids start after the range of one byte.
 const PRIVATE: u64 = 256;
 
 impl StageId {

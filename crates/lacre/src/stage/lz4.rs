@@ -1,4 +1,4 @@
-//! Compression with LZ4: one block, and before it the length of what it unpacks to (docs/format.md §6).
+//! Compression with LZ4: one block, preceded by the length of its content (docs/format.md §6).
 
 use super::{Stage, StageId, not_unpacked};
 use crate::Error;
@@ -6,7 +6,7 @@ use lacre_seal::Authentic;
 use lz4_flex::block;
 use std::io;
 
-/// LZ4: less compact than Zstandard, and quicker to pack.
+/// LZ4: less compact than Zstandard, and faster.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lz4;
 

@@ -1,5 +1,6 @@
-//! What a body may go through between the network and the seal. Undoing a stage takes [`Authentic`] bytes and a limit, so that
-//! neither an unverified byte nor a bomb is ever unpacked.
+//! Stages transform bodies between the network and the seal, for example by compression. Undoing a
+//! stage takes [`Authentic`] bytes and a limit, so that unverified bytes and decompression bombs
+//! are never unpacked.
 
 #[cfg(feature = "brotli")]
 mod brotli;
@@ -28,11 +29,12 @@ use lacre_seal::Authentic;
 use std::fmt::Debug;
 use std::io;
 
-/// A transformation of stored bodies that can be undone.
+/// A reversible transformation of stored bodies.
 ///
-/// Write one of your own where none of ours fits; give it a [private id](StageId::Private), and name it to
-/// [`Builder::stage`](crate::Builder::stage), or to [`also_undo`](crate::Builder::also_undo) where it no longer goes forward. This one
-/// stores each byte as its difference from the one before, which makes samples and pixels compress better:
+/// Write your own where no built-in stage fits. Give it a [private id](StageId::Private), and pass
+/// it to [`Builder::stage`](crate::Builder::stage), or to [`also_undo`](crate::Builder::also_undo)
+/// once it is no longer applied. This one stores each byte as its difference from the one before,
+/// which makes samples and pixels compress better:
 ///
 /// ```
 /// use lacre::stage::{Stage, StageId, Zstd};
@@ -67,19 +69,19 @@ use std::io;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Stage: Debug + Send + Sync + 'static {
-    /// How a head names this stage.
+    /// The id of this stage in a head.
     fn id(&self) -> StageId;
 
-    /// The bytes transformed.
+    /// Transforms `bytes`.
     ///
     /// # Errors
-    /// [`ErrorKind::Broken`] when the transformation fails.
+    /// [`ErrorKind::Broken`]: the transformation fails.
     fn forward(&self, bytes: &[u8]) -> Result<Vec<u8>, Error>;
 
-    /// The bytes as they were before [`forward`](Self::forward).
+    /// Undoes [`forward`](Self::forward).
     ///
     /// # Errors
-    /// [`ErrorKind::Broken`] when `bytes` are not of this stage, or would become more than `limit` bytes.
+    /// [`ErrorKind::Broken`]: `bytes` are malformed, or the result is longer than `limit` bytes.
     fn back(&self, bytes: Authentic, limit: usize) -> Result<Authentic, Error>;
 }
 
@@ -88,7 +90,7 @@ fn not_packed(error: io::Error) -> Error {
 }
 
 fn not_unpacked(error: io::Error) -> Error {
-    Error::new(ErrorKind::Broken, "a stored body does not unpack to its length")
-        .with_hint("remove the record, and the response is fetched again")
+    Error::new(ErrorKind::Broken, "a stored body does not decompress to its length")
+        .with_hint("remove the record; the response is then fetched again")
         .with_source(error)
 }

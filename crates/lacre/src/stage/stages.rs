@@ -1,4 +1,4 @@
-//! What bodies go through, forward and back again: the user's own stages before ours.
+//! Applies and undoes the stages of a body. Stages of the user come before built-in ones.
 
 use super::{Stage, StageId};
 use crate::{Error, ErrorKind};
@@ -9,62 +9,62 @@ use std::sync::Arc;
 /// The stages of one cache.
 #[derive(Debug)]
 pub(crate) struct Stages {
-    /// What a body goes through, in this order.
+    /// The stages applied to new bodies, in this order.
     pub(crate) forward: Vec<Arc<dyn Stage>>,
-    /// What is undone beside those and ours.
+    /// The stages that are undone besides those and the built-in ones.
     pub(crate) undone: Vec<Arc<dyn Stage>>,
 }
 
-/// What one stage may make of a body, or of a part of it, on the way between two stages (docs/format.md §6). A hostile body cannot
-/// take more memory than that.
-const MOST: usize = 8 << 20;
+/// The limit of the output of one stage between two stages (docs/format.md §6), which bounds the
+/// memory that a hostile body can take.
+const MAX_STAGED_BYTES: usize = 8 << 20;
 
 impl Stages {
-    /// How a head names what [`forward`](Self::forward) does.
+    /// The ids of the applied stages, for the head.
     pub(crate) fn ids(&self) -> Vec<StageId> {
         self.forward.iter().map(|stage| stage.id()).collect()
     }
 
-    /// The bytes after every stage.
+    /// Applies every stage.
     pub(crate) fn forward<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
         let mut staged = Cow::Borrowed(bytes);
         for stage in &self.forward {
             staged = Cow::Owned(stage.forward(&staged)?);
-            if staged.len() > MOST {
+            if staged.len() > MAX_STAGED_BYTES {
                 return Err(Error::new(
                     ErrorKind::Broken,
-                    format!("{:?} makes too much of a body", stage.id()),
+                    format!("the output of stage {:?} is too long", stage.id()),
                 )
-                .with_hint("leave that stage out of the cache's settings"));
+                .with_hint("remove that stage from the settings of the cache"));
             }
         }
         Ok(staged)
     }
 
-    /// The bytes before the stages that a head names, which must not be more than `limit`.
+    /// Undoes the stages of a head; the result must not be longer than `limit`.
     pub(crate) fn back(&self, ids: &[StageId], staged: Authentic, limit: usize) -> Result<Authentic, Error> {
         let mut bytes = staged;
         for (index, id) in ids.iter().enumerate().rev() {
-            let limit = if index == 0 { limit.min(MOST) } else { MOST };
+            let limit = if index == 0 { limit.min(MAX_STAGED_BYTES) } else { MAX_STAGED_BYTES };
             bytes = self.find(*id)?.back(bytes, limit)?;
         }
         Ok(bytes)
     }
 
-    /// The stages that the user chose, which come before ours.
-    pub(crate) fn own(&self) -> impl Iterator<Item = &dyn Stage> {
+    /// The stages of the user, which are tried before the built-in ones.
+    pub(crate) fn custom(&self) -> impl Iterator<Item = &dyn Stage> {
         self.forward.iter().chain(&self.undone).map(AsRef::as_ref)
     }
 
     fn find(&self, id: StageId) -> Result<&dyn Stage, Error> {
-        match self.own().find(|stage| stage.id() == id) {
+        match self.custom().find(|stage| stage.id() == id) {
             Some(own) => Ok(own),
-            None => ours(id),
+            None => built_in(id),
         }
     }
 }
 
-fn ours(id: StageId) -> Result<&'static dyn Stage, Error> {
+fn built_in(id: StageId) -> Result<&'static dyn Stage, Error> {
     match id {
         StageId::Zstd => Ok(&super::Zstd),
         #[cfg(feature = "gzip")]
@@ -80,7 +80,7 @@ fn ours(id: StageId) -> Result<&'static dyn Stage, Error> {
             ),
         )
         .with_hint(
-            "name that stage with Builder::stage or Builder::also_undo, or use the program that wrote it",
+            "pass that stage to Builder::stage or Builder::also_undo, or use the program that wrote it",
         )),
         #[cfg(not(all(feature = "gzip", feature = "lz4", feature = "brotli")))]
         _ => Err(Error::new(

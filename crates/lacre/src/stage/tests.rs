@@ -19,7 +19,7 @@ fn unhex(vector: &Value, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_vector_is_undone_as_it_says() {
+fn every_vector_is_undone_as_stated() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/stages.json");
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let (mut undone, mut refused) = (0, 0);
@@ -41,7 +41,7 @@ fn every_vector_is_undone_as_it_says() {
 }
 
 #[test]
-fn what_went_forward_comes_back() {
+fn back_undoes_forward() {
     for stage in OURS {
         for length in [0, 1, 1000, 256 << 10, 1 << 20] {
             let bytes: Vec<u8> = (0..length).map(|at| (at % 7) as u8).collect();
@@ -53,7 +53,7 @@ fn what_went_forward_comes_back() {
 }
 
 #[test]
-fn a_bomb_is_refused_at_the_limit() {
+fn bomb_is_refused_at_the_limit() {
     for stage in OURS {
         for limit in [0, 1, 99_999] {
             let error = stage.back(pack(stage, &[0; 100_000]), limit).unwrap_err();
@@ -63,11 +63,11 @@ fn a_bomb_is_refused_at_the_limit() {
 }
 
 #[test]
-fn garbage_cut_and_extended_bytes_are_refused_and_the_next_ones_still_unpack() {
+fn malformed_bytes_are_refused_and_later_ones_still_decompress() {
     for stage in OURS {
         let packed = pack(stage, &[7; 5000]).into_bytes();
         for length in 0..packed.len() {
-            // Of no frame at all, some make no byte at all: the head then says that there were more.
+            // A stage may decode no input to no output; the length in the head then does not fit.
             let cut = stage.back(authentic(packed.slice(..length)), 5000);
             assert!(cut.map_or(true, |bytes| length == 0 && bytes.is_empty()), "{stage:?} cut to {length}");
         }

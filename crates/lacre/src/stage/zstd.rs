@@ -13,7 +13,7 @@ pub struct Zstd;
 
 const LEVEL: i32 = 1;
 
-// Making a context costs more than packing a small body: each thread keeps one.
+// Creating a context costs more than compressing a small body, so each thread keeps one.
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
@@ -26,22 +26,24 @@ impl Stage for Zstd {
 
     fn forward(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         COMPRESSOR
-            .with_borrow_mut(|kept| kept_or(kept, || Compressor::new(LEVEL))?.compress(bytes))
+            .with_borrow_mut(|context| get_or_create(context, || Compressor::new(LEVEL))?.compress(bytes))
             .map_err(not_packed)
     }
 
     fn back(&self, bytes: Authentic, limit: usize) -> Result<Authentic, Error> {
         bytes.try_map(|bytes| {
             DECOMPRESSOR
-                .with_borrow_mut(|kept| kept_or(kept, Decompressor::new)?.decompress(bytes, limit))
+                .with_borrow_mut(|context| {
+                    get_or_create(context, Decompressor::new)?.decompress(bytes, limit)
+                })
                 .map_err(not_unpacked)
         })
     }
 }
 
-fn kept_or<T>(kept: &mut Option<T>, make: impl FnOnce() -> io::Result<T>) -> io::Result<&mut T> {
-    match kept {
-        Some(kept) => Ok(kept),
-        None => Ok(kept.insert(make()?)),
+fn get_or_create<T>(context: &mut Option<T>, make: impl FnOnce() -> io::Result<T>) -> io::Result<&mut T> {
+    match context {
+        Some(context) => Ok(context),
+        None => Ok(context.insert(make()?)),
     }
 }

@@ -1,40 +1,42 @@
-//! What a full store knows besides what it holds: which records were read lately, and where it is no use to look. All of it in memory:
-//! a hit writes nothing anywhere.
+//! Second-chance (CLOCK) eviction over a random sample, and pauses between searches for orphans.
+//! All of it is in memory: a hit writes nothing to the store.
 
 use lacre_core::{Key, Timestamp};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Which records were read lately. Marks for them, a fixed number of bits. Records may share one: then both are spared once.
+/// Marks of recently read records: a fixed number of bits. Two records may share a bit; then both
+/// are spared once.
 pub(super) struct RecentReads(Box<[AtomicU64]>);
 
 /// 2^20 marks, 128 KiB.
 const WORDS: usize = 1 << 14;
 
 impl RecentReads {
-    /// No record is marked.
+    /// Creates a set without marks.
     pub(super) fn new() -> Self {
         Self((0..WORDS).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// The record under `key` was read.
+    /// Marks the record under `key` as read.
     pub(super) fn mark(&self, key: &Key) {
-        // Hits of many threads on one record share the line in their caches as long as nobody writes to it.
+        // Only an unmarked record is written to, so that threads that read one record share its
+        // cache line.
         if !self.is_marked(key) {
             let (word, bit) = self.place(key);
             word.fetch_or(bit, Ordering::Relaxed);
         }
     }
 
-    /// Those of a sample, best to go first, that a full store can do without: what expired, and what was not read since it was last told
-    /// apart like this. Where all of it was read, its first is not spared, and the others not the next time.
+    /// The records of a sample that may be evicted: expired ones, and those not read since the last
+    /// sample. If all were read, the first is evicted and the marks of the others are cleared.
     pub(super) fn victims(&self, sample: &[EvictionCandidate]) -> Vec<Key> {
-        let unread = |old: &&EvictionCandidate| old.expired || !self.is_marked(&old.key);
-        let victims: Vec<Key> = sample.iter().filter(unread).map(|old| old.key).collect();
+        let unread = |candidate: &&EvictionCandidate| candidate.expired || !self.is_marked(&candidate.key);
+        let victims: Vec<Key> = sample.iter().filter(unread).map(|candidate| candidate.key).collect();
         if victims.is_empty() {
-            sample.iter().for_each(|old| self.unmark(&old.key));
-            return sample.iter().take(1).map(|old| old.key).collect();
+            sample.iter().for_each(|candidate| self.unmark(&candidate.key));
+            return sample.iter().take(1).map(|candidate| candidate.key).collect();
         }
         victims
     }
@@ -49,7 +51,8 @@ impl RecentReads {
         word.fetch_and(!bit, Ordering::Relaxed);
     }
 
-    /// Keys are digests. Of their first eight bytes, which are all that some stores know, the last differ between neighbours.
+    /// Keys are digests. Some stores know only their first eight bytes, of which the last four
+    /// differ between neighbours in a store.
     fn place(&self, key: &Key) -> (&AtomicU64, u64) {
         let [_, _, _, _, a, b, c, d, ..] = *key.as_bytes();
         let number = u32::from_be_bytes([a, b, c, d]);
@@ -63,13 +66,14 @@ impl fmt::Debug for RecentReads {
     }
 }
 
-/// A record that may have to make room.
+/// A record of the sample.
 pub(super) struct EvictionCandidate {
     pub(super) key: Key,
     pub(super) expired: bool,
 }
 
-/// When orphans were last searched for in vain: since that means looking at everything, it is not done again before [`PAUSE`] has passed.
+/// When the last search for orphans found none. A search looks at every chunk, so the next one
+/// waits for [`PAUSE`].
 #[derive(Debug)]
 pub(super) struct OrphanSearch(AtomicI64);
 
@@ -80,12 +84,12 @@ impl OrphanSearch {
         Self(AtomicI64::new(i64::MIN))
     }
 
-    pub(super) fn in_vain(&self, now: Timestamp) {
+    pub(super) fn note_no_orphans(&self, now: Timestamp) {
         self.0.store(now.as_millis(), Ordering::Relaxed);
     }
 
-    /// Whether it is too early to search again.
-    pub(super) fn lately(&self, now: Timestamp) -> bool {
+    /// Whether it is too early for another search.
+    pub(super) fn is_too_early(&self, now: Timestamp) -> bool {
         let searched = Timestamp::from_millis(self.0.load(Ordering::Relaxed));
         now < searched.plus(PAUSE) && now >= searched
     }
@@ -95,7 +99,7 @@ impl OrphanSearch {
 mod tests {
     use super::*;
 
-    fn old(n: u8, expired: bool) -> EvictionCandidate {
+    fn candidate(n: u8, expired: bool) -> EvictionCandidate {
         EvictionCandidate { key: Key::from_bytes([n; 32]), expired }
     }
 
@@ -104,19 +108,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_spared_unless_it_expired() {
+    fn read_records_are_spared_unless_they_expired() {
         let recent = RecentReads::new();
         [1, 2, 4].iter().for_each(|n| recent.mark(&Key::from_bytes([*n; 32])));
-        let sample = [old(1, true), old(2, false), old(3, false), old(4, false), old(5, false)];
+        let sample = [
+            candidate(1, true),
+            candidate(2, false),
+            candidate(3, false),
+            candidate(4, false),
+            candidate(5, false),
+        ];
         assert_eq!(victims(&recent, &sample), [1, 3, 5]);
         assert_eq!(victims(&recent, &sample), [1, 3, 5], "for as long as there are others");
     }
 
     #[test]
-    fn where_all_was_read_nothing_is_spared_twice() {
+    fn second_chance_is_given_once() {
         let recent = RecentReads::new();
-        let sample = [old(1, false), old(2, false), old(3, false)];
-        sample.iter().for_each(|old| recent.mark(&old.key));
+        let sample = [candidate(1, false), candidate(2, false), candidate(3, false)];
+        sample.iter().for_each(|candidate| recent.mark(&candidate.key));
         assert_eq!(victims(&recent, &sample), [1]);
         recent.mark(&sample[1].key);
         assert_eq!(victims(&recent, &sample), [1, 3]);

@@ -1,5 +1,5 @@
-//! Waiting for the lock of another process. Nothing here holds up the thread that it runs on: an attempt that finds the lock taken is made
-//! again after a nap, which is a future, so that the tasks of an executor go on meanwhile.
+//! Waits for the locks of other processes without blocking a thread: an attempt that finds the lock
+//! taken is repeated after a nap, which is a future.
 
 #![cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only SQLite locks out readers"))]
 
@@ -13,39 +13,41 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// What is waited for, which decides how long.
+/// Why a lock is needed, which decides how long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A request is being answered.
+    /// To answer a request.
     Read,
-    /// A response or its removal is written. Waits as long as others take turns with the lock ([`TURNS`]), and [`STUCK`] for one who keeps it.
-    /// Then nobody waits again until a write succeeds, so that a lock that is kept costs one request a moment, and the next ones nothing.
+    /// To write or remove a response. Waits for [`TURNS`] while other processes take turns with the
+    /// lock, but only for [`STUCK`] while one process keeps it. After that, no write waits until
+    /// one succeeds: a lock that is kept delays one request, not all.
     Write,
-    /// A lease, which is advice.
+    /// To take a lease, which is advisory.
     Lease,
-    /// Somebody asked for maintenance, and waits for it.
+    /// For maintenance, whose caller waits for it.
     Upkeep,
 }
 
-/// The longest that a lock is waited for.
-pub(super) const LONGEST: Duration = Duration::from_secs(5);
+/// The longest wait for a lock.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a write waits while others take turns with the lock.
+/// The longest wait of a write while other processes take turns with the lock.
 const TURNS: Duration = Duration::from_secs(2);
 
-/// How long one holder of the lock is waited for.
+/// The longest wait while one process keeps the lock.
 pub(super) const STUCK: Duration = Duration::from_millis(800);
 
-/// How long a lease is waited for.
+/// The longest wait for a lease.
 const LEASE: Duration = Duration::from_millis(50);
 
-/// How long it is until the next attempt. Who naps longer is passed over where other processes take turns without a break (decision 7).
+/// The time between two attempts. With longer naps, a process loses against others that take the
+/// lock without a break (decision 7).
 const NAP: Duration = Duration::from_millis(1);
 
-/// How long the thread that ends naps waits for the next one before it ends itself.
+/// How long the waking thread waits for another nap before it ends.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The waiting of one store.
+/// The lock waits of one store.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     reads: GivenUp,
@@ -54,10 +56,11 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Attempts something until it fails otherwise than with [`StoreErrorKind::Locked`], or for as long as its purpose allows. `turns` is a number that
-    /// changes while other processes are at work; `None`: there is no telling.
+    /// Repeats an attempt until it succeeds, fails with another error than
+    /// [`StoreErrorKind::Locked`], or its purpose allows no longer wait. `turns` is a number that
+    /// changes while other processes write; `None`: it is not known.
     ///
-    /// An attempt that finds the lock taken must have done nothing.
+    /// An attempt that finds the lock taken must not have changed anything.
     pub(super) async fn wait<T>(
         &self,
         purpose: Purpose,
@@ -78,7 +81,7 @@ impl Locks {
             Purpose::Read => (STUCK, STUCK),
             Purpose::Write => (TURNS, STUCK),
             Purpose::Lease => (LEASE, LEASE),
-            Purpose::Upkeep => (LONGEST, LONGEST),
+            Purpose::Upkeep => (MAX_WAIT, MAX_WAIT),
         };
         let (begun, mut since) = (MonotonicTime::now(), MonotonicTime::now());
         while begun.elapsed() < longest && since.elapsed() < stuck {
@@ -95,13 +98,13 @@ impl Locks {
                 return Err(last.repeated());
             }
         }
-        // A lease tells nobody of its failure, and so must leave that to a write.
+        // A failed lease is not reported, so it must leave the report to a write.
         let first = purpose == Purpose::Lease
             || given_up.is_none_or(|given_up| given_up.give_up(turn, begun.elapsed() >= longest));
         Err(if first { last } else { last.repeated() })
     }
 
-    /// Until the next attempt.
+    /// A future that resolves when the next attempt is due.
     pub(super) fn nap(&self) -> Nap<'_> {
         Nap { alarm: &self.alarm, end: MonotonicTime::after(NAP) }
     }
@@ -125,24 +128,24 @@ impl Locks {
     }
 }
 
-/// That somebody waited in vain, and at which turn of the others.
+/// Whether a wait failed, and at which turn of other processes.
 #[derive(Debug, Default)]
 struct GivenUp {
     given_up: AtomicBool,
-    /// Whether that was though others were at work: then what they do is no reason to wait again.
+    /// Whether it failed although others took turns: then a new turn is no reason to wait again.
     for_good: AtomicBool,
     turn: AtomicU64,
 }
 
 impl GivenUp {
-    /// Whether that is so still: others have not written since.
+    /// Whether it still holds: other processes have not written since.
     fn stands(&self, turn: Option<u64>) -> bool {
         self.given_up.load(Ordering::Relaxed)
             && (self.for_good.load(Ordering::Relaxed)
                 || turn.is_none_or(|turn| turn == self.turn.load(Ordering::Relaxed)))
     }
 
-    /// Whether this is news.
+    /// Notes a failed wait. Returns whether it is the first.
     fn give_up(&self, turn: Option<u64>, for_good: bool) -> bool {
         self.for_good.store(for_good, Ordering::Relaxed);
         self.turn.store(turn.unwrap_or_default(), Ordering::Relaxed);
@@ -154,7 +157,7 @@ fn is_locked(error: &Error) -> bool {
     error.kind() == ErrorKind::Store(StoreErrorKind::Locked)
 }
 
-/// Resolves after [`NAP`], whoever polls it.
+/// A future that resolves after [`NAP`], under any executor.
 pub(super) struct Nap<'a> {
     alarm: &'a Arc<Alarm>,
     end: MonotonicTime,
@@ -171,13 +174,13 @@ impl Future for Nap<'_> {
         if self.alarm.set(self.end, context.waker()) {
             return Poll::Pending;
         }
-        // No thread can be had. A moment of this one is all that is left.
+        // No thread could be started, so this one sleeps.
         thread::sleep(left);
         Poll::Ready(())
     }
 }
 
-/// Wakes who naps, on a thread that is there while somebody does.
+/// Wakes napping tasks, on a thread that runs while there are any.
 #[derive(Default)]
 struct Alarm {
     naps: Mutex<Naps>,
@@ -187,12 +190,12 @@ struct Alarm {
 #[derive(Default)]
 struct Naps {
     list: Vec<(MonotonicTime, Waker)>,
-    /// Whether the thread is there.
+    /// Whether the thread runs.
     watched: bool,
 }
 
 impl Alarm {
-    /// Wakes `waker` at `end`. `false`: nobody can.
+    /// Wakes `waker` at `end`. `false`: no thread could be started.
     fn set(self: &Arc<Self>, end: MonotonicTime, waker: &Waker) -> bool {
         let mut naps = self.naps();
         if !naps.watched {
@@ -224,7 +227,7 @@ impl Alarm {
                 continue;
             }
             let due: Vec<_> = naps.list.extract_if(.., |(end, _)| end.remaining().is_zero()).collect();
-            // A waker may run anything.
+            // A waker may run any code, so it is called without the lock.
             drop(naps);
             due.into_iter().for_each(|(_, waker)| waker.wake());
             naps = self.naps();
@@ -232,7 +235,7 @@ impl Alarm {
     }
 
     fn naps(&self) -> MutexGuard<'_, Naps> {
-        // Nothing foreign runs under this lock.
+        // No foreign code runs under this lock.
         self.naps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -253,8 +256,8 @@ mod tests {
         Error::store(StoreErrorKind::Locked, "taken")
     }
 
-    /// Attempts that always find the lock taken: how many, and what came of them.
-    fn in_vain(locks: &Locks, purpose: Purpose, turns: impl Fn() -> Option<u64> + Send) -> (u32, Error) {
+    /// Attempts that always find the lock taken. Returns their number and the error.
+    fn failed_wait(locks: &Locks, purpose: Purpose, turns: impl Fn() -> Option<u64> + Send) -> (u32, Error) {
         let mut attempts = 0;
         let waited = wait(locks.wait(purpose, turns, || {
             attempts += 1;
@@ -264,23 +267,23 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_kept_is_waited_for_once_and_told_once() {
+    fn kept_lock_is_waited_for_and_reported_once() {
         let locks = Locks::default();
-        let (attempts, error) = in_vain(&locks, Purpose::Write, || Some(1));
+        let (attempts, error) = failed_wait(&locks, Purpose::Write, || Some(1));
         assert!(attempts > 1 && !error.is_repeated());
         for _ in 0..3 {
-            let (attempts, error) = in_vain(&locks, Purpose::Write, || Some(1));
+            let (attempts, error) = failed_wait(&locks, Purpose::Write, || Some(1));
             assert!(attempts == 1 && error.is_repeated());
         }
-        let (attempts, _) = in_vain(&locks, Purpose::Read, || None);
-        assert!(attempts > 1, "reads are another matter");
+        let (attempts, _) = failed_wait(&locks, Purpose::Read, || None);
+        assert!(attempts > 1, "reads are counted apart");
         wait(locks.wait(Purpose::Write, || None, || Ok(()))).unwrap();
-        let (attempts, error) = in_vain(&locks, Purpose::Write, || Some(1));
+        let (attempts, error) = failed_wait(&locks, Purpose::Write, || Some(1));
         assert!(attempts > 1 && !error.is_repeated(), "a write succeeded meanwhile");
     }
 
     #[test]
-    fn who_takes_turns_with_others_waits_for_longer_than_for_one_who_keeps_the_lock() {
+    fn write_waits_longer_while_others_take_turns() {
         let locks = Locks::default();
         let begun = MonotonicTime::now();
         let (turn, mut attempts) = (AtomicU64::new(0), 0);
@@ -296,33 +299,37 @@ mod tests {
     }
 
     #[test]
-    fn who_is_at_work_for_long_is_waited_for_once() {
+    fn busy_writers_are_waited_for_once() {
         let locks = Locks::default();
         let turn = AtomicU64::new(0);
         let turns = || Some(turn.fetch_add(1, Ordering::Relaxed));
-        let (_, error) = in_vain(&locks, Purpose::Write, turns);
+        let (_, error) = failed_wait(&locks, Purpose::Write, turns);
         assert!(!error.is_repeated());
-        let (attempts, error) = in_vain(&locks, Purpose::Write, turns);
+        let (attempts, error) = failed_wait(&locks, Purpose::Write, turns);
         assert!(attempts == 1 && error.is_repeated());
     }
 
     #[test]
-    fn a_lease_is_not_waited_for_long_and_leaves_it_to_a_write_to_tell() {
+    fn lease_waits_briefly_and_leaves_the_report_to_a_write() {
         let locks = Locks::default();
-        let (attempts, _) = in_vain(&locks, Purpose::Lease, || None);
+        let (attempts, _) = failed_wait(&locks, Purpose::Lease, || None);
         assert!(attempts > 1);
-        let (_, error) = in_vain(&locks, Purpose::Write, || None);
+        let (_, error) = failed_wait(&locks, Purpose::Write, || None);
         assert!(!error.is_repeated());
-        assert_eq!(in_vain(&locks, Purpose::Lease, || None).0, 1, "a write waited in vain already");
+        assert_eq!(
+            failed_wait(&locks, Purpose::Lease, || None).0,
+            1,
+            "a write failed to get the lock already"
+        );
     }
 
     #[test]
-    fn who_waits_holds_up_nobody_on_the_same_thread() {
+    fn waiting_task_blocks_no_other_task_of_its_thread() {
         use futures_util::future::{join, ready};
         let locks = Locks::default();
         let other = Cell::new(0);
         let waiting = async {
-            // Pending at least once, or the other would not run in between.
+            // Pending at least once, so that the other future runs in between.
             locks.nap().await;
             other.get()
         };
@@ -334,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn many_naps_end_and_so_does_their_thread() {
+    fn naps_end_and_their_thread_ends_after_them() {
         let locks = Locks::default();
         for _ in 0..2 {
             thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! A store in this process's memory: bounded in bytes, the least recently used goes first, gone with the process.
+//! A store in memory, limited in bytes. It evicts the least recently used record first.
 
 use super::{
     Fut, LeaseHolder, ORPHAN_AGE, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Row, Store, Swept,
@@ -13,10 +13,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What an item counts beside its sealed bytes, so that a bound in bytes is also one on the number of items.
+/// The bytes that an item counts in addition to its sealed bytes, so that the limit also bounds the
+/// number of items.
 const OVERHEAD: usize = 256;
 
-/// A [`Store`] in memory.
+/// A [`Store`] in this process's memory.
 pub struct Memory {
     id: StoreId,
     capacity: usize,
@@ -24,18 +25,18 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// How many bytes [`new`](Self::new) lets a store hold: 64 MiB.
+    /// The capacity of a store made by [`new`](Self::new): 64 MiB.
     pub const DEFAULT_CAPACITY: usize = 64 << 20;
 
-    /// An empty store of the default capacity.
+    /// Creates an empty store of the default capacity.
     ///
     /// # Errors
-    /// When the operating system yields no random bytes for the store's id.
+    /// The operating system yields no random bytes for the id of the store.
     pub fn new() -> Result<Self, Error> {
         Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
 
-    /// An empty store that holds up to `bytes`, a small overhead for each record included.
+    /// Creates an empty store of up to `bytes`, including a small overhead for each record.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -44,7 +45,7 @@ impl Memory {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // A visitor never runs under this lock, so a panic cannot leave the content half changed.
+        // No visitor runs under this lock, so a panic cannot leave the content half changed.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,7 +78,7 @@ impl Store for Memory {
         None
     }
 
-    /// Nobody copies it.
+    /// Always an error: a store in memory cannot be a copy.
     fn reset(&self) -> Fut<'_, StoreId> {
         Box::pin(async { Err(Error::store(StoreErrorKind::Failed, "a store in memory keeps its id")) })
     }
@@ -133,8 +134,8 @@ impl Store for Memory {
         Box::pin(async move { Ok(self.held().sweep(now)) })
     }
 
-    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(async move { Ok(self.held().trim(usize::try_from(most).unwrap_or(usize::MAX), now)) })
+    fn trim(&self, max_bytes: u64, now: Timestamp) -> Fut<'_, Swept> {
+        Box::pin(async move { Ok(self.held().trim(usize::try_from(max_bytes).unwrap_or(usize::MAX), now)) })
     }
 
     fn lease<'a>(
@@ -157,7 +158,7 @@ impl Store for Memory {
         })
     }
 
-    /// Nobody else can write.
+    /// Constant: no other process can write.
     fn generation(&self) -> Option<u64> {
         Some(0)
     }
@@ -220,7 +221,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// What an item lies under.
+/// The key of an item.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Place {
     Record(Key),
@@ -242,19 +243,19 @@ impl Item {
         if let Self::Record(record) = self { record.body } else { None }
     }
 
-    /// What the chunks that it names lie under.
+    /// The keys of the chunks of this record.
     fn chunks(&self) -> impl Iterator<Item = Place> + Clone + use<> {
         let count = if let Self::Record(record) = self { record.chunks } else { 0 };
         self.body().map(|body| places(body, count)).into_iter().flatten()
     }
 }
 
-/// What the first `chunks` chunks of `body` lie under.
+/// The keys of the first `chunks` chunks of `body`.
 fn places(body: BodyId, chunks: u32) -> impl Iterator<Item = Place> + Clone {
     (0..chunks).map(move |index| Place::Chunk(body, index))
 }
 
-/// No chunk is older than the record that names it, so that the record goes first and takes them along.
+/// Uses chunks before their record, so that the record is evicted first and takes them along.
 struct Held {
     items: LruCache<Place, Item>,
     bytes: usize,
@@ -288,7 +289,7 @@ impl Held {
         }
     }
 
-    /// The number of chunks that went too; `None`: there was no record.
+    /// Returns the number of removed chunks; `None`: there was no record.
     fn remove_with_chunks(&mut self, key: &Key) -> Option<u64> {
         let item = self.remove(&Place::Record(*key))?;
         Some(self.remove_chunks(&item))
@@ -298,7 +299,7 @@ impl Held {
         of.chunks().filter(|place| self.remove(place).is_some()).count() as u64
     }
 
-    /// Takes the least recently used item; a record takes its chunks along. `None`: nothing is left.
+    /// Removes the least recently used item, a record with its chunks. `None`: the store is empty.
     fn evict(&mut self) -> Option<Swept> {
         let (_, item) = self.items.remove_lru()?;
         self.bytes -= item.weight();
@@ -309,9 +310,9 @@ impl Held {
         })
     }
 
-    fn trim(&mut self, most: usize, now: Timestamp) -> Swept {
-        let mut trimmed = if self.bytes > most { self.expire(most, now) } else { Swept::default() };
-        while self.bytes > most
+    fn trim(&mut self, max_bytes: usize, now: Timestamp) -> Swept {
+        let mut trimmed = if self.bytes > max_bytes { self.expire(max_bytes, now) } else { Swept::default() };
+        while self.bytes > max_bytes
             && let Some(evicted) = self.evict()
         {
             trimmed += evicted;
@@ -319,11 +320,11 @@ impl Held {
         trimmed
     }
 
-    /// Takes expired records while more than `most` bytes are held.
-    fn expire(&mut self, most: usize, now: Timestamp) -> Swept {
+    /// Removes expired records while the store holds more than `max_bytes`.
+    fn expire(&mut self, max_bytes: usize, now: Timestamp) -> Swept {
         let mut swept = Swept::default();
         for (key, record) in self.records_after(None) {
-            if record.expires < now && self.bytes > most {
+            if record.expires < now && self.bytes > max_bytes {
                 swept += Swept { records: 1, chunks: self.remove_with_chunks(&key).unwrap_or(0) };
             }
         }
@@ -383,12 +384,12 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_store_passes_the_suite() {
+    fn memory_store_passes_the_suite() {
         suite::run(|| Box::new(Memory::new().unwrap()));
     }
 
     #[test]
-    fn the_least_recently_used_record_goes_first() {
+    fn least_recently_used_record_is_evicted_first() {
         let store = Memory::with_capacity(3 * (1000 + OVERHEAD)).unwrap();
         for n in 1..=3 {
             wait(store.put(&key(n), record(&[n; 1000]))).unwrap();
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn an_evicted_record_takes_its_chunks_along() {
+    fn evicted_record_takes_its_chunks_along() {
         let store = Memory::with_capacity(2000 + 3 * OVERHEAD).unwrap();
         let body = BodyId::generate().unwrap();
         wait(store.stage(body, 0, &[0; 500], Timestamp::default())).unwrap();
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_larger_than_the_store_is_refused_whole() {
+    fn body_larger_than_the_store_is_refused_whole() {
         let store = Memory::with_capacity(3 * (1000 + OVERHEAD)).unwrap();
         let body = BodyId::generate().unwrap();
         for index in 0..4 {
@@ -440,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_larger_than_the_store_is_refused_and_nothing_is_lost() {
+    fn record_larger_than_the_store_is_refused_and_nothing_is_lost() {
         let store = Memory::with_capacity(1000).unwrap();
         wait(store.put(&key(1), record(b"small"))).unwrap();
         let error = wait(store.put(&key(1), record(&[0; 1000]))).unwrap_err();

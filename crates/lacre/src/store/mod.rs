@@ -1,8 +1,10 @@
-//! Where sealed records are kept. A store moves opaque bytes by key: it never sees a URL, a header or a plaintext, and what
-//! it knows besides the sealed bytes are hints for finding and sweeping, never truths (docs/format.md §7, §8, §12).
+//! Stores of sealed records. A store moves opaque bytes by key and never sees a URL, a header or a
+//! plaintext. The columns beside the sealed bytes are hints for lookup and sweeping, never trusted
+//! (docs/format.md §7, §8, §12).
 //!
-//! [`Sqlite`] is the default, [`Fs`] keeps a file for each record, [`Memory`] forgets. [`Tiered`] and [`ReadOnly`] wrap others.
-//! Every store passes the checks of `suite`.
+//! [`Sqlite`] is the default, [`Fs`] keeps a file for each record, [`Memory`] lasts as long as the
+//! process. [`Tiered`] and [`ReadOnly`] wrap other stores. [`open`] opens a store by its URL. Every
+//! store passes the checks of `suite`.
 
 #[cfg(any(feature = "sqlite", all(unix, feature = "fs")))]
 mod eviction;
@@ -43,54 +45,55 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// What a store's methods return. Embedded stores do the work when first polled and answer at once.
+/// The future that the methods of a store return. Embedded stores do their work in the first poll.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// A function that is lent a record for the length of a call. Like every visitor, it must not call the store that calls it.
+/// A visitor that borrows a record for one call. No visitor may call the store that calls it.
 pub type OnRecord<'a> = &'a mut (dyn FnMut(Record<'_>) + Send);
 
-/// A function that is lent a row for the length of a call.
+/// A visitor that borrows a row for one call.
 pub type OnRow<'a> = &'a mut (dyn FnMut(Row<'_>) + Send);
 
-/// A function that is lent a sealed chunk for the length of a call.
+/// A visitor that borrows a sealed chunk for one call.
 pub type OnChunk<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
-/// How old a chunk that no record names must be before [`Store::sweep`] takes it (docs/format.md §7).
+/// The age at which [`Store::sweep`] removes a chunk that no record refers to (docs/format.md §7).
 pub const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
 
-/// The longest that a [lease](Store::lease) lasts: what a store says of a later end is not believed.
+/// The longest duration of a [lease](Store::lease). A stored lease that ends later is not believed.
 pub const MAX_LEASE: Duration = Duration::from_secs(5 * 60);
 
-/// Who takes a [lease](Store::lease): 16 random bytes, told apart from every other holder in every process.
+/// The holder of a [lease](Store::lease): 16 random bytes, unique across processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseHolder([u8; 16]);
 
 impl LeaseHolder {
-    /// One that is like no other.
+    /// Generates a unique holder.
     ///
     /// # Errors
-    /// When the operating system yields no random bytes.
+    /// The operating system yields no random bytes.
     pub fn generate() -> Result<Self, Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(no_random)?;
         Ok(Self(bytes))
     }
 
-    /// The bytes that a store keeps.
+    /// The bytes that a store writes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }
 
-/// What lies under a key, lent. Only `sealed` is ever trusted; whoever opens it compares the rest.
+/// A record, borrowed. Only `sealed` is trusted, once it is authenticated; the caller compares the
+/// other fields with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Which body this is the head of; `None` for a record that has no body.
+    /// The body that the record describes; `None`: it has no body.
     pub body: Option<BodyId>,
-    /// How many chunks the body was cut into; 0: the body lies in `sealed`.
+    /// The number of chunks of the body; 0: the body is in `sealed`.
     pub chunks: u32,
-    /// When the record stops being of use.
+    /// When the record is no longer useful.
     pub expires: Timestamp,
     /// When it was written.
     pub written: Timestamp,
@@ -99,7 +102,7 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// The same with its own copy of the bytes.
+    /// Copies the record.
     #[must_use]
     pub fn to_owned(&self) -> OwnedRecord {
         OwnedRecord {
@@ -112,7 +115,7 @@ impl Record<'_> {
     }
 }
 
-/// Without what is sealed, which may be readable.
+/// Leaves the sealed bytes out: they may be readable.
 impl Debug for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
@@ -147,7 +150,7 @@ pub struct OwnedRecord {
 }
 
 impl OwnedRecord {
-    /// The record, lent.
+    /// Borrows the record.
     #[must_use]
     pub fn lend(&self) -> Record<'_> {
         Record {
@@ -163,18 +166,19 @@ impl OwnedRecord {
 /// One row of a [`scan`](Store::scan).
 #[derive(Debug)]
 pub struct Row<'a> {
-    /// Where it lies. Of a row too damaged to tell, a key under which [`Store::remove`] finds it.
+    /// The key of the row. For a row too damaged to tell, a key that [`Store::remove`] removes it
+    /// by.
     pub key: Key,
-    /// What lies there, or why it cannot be read.
+    /// The record, or why it cannot be read.
     pub record: Result<Record<'a>, Error>,
 }
 
-/// What a [`sweep`](Store::sweep) or a [`trim`](Store::trim) took away.
+/// What a [`sweep`](Store::sweep) or a [`trim`](Store::trim) removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Records.
     pub records: u64,
-    /// Chunks that belonged to them, or to nothing.
+    /// Chunks of those records, and orphaned chunks.
     pub chunks: u64,
 }
 
@@ -185,71 +189,77 @@ impl AddAssign for Swept {
     }
 }
 
-/// Where a store is on a disk.
+/// The place of a store on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnDisk<'a> {
-    /// Its file or directory, free of links.
+    /// Its file or directory, with symbolic links resolved.
     pub path: &'a Path,
-    /// Whether it can be written.
+    /// Whether it is writable.
     pub writable: bool,
 }
 
-/// How much a store holds.
+/// The size of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Records.
     pub records: u64,
-    /// Bytes in use, the store's own overhead included as far as it is known.
+    /// Bytes in use, including the store's own overhead as far as it is known.
     pub bytes: u64,
 }
 
-/// A place for sealed records and the chunks of large bodies.
+/// A store of sealed records and of the chunks of large bodies.
 ///
-/// All methods are required, so that a wrapper cannot lose one; conveniences are in [`StoreExt`]. A damaged row is an
-/// [`ErrorKind::Broken`](crate::ErrorKind::Broken) for whoever asks for it, and stops nothing else.
+/// All methods are required, so that no wrapper forgets one; conveniences are in [`StoreExt`]. A
+/// damaged row is an [`ErrorKind::Broken`](crate::ErrorKind::Broken) when it is asked for, and
+/// affects no other row.
 pub trait Store: Debug + Send + Sync + 'static {
-    /// The id made with the store: it is bound into every seal, so a record copied to another store does not open there.
+    /// The id of the store, created with it. Every seal is bound to it, so a record copied to
+    /// another store does not open there.
     fn id(&self) -> StoreId;
 
-    /// Where the store is on a disk, if it is: what tells a store that was moved from one that was copied.
+    /// The place of the store on a disk, if it has one. It tells a moved store from a copied one.
     fn on_disk(&self) -> Option<OnDisk<'_>>;
 
-    /// Takes everything away and gives the store another id, so that nothing opens that was sealed for it before. For a store that has a
-    /// [place on a disk](Self::on_disk); no cache may be using it.
+    /// Removes everything and gives the store a new id, so that no earlier record of it opens. For
+    /// stores with a [place on a disk](Self::on_disk). No cache may use the store meanwhile.
     fn reset(&self) -> Fut<'_, StoreId>;
 
-    /// Lends what lies under `key` to `visit`. `false`: nothing does, and `visit` was not called.
+    /// Passes the record under `key` to `visit`. `false`: there is none, and `visit` was not
+    /// called.
     fn get<'a>(&'a self, key: &'a Key, visit: OnRecord<'a>) -> Fut<'a, bool>;
 
-    /// Puts `record` under `key`, in place of what was there and the chunks of that. Fails, and changes nothing, where a chunk that
-    /// `record` names is not there: it was not [staged](Self::stage), or taken away meanwhile.
+    /// Puts `record` under `key` and removes the previous record with its chunks. Fails without a
+    /// change if a chunk of `record` is missing: not [staged](Self::stage), or removed meanwhile.
     fn put<'a>(&'a self, key: &'a Key, record: Record<'a>) -> Fut<'a, ()>;
 
-    /// Like [`put`](Self::put), but only while there is a record under `key` that still names `body` (`None`: that names none); `false`:
-    /// there is not, and nothing changed.
+    /// Like [`put`](Self::put), but only if the record under `key` still has this `body` (`None`:
+    /// still has no body). `false`: it does not, and nothing changed.
     fn touch<'a>(&'a self, key: &'a Key, body: Option<BodyId>, record: Record<'a>) -> Fut<'a, bool>;
 
-    /// Takes away what lies under `key`, chunks included. Once the store is [closed](Self::close), it cannot be recovered.
-    /// `false`: nothing was there.
+    /// Removes the record under `key` and its chunks. Once the store is [closed](Self::close), they
+    /// cannot be recovered. `false`: there was none.
     fn remove<'a>(&'a self, key: &'a Key) -> Fut<'a, bool>;
 
-    /// Lends up to `limit` rows to `visit`, in an order of the store's own that does not change, from the one after `after`.
-    /// Returns the key to go on `after`, or `None` at the end.
+    /// Passes up to `limit` rows to `visit`, in a fixed order of the store, starting after `after`.
+    /// Returns the key to continue after, or `None` at the end.
     ///
-    /// What is written meanwhile may or may not be seen; what was there all the time is seen once.
+    /// Rows written meanwhile may or may not be seen. Rows that exist throughout are seen once.
     fn scan<'a>(&'a self, after: Option<Key>, limit: usize, visit: OnRow<'a>) -> Fut<'a, Option<Key>>;
 
-    /// Takes away the records that expired before `now`, and the chunks older than [`ORPHAN_AGE`] that no record names.
+    /// Removes the records that expired before `now`, and the chunks older than [`ORPHAN_AGE`] that
+    /// no record refers to.
     fn sweep(&self, now: Timestamp) -> Fut<'_, Swept>;
 
-    /// Takes records away until the store holds no more than `most` bytes: expired ones first, then old ones that were not read lately.
-    /// Nothing is taken from a store that holds less; no error where even an empty store holds more.
-    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept>;
+    /// Removes records until the store holds at most `max_bytes`: expired ones first, then old ones
+    /// that were not read recently. Does nothing if the store is small enough. It is no error if
+    /// even an empty store is larger.
+    fn trim(&self, max_bytes: u64, now: Timestamp) -> Fut<'_, Swept>;
 
-    /// Takes the lease on `key` for `holder`, or prolongs it, until `until` and no longer than [`MAX_LEASE`]. `false`: somebody else
-    /// has it. Of several processes that miss the same response, the one that has the lease sends the request.
+    /// Takes or prolongs the lease on `key` for `holder`, until `until`, at most [`MAX_LEASE`] from
+    /// now. `false`: another holder has it. When several processes miss the same response, the
+    /// holder of the lease sends the request.
     ///
-    /// A lease is advice among those who ask for it, and ends by itself: nothing waits for it, and no write needs it.
+    /// A lease is advisory and ends by itself: nothing waits for it, and no write needs it.
     fn lease<'a>(
         &'a self,
         key: &'a Key,
@@ -258,40 +268,43 @@ pub trait Store: Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Fut<'a, bool>;
 
-    /// Gives the lease on `key` back, where `holder` has it.
+    /// Releases the lease on `key` if `holder` has it.
     fn release<'a>(&'a self, key: &'a Key, holder: LeaseHolder) -> Fut<'a, ()>;
 
-    /// A number that differs from an earlier one when somebody else may have written meanwhile, so that copies of what the store held
-    /// then can be used while it stays the same. `None`: there is no telling right now. Costs next to nothing.
+    /// A number that changes when another writer may have changed the store. While it stays the
+    /// same, copies of stored records are current. `None`: not known right now. Cheap to read.
     ///
-    /// Somebody else is whoever does not write through this value: two that keep copies of one store need a value each.
+    /// Another writer is any that does not write through this value: two caches that keep copies of
+    /// one store need a value each.
     fn generation(&self) -> Option<u64>;
 
-    /// Stores chunk `index` of `body`. It belongs to nothing until a record that names `body` is put.
+    /// Stores chunk `index` of `body`. It is orphaned until a record with this `body` is put.
     fn stage<'a>(&'a self, body: BodyId, index: u32, sealed: &'a [u8], now: Timestamp) -> Fut<'a, ()>;
 
-    /// Takes away the first `chunks` chunks of `body`, which no record will ever name.
+    /// Removes the first `chunks` chunks of `body`, which no record refers to.
     fn unstage(&self, body: BodyId, chunks: u32) -> Fut<'_, ()>;
 
-    /// Lends chunk `index` of `body` to `visit`. `false`: it is not there, and `visit` was not called.
+    /// Passes chunk `index` of `body` to `visit`. `false`: there is none, and `visit` was not
+    /// called.
     fn chunk<'a>(&'a self, body: BodyId, index: u32, visit: OnChunk<'a>) -> Fut<'a, bool>;
 
-    /// Takes everything away, so that it cannot be recovered.
+    /// Removes everything, so that it cannot be recovered.
     fn clear(&self) -> Fut<'_, ()>;
 
-    /// How much the store holds.
+    /// The size of the store.
     fn usage(&self) -> Fut<'_, Usage>;
 
-    /// What the store's medium holds that lacre did not put there (a planted trigger, say): one line each, safe to print.
+    /// What the store's file or directory holds that lacre did not write, such as a planted
+    /// trigger: one printable line each.
     fn inspect(&self) -> Fut<'_, Vec<String>>;
 
-    /// Writes out what is pending and leaves no trace of removed records. The store can still be used afterwards.
+    /// Writes pending data and erases removed records. The store stays usable.
     fn close(&self) -> Fut<'_, ()>;
 }
 
-/// Why a record is not put that would name chunks which are not there.
+/// The error for a record whose chunks are missing.
 fn unstaged() -> Error {
-    Error::store(StoreErrorKind::Failed, "the chunks of a body were taken away before its record was written")
+    Error::store(StoreErrorKind::Failed, "the chunks of a body were removed before its record was written")
         .with_hint("fetch the response again")
 }
 
@@ -301,17 +314,17 @@ fn read_only() -> Error {
 }
 
 fn no_random(error: getrandom::Error) -> Error {
-    Error::store(StoreErrorKind::Failed, "the system yields no random bytes").with_source(error)
+    Error::store(StoreErrorKind::Failed, "the operating system yields no random bytes").with_source(error)
 }
 
-/// When a lease until `until` ends, if it is believed.
+/// The end of a lease until `until`, limited to [`MAX_LEASE`].
 fn lease_end(until: Timestamp, now: Timestamp) -> Timestamp {
     until.min(now.plus(MAX_LEASE))
 }
 
-/// Conveniences that every [`Store`] has.
+/// Conveniences for every [`Store`].
 pub trait StoreExt: Store {
-    /// A copy of what lies under `key`.
+    /// Copies the record under `key`.
     fn fetch<'a>(&'a self, key: &'a Key) -> Fut<'a, Option<OwnedRecord>> {
         Box::pin(async move {
             let mut found = None;
@@ -320,7 +333,7 @@ pub trait StoreExt: Store {
         })
     }
 
-    /// A copy of chunk `index` of `body`.
+    /// Copies chunk `index` of `body`.
     fn fetch_chunk(&self, body: BodyId, index: u32) -> Fut<'_, Option<Bytes>> {
         Box::pin(async move {
             let mut found = None;
@@ -329,7 +342,7 @@ pub trait StoreExt: Store {
         })
     }
 
-    /// Lends every row to `visit`, a page at a time, so that no lock is held throughout.
+    /// Passes every row to `visit`, a page at a time, so that no lock is held throughout.
     fn each<'a>(&'a self, visit: OnRow<'a>) -> Fut<'a, ()> {
         const PAGE: usize = 256;
         Box::pin(async move {

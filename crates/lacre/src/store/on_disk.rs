@@ -3,27 +3,28 @@
 use super::no_random;
 use crate::{Error, ErrorKind, StoreErrorKind};
 
-/// Longer than any record that we write, and all that is read of one that somebody else may have written (sealing, property 17).
+/// The longest record that is read: longer than any that lacre writes, and a limit for planted ones
+/// (docs/threat-model.md).
 pub(super) const MAX_RECORD_BYTES: usize = 16 << 20;
 
-/// A record that cannot be read. `what` completes "the record …".
-pub(super) fn malformed_record(what: &str) -> Error {
-    Error::new(ErrorKind::Broken, format!("the record {what}"))
-        .with_hint("remove the record, and the response is fetched again")
+/// The error for a record that cannot be read. `problem` completes "the record …".
+pub(super) fn malformed_record(problem: &str) -> Error {
+    Error::new(ErrorKind::Broken, format!("the record {problem}"))
+        .with_hint("remove the record; the response is then fetched again")
 }
 
-/// Nothing was found where a store is to be read.
+/// The error for a store that does not exist.
 pub(super) fn store_missing() -> Error {
-    Error::store(StoreErrorKind::Missing, "there is no store here")
+    Error::store(StoreErrorKind::Missing, "the store does not exist")
         .with_hint("store a response first, or name another store")
 }
 
 pub(super) fn record_too_large() -> Error {
     Error::store(StoreErrorKind::Full, "the record does not fit into the store")
-        .with_hint("allow the store more bytes, or sweep it")
+        .with_hint("raise the store's size limit, or sweep it")
 }
 
-/// Where to look for victims.
+/// A random number, for sampling.
 pub(super) fn random() -> Result<u64, Error> {
     getrandom::u64().map_err(no_random)
 }

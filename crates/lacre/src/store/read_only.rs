@@ -1,16 +1,17 @@
-//! A store that is only read: every write is refused, whatever the store beneath would allow.
+//! A wrapper that makes any store read-only.
 
 use super::{Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage, read_only};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 
-/// Lets a store be read and refuses every write with [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly), as a store does that is opened for
-/// reading: a cache over it serves what is there, reports the refusal, and goes on.
+/// Wraps a store and refuses every write with
+/// [`StoreErrorKind::ReadOnly`](crate::StoreErrorKind::ReadOnly), as a store does that was opened
+/// for reading. A cache over it serves stored responses, reports the refusal, and continues.
 #[derive(Clone, Debug)]
 pub struct ReadOnly<S>(S);
 
 impl<S: Store> ReadOnly<S> {
-    /// Over this store.
+    /// Wraps `store`.
     pub const fn new(store: S) -> Self {
         Self(store)
     }
@@ -97,7 +98,7 @@ impl<S: Store> Store for ReadOnly<S> {
         self.0.inspect()
     }
 
-    /// Nothing is pending here, and what is pending beneath is not ours to write.
+    /// Nothing is pending in this wrapper, and closing the wrapped store could write to it.
     fn close(&self) -> Fut<'_, ()> {
         Box::pin(async { Ok(()) })
     }
@@ -110,7 +111,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn what_is_there_is_read_and_nothing_is_written() {
+    fn reads_succeed_and_writes_are_refused() {
         let store = Arc::new(Memory::new().unwrap());
         suite::run_reading(&store, &ReadOnly::new(store.clone()));
     }

@@ -1,4 +1,5 @@
-//! A store behind an `Arc` is that store: for several caches over one, and for a kind that is chosen at run time.
+//! An `Arc` of a store is a store, so that several caches can share one, and its type can be chosen
+//! at run time.
 
 use super::{Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, Record, Store, Swept, Usage};
 use lacre_core::{Key, Timestamp};
@@ -42,8 +43,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).sweep(now)
     }
 
-    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
-        (**self).trim(most, now)
+    fn trim(&self, max_bytes: u64, now: Timestamp) -> Fut<'_, Swept> {
+        (**self).trim(max_bytes, now)
     }
 
     fn lease<'a>(

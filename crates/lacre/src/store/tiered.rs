@@ -1,8 +1,8 @@
-//! A fast store in front of a slow one. What lies in front is a copy, as sealed as the original, and never served once it may be out of
-//! date.
+//! A fast store in front of a slow one. The front holds copies, sealed as in the back, and never
+//! serves one that may be stale.
 //!
-//! Three things make a copy old: another's write, which the back's generation tells; a write of ours, which takes the copy away first;
-//! and a copy made while such a write was under way, which is not kept.
+//! A copy is discarded when another process writes, which the generation of the back tells, and
+//! when this process writes its key. A copy read during such a write is not kept.
 
 use super::{Fut, LeaseHolder, OnChunk, OnDisk, OnRecord, OnRow, OwnedRecord, Record, Store, Swept, Usage};
 use crate::Error;
@@ -11,33 +11,35 @@ use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A [`Store`] `Front`, such as [`Memory`](super::Memory), before a [`Store`] `Back`, such as one on another machine.
+/// A fast [`Store`] `Front`, such as [`Memory`](super::Memory), before a slow [`Store`] `Back`,
+/// such as one on another machine.
 ///
-/// Records are read in front where they are there, and copied there when they are not; writes go to the back and take the copy away.
-/// Bodies in chunks are read from the back. When somebody else has written to the back, everything in front goes; where the back cannot
-/// tell ([`Store::generation`]), nothing in front is used. The front is this store's own, and is emptied at its first use.
-/// To the back, a record that is read in front looks as if nobody read it: where that makes room often, give it more.
+/// Reads use the front, and copy missing records into it. Writes go to the back and discard the
+/// copy. Chunks of bodies are read from the back. When another process has written to the back, the
+/// whole front is discarded; while the back does not know ([`Store::generation`]), the front is not
+/// used. The front belongs to this store alone and is cleared at first use. The back does not see
+/// reads of the front, so it may evict records that are read often: give it more capacity.
 #[derive(Debug)]
 pub struct Tiered<Front, Back> {
     front: Front,
     back: Back,
-    /// Whoever changes what lies in front holds this.
+    /// Held while the front is changed.
     changing: AsyncMutex<()>,
     current: Mutex<Current>,
 }
 
-/// Whether what lies in front is as in the back.
+/// Whether the copies in front are current.
 #[derive(Debug, Default)]
 struct Current {
-    /// The back's generation that the front's copies are of.
+    /// The generation of the back that the copies are from.
     generation: Option<u64>,
-    /// Writes of ours that are under way.
+    /// The number of writes of this process in progress.
     writing: usize,
-    /// How many writes of ours have ended.
+    /// The number of finished writes of this process.
     written: u64,
 }
 
-/// A snapshot, to be compared with a later one: a copy of what was read then is kept only if nobody wrote in between.
+/// A state of the back. A copy read at one snapshot is kept only if nothing was written since.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Snapshot {
     generation: u64,
@@ -45,22 +47,23 @@ struct Snapshot {
 }
 
 impl<Front: Store, Back: Store> Tiered<Front, Back> {
-    /// `front` before `back`.
+    /// Puts `front` before `back`.
     pub fn new(front: Front, back: Back) -> Self {
         Self { front, back, changing: AsyncMutex::new(()), current: Mutex::default() }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
-        // Nothing that can panic runs under this lock.
+        // No code under this lock can panic.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Empties the front if somebody else has written since. `None`: there is no telling, or a write of ours is under way.
+    /// Clears the front if another process has written since. `None`: not known, or a write of this
+    /// process is in progress.
     async fn snapshot(&self) -> Result<Option<Snapshot>, Error> {
         let Some(mut generation) = self.back.generation() else { return Ok(None) };
         if self.current().generation != Some(generation) {
             let _changing = self.changing.lock().await;
-            // Another may have emptied it while this one waited.
+            // Another thread may have cleared it meanwhile.
             let Some(now) = self.back.generation() else { return Ok(None) };
             generation = now;
             if self.current().generation != Some(now) {
@@ -91,7 +94,8 @@ impl<Front: Store, Back: Store> Tiered<Front, Back> {
         Ok(found)
     }
 
-    /// Puts what was read from the back in front, unless a write may have come between. Where the front fails, the back is still there.
+    /// Copies a record of the back to the front, unless a write may have happened meanwhile. A
+    /// failure of the front is ignored: the back has the record.
     async fn keep(&self, key: &Key, copy: &OwnedRecord, read: Snapshot) {
         let _changing = self.changing.lock().await;
         let now = {
@@ -103,7 +107,8 @@ impl<Front: Store, Back: Store> Tiered<Front, Back> {
         }
     }
 
-    /// A write to the back: before it the copy of `key`, or where there is no key everything, is taken from the front.
+    /// Runs a write to the back. First discards the copy of `key`, or without a key the whole
+    /// front.
     async fn write<T>(
         &self,
         key: Option<&Key>,
@@ -121,7 +126,7 @@ impl<Front: Store, Back: Store> Tiered<Front, Back> {
     }
 }
 
-/// Counts a write until it ends, be it by cancellation.
+/// Counts a write until it ends or is cancelled.
 struct Writing<'a>(&'a Mutex<Current>);
 
 impl<'a> Writing<'a> {
@@ -140,12 +145,12 @@ impl Drop for Writing<'_> {
 }
 
 impl<Front: Store, Back: Store> Store for Tiered<Front, Back> {
-    /// The back's: it is what everything is sealed to.
+    /// The id of the back, which all records are sealed to.
     fn id(&self) -> StoreId {
         self.back.id()
     }
 
-    /// The back's, too.
+    /// The place of the back.
     fn on_disk(&self) -> Option<OnDisk<'_>> {
         self.back.on_disk()
     }
@@ -178,8 +183,8 @@ impl<Front: Store, Back: Store> Store for Tiered<Front, Back> {
         Box::pin(self.write(None, self.back.sweep(now)))
     }
 
-    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(self.write(None, self.back.trim(most, now)))
+    fn trim(&self, max_bytes: u64, now: Timestamp) -> Fut<'_, Swept> {
+        Box::pin(self.write(None, self.back.trim(max_bytes, now)))
     }
 
     fn lease<'a>(
@@ -248,7 +253,7 @@ mod tests {
 
     type Tier = Tiered<Arc<Memory>, Arc<Sqlite>>;
 
-    /// A tier over a file, and its two stores.
+    /// A tiered store over a file.
     fn tier() -> (TempDir, PathBuf, Tier) {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("cache.sqlite");
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_passes_the_suite() {
+    fn tiered_store_passes_the_suite() {
         let root = tempfile::tempdir().unwrap();
         let count = std::cell::Cell::new(0);
         suite::run(|| {
@@ -281,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_once_is_read_in_front() {
+    fn second_read_is_served_by_the_front() {
         let (_root, _, tier) = tier();
         wait(tier.put(&key(1), record(b"x"))).unwrap();
         assert_eq!(sealed(&*tier.front, 1), None);
@@ -293,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_of_another_process_is_seen_at_once() {
+    fn write_of_another_process_is_seen_at_once() {
         let (_root, file, tier) = tier();
         let other = Sqlite::open(file).unwrap();
         for n in 0..20 {
@@ -306,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_in_front_by_an_earlier_run_is_not_used() {
+    fn leftovers_in_the_front_are_not_used() {
         let (_root, _, tier) = tier();
         wait(tier.front.put(&key(1), record(b"of an earlier run"))).unwrap();
         assert_eq!(sealed(&tier, 1), None);
     }
 
     #[test]
-    fn no_reader_goes_back_in_time_while_others_write() {
+    fn readers_never_see_an_older_record_while_others_write() {
         let (_root, _, tier) = tier();
         wait(tier.put(&key(1), record(&0_u32.to_be_bytes()))).unwrap();
         let read = || {

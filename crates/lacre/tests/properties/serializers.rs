@@ -165,11 +165,11 @@ fn what_this_cache_does_not_know_is_a_miss_that_names_the_remedy() {
     let writers: [(Adjust, &str); 2] = [
         (
             |builder| builder.format(Packed::default()),
-            "private format 7, which this cache does not know; name that format with Builder::format or Builder::also_read",
+            "private format 7, which this cache does not know; pass that format to Builder::format or Builder::also_read",
         ),
         (
             |builder| builder.stage(Hex),
-            "private stage 7, which this cache does not know; name that stage with Builder::stage or Builder::also_undo",
+            "private stage 7, which this cache does not know; pass that stage to Builder::stage or Builder::also_undo",
         ),
     ];
     for (writer, remedy) in writers {
@@ -241,7 +241,7 @@ impl Stage for Bloat {
 fn what_could_not_be_read_again_is_not_stored() {
     let writers: [(Adjust, &str); 2] = [
         (|builder| builder.format(Liar), "is not written in the format that its id names"),
-        (|builder| builder.stage(Bloat), "makes too much of a body"),
+        (|builder| builder.stage(Bloat), "is too long"),
     ];
     for (writer, complaint) in writers {
         let complaints = Arc::new(Complaints::default());

@@ -1,9 +1,10 @@
-//! Chunks of large bodies: a directory for each body, a file for each chunk, and one that says which record the body belongs to.
+//! Chunks of large bodies: a directory for each body, a file for each chunk, and a file that names
+//! the record of the body.
 
 use super::error::ResultExt;
 use super::folder::Folder;
-use super::records::{readable, whole};
-use super::state::{Change, room};
+use super::records::{read_all, readable};
+use super::state::{Change, disk_space};
 use super::{Fs, line_of, text};
 use crate::Error;
 use crate::store::locks::Purpose;
@@ -12,7 +13,7 @@ use crate::store::{ORPHAN_AGE, OnChunk, unstaged};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::BodyId;
 
-/// The file in a body's directory that holds the key of its record.
+/// The file in the directory of a body that holds the key of its record.
 pub(super) const OWNER: &str = "slot";
 
 impl Fs {
@@ -27,7 +28,7 @@ impl Fs {
         readable(&line, sealed)?;
         let written = self.write(&[line.as_bytes(), sealed])?;
         self.change(Purpose::Write, |change| {
-            self.make_room(written.length, None, now, change)?;
+            self.evict_for_file(written.length, None, now, change)?;
             let name = body.to_string();
             let shard = self.tree.bodies.make_folder(text::shard(&name)).or_store_error()?;
             let folder = shard.make_folder(&name).or_store_error()?;
@@ -43,20 +44,18 @@ impl Fs {
     pub(super) fn chunk_now(&self, body: BodyId, index: u32, visit: OnChunk<'_>) -> Result<bool, Error> {
         let Some(folder) = self.body(body)? else { return Ok(false) };
         let Some(file) = folder.file(&index.to_string()).or_store_error()? else { return Ok(false) };
-        let bytes = whole(file)?;
+        let bytes = read_all(file)?;
         let sealed = text::split(&bytes).filter(|(line, _)| text::parse_chunk(line).is_some());
-        visit(
-            sealed.ok_or_else(|| malformed_record("has a chunk that is not of the shape that was stored"))?.1,
-        );
+        visit(sealed.ok_or_else(|| malformed_record("has a chunk of an unexpected form"))?.1);
         Ok(true)
     }
 
-    /// Takes the first `count` chunks of `body` away; returns how many there were.
+    /// Removes the first `count` chunks of `body`. Returns how many there were.
     pub(super) fn delete_chunks(&self, body: BodyId, count: u32, change: &mut Change) -> Result<u64, Error> {
         self.delete_chunks_if(body, change, |_, index| Ok(index < count))
     }
 
-    /// Takes the chunks of `body` away that were written before `old`.
+    /// Removes the chunks of `body` that were written before `old`.
     fn delete_old_chunks(&self, body: BodyId, old: Timestamp, change: &mut Change) -> Result<u64, Error> {
         self.delete_chunks_if(body, change, |folder, index| {
             let line = line_of(folder, &index.to_string()).ok().flatten();
@@ -93,7 +92,7 @@ impl Fs {
         Ok(deleted)
     }
 
-    /// Says that the chunks of `body` belong to the record under `key`; an error where they are not all there.
+    /// Assigns the chunks of `body` to the record under `key`. Fails if one is missing.
     pub(super) fn claim(&self, body: BodyId, chunks: u32, key: &Key) -> Result<(), Error> {
         if chunks == 0 {
             return Ok(());
@@ -112,7 +111,7 @@ impl Fs {
         self.write(&[format!("{key}\n").as_bytes()])?.place(&folder, OWNER)
     }
 
-    /// Takes the chunks of a shard away that no record names and that are old enough.
+    /// Removes old chunks of a shard that no record refers to.
     pub(super) fn drop_orphans(&self, shard: u8, now: Timestamp, change: &mut Change) -> Result<u64, Error> {
         let mut dropped = 0;
         let Some(folder) = self.tree.bodies.folder(&format!("{shard:02x}")).or_store_error()? else {
@@ -120,7 +119,7 @@ impl Fs {
         };
         for name in folder.names().or_store_error()? {
             if let Some(body) = body_in(shard, &name.or_store_error()?.text)
-                && !self.is_named(body)?
+                && !self.is_referenced(body)?
             {
                 dropped += self.delete_old_chunks(body, now.minus(ORPHAN_AGE), change)?;
             }
@@ -128,21 +127,21 @@ impl Fs {
         Ok(dropped)
     }
 
-    /// The room that the chunks of `body` take.
+    /// The disk space of the chunks of `body`.
     pub(super) fn count_chunks(&self, body: BodyId) -> Result<u64, Error> {
         let mut bytes = 0;
         let Some(folder) = self.body(body)? else { return Ok(0) };
         for name in folder.names().or_store_error()? {
             let name = name.or_store_error()?.text;
             if text::index(&name).is_some() {
-                bytes += folder.length(&name).or_store_error()?.map_or(0, room);
+                bytes += folder.length(&name).or_store_error()?.map_or(0, disk_space);
             }
         }
         Ok(bytes)
     }
 
-    /// Whether there is a record of `body`.
-    fn is_named(&self, body: BodyId) -> Result<bool, Error> {
+    /// Whether a record refers to `body`.
+    fn is_referenced(&self, body: BodyId) -> Result<bool, Error> {
         let Some(folder) = self.body(body)? else { return Ok(false) };
         let Some(key) = self.owner(&folder)? else { return Ok(false) };
         let head = self.there(&key)?.and_then(|there| there.head);
@@ -163,7 +162,7 @@ impl Fs {
     }
 }
 
-/// The body that a name in a shard stands for, if it is one that belongs there.
+/// The body that a name in this shard stands for.
 pub(super) fn body_in(shard: u8, name: &str) -> Option<BodyId> {
     text::body(name).filter(|body| body.as_bytes()[0] == shard)
 }

@@ -1,11 +1,11 @@
-//! What a file system's failures mean to whoever must act on them.
+//! Maps errors of the file system to store errors.
 
 use crate::store::on_disk::malformed_record;
 use crate::{Error, StoreErrorKind};
 use std::borrow::Cow;
 use std::io;
 
-/// Turns the file system's results into ours.
+/// Converts the results of file operations.
 pub(super) trait ResultExt<T> {
     fn or_store_error(self) -> Result<T, Error>;
 }
@@ -18,7 +18,7 @@ impl<T> ResultExt<T> for io::Result<T> {
 
 pub(super) fn store_error(error: io::Error) -> Error {
     use io::ErrorKind as Kind;
-    let (trouble, message, hint) = match error.kind() {
+    let (kind, message, hint) = match error.kind() {
         Kind::StorageFull | Kind::QuotaExceeded => (
             StoreErrorKind::Full,
             "there is no space left for the store",
@@ -35,18 +35,18 @@ pub(super) fn store_error(error: io::Error) -> Error {
                 "permission denied: this user may not read or write all of the store",
             )
             .with_hint(
-                "run as the user it belongs to, or check the permissions of the directory and what is in it",
+                "run as the owner of the store, or check the permissions of the directory and its files",
             );
         }
         _ if is_misplaced(&error) => {
-            return malformed_record("is a link, or something else than a file of ours").with_source(error);
+            return malformed_record("is a link, or not a file of the store").with_source(error);
         }
         _ => (StoreErrorKind::Failed, "the store failed", "check the disk, then the directory"),
     };
-    Error::store(trouble, message).with_hint(hint).with_source(error)
+    Error::store(kind, message).with_hint(hint).with_source(error)
 }
 
-/// Whether something of another kind lies where a file or directory of the store belongs.
+/// Whether something of another kind is in the place of a file or directory of the store.
 fn is_misplaced(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidData)

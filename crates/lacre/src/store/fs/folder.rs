@@ -1,4 +1,4 @@
-//! A directory that is open. Names are looked up in it and nowhere else, and no link is followed on the way.
+//! An open directory. Names are looked up in it alone, and no link is followed.
 
 use crate::files;
 use lacre_core::Timestamp;
@@ -14,16 +14,16 @@ pub(super) struct Folder(File);
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-// A pipe in the place of a file would otherwise wait for a writer.
+// Opening a pipe would otherwise wait for a writer.
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Something in a folder.
+/// An entry of a folder.
 pub(super) struct Name {
     pub(super) text: String,
     pub(super) kind: FileType,
 }
 
-// Some file systems do not tell the type of an entry: it is then found out when it is opened.
+// Some file systems do not report the type of an entry: opening it then finds out.
 impl Name {
     pub(super) fn is_file(&self) -> bool {
         matches!(self.kind, FileType::RegularFile | FileType::Unknown)
@@ -39,13 +39,13 @@ impl Folder {
         Ok(Self(fs::openat(CWD, path, FOLDER, Mode::empty())?.into()))
     }
 
-    /// The folder `name`; `None`: there is nothing of this name. One that somebody else can write is an error.
+    /// The folder `name`; `None`: there is no such entry. Fails if another user can write to it.
     pub(super) fn folder(&self, name: &str) -> io::Result<Option<Self>> {
         let found = there(fs::openat(&self.0, name, FOLDER, Mode::empty()))?;
         found.map(|found| ours(found.into()).map(Self)).transpose()
     }
 
-    /// The folder `name`, made for us alone where it is missing.
+    /// The folder `name`. Creates it for this user alone if it is missing.
     pub(super) fn make_folder(&self, name: &str) -> io::Result<Self> {
         if let Some(found) = self.folder(name)? {
             return Ok(found);
@@ -55,7 +55,7 @@ impl Folder {
             _ => {}
         }
         let opened = match fs::openat(&self.0, name, FOLDER, Mode::empty()) {
-            // A umask took our own rights away.
+            // A umask removed the rights of the owner.
             Err(Errno::ACCESS) => {
                 fs::chmodat(&self.0, name, Mode::RWXU, AtFlags::empty())?;
                 fs::openat(&self.0, name, FOLDER, Mode::empty())
@@ -65,12 +65,14 @@ impl Folder {
         ours(opened?.into()).map(Self)
     }
 
-    /// The file `name`, to be read; `None`: there is nothing of this name. What is no file of ours alone to write is an error.
+    /// Opens the file `name` for reading; `None`: there is no such entry. Fails if it is not a
+    /// file, or another user can write to it.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
         self.open_file(name, OFlags::RDONLY)
     }
 
-    /// The file `name`, to be written in place: one with another name is an error, too, since that would be written with it.
+    /// Opens the file `name` for writing in place. Fails if it has another name (a hard link),
+    /// which the write would change too.
     pub(super) fn file_to_write(&self, name: &str) -> io::Result<Option<File>> {
         let file = self.open_file(name, OFlags::RDWR)?;
         match &file {
@@ -90,7 +92,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Makes the file `name` for us alone, whatever the umask.
+    /// Creates the file `name` for this user alone, whatever the umask.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         let mode = Mode::RUSR | Mode::WUSR;
         let made = fs::openat(&self.0, name, FILE | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)?;
@@ -98,22 +100,22 @@ impl Folder {
         Ok(made.into())
     }
 
-    /// Moves the file `name` to `to`, in place of what is there.
+    /// Renames the file `name` to `to`, and replaces what is there.
     pub(super) fn rename(&self, name: &str, folder: &Self, to: &str) -> io::Result<()> {
         Ok(fs::renameat(&self.0, name, &folder.0, to)?)
     }
 
-    /// Gives the file `name` another name; an error where that is taken.
+    /// Gives the file `name` a second name. Fails if that exists.
     pub(super) fn link(&self, name: &str, folder: &Self, other: &str) -> io::Result<()> {
         Ok(fs::linkat(&self.0, name, &folder.0, other, AtFlags::empty())?)
     }
 
-    /// Removes the file `name`, or the link. `false`: there is none.
+    /// Removes the file or link `name`. `false`: there is none.
     pub(super) fn remove(&self, name: &str) -> io::Result<bool> {
         there(fs::unlinkat(&self.0, name, AtFlags::empty())).map(|removed| removed.is_some())
     }
 
-    /// Removes the folder `name`, unless there is something in it.
+    /// Removes the folder `name` if it is empty.
     pub(super) fn remove_empty(&self, name: &str) -> io::Result<()> {
         match fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR) {
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) | Ok(()) => Ok(()),
@@ -121,19 +123,20 @@ impl Folder {
         }
     }
 
-    /// How many bytes the file `name` holds, or the link itself; `None`: it is not there.
+    /// The length of the file or link `name`; `None`: there is none.
     pub(super) fn length(&self, name: &str) -> io::Result<Option<u64>> {
         let found = there(fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW))?;
         Ok(found.map(|found| u64::try_from(found.st_size).unwrap_or(0)))
     }
 
-    /// When the file `name` was last written, by the file system's clock; `None`: it is not there.
+    /// When the file `name` was last written, by the clock of the file system; `None`: there is
+    /// none.
     pub(super) fn written(&self, name: &str) -> io::Result<Option<Timestamp>> {
         let Some(file) = self.file(name)? else { return Ok(None) };
         Ok(Some(Timestamp::from_seconds(file.metadata()?.mtime())))
     }
 
-    /// Everything in it, in no order.
+    /// Its entries, in no order.
     pub(super) fn names(&self) -> io::Result<impl Iterator<Item = io::Result<Name>> + use<>> {
         let entries = Dir::read_from(&self.0)?;
         Ok(entries.filter_map(|entry| match entry {
@@ -146,12 +149,12 @@ impl Folder {
     }
 }
 
-/// Refuses what somebody else can write.
+/// Refuses a file that another user can write.
 fn ours(file: File) -> io::Result<File> {
     if files::is_ours_alone_to_write(&file.metadata()?) {
         Ok(file)
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidData, "others can write it"))
+        Err(io::Error::new(io::ErrorKind::InvalidData, "other users can write to it"))
     }
 }
 

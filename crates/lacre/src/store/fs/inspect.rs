@@ -1,4 +1,4 @@
-//! What lies in the directory that lacre did not put there. None of it has an effect.
+//! Finds entries that lacre did not create. None of them has an effect.
 
 use super::bodies::body_in;
 use super::error::ResultExt;
@@ -8,15 +8,15 @@ use super::{Tree, layout, text};
 use crate::Error;
 use rustix::fs::FileType;
 
-/// More findings than this are counted, not described.
-pub(super) const MOST: usize = 100;
+/// Further findings are counted, not described.
+pub(super) const MAX_FINDINGS: usize = 100;
 
 struct Findings {
     lines: Vec<String>,
     more: usize,
 }
 
-/// Everything foreign, a line each.
+/// Every foreign entry, one line each.
 pub(super) fn everything(tree: &Tree) -> Result<Vec<String>, Error> {
     let mut findings = Findings { lines: Vec::new(), more: 0 };
     findings.among(&tree.top, "", layout::is_known)?;
@@ -43,8 +43,8 @@ pub(super) fn everything(tree: &Tree) -> Result<Vec<String>, Error> {
     Ok(findings.lines)
 }
 
-/// What is foreign in the topmost directory.
-pub(super) fn topmost(folder: &Folder) -> Result<Vec<String>, Error> {
+/// The foreign entries of the top directory.
+pub(super) fn in_top(folder: &Folder) -> Result<Vec<String>, Error> {
     let mut findings = Findings { lines: Vec::new(), more: 0 };
     findings.among(folder, "", layout::is_known)?;
     Ok(findings.lines)
@@ -57,7 +57,7 @@ impl Findings {
             if ours(&name) {
                 continue;
             }
-            if self.lines.len() == MOST {
+            if self.lines.len() == MAX_FINDINGS {
                 self.more += 1;
             } else {
                 self.lines.push(describe(path, &name));
@@ -82,7 +82,7 @@ impl Findings {
     }
 }
 
-/// One line; names are quoted and escaped, since whoever planted the thing chose them.
+/// One line. Names are quoted and escaped, since an attacker may have chosen them.
 fn describe(path: &str, name: &Name) -> String {
     let kind = match name.kind {
         FileType::RegularFile => "file",

@@ -1,9 +1,10 @@
-//! A store of files: one for each record, in a directory of its own (docs/format.md §12). Readers take no lock; whatever lies where a file
-//! of ours should is never followed, waited for or believed.
+//! A store of files, one for each record (docs/format.md §12). Readers take no lock. Links, pipes
+//! and foreign files in the place of its own files are not followed, waited for or trusted.
 //!
-//! A write is a new file that is renamed into its place, so that a killed process leaves the old content or the new. As in SQLite's log,
-//! nothing waits for the disk: after a loss of power, records written last may be gone or broken. What a file system does with the
-//! blocks of a removed file is its own affair; only sealed content was in them.
+//! A write creates a new file and renames it, so that a killed process leaves the old content or
+//! the new. Like the log of SQLite, writes do not wait for the disk: after a power failure, the
+//! last records may be missing or malformed. The blocks of removed files are not overwritten; they
+//! held only sealed content.
 
 mod bodies;
 mod error;
@@ -34,7 +35,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A [`Store`] in a directory, a file for each record. For up to about a million of them; [`Sqlite`](super::Sqlite) is faster and goes further.
+/// A [`Store`] in a directory, with a file for each record. For up to about a million records;
+/// [`Sqlite`](super::Sqlite) is faster and holds more.
 pub struct Fs {
     id: Mutex<StoreId>,
     path: PathBuf,
@@ -68,33 +70,34 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Bytes that the files may hold, 1 GiB by default, each rounded up to 4 KiB. A write beyond makes room as in
-    /// [`Sqlite`](super::sqlite::Options::max_bytes), and a little more, so that not every write has to.
+    /// Limits the size of all files, each rounded up to 4 KiB; 1 GiB by default. A write beyond the
+    /// limit evicts records as in [`Sqlite`](super::sqlite::Options::max_bytes), and a few more, so
+    /// that not every write has to evict.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Never write, not even to make a missing directory.
+    /// Never writes, and does not create a missing directory.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.access = Access::ReadOnly;
         self
     }
 
-    /// Who is told of what is found in the directory; [`Tracing`] by default.
+    /// Sets the observer of the store's events; [`Tracing`] by default.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Arc::new(observer);
         self
     }
 
-    /// Opens the store in the directory `path`, made for this user alone if it is missing.
+    /// Opens the store in the directory `path`. Creates a missing directory for this user alone.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store), with what is wrong: the directory is not safe, is in use for something else, or holds
-    /// a store of a newer version.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store): the directory is not safe, is used for
+    /// something else, or holds a store of a newer version.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Fs, Error> {
         open::open(path.as_ref(), self)
     }
@@ -119,13 +122,13 @@ impl Fs {
         Self::options().open(path)
     }
 
-    /// The default options, to be changed.
+    /// The default options.
     #[must_use]
     pub fn options() -> Options {
         Options::default()
     }
 
-    /// Runs `work` while nobody else writes.
+    /// Runs `work` under the lock of the writers.
     async fn change<T>(
         &self,
         purpose: Purpose,
@@ -135,7 +138,7 @@ impl Fs {
         self.locks.wait(purpose, || self.state.turns(), || self.state.change(&mut work)).await
     }
 
-    /// The same for `work` that writes nothing that anybody keeps copies of.
+    /// The same for `work` that changes no record.
     async fn locked<T>(
         &self,
         purpose: Purpose,
@@ -149,7 +152,7 @@ impl Fs {
         if self.access == Access::ReadWrite { Ok(()) } else { Err(read_only()) }
     }
 
-    /// A file with this content that lies nowhere yet.
+    /// Writes a temporary file with this content.
     fn write(&self, content: &[&[u8]]) -> Result<Written<'_>, Error> {
         self.must_be_writable()?;
         Written::new(&self.tree.temp, content)
@@ -170,7 +173,7 @@ impl Fs {
             });
             Ok(!taken)
         };
-        // Those who wait for somebody else ask often, and take no lock for it.
+        // Processes that wait for the lease poll it often, so the poll takes no lock.
         if !is_free()? {
             return Ok(false);
         }
@@ -194,16 +197,16 @@ impl Fs {
     }
 }
 
-/// The first line of a file; `None`: there is no such file, or no such line.
+/// The first line of a file; `None`: there is no such file, or no complete line.
 fn line_of(folder: &Folder, name: &str) -> Result<Option<String>, Error> {
     use std::io::Read;
     let Some(file) = folder.file(name).or_store_error()? else { return Ok(None) };
-    let mut start = Vec::with_capacity(text::LONGEST_LINE);
-    file.take(text::LONGEST_LINE as u64).read_to_end(&mut start).or_store_error()?;
+    let mut start = Vec::with_capacity(text::MAX_LINE);
+    file.take(text::MAX_LINE as u64).read_to_end(&mut start).or_store_error()?;
     Ok(text::split(&start).map(|(line, _)| line.to_owned()))
 }
 
-/// A file that was written and is not in its place yet; gone again unless it gets there.
+/// A temporary file, removed on drop unless it was renamed.
 struct Written<'a> {
     temp: &'a Folder,
     name: String,
@@ -231,7 +234,7 @@ impl<'a> Written<'a> {
 
 impl Drop for Written<'_> {
     fn drop(&mut self) {
-        // Once it is in its place, nothing has this name; otherwise a sweep takes what is left.
+        // After the rename there is no such file. A sweep removes what this misses.
         let _ = self.temp.remove(&self.name);
     }
 }
@@ -248,7 +251,7 @@ impl Store for Fs {
     fn reset(&self) -> Fut<'_, StoreId> {
         Box::pin(async move {
             let id = StoreId::generate()?;
-            // First of all: from now on, nothing opens that is there yet.
+            // The id first: from now on, no earlier record opens.
             self.write(&[text::store_line(id).as_bytes()])?.place(&self.tree.top, layout::IDENTITY)?;
             *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
             self.clear_now().await?;
@@ -285,8 +288,8 @@ impl Store for Fs {
         Box::pin(async move { self.sweep_now(now).await })
     }
 
-    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(async move { self.trim_now(most, now).await })
+    fn trim(&self, max_bytes: u64, now: Timestamp) -> Fut<'_, Swept> {
+        Box::pin(async move { self.trim_now(max_bytes, now).await })
     }
 
     fn lease<'a>(
@@ -303,7 +306,7 @@ impl Store for Fs {
         Box::pin(async move { self.release_now(key, holder).await })
     }
 
-    /// While a write is under way, there is no telling.
+    /// `None` while a write is in progress.
     fn generation(&self) -> Option<u64> {
         self.state.writes_of_others()
     }
@@ -335,7 +338,7 @@ impl Store for Fs {
         Box::pin(async move { inspect::everything(&self.tree) })
     }
 
-    /// Nothing is ever pending.
+    /// Does nothing: no write is ever pending.
     fn close(&self) -> Fut<'_, ()> {
         Box::pin(async { Ok(()) })
     }

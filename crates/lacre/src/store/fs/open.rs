@@ -1,4 +1,4 @@
-//! Opening a store: the directory first, then what it turns out to be.
+//! Opens a store: first the directory, then the store in it.
 
 use super::error::{self, ResultExt};
 use super::folder::Folder;
@@ -20,7 +20,7 @@ use std::sync::Mutex;
 pub(super) fn open(path: &Path, options: Options) -> Result<Fs, Error> {
     let opened = start(path, options).map_err(|error| match error.kind() {
         ErrorKind::Broken => {
-            error::unusable("something else lies where a part of the store belongs").with_source(error)
+            error::unusable("a part of the store was replaced by something else").with_source(error)
         }
         _ => error,
     });
@@ -46,7 +46,7 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
         None if options.access == Access::ReadOnly => return Err(store_missing()),
         None => create(&top)?,
     };
-    for finding in inspect::topmost(&top)? {
+    for finding in inspect::in_top(&top)? {
         options.observer.on_event(Event::ForeignContent { finding: &finding });
     }
     let (state, access) = open_state(&top, options.access)?;
@@ -69,7 +69,8 @@ fn start(path: &Path, options: Options) -> Result<Fs, Error> {
     })
 }
 
-/// The id of the store in this directory; `None`: it is empty but for what we ourselves leave there.
+/// The id of the store in this directory; `None`: the directory is empty, but for files that lacre
+/// leaves in any cache directory.
 fn identify(top: &Folder) -> Result<Option<StoreId>, Error> {
     if let Some(line) = line_of(top, IDENTITY)? {
         return match text::parse_store(&line) {
@@ -85,7 +86,7 @@ fn identify(top: &Folder) -> Result<Option<StoreId>, Error> {
     if top.length(IDENTITY).or_store_error()?.is_some() {
         return Err(error::unusable("the store's id is missing or altered"));
     }
-    match inspect::topmost(top)?.first() {
+    match inspect::in_top(top)?.first() {
         Some(finding) => {
             Err(Error::store(StoreErrorKind::Unusable, format!("the directory holds {finding}"))
                 .with_hint("name an empty directory, or one that does not exist yet"))
@@ -94,7 +95,7 @@ fn identify(top: &Folder) -> Result<Option<StoreId>, Error> {
     }
 }
 
-/// Makes a store; where several processes do, they agree on one.
+/// Creates a store. Several processes that do so at once agree on one id.
 fn create(top: &Folder) -> Result<StoreId, Error> {
     for name in FOLDERS {
         top.make_folder(name).or_store_error()?;
@@ -112,7 +113,7 @@ fn create(top: &Folder) -> Result<StoreId, Error> {
     }
 }
 
-/// The file that writers lock, and whether this user may be one.
+/// Opens the file that writers lock, and tells whether this user may write.
 fn open_state(top: &Folder, wanted: Access) -> Result<(File, Access), Error> {
     let state_missing = || error::unusable("the store's state is missing");
     if wanted == Access::ReadWrite {

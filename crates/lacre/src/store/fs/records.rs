@@ -1,4 +1,4 @@
-//! Records: a file each, `slot/` and the first two digits of its key, then the whole key.
+//! Records: one file each, named `slot/`, the first two digits of the key, and the key.
 
 use super::error::ResultExt;
 use super::folder::{Folder, Name};
@@ -15,11 +15,11 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 
-/// A record that is there.
-pub(super) struct There {
-    /// How long its file is.
+/// What is known of a stored record.
+pub(super) struct StoredRecord {
+    /// The length of its file.
     pub(super) length: u64,
-    /// `None`: it is not understood.
+    /// `None`: the head is malformed.
     pub(super) head: Option<Head>,
 }
 
@@ -30,13 +30,13 @@ impl Fs {
             return Ok(false);
         };
         let Some(file) = shard.file(&name).or_store_error()? else { return Ok(false) };
-        let bytes = whole(file)?;
+        let bytes = read_all(file)?;
         visit(record(&bytes)?);
         self.recent.mark(key);
         Ok(true)
     }
 
-    /// Puts `record` in place of what is there, where `wanted` says so of that.
+    /// Puts `record` in place of the current one, if `wanted` accepts that.
     pub(super) async fn replace(
         &self,
         key: &Key,
@@ -51,8 +51,8 @@ impl Fs {
             if !wanted(there.as_ref().and_then(|there| there.head.as_ref())) {
                 return Ok(false);
             }
-            // First of all, since it may take old chunks away.
-            self.make_room(written.length, Some(key), record.written, change)?;
+            // First, since it may remove old chunks.
+            self.evict_for_file(written.length, Some(key), record.written, change)?;
             if let Some(body) = record.body {
                 self.claim(body, record.chunks, key)?;
             }
@@ -73,7 +73,8 @@ impl Fs {
         .await
     }
 
-    /// Takes the record under `key` away with its chunks, where `wanted` says so. Returns how many chunks; `None`: nothing was taken.
+    /// Removes the record under `key` and its chunks, if `wanted` accepts it. Returns the number of
+    /// chunks; `None`: nothing was removed.
     pub(super) fn delete(
         &self,
         key: &Key,
@@ -95,15 +96,15 @@ impl Fs {
         }
     }
 
-    /// What is known of the record under `key` without reading it whole; `None`: there is none.
-    pub(super) fn there(&self, key: &Key) -> Result<Option<There>, Error> {
+    /// What is known of the record under `key` without reading all of it; `None`: there is none.
+    pub(super) fn there(&self, key: &Key) -> Result<Option<StoredRecord>, Error> {
         let name = key.to_string();
         let Some(shard) = self.tree.slots.folder(text::shard(&name)).or_store_error()? else {
             return Ok(None);
         };
         let Some(length) = shard.length(&name).or_store_error()? else { return Ok(None) };
         let head = line_of(&shard, &name).ok().flatten().as_deref().and_then(Head::parse);
-        Ok(Some(There { length, head }))
+        Ok(Some(StoredRecord { length, head }))
     }
 
     pub(super) fn scan_now(
@@ -122,7 +123,7 @@ impl Fs {
                 let bytes = match folder.file(&key.to_string()).or_store_error() {
                     // It was removed meanwhile.
                     Ok(None) => continue,
-                    Ok(Some(file)) => whole(file),
+                    Ok(Some(file)) => read_all(file),
                     Err(error) => Err(error),
                 };
                 match bytes {
@@ -152,7 +153,7 @@ impl Fs {
     }
 }
 
-/// The first `limit` keys in a shard after `after`, in order.
+/// The first `limit` keys of a shard after `after`, in order.
 pub(super) fn keys(
     folder: &Folder,
     shard: u8,
@@ -171,17 +172,17 @@ pub(super) fn keys(
     Ok(keys)
 }
 
-/// The key of the record that a name in a shard stands for. A directory is none, whatever its name.
+/// The key that a name in this shard stands for. A directory has none, whatever its name.
 pub(super) fn key_in(shard: u8, name: &Name) -> Option<Key> {
     let key = text::key(&name.text).filter(|key| key.as_bytes()[0] == shard);
     key.filter(|_| name.kind != FileType::Directory)
 }
 
-/// What a file holds, unless it is longer than any of ours.
-pub(super) fn whole(file: File) -> Result<Vec<u8>, Error> {
+/// The content of a file, unless it is longer than any record.
+pub(super) fn read_all(file: File) -> Result<Vec<u8>, Error> {
     let length = usize::try_from(file.metadata().or_store_error()?.len()).unwrap_or(usize::MAX);
     if length > MAX_RECORD_BYTES {
-        return Err(malformed_record("is larger than any record may be"));
+        return Err(malformed_record("is longer than the limit for records"));
     }
     let mut bytes = Vec::with_capacity(length + 1);
     file.take(MAX_RECORD_BYTES as u64).read_to_end(&mut bytes).or_store_error()?;
@@ -191,11 +192,11 @@ pub(super) fn whole(file: File) -> Result<Vec<u8>, Error> {
 fn record(bytes: &[u8]) -> Result<Record<'_>, Error> {
     let understood = text::split(bytes).and_then(|(line, sealed)| Some((Head::parse(line)?, sealed)));
     let (Head { body, chunks, expires, written }, sealed) =
-        understood.ok_or_else(|| malformed_record("is not of the shape that was stored"))?;
+        understood.ok_or_else(|| malformed_record("has an unexpected form"))?;
     Ok(Record { body, chunks, expires, written, sealed })
 }
 
-/// What no reader would accept is not written.
+/// Refuses a record that no reader would accept.
 pub(super) fn readable(line: &str, sealed: &[u8]) -> Result<(), Error> {
     if line.len() + sealed.len() <= MAX_RECORD_BYTES { Ok(()) } else { Err(record_too_large()) }
 }

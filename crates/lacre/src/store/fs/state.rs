@@ -1,7 +1,8 @@
-//! The file `state`: the lock that writers take in turn, how often the store was written, and how many bytes it holds (docs/format.md §12).
+//! The file `state`: the lock of the writers, the number of writes, and the bytes in use
+//! (docs/format.md §12).
 //!
-//! The number of writes is odd while one is under way, so that a copy of the store's content is never taken for current while, or after,
-//! a writer was killed half-way.
+//! The number of writes is odd while a write is in progress. After a writer was killed it stays
+//! odd, so that no copy of the content is taken for current.
 
 use super::error::{self, ResultExt};
 use crate::{Error, StoreErrorKind};
@@ -14,17 +15,17 @@ pub(super) struct State(Mutex<Inner>);
 
 struct Inner {
     file: File,
-    /// How many of the writes were ours.
+    /// The number of writes by this process.
     own: u64,
 }
 
-/// A write that is under way.
+/// A write in progress.
 pub(super) struct Change {
     bytes: u64,
 }
 
-/// How much room a file of `length` bytes takes: file systems give it in blocks.
-pub(super) const fn room(length: u64) -> u64 {
+/// The disk space of a file of `length` bytes: file systems allocate blocks.
+pub(super) const fn disk_space(length: u64) -> u64 {
     const BLOCK: u64 = 4096;
     length.saturating_add(BLOCK - 1) / BLOCK * BLOCK
 }
@@ -35,14 +36,14 @@ impl Change {
     }
 
     pub(super) fn add(&mut self, length: u64) {
-        self.bytes = self.bytes.saturating_add(room(length));
+        self.bytes = self.bytes.saturating_add(disk_space(length));
     }
 
     pub(super) fn take(&mut self, length: u64) {
-        self.bytes = self.bytes.saturating_sub(room(length));
+        self.bytes = self.bytes.saturating_sub(disk_space(length));
     }
 
-    /// Corrects the count: `before` it, `counted` bytes were found.
+    /// Corrects the count: `counted` bytes were found where `before` were expected.
     pub(super) fn recount(&mut self, before: u64, counted: u64) {
         self.bytes = counted.saturating_add(self.bytes).saturating_sub(before);
     }
@@ -56,9 +57,10 @@ impl State {
         Self(Mutex::new(Inner { file, own: 0 }))
     }
 
-    /// Runs `work` while nobody else writes; [`StoreErrorKind::Locked`], and nothing is done, where somebody does.
+    /// Runs `work` under the lock of the writers. [`StoreErrorKind::Locked`], without a change, if
+    /// another process has it.
     pub(super) fn change<T>(&self, work: impl FnOnce(&mut Change) -> Result<T, Error>) -> Result<T, Error> {
-        self.alone(|inner| {
+        self.with_lock(|inner| {
             let (writes, bytes) = inner.read()?;
             let under_way = writes | 1;
             inner.write(under_way, bytes)?;
@@ -71,17 +73,17 @@ impl State {
         })
     }
 
-    /// The same for `work` that writes nothing that anybody keeps copies of.
+    /// The same for `work` that changes no record.
     pub(super) fn locked<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.alone(|_| work())
+        self.with_lock(|_| work())
     }
 
-    /// How often anybody has written.
+    /// The number of writes by all processes.
     pub(super) fn turns(&self) -> Option<u64> {
         Some(self.0.try_lock().ok()?.read().ok()?.0)
     }
 
-    /// How often somebody else has written; `None`: a write is under way.
+    /// The number of writes by other processes; `None`: a write is in progress.
     pub(super) fn writes_of_others(&self) -> Option<u64> {
         let inner = self.0.try_lock().ok()?;
         let (writes, _) = inner.read().ok()?;
@@ -93,11 +95,11 @@ impl State {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // A panic left the count odd, as if the process had been killed.
+        // After a panic the count stays odd, as if the process had been killed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn alone<T>(&self, work: impl FnOnce(&mut Inner) -> Result<T, Error>) -> Result<T, Error> {
+    fn with_lock<T>(&self, work: impl FnOnce(&mut Inner) -> Result<T, Error>) -> Result<T, Error> {
         let mut inner = self.inner();
         match inner.file.try_lock() {
             Ok(()) => {}
@@ -114,11 +116,11 @@ impl State {
 }
 
 impl Inner {
-    /// The number of writes, and of bytes.
+    /// The number of writes, and the bytes in use.
     fn read(&self) -> Result<(u64, u64), Error> {
         let mut bytes = State::EMPTY;
         match self.file.read_exact_at(&mut bytes, 0) {
-            // Whoever made the file was killed before it was written.
+            // The process that created the file was killed before it wrote to it.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             read => read.or_store_error()?,
         }

@@ -1,9 +1,10 @@
-//! What has to go: expired records, orphans, ended leases, what killed processes left; and old records, where there is no more room.
+//! Removes expired records, orphans, ended leases and temporary files, and evicts old records from
+//! a full store.
 
 use super::bodies::body_in;
 use super::error::ResultExt;
 use super::records::{key_in, keys};
-use super::state::{Change, room};
+use super::state::{Change, disk_space};
 use super::text::{self, Head};
 use super::{Fs, line_of};
 use crate::Error;
@@ -13,10 +14,10 @@ use crate::store::on_disk::record_too_large;
 use crate::store::{ORPHAN_AGE, Swept, lease_end};
 use lacre_core::{Key, Timestamp};
 
-/// How many records are taken at a time, so that other writers get their turn.
+/// The number of records removed at a time, so that other writers get their turn.
 const BATCH: usize = 100;
 
-/// How many records are looked at to find the oldest. One in four of them goes at most.
+/// The number of records in a sample. At most one in four of them is evicted.
 const SAMPLE: usize = 64;
 
 impl Fs {
@@ -90,11 +91,11 @@ impl Fs {
         .await
     }
 
-    /// Takes the files away that were never put into their place, since whoever wrote them was killed.
+    /// Removes temporary files of killed writers.
     fn sweep_temp(&self, now: Timestamp) -> Result<(), Error> {
         for name in self.tree.temp.names().or_store_error()? {
             let name = name.or_store_error()?.text;
-            // What is none of our files is left for `inspect` to report.
+            // Foreign files are left for `inspect` to report.
             let written = self.tree.temp.written(&name).ok().flatten();
             if text::body(&name).is_some() && written.is_some_and(|written| written < now.minus(ORPHAN_AGE)) {
                 self.tree.temp.remove(&name).or_store_error()?;
@@ -103,16 +104,16 @@ impl Fs {
         Ok(())
     }
 
-    pub(super) async fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
+    pub(super) async fn trim_now(&self, max_bytes: u64, now: Timestamp) -> Result<Swept, Error> {
         let mut trimmed = Swept::default();
         loop {
-            let make_room = |change: &mut Change| {
-                let orphans = self.drop_all_orphans(most, now, change)?;
-                let mut batch = self.evict(most, None, now, BATCH, change)?;
+            let evict = |change: &mut Change| {
+                let orphans = self.drop_all_orphans(max_bytes, now, change)?;
+                let mut batch = self.evict(max_bytes, None, now, BATCH, change)?;
                 batch.chunks += orphans;
                 Ok(batch)
             };
-            let batch = self.change(Purpose::Upkeep, make_room).await?;
+            let batch = self.change(Purpose::Upkeep, evict).await?;
             if batch == Swept::default() {
                 return Ok(trimmed);
             }
@@ -120,60 +121,61 @@ impl Fs {
         }
     }
 
-    /// Makes room for a file of `length` bytes. What lies under `kept` stays.
-    pub(super) fn make_room(
+    /// Evicts records until a file of `length` bytes fits. `kept` stays.
+    pub(super) fn evict_for_file(
         &self,
         length: u64,
         kept: Option<&Key>,
         now: Timestamp,
         change: &mut Change,
     ) -> Result<(), Error> {
-        let most = self.options.max_bytes;
-        let Some(left) = most.checked_sub(room(length)) else { return Err(record_too_large()) };
+        let max_bytes = self.options.max_bytes;
+        let Some(left) = max_bytes.checked_sub(disk_space(length)) else { return Err(record_too_large()) };
         if change.bytes() <= left {
             return Ok(());
         }
         self.drop_all_orphans(left, now, change)?;
-        // A little more than is needed, so that not every write has to look for victims.
-        self.evict(left.saturating_sub(most / 256), kept, now, usize::MAX, change)?;
+        // A little more than needed, so that not every write has to sample.
+        self.evict(left.saturating_sub(max_bytes / 256), kept, now, usize::MAX, change)?;
         if change.bytes() > left {
-            // Somebody may have removed files by hand.
+            // Files may have been removed by hand.
             let before = change.bytes();
             change.recount(before, self.count_bytes()?);
         }
         if change.bytes() <= left { Ok(()) } else { Err(record_too_large()) }
     }
 
-    /// Takes every orphan away while the store holds more than `most` bytes, unless there were none a while ago.
-    fn drop_all_orphans(&self, most: u64, now: Timestamp, change: &mut Change) -> Result<u64, Error> {
+    /// Removes every orphan while the store holds more than `max_bytes`, unless a recent search
+    /// found none.
+    fn drop_all_orphans(&self, max_bytes: u64, now: Timestamp, change: &mut Change) -> Result<u64, Error> {
         let mut dropped = 0;
-        if change.bytes() > most && !self.searched.lately(now) {
+        if change.bytes() > max_bytes && !self.searched.is_too_early(now) {
             for shard in 0..=u8::MAX {
                 dropped += self.drop_orphans(shard, now, change)?;
             }
-            self.searched.in_vain(now);
+            self.searched.note_no_orphans(now);
         }
         Ok(dropped)
     }
 
-    /// Takes up to some `limit` records away until the store holds no more than `most` bytes.
+    /// Removes about `limit` records at most, until the store holds no more than `max_bytes`.
     fn evict(
         &self,
-        most: u64,
+        max_bytes: u64,
         kept: Option<&Key>,
         now: Timestamp,
         limit: usize,
         change: &mut Change,
     ) -> Result<Swept, Error> {
         let mut swept = Swept::default();
-        while change.bytes() > most && swept.records < limit as u64 {
+        while change.bytes() > max_bytes && swept.records < limit as u64 {
             let sample = self.sample(kept, now)?;
             let victims = self.recent.victims(&sample);
             if victims.is_empty() {
                 break;
             }
             for key in victims.iter().take(sample.len().div_ceil(4)) {
-                if change.bytes() <= most {
+                if change.bytes() <= max_bytes {
                     break;
                 }
                 if let Some(chunks) = self.delete(key, |_| true, change)? {
@@ -184,7 +186,8 @@ impl Fs {
         Ok(swept)
     }
 
-    /// Some records from a random place on, the ones first that can best go. Keys are digests, so this is a fair sample.
+    /// Records from a random place on, the best candidates first. Keys are digests, so neighbours
+    /// are a fair sample.
     fn sample(&self, kept: Option<&Key>, now: Timestamp) -> Result<Vec<EvictionCandidate>, Error> {
         let mut sample = Vec::new();
         let first = crate::store::on_disk::random()? as u8;
@@ -194,7 +197,7 @@ impl Fs {
             };
             for key in keys(&folder, shard, None, usize::MAX)? {
                 let Some(there) = self.there(&key)?.filter(|_| Some(&key) != kept) else { continue };
-                // What is not understood is of no use.
+                // A malformed record is of no use.
                 let expired = there.head.is_none_or(|head| head.expires < now);
                 let written = there.head.map(|head| head.written);
                 sample.push((written, EvictionCandidate { key, expired }));
@@ -207,7 +210,7 @@ impl Fs {
         Ok(sample.into_iter().map(|(_, old)| old).collect())
     }
 
-    /// The room that all files take.
+    /// The disk space of all files.
     fn count_bytes(&self) -> Result<u64, Error> {
         let mut bytes = 0;
         for shard in 0..=u8::MAX {
@@ -216,7 +219,7 @@ impl Fs {
                 for name in folder.names().or_store_error()? {
                     let name = name.or_store_error()?;
                     if key_in(shard, &name).is_some() {
-                        bytes += folder.length(&name.text).or_store_error()?.map_or(0, room);
+                        bytes += folder.length(&name.text).or_store_error()?.map_or(0, disk_space);
                     }
                 }
             }

@@ -279,7 +279,7 @@ fn foreign_things_are_reported_in_one_printable_line_each() {
     for n in 0..200 {
         fs::write(path.join(format!("slot/00/{n}")), "").unwrap();
     }
-    assert_eq!(wait(store.inspect()).unwrap().len(), inspect::MOST + 1);
+    assert_eq!(wait(store.inspect()).unwrap().len(), inspect::MAX_FINDINGS + 1);
     assert_eq!(sealed(&store, 0).unwrap(), [0; 100]);
 }
 

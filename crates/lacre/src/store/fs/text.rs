@@ -1,11 +1,12 @@
-//! The lines of text at the head of each file, and the names of files (docs/format.md §12). Each has one form: what would be written
-//! otherwise is not understood.
+//! The first line of each file, and the names of files (docs/format.md §12). Each has one canonical
+//! form; others are malformed.
 
 use crate::store::{LeaseHolder, Record};
 use lacre_core::{Key, Timestamp};
 use lacre_seal::{BodyId, StoreId};
 
-/// What comes before the envelope in a record's file. Hints, like a row's columns.
+/// The line before the envelope in the file of a record. Its fields are hints, like the columns of
+/// a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) body: Option<BodyId>,
@@ -14,8 +15,8 @@ pub(super) struct Head {
     pub(super) written: Timestamp,
 }
 
-/// No line is longer, its end included.
-pub(super) const LONGEST_LINE: usize = 160;
+/// The longest line, with its newline.
+pub(super) const MAX_LINE: usize = 160;
 
 impl Head {
     pub(super) fn of(record: &Record<'_>) -> Self {
@@ -51,23 +52,23 @@ pub(super) fn parse_chunk(line: &str) -> Option<Timestamp> {
     time(written).filter(|written| chunk_line(*written) == line)
 }
 
-/// The line of a lease, which is all that its file holds.
+/// The line of a lease, the only content of its file.
 pub(super) fn lease_line(holder: LeaseHolder, until: Timestamp) -> String {
     format!("lacre-lease-v1 holder={} until={}\n", BodyId::from_bytes(*holder.as_bytes()), until.as_millis())
 }
 
-/// Who has a lease, and until when.
+/// The holder of a lease, and when it ends.
 pub(super) fn parse_lease(line: &str) -> Option<([u8; 16], Timestamp)> {
     let [holder, until] = fields(line, "lacre-lease-v1", ["holder", "until"])?;
     Some((unhex(holder)?, time(until)?))
 }
 
-/// What the file that names the store holds.
+/// The content of the file with the id of the store.
 pub(super) fn store_line(id: StoreId) -> String {
     format!("lacre-store-v1 id={id}\n")
 }
 
-/// The store's id, or the version of the format if it is a later one.
+/// The id of the store, or the version of the format if it is a newer one.
 pub(super) fn parse_store(line: &str) -> Option<Result<StoreId, u32>> {
     let (name, _) = line.split_once(' ')?;
     let version = name.strip_prefix("lacre-store-v")?.parse().ok()?;
@@ -79,9 +80,9 @@ pub(super) fn parse_store(line: &str) -> Option<Result<StoreId, u32>> {
     (store_line(id) == line).then_some(Ok(id))
 }
 
-/// The line of a file, and what follows it.
+/// The first line of a file, and the rest.
 pub(super) fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let end = bytes.iter().take(LONGEST_LINE).position(|byte| *byte == b'\n')? + 1;
+    let end = bytes.iter().take(MAX_LINE).position(|byte| *byte == b'\n')? + 1;
     let (line, rest) = bytes.split_at(end);
     Some((std::str::from_utf8(line).ok()?, rest))
 }
@@ -96,12 +97,12 @@ pub(super) fn body(name: &str) -> Option<BodyId> {
     unhex(name).map(BodyId::from_bytes)
 }
 
-/// The chunk that a name stands for.
+/// The index of the chunk that a name stands for.
 pub(super) fn index(name: &str) -> Option<u32> {
     name.parse().ok().filter(|index: &u32| index.to_string() == name)
 }
 
-/// Where, by its first two digits, something of this name lies.
+/// The shard of a name: its first two digits.
 pub(super) fn shard(name: &str) -> &str {
     name.get(..2).unwrap_or(name)
 }
@@ -144,12 +145,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back_and_fits() {
+    fn lines_are_read_back_and_fit_the_limit() {
         for body in [None, Some(BodyId::from_bytes([0xA5; 16]))] {
             let (expires, written) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MIN));
             let head = Head { body, chunks: u32::MAX, expires, written };
             assert_eq!(Head::parse(&head.line()), Some(head));
-            assert!(head.line().len() <= LONGEST_LINE);
+            assert!(head.line().len() <= MAX_LINE);
             assert_eq!(split((head.line() + "rest").as_bytes()).unwrap().1, b"rest");
         }
         assert_eq!(parse_chunk(&chunk_line(Timestamp::MAX)), Some(Timestamp::MAX));
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_any_other_form_is_not_understood() {
+    fn line_of_another_form_is_malformed() {
         let good = "lacre-slot-v1 body=- chunks=0 expires=1 written=-2\n";
         assert!(Head::parse(good).is_some());
         for (from, to) in [

@@ -1,4 +1,4 @@
-//! Connections on which nothing in the file can act ("SQLite as a hostile file").
+//! Connections that treat the file as hostile: nothing in it can run.
 
 use super::Options;
 use super::error::ResultExt;
@@ -13,52 +13,53 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-/// How long to sleep before the lock is tried again. SQLite itself would sleep up to 100 ms, in which it comes and goes many times: where
-/// several processes write without a break, one of them would be passed over for half a second now and then.
+/// The sleep between two attempts to get the lock. SQLite itself sleeps up to 100 ms, so that a
+/// process can lose against others that write without a break.
 pub(super) const NAP: Duration = Duration::from_millis(1);
 
-/// What a reader accepts ([`MAX_RECORD_BYTES`]), as SQLite wants it: a planted giant is refused before it is read (sealing, property 17).
-/// The writer must get past giants to remove them; its statements read no column before they looked at its type and length.
-const LONGEST_VALUE: i32 = MAX_RECORD_BYTES as i32;
+/// The longest value that a reader accepts ([`MAX_RECORD_BYTES`]): a planted giant is refused
+/// before it is read (docs/threat-model.md). A writer must remove giants, so its statements check
+/// the type and length of a column before they read it.
+const MAX_VALUE_BYTES: i32 = MAX_RECORD_BYTES as i32;
 
-/// What an idle write-ahead log may keep on disk.
+/// The size that an idle write-ahead log may keep on disk.
 const LOG_LIMIT: i64 = 16 << 20;
 
-/// A connection for reading records.
+/// Opens a connection for reading records.
 pub(super) fn connect_reader(place: &Place, options: &Options) -> Result<Connection, Error> {
     let connection = connect(place, options)?;
     accept_records_only(&connection)?;
     Ok(connection)
 }
 
-/// From now on, what is longer than any record is an error.
+/// Makes every value longer than a record an error.
 pub(super) fn accept_records_only(connection: &Connection) -> Result<(), Error> {
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE).map(drop).or_store_error()
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES).map(drop).or_store_error()
 }
 
-/// From now on, nothing is too long to be got rid of.
+/// Accepts values of any length, so that they can be removed.
 pub(super) fn accept_everything(connection: &Connection) -> Result<(), Error> {
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::MAX).map(drop).or_store_error()
 }
 
-/// A connection on which nothing in the file can act: no triggers, no views, no functions called by a schema. Nobody waits for a lock on the
-/// thread that uses it.
+/// Opens a connection on which triggers, views and functions of the schema are disabled. It never
+/// waits for a lock.
 pub(super) fn connect(place: &Place, options: &Options) -> Result<Connection, Error> {
     connect_waiting(place, options, Duration::ZERO)
 }
 
-/// The same, on which one waits for the locks of other processes.
+/// The same, but waits for the locks of other processes.
 pub(super) fn connect_waiting(
     place: &Place,
     options: &Options,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Connection, Error> {
     let base = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = match place.access {
         Access::ReadWrite => {
             Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_WRITE)
         }
-        // Somebody has it open: what they keep beside it is used as it is.
+        // Another process has the file open: its log is used as it is.
         Access::ReadOnly if place.has_log() => {
             Connection::open_with_flags(&place.file, base | OpenFlags::SQLITE_OPEN_READ_ONLY)
         }
@@ -68,7 +69,7 @@ pub(super) fn connect_waiting(
         }
     }
     .or_store_error()?;
-    wait_for_locks(&mut connection, patience)?;
+    wait_for_locks(&mut connection, timeout)?;
     make_inert(&connection).or_store_error()?;
     let mmap = i64::try_from(options.mapped).unwrap_or(i64::MAX);
     for (pragma, value) in [
@@ -83,12 +84,12 @@ pub(super) fn connect_waiting(
     Ok(connection)
 }
 
-/// Waits for the locks of other processes, but no longer than `patience` each time.
-pub(super) fn wait_for_locks(connection: &mut Connection, patience: Duration) -> Result<(), Error> {
-    if patience.is_zero() {
+/// Makes the connection wait for locks of other processes, each time at most `timeout`.
+pub(super) fn wait_for_locks(connection: &mut Connection, timeout: Duration) -> Result<(), Error> {
+    if timeout.is_zero() {
         return connection.busy_handler(None::<fn(i32) -> bool>).or_store_error();
     }
-    let naps = patience.as_millis() / NAP.as_millis();
+    let naps = timeout.as_millis() / NAP.as_millis();
     let nap = move |before: i32| {
         thread::sleep(NAP);
         u128::from(before.unsigned_abs()) < naps
@@ -96,7 +97,8 @@ pub(super) fn wait_for_locks(connection: &mut Connection, patience: Duration) ->
     connection.busy_handler(Some(nap)).or_store_error()
 }
 
-/// Takes from a file what could act in it, whoever wrote it: triggers, views and functions that a schema calls.
+/// Disables everything in a file that could run: triggers, views, and functions that a schema
+/// calls.
 pub(crate) fn make_inert(connection: &Connection) -> rusqlite::Result<()> {
     for (setting, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
@@ -109,7 +111,8 @@ pub(crate) fn make_inert(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", 1)
 }
 
-/// A name for SQLite that says that nobody writes to `file`, so that it leaves neither locks nor logs beside it.
+/// A URI that tells SQLite that the file does not change, so that it leaves no locks or logs beside
+/// it.
 pub(crate) fn immutable_uri(file: &Path) -> String {
     const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
     format!("file:{}?immutable=1", percent_encode(file.as_os_str().as_encoded_bytes(), PATH))

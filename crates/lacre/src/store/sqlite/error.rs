@@ -1,11 +1,11 @@
-//! What SQLite's failures mean to whoever must act on them.
+//! Maps errors of SQLite to store errors.
 
 use crate::store::on_disk::malformed_record;
 use crate::{Error, StoreErrorKind};
 use rusqlite::ErrorCode;
 use std::borrow::Cow;
 
-/// Turns SQLite's results into ours.
+/// Converts the results of SQLite.
 pub(super) trait ResultExt<T> {
     fn or_store_error(self) -> Result<T, Error>;
 }
@@ -18,11 +18,12 @@ impl<T> ResultExt<T> for rusqlite::Result<T> {
 
 pub(super) fn store_error(error: rusqlite::Error) -> Error {
     let code = match error.sqlite_error().map(|error| error.extended_code) {
-        // There is no room for the file through which processes share the log.
+        // The disk is full, so SQLite cannot create the `-shm` file, through which processes share
+        // the log.
         Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Some(ErrorCode::DiskFull),
         _ => error.sqlite_error_code(),
     };
-    let (trouble, message, hint) = match code {
+    let (kind, message, hint) = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             return locked("another process holds the store's lock").with_source(error);
         }
@@ -45,7 +46,7 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
             "check the file's and directory's permissions",
         ),
         Some(ErrorCode::CannotOpen) => {
-            // Not `Unusable`: a good file cannot be opened either while, say, too many files are open.
+            // Not `Unusable`: a good file cannot be opened either while too many files are open.
             (
                 StoreErrorKind::Failed,
                 "the store's file cannot be opened",
@@ -53,13 +54,13 @@ pub(super) fn store_error(error: rusqlite::Error) -> Error {
             )
         }
         Some(ErrorCode::TooBig) => {
-            return malformed_record("is larger than any record may be").with_source(error);
+            return malformed_record("is longer than the limit for records").with_source(error);
         }
         Some(_) => (StoreErrorKind::Failed, "the store failed", "check the disk, then the file"),
-        // Without a code it is a value of a type or size that we did not write, or no row at all.
-        None => return malformed_record("is not of the shape that was stored").with_source(error),
+        // Without a code: a value of an unexpected type or size, or no row.
+        None => return malformed_record("has an unexpected form").with_source(error),
     };
-    Error::store(trouble, message).with_hint(hint).with_source(error)
+    Error::store(kind, message).with_hint(hint).with_source(error)
 }
 
 pub(super) fn locked(message: &'static str) -> Error {

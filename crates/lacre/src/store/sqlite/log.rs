@@ -1,7 +1,8 @@
-//! The write-ahead log: brought into the file on a thread of its own, so that writers do not wait for the disk. Only where the disk does not
-//! keep up with them do they wait for it.
+//! The write-ahead log. A thread copies it into the file, so that writers do not wait for the disk
+//! unless it cannot keep up.
 //!
-//! What is in the log is committed; it is in the file, and its room in the log free for what comes next, when this is done.
+//! Pages in the log are committed. The checkpoint copies them to the file and frees the log for new
+//! pages.
 
 use super::Options;
 use super::connection::{self, wait_for_locks};
@@ -17,24 +18,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// From how many pages on it is worth the while, and how many more there are the next time: 4 MiB.
-const WORTH: u32 = 1000;
+/// The number of new pages that starts a checkpoint: 4 MiB.
+const CHECKPOINT_PAGES: u32 = 1000;
 
-/// With how many pages the log is so long that writers wait: 16 MiB.
-const LONG: u32 = 4 * WORTH;
+/// The number of pages from which writers wait for the checkpoint: 16 MiB.
+const MAX_PAGES: u32 = 4 * CHECKPOINT_PAGES;
 
-/// How long a thread waits for other processes to let go of what it needs, and between two tries. Writers of all processes may wait for it
-/// meanwhile.
-const TRY: Duration = Duration::from_millis(5);
+/// How long the thread waits for the locks of other processes, and between two tries. Writers of
+/// all processes may wait for it meanwhile.
+const TRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often it tries to begin the log anew, and how many times as often where the log is longer yet: a reader that never ends keeps a
-/// writer waiting so long.
+/// How often it tries to restart the log, and the highest multiple of that for a longer log: a
+/// reader that never ends delays a writer this long.
 const TRIES: u32 = 5;
-const MOST: u32 = 4;
+const MAX_TRY_FACTOR: u32 = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    /// How many pages were in it after the last write of this process.
+    /// The number of pages after the last write of this process.
     pages: Arc<AtomicU32>,
     work: Mutex<Work>,
 }
@@ -42,12 +43,13 @@ pub(super) struct Log {
 #[derive(Debug, Default)]
 struct Work {
     thread: Option<JoinHandle<()>>,
-    /// How many pages there were when it began.
+    /// The number of pages when the thread started.
     begun: u32,
 }
 
 impl Log {
-    /// Counts the pages after each write of `writer`, in the place of SQLite, which would bring them into the file at once.
+    /// Counts the pages after each write of `writer`, instead of the automatic checkpoint of
+    /// SQLite, which would run on the writer.
     pub(super) fn follow(&self, writer: &mut Connection) -> Result<(), Error> {
         let pages = Arc::clone(&self.pages);
         let count = move |_: &mut Wal, now: i32| {
@@ -57,42 +59,43 @@ impl Log {
         writer.wal_hook(Some(count)).or_store_error()
     }
 
-    /// After a write: has the log brought into the file where it is worth the while. `false`: the log is long, and the thread still at it;
-    /// to be called again in a moment.
-    pub(super) fn bring(&self, place: &Arc<Place>, options: &Options) -> bool {
+    /// Starts a checkpoint after a write, if the log is long enough. `false`: the log is too long
+    /// and a checkpoint is running; call again after a nap.
+    pub(super) fn checkpoint_if_long(&self, place: &Arc<Place>, options: &Options) -> bool {
         let pages = self.pages.load(Ordering::Relaxed);
-        if pages < WORTH {
+        if pages < CHECKPOINT_PAGES {
             return true;
         }
         let mut work = self.work();
-        let more = pages.checked_sub(work.begun).is_none_or(|more| more >= WORTH);
+        let more = pages.checked_sub(work.begun).is_none_or(|more| more >= CHECKPOINT_PAGES);
         if !more {
             return true;
         }
-        if work.is_under_way() {
-            return pages < LONG;
+        if work.is_running() {
+            return pages < MAX_PAGES;
         }
         work.finish();
         let (place, options) = (Arc::clone(place), options.clone());
-        // Begun by who is inside, and waited for: nobody may fork before it ends, and it must not wait for who does.
-        let inside = ForkGuard::nested();
-        let bring = move || {
-            let _inside = inside;
-            // What cannot be done now is tried again when more was written.
-            let _ = bring(&place, &options, pages);
+        // A guarded thread starts this one and may wait for it: no fork may happen before it ends,
+        // and it must not wait for a fork.
+        let guard = ForkGuard::nested();
+        let work_on_thread = move || {
+            let _guard = guard;
+            // A failed checkpoint is repeated after later writes.
+            let _ = run_checkpoint(&place, &options, pages);
         };
-        work.thread = thread::Builder::new().name("lacre-log".into()).spawn(bring).ok();
+        work.thread = thread::Builder::new().name("lacre-log".into()).spawn(work_on_thread).ok();
         work.begun = pages;
         true
     }
 
-    /// Whether the thread is at work.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.work().is_under_way()
+    /// Whether a checkpoint is running.
+    pub(super) fn is_running(&self) -> bool {
+        self.work().is_running()
     }
 
-    /// Waits for the thread, if there is one.
-    pub(super) fn rest(&self) {
+    /// Waits for the running checkpoint, if there is one.
+    pub(super) fn join(&self) {
         self.work().finish();
     }
 
@@ -103,43 +106,44 @@ impl Log {
 }
 
 impl Work {
-    fn is_under_way(&self) -> bool {
+    fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     fn finish(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // Whatever became of it: what is not in the file yet is still in the log.
+            // Pages that it did not copy are still in the log.
             let _ = thread.join();
         }
     }
 }
 
-/// Brings into the file what can be without being in anybody's way, and where the log is long nevertheless, everything, so that it begins anew.
-/// Where the disk fails, the next write says so.
-fn bring(place: &Place, options: &Options, pages: u32) -> Result<(), Error> {
+/// Copies what it can without blocking other processes. If the log is still long, restarts it. An
+/// error of the disk shows at the next write.
+fn run_checkpoint(place: &Place, options: &Options, pages: u32) -> Result<(), Error> {
     let mut connection = connection::connect(place, options)?;
-    wait_for_locks(&mut connection, TRY)?;
+    wait_for_locks(&mut connection, TRY_INTERVAL)?;
     let checkpoint = |mode| connection.wal_checkpoint_v2(None::<&str>, mode);
-    // Fails where another process is at it: then it need not be done twice.
+    // Fails while another process runs a checkpoint, which is enough.
     let left = checkpoint(CheckpointMode::PASSIVE).map_or(pages, |(pages, _)| pages.unsigned_abs());
-    if left <= LONG / 2 {
+    if left <= MAX_PAGES / 2 {
         return Ok(());
     }
-    // One that finds another at it waits, and so do the writers of its process: that other needs the lock that they keep taking.
-    let tries = TRIES * (left / LONG).clamp(1, MOST);
+    // A checkpoint that meets another one waits, and so do the writers of its process: the other
+    // one needs the lock that they keep taking.
+    let tries = TRIES * (left / MAX_PAGES).clamp(1, MAX_TRY_FACTOR);
     for _ in 0..tries {
         if checkpoint(CheckpointMode::RESTART).is_ok() {
             break;
         }
-        thread::sleep(TRY);
+        thread::sleep(TRY_INTERVAL);
     }
     Ok(())
 }
 
-/// Nothing of it is left to do when its store is gone.
+/// Waits for the thread, so that it does not outlive the store.
 impl Drop for Log {
     fn drop(&mut self) {
-        self.rest();
+        self.join();
     }
 }

@@ -1,4 +1,4 @@
-//! What keeps a store within its size and free of what has expired.
+//! Keeps a store within its size limit and removes expired records.
 
 use super::error::ResultExt;
 use super::transactions::Busy;
@@ -10,17 +10,19 @@ use crate::{Error, StoreErrorKind};
 use lacre_core::{Key, Timestamp};
 use rusqlite::Transaction;
 
-/// How many rows one transaction of a sweep takes, so that other writers get their turn.
+/// The number of rows that one transaction of a sweep removes, so that other writers get their
+/// turn.
 const BATCH: usize = 500;
 
-/// Takes everything away.
+/// Removes everything.
 pub(super) const CLEAR: &str = "DELETE FROM slot; DELETE FROM chunk; DELETE FROM lease";
 
-/// How many orphans make room at a time.
-const FEW: usize = 32;
+/// The number of orphans that one step of an eviction removes.
+const ORPHANS_PER_STEP: usize = 32;
 
 impl Sqlite {
-    /// A write that adds: afterwards, orphans and then old records make room for what is more than the store may hold. `kept` stays.
+    /// Runs a write that adds data. Afterwards, evicts orphans and then old records until the store
+    /// is within its limit. `kept` is not evicted.
     pub(super) async fn add<T: Send>(
         &self,
         kept: Option<&Key>,
@@ -29,9 +31,9 @@ impl Sqlite {
     ) -> Result<T, Error> {
         self.write(|transaction| {
             let done = work(transaction)?;
-            let most = self.options.max_bytes;
-            self.make_room(transaction, most, kept, now, usize::MAX)?;
-            if statements::used_bytes(transaction)? > most {
+            let max_bytes = self.options.max_bytes;
+            self.evict(transaction, max_bytes, kept, now, usize::MAX)?;
+            if statements::used_bytes(transaction)? > max_bytes {
                 return Err(record_too_large());
             }
             Ok(done)
@@ -39,17 +41,18 @@ impl Sqlite {
         .await
     }
 
-    /// Takes orphans and then up to `limit` old records away until the file holds no more than `most` bytes. What lies under `kept` stays.
-    pub(super) fn make_room(
+    /// Removes orphans and then up to `limit` old records until the file holds at most `max_bytes`.
+    /// `kept` stays.
+    pub(super) fn evict(
         &self,
         transaction: &Transaction<'_>,
-        most: u64,
+        max_bytes: u64,
         kept: Option<&Key>,
         now: Timestamp,
         limit: usize,
     ) -> Result<Swept, Error> {
         let mut swept = Swept::default();
-        let is_full = || Ok::<_, Error>(statements::used_bytes(transaction)? > most);
+        let is_full = || Ok::<_, Error>(statements::used_bytes(transaction)? > max_bytes);
         while is_full()? {
             let orphans = self.drop_orphans(transaction, now)?;
             swept.chunks += orphans;
@@ -69,21 +72,21 @@ impl Sqlite {
         Ok(swept)
     }
 
-    /// Takes some orphans away, which only a process that was killed leaves behind.
+    /// Removes some orphans, which only a killed process leaves behind.
     pub(super) fn drop_orphans(&self, transaction: &Transaction<'_>, now: Timestamp) -> Result<u64, Error> {
-        if self.searched.lately(now) {
+        if self.searched.is_too_early(now) {
             return Ok(0);
         }
-        let some = statements::delete_orphans(transaction, now, FEW)?;
+        let some = statements::delete_orphans(transaction, now, ORPHANS_PER_STEP)?;
         if some == 0 {
-            self.searched.in_vain(now);
+            self.searched.note_no_orphans(now);
         }
         Ok(some as u64)
     }
 
-    /// Brings everything from the log into the file and empties the log: what was removed is then in neither.
+    /// Copies the whole log into the file and empties the log, so that removed data is in neither.
     pub(super) async fn checkpoint(&self) -> Result<(), Error> {
-        while self.log.is_under_way() {
+        while self.log.is_running() {
             self.locks.nap().await;
         }
         let attempt = || {
@@ -141,11 +144,11 @@ impl Sqlite {
         self.write_for(Purpose::Upkeep, work).await
     }
 
-    pub(super) async fn trim_now(&self, most: u64, now: Timestamp) -> Result<Swept, Error> {
+    pub(super) async fn trim_now(&self, max_bytes: u64, now: Timestamp) -> Result<Swept, Error> {
         let mut trimmed = Swept::default();
-        while self.read(statements::used_bytes).await? > most {
+        while self.read(statements::used_bytes).await? > max_bytes {
             let batch =
-                self.upkeep(|transaction| self.make_room(transaction, most, None, now, BATCH)).await?;
+                self.upkeep(|transaction| self.evict(transaction, max_bytes, None, now, BATCH)).await?;
             if batch == Swept::default() {
                 break;
             }

@@ -1,5 +1,5 @@
-//! The default store: one SQLite file, shared by threads and processes, treated as if an enemy had written it
-//! (docs/format.md §8). Reads lend bytes straight from SQLite's memory.
+//! The default store: one SQLite file, shared by threads and processes, and treated as if an
+//! attacker had written it (docs/format.md §8). Reads borrow bytes from SQLite's memory.
 
 pub(crate) mod connection;
 mod error;
@@ -34,18 +34,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Sqlite {
     id: Mutex<StoreId>,
     place: Arc<Place>,
-    /// Of a store that is only read: what its file looked like when it was opened last, and how often it was opened anew.
+    /// For a read-only store: the state of the file when it was last opened, and how often it was
+    /// reopened.
     frozen: Option<Mutex<(Frozen, u64)>>,
     options: Options,
-    /// Before the connections, of which the last brings the rest of it into the file and removes it.
+    /// Dropped before the connections: the last connection copies the log into the file and removes
+    /// it.
     log: Log,
-    /// Writes queue here rather than at the file's lock.
+    /// Writers of this process wait for this lock, not for the lock of the file.
     main: Mutex<Connection>,
     recent: RecentReads,
     idle: Mutex<Vec<Connection>>,
     searched: OrphanSearch,
     locks: Locks,
-    /// Whether `main` is at work that takes long.
+    /// Whether `main` runs a long operation.
     busy: AtomicBool,
 }
 
@@ -72,49 +74,49 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Bytes that the file may hold, 1 GiB by default. A write beyond makes room by taking away old records, by
-    /// preference expired ones: the oldest of a random sample each time, those spared that were read lately.
+    /// Limits the size of the file; 1 GiB by default. A write beyond the limit evicts expired
+    /// records first, then the oldest of a random sample that were not read recently.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Bytes of the file that are mapped into memory, 8 MiB by default, as they count as memory of the process; 0: none, which is safe on
-    /// file systems that fail while being read.
+    /// Limits the bytes of the file that are mapped into memory; 8 MiB by default, since they count
+    /// as memory of the process. 0 disables it, for file systems that can fail during a read.
     #[must_use]
     pub fn mapped_bytes(mut self, bytes: u64) -> Self {
         self.mapped = bytes;
         self
     }
 
-    /// Never write, not even to make a missing file.
+    /// Never writes, and does not create a missing file.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.reads_only = true;
         self
     }
 
-    /// When the file is damaged, from a newer version or not a store at all, rename it to `NAME.set-aside-MILLISECONDS` and
-    /// start a new one, instead of failing. Nothing is ever deleted.
+    /// If the file is damaged, of a newer version or not a store, renames it to
+    /// `NAME.set-aside-MILLISECONDS` and creates a new one instead of failing. Nothing is deleted.
     #[must_use]
     pub fn set_aside_unusable(mut self) -> Self {
         self.sets_aside = true;
         self
     }
 
-    /// Who is told of what is found in the file; [`Tracing`] by default.
+    /// Sets the observer of the store's events; [`Tracing`] by default.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Arc::new(observer);
         self
     }
 
-    /// Opens the store at `path`, made for this user alone if it is store_missing, directories included.
+    /// Opens the store at `path`. Creates the file and missing directories for this user alone.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store), with what is wrong: the place is not safe, or the file is not a store of ours,
-    /// damaged, from a newer version or locked.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store): the path is not safe, or the file is not a
+    /// store, damaged, of a newer version or locked.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Sqlite, Error> {
         open::open(path.as_ref(), self)
     }
@@ -129,7 +131,7 @@ impl Sqlite {
         Self::options().open(path)
     }
 
-    /// The default options, to be changed.
+    /// The default options.
     #[must_use]
     pub fn options() -> Options {
         Options::default()
@@ -203,8 +205,8 @@ impl Store for Sqlite {
         Box::pin(async move { self.sweep_now(now).await })
     }
 
-    fn trim(&self, most: u64, now: Timestamp) -> Fut<'_, Swept> {
-        Box::pin(async move { self.trim_now(most, now).await })
+    fn trim(&self, max_bytes: u64, now: Timestamp) -> Fut<'_, Swept> {
+        Box::pin(async move { self.trim_now(max_bytes, now).await })
     }
 
     fn lease<'a>(
@@ -215,7 +217,7 @@ impl Store for Sqlite {
         now: Timestamp,
     ) -> Fut<'a, bool> {
         Box::pin(async move {
-            // Those who wait for somebody else ask often, and take no lock for it.
+            // Processes that wait for the lease poll it often, so the poll takes no lock.
             let free = self.read(|connection| statements::may_lease(connection, key, holder, now)).await?;
             let lease =
                 |transaction: &Transaction<'_>| statements::lease(transaction, key, holder, until, now);
@@ -230,7 +232,7 @@ impl Store for Sqlite {
         })
     }
 
-    /// While a write of this store is under way, there is no telling.
+    /// `None` while a write of this store is in progress.
     fn generation(&self) -> Option<u64> {
         let opened = self.thaw().ok()?;
         Some(opened << 32 | statements::data_version(&*self.main.try_lock().ok()?).ok()?)

@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How long opening waits for the lock of another process, on the thread that it is called on. What is done with a store later waits
-/// otherwise: see [`Locks`].
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest that opening waits for the lock of another process, on the calling thread. Later
+/// operations wait as in [`Locks`].
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
     let place = Place::prepare(path, &options)?;
@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Sqlite, Error> {
     .map_err(|error| error.at(path))
 }
 
-/// Whether a fresh file in the place of this one would help.
+/// Whether a new file would solve the problem.
 pub(super) fn is_about_content(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -72,8 +72,9 @@ impl Started {
 
 fn start(place: &Place, options: &Options) -> Result<Started, Error> {
     let frozen = Frozen::of(place);
-    let mut first = connect_waiting(place, options, PATIENCE)?;
-    // Nothing may be written, and the journal mode be changed, before the file is known to be ours.
+    let mut first = connect_waiting(place, options, OPEN_TIMEOUT)?;
+    // The file must be known as a store before anything in it is changed, its journal mode
+    // included.
     let identity = schema::identify(&first)?;
     if place.access == Access::ReadWrite {
         use_write_ahead_log(&first)?;
@@ -96,7 +97,8 @@ fn start(place: &Place, options: &Options) -> Result<Started, Error> {
     }
 }
 
-/// Several processes that open a new file at once contend for this one change, and SQLite's own timeout does not cover it.
+/// Several processes that open a new file contend for this change, and the busy handler of SQLite
+/// does not cover it.
 fn use_write_ahead_log(connection: &Connection) -> Result<(), Error> {
     let mut waited = Duration::ZERO;
     loop {
@@ -106,9 +108,11 @@ fn use_write_ahead_log(connection: &Connection) -> Result<(), Error> {
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => {
-                return Err(error::unusable("the file system cannot share a store (no write-ahead log)"));
+                return Err(error::unusable("the file system does not support SQLite's write-ahead log"));
             }
-            Err(error) if error.kind() == ErrorKind::Store(StoreErrorKind::Locked) && waited < PATIENCE => {
+            Err(error)
+                if error.kind() == ErrorKind::Store(StoreErrorKind::Locked) && waited < OPEN_TIMEOUT =>
+            {
                 thread::sleep(NAP);
                 waited += NAP;
             }

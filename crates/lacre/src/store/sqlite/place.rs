@@ -13,19 +13,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Files that SQLite keeps beside the main one.
+/// The suffixes of files that SQLite keeps beside the main one.
 pub(crate) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// What may be done with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     ReadWrite,
-    /// Nothing is made beside it, either: see [`Frozen`].
+    /// No file is created beside it, either: see [`Frozen`].
     ReadOnly,
 }
 
-/// What a file looked like when it was opened for reading while nobody had it open. Such a file is read as one that does not change, since
-/// SQLite would otherwise leave a log and a lock file beside it; when it looks otherwise, it is opened anew.
+/// The state of a file that was opened for reading while no process had it open. SQLite reads it as
+/// unchanging, since it would otherwise leave a log and a lock file beside it. When the state
+/// changes, the file is reopened.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frozen {
     length: u64,
@@ -43,7 +44,7 @@ impl Frozen {
         }
     }
 
-    /// Whether the file was opened as one that does not change.
+    /// Whether the file was opened as unchanging.
     pub(super) fn is_frozen(&self) -> bool {
         !self.logged
     }
@@ -57,7 +58,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Checks the directory and the file, and makes what is missing.
+    /// Checks the directory and the file, and creates what is missing.
     pub(super) fn prepare(path: &Path, options: &Options) -> Result<Self, Error> {
         let Some(name) = path.file_name() else {
             return Err(error::unusable("the store's path does not end in a file name"));
@@ -83,7 +84,7 @@ impl Place {
             }
             match files::create_private(&file) {
                 Ok(_) => {}
-                // Another process was faster; what it made must be as safe.
+                // Another process created it meanwhile; its file must be as safe.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     check(&file).map_err(Refusal::into_store_error)?;
                 }
@@ -94,7 +95,8 @@ impl Place {
         Ok(Self { file, access })
     }
 
-    /// A number that changes while others write the file or its log, or bring the log into the file.
+    /// A number that changes when other processes write the file or its log, or copy the log into
+    /// the file.
     pub(super) fn activity(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         for path in [&self.file, &beside(&self.file, "-wal")] {
@@ -104,12 +106,12 @@ impl Place {
         Some(hasher.finish())
     }
 
-    /// Whether a log lies beside the file: somebody has it open, or was killed while they had.
+    /// Whether there is a log: another process has the file open, or was killed while it had.
     pub(super) fn has_log(&self) -> bool {
         beside(&self.file, "-wal").exists()
     }
 
-    /// Renames the file and its companions; nothing is deleted.
+    /// Renames the file and its companions. Nothing is deleted.
     pub(super) fn set_aside(&self) -> Result<PathBuf, Error> {
         let to = beside(&self.file, &format!(".set-aside-{}", SystemClock.now().as_millis()));
         let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
@@ -129,7 +131,7 @@ impl Place {
 fn access(file: &Path, options: &Options) -> Result<Access, Error> {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     if !options.reads_only {
-        // SQLite makes files beside it, too.
+        // SQLite creates files in the directory.
         let directory = file.parent().unwrap_or(Path::new("."));
         match files::check_access(file, files::Access::ReadAndWrite)
             .and_then(|()| files::check_can_create(directory))
@@ -152,19 +154,19 @@ fn cannot_open(error: io::Error) -> Error {
 }
 
 fn cannot_create(error: io::Error) -> Error {
-    let trouble = match error.kind() {
+    let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
         io::ErrorKind::ReadOnlyFilesystem => StoreErrorKind::ReadOnly,
         io::ErrorKind::PermissionDenied => {
             return Error::store(
                 StoreErrorKind::Denied,
-                "permission denied: this user may not make the store's file",
+                "permission denied: this user may not create the store's file",
             )
             .with_hint("choose another place, or run as the user that the directory belongs to");
         }
         _ => StoreErrorKind::Unusable,
     };
-    Error::store(trouble, "the store's file cannot be made")
+    Error::store(kind, "the store's file cannot be created")
         .with_hint("check the directory and its free space, or choose another place")
         .with_source(error)
 }

@@ -1,4 +1,5 @@
-//! From rows to records and back. The type and size of every value are checked: a row edited to hold another SQL type is refused.
+//! Converts rows to records and back. The type and size of every value are checked: a row edited to
+//! hold another SQL type is refused.
 
 use super::error::ResultExt;
 use crate::Error;
@@ -9,19 +10,19 @@ use lacre_seal::BodyId;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-/// The row that belongs to a key.
+/// The row id of a key.
 pub(super) fn row_id(key: &Key) -> i64 {
     first_eight(key.as_bytes())
 }
 
-/// A key that [`row_id`] leads back to `id`.
+/// A key whose [`row_id`] is `id`.
 pub(super) fn key_of(id: i64) -> Key {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&id.to_be_bytes());
     Key::from_bytes(bytes)
 }
 
-/// The row that belongs to a chunk.
+/// The row id of a chunk.
 pub(super) fn chunk_id(body: BodyId, index: u32) -> i64 {
     first_eight(body.as_bytes()).wrapping_add(i64::from(index))
 }
@@ -30,12 +31,12 @@ fn first_eight(bytes: &[u8]) -> i64 {
     bytes.iter().take(8).fold(0, |id, byte| id << 8 | i64::from(*byte))
 }
 
-/// How `slot` writes the body's name.
+/// The body column of `slot`.
 pub(super) fn body_column(body: Option<&BodyId>) -> &[u8] {
     body.map_or(&[], |body| body.as_bytes())
 }
 
-/// The record of a row with the columns key, body, chunks, expires, written, sealed; and its key.
+/// The record of a row with the columns key, body, chunks, expires, written, sealed, and its key.
 pub(super) fn record<'r>(row: &'r Row<'_>) -> Result<(Key, Record<'r>), Error> {
     let key = array(blob(row, 0)?, "a key").map(Key::from_bytes)?;
     let record = Record {
@@ -48,7 +49,7 @@ pub(super) fn record<'r>(row: &'r Row<'_>) -> Result<(Key, Record<'r>), Error> {
     Ok((key, record))
 }
 
-/// The body and the number of chunks in columns 0 and 1, as far as they make sense.
+/// The body and the number of chunks in columns 0 and 1, if they are valid.
 pub(super) fn chunks_named(row: &Row<'_>) -> Option<(BodyId, u32)> {
     let body = body(blob(row, 0).ok()?).ok()??;
     Some((body, chunks(integer(row, 1).ok()?).ok()?))
@@ -57,14 +58,14 @@ pub(super) fn chunks_named(row: &Row<'_>) -> Option<(BodyId, u32)> {
 pub(super) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], Error> {
     match row.get_ref(column).or_store_error()? {
         ValueRef::Blob(bytes) => Ok(bytes),
-        _ => Err(malformed_record("holds a value of another type than was stored")),
+        _ => Err(malformed_record("has a value of an unexpected type")),
     }
 }
 
 pub(super) fn integer(row: &Row<'_>, column: usize) -> Result<i64, Error> {
     match row.get_ref(column).or_store_error()? {
         ValueRef::Integer(number) => Ok(number),
-        _ => Err(malformed_record("holds a value of another type than was stored")),
+        _ => Err(malformed_record("has a value of an unexpected type")),
     }
 }
 
@@ -73,7 +74,7 @@ fn body(bytes: &[u8]) -> Result<Option<BodyId>, Error> {
 }
 
 fn chunks(number: i64) -> Result<u32, Error> {
-    u32::try_from(number).map_err(|_| malformed_record("names a number of chunks that cannot be"))
+    u32::try_from(number).map_err(|_| malformed_record("has an impossible number of chunks"))
 }
 
 fn array<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], Error> {

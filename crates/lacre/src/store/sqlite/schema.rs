@@ -1,4 +1,4 @@
-//! What our file looks like, and whether a file is one of ours (docs/format.md §8).
+//! The schema of a store, and whether a file has it (docs/format.md §8).
 
 use super::error::{self, ResultExt};
 use crate::{Error, StoreErrorKind};
@@ -11,12 +11,13 @@ const USER_VERSION: i32 = 2;
 
 struct Table {
     name: &'static str,
-    /// The version of the format that brought it.
+    /// The version of the format that added the table.
     since: i32,
     sql: &'static str,
 }
 
-/// Our tables, with the exact text of the format: a table of another text may carry checks, defaults or generated columns.
+/// The tables with the exact SQL of the format: a table with other SQL may have checks, defaults or
+/// generated columns.
 const TABLES: [Table; 4] = [
     Table { name: "meta", since: 1, sql: "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)" },
     Table {
@@ -38,18 +39,19 @@ const TABLES: [Table; 4] = [
     },
 ];
 
-/// The index that SQLite makes for the primary key of `meta`.
+/// The index that SQLite creates for the primary key of `meta`.
 const AUTOMATIC_INDEX: &str = "sqlite_autoindex_meta_1";
 
-/// What a file turned out to be.
+/// What a file is.
 pub(super) enum Identity {
     /// An empty database.
     Fresh,
-    /// One of our stores, in which version of the format, and what it holds that lacre did not put there: a line each.
+    /// A store, the version of its format, and one line for each object that lacre did not create.
     Ours { version: i32, foreign: Vec<String> },
 }
 
-/// Looks at a database without changing it. Fails when it is not ours, from a newer version, or altered.
+/// Inspects a database without changing it. Fails if it is not a store, from a newer version, or
+/// altered.
 pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
     let application = number(connection, "PRAGMA application_id")?;
     let version = number(connection, "PRAGMA user_version")?;
@@ -67,7 +69,7 @@ pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
         )
         .with_hint("use the newer lacre that made it, or choose another store"));
     }
-    // A table from a later version shows that the number was lowered.
+    // A table of a later version shows that the version number was lowered.
     let early =
         |table: &Table| table.since > version && objects.iter().any(|object| object.name == table.name);
     if version < 1 || TABLES.iter().any(early) {
@@ -79,18 +81,20 @@ pub(super) fn identify(connection: &Connection) -> Result<Identity, Error> {
         }
     }
     let foreign = objects.iter().filter(|object| !object.is_ours());
-    // An index takes part in every write to its table, and can refuse or redirect it; a trigger or a view, switched off, cannot.
+    // An index takes part in every write to its table, and can refuse or redirect it. Triggers and
+    // views are switched off.
     if foreign.clone().any(|object| object.kind == "index" && is_our_table(&object.table)) {
         return Err(error::unusable("an index was added to one of the store's tables"));
     }
     Ok(Identity::Ours { version, foreign: foreign.map(Object::describe).collect() })
 }
 
-/// Turns an empty database into a store, and one of an earlier version into one of ours: all of it, or nothing.
+/// Creates the tables in an empty database, or updates a store of an earlier version, in one
+/// transaction.
 pub(super) fn update(connection: &mut Connection) -> Result<(), Error> {
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).or_store_error()?;
-    // Another process may have been faster.
+    // Another process may have done it meanwhile.
     let there = match identify(&transaction)? {
         Identity::Fresh => 0,
         Identity::Ours { version, .. } => version,
@@ -110,13 +114,13 @@ pub(super) fn update(connection: &mut Connection) -> Result<(), Error> {
 }
 
 impl Identity {
-    /// Whether [`update`] has something to do.
+    /// Whether [`update`] is needed.
     pub(super) fn is_older(&self) -> bool {
         !matches!(self, Self::Ours { version: USER_VERSION, .. })
     }
 }
 
-/// Gives the store another id.
+/// Writes the id of the store.
 pub(super) fn set_store_id(connection: &Connection, id: StoreId) -> Result<(), Error> {
     connection
         .execute("UPDATE meta SET value = ?1 WHERE name = 'store_id'", [id.as_bytes()])
@@ -124,7 +128,7 @@ pub(super) fn set_store_id(connection: &Connection, id: StoreId) -> Result<(), E
         .and_then(super::statements::must_be_one)
 }
 
-/// The id made with the store.
+/// The id of the store.
 pub(super) fn store_id(connection: &Connection) -> Result<StoreId, Error> {
     let id = connection
         .query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| row.get::<_, [u8; 16]>(0));
@@ -156,7 +160,7 @@ impl Object {
                 && self.sql.is_empty()
     }
 
-    /// One line; names are quoted and escaped, since whoever planted the thing chose them.
+    /// One line. Names are quoted and escaped, since an attacker may have chosen them.
     fn describe(&self) -> String {
         let short = |name: &str| name.chars().take(64).collect::<String>();
         format!(

@@ -1,5 +1,5 @@
-//! Every statement that runs on a store, and what it means. Columns of rows that somebody else may have written are compared
-//! only after their type and length, which SQLite knows without reading them.
+//! The SQL statements. Columns that somebody else may have written are compared only after their
+//! type and length, which SQLite knows without reading the value.
 
 use super::error::{self, ResultExt};
 use super::rows;
@@ -24,7 +24,7 @@ pub(super) fn lend_record(connection: &Connection, key: &Key, visit: OnRecord<'_
     Ok(found.unwrap_or(false))
 }
 
-/// Lends up to `limit` rows from number `from` on; returns where to go on.
+/// Passes up to `limit` rows from id `from` on to `visit`. Returns the id to continue from.
 pub(super) fn lend_rows(
     connection: &Connection,
     from: i64,
@@ -32,15 +32,15 @@ pub(super) fn lend_rows(
     visit: OnRow<'_>,
 ) -> Result<Option<Key>, Error> {
     const PAGE: &str = "SELECT id FROM slot WHERE id >= ?1 ORDER BY id LIMIT ?2";
-    // One moment of the store. Nobody's lock is met halfway.
+    // One snapshot of the store, so that no lock is met halfway.
     let _snapshot = connection.unchecked_transaction().or_store_error()?;
     let ids = ids(connection, PAGE, params![from, count(limit)])?;
     for id in &ids {
-        // Each row by itself, so that one that cannot be read does not end the page.
+        // Each row by its own query, so that one that cannot be read does not end the page.
         let lent = with_record(connection, *id, |key, record| {
-            // A row under another key's number can never be found: it did not get there by us.
+            // A row under the id of another key can never be found: lacre did not write it.
             let ours = rows::row_id(&key) == *id;
-            let misplaced = || malformed_record("lies where its key does not belong");
+            let misplaced = || malformed_record("is stored under the id of another key");
             visit(Row {
                 key: if ours { key } else { rows::key_of(*id) },
                 record: ours.then_some(record).ok_or_else(misplaced),
@@ -70,7 +70,7 @@ pub(super) fn lend_chunk(
     Ok(true)
 }
 
-/// Puts `record` in place of row and chunks that were there.
+/// Inserts `record`, and removes the previous row and its chunks.
 pub(super) fn insert(transaction: &Transaction<'_>, key: &Key, record: Record<'_>) -> Result<(), Error> {
     const INSERT: &str = "INSERT OR REPLACE INTO slot (id, key, body, chunks, expires, written, sealed) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -94,7 +94,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, key: &Key, record: Record<'_
     replaced.map_or(Ok(()), |(old, count)| delete_chunks(transaction, old, count).map(drop))
 }
 
-/// Replaces the record that names `body`, or none; `false`: there is no such record.
+/// Replaces the record with this `body` (or with none). `false`: there is no such record.
 pub(super) fn update(
     transaction: &Transaction<'_>,
     key: &Key,
@@ -131,7 +131,8 @@ pub(super) fn insert_chunk(
     must_be_one(execute(transaction, INSERT, values)?)
 }
 
-/// Takes row `id` away with the chunks it names, as far as its columns make sense. Returns how many; `None`: there was no such row.
+/// Deletes row `id` and its chunks, if its columns are valid. Returns the number of chunks; `None`:
+/// there was no such row.
 pub(super) fn delete(transaction: &Transaction<'_>, id: i64) -> Result<Option<u64>, Error> {
     let named = named_chunks(transaction, id)?;
     if execute(transaction, "DELETE FROM slot WHERE id = ?1", [id])? == 0 {
@@ -140,7 +141,7 @@ pub(super) fn delete(transaction: &Transaction<'_>, id: i64) -> Result<Option<u6
     named.map_or(Ok(0), |(body, count)| delete_chunks(transaction, body, count)).map(Some)
 }
 
-/// Takes the first `count` chunks of `body` away; returns how many there were.
+/// Deletes the first `count` chunks of `body`. Returns how many there were.
 pub(super) fn delete_chunks(transaction: &Transaction<'_>, body: BodyId, count: u32) -> Result<u64, Error> {
     const DELETE: &str = "DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2 AND length(body) = 16 AND body = ?3";
     let mut deleted = 0;
@@ -150,7 +151,7 @@ pub(super) fn delete_chunks(transaction: &Transaction<'_>, body: BodyId, count: 
     Ok(deleted)
 }
 
-/// How many of the first `count` chunks of `body` are there.
+/// How many of the first `count` chunks of `body` exist.
 fn staged(connection: &Connection, body: BodyId, count: u32) -> Result<u64, Error> {
     const COUNT: &str =
         "SELECT count(*) FROM chunk WHERE id BETWEEN ?1 AND ?2 AND length(body) = 16 AND body = ?3";
@@ -161,15 +162,15 @@ fn staged(connection: &Connection, body: BodyId, count: u32) -> Result<u64, Erro
     Ok(there)
 }
 
-/// The numbers of the first `count` chunks of `body`: ranges and not each number, since the count may be only a claim.
+/// The row ids of the first `count` chunks of `body`, as ranges: `count` may be forged and huge.
 fn chunk_ids(body: BodyId, count: u32) -> Vec<(i64, i64)> {
     let Some(last) = count.checked_sub(1) else { return Vec::new() };
     let (first, last) = (rows::chunk_id(body, 0), rows::chunk_id(body, last));
-    // Numbers wrap around.
+    // Row ids wrap around.
     if first <= last { vec![(first, last)] } else { vec![(first, i64::MAX), (i64::MIN, last)] }
 }
 
-/// The body and the number of chunks that row `id` names, as far as its columns make sense.
+/// The body and the number of chunks of row `id`, if its columns are valid.
 fn named_chunks(connection: &Connection, id: i64) -> Result<Option<(BodyId, u32)>, Error> {
     const NAMED: &str = "SELECT iif(typeof(body) = 'blob' AND length(body) = 16, body, NULL), \
                          iif(typeof(chunks) = 'integer', chunks, NULL) FROM slot WHERE id = ?1";
@@ -179,7 +180,7 @@ fn named_chunks(connection: &Connection, id: i64) -> Result<Option<(BodyId, u32)
     Ok(named.or_store_error()?.flatten())
 }
 
-/// Up to `limit` rows from number `from` on that expired before `now`.
+/// Up to `limit` rows from id `from` on that expired before `now`.
 pub(super) fn expired(
     connection: &Connection,
     from: i64,
@@ -191,7 +192,7 @@ pub(super) fn expired(
     ids(connection, EXPIRED, params![from, now.as_millis(), count(limit)])
 }
 
-/// Takes up to `limit` old chunks away that no record names; returns how many.
+/// Deletes up to `limit` old chunks that no record refers to. Returns how many.
 pub(super) fn delete_orphans(
     transaction: &Transaction<'_>,
     now: Timestamp,
@@ -209,8 +210,8 @@ pub(super) fn usage(connection: &Connection) -> Result<Usage, Error> {
     Ok(Usage { records, bytes: used_bytes(connection)? })
 }
 
-/// A few rows picked at random, expired ones first, then by age. Row numbers are digests, so a run of neighbours is a fair sample, and
-/// no index has to be kept up to date for it.
+/// A random sample of rows, expired ones first, then by age. Row ids are digests, so neighbours are
+/// a fair sample, and no index has to be maintained for it.
 pub(super) fn sample(
     connection: &Connection,
     kept: Option<&Key>,
@@ -230,7 +231,7 @@ pub(super) fn sample(
     rows.or_store_error()?.collect::<Result<_, _>>().or_store_error()
 }
 
-/// Whether `holder` has the lease on `key`, or nobody.
+/// Whether the lease on `key` is free or held by `holder`.
 pub(super) fn may_lease(
     connection: &Connection,
     key: &Key,
@@ -244,7 +245,7 @@ pub(super) fn may_lease(
     Ok(number(connection, TAKEN, values)? == 0)
 }
 
-/// Writes the lease down, unless somebody else has it.
+/// Writes the lease, unless another holder has it.
 pub(super) fn lease(
     transaction: &Transaction<'_>,
     key: &Key,
@@ -265,7 +266,7 @@ pub(super) fn release(transaction: &Transaction<'_>, key: &Key, holder: LeaseHol
     execute(transaction, RELEASE, params![rows::row_id(key), holder.as_bytes()]).map(drop)
 }
 
-/// Takes up to `limit` leases away that have ended.
+/// Deletes up to `limit` leases that have ended.
 pub(super) fn delete_leases(
     transaction: &Transaction<'_>,
     now: Timestamp,
@@ -277,19 +278,19 @@ pub(super) fn delete_leases(
     execute(transaction, DELETE, params![now.as_millis(), last, count(limit)]).map(drop)
 }
 
-/// A number that changes when another connection has written.
+/// A number that changes when another connection writes.
 pub(super) fn data_version(connection: &Connection) -> Result<u64, Error> {
     number(connection, "PRAGMA data_version", [])
 }
 
-/// Bytes of the pages that hold something.
+/// Bytes of the pages in use.
 pub(super) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
     let pages = number(connection, "PRAGMA page_count", [])?;
     let free = number(connection, "PRAGMA freelist_count", [])?;
     Ok(pages.saturating_sub(free).saturating_mul(number(connection, "PRAGMA page_size", [])?))
 }
 
-/// Lends the record of row `id`, with the key that it claims; `None`: there is no such row.
+/// Passes the record of row `id` and its stored key to `visit`; `None`: there is no such row.
 fn with_record<T>(
     connection: &Connection,
     id: i64,
@@ -321,23 +322,23 @@ fn ids(connection: &Connection, sql: &str, values: impl Params) -> Result<Vec<i6
     ids.collect::<Result<_, _>>().or_store_error()
 }
 
-/// As SQLite's `LIMIT` wants it.
+/// A limit as the type of SQLite's `LIMIT`.
 fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// What no reader would accept is not written.
+/// Refuses a record that no reader would accept.
 fn readable(sealed: &[u8]) -> Result<&[u8], Error> {
-    // A row is its columns and a few bytes more.
+    // A row is its columns and a few more bytes.
     const OTHER_COLUMNS: usize = 1024;
     if sealed.len() <= MAX_RECORD_BYTES - OTHER_COLUMNS {
         Ok(sealed)
     } else {
-        Err(malformed_record("is larger than any record may be"))
+        Err(malformed_record("is longer than the limit for records"))
     }
 }
 
-/// Whoever can edit the file could make a write come to nothing; that must not look like success.
+/// A manipulated file can make a write do nothing, which must not look like success.
 pub(super) fn must_be_one(rows: usize) -> Result<(), Error> {
     if rows == 1 { Ok(()) } else { Err(error::unusable("a write to the store had no effect")) }
 }

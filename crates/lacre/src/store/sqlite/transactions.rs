@@ -6,18 +6,18 @@ use super::error::{self, ResultExt};
 use super::place::{Access, Frozen};
 use crate::Error;
 use crate::clock::MonotonicTime;
-use crate::store::locks::{LONGEST as LONGEST_WAIT, Purpose};
+use crate::store::locks::{MAX_WAIT, Purpose};
 use crate::store::read_only;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
-/// How many idle connections are kept for readers.
+/// The number of idle connections kept for readers.
 const POOL: usize = 16;
 
 impl Sqlite {
-    /// Reads on the connection that writes, where it is idle: what it wrote itself it need not read again. A connection that only reads
-    /// forgets all it has in memory whenever somebody wrote.
+    /// Reads on the writing connection if it is idle, which has its own writes in memory. A reading
+    /// connection drops its page cache whenever another connection writes.
     pub(super) async fn read<T>(
         &self,
         mut work: impl FnMut(&Connection) -> Result<T, Error> + Send,
@@ -25,7 +25,7 @@ impl Sqlite {
         self.locks.wait(Purpose::Read, || None, || self.read_now(&mut work)).await
     }
 
-    /// Reads on a connection of its own: for what takes long, so that no write waits for it.
+    /// Reads on a connection of its own, for long reads that must not delay writes.
     pub(super) async fn read_beside<T>(
         &self,
         mut work: impl FnMut(&Connection) -> Result<T, Error> + Send,
@@ -66,7 +66,8 @@ impl Sqlite {
         result
     }
 
-    /// Opens a file anew that was read as one that does not change, and that somebody has opened or written since. Returns how often that was.
+    /// Reopens a file that was opened as unchanging and has been opened or written by another
+    /// process since. Returns how often it was reopened.
     pub(super) fn thaw(&self) -> Result<u64, Error> {
         let Some(frozen) = &self.frozen else { return Ok(0) };
         let mut frozen = frozen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,16 +95,17 @@ impl Sqlite {
         work(&mut main)
     }
 
-    /// The connection that writes. Others of this process are done with it in a moment, but for what takes long.
+    /// The writing connection. Other threads of this process release it quickly, except during a
+    /// long operation.
     pub(super) fn main(&self) -> Result<MutexGuard<'_, Connection>, Error> {
-        // A panic rolled its transaction back; the connection is as good as before.
+        // A panic rolled its transaction back, so the connection is still good.
         if !self.busy.load(Ordering::Acquire) {
             return Ok(self.main.lock().unwrap_or_else(PoisonError::into_inner));
         }
         match self.main.try_lock() {
             Ok(main) => Ok(main),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(error::locked("the store is at other work")),
+            Err(TryLockError::WouldBlock) => Err(error::locked("the store is busy with another operation")),
         }
     }
 
@@ -130,15 +132,15 @@ impl Sqlite {
         };
         let done = self.locks.wait(purpose, || self.place.activity(), attempt).await?;
         let begun = MonotonicTime::now();
-        // Where the disk does not keep up, it is waited for.
-        while !self.log.bring(&self.place, &self.options) && begun.elapsed() < LONGEST_WAIT {
+        // Waits for the disk if it does not keep up.
+        while !self.log.checkpoint_if_long(&self.place, &self.options) && begun.elapsed() < MAX_WAIT {
             self.locks.nap().await;
         }
         Ok(done)
     }
 }
 
-/// Says that `main` is at work that takes long, until this is dropped.
+/// Marks `main` as running a long operation until it is dropped.
 pub(super) struct Busy<'a>(&'a AtomicBool);
 
 impl<'a> Busy<'a> {
