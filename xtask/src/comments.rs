@@ -1,13 +1,17 @@
 //! No comment reaches past column 100, in Rust, Python, TOML and shell. Lines of code may: rustfmt
 //! and ruff hold them.
 //!
-//! A comment that has no space to break it at (a long link) and a row of a table may be longer.
+//! A comment without a space to break it at (a long link), a row of a table and a directive for a
+//! tool may be longer.
 
 use crate::{Failure, named_files};
 use std::fs;
 use std::path::Path;
 
 const MAX_COLUMNS: usize = 100;
+
+/// Comments for tools, which must stay on the line of their code.
+const DIRECTIVES: [&str; 3] = ["type: ignore", "noqa", "pragma"];
 
 /// Prints every comment that is too wide.
 ///
@@ -73,7 +77,8 @@ fn too_wide(language: Language, text: &str) -> Vec<usize> {
         let is_wide = line.chars().count() > MAX_COLUMNS;
         let can_break = |comment: &str| {
             let text = comment.trim_start_matches(['/', '!', '#', '*', '"', '-', ' ']);
-            text.trim_end().contains(' ') && !text.starts_with('|') && !text.starts_with('[')
+            let is_directive = DIRECTIVES.iter().any(|start| text.starts_with(start));
+            text.trim_end().contains(' ') && !text.starts_with(['|', '[']) && !is_directive
         };
         if is_wide && comment.is_some_and(can_break) {
             found.push(number + 1);
@@ -129,5 +134,7 @@ mod tests {
         let row = format!("/// | {words} |");
         assert_eq!(found(Language::Rust, &[&string, &link, &row]), [0; 0]);
         assert_eq!(found(Language::Hash, &[&format!("x = \"{words} # no comment\"")]), [0; 0]);
+        let directive = format!("x = {}  # type: ignore[override]  # a stub", "y".repeat(90));
+        assert_eq!(found(Language::Python, &[&directive]), [0; 0]);
     }
 }

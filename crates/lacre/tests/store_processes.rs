@@ -1,4 +1,5 @@
-//! The SQLite store between processes: what one writes another sees, a new file is made once, and every file is private.
+//! The SQLite store between processes: what one writes another sees, a new file is made once, and
+//! every file is private.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

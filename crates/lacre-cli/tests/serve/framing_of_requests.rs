@@ -1,5 +1,5 @@
-//! What a client may send, and what becomes of it: one row for each form. The origin reads to the letter, so that whatever two readers
-//! could take for different requests shows.
+//! What a client may send, and what becomes of it: one row for each form. The origin reads to the
+//! letter, so that whatever two readers could take for different requests shows.
 
 use crate::proxy::Proxy;
 use crate::strict::{Kind, Message, StrictOrigin, Unread};

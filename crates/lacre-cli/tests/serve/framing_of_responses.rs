@@ -1,5 +1,5 @@
-//! What an origin may answer, and what becomes of it: one row for each form. What the proxy passes on, what it stores and what it says of
-//! that must agree.
+//! What an origin may answer, and what becomes of it: one row for each form. What the proxy passes
+//! on, what it stores and what it says of that must agree.
 
 use crate::origin::Origin;
 use crate::proxy::{Proxy, header};
@@ -35,7 +35,8 @@ fn row(name: &'static str, sent: impl Into<Vec<u8>>, becomes: Becomes) -> Row {
     Row { name, sent: sent.into(), becomes }
 }
 
-/// An answer that may be stored, with these header lines, and this after them. It says that its connection ends, as it does.
+/// An answer that may be stored, with these header lines, and this after them. It says that its
+/// connection ends, as it does.
 fn ok(lines: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nConnection: close\r\n{lines}\r\n{body}")
 }

@@ -1,4 +1,5 @@
-//! HTTP/1.1 read to the letter of RFC 9112: what a proxy writes must not be possible to read in two ways.
+//! HTTP/1.1 read to the letter of RFC 9112: what a proxy writes must not be possible to read in two
+//! ways.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -34,7 +35,8 @@ pub(crate) enum Kind {
 }
 
 impl Message {
-    /// The first message in `bytes`, and what follows it. `bytes` is all there will be, if `closed`.
+    /// The first message in `bytes`, and what follows it. `bytes` is all there will be, if
+    /// `closed`.
     pub(crate) fn read(bytes: &[u8], kind: Kind, closed: bool) -> Result<(Self, &[u8]), Unread> {
         let (head, mut rest) = split(bytes, b"\r\n\r\n").ok_or(Unread::Unfinished)?;
         let (first, lines) = split(head, b"\r\n").unwrap_or((head, b""));
@@ -154,7 +156,8 @@ fn text(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// An origin that reads requests to the letter, one after the other on each connection, and answers what it is told to.
+/// An origin that reads requests to the letter, one after the other on each connection, and answers
+/// what it is told to.
 pub(crate) struct StrictOrigin {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Result<Message, Unread>>>>,
@@ -180,7 +183,8 @@ impl StrictOrigin {
         format!("http://{}", self.address)
     }
 
-    /// The requests since the last call, and what was none. Requests that broke off are not among them.
+    /// The requests since the last call, and what was none. Requests that broke off are not among
+    /// them.
     pub(crate) fn take(&self) -> Vec<Result<Message, Unread>> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }

@@ -1,5 +1,6 @@
-//! Ten thousand requests at 64 connections while the origin stops, starts, hangs and cuts its bodies: no wrong body, nobody stuck, and
-//! bounded memory. `LACRE_SERVE_REQUESTS` sets another number of requests.
+//! Ten thousand requests at 64 connections while the origin stops, starts, hangs and cuts its
+//! bodies: no wrong body, nobody stuck, and bounded memory. `LACRE_SERVE_REQUESTS` sets another
+//! number of requests.
 
 use crate::proxy::{PATIENCE, Proxy};
 use bytes::Bytes;
@@ -90,7 +91,8 @@ async fn client(proxy: SocketAddr, number: usize, requests: usize, seen: Arc<See
             loop {
                 match client.get(url.clone()).await {
                     Ok(response) => break (response.status(), response.into_body().collect().await),
-                    // An idle connection may be closed while the next request is on its way (RFC 9112 §9.3.1).
+                    // An idle connection may be closed while the next request is on its way (RFC
+                    // 9112 §9.3.1).
                     Err(_) => seen.again.fetch_add(1, Ordering::SeqCst),
                 };
             }

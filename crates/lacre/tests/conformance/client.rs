@@ -1,4 +1,5 @@
-//! The suite's client: sends a test's requests and checks what comes back, and what the origin saw of them.
+//! The suite's client: sends a test's requests and checks what comes back, and what the origin saw
+//! of them.
 
 use crate::origin::{Disconnected, Origin, latin1, text, written};
 use crate::suite::{Expected, HeaderCheck, Step, Test};
@@ -46,7 +47,8 @@ pub(crate) fn play(test: &Test, subject: &impl Subject, clock: &ManualClock) -> 
     check_origin(&test.requests, &responses, &origin)
 }
 
-/// What tells a test's URLs from those of others, and the body where a test names none: 36 bytes, as some tests rely on.
+/// What tells a test's URLs from those of others, and the body where a test names none: 36 bytes,
+/// as some tests rely on.
 fn token(id: &str) -> String {
     let mut token: String =
         id.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
@@ -108,7 +110,8 @@ fn server_now(response: &Response<Bytes>) -> Option<Timestamp> {
     text(response.headers(), "server-now")?.parse().ok().map(Timestamp::from_millis)
 }
 
-/// Fails unless `holds`; where the check only `prepares` the test, that says nothing about the cache.
+/// Fails unless `holds`; where the check only `prepares` the test, that says nothing about the
+/// cache.
 fn check(prepares: bool, holds: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
     match (holds, prepares) {
         (true, _) => Ok(()),

@@ -1,9 +1,9 @@
-//! The public conformance suite of HTTP caches (http-tests/cache-tests), played in process: client and origin are values
-//! around [`lacre::Cache`], and pauses move a clock that nobody waits for.
+//! The public conformance suite of HTTP caches (http-tests/cache-tests), played in process: client
+//! and origin are values around [`lacre::Cache`], and pauses move a clock that nobody waits for.
 //!
-//! The suite is read from `LACRE_CACHE_TESTS` or from `../shared/cache-tests/tests.json` beside the workspace; where it is
-//! absent, that is said aloud and nothing is judged. `score.json` holds the counts that may only go up, and why a test is not passed;
-//! docs/rfc9111.md shows both.
+//! The suite is read from `LACRE_CACHE_TESTS` or from `../shared/cache-tests/tests.json` beside the
+//! workspace; where it is absent, that is said aloud and nothing is judged. `score.json` holds the
+//! counts that may only go up, and why a test is not passed; docs/rfc9111.md shows both.
 
 mod client;
 mod origin;

@@ -88,7 +88,8 @@ impl<'a> Origin<'a> {
         }
     }
 
-    /// 304 where a validation was expected and came, with what the last answer had; 999 where it did not come.
+    /// 304 where a validation was expected and came, with what the last answer had; 999 where it
+    /// did not come.
     fn status(&self, number: usize, step: &Step, asked: &HeaderMap) -> u16 {
         if !matches!(step.expected_type, Some(Expected::LmValidated | Expected::EtagValidated)) {
             return step.response_status.as_ref().map_or(200, |status| status.0);
@@ -102,7 +103,8 @@ impl<'a> Origin<'a> {
         if valid { 304 } else { 999 }
     }
 
-    /// The headers of the answer to the last request, or what it would have had where that never got here.
+    /// The headers of the answer to the last request, or what it would have had where that never
+    /// got here.
     fn previous(&self, number: usize) -> Vec<(String, String)> {
         let steps = self.steps.iter().take(number - 1).skip(number.saturating_sub(2));
         let planned = steps.flat_map(|step| step.response_headers.iter().map(move |header| (step, header)));

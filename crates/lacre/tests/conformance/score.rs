@@ -1,4 +1,5 @@
-//! Verdicts and counts, the way the suite's own display has them: a test counts only where all that it depends on passed.
+//! Verdicts and counts, the way the suite's own display has them: a test counts only where all that
+//! it depends on passed.
 
 use crate::client::Failure;
 use crate::suite::{Kind, Suite, Test};
@@ -13,7 +14,8 @@ use std::{fmt, fs};
 pub(crate) enum Edition {
     /// All but those for browsers, as for a reverse proxy.
     Shared,
-    /// Without those for content delivery networks, and without those that only a shared cache can pass.
+    /// Without those for content delivery networks, and without those that only a shared cache can
+    /// pass.
     Private,
 }
 
@@ -103,7 +105,8 @@ impl Counts {
 #[derive(Deserialize)]
 pub(crate) struct Gate {
     pub(crate) tests: usize,
-    /// Exactly what passes where nothing is stored: it says that this interpreter judges as the suite does.
+    /// Exactly what passes where nothing is stored: it says that this interpreter judges as the
+    /// suite does.
     pub(crate) without_cache: Counts,
     /// At least, with the defaults.
     pub(crate) shared: Counts,
@@ -184,7 +187,8 @@ impl Score {
         self.count(|_| true)
     }
 
-    /// Whether no fewer tests were passed than `least`, and the others are those that the gate gives a reason for.
+    /// Whether no fewer tests were passed than `least`, and the others are those that the gate
+    /// gives a reason for.
     pub(crate) fn stands(&self, least: &Counts, of: &Counts, gate: &Gate, settings: Settings) -> bool {
         let explains = |id| gate.explains(id, self.edition, settings);
         let explained = self.verdicts.iter().all(|(id, _, verdict)| match verdict {

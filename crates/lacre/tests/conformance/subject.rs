@@ -1,4 +1,5 @@
-//! What is judged: [`lacre::Cache`], driven the way every integration drives it, and no cache at all.
+//! What is judged: [`lacre::Cache`], driven the way every integration drives it, and no cache at
+//! all.
 
 use crate::client::{Network, Subject};
 use bytes::Bytes;

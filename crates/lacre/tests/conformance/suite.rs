@@ -1,4 +1,5 @@
-//! The suite's definitions as data. Fields that this interpreter does not know are an error, so that none is ignored.
+//! The suite's definitions as data. Fields that this interpreter does not know are an error, so
+//! that none is ignored.
 
 use lacre::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -133,7 +134,8 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Whether the check named after `field` only prepares the test: where it fails, the test says nothing.
+    /// Whether the check named after `field` only prepares the test: where it fails, the test says
+    /// nothing.
     pub(crate) fn prepares(&self, field: &str) -> bool {
         self.setup || self.setup_tests.iter().any(|name| name == field)
     }

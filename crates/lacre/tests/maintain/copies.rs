@@ -1,4 +1,5 @@
-//! The id that binds records to a store lies in that store. Who copies records and id makes no store serve another's records.
+//! The id that binds records to a store lies in that store. Who copies records and id makes no
+//! store serve another's records.
 
 use crate::world::{fetch, is_hit};
 use lacre::keys::{KeyFile, WritableKeySource};

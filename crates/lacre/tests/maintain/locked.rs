@@ -1,4 +1,5 @@
-//! Another process keeps the store's lock: answers come all the same, one event tells, and nothing that was made invalid is served.
+//! Another process keeps the store's lock: answers come all the same, one event tells, and nothing
+//! that was made invalid is served.
 
 use crate::world::{World, exchange, is_hit, request};
 use rusqlite::Connection;

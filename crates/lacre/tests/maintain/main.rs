@@ -1,4 +1,5 @@
-//! Looking after a store: tampering and its policies, rollback, quarantine, sweeping, rotation in bulk, anchors.
+//! Looking after a store: tampering and its policies, rollback, quarantine, sweeping, rotation in
+//! bulk, anchors.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
 mod anchor;

@@ -1,4 +1,5 @@
-//! The tamper policy (properties 41 and 42): what happens to what does not open, and that it stops nothing else.
+//! The tamper policy (properties 41 and 42): what happens to what does not open, and that it stops
+//! nothing else.
 
 use crate::world::{LARGE, World, fetch, is_hit};
 use http::StatusCode;

@@ -69,7 +69,8 @@ fn what_was_tampered_with_is_found_out_once_others_have_written() {
         world.get("/", b"body");
         world.get("/", b"");
         let (key, mut record) = world.row();
-        // Another seal in its place: what only damages the ciphertext behind the same seal is never read.
+        // Another seal in its place: what only damages the ciphertext behind the same seal is never
+        // read.
         replace(&world.elsewhere(), "/other", b"x");
         let other = world.rows().into_iter().find(|(other, _)| *other != key).unwrap();
         record.sealed = other.1.sealed;

@@ -1,4 +1,5 @@
-//! A cache over a store that tests reach into while the cache uses it, and an origin that says what the test says.
+//! A cache over a store that tests reach into while the cache uses it, and an origin that says what
+//! the test says.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -122,7 +123,8 @@ impl World {
         rusqlite::Connection::open(self.file()).unwrap().execute_batch(sql).unwrap();
     }
 
-    /// Asks for `path`; the origin, where it is asked, answers with `body`, which is fresh for an hour.
+    /// Asks for `path`; the origin, where it is asked, answers with `body`, which is fresh for an
+    /// hour.
     pub(crate) fn get(&self, path: &str, body: &[u8]) -> Got {
         fetch(&self.cache, path, "max-age=3600", body).unwrap()
     }

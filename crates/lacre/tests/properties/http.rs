@@ -1,4 +1,5 @@
-//! What an origin, or whoever speaks for one, can say: it is never fresher, more complete or more widely shared than the rules allow.
+//! What an origin, or whoever speaks for one, can say: it is never fresher, more complete or more
+//! widely shared than the rules allow.
 
 use crate::world::{FRESH, Fetched, KINDS, START, World, get};
 use http::{Request, Response};

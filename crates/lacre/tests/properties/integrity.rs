@@ -1,4 +1,5 @@
-//! What whoever can write the store, but has no key, can make the cache serve: nothing but what it stored, where and while it stored it.
+//! What whoever can write the store, but has no key, can make the cache serve: nothing but what it
+//! stored, where and while it stored it.
 
 use crate::world::{KINDS, World, get, keyring, sealer};
 use lacre::{Keyring, Suite, wait};
@@ -14,7 +15,8 @@ fn everywhere(check: impl Fn(World, Suite)) {
     }
 }
 
-/// What was planted is refused with an alarm, the origin is asked instead, and what it says takes its place.
+/// What was planted is refused with an alarm, the origin is asked instead, and what it says takes
+/// its place.
 fn refused(world: &World, what: &str) {
     world.alarmed();
     let kind = world.medium.kind;
@@ -111,7 +113,8 @@ fn p05_a_record_from_another_namespace_tenant_or_store_is_refused() {
             world.plant(&key, &record, &foreign.sealed);
             refused(&world, &format!("{suite:?}: a record of another {what}"));
         }
-        // Another tenant's key is not in the ring: that is a miss with an event, whatever lies there.
+        // Another tenant's key is not in the ring: that is a miss with an event, whatever lies
+        // there.
         other_tenant.get("/", b"other");
         world.plant(&key, &record, &other_tenant.row().1.sealed);
         refused(&world, &format!("{suite:?}: a record of another tenant"));
@@ -121,7 +124,8 @@ fn p05_a_record_from_another_namespace_tenant_or_store_is_refused() {
 #[test]
 fn p06_aliases_signposts_expiry_and_tags_are_sealed() {
     everywhere(|world, suite| {
-        // A response that varies: a signpost and a variant. Each refuses to be changed, moved, or to stand for the other.
+        // A response that varies: a signpost and a variant. Each refuses to be changed, moved, or
+        // to stand for the other.
         let varies = &[("cache-control", "max-age=60"), ("vary", "accept")];
         let ask = || world.try_fetch(get("/"), varies, b"fresh").unwrap();
         ask();
@@ -172,7 +176,8 @@ fn p11_there_is_no_way_down_to_no_seal_or_another_suite() {
                 let world = World::new(kind, |builder| builder.suite(strong));
                 world.get("/", b"body");
                 let (key, record) = world.row();
-                // Even with the right key: what was sealed by another suite is not what this cache writes.
+                // Even with the right key: what was sealed by another suite is not what this cache
+                // writes.
                 let other = world.seal_as(&sealer(weak), &key, Purpose::Slot, &head_of(&world), b"forged");
                 world.plant(&key, &record, &other);
                 refused(&world, &format!("{weak:?} in the place of {strong:?}"));

@@ -1,4 +1,5 @@
-//! The properties that a seal has to have, each by its number in docs/threat-model.md, over every store there is.
+//! The properties that a seal has to have, each by its number in docs/threat-model.md, over every
+//! store there is.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 

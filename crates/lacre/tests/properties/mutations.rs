@@ -1,5 +1,6 @@
-//! Rows of an SQLite file, harmed at random by whoever can write it: bits flipped, bytes cut off or added, two rows spliced, columns
-//! swapped, types changed. `LACRE_MUTATIONS` says how many for each suite; the number of one that fails brings it back.
+//! Rows of an SQLite file, harmed at random by whoever can write it: bits flipped, bytes cut off or
+//! added, two rows spliced, columns swapped, types changed. `LACRE_MUTATIONS` says how many for
+//! each suite; the number of one that fails brings it back.
 
 use crate::world::{FRESH, Kind, World, get};
 use lacre::{Answer, OnTamper, RequestBody, Suite, wait};

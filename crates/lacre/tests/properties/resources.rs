@@ -16,7 +16,8 @@ fn p17_little_is_allocated_before_authentication() {
         let world = World::new(Kind::Sqlite, |builder| builder.suite(suite));
         world.get("/", b"body");
         let (key, record) = world.row();
-        // A header that claims all that a header can, over few bytes: what is claimed is never reserved.
+        // A header that claims all that a header can, over few bytes: what is claimed is never
+        // reserved.
         let mut sealed = record.sealed.to_vec();
         sealed[40..44].copy_from_slice(&(1_u32 << 20).to_be_bytes());
         sealed[44..48].copy_from_slice(&(8_u32 << 20).to_be_bytes());
@@ -42,7 +43,8 @@ fn p18_nothing_is_decompressed_beyond_its_limit() {
     for suite in Suite::ALL {
         let world = World::new(Kind::Memory, |builder| builder.suite(suite).stage(stage::Zstd));
         world.get("/", &[0; 100_000]);
-        // Even with the key: a body that comes out longer than its head says is cut off while it does.
+        // Even with the key: a body that comes out longer than its head says is cut off while it
+        // does.
         let (key, record) = world.row();
         let opened = world.open(&key, &record);
         let Ok(Slot::Entry(mut entry)) = codec::decode(&opened.head) else { panic!("an entry") };

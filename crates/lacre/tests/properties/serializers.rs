@@ -1,5 +1,5 @@
-//! Formats and stages, ours and the user's own: whatever a response goes through, it comes back as it was, and only what is authentic
-//! gets that far (property 16).
+//! Formats and stages, ours and the user's own: whatever a response goes through, it comes back as
+//! it was, and only what is authentic gets that far (property 16).
 
 use crate::world::{Fetched, Kind, World};
 use lacre::codec::{Bson, Cbor, Format, FormatId, Json, MessagePack, SlotHead, Yaml};

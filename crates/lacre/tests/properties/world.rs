@@ -1,4 +1,5 @@
-//! A cache over each store there is, an origin that answers as it is told, and the hand of whoever can write the store.
+//! A cache over each store there is, an origin that answers as it is told, and the hand of whoever
+//! can write the store.
 
 pub(crate) use crate::medium::{KINDS, Kind};
 

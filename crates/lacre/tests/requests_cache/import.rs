@@ -1,4 +1,5 @@
-//! From their files into a sealed store, and from there to a client: what was imported is a hit for the same request.
+//! From their files into a sealed store, and from there to a client: what was imported is a hit for
+//! the same request.
 
 use crate::{THEN, answer, get, pairs, shared};
 use http::HeaderMap;

@@ -14,7 +14,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What lies in `LACRE_SHARED`, or in `../shared` beside the workspace; where it is absent, that is said aloud, and nothing is judged.
+/// What lies in `LACRE_SHARED`, or in `../shared` beside the workspace; where it is absent, that is
+/// said aloud, and nothing is judged.
 fn shared(name: &str) -> Option<PathBuf> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let path = std::env::var_os("LACRE_SHARED").map_or_else(beside, PathBuf::from).join(name);

@@ -1,4 +1,5 @@
-//! What requests-cache 1.3.3 wrote: every response of every sample, by the hash of its body, its headers and what is known of it.
+//! What requests-cache 1.3.3 wrote: every response of every sample, by the hash of its body, its
+//! headers and what is known of it.
 
 use crate::shared;
 use lacre::interchange::requests_cache::{Response, Serializer, Source, SourceKind, Stored};

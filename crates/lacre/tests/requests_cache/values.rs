@@ -1,5 +1,5 @@
-//! Sealed values, and rings of secrets, against the vectors that an independent implementation made from docs/format.md §14
-//! (`vectors/make.py`).
+//! Sealed values, and rings of secrets, against the vectors that an independent implementation made
+//! from docs/format.md §14 (`vectors/make.py`).
 
 use lacre::interchange::requests_cache::{Place, SealedValues, Value, keyring_of_secret};
 use lacre::{ErrorKind, Keyring, StoreId, Timestamp};

@@ -1,4 +1,5 @@
-//! What we write: read back whole, in every format, signed or not, by us and by the released requests-cache.
+//! What we write: read back whole, in every format, signed or not, by us and by the released
+//! requests-cache.
 
 use crate::{THEN, answer, get, pairs};
 use lacre::ErrorKind;

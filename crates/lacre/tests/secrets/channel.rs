@@ -107,7 +107,8 @@ impl Channel {
         request
     }
 
-    /// What the origin answers: unless the channel says otherwise, all of the request, in several forms.
+    /// What the origin answers: unless the channel says otherwise, all of the request, in several
+    /// forms.
     pub(crate) fn response(&self, request: &Request<Vec<u8>>, secret: &str) -> Response<Vec<u8>> {
         let said = format!(
             "{} {} {:?} {}",

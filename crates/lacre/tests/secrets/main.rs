@@ -1,5 +1,6 @@
-//! Properties 37 and 38: where secrets go in is data (`channels.json`); that they come out nowhere is looked for in the raw bytes of every
-//! store under every suite, in clear and in other forms, and in whatever is shown or logged on the way.
+//! Properties 37 and 38: where secrets go in is data (`channels.json`); that they come out nowhere
+//! is looked for in the raw bytes of every store under every suite, in clear and in other forms,
+//! and in whatever is shown or logged on the way.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
@@ -16,7 +17,8 @@ use lacre::{Suite, codec};
 use medium::{KINDS, Medium};
 use world::World;
 
-/// One world for each kind of store, suite and format, with everything that came in through all channels.
+/// One world for each kind of store, suite and format, with everything that came in through all
+/// channels.
 fn worlds(suites: &[Suite]) -> Vec<(String, World)> {
     let mut worlds = Vec::new();
     for &suite in suites {

@@ -1,4 +1,5 @@
-//! A cache over one store, whose raw bytes can be read, and a driver that notes whatever can be shown on the way.
+//! A cache over one store, whose raw bytes can be read, and a driver that notes whatever can be
+//! shown on the way.
 
 use crate::channel::Channel;
 use crate::medium::Medium;
@@ -175,7 +176,8 @@ impl World {
         records
     }
 
-    /// What whoever has a copy of the store has: all it holds, and the bytes of its files, the log of SQLite among them.
+    /// What whoever has a copy of the store has: all it holds, and the bytes of its files, the log
+    /// of SQLite among them.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (key, record) in self.records() {
