@@ -57,8 +57,8 @@ pub(crate) fn exceptions(counts: &StateCounts) -> String {
     each.map(|(words, count)| format!("{count} {}", words.counted)).collect::<Vec<_>>().join(", ")
 }
 
-/// Why entries that are not bad cannot be opened, as exit code, reasons and hint. `None` if there are
-/// none.
+/// Why entries that are not bad cannot be opened, as exit code, reasons and hint. `None` if there
+/// are none.
 pub(crate) fn unopened(counts: &StateCounts) -> Option<(Exit, String, String)> {
     let mut reasons = Vec::new();
     let mut hints = Vec::new();

@@ -1,4 +1,5 @@
-//! Finding the entries that the user selects, and errors that repeat a selector without its secrets.
+//! Finding the entries that the user selects, and errors that repeat a selector without its
+//! secrets.
 
 use crate::exit::{Exit, Failure};
 use lacre::{ListedRow, Redactor, Selector};

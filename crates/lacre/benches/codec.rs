@@ -1,4 +1,5 @@
-//! What it costs to write a head down and to read it, by format; to pack a body and to unpack it, by stage.
+//! What it costs to write a head down and to read it, by format; to pack a body and to unpack it,
+//! by stage.
 //!
 //! `cargo bench -p lacre --bench codec`
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start has nothing else to do")]

@@ -37,8 +37,8 @@ impl VerifyReport {
     }
 }
 
-/// The counts of an audit. Pass the result of [`Cache::audit`](crate::Cache::audit) for each entry to
-/// [`count`](Self::count), or its error to [`count_unopened`](Self::count_unopened).
+/// The counts of an audit. Pass the result of [`Cache::audit`](crate::Cache::audit) for each entry
+/// to [`count`](Self::count), or its error to [`count_unopened`](Self::count_unopened).
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct AuditCounts {

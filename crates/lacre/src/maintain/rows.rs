@@ -1,4 +1,5 @@
-//! The rows of a listing: records with their state, freshness and seal, for tables, pages and reports.
+//! The rows of a listing: records with their state, freshness and seal, for tables, pages and
+//! reports.
 
 use super::{Listed, RecordState};
 use crate::codec::BodyHead;
@@ -116,10 +117,10 @@ impl ListedRow {
     }
 }
 
-/// Checks whether records belong to this namespace and store. One record that does is enough. If none
-/// does and some were sealed for elsewhere, the likely cause is a wrong namespace or a copied store,
-/// not an attack on every record: removing or quarantining them all would be a mistake ([decision
-/// 20](../../../../docs/decisions/0020-detect-copied-stores.md)).
+/// Checks whether records belong to this namespace and store. One record that does is enough. If
+/// none does and some were sealed for elsewhere, the likely cause is a wrong namespace or a copied
+/// store, not an attack on every record: removing or quarantining them all would be a mistake
+/// ([decision 20](../../../../docs/decisions/0020-detect-copied-stores.md)).
 #[derive(Debug, Default)]
 pub struct OwnershipCheck {
     own: bool,

@@ -1,12 +1,13 @@
-//! Selectors: conditions on records as people write them, such as `example.com/api/*` or `3fa1c0e2`.
+//! Selectors: conditions on records as people write them, such as `example.com/api/*` or
+//! `3fa1c0e2`.
 
 use super::ListedRow;
 use crate::{Error, ErrorKind};
 use lacre_core::{Redactor, UrlPattern};
 use url::Url;
 
-/// A condition on records, parsed from text: the first digits of a key, a URL, a host or a glob. Unlike
-/// [`Selection`](super::Selection), it can match a record that does not open, by its key.
+/// A condition on records, parsed from text: the first digits of a key, a URL, a host or a glob.
+/// Unlike [`Selection`](super::Selection), it can match a record that does not open, by its key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Selector {

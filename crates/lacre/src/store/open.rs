@@ -36,8 +36,8 @@ const MEMORY: Scheme = Scheme { name: "memory", form: "memory:", medium: Medium:
 /// The schemes that other crates registered.
 static REGISTERED: RwLock<Vec<Scheme>> = RwLock::new(Vec::new());
 
-/// Registers a URL scheme for this process. From then on, `--store`, `LACRE_STORE` and Python accept
-/// its URLs.
+/// Registers a URL scheme for this process. From then on, `--store`, `LACRE_STORE` and Python
+/// accept its URLs.
 ///
 /// ```
 /// use lacre::store::{self, Medium, Memory, Scheme, StoreUrl};

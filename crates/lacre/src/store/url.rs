@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// Where a store is: a scheme such as `sqlite:` and a path or an address after it.
 ///
-/// `sqlite:PATH` names an SQLite file, `dir:PATH` a directory with a file for each record (on Unix),
-/// `memory:` a store in this process's memory. Other crates add schemes with
+/// `sqlite:PATH` names an SQLite file, `dir:PATH` a directory with a file for each record (on
+/// Unix), `memory:` a store in this process's memory. Other crates add schemes with
 /// [`register`](super::register).
 ///
 /// ```

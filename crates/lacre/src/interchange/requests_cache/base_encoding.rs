@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 /// The decoded bytes of `text`. If both encodings are valid, the one with the `declared` length is
 /// used, otherwise base64.
-pub(super) fn remove(text: &str, declared: Option<usize>) -> Option<Bytes> {
+pub(super) fn decode(text: &str, declared: Option<usize>) -> Option<Bytes> {
     let base64 = STANDARD.decode(text).ok();
     let fits = |bytes: &Vec<u8>| declared.is_none_or(|length| length == bytes.len());
     if let Some(bytes) = base64.as_ref().filter(|bytes| fits(bytes)) {
@@ -58,22 +58,22 @@ mod tests {
             ("|NsC0", b"\xff\xff\xff\xff"),
             ("009C6", b"\x00\x01\x02\x03"),
         ] {
-            assert_eq!(remove(text, None).as_deref(), Some(bytes), "{text}");
+            assert_eq!(decode(text, None).as_deref(), Some(bytes), "{text}");
         }
     }
 
     #[test]
-    fn the_declared_length_settles_what_can_be_read_in_both_ways() {
+    fn declared_length_decides_between_two_valid_encodings() {
         // Written by b85encode; as base64 it would be 15 bytes.
-        assert_eq!(remove("Xm4q4WMpJ+VqsxoXJTh+", Some(16)).as_deref(), Some(&b"hoimdddnbaabgbgj"[..]));
-        assert_eq!(remove("Xm4q4WMpJ+VqsxoXJTh+", Some(15)).map(|bytes| bytes.len()), Some(15));
-        assert_eq!(remove("Xm4q4WMpJ+VqsxoXJTh+", None).map(|bytes| bytes.len()), Some(15));
+        assert_eq!(decode("Xm4q4WMpJ+VqsxoXJTh+", Some(16)).as_deref(), Some(&b"hoimdddnbaabgbgj"[..]));
+        assert_eq!(decode("Xm4q4WMpJ+VqsxoXJTh+", Some(15)).map(|bytes| bytes.len()), Some(15));
+        assert_eq!(decode("Xm4q4WMpJ+VqsxoXJTh+", None).map(|bytes| bytes.len()), Some(15));
     }
 
     #[test]
-    fn what_is_neither_is_refused() {
+    fn text_in_neither_encoding_is_refused() {
         for text in ["\"", "a", "abcdef", "~~~~~", "é"] {
-            assert_eq!(remove(text, None), None, "{text}");
+            assert_eq!(decode(text, None), None, "{text}");
         }
     }
 }

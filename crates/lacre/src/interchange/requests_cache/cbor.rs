@@ -1,7 +1,7 @@
 //! Reads and writes the CBOR (RFC 8949) of the Python package's sealed values (docs/format.md §14):
 //! plain data only.
 
-use super::fault::{self, Malformed};
+use super::error::{self, Malformed};
 use super::value::{Assembly, Kind, Value};
 use bytes::Bytes;
 use minicbor::data::{Int, Type};
@@ -37,14 +37,14 @@ fn item(
 ) -> Result<(), Malformed> {
     let value = match decoder.datatype().map_err(unreadable)? {
         Type::Array => {
-            let members = decoder.array().map_err(unreadable)?.ok_or_else(fault::cut_off)?;
+            let members = decoder.array().map_err(unreadable)?.ok_or_else(error::cut_off)?;
             assembly.open_for(Kind::List, members)?;
             missing.push(members);
             return Ok(());
         }
         Type::Map => {
-            let pairs = decoder.map().map_err(unreadable)?.ok_or_else(fault::cut_off)?;
-            let members = pairs.checked_mul(2).ok_or_else(fault::too_many)?;
+            let pairs = decoder.map().map_err(unreadable)?.ok_or_else(error::cut_off)?;
+            let members = pairs.checked_mul(2).ok_or_else(error::too_many)?;
             assembly.open_for(Kind::Dict, members)?;
             missing.push(members);
             return Ok(());

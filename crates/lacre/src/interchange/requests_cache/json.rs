@@ -1,7 +1,7 @@
 //! Reads and writes JSON exactly as Python's modules do: with `NaN` and long integers, and with
 //! everything but ASCII escaped. The same writer produces YAML.
 
-use super::fault::{self, Malformed};
+use super::error::{self, Malformed};
 use super::value::{Assembly, Kind, MAX_BYTES, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use std::fmt::Write;
 /// The result of `json.loads(text)`.
 pub(super) fn read(text: &[u8]) -> Result<Value, Malformed> {
     if text.len() > MAX_BYTES {
-        return Err(fault::too_long());
+        return Err(error::too_long());
     }
     let rest = str::from_utf8(text).map_err(|_| Malformed::new("is not in UTF-8"))?;
     let mut reader = Reader { rest, assembly: Assembly::default() };
@@ -126,7 +126,7 @@ impl Reader<'_> {
         let mut text = String::new();
         loop {
             let special = |c: char| c == '"' || c == '\\' || c < ' ';
-            let end = self.rest.find(special).ok_or(fault::cut_off())?;
+            let end = self.rest.find(special).ok_or(error::cut_off())?;
             text.push_str(&self.rest[..end]);
             self.rest = &self.rest[end..];
             if self.eat("\"") {
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn nesting_is_refused_before_it_costs_anything() {
-        assert_eq!(read("[".repeat(1_000_000).as_bytes()), Err(fault::too_deep()));
+        assert_eq!(read("[".repeat(1_000_000).as_bytes()), Err(error::too_deep()));
     }
 
     #[test]

@@ -23,10 +23,10 @@ pub struct Migration {
 const STALE_TOO_LONG: &str = "stale-too-long";
 
 impl Importer {
-    /// Imports every response of `source` that `serializer` accepts. An entry that cannot be read does
-    /// not stop the import. `progress` is called twice for each entry: the responses are first sorted
-    /// by age, so that the newest of several responses to one request stays, and they are read twice,
-    /// since all of them at once may not fit into memory.
+    /// Imports every response of `source` that `serializer` accepts. An entry that cannot be read
+    /// does not stop the import. `progress` is called twice for each entry: the responses are first
+    /// sorted by age, so that the newest of several responses to one request stays, and they are
+    /// read twice, since all of them at once may not fit into memory.
     ///
     /// # Errors
     /// The store fails.

@@ -8,10 +8,12 @@
 //! ```
 //! use lacre::interchange::requests_cache::Serializer;
 //! # use lacre::interchange::requests_cache::{Request, Response};
-//! # let request = Request { method: "GET".into(), url: "http://example.com/".into(), ..Request::default() };
+//! # let url = "http://example.com/".to_owned();
+//! # let request = Request { method: "GET".into(), url: url.clone(), ..Request::default() };
 //! # let response = Response {
-//! #     status: http::StatusCode::OK, reason: None, url: "http://example.com/".into(), headers: vec![], body: "hello".into(),
-//! #     encoding: None, cookies: vec![], elapsed: Default::default(), created: lacre::Timestamp::from_seconds(1_700_000_000),
+//! #     status: http::StatusCode::OK, reason: None, url, headers: vec![], body: "hello".into(),
+//! #     encoding: None, cookies: vec![], elapsed: Default::default(),
+//! #     created: lacre::Timestamp::from_seconds(1_700_000_000),
 //! #     expires: None, request, history: vec![], next: None,
 //! # };
 //! let serializer = Serializer::safe_pickle("a secret of at least 32 random bytes")?;
@@ -20,9 +22,9 @@
 //! # Ok::<(), lacre::Error>(())
 //! ```
 
-mod armour;
+mod base_encoding;
 mod cbor;
-mod fault;
+mod error;
 mod import;
 mod json;
 mod key;

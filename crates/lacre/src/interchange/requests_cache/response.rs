@@ -4,8 +4,8 @@
 //! As in requests-cache, only a redirected response has a history, and the responses in it have
 //! none.
 
-use super::armour;
-use super::fault::Malformed;
+use super::base_encoding;
+use super::error::Malformed;
 use super::json::{self, Dialect};
 use super::value::Value;
 use bytes::Bytes;
@@ -281,7 +281,7 @@ impl Fields {
             Value::None => Ok(Bytes::new()),
             Value::Bytes(bytes) => Ok(bytes),
             Value::Str(text) => {
-                armour::remove(&text, declared).ok_or_else(|| Malformed::field(name, "bytes"))
+                base_encoding::decode(&text, declared).ok_or_else(|| Malformed::field(name, "bytes"))
             }
             _ => Err(Malformed::field(name, "bytes")),
         }

@@ -1,7 +1,7 @@
 //! Seals values of the Python package and binds them to their place (docs/format.md §14). Values
 //! without a valid seal are never parsed.
 
-use super::fault::Malformed;
+use super::error::Malformed;
 use super::{Value, cbor};
 use crate::{Error, ErrorKind, Timestamp};
 use blake2b_simd::Params;

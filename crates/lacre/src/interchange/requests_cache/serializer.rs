@@ -1,6 +1,6 @@
 //! Converts stored bytes to a response and back: verifies the signature first, then parses.
 
-use super::fault::{self, Malformed};
+use super::error::{self, Malformed};
 use super::json::{self, Dialect};
 use super::pickle::{self, Opcode, Refused};
 use super::response::Response;
@@ -143,7 +143,7 @@ impl Value {
 fn value(format: Format, stored: Authentic) -> Result<Value, Error> {
     let malformed = |malformed: Malformed| malformed.into_error(format.name());
     if stored.len() > MAX_BYTES {
-        return Err(malformed(fault::too_long()));
+        return Err(malformed(error::too_long()));
     }
     match format {
         Format::Pickle => Value::from_pickle(stored.into_bytes()),

@@ -1,6 +1,6 @@
 //! The values in files of requests-cache, in any format: plain data of bounded size.
 
-use super::fault::{self, Malformed};
+use super::error::{self, Malformed};
 use bytes::Bytes;
 use std::collections::HashMap;
 
@@ -74,10 +74,10 @@ impl Assembly {
         self.items += 1;
         self.bytes = self.bytes.saturating_add(value.len());
         if self.items > MAX_ITEMS {
-            return Err(fault::too_many());
+            return Err(error::too_many());
         }
         if self.bytes > MAX_BYTES {
-            return Err(fault::too_long());
+            return Err(error::too_long());
         }
         self.place(value)
     }
@@ -92,10 +92,10 @@ impl Assembly {
         const BELIEVED: u64 = 64;
         self.items += 1;
         if self.open.len() == MAX_DEPTH {
-            return Err(fault::too_deep());
+            return Err(error::too_deep());
         }
         if self.items > MAX_ITEMS {
-            return Err(fault::too_many());
+            return Err(error::too_many());
         }
         self.open.push((kind, Vec::with_capacity(members.min(BELIEVED) as usize)));
         Ok(())
@@ -119,7 +119,7 @@ impl Assembly {
     pub(super) fn finish(self) -> Result<Value, Malformed> {
         match (self.open.is_empty(), self.whole) {
             (true, Some(value)) => Ok(value),
-            _ => Err(fault::cut_off()),
+            _ => Err(error::cut_off()),
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
         for _ in 0..MAX_DEPTH {
             assembly.open(Kind::List).unwrap();
         }
-        assert_eq!(assembly.open(Kind::List), Err(fault::too_deep()));
+        assert_eq!(assembly.open(Kind::List), Err(error::too_deep()));
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         for _ in 1..MAX_ITEMS {
             assembly.scalar(Value::None).unwrap();
         }
-        assert_eq!(assembly.scalar(Value::None), Err(fault::too_many()));
+        assert_eq!(assembly.scalar(Value::None), Err(error::too_many()));
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         let half = Value::Bytes(vec![0; MAX_BYTES / 2].into());
         assembly.scalar(half.clone()).unwrap();
         assembly.scalar(half.clone()).unwrap();
-        assert_eq!(assembly.scalar(Value::Str("a".into())), Err(fault::too_long()));
+        assert_eq!(assembly.scalar(Value::Str("a".into())), Err(error::too_long()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads and writes YAML as PyYAML does: version 1.1, in which `1e5` and `0o17` are strings and
 //! `yes` is a boolean. Tags for objects, and aliases, which no response needs, are refused.
 
-use super::fault::{self, Malformed};
+use super::error::{self, Malformed};
 use super::json::{self, Dialect};
 use super::value::{Assembly, Kind, MAX_BYTES, Value};
 use base64::Engine;
@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 /// The result of `yaml.safe_load(text)`, for text that PyYAML writes.
 pub(super) fn read(text: &[u8]) -> Result<Value, Malformed> {
     if text.len() > MAX_BYTES {
-        return Err(fault::too_long());
+        return Err(error::too_long());
     }
     let text = str::from_utf8(text).map_err(|_| Malformed::new("is not in UTF-8"))?;
     let mut assembly = Assembly::default();

@@ -1,4 +1,5 @@
-//! The checks that every store and every wrapper of one must pass. `run` them in a test of the store:
+//! The checks that every store and every wrapper of one must pass. `run` them in a test of the
+//! store:
 //!
 //! ```no_run
 //! # // needs the feature `store-suite`
@@ -29,7 +30,8 @@ pub fn run(make: impl Fn() -> Box<dyn Store>) {
     }
 }
 
-/// Runs the checks of a store that is only read: `reading` shows what `store`, which is empty yet, holds, and changes none of it.
+/// Runs the checks of a store that is only read: `reading` shows what `store`, which is empty yet,
+/// holds, and changes none of it.
 ///
 /// # Panics
 /// When a check fails.

@@ -88,7 +88,8 @@ pub(super) fn keys_that_share_their_first_bytes_never_mix(store: &dyn Store) {
     assert_eq!(wait(store.fetch(&two)).unwrap(), None);
     wait(store.put(&two, record(b"two"))).unwrap();
     assert_eq!(wait(store.fetch(&two)).unwrap().unwrap().sealed, "two");
-    // A store may keep one of the two only (SQLite's row id is the first eight bytes), but never answers with the wrong one.
+    // A store may keep one of the two only (SQLite's row id is the first eight bytes), but never
+    // answers with the wrong one.
     assert!(wait(store.fetch(&one)).unwrap().is_none_or(|record| record.sealed == "one"));
 }
 

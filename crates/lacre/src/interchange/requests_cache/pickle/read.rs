@@ -2,7 +2,7 @@
 //! does not recurse, and trusts no length before it has the bytes.
 
 use super::opcode::{self as op, Refused as Opcode};
-use crate::interchange::requests_cache::fault::{self, Malformed};
+use crate::interchange::requests_cache::error::{self, Malformed};
 use crate::interchange::requests_cache::value::{Assembly, Kind, MAX_BYTES, MAX_ITEMS, Value};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ impl From<Malformed> for Refused {
 /// The value of `pickle`, which must end after it.
 pub(crate) fn read(pickle: &Bytes) -> Result<Value, Refused> {
     if pickle.len() > MAX_BYTES {
-        return Err(fault::too_long().into());
+        return Err(error::too_long().into());
     }
     let mut machine = Machine { rest: pickle.clone(), ..Machine::default() };
     loop {
@@ -173,7 +173,7 @@ impl Machine {
             op::BINUNICODE | op::BINBYTES => u32::from_le_bytes(self.array()?).into(),
             _ => u64::from_le_bytes(self.array()?),
         };
-        usize::try_from(length).map_err(|_| fault::cut_off())
+        usize::try_from(length).map_err(|_| error::cut_off())
     }
 
     /// The memo's name for a value.
@@ -227,7 +227,7 @@ impl Machine {
     fn count(&mut self) -> Result<(), Malformed> {
         self.pushed += 1;
         // A value is pushed, stored in the memo and pushed again; each list adds a mark.
-        if self.pushed > 4 * MAX_ITEMS { Err(fault::too_many()) } else { Ok(()) }
+        if self.pushed > 4 * MAX_ITEMS { Err(error::too_many()) } else { Ok(()) }
     }
 
     fn pop(&mut self) -> Result<Place, Malformed> {
@@ -254,15 +254,15 @@ impl Machine {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let bytes = self.take(N)?;
-        bytes[..].try_into().map_err(|_| fault::cut_off())
+        bytes[..].try_into().map_err(|_| error::cut_off())
     }
 
     fn take(&mut self, length: usize) -> Result<Bytes, Malformed> {
-        if length > self.rest.len() { Err(fault::cut_off()) } else { Ok(self.rest.split_to(length)) }
+        if length > self.rest.len() { Err(error::cut_off()) } else { Ok(self.rest.split_to(length)) }
     }
 
     fn line(&mut self) -> Result<Bytes, Malformed> {
-        let end = self.rest.iter().position(|byte| *byte == b'\n').ok_or(fault::cut_off())?;
+        let end = self.rest.iter().position(|byte| *byte == b'\n').ok_or(error::cut_off())?;
         let line = self.take(end)?;
         self.byte()?;
         Ok(line)

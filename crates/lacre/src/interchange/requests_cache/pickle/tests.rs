@@ -2,7 +2,7 @@
 
 use super::opcode::Refused as Opcode;
 use super::{Refused, read, write};
-use crate::interchange::requests_cache::fault;
+use crate::interchange::requests_cache::error;
 use crate::interchange::requests_cache::value::Value;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -85,16 +85,16 @@ fn only_opcodes_of_plain_data_are_obeyed() {
 
 #[test]
 fn what_holds_itself_is_refused() {
-    assert_eq!(read(&bytes(b"\x80\x04]\x94h\x00a.")), Err(fault::too_deep().into()));
-    assert_eq!(read(&bytes(b"\x80\x04}\x94\x8c\x01ah\x00s.")), Err(fault::too_deep().into()));
+    assert_eq!(read(&bytes(b"\x80\x04]\x94h\x00a.")), Err(error::too_deep().into()));
+    assert_eq!(read(&bytes(b"\x80\x04}\x94\x8c\x01ah\x00s.")), Err(error::too_deep().into()));
 }
 
 #[test]
 fn nesting_is_refused_without_overflowing_the_stack() {
     let deep = [&[b']'; 1_000_000][..], &[b'a'; 999_999], b"."].concat();
-    assert_eq!(read(&deep.into()), Err(fault::too_deep().into()));
+    assert_eq!(read(&deep.into()), Err(error::too_deep().into()));
     let marks = vec![b'('; 10_000_000];
-    assert_eq!(read(&marks.into()), Err(fault::too_many().into()));
+    assert_eq!(read(&marks.into()), Err(error::too_many().into()));
 }
 
 #[test]
@@ -104,11 +104,11 @@ fn a_value_that_is_named_again_is_copied_but_not_without_end() {
     assert_eq!(read(&shared), Ok(Value::List(vec![inner(), inner(), inner()])));
     // Each tuple holds the one before it twice: 2^40 values in 120 bytes.
     let bomb = [&b"\x80\x04)"[..], &doubled(40), b"."].concat();
-    assert_eq!(read(&bomb.into()), Err(fault::too_many().into()));
+    assert_eq!(read(&bomb.into()), Err(error::too_many().into()));
     let text =
         [&b"\x80\x04](X\x00\x00\x10\x00"[..], &[b'a'; 1 << 20], b"\x94", &b"h\x00".repeat(1000), b"e."]
             .concat();
-    assert_eq!(read(&text.into()), Err(fault::too_long().into()));
+    assert_eq!(read(&text.into()), Err(error::too_long().into()));
 }
 
 /// Opcodes that repeatedly replace the value on top by a pair of itself.
@@ -125,7 +125,7 @@ fn lengths_are_not_believed() {
         b"\x80\x04\x8c\xffabc.",
         b"\x80\x04\x8a\xff\x01.",
     ] {
-        assert_eq!(read(&bytes(pickle)), Err(fault::cut_off().into()), "{pickle:?}");
+        assert_eq!(read(&bytes(pickle)), Err(error::cut_off().into()), "{pickle:?}");
     }
 }
 

@@ -4,8 +4,9 @@ use super::*;
 
 #[test]
 fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
-    // Victims are the oldest of a random sample: of these records, some ten are left of 56. If victims were any record at all, it would be
-    // some twenty; in the sum of three stores, chance does not blur that.
+    // Victims are the oldest of a random sample: of these records, some ten are left of 56. If
+    // victims were any record at all, it would be some twenty; in the sum of three stores, chance
+    // does not blur that.
     let left: usize = (0..3).map(|_| expired_and_oldest_left()).sum();
     assert!(left < 48, "{left}");
 }

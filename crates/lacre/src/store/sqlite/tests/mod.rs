@@ -1,4 +1,5 @@
-//! "SQLite as a hostile file": each test plants one thing and is named after the property that survives it.
+//! "SQLite as a hostile file": each test plants one thing and is named after the property that
+//! survives it.
 
 mod capacity;
 #[cfg(unix)]
@@ -269,7 +270,8 @@ fn a_giant_planted_row_is_refused_unread_and_breaks_nothing_else() {
     assert!(wait(store.remove(&key(1))).unwrap());
 }
 
-// SQLite copies values out of the mapped file; were that to change, a seal could be checked on other bytes than are opened.
+// SQLite copies values out of the mapped file; were that to change, a seal could be checked on
+// other bytes than are opened.
 
 #[test]
 fn lent_bytes_stay_the_same_while_another_process_writes_into_the_file() {
