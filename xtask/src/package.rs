@@ -1,6 +1,6 @@
 //! Tests and builds the Python package, and tests published packages with it. It publishes nothing.
 
-use crate::steps::{Missing, run};
+use crate::steps::{Missing, cargo, run};
 use crate::{Failure, httpbin, python};
 use std::fs;
 use std::path::Path;
@@ -23,6 +23,8 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
         run(Command::new(environment.join("bin/ruff")).args(check.split(' ')).current_dir(root))?;
     }
     develop(root, &environment)?;
+    // The package has no HTTP client: tests of the stored format fetch with the standalone command.
+    run(&mut cargo(root, "build --quiet -p lacre-cli"))?;
     for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
         run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;
     }

@@ -65,7 +65,9 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     // The command line enables every feature, which hides errors without them.
     step("without features", || {
         run(&mut cargo(root, "clippy -p lacre --lib --quiet -- -D warnings"))?;
-        run(&mut cargo(root, "clippy -p lacre --lib --no-default-features --quiet -- -D warnings"))
+        run(&mut cargo(root, "clippy -p lacre --lib --no-default-features --quiet -- -D warnings"))?;
+        // The command line of the Python package.
+        run(&mut cargo(root, "clippy -p lacre-cli --lib --no-default-features --quiet -- -D warnings"))
     })?;
     step("tests", || tests(root, missing))?;
     step("doctests", || run(&mut cargo(root, "test --workspace --doc --quiet")))?;
@@ -144,7 +146,7 @@ fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Fa
 }
 
 /// Cargo in the workspace, with space-separated arguments.
-fn cargo(root: &Path, arguments: &str) -> Command {
+pub(crate) fn cargo(root: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments.split(' '));
     command

@@ -197,6 +197,7 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// The innermost cause of an error. An outer one may show a URL.
+#[cfg(feature = "get")]
 pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

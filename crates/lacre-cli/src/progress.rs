@@ -24,6 +24,7 @@ impl Progress {
     }
 
     /// A bar for a download of `length` bytes, or of unknown length.
+    #[cfg(feature = "get")]
     pub(crate) fn of_bytes(length: Option<u64>, output: Output) -> Self {
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
         let template = match length {

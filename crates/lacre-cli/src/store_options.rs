@@ -137,6 +137,7 @@ pub(crate) fn key_source(global: &GlobalOptions) -> Result<Box<dyn KeySource>, F
 
 /// The key source for a process without a user: a key that needs a passphrase from the terminal is
 /// unavailable.
+#[cfg(feature = "serve")]
 pub(crate) fn key_source_without_prompt(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
     match named_key_source_with(global, Arc::new(NoPrompt))? {
         Some(source) => Ok(source),

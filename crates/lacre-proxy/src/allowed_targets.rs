@@ -1,5 +1,5 @@
 //! [`AllowedTargets`]: the addresses that the proxy may connect to
-//! ([decision 0024](../../../docs/decisions/0024-targets-of-the-forward-proxy.md)).
+//! (decision 24).
 //!
 //! The operator of a reverse proxy chose its upstream, so it may connect anywhere. A forward proxy
 //! never connects to itself. One that only this machine can use connects to all other addresses but

@@ -1,5 +1,5 @@
 //! Rewrites the responses of a reverse proxy to the origin that the client used
-//! ([decision 0023](../../../docs/decisions/0023-upstream-host-and-url-rewriting.md)).
+//! (decision 23).
 //!
 //! URLs of the upstream in `Location`, `Content-Location` and `Refresh`, and its domain in cookies,
 //! become those of the client. Stored responses stay as the origin sent them.

@@ -279,8 +279,8 @@ pub(super) const RULES: &[Rule] = &[
          else.",
         &[
             "stored_headers_have_the_true_length_and_no_trailer_field",
-            "trailer_fields_are_announced_to_those_only_who_get_them",
-            "announced_trailer_fields_reach_the_origin_and_misleading_ones_do_not",
+            "trailer_fields_are_announced_only_to_clients_that_get_them",
+            "announced_trailer_fields_reach_the_origin_and_forbidden_ones_do_not",
             "trailers_cannot_contradict_the_header",
         ],
     ),
@@ -289,9 +289,9 @@ pub(super) const RULES: &[Rule] = &[
         "Connection-specific fields are not forwarded. Max-Forwards is decremented, and Via detects a \
          loop.",
         &[
-            "what_is_for_one_connection_does_not_go_further",
-            "max_forwards_counts_down_and_ends_here",
-            "a_request_that_comes_back_ends_the_loop",
+            "hop_by_hop_fields_are_not_forwarded",
+            "max_forwards_is_decremented_and_zero_is_answered_by_the_proxy",
+            "a_request_loop_is_detected_and_answered_with_508",
         ],
     ),
     rule(
@@ -302,8 +302,8 @@ pub(super) const RULES: &[Rule] = &[
             "only_chunked_transfer_coding_is_supported",
             "a_length_is_one_number_of_digits",
             "response_with_contradictory_framing_is_not_stored",
-            "every_form_of_request_has_one_meaning_for_the_client_the_proxy_and_the_origin",
-            "every_form_of_response_is_passed_on_stored_and_told_as_one_and_the_same",
+            "every_form_of_request_means_the_same_to_the_proxy_and_the_origin",
+            "every_form_of_response_is_forwarded_and_stored_consistently",
         ],
     ),
     rule(

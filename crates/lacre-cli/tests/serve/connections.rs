@@ -1,17 +1,17 @@
-//! Who is let in where there is no more room.
+//! Which connections are closed and which are served at the limit of connections.
 
 use crate::origin::{Origin, answer, read_head};
-use crate::proxy::{PATIENCE, Proxy, header, rest};
+use crate::proxy::{Proxy, TIMEOUT, header, rest};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
-const ROOM: usize = 8;
+const MAX_CONNECTIONS: usize = 8;
 
-/// As many connections as there is room for, in each way of waiting.
-fn waiting(proxy: &Proxy, kind: &str) -> Vec<TcpStream> {
+/// As many connections as the limit allows, all idle in the same way.
+fn idle(proxy: &Proxy, kind: &str) -> Vec<TcpStream> {
     let open = || {
         let mut stream = proxy.connect();
         match kind {
@@ -25,28 +25,28 @@ fn waiting(proxy: &Proxy, kind: &str) -> Vec<TcpStream> {
         }
         stream
     };
-    std::iter::repeat_with(open).take(ROOM).collect()
+    std::iter::repeat_with(open).take(MAX_CONNECTIONS).collect()
 }
 
 #[test]
-fn a_newcomer_gets_in_beside_any_number_of_connections_that_wait() {
+fn a_new_connection_is_served_beside_any_number_of_idle_ones() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
-    let room = ROOM.to_string();
-    let flags = ["--max-connections", &room, "--max-connections-per-address", &room];
+    let limit = MAX_CONNECTIONS.to_string();
+    let flags = ["--max-connections", &limit, "--max-connections-per-address", &limit];
     for flags in [&flags[..2], &flags] {
-        for kind in ["silent", "slow header", "kept after a request"] {
+        for kind in ["silent", "slow header", "idle after a request"] {
             let proxy = Proxy::to(&origin.url(), flags);
-            let mut waiting: Vec<_> = (0..3).flat_map(|_| waiting(&proxy, kind)).collect();
-            for _ in 0..2 * ROOM {
+            let mut idle: Vec<_> = (0..3).flat_map(|_| idle(&proxy, kind)).collect();
+            for _ in 0..2 * MAX_CONNECTIONS {
                 assert!(proxy.get("/", "").ends_with("\r\n\r\nhello"), "{kind}");
             }
-            assert_eq!(rest(&mut waiting[0]), "", "{kind}: the one that waited longest is closed");
+            assert_eq!(rest(&mut idle[0]), "", "{kind}: the connection that is idle the longest is closed");
         }
     }
 }
 
 #[test]
-fn an_upload_that_trickles_makes_room_for_a_newcomer() {
+fn a_slow_upload_is_ended_for_a_new_connection() {
     let (asked, was_asked) = mpsc::channel();
     let asked = Mutex::new(asked);
     let origin = Origin::start(move |head, stream| {
@@ -60,7 +60,7 @@ fn an_upload_that_trickles_makes_room_for_a_newcomer() {
     let proxy = Proxy::to(&origin.url(), &["--max-connections", "1", "--max-connections-per-address", "2"]);
     let mut slow = proxy.connect();
     slow.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nx").unwrap();
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     let mut newcomer = proxy.connect();
     newcomer.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
     assert!(rest(&mut slow).starts_with("HTTP/1.1 408 "));
@@ -68,7 +68,7 @@ fn an_upload_that_trickles_makes_room_for_a_newcomer() {
 }
 
 #[test]
-fn a_connection_that_is_being_answered_is_not_closed_and_a_newcomer_waits() {
+fn a_connection_in_use_is_not_closed_and_a_new_one_waits() {
     let (asked, was_asked) = mpsc::channel();
     let (release, held) = mpsc::channel::<()>();
     let gate = Mutex::new((asked, held));
@@ -87,18 +87,18 @@ fn a_connection_that_is_being_answered_is_not_closed_and_a_newcomer_waits() {
     let proxy = Proxy::to(&origin.url(), &flags);
     let mut first = proxy.connect();
     first.write_all(b"GET /held HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     let mut second = proxy.connect();
     second.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
     second.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     assert_eq!(second.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
-    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    second.set_read_timeout(Some(TIMEOUT)).unwrap();
     release.send(()).unwrap();
     assert!(rest(&mut first).ends_with("\r\n\r\nhello"));
     assert!(rest(&mut second).ends_with("\r\n\r\nother"));
 }
 
-/// A connection from another address of this machine; `None` where it has only one.
+/// A connection from another address of this machine. `None` if it has only one.
 fn connect_from(source: &str, proxy: SocketAddr) -> Option<TcpStream> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -106,13 +106,13 @@ fn connect_from(source: &str, proxy: SocketAddr) -> Option<TcpStream> {
         socket.bind(source.parse().unwrap()).ok()?;
         let stream = socket.connect(proxy).await.ok()?.into_std().unwrap();
         stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Some(stream)
     })
 }
 
 #[test]
-fn one_address_has_a_share_of_the_connections_and_others_get_in() {
+fn one_address_cannot_use_all_connections() {
     let (release, held) = mpsc::channel::<()>();
     let (held, (asked, was_asked)) = (Mutex::new(held), mpsc::channel());
     let asked = Mutex::new(asked);
@@ -129,7 +129,7 @@ fn one_address_has_a_share_of_the_connections_and_others_get_in() {
         let mut busy: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
         for (number, stream) in busy.iter_mut().enumerate() {
             write!(stream, "GET /held{number} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
-            was_asked.recv_timeout(PATIENCE).unwrap();
+            was_asked.recv_timeout(TIMEOUT).unwrap();
         }
         let response = proxy.get("/", "");
         assert_eq!(response.starts_with("HTTP/1.1 503 "), refused, "{trusted:?}: {response}");

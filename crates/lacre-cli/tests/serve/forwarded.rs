@@ -1,9 +1,9 @@
-//! What the origin learns of a client, and how its answers lead the client back.
+//! `X-Forwarded-*` and `Forwarded` fields, and the rewriting of URLs in responses.
 
 use crate::origin::{Origin, answer};
 use crate::proxy::{Proxy, header};
 
-/// An origin for https alone, as many frameworks are behind a proxy: it redirects all other requests, for a minute.
+/// An origin that redirects all requests but those of https, as many frameworks do behind a proxy.
 fn https_only() -> Origin {
     Origin::start(|head, stream| {
         if head.contains("x-forwarded-proto: https\r\n") {
@@ -16,7 +16,7 @@ fn https_only() -> Origin {
 }
 
 #[test]
-fn an_origin_learns_from_a_trusted_proxy_that_the_client_spoke_https() {
+fn the_origin_gets_the_scheme_from_a_trusted_proxy() {
     let origin = https_only();
     let proxy = Proxy::to(&origin.url(), &[]);
     for _ in 0..2 {
@@ -29,23 +29,23 @@ fn an_origin_learns_from_a_trusted_proxy_that_the_client_spoke_https() {
 }
 
 #[test]
-fn what_a_client_says_of_itself_reaches_neither_the_origin_nor_the_key() {
+fn forwarded_fields_of_an_untrusted_client_reach_neither_the_origin_nor_the_key() {
     for trusted in ["192.0.2.0/24", "none"] {
-        what_a_client_says_is_replaced(trusted);
+        forwarded_fields_are_replaced(trusted);
     }
 }
 
-fn what_a_client_says_is_replaced(trusted: &str) {
+fn forwarded_fields_are_replaced(trusted: &str) {
     let origin = https_only();
     let proxy = Proxy::to(&origin.url(), &["--trust-forwarded", trusted]);
-    for said in [
+    for fields in [
         "",
         "x-forwarded-proto: https\r\n",
         "x_forwarded_proto: https\r\n",
         "forwarded: for=192.0.2.66;host=evil.test;proto=https\r\n",
         "x-forwarded-for: 192.0.2.66\r\nx-forwarded-host: evil.test\r\nx-real-ip: 192.0.2.66\r\n",
     ] {
-        assert!(proxy.get("/", said).starts_with("HTTP/1.1 301 "), "{said}");
+        assert!(proxy.get("/", fields).starts_with("HTTP/1.1 301 "), "{fields}");
     }
     let seen = origin.seen();
     assert_eq!(seen.len(), 1);
@@ -61,7 +61,7 @@ fn what_a_client_says_is_replaced(trusted: &str) {
 }
 
 #[test]
-fn different_hosts_share_no_answer() {
+fn requests_for_different_hosts_share_no_response() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     for flags in [&[][..], &["--preserve-host"]] {
         let before = origin.seen().len();
@@ -76,27 +76,27 @@ fn different_hosts_share_no_answer() {
 }
 
 #[test]
-fn the_log_shows_the_client_that_a_trusted_proxy_tells_of() {
+fn the_access_log_shows_the_client_named_by_a_trusted_proxy() {
     let origin = Origin::always("", "hello");
     let proxy = Proxy::to(&origin.url(), &["--trust-forwarded", "127.0.0.1"]);
     proxy.get("/", "x-forwarded-for: 203.0.113.9, 192.0.2.7\r\n");
-    proxy.logs(|line| line["peer"] == "192.0.2.7");
+    proxy.wait_for_log(|line| line["peer"] == "192.0.2.7");
 }
 
 #[test]
-fn the_host_that_the_origin_gets_is_its_own_unless_the_clients_is_to_be_kept() {
+fn the_origin_gets_its_own_host_unless_preserve_host_is_set() {
     let origin = Origin::always("", "hello");
-    for (flags, kept) in [(&[][..], false), (&["--preserve-host"], true)] {
+    for (flags, preserved) in [(&[][..], false), (&["--preserve-host"], true)] {
         let proxy = Proxy::to(&origin.url(), flags);
         proxy.get("/", "");
         let seen = origin.seen().pop().unwrap();
-        assert_eq!(seen.contains("\r\nhost: front.test\r\n"), kept, "{seen}");
+        assert_eq!(seen.contains("\r\nhost: front.test\r\n"), preserved, "{seen}");
         assert!(seen.contains("x-forwarded-host: front.test\r\n"), "{seen}");
     }
 }
 
 #[test]
-fn an_answer_that_names_the_upstream_leads_back_to_where_the_client_asked() {
+fn urls_and_cookie_domains_of_the_upstream_are_rewritten_for_the_client() {
     let origin = Origin::start(|head, stream| {
         let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
         let name = host.split(':').next().unwrap();
@@ -107,11 +107,11 @@ fn an_answer_that_names_the_upstream_leads_back_to_where_the_client_asked() {
         answer(stream, "302 Found", &headers, "");
     });
     let proxy = Proxy::to(&origin.url(), &["--private", "--trust-forwarded", "127.0.0.1"]);
-    for said in ["", "x-forwarded-proto: https\r\nx-forwarded-host: shop.test:8443\r\n"] {
-        let client = if said.is_empty() { "http://front.test" } else { "https://shop.test:8443" };
-        let domain = if said.is_empty() { "front.test" } else { "shop.test" };
+    for fields in ["", "x-forwarded-proto: https\r\nx-forwarded-host: shop.test:8443\r\n"] {
+        let client = if fields.is_empty() { "http://front.test" } else { "https://shop.test:8443" };
+        let domain = if fields.is_empty() { "front.test" } else { "shop.test" };
         for _ in 0..2 {
-            let response = proxy.get("/", said);
+            let response = proxy.get("/", fields);
             assert_eq!(header(&response, "location"), Some(&*format!("{client}/login?next=/")));
             assert_eq!(header(&response, "content-location"), Some(&*format!("{client}/page")));
             assert_eq!(header(&response, "set-cookie"), Some(&*format!("a=1; Domain={domain}; Path=/")));
@@ -120,7 +120,7 @@ fn an_answer_that_names_the_upstream_leads_back_to_where_the_client_asked() {
 }
 
 #[test]
-fn an_answer_that_names_another_address_is_left_as_it_is() {
+fn urls_and_cookie_domains_of_other_hosts_are_unchanged() {
     let origin =
         Origin::always("location: http://elsewhere.test/a\r\nset-cookie: a=1; Domain=elsewhere.test\r\n", "");
     let proxy = Proxy::to(&origin.url(), &[]);

@@ -1,4 +1,4 @@
-//! What a slow, hostile or broken client or origin gets.
+//! Limits and errors: slow, hostile or broken clients and origins.
 
 use crate::origin::{Origin, answer};
 use crate::proxy::{Proxy, header, rest};
@@ -15,7 +15,7 @@ fn status(response: &str) -> &str {
 }
 
 #[test]
-fn what_is_no_request_for_us_is_refused_and_never_reaches_the_origin() {
+fn invalid_requests_are_refused_and_never_reach_the_origin() {
     let origin = Origin::always("", "hello");
     let proxy = Proxy::to(&origin.url(), &["--max-upload", "100", "--max-header", "8192"]);
     let long = "x".repeat(9000);
@@ -37,7 +37,7 @@ fn what_is_no_request_for_us_is_refused_and_never_reaches_the_origin() {
 #[test]
 fn an_upload_of_unknown_length_is_cut_at_the_limit() {
     let origin = Origin::start(|_, stream| {
-        // It waits for the end of the body, which never comes.
+        // Waits for the end of the body, which never arrives.
         rest(stream);
     });
     let proxy = Proxy::to(&origin.url(), &["--max-upload", "100"]);
@@ -49,7 +49,7 @@ fn an_upload_of_unknown_length_is_cut_at_the_limit() {
 }
 
 #[test]
-fn an_origin_that_cannot_be_reached_is_a_502() {
+fn an_unreachable_origin_is_answered_with_502() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let response = Proxy::to(&format!("http://{gone}"), &[]).get("/", "");
     assert_eq!(
@@ -60,20 +60,20 @@ fn an_origin_that_cannot_be_reached_is_a_502() {
 }
 
 #[test]
-fn an_origin_that_hangs_up_is_a_502_and_is_not_asked_again() {
+fn an_origin_that_closes_the_connection_is_answered_with_502_and_not_retried() {
     let origin = Origin::start(|_, _| {});
     let response = Proxy::to(&origin.url(), &[]).get("/", "");
     assert_eq!((status(&response), origin.seen().len()), ("502", 1));
 }
 
 #[test]
-fn an_origin_that_speaks_no_http_is_a_502() {
+fn an_origin_that_does_not_speak_http_is_answered_with_502() {
     let origin = Origin::start(|_, stream| stream.write_all(b"220 smtp.test ESMTP\r\n").unwrap());
     assert_eq!(status(&Proxy::to(&origin.url(), &[]).get("/", "")), "502");
 }
 
 #[test]
-fn an_origin_that_speaks_no_tls_where_it_should_is_a_502() {
+fn an_https_origin_without_tls_is_answered_with_502() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
@@ -85,7 +85,7 @@ fn an_origin_that_speaks_no_tls_where_it_should_is_a_502() {
 }
 
 #[test]
-fn an_origin_that_sends_too_long_a_head_is_a_502() {
+fn a_response_header_beyond_the_limit_is_answered_with_502() {
     let origin = Origin::start(|_, stream| {
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
     });
@@ -93,7 +93,7 @@ fn an_origin_that_sends_too_long_a_head_is_a_502() {
 }
 
 #[test]
-fn an_origin_that_does_not_answer_is_a_504() {
+fn a_silent_origin_is_answered_with_504() {
     let origin = Origin::start(|_, stream| {
         rest(stream);
     });
@@ -105,7 +105,7 @@ fn an_origin_that_does_not_answer_is_a_504() {
 }
 
 #[test]
-fn a_body_that_is_cut_or_stalls_is_cut_for_the_client_and_never_stored() {
+fn a_truncated_or_stalled_body_is_truncated_for_the_client_and_never_stored() {
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     let origin = Origin::start(move |head, stream| {
@@ -120,7 +120,11 @@ fn a_body_that_is_cut_or_stalls_is_cut_for_the_client_and_never_stored() {
         for _ in 0..2 {
             let response = proxy.get(path, "");
             assert!(response.ends_with("\r\n\r\n12345"), "{response}");
-            assert_eq!(header(&response, "content-length"), Some("10"), "the client can see that it is cut");
+            assert_eq!(
+                header(&response, "content-length"),
+                Some("10"),
+                "the length shows the client that the body is truncated"
+            );
         }
     }
     assert_eq!(origin.seen().len(), 4);
@@ -128,7 +132,7 @@ fn a_body_that_is_cut_or_stalls_is_cut_for_the_client_and_never_stored() {
 }
 
 #[test]
-fn a_client_that_does_not_finish_its_head_or_body_is_not_waited_for() {
+fn a_client_that_does_not_finish_its_request_is_timed_out() {
     let origin = Origin::start(|_, stream| {
         rest(stream);
     });
@@ -144,14 +148,14 @@ fn a_client_that_does_not_finish_its_head_or_body_is_not_waited_for() {
 }
 
 #[test]
-fn a_forward_proxy_makes_no_tunnel_and_takes_no_https() {
+fn a_forward_proxy_refuses_https_urls_and_requests_without_a_url() {
     let proxy = Proxy::start(&["--forward"]);
     assert_eq!(status(&proxy.get("https://a.test/", "")), "400");
     assert_eq!(status(&proxy.get("/", "")), "400");
 }
 
 #[test]
-fn settings_that_cannot_be_are_refused_with_a_remedy() {
+fn invalid_settings_are_refused_with_a_hint() {
     for (flags, remedy) in [
         (&["--upstream", "http://a.test/path"][..], "without a path"),
         (&["--forward", "--listen", "0.0.0.0:0"], "--danger-open-proxy"),
@@ -176,7 +180,7 @@ fn settings_that_cannot_be_are_refused_with_a_remedy() {
 }
 
 #[test]
-fn a_response_too_long_to_be_stored_streams_through() {
+fn a_response_beyond_max_stored_is_passed_through() {
     let origin = Origin::start(|_, stream| {
         answer(stream, "200 OK", "cache-control: max-age=60\r\n", &"x".repeat(100_000));
     });

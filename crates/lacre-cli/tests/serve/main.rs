@@ -1,19 +1,19 @@
-//! `lacre serve` between a client and an origin on loopback that speak in raw bytes.
-#![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+//! Tests of `lacre serve`, between a client and an origin on loopback that exchange raw bytes.
+#![expect(clippy::unwrap_used, reason = "a helper may fail its test")]
 
-mod answers;
+mod access_log;
+mod allowed_targets;
 mod connections;
-mod ends;
-mod failing;
 mod forwarded;
-mod framing_of_requests;
-mod framing_of_responses;
 mod limits;
-mod log;
-mod loops;
+mod loop_detection;
 mod origin;
 mod proxy;
-mod reach;
+mod request_framing;
+mod response_framing;
+mod responses;
 mod retries;
-mod strict;
-mod survives;
+mod shutdown;
+mod stale_responses;
+mod strict_http;
+mod unreliable_origin;

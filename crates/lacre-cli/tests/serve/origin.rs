@@ -1,40 +1,42 @@
-//! An origin that does with each request, and its connection, what the test says.
+//! An origin whose responses the test writes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// An origin. It lives as long as the test.
+/// An origin on loopback. It runs until the test ends.
 pub(crate) struct Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Origin {
-    /// `serve` gets each request's head as text, and the connection to write to; there is one request to a connection.
+    /// An origin with one request on each connection. `serve` gets the head of the request as text, and
+    /// the connection to write to.
     pub(crate) fn start(serve: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
-        Self::keeping(move |_, head, stream| {
+        Self::persistent(move |_, head, stream| {
             serve(head, stream);
             false
         })
     }
 
-    /// One that keeps connections for as long as `serve`, which also gets how many requests came before on the same one, returns `true`.
-    pub(crate) fn keeping(
+    /// An origin with persistent connections, which close when `serve` returns `false`. `serve` also gets
+    /// the number of earlier requests on the connection.
+    pub(crate) fn persistent(
         serve: impl Fn(usize, &str, &mut TcpStream) -> bool + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (noted, serve) = (Arc::clone(&seen), Arc::new(serve));
+        let (record, serve) = (Arc::clone(&seen), Arc::new(serve));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (mut stream, noted, serve) = (stream.unwrap(), Arc::clone(&noted), Arc::clone(&serve));
+                let (mut stream, record, serve) = (stream.unwrap(), Arc::clone(&record), Arc::clone(&serve));
                 thread::spawn(move || {
                     for before in 0.. {
                         let Some(head) = read_head(&mut stream) else { return };
-                        noted.lock().unwrap().push(head.clone());
+                        record.lock().unwrap().push(head.clone());
                         if !serve(before, &head, &mut stream) {
                             return;
                         }
@@ -45,7 +47,7 @@ impl Origin {
         Self { address, seen }
     }
 
-    /// One that answers everything alike. `headers` are lines that end in `\r\n`.
+    /// An origin with the same response to every request. Each line of `headers` ends in `\r\n`.
     pub(crate) fn always(headers: &'static str, body: &'static str) -> Self {
         Self::start(move |_, stream| answer(stream, "200 OK", headers, body))
     }
@@ -60,7 +62,7 @@ impl Origin {
     }
 }
 
-/// Writes a whole response. Who hangs up early is part of some tests.
+/// Writes a complete response. Ignores a connection that the proxy has closed, as in some tests.
 pub(crate) fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &str) {
     let length = body.len();
     let _ = write!(
@@ -69,7 +71,7 @@ pub(crate) fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: 
     );
 }
 
-/// Everything up to the empty line.
+/// Reads the head of a message, up to the empty line. `None` if the connection ends before.
 pub(crate) fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];

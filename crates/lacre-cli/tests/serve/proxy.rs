@@ -1,4 +1,4 @@
-//! The built program as a proxy, and a client in raw bytes.
+//! A running `lacre serve`, and a client that exchanges raw bytes.
 
 pub(crate) use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
@@ -12,10 +12,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long anything may take before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The time that any step may take before the test fails.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running `lacre serve`, killed when it is dropped.
+/// A running `lacre serve`. It is killed when it is dropped.
 pub(crate) struct Proxy {
     child: Child,
     address: SocketAddr,
@@ -31,18 +31,18 @@ impl Proxy {
         Self::start(&[&["--upstream", upstream], flags].concat())
     }
 
-    /// A proxy with these flags, in JSON, on a free port.
+    /// A proxy with these flags, which logs JSON and listens on a free port.
     pub(crate) fn start(flags: &[&str]) -> Self {
-        Self::at_home(tempfile::tempdir().unwrap(), flags)
+        Self::with_home(tempfile::tempdir().unwrap(), flags)
     }
 
-    /// The same, listening on this address.
+    /// A proxy with these flags that listens on this address.
     pub(crate) fn start_at(listen: &str, flags: &[&str]) -> Self {
         Self::start(&[&["--listen", listen], flags].concat())
     }
 
-    /// The same with this folder as its home.
-    pub(crate) fn at_home(home: TempDir, flags: &[&str]) -> Self {
+    /// A proxy with these flags and this home directory.
+    pub(crate) fn with_home(home: TempDir, flags: &[&str]) -> Self {
         let usual = [("--store", "memory:"), ("--listen", "127.0.0.1:0"), ("--workers", "2")];
         let usual = usual.iter().filter(|(name, _)| !flags.contains(name));
         let mut child = Command::new(env!("CARGO_BIN_EXE_lacre"))
@@ -57,13 +57,13 @@ impl Proxy {
             .spawn()
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let said = announcement(&mut stderr);
-        let address = |name: &str| said[name].as_str().map(|address| address.parse().unwrap());
+        let announced = announcement(&mut stderr);
+        let address = |name: &str| announced[name].as_str().map(|address| address.parse().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&log);
+        let record = Arc::clone(&log);
         let logging = thread::spawn(move || {
             for line in stderr.lines() {
-                noted.lock().unwrap().push(line.unwrap());
+                record.lock().unwrap().push(line.unwrap());
             }
         });
         Self {
@@ -84,21 +84,21 @@ impl Proxy {
         connect(self.address)
     }
 
-    /// What comes back for `request` until the connection ends.
+    /// Sends `request`, and returns everything received until the connection ends.
     pub(crate) fn send(&self, request: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
         rest(&mut stream)
     }
 
-    /// What comes back for these bytes, after which nothing more is sent.
+    /// Sends these bytes, and returns everything received until the connection ends.
     pub(crate) fn send_bytes(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = self.connect();
         stream.write_all(request).unwrap();
         rest_of(&mut stream)
     }
 
-    /// The same, where the client says that nothing more will come.
+    /// Sends these bytes, closes its half of the connection, and returns everything received.
     pub(crate) fn send_and_end(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = self.connect();
         stream.write_all(request).unwrap();
@@ -106,26 +106,26 @@ impl Proxy {
         rest_of(&mut stream)
     }
 
-    /// What comes back for a GET with these header lines.
+    /// Sends a GET with these header lines, and returns the response.
     pub(crate) fn get(&self, path: &str, headers: &str) -> String {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: front.test\r\nconnection: close\r\n{headers}\r\n"))
     }
 
-    /// What Prometheus would read.
+    /// The metrics as Prometheus reads them.
     pub(crate) fn metrics(&self) -> String {
         let mut stream = connect(self.admin.unwrap());
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: admin.test\r\n\r\n").unwrap();
         rest(&mut stream)
     }
 
-    /// The most memory it ever had, in kilobytes; `None` where the system does not say.
+    /// The peak of its memory, in kilobytes. `None` if the system does not report it.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         peak.trim().trim_end_matches(" kB").parse().ok()
     }
 
-    /// Asks it to end.
+    /// Asks it to shut down.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
@@ -134,29 +134,29 @@ impl Proxy {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until it has logged a line of which `holds` is true.
-    pub(crate) fn logs(&self, holds: impl Fn(&Value) -> bool) {
+    /// Waits until it has logged a line for which `matches` is true.
+    pub(crate) fn wait_for_log(&self, matches: impl Fn(&Value) -> bool) {
         let begun = Instant::now();
         let logged =
-            || self.log.lock().unwrap().iter().any(|line| holds(&serde_json::from_str(line).unwrap()));
+            || self.log.lock().unwrap().iter().any(|line| matches(&serde_json::from_str(line).unwrap()));
         while !logged() {
-            assert!(begun.elapsed() < PATIENCE, "{:?}", self.log.lock().unwrap());
+            assert!(begun.elapsed() < TIMEOUT, "{:?}", self.log.lock().unwrap());
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Where the metrics are.
+    /// The address that shows the metrics.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin.unwrap()
     }
 
-    /// A folder that lasts as long as it.
+    /// Its home directory, which is removed with it.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// How it ended, and all that it logged.
-    pub(crate) fn ended(mut self) -> (Option<i32>, Vec<Value>) {
+    /// Waits until it ends, and returns its exit code and all that it logged.
+    pub(crate) fn wait(mut self) -> (Option<i32>, Vec<Value>) {
         let code = self.child.wait().unwrap().code();
         self.logging.take().unwrap().join().unwrap();
         let log = self.log.lock().unwrap();
@@ -171,12 +171,12 @@ impl Drop for Proxy {
     }
 }
 
-/// The line with the addresses; what comes before it are notes.
+/// The log line with the addresses. Lines before it are notes.
 fn announcement(stderr: &mut BufReader<ChildStderr>) -> Value {
     let mut line = String::new();
     loop {
         line.clear();
-        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended before it listened");
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the proxy ended before it listened");
         let said: Value = serde_json::from_str(&line).unwrap();
         if said["schema"] == "lacre/serve/v1" {
             return said;
@@ -186,16 +186,16 @@ fn announcement(stderr: &mut BufReader<ChildStderr>) -> Value {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
-/// Everything until the connection ends, well or not; waiting for longer than the patience is a failure.
+/// Everything received until the connection ends or is reset. Waiting longer than the timeout fails.
 pub(crate) fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8(rest_of(stream)).unwrap()
 }
 
-/// The same as bytes.
+/// The same, as bytes.
 pub(crate) fn rest_of(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];

@@ -1,12 +1,13 @@
-//! Whether a request is sent to the origin once more.
+//! Whether a request is sent to the origin a second time.
 
 use crate::origin::Origin;
 use crate::proxy::Proxy;
 use std::io::Write;
 
-/// An origin that answers the first request of each connection, and does `then` with the second.
-fn once(then: &'static [u8]) -> Origin {
-    Origin::keeping(move |before, head, stream| {
+/// An origin that answers the first request of each connection. In answer to the second, it writes
+/// `then` and closes the connection.
+fn answers_once(then: &'static [u8]) -> Origin {
+    Origin::persistent(move |before, head, stream| {
         if before > 0 {
             stream.write_all(then).unwrap();
             return false;
@@ -31,19 +32,19 @@ fn statuses(proxy: &Proxy, method: &str, body: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_idempotent_request_survives_a_kept_connection_that_the_origin_drops() {
+fn an_idempotent_request_is_retried_when_a_reused_connection_is_closed() {
     for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PUT"] {
-        let origin = once(b"");
+        let origin = answers_once(b"");
         let proxy = Proxy::to(&origin.url(), &[]);
         assert_eq!(statuses(&proxy, method, ""), ["200", "200"], "{method}");
-        assert_eq!(origin.seen().len(), 3, "{method}: once more, and on a new connection");
+        assert_eq!(origin.seen().len(), 3, "{method}: sent again, on a new connection");
     }
 }
 
 #[test]
-fn a_request_that_must_not_be_sent_twice_never_meets_a_dead_connection() {
+fn a_request_that_must_not_be_repeated_gets_a_new_connection() {
     for (method, body) in [("POST", ""), ("POST", "x"), ("PATCH", "x"), ("PUT", "x")] {
-        let origin = once(b"");
+        let origin = answers_once(b"");
         let proxy = Proxy::to(&origin.url(), &[]);
         proxy.get("/", "");
         assert_eq!(statuses(&proxy, method, body), ["200", "200"], "{method}");
@@ -52,7 +53,7 @@ fn a_request_that_must_not_be_sent_twice_never_meets_a_dead_connection() {
 }
 
 #[test]
-fn a_request_that_may_have_been_carried_out_is_not_sent_twice() {
+fn a_request_that_the_origin_may_have_processed_is_not_repeated() {
     for (method, body) in [("POST", ""), ("POST", "x"), ("PATCH", "x"), ("PUT", "x")] {
         let origin = Origin::start(|_, _| {});
         let proxy = Proxy::to(&origin.url(), &[]);
@@ -62,14 +63,14 @@ fn a_request_that_may_have_been_carried_out_is_not_sent_twice() {
 }
 
 #[test]
-fn an_answer_that_began_is_not_asked_for_again() {
+fn a_request_is_not_repeated_after_the_first_byte_of_a_response() {
     for begun in [
         &b"HTTP/1.1 2"[..],
         b"HTTP/1.1 200 OK\r\ncontent-le",
         b"HTTP/1.1 103 Early Hints\r\n\r\n",
         b"nonsense\r\n",
     ] {
-        let origin = once(begun);
+        let origin = answers_once(begun);
         let proxy = Proxy::to(&origin.url(), &[]);
         assert_eq!(statuses(&proxy, "GET", ""), ["200", "502"], "{begun:?}");
         assert_eq!(origin.seen().len(), 2, "{begun:?}");
@@ -77,8 +78,8 @@ fn an_answer_that_began_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_request_is_sent_no_more_than_twice() {
-    let origin = Origin::keeping(|before, head, stream| {
+fn a_request_is_sent_at_most_twice() {
+    let origin = Origin::persistent(|before, head, stream| {
         if before > 0 || !head.starts_with("GET /first ") {
             return false;
         }

@@ -1,7 +1,7 @@
-//! How it ends.
+//! Signals: shutdown and reload.
 
 use crate::origin::{Origin, answer};
-use crate::proxy::{PATIENCE, Proxy, Signal, rest};
+use crate::proxy::{Proxy, Signal, TIMEOUT, rest};
 use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -11,10 +11,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// An origin that answers when it is let, and says when it was asked.
-fn held() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
-    let ((asked, was_asked), (release, held)) = (mpsc::channel(), mpsc::channel());
-    let gate = Mutex::new((asked, held));
+/// An origin that reports each request, and answers it when it is released.
+fn blocked_origin() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let ((asked, was_asked), (release, released)) = (mpsc::channel(), mpsc::channel());
+    let gate = Mutex::new((asked, released));
     let origin = Origin::start(move |_, stream| {
         let gate = gate.lock().unwrap();
         gate.0.send(()).unwrap();
@@ -26,86 +26,86 @@ fn held() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
 }
 
 #[test]
-fn a_signal_ends_it_when_all_that_is_under_way_is_answered() {
+fn a_signal_ends_the_proxy_after_all_requests_in_progress() {
     for signal in [Signal::TERM, Signal::INT] {
         ends_by(signal);
     }
 }
 
 fn ends_by(signal: Signal) {
-    let (origin, was_asked, release) = held();
+    let (origin, was_asked, release) = blocked_origin();
     let proxy = Proxy::to(&origin.url(), &[]);
     let mut idle = proxy.connect();
     let mut half = proxy.connect();
     half.write_all(b"GET / HTTP/1.1\r\nhost").unwrap();
     let mut client = proxy.connect();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     proxy.signal(signal);
-    // Nobody new is let in, and who was only waiting is let go.
+    // Idle connections are closed, and no new one is accepted.
     assert_eq!(rest(&mut idle), "");
     assert_eq!(rest(&mut half), "");
     let begun = Instant::now();
     while TcpStream::connect(proxy.address()).is_ok() {
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TIMEOUT);
         thread::sleep(Duration::from_millis(10));
     }
     release.send(()).unwrap();
     assert!(rest(&mut client).ends_with("\r\n\r\nhello"));
-    assert_eq!(proxy.ended().0, Some(0));
+    assert_eq!(proxy.wait().0, Some(0));
 }
 
 #[test]
-fn what_does_not_end_within_the_drain_timeout_is_cut_off() {
-    let (origin, was_asked, _release) = held();
+fn requests_are_cut_off_after_the_drain_timeout() {
+    let (origin, was_asked, _release) = blocked_origin();
     let proxy = Proxy::to(&origin.url(), &["--drain-timeout", "0.3"]);
     let mut client = proxy.connect();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     proxy.terminate();
     assert_eq!(rest(&mut client), "");
-    assert_eq!(proxy.ended().0, Some(1));
+    assert_eq!(proxy.wait().0, Some(1));
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let (origin, was_asked, _release) = held();
+fn a_second_signal_ends_the_proxy_at_once() {
+    let (origin, was_asked, _release) = blocked_origin();
     let proxy = Proxy::to(&origin.url(), &[]);
     let mut client = proxy.connect();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     proxy.terminate();
-    // The first is heard when the door closes.
+    // The proxy refuses connections once it has received the first signal.
     while TcpStream::connect(proxy.address()).map_err(|error| error.kind()).err()
         != Some(ErrorKind::ConnectionRefused)
     {
         thread::sleep(Duration::from_millis(10));
     }
     proxy.terminate();
-    assert_eq!(proxy.ended().0, Some(130));
+    assert_eq!(proxy.wait().0, Some(130));
 }
 
 #[test]
-fn a_hangup_reloads_and_neither_ends_it_nor_what_is_under_way() {
-    let (origin, was_asked, release) = held();
+fn sighup_reloads_without_disturbing_requests_in_progress() {
+    let (origin, was_asked, release) = blocked_origin();
     let proxy = Proxy::to(&origin.url(), &[]);
     let mut client = proxy.connect();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     for _ in 0..2 {
         proxy.signal(Signal::HUP);
     }
-    proxy.logs(|line| line["schema"] == "lacre/reload/v1");
+    proxy.wait_for_log(|line| line["schema"] == "lacre/reload/v1");
     release.send(()).unwrap();
     assert!(rest(&mut client).ends_with("\r\n\r\nhello"));
     release.send(()).unwrap();
     assert!(proxy.get("/", "").ends_with("\r\n\r\nhello"));
     proxy.terminate();
-    assert_eq!(proxy.ended().0, Some(0));
+    assert_eq!(proxy.wait().0, Some(0));
 }
 
 #[test]
-fn a_hangup_brings_the_keys_of_that_moment_and_what_is_stored_stays() {
+fn sighup_reads_the_keyring_anew_and_stored_responses_stay_usable() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let home = tempfile::tempdir().unwrap();
     let (keyring, store) = (home.path().join("keyring"), home.path().join("store/cache.sqlite"));
@@ -124,23 +124,26 @@ fn a_hangup_brings_the_keys_of_that_moment_and_what_is_stored_stays() {
     };
     lacre(&["key", "new", &keyring]);
     let flags = ["--upstream", &origin.url(), "--key", &keyring, "--store", &store];
-    let proxy = Proxy::at_home(home, &flags);
+    let proxy = Proxy::with_home(home, &flags);
     proxy.get("/before", "");
     lacre(&["key", "rotate"]);
     proxy.signal(Signal::HUP);
-    proxy.logs(|line| line["schema"] == "lacre/reload/v1");
+    proxy.wait_for_log(|line| line["schema"] == "lacre/reload/v1");
     proxy.get("/after", "");
-    assert!(proxy.get("/before", "").contains("lacre; hit"), "what the old key sealed still opens");
+    assert!(
+        proxy.get("/before", "").contains("lacre; hit"),
+        "a response sealed with the old key still opens"
+    );
     let listed = lacre(&["ls", "--json"]);
     let mut keys: Vec<_> =
         listed.lines().map(|line| line.parse::<Value>().unwrap()["seal"]["key_id"].to_string()).collect();
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 2, "{listed}");
-    // A keyring that is gone is no reason to stop.
+    // A missing keyring does not stop the proxy.
     std::fs::remove_file(proxy.home().join("keyring")).unwrap();
     proxy.signal(Signal::HUP);
-    proxy.logs(|line| {
+    proxy.wait_for_log(|line| {
         line["warning"]["message"].as_str().is_some_and(|text| text.contains("could not reload"))
     });
     assert!(proxy.get("/after", "").contains("lacre; hit"));

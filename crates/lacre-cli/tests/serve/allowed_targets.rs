@@ -1,4 +1,4 @@
-//! Where a forward proxy goes, and where it does not.
+//! The addresses that a forward proxy connects to (decision 24).
 
 use crate::origin::Origin;
 use crate::proxy::{Proxy, header};
@@ -24,7 +24,7 @@ fn a_forward_proxy_never_reaches_its_own_addresses() {
 }
 
 #[test]
-fn a_forward_proxy_that_others_can_use_reaches_only_what_is_public_or_named() {
+fn an_open_forward_proxy_reaches_only_public_or_allowed_addresses() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let port = origin.url().rsplit(':').next().unwrap().to_owned();
     let open = ["--forward", "--danger-open-proxy", "--listen", "0.0.0.0:0"];
@@ -42,7 +42,7 @@ fn a_forward_proxy_that_others_can_use_reaches_only_what_is_public_or_named() {
 }
 
 #[test]
-fn what_was_stored_for_this_machine_is_not_shown_to_others() {
+fn an_open_forward_proxy_serves_no_stored_response_of_a_denied_target() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let home = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", home.path().join("cache.sqlite").display());
@@ -59,7 +59,7 @@ fn what_was_stored_for_this_machine_is_not_shown_to_others() {
         let proxy = Proxy::start(&flags);
         assert_eq!(status(&proxy.get(&target, "")), "200");
         proxy.terminate();
-        assert_eq!(proxy.ended().0, Some(0));
+        assert_eq!(proxy.wait().0, Some(0));
     }
     let proxy = Proxy::start(&[&flags[..], &["--danger-open-proxy", "--listen", "0.0.0.0:0"]].concat());
     assert_eq!(status(&proxy.get(&target, "")), "403");

@@ -1,13 +1,13 @@
-//! How far requests go, and that none goes in circles.
+//! Loops between proxies, and `Max-Forwards`.
 
 use crate::origin::Origin;
 use crate::proxy::{Proxy, header};
-use crate::strict::StrictOrigin;
+use crate::strict_http::StrictOrigin;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 #[test]
-fn a_request_that_comes_back_ends_the_loop() {
+fn a_request_loop_is_detected_and_answered_with_508() {
     // The first proxy's origin is the second, whose origin is the first.
     let second_address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let first = Proxy::to(&format!("http://{second_address}"), &[]);
@@ -21,7 +21,7 @@ fn a_request_that_comes_back_ends_the_loop() {
 }
 
 #[test]
-fn two_proxies_in_a_row_are_no_loop() {
+fn two_proxies_in_a_chain_are_not_a_loop() {
     let origin = Origin::always("", "hello");
     let inner = Proxy::to(&origin.url(), &[]);
     let outer = Proxy::to(&format!("http://{}", inner.address()), &[]);
@@ -32,7 +32,7 @@ fn two_proxies_in_a_row_are_no_loop() {
 }
 
 #[test]
-fn an_upstream_that_is_the_proxy_itself_is_refused_at_the_start() {
+fn an_upstream_that_is_the_proxy_itself_is_refused_at_start() {
     for upstream in ["http://127.0.0.1:9111", "http://localhost:9111", "http://0.0.0.0:9111"] {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lacre"));
@@ -43,12 +43,12 @@ fn an_upstream_that_is_the_proxy_itself_is_refused_at_the_start() {
             ran.status.code() == Some(2) && said.contains("listens on") && said.contains("--listen"),
             "{said}"
         );
-        assert_eq!(home.path().read_dir().unwrap().count(), 0, "nothing was made");
+        assert_eq!(home.path().read_dir().unwrap().count(), 0, "no file is created");
     }
 }
 
 #[test]
-fn max_forwards_counts_down_and_ends_here() {
+fn max_forwards_is_decremented_and_zero_is_answered_by_the_proxy() {
     let origin = StrictOrigin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let proxy = Proxy::to(&origin.url(), &[]);
     let ask = |method: &str, fields: &str| {

@@ -1,9 +1,9 @@
-//! What an origin may answer, and what becomes of it: one row for each form. What the proxy passes
-//! on, what it stores and what it says of that must agree.
+//! Forms of responses, one row for each. The response that the proxy forwards, the one that it stores
+//! and its `Cache-Status` must agree.
 
 use crate::origin::Origin;
 use crate::proxy::{Proxy, header};
-use crate::strict::{Kind, Message, StrictOrigin, Unread};
+use crate::strict_http::{Kind, Message, ReadError, StrictOrigin};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -11,37 +11,36 @@ use std::sync::Arc;
 struct Row {
     name: &'static str,
     sent: Vec<u8>,
-    becomes: Becomes,
+    result: Forwarded,
 }
 
-/// What the client gets.
+/// The response that the client gets.
 #[derive(Clone, Copy)]
-enum Becomes {
-    /// It, whole; and again from the cache.
+enum Forwarded {
+    /// The complete response, and then the same from the cache.
     Stored(u16, &'static str),
-    /// It, whole, each time from the origin.
+    /// The complete response, from the origin each time.
     Passed(u16, &'static str),
-    /// So much of it that its end is missed.
-    Cut,
-    /// 502.
+    /// A part of the response, whose end is missing.
+    Truncated,
+    /// A 502 of the proxy.
     Refused,
 }
 
-use Becomes::{Cut, Passed, Refused, Stored};
+use Forwarded::{Passed, Refused, Stored, Truncated};
 
-const HELLO: Becomes = Stored(200, "hello");
+const HELLO: Forwarded = Stored(200, "hello");
 
-fn row(name: &'static str, sent: impl Into<Vec<u8>>, becomes: Becomes) -> Row {
-    Row { name, sent: sent.into(), becomes }
+fn row(name: &'static str, sent: impl Into<Vec<u8>>, result: Forwarded) -> Row {
+    Row { name, sent: sent.into(), result }
 }
 
-/// An answer that may be stored, with these header lines, and this after them. It says that its
-/// connection ends, as it does.
+/// A storable response with these header lines and this body. Its connection closes, as announced.
 fn ok(lines: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nConnection: close\r\n{lines}\r\n{body}")
 }
 
-/// One whose body is chunked like this.
+/// A storable response with this chunked body.
 fn chunked(body: &str) -> String {
     ok("Transfer-Encoding: chunked\r\n", body)
 }
@@ -57,13 +56,13 @@ fn heads() -> Vec<Row> {
     vec![
         row("HTTP/1.0", first("HTTP/1.0 200 OK"), HELLO),
         row("HTTP/1.2", first("HTTP/1.2 200 OK"), Refused),
-        row("HTTP/2.0 in HTTP/1.1", first("HTTP/2.0 200 OK"), Refused),
+        row("HTTP/2.0 in a status line", first("HTTP/2.0 200 OK"), Refused),
         row("no status line", "hello", Refused),
         row("a status of two digits", first("HTTP/1.1 20 OK"), Refused),
         row("a status of four digits", first("HTTP/1.1 2000 OK"), Refused),
-        row("a status in words", first("HTTP/1.1 OK"), Refused),
-        row("no reason", first("HTTP/1.1 200"), HELLO),
-        row("a reason of one's own", first("HTTP/1.1 200 Fine By Me"), HELLO),
+        row("a status that is not a number", first("HTTP/1.1 OK"), Refused),
+        row("no reason phrase", first("HTTP/1.1 200"), HELLO),
+        row("an unregistered reason phrase", first("HTTP/1.1 200 Fine By Me"), HELLO),
         row("an empty line before the response", format!("\r\n{}", body("")), HELLO),
         row("lines that end in LF", ok("Content-Length: 5\r\n", "").replace("\r\n", "\n") + "hello", HELLO),
         row("a bare CR in a value", body("x: a\rb\r\n"), Refused),
@@ -74,7 +73,7 @@ fn heads() -> Vec<Row> {
         row("a folded line", body("x: a\r\n b\r\n"), Refused),
         row("a line without a colon", body("x\r\n"), Refused),
         row("an empty name", body(": a\r\n"), Refused),
-        row("a name that is no token", body("x(y): a\r\n"), Refused),
+        row("a name that is not a token", body("x(y): a\r\n"), Refused),
         row(
             "bytes beyond ASCII in a value",
             [ok("Content-Length: 5\r\n", "").trim_end().as_bytes(), b"\r\nx: caf\xe9\r\n\r\nhello"].concat(),
@@ -95,21 +94,21 @@ fn heads() -> Vec<Row> {
             HELLO,
         ),
         row("1,000 interim responses", hints.repeat(1000) + &body(""), HELLO),
-        row("an interim response and no other", hints, Refused),
+        row("an interim response alone", hints, Refused),
         row(
-            "101 that nobody asked for",
+            "unsolicited 101",
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
             Refused,
         ),
         row(
-            "what an origin says to its own connection",
+            "hop-by-hop fields",
             body(
                 "Connection: x, Content-Length, close\r\nx: 1\r\nKeep-Alive: timeout=5\r\nUpgrade: h2c\r\nProxy-Connection: close\r\n",
             ),
             HELLO,
         ),
         row(
-            "another response behind it",
+            "a second response after it",
             body("") + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
             HELLO,
         ),
@@ -131,14 +130,14 @@ fn lengths() -> Vec<Row> {
         row("a negative length", length("Content-Length: -5\r\n"), Refused),
         row("a hexadecimal length", length("Content-Length: 0x5\r\n"), Refused),
         row("an empty length", length("Content-Length:\r\n"), Refused),
-        row("a length of two words", length("Content-Length: 5 5\r\n"), Refused),
+        row("a length of two numbers", length("Content-Length: 5 5\r\n"), Refused),
         row("a length beyond 64 bits", length("Content-Length: 18446744073709551621\r\n"), Refused),
         row("a body longer than its length", length("Content-Length: 4\r\n"), Stored(200, "hell")),
-        row("a body that ends early", length("Content-Length: 6\r\n"), Cut),
+        row("a body that ends early", length("Content-Length: 6\r\n"), Truncated),
         row(
             "a body that ends early in HTTP/1.0",
             length("Content-Length: 6\r\n").replace("HTTP/1.1", "HTTP/1.0"),
-            Cut,
+            Truncated,
         ),
         row("204", ok("", "").replace("200 OK", "204 No Content"), Stored(204, "")),
         row(
@@ -153,7 +152,7 @@ fn lengths() -> Vec<Row> {
         ),
         row("204 with chunks", chunked(CHUNKS).replace("200 OK", "204 No Content"), Stored(204, "")),
         row(
-            "304 that nobody asked for",
+            "unsolicited 304",
             ok("Content-Length: 5\r\n", "hello").replace("200 OK", "304 Not Modified"),
             Passed(304, ""),
         ),
@@ -169,7 +168,7 @@ fn codings() -> Vec<Row> {
     let coded = |lines: &str| ok(lines, CHUNKS);
     vec![
         row("chunked", coded("Transfer-Encoding: chunked\r\n"), HELLO),
-        row("chunked in other letters", coded("Transfer-Encoding:\tChunKed \r\n"), HELLO),
+        row("chunked in mixed case", coded("Transfer-Encoding:\tChunKed \r\n"), HELLO),
         row(
             "chunked and a shorter length",
             coded("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"),
@@ -202,7 +201,7 @@ fn codings() -> Vec<Row> {
             HELLO,
         ),
         row(
-            "chunked and no valid length",
+            "chunked and an invalid length",
             coded("Transfer-Encoding: chunked\r\nContent-Length: five\r\n"),
             HELLO,
         ),
@@ -230,7 +229,7 @@ fn codings() -> Vec<Row> {
             Refused,
         ),
         row(
-            "a coding by another name",
+            "a misspelt Transfer-Encoding",
             ok("Transfer_Encoding: chunked\r\nContent-Length: 5\r\n", "hello"),
             HELLO,
         ),
@@ -243,58 +242,58 @@ fn bodies() -> Vec<Row> {
         row("two chunks", chunked("2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"), HELLO),
         row("a size with zeros before it", chunked("0005\r\nhello\r\n000\r\n\r\n"), HELLO),
         row("an extension", chunked("5;a=\"b\"\r\nhello\r\n0;c\r\n\r\n"), HELLO),
-        row("an extension with LF", chunked("5;a\nb\r\nhello\r\n0\r\n\r\n"), Cut),
-        row("an extension of 20,000 bytes", chunked(&format!("5;{long}\r\nhello\r\n0\r\n\r\n")), Cut),
-        row("a size with 0x", chunked("0x5\r\nhello\r\n0\r\n\r\n"), Cut),
-        row("a size and junk", chunked("5zz\r\nhello\r\n0\r\n\r\n"), Cut),
-        row("a negative size", chunked("-5\r\nhello\r\n0\r\n\r\n"), Cut),
-        row("no size", chunked("\r\nhello\r\n0\r\n\r\n"), Cut),
-        row("a size beyond 64 bits", chunked("10000000000000005\r\nhello\r\n0\r\n\r\n"), Cut),
-        row("a size that ends in LF", chunked("5\nhello\r\n0\r\n\r\n"), Cut),
-        row("a chunk longer than its size", chunked("5\r\nhelloXX\r\n0\r\n\r\n"), Cut),
-        row("a chunk shorter than its size", chunked("6\r\nhello\r\n0\r\n\r\n"), Cut),
-        row("no chunk at all", chunked(""), Cut),
-        row("no last chunk", chunked("5\r\nhello\r\n"), Cut),
-        row("half a chunk", chunked("5\r\nhel"), Cut),
-        row("no end of the last chunk", chunked("5\r\nhello\r\n0\r\n"), Cut),
+        row("an extension with LF", chunked("5;a\nb\r\nhello\r\n0\r\n\r\n"), Truncated),
+        row("an extension of 20,000 bytes", chunked(&format!("5;{long}\r\nhello\r\n0\r\n\r\n")), Truncated),
+        row("a size with 0x", chunked("0x5\r\nhello\r\n0\r\n\r\n"), Truncated),
+        row("a size and junk", chunked("5zz\r\nhello\r\n0\r\n\r\n"), Truncated),
+        row("a negative size", chunked("-5\r\nhello\r\n0\r\n\r\n"), Truncated),
+        row("no size", chunked("\r\nhello\r\n0\r\n\r\n"), Truncated),
+        row("a size beyond 64 bits", chunked("10000000000000005\r\nhello\r\n0\r\n\r\n"), Truncated),
+        row("a size that ends in LF", chunked("5\nhello\r\n0\r\n\r\n"), Truncated),
+        row("a chunk longer than its size", chunked("5\r\nhelloXX\r\n0\r\n\r\n"), Truncated),
+        row("a chunk shorter than its size", chunked("6\r\nhello\r\n0\r\n\r\n"), Truncated),
+        row("no chunk at all", chunked(""), Truncated),
+        row("no last chunk", chunked("5\r\nhello\r\n"), Truncated),
+        row("half a chunk", chunked("5\r\nhel"), Truncated),
+        row("no end of the last chunk", chunked("5\r\nhello\r\n0\r\n"), Truncated),
         row("trailer fields", chunked("5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n"), HELLO),
         row(
             "announced trailer fields",
             ok("Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n", "5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n"),
             HELLO,
         ),
-        row("a trailer field that is none", chunked("5\r\nhello\r\n0\r\nx sum: 1\r\n\r\n"), Cut),
+        row("an invalid trailer field", chunked("5\r\nhello\r\n0\r\nx sum: 1\r\n\r\n"), Truncated),
         row(
             "a trailer section of 20,000 bytes",
             chunked(&format!("5\r\nhello\r\n0\r\nx: {long}\r\n\r\n")),
-            Cut,
+            Truncated,
         ),
     ]
 }
 
-/// What the client reads to the letter.
-fn read(bytes: &[u8]) -> Result<Message, Unread> {
+/// The final response in `bytes`, read strictly.
+fn read(bytes: &[u8]) -> Result<Message, ReadError> {
     let (mut answer, mut rest) = Message::read(bytes, Kind::Response, true)?;
     while answer.status().is_some_and(|status| status / 100 == 1) {
         if answer.one("content-length").is_some() {
-            return Err(Unread::Wrong("an interim response with a length"));
+            return Err(ReadError::Invalid("an interim response with a length"));
         }
         (answer, rest) = Message::read(rest, Kind::Response, true)?;
     }
-    if rest.is_empty() { Ok(answer) } else { Err(Unread::Wrong("something after the response")) }
+    if rest.is_empty() { Ok(answer) } else { Err(ReadError::Invalid("something after the response")) }
 }
 
-fn judge(row: &Row, came: &[u8], again: bool) -> Result<(), String> {
-    let answer = match (read(came), row.becomes) {
-        (Err(Unread::Unfinished), Cut) => return Ok(()),
+fn check(row: &Row, received: &[u8], again: bool) -> Result<(), String> {
+    let answer = match (read(received), row.result) {
+        (Err(ReadError::Unfinished), Truncated) => return Ok(()),
         (Ok(answer), _) => answer,
-        (Err(unread), _) => return Err(format!("{unread:?} in {}", String::from_utf8_lossy(came))),
+        (Err(error), _) => return Err(format!("{error:?} in {}", String::from_utf8_lossy(received))),
     };
-    let (status, body, stored) = match row.becomes {
+    let (status, body, stored) = match row.result {
         Stored(status, body) => (status, body, true),
         Passed(status, body) => (status, body, false),
         Refused => (502, "", false),
-        Cut => return Err(format!("its end is there: {answer:?}")),
+        Truncated => return Err(format!("it is complete: {answer:?}")),
     };
     if answer.status() != Some(status) || (status != 502 && answer.body != body) {
         return Err(format!("{answer:?}"));
@@ -306,20 +305,20 @@ fn judge(row: &Row, came: &[u8], again: bool) -> Result<(), String> {
             && !row.name.contains("value")
     });
     if let Some((name, _)) = kept {
-        return Err(format!("{name} went further"));
+        return Err(format!("{name} was forwarded"));
     }
-    let said = answer.one("cache-status").unwrap_or_default();
+    let cache_status = answer.one("cache-status").unwrap_or_default();
     let right = match (status, stored, again) {
         (502, ..) => answer.one("proxy-status").is_some() && !answer.body.is_empty(),
-        (_, true, false) => said.contains("; stored"),
-        (_, true, true) => said.contains("; hit"),
-        (_, false, _) => said.contains("; fwd=") && !said.contains("; stored"),
+        (_, true, false) => cache_status.contains("; stored"),
+        (_, true, true) => cache_status.contains("; hit"),
+        (_, false, _) => cache_status.contains("; fwd=") && !cache_status.contains("; stored"),
     };
-    if right { Ok(()) } else { Err(format!("it says {said:?}")) }
+    if right { Ok(()) } else { Err(format!("Cache-Status is {cache_status:?}")) }
 }
 
 #[test]
-fn every_form_of_response_is_passed_on_stored_and_told_as_one_and_the_same() {
+fn every_form_of_response_is_forwarded_and_stored_consistently() {
     let rows: Vec<_> = [heads(), lengths(), codings(), bodies()].into_iter().flatten().collect();
     assert!(rows.len() >= 60);
     let rows = Arc::new(rows);
@@ -334,25 +333,25 @@ fn every_form_of_response_is_passed_on_stored_and_told_as_one_and_the_same() {
         for again in [false, true] {
             let request = format!("GET /{index} HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\n\r\n");
             let came = proxy.send_bytes(request.as_bytes());
-            if let Err(why) = judge(row, &came, again) {
+            if let Err(why) = check(row, &came, again) {
                 wrong.push(format!("{}{}: {why}", row.name, if again { ", again" } else { "" }));
             }
         }
-        asked += if matches!(row.becomes, Stored(..)) { 1 } else { 2 };
-        let becomes = match row.becomes {
+        asked += if matches!(row.result, Stored(..)) { 1 } else { 2 };
+        let result = match row.result {
             Stored(status, _) => format!("{status}, stored"),
             Passed(status, _) => format!("{status}, not stored"),
-            Cut => "cut for the client, too, and not stored".to_owned(),
+            Truncated => "truncated for the client, and not stored".to_owned(),
             Refused => "502".to_owned(),
         };
-        println!("{}: {becomes}", row.name);
+        println!("{}: {result}", row.name);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(origin.seen().len(), asked);
 }
 
 #[test]
-fn an_answer_to_head_has_a_length_and_no_body() {
+fn a_response_to_head_has_a_length_and_no_body() {
     for lines in [
         "Content-Length: 5\r\n",
         "Transfer-Encoding: chunked\r\n",
@@ -376,8 +375,8 @@ fn an_answer_to_head_has_a_length_and_no_body() {
 }
 
 #[test]
-fn a_body_that_ends_with_a_broken_connection_is_not_stored() {
-    // The origin leaves the request's body unread, so that the connection breaks instead of ending.
+fn a_body_that_ends_with_a_connection_reset_is_not_stored() {
+    // The origin does not read the body of the request, so that closing resets the connection.
     let origin = Origin::start(|_, stream| {
         let _ = stream.write_all(ok("", "hello").as_bytes());
     });
@@ -391,7 +390,7 @@ fn a_body_that_ends_with_a_broken_connection_is_not_stored() {
 }
 
 #[test]
-fn trailer_fields_are_announced_to_those_only_who_get_them() {
+fn trailer_fields_are_announced_only_to_clients_that_get_them() {
     let lines = "Transfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\n";
     let answer = ok(lines, "5\r\nhello\r\n0\r\nX-Sum: 42\r\nSet-Cookie: a=1\r\nX-Other: 1\r\n\r\n");
     let origin = StrictOrigin::start(move |_| answer.clone().into_bytes());
@@ -399,7 +398,7 @@ fn trailer_fields_are_announced_to_those_only_who_get_them() {
     let sum = [("x-sum".to_owned(), "42".to_owned())];
     for (path, fields, trailers) in [
         ("/a", "TE: trailers\r\nConnection: close, TE\r\n", &sum[..]),
-        // A hit, and without a trailer section: it is not stored.
+        // A hit has no trailers: they are not stored.
         ("/a", "TE: trailers\r\nConnection: close, TE\r\n", &[]),
         ("/b", "Connection: close\r\n", &[]),
         ("/c", "TE: gzip\r\nConnection: close\r\n", &[]),
@@ -416,7 +415,7 @@ fn trailer_fields_are_announced_to_those_only_who_get_them() {
 }
 
 #[test]
-fn a_response_is_dated_when_it_came_and_coded_as_it_was() {
+fn a_response_keeps_its_date_and_content_coding() {
     let origin = Origin::start(|head, stream| {
         let dated = if head.contains("/dated") { "Date: Mon, 01 Jan 2024 00:00:00 GMT\r\n" } else { "" };
         let lines = format!("{dated}Content-Encoding: gzip\r\nContent-Length: 5\r\n");

@@ -1,4 +1,4 @@
-//! What comes back, and what the origin gets.
+//! The responses of the proxy, and the requests that the origin receives.
 
 use crate::origin::{Origin, answer, read_head};
 use crate::proxy::{Proxy, header, rest};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 #[test]
-fn a_hit_says_so_and_the_origin_is_asked_once() {
+fn a_hit_is_reported_and_sends_no_request_to_the_origin() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let proxy = Proxy::to(&origin.url(), &[]);
     let miss = proxy.get("/page", "");
@@ -24,7 +24,7 @@ fn a_hit_says_so_and_the_origin_is_asked_once() {
 }
 
 #[test]
-fn parts_of_a_stored_response_and_confirmations_are_the_proxys_own() {
+fn range_and_conditional_requests_are_answered_from_a_stored_response() {
     let origin = Origin::always("cache-control: max-age=60\r\netag: \"a\"\r\n", "0123456789");
     let proxy = Proxy::to(&origin.url(), &[]);
     proxy.get("/", "");
@@ -37,7 +37,7 @@ fn parts_of_a_stored_response_and_confirmations_are_the_proxys_own() {
 }
 
 #[test]
-fn what_is_for_one_connection_does_not_go_further() {
+fn hop_by_hop_fields_are_not_forwarded() {
     let origin =
         Origin::always("cache-control: max-age=60\r\nconnection: x-hop\r\nx-hop: 1\r\nx-end: 1\r\n", "");
     let proxy = Proxy::to(&origin.url(), &[]);
@@ -58,7 +58,7 @@ fn what_is_for_one_connection_does_not_go_further() {
 }
 
 #[test]
-fn different_cookies_share_an_answer_only_where_that_was_asked_for() {
+fn requests_with_different_cookies_share_a_response_only_with_the_danger_flag() {
     for (flags, asked) in [(&[][..], 2), (&["--danger-share-across-credentials"], 1)] {
         let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
         let proxy = Proxy::to(&origin.url(), flags);
@@ -69,7 +69,7 @@ fn different_cookies_share_an_answer_only_where_that_was_asked_for() {
 }
 
 #[test]
-fn headers_that_say_who_asks_keep_requests_apart_and_the_operator_adds_to_them() {
+fn requests_with_different_identifying_headers_share_no_response() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let proxy =
         Proxy::to(&origin.url(), &["--partition-by-header", "X-Team", "--partition-by-header", "x_squad"]);
@@ -92,7 +92,7 @@ fn headers_that_say_who_asks_keep_requests_apart_and_the_operator_adds_to_them()
 }
 
 #[test]
-fn a_private_response_is_kept_by_a_private_cache_only() {
+fn a_private_response_is_stored_by_a_private_cache_only() {
     for (flag, asked) in [("--shared", 2), ("--private", 1)] {
         let origin = Origin::always("cache-control: private, max-age=60\r\n", "hello");
         let proxy = Proxy::to(&origin.url(), &[flag]);
@@ -103,7 +103,7 @@ fn a_private_response_is_kept_by_a_private_cache_only() {
 }
 
 #[test]
-fn an_interim_response_is_relayed_at_once_and_not_stored() {
+fn an_interim_response_is_forwarded_at_once_and_not_stored() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = Origin::start(move |_, stream| {
@@ -124,7 +124,7 @@ fn an_interim_response_is_relayed_at_once_and_not_stored() {
 }
 
 #[test]
-fn who_speaks_http_1_0_gets_no_interim_response() {
+fn an_http_1_0_client_gets_no_interim_response() {
     let origin = Origin::start(|_, stream| {
         stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n").unwrap();
         answer(stream, "200 OK", "", "hello");
@@ -134,7 +134,7 @@ fn who_speaks_http_1_0_gets_no_interim_response() {
 }
 
 #[test]
-fn a_response_streams_while_the_origin_still_writes_it_and_an_upload_while_the_client_does() {
+fn requests_and_responses_stream_before_their_bodies_are_complete() {
     let (said, heard) = (mpsc::channel::<String>(), mpsc::channel::<()>());
     let (tell, wait) = (Mutex::new(said.0), Mutex::new(heard.1));
     let origin = Origin::start(move |_, stream| {
@@ -150,7 +150,11 @@ fn a_response_streams_while_the_origin_still_writes_it_and_an_upload_while_the_c
     let head = "PUT / HTTP/1.1\r\nhost: front.test\r\ncontent-length: 6\r\nconnection: close\r\n\r\n";
     client.write_all(head.as_bytes()).unwrap();
     client.write_all(b"abc").unwrap();
-    assert_eq!(said.1.recv().unwrap(), "abc", "the origin has the first half before there is a second");
+    assert_eq!(
+        said.1.recv().unwrap(),
+        "abc",
+        "the origin receives the first half before the client sends the second"
+    );
     read_head(&mut client).unwrap();
     let mut piece = [0; 3];
     client.read_exact(&mut piece).unwrap();
@@ -184,7 +188,7 @@ fn fifty_concurrent_misses_are_one_request_to_the_origin() {
 }
 
 #[test]
-fn http_2_is_spoken_to_whoever_begins_with_it() {
+fn a_client_may_use_http_2() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let proxy = Proxy::to(&origin.url(), &[]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -200,7 +204,7 @@ fn http_2_is_spoken_to_whoever_begins_with_it() {
 }
 
 #[test]
-fn a_forward_proxy_goes_where_the_request_says_and_caches_by_it() {
+fn a_forward_proxy_sends_each_request_to_its_target_and_caches_by_it() {
     let (first, second) = (
         Origin::always("cache-control: max-age=60\r\n", "first"),
         Origin::always("cache-control: max-age=60\r\n", "second"),
@@ -219,7 +223,7 @@ fn a_forward_proxy_goes_where_the_request_says_and_caches_by_it() {
 }
 
 #[test]
-fn what_is_counted_can_be_read_on_the_other_address() {
+fn metrics_are_shown_on_the_admin_address() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let proxy = Proxy::to(&origin.url(), &["--admin", "127.0.0.1:0"]);
     for _ in 0..3 {
@@ -240,13 +244,13 @@ fn what_is_counted_can_be_read_on_the_other_address() {
 }
 
 #[test]
-fn the_log_has_a_line_for_each_request_without_what_it_asked_for() {
+fn the_access_log_has_a_line_for_each_request_and_no_secret() {
     let origin = Origin::always("cache-control: max-age=60\r\n", "hello");
     let proxy = Proxy::to(&origin.url(), &[]);
     proxy.get("/page?token=secret", "authorization: Bearer secret\r\n");
     proxy.get("/page?token=secret", "authorization: Bearer secret\r\n");
     proxy.terminate();
-    let (code, log) = proxy.ended();
+    let (code, log) = proxy.wait();
     assert_eq!((code, log.len()), (Some(0), 2));
     assert!(!format!("{log:?}").contains("secret"));
     assert_eq!(
@@ -256,7 +260,7 @@ fn the_log_has_a_line_for_each_request_without_what_it_asked_for() {
 }
 
 #[test]
-fn a_client_may_send_its_next_request_before_the_last_answer() {
+fn pipelined_requests_are_answered_in_order() {
     let origin = Origin::start(|head, stream: &mut TcpStream| {
         let path = head.split(' ').nth(1).unwrap().to_owned();
         answer(stream, "200 OK", "cache-control: max-age=60\r\n", &path);

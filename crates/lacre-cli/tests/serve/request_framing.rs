@@ -1,18 +1,18 @@
-//! What a client may send, and what becomes of it: one row for each form. The origin reads to the
-//! letter, so that whatever two readers could take for different requests shows.
+//! Forms of requests, one row for each: the responses, and the requests that reach a strict origin. A
+//! request that the proxy and the origin read differently fails the test.
 
 use crate::proxy::Proxy;
-use crate::strict::{Kind, Message, StrictOrigin, Unread};
+use crate::strict_http::{Kind, Message, ReadError, StrictOrigin};
 
 /// A form of request.
 struct Row {
     name: &'static str,
     sent: Vec<u8>,
-    /// Whether the client ends its half of the connection afterwards.
+    /// Whether the client then closes its half of the connection.
     ends: bool,
-    /// The statuses that come back.
+    /// The statuses of the responses.
     answers: &'static [u16],
-    /// What the origin is asked: the request line without its version, and the body.
+    /// The requests that reach the origin: the request line without its version, and the body.
     reaches: &'static [(&'static str, &'static str)],
 }
 
@@ -31,7 +31,7 @@ fn row(
     Row { name, sent: sent.into(), ends: false, answers, reaches }
 }
 
-/// A whole request with these header lines.
+/// A complete request with these header lines.
 fn get(lines: &str) -> String {
     format!("GET /a HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\n{lines}\r\n")
 }
@@ -44,7 +44,7 @@ fn post(lines: &str, body: &str) -> String {
     format!("POST /a HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\n{lines}\r\n{body}")
 }
 
-/// A chunked request, with this after its header.
+/// A chunked request with these bytes after its header.
 fn chunked(body: &str) -> String {
     post("Transfer-Encoding: chunked\r\n", body)
 }
@@ -57,10 +57,10 @@ fn heads() -> Vec<Row> {
     let many = |count| (0..count).map(|number| format!("x-{number}: 1\r\n")).collect::<String>();
     vec![
         row("a plain request", get(""), &[200], GET),
-        row("a method of one's own", line("get /a HTTP/1.1"), &[200], &[("get /a", "")]),
+        row("an unregistered method", line("get /a HTTP/1.1"), &[200], &[("get /a", "")]),
         row("no version", "GET /a\r\n\r\n", &[400], &[]),
         row("HTTP/1.2", line("GET /a HTTP/1.2"), &[400], &[]),
-        row("HTTP/2.0 in HTTP/1.1", line("GET /a HTTP/2.0"), &[400], &[]),
+        row("HTTP/2.0 in a request line", line("GET /a HTTP/2.0"), &[400], &[]),
         row("a version in small letters", line("GET /a http/1.1"), &[400], &[]),
         row("two spaces after the method", line("GET  /a HTTP/1.1"), &[400], &[]),
         row("a tab after the method", line("GET\t/a HTTP/1.1"), &[400], &[]),
@@ -77,7 +77,7 @@ fn heads() -> Vec<Row> {
         row("a space before the first line", "GET /a HTTP/1.1\r\n Host: h.test\r\n\r\n", &[400], &[]),
         row("a line without a colon", get("x\r\n"), &[400], &[]),
         row("an empty name", get(": a\r\n"), &[400], &[]),
-        row("a name that is no token", get("x(y): a\r\n"), &[400], &[]),
+        row("a name that is not a token", get("x(y): a\r\n"), &[400], &[]),
         row(
             "bytes beyond ASCII in a value",
             [get("x: caf").trim_end().as_bytes(), b"\xe9\r\n\r\n"].concat(),
@@ -110,7 +110,7 @@ fn heads() -> Vec<Row> {
         row("asterisk-form for GET", line("GET * HTTP/1.1"), &[400], &[]),
         row("asterisk-form for OPTIONS", line("OPTIONS * HTTP/1.1"), &[200], &[("OPTIONS *", "")]),
         row(
-            "CONNECT, and a request in what would be the tunnel",
+            "CONNECT, and a request inside the tunnel",
             format!("CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n\r\n{SMUGGLED}"),
             &[405],
             &[],
@@ -128,7 +128,7 @@ fn heads() -> Vec<Row> {
         row("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", &[400], &[]),
         row("HTTP/1.0 without a host", "GET /a HTTP/1.0\r\n\r\n", &[200], GET),
         row(
-            "HTTP/1.0 on a connection that is kept",
+            "HTTP/1.0 on a persistent connection",
             "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /b HTTP/1.0\r\n\r\n",
             &[200, 200],
             &[("GET /a", ""), ("GET /b", "")],
@@ -149,7 +149,7 @@ fn heads() -> Vec<Row> {
             &[("GET /b", "")],
         ),
         row(
-            "what a client says to its own connection",
+            "hop-by-hop fields",
             get(
                 "Connection: x, Host, Via\r\nx: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\nProxy: http://evil.test/\r\n",
             ),
@@ -172,10 +172,10 @@ fn lengths() -> Vec<Row> {
         row("a negative length", length("Content-Length: -5\r\n"), &[400], &[]),
         row("a hexadecimal length", length("Content-Length: 0x5\r\n"), &[400], &[]),
         row("an empty length", length("Content-Length:\r\n"), &[400], &[]),
-        row("a length of two words", length("Content-Length: 5 5\r\n"), &[400], &[]),
+        row("a length of two numbers", length("Content-Length: 5 5\r\n"), &[400], &[]),
         row("a length beyond 64 bits", length("Content-Length: 18446744073709551621\r\n"), &[400], &[]),
         row("a length beyond the limit", length("Content-Length: 9223372036854775807\r\n"), &[413], &[]),
-        row("a length by another name", length("Content_Length: 5\r\n"), &[200], &[("POST /a", "")]),
+        row("a misspelt Content-Length", length("Content_Length: 5\r\n"), &[200], &[("POST /a", "")]),
         row("a body that ends early", post("Content-Length: 9\r\n", "hello"), &[400], &[]).ending(),
         row("a body of GET", get("Content-Length: 5\r\n") + "hello", &[200], &[("GET /a", "hello")]),
         row(
@@ -211,7 +211,7 @@ fn codings() -> Vec<Row> {
         |lines: &str| format!("POST /a HTTP/1.1\r\nHost: h.test\r\n{lines}\r\n0\r\n\r\n{SMUGGLED}");
     vec![
         row("chunked", coded("Transfer-Encoding: chunked\r\n"), &[200], POST),
-        row("chunked in other letters", coded("Transfer-Encoding:\tChunKed \r\n"), &[200], POST),
+        row("chunked in mixed case", coded("Transfer-Encoding:\tChunKed \r\n"), &[200], POST),
         row("gzip, chunked", coded("Transfer-Encoding: gzip, chunked\r\n"), &[501], &[]),
         row("an unknown coding, chunked", coded("Transfer-Encoding: foo, chunked\r\n"), &[501], &[]),
         row("gzip", coded("Transfer-Encoding: gzip\r\n"), &[400], &[]),
@@ -243,7 +243,7 @@ fn codings() -> Vec<Row> {
         row("chunked, folded", coded("Transfer-Encoding:\r\n chunked\r\n"), &[400], &[]),
         row("a space before the colon", coded("Transfer-Encoding : chunked\r\n"), &[400], &[]),
         row(
-            "a coding by another name",
+            "a misspelt Transfer-Encoding",
             coded("Transfer_Encoding: chunked\r\nContent-Length: 0\r\n"),
             &[200],
             &[("POST /a", "")],
@@ -267,7 +267,7 @@ fn codings() -> Vec<Row> {
             &[("POST /a", "")],
         ),
         row(
-            "chunked and no valid length",
+            "chunked and an invalid length",
             overridden("Transfer-Encoding: chunked\r\nContent-Length: five\r\n"),
             &[200],
             &[("POST /a", "")],
@@ -311,7 +311,7 @@ fn bodies() -> Vec<Row> {
         row("half a size", chunked("5"), &[400], &[]).ending(),
         row("no end of the trailer section", chunked("5\r\nhello\r\n0\r\nx: 1\r\n"), &[400], &[]).ending(),
         row("trailer fields", chunked("5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n"), &[200], POST),
-        row("a trailer field that is none", chunked("5\r\nhello\r\n0\r\nx sum: 1\r\n\r\n"), &[400], &[]),
+        row("an invalid trailer field", chunked("5\r\nhello\r\n0\r\nx sum: 1\r\n\r\n"), &[400], &[]),
         row(
             "a trailer section of 20,000 bytes",
             chunked(&format!("5\r\nhello\r\n0\r\nx: {long}\r\n\r\n")),
@@ -322,7 +322,7 @@ fn bodies() -> Vec<Row> {
 }
 
 #[test]
-fn every_form_of_request_has_one_meaning_for_the_client_the_proxy_and_the_origin() {
+fn every_form_of_request_means_the_same_to_the_proxy_and_the_origin() {
     let origin = StrictOrigin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let proxy = Proxy::to(&origin.url(), &["--no-access-log"]);
     let rows: Vec<_> = [heads(), lengths(), codings(), bodies()].into_iter().flatten().collect();
@@ -332,7 +332,7 @@ fn every_form_of_request_has_one_meaning_for_the_client_the_proxy_and_the_origin
         let came = if *ends { proxy.send_and_end(sent) } else { proxy.send_bytes(sent) };
         let got = statuses(&came, if sent.starts_with(b"HEAD") { Kind::WithoutBody } else { Kind::Response });
         let reached: Vec<_> =
-            origin.take().into_iter().map(|seen| seen.map(|request| told(&request))).collect();
+            origin.take().into_iter().map(|seen| seen.map(|request| summary(&request))).collect();
         let expected: Vec<_> =
             reaches.iter().map(|(line, body)| Ok((*line).to_owned() + " " + body)).collect();
         println!("{name}: {answers:?}{}", if reaches.is_empty() { "" } else { ", passed on" });
@@ -341,17 +341,17 @@ fn every_form_of_request_has_one_meaning_for_the_client_the_proxy_and_the_origin
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(origin.take().len(), 0, "something was smuggled");
+    assert_eq!(origin.take().len(), 0, "a request was smuggled");
 }
 
-/// The statuses of all answers, which must be framed to the letter. Refusals have words.
-fn statuses(bytes: &[u8], kind: Kind) -> Result<Vec<u16>, Unread> {
+/// The statuses of all responses, read strictly. An error response must have a body.
+fn statuses(bytes: &[u8], kind: Kind) -> Result<Vec<u16>, ReadError> {
     let (mut rest, mut statuses) = (bytes, Vec::new());
     while !rest.is_empty() {
         let (answer, after) = Message::read(rest, kind, true)?;
-        let status = answer.status().ok_or(Unread::Wrong("no status"))?;
+        let status = answer.status().ok_or(ReadError::Invalid("no status"))?;
         if status >= 400 && answer.body.is_empty() {
-            return Err(Unread::Wrong("a refusal without words"));
+            return Err(ReadError::Invalid("an error response without a body"));
         }
         statuses.push(status);
         rest = after;
@@ -359,8 +359,8 @@ fn statuses(bytes: &[u8], kind: Kind) -> Result<Vec<u16>, Unread> {
     Ok(statuses)
 }
 
-/// A request as the rows write it.
-fn told(request: &Message) -> String {
+/// A request in the form of the rows.
+fn summary(request: &Message) -> String {
     let line = request.first.strip_suffix(" HTTP/1.1").unwrap_or("not HTTP/1.1");
     let hop = [
         "connection",
@@ -378,23 +378,23 @@ fn told(request: &Message) -> String {
 }
 
 #[test]
-fn a_request_that_cannot_be_read_is_written_down_and_counted() {
+fn a_request_that_cannot_be_parsed_is_logged_and_counted() {
     let proxy = Proxy::to("http://127.0.0.1:1", &["--admin", "127.0.0.1:0"]);
     assert!(proxy.send("GET /?token=secret\r\n\r\n").starts_with("HTTP/1.1 400 "));
     let counted = "lacre_requests_total{result=\"error\"} 1";
     let begun = std::time::Instant::now();
     while !proxy.metrics().contains(counted) {
-        assert!(begun.elapsed() < crate::proxy::PATIENCE);
+        assert!(begun.elapsed() < crate::proxy::TIMEOUT);
     }
     proxy.terminate();
-    let log = proxy.ended().1;
+    let log = proxy.wait().1;
     let line = log.iter().find(|line| line["schema"] == "lacre/access/v1").unwrap();
     assert_eq!((&line["status"], &line["method"]), (&400.into(), &"-".into()));
     assert!(line["fault"].is_string() && !format!("{log:?}").contains("secret"));
 }
 
 #[test]
-fn a_host_in_the_url_is_the_one_that_the_origin_hears_of() {
+fn the_host_of_an_absolute_url_is_forwarded() {
     let origin = StrictOrigin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let proxy = Proxy::to(&origin.url(), &[]);
     proxy.send(&line("GET http://url.test/a HTTP/1.1"));
@@ -404,7 +404,7 @@ fn a_host_in_the_url_is_the_one_that_the_origin_hears_of() {
 }
 
 #[test]
-fn announced_trailer_fields_reach_the_origin_and_misleading_ones_do_not() {
+fn announced_trailer_fields_reach_the_origin_and_forbidden_ones_do_not() {
     let origin = StrictOrigin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let proxy = Proxy::to(&origin.url(), &[]);
     let lines = "Transfer-Encoding: chunked\r\nTrailer: X-Sum, Host, Content-Length\r\n";
@@ -413,13 +413,13 @@ fn announced_trailer_fields_reach_the_origin_and_misleading_ones_do_not() {
     let seen = origin.take().remove(0).unwrap();
     assert_eq!(seen.body, "hello");
     assert_eq!(seen.trailers, [("x-sum".to_owned(), "7".to_owned())]);
-    // Without a trailer section, none is announced.
+    // A request without a trailer section announces none.
     proxy.send(&post("Content-Length: 5\r\nTrailer: X-Sum\r\n", "hello"));
     assert!(origin.take().remove(0).unwrap().all("trailer").is_empty());
 }
 
 #[test]
-fn the_number_of_header_lines_is_a_setting() {
+fn the_limit_of_header_lines_is_configurable() {
     let origin = StrictOrigin::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let proxy = Proxy::to(&origin.url(), &["--max-header-lines", "20"]);
     let answer = |count: usize| {
