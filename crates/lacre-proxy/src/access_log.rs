@@ -125,8 +125,8 @@ fn open(path: &Path) -> Result<File, Error> {
 }
 
 impl Destination {
-    /// Writes a line with one call, so that lines of several processes do not mix. A log that cannot
-    /// be written does not stop the proxy.
+    /// Writes a line with one call, so that lines of several processes do not mix. A log that
+    /// cannot be written does not stop the proxy.
     fn write(&self, line: &[u8]) {
         let _: io::Result<()> = match &self.output {
             Output::Writer(writer) => writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(line),

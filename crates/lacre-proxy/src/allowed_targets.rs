@@ -1,12 +1,12 @@
 //! [`AllowedTargets`]: the addresses that the proxy may connect to
 //! (decision 24).
 //!
-//! The operator of a reverse proxy chose its upstream, so it may connect anywhere. A forward proxy
-//! never connects to itself. One that only this machine can use connects to all other addresses but
-//! link-local ones, where machines of a cloud find their credentials: its users reach the rest
-//! without it. One that others can use connects to public addresses only. Networks that the operator
-//! names are allowed in addition. A name is resolved first; the addresses that pass the check are the
-//! ones that are connected to.
+//! The operator of a reverse proxy chose its upstream, so it may connect anywhere. A forward
+//! proxy never connects to itself. One that only this machine can use connects to all other
+//! addresses but link-local ones, where machines of a cloud find their credentials: its users
+//! reach the rest without it. One that others can use connects to public addresses only. Networks
+//! that the operator names are allowed in addition. A name is resolved first; the addresses that
+//! pass the check are the ones that are connected to.
 
 use crate::public_address::{is_link_local, is_public};
 use http::Uri;

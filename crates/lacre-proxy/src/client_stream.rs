@@ -68,8 +68,8 @@ impl<T> ClientStream<T> {
         self.interim.clone()
     }
 
-    /// Records the activity of an operation that is done. Fails one that waits when the idle timeout
-    /// has passed.
+    /// Records the activity of an operation that is done. Fails one that waits when the idle
+    /// timeout has passed.
     fn with_idle_timeout<R>(
         &mut self,
         polled: Poll<io::Result<R>>,

@@ -26,7 +26,8 @@ pub struct Config {
     /// Whether a reverse proxy sends the client's `Host` to the upstream, instead of the upstream's
     /// own.
     pub preserve_host: bool,
-    /// Networks that a forward proxy connects to in addition to those that it may connect to anyway.
+    /// Networks that a forward proxy connects to in addition to those that it may connect to
+    /// anyway.
     pub danger_allowed_targets: Vec<IpNet>,
     /// Whether a forward proxy may listen beyond this machine.
     pub danger_open_proxy: bool,

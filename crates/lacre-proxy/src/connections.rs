@@ -1,9 +1,9 @@
 //! The connections of clients: how many may be open, and which one is closed to admit another.
 //!
-//! A connection is idle while it waits for a request from its client, and until its last response is
-//! written it is in use. To admit a new connection, the proxy closes the one that has been idle the
-//! longest, never one in use. A connection whose uploads are all slower than the minimum rate of
-//! [`UploadProgress`] counts as closable, too: its requests are answered with 408.
+//! A connection is idle while it waits for a request from its client, and until its last response
+//! is written it is in use. To admit a new connection, the proxy closes the one that has been
+//! idle the longest, never one in use. A connection whose uploads are all slower than the minimum
+//! rate of [`UploadProgress`] counts as closable, too: its requests are answered with 408.
 
 use crate::upload::UploadProgress;
 use http_body::{Body, Frame, SizeHint};
@@ -198,7 +198,8 @@ impl OpenConnections {
     }
 }
 
-/// The part of an address that identifies a client: an IPv6 client usually has a network of 64 bits.
+/// The part of an address that identifies a client: an IPv6 client usually has a network of 64
+/// bits.
 fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -248,8 +249,8 @@ struct State {
 }
 
 impl Connection {
-    /// Records that a request arrived, with its upload if it has a body. `None` if the connection is
-    /// being closed.
+    /// Records that a request arrived, with its upload if it has a body. `None` if the connection
+    /// is being closed.
     pub(crate) fn begin_request(
         self: &Arc<Self>,
         upload: Option<Arc<UploadProgress>>,

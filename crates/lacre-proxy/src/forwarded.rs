@@ -142,8 +142,8 @@ struct ForwardedFields {
 }
 
 impl ForwardedFields {
-    /// Reads `X-Forwarded-*`, or else `Forwarded`: many proxies pass the latter on as a client wrote
-    /// it.
+    /// Reads `X-Forwarded-*`, or else `Forwarded`: many proxies pass the latter on as a client
+    /// wrote it.
     fn of(headers: &HeaderMap) -> Self {
         let mut fields = if [FOR, HOST, PROTO].iter().any(|name| headers.contains_key(name)) {
             let first = |name| members(headers, name).next();
@@ -224,8 +224,8 @@ fn parse_authority(text: &str) -> Option<Authority> {
     text.parse().ok().filter(|authority: &Authority| !authority.as_str().contains('@'))
 }
 
-/// Whether a text can be passed on unchanged: an address, `unknown`, or an obfuscated identifier such
-/// as `_hidden` (RFC 7239 §6).
+/// Whether a text can be passed on unchanged: an address, `unknown`, or an obfuscated identifier
+/// such as `_hidden` (RFC 7239 §6).
 fn is_plain_node(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".:[]_-".contains(c))
 }

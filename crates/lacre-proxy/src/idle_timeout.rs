@@ -13,7 +13,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
-/// A body whose pieces must arrive within `limit` of each other. Otherwise it ends with [`Stalled`].
+/// A body whose pieces must arrive within `limit` of each other. Otherwise it ends with
+/// [`Stalled`].
 pub(crate) struct IdleTimeout<B> {
     limit: Duration,
     activity: Option<Activity>,

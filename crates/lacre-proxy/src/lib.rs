@@ -66,8 +66,8 @@
 //! # }
 //! ```
 //!
-//! The policy of the cache decides what is stored and who shares it; a proxy for several users needs
-//! [`Policy::shared`](lacre::Policy::shared). No caching rule lives in this crate.
+//! The policy of the cache decides what is stored and who shares it; a proxy for several users
+//! needs [`Policy::shared`](lacre::Policy::shared). No caching rule lives in this crate.
 //!
 //! # Modules
 //!
@@ -77,11 +77,13 @@
 //! |---|---|
 //! | `proxy`, `config`, `error` | the public interface |
 //! | `listen`, `connections` | accept connections, within limits, and drain them at the end |
-//! | `client_stream`, `interim`, `parse_error` | the bytes of one connection: idle timeout, interim responses, error responses of hyper |
+//! | `client_stream` | the byte stream of one connection, with an idle timeout |
+//! | `interim`, `parse_error` | interim responses, and error responses of hyper |
 //! | `current_front`, `front` | answer one request; a reload replaces the front |
 //! | `target`, `origin` | the target URI of a request |
 //! | `headers`, `via`, `max_forwards` | fields that a proxy must change |
-//! | `forwarded`, `trusted`, `rewrite` | the client's address for the origin, and the client's origin in the response |
+//! | `forwarded`, `trusted` | fields that describe the client to the origin |
+//! | `rewrite` | URLs and cookies of the upstream in responses |
 //! | `upstream`, `connector`, `connection_use` | connections to origins, timeouts and retries |
 //! | `allowed_targets`, `public_address` | the addresses that a forward proxy may connect to |
 //! | `idle_timeout`, `upload`, `read_ahead` | the bodies of requests and responses |

@@ -173,8 +173,8 @@ impl RequestError {
         self.describe().0
     }
 
-    /// The error that hyper found in the head of a request, and answered itself. `None` if the error
-    /// is of another kind.
+    /// The error that hyper found in the head of a request, and answered itself. `None` if the
+    /// error is of another kind.
     pub(crate) fn of_request_head(error: &(dyn StdError + 'static)) -> Option<Self> {
         find_cause(error, |cause| {
             let error = cause.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
@@ -281,7 +281,8 @@ fn find_cause<T>(
         if let Some(found) = inspect(cause) {
             return Some(found);
         }
-        // The source of an IO error is the source of the error that it wraps, which would be skipped.
+        // The source of an IO error is the source of the error that it wraps, which would be
+        // skipped.
         let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
         next = wrapped.map(|wrapped| wrapped as _).or_else(|| cause.source());
     }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The proxies whose `X-Forwarded-*` and `Forwarded` fields are believed.
 ///
-/// The default is this machine (127.0.0.0/8 and ::1), where the server that ends TLS often runs. The
-/// connections of proxies that were named with [`new`](Self::new) are exempt from the limit per
-/// address; those of the default are not.
+/// The default is this machine (127.0.0.0/8 and ::1), where the server that ends TLS often runs.
+/// The connections of proxies that were named with [`new`](Self::new) are exempt from the limit
+/// per address; those of the default are not.
 #[derive(Clone, Debug)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,

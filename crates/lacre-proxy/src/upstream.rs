@@ -126,8 +126,8 @@ impl Upstream {
         Ok(Response::from_parts(head, body))
     }
 
-    /// Sends a request, and once more if a pooled connection turned out to be closed. A request that
-    /// cannot be sent twice gets a connection of its own.
+    /// Sends a request, and once more if a pooled connection turned out to be closed. A request
+    /// that cannot be sent twice gets a connection of its own.
     async fn send(&self, request: Request<SentBody<Upload>>) -> Result<Response<Incoming>, legacy::Error> {
         let Some(copy) = copy_if_repeatable(&request) else { return self.unpooled.request(request).await };
         match self.pooled.request(request).await {

@@ -1,4 +1,5 @@
-//! [`Via`]: the name of this proxy in the field `Via` (RFC 9110 §7.6.3), by which it detects a loop.
+//! [`Via`]: the name of this proxy in the field `Via` (RFC 9110 §7.6.3), by which it detects a
+//! loop.
 
 use http::{HeaderMap, HeaderValue, Version, header};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -39,7 +40,8 @@ impl Via {
     /// Whether this proxy is already in the field, which means that the request loops.
     pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
         let lines = headers.get_all(header::VIA).iter();
-        // A comment may contain commas. It cannot forge an entry: the pseudonym is unknown to others.
+        // A comment may contain commas. It cannot forge an entry: the pseudonym is unknown to
+        // others.
         lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(|entry| {
             let mut words = entry.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
             words.nth(1).is_some_and(|name| name.eq_ignore_ascii_case(self.pseudonym.as_bytes()))

@@ -1,5 +1,5 @@
-//! The commands that this build does not have, such as those of the Python package: they need an HTTP
-//! client or server, which would more than double its size.
+//! The commands that need an HTTP client or server, in a build without the features `get` or
+//! `serve`, such as that of the Python package. They fail and name the standalone command.
 
 use crate::exit::Failure;
 use std::ffi::OsString;

@@ -14,11 +14,12 @@ use std::time::Duration;
 /// Run a caching reverse proxy, or a forward proxy for plain HTTP
 ///
 /// The proxy answers from the cache where RFC 9111 allows it. By default it is a shared cache: it
-/// stores nothing that the origin calls private, and responses to requests with `Authorization` only
-/// where the origin allows it (§3.5). Requests that differ in a header that identifies the client
-/// (`Authorization`, `Cookie`, API keys, `Remote-User` and similar) never share a response, whatever
-/// the origin says; --partition-by-header adds to these headers. If visitors carry cookies without
-/// meaning, this costs hits: --danger-share-across-credentials follows RFC 9111 alone.
+/// stores nothing that the origin calls private, and responses to requests with `Authorization`
+/// only where the origin allows it (§3.5). Requests that differ in a header that identifies the
+/// client (`Authorization`, `Cookie`, API keys, `Remote-User` and similar) never share a
+/// response, whatever the origin says; --partition-by-header adds to these headers. If visitors
+/// carry cookies without meaning, this costs hits: --danger-share-across-credentials follows RFC
+/// 9111 alone.
 #[derive(Clone, Debug, clap::Args)]
 #[command(group(ArgGroup::new("route").required(true)))]
 pub(crate) struct Args {
@@ -48,16 +49,17 @@ pub(crate) struct Args {
     /// A header that identifies the client, in addition to the known ones; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "danger_share_across_credentials")]
     partition_by_header: Vec<HeaderName>,
-    /// Let requests with different credentials share a response where RFC 9111 allows it. An origin
-    /// that forgets `Vary: Cookie` or `Cache-Control: private` then shows one user's page to another
+    /// Let requests with different credentials share a response where RFC 9111 allows it. An
+    /// origin that forgets `Vary: Cookie` or `Cache-Control: private` then shows one user's page
+    /// to another
     #[arg(long)]
     danger_share_across_credentials: bool,
     /// Let everybody who reaches a --listen address beyond this machine use it as a forward proxy
     #[arg(long, conflicts_with = "upstream")]
     danger_open_proxy: bool,
     /// Let a forward proxy connect to this network, too, such as 10.0.0.0/8. A proxy that listens
-    /// beyond this machine connects to public addresses only, and never to link-local addresses or to
-    /// itself
+    /// beyond this machine connects to public addresses only, and never to link-local addresses
+    /// or to itself
     #[arg(long, value_name = "CIDR", conflicts_with = "upstream", value_delimiter = ',', value_parser = parse_network)]
     danger_allow_target: Vec<IpNet>,
     /// Let everybody who reaches an --admin address beyond this machine read the metrics
@@ -95,15 +97,16 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct Limits {
-    /// Connections at once. At the limit, the connection that has been idle the longest is closed for
-    /// a new one; connections in use stay open
+    /// Connections at once. At the limit, the connection that has been idle the longest is closed
+    /// for a new one; connections in use stay open
     #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
-    /// Connections at once from one address, or from one IPv6 network of 64 bits. If all of them are
-    /// in use, more are answered with 503 [default: three quarters of --max-connections]
+    /// Connections at once from one address, or from one IPv6 network of 64 bits. If all of them
+    /// are in use, more are answered with 503 [default: three quarters of --max-connections]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections_per_address: Option<u16>,
-    /// Bytes of a header section; a longer one is answered with 431, or with 502 if the origin sent it
+    /// Bytes of a header section; a longer one is answered with 431, or with 502 if the origin
+    /// sent it
     #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = clap::value_parser!(u32).range(8192..=16_777_216))]
     max_header: u32,
     /// Lines of a header section; more are answered with 431, or with 502 if the origin sent them
@@ -121,8 +124,8 @@ struct Limits {
     /// Seconds until the origin must begin to answer
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     answer_timeout: Duration,
-    /// Seconds for which a client or the origin may be silent in the middle of a message, and a client
-    /// between two requests
+    /// Seconds for which a client or the origin may be silent in the middle of a message, and a
+    /// client between two requests
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     idle_timeout: Duration,
     /// Seconds in which requests in progress may end after SIGINT or SIGTERM; a second signal ends

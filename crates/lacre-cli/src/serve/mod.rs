@@ -20,8 +20,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::{io, thread};
 
-/// The bytes of a body that is verified as a whole before its first byte is sent. Each connection may
-/// hold as much in memory.
+/// The bytes of a body that is verified as a whole before its first byte is sent. Each connection
+/// may hold as much in memory.
 const MAX_VERIFIED_WHOLE: usize = 1 << 20;
 
 /// Runs the proxy until a signal ends it.

@@ -1,5 +1,5 @@
-//! The limit of open files. Each connection of a client needs one, and so does each connection to the
-//! origin.
+//! The limit of open files. Each connection of a client needs one, and so does each connection to
+//! the origin.
 
 use crate::output::Output;
 

@@ -12,8 +12,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// An origin with one request on each connection. `serve` gets the head of the request as text, and
-    /// the connection to write to.
+    /// An origin with one request on each connection. `serve` gets the head of the request as
+    /// text, and the connection to write to.
     pub(crate) fn start(serve: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
         Self::persistent(move |_, head, stream| {
             serve(head, stream);
@@ -21,8 +21,8 @@ impl Origin {
         })
     }
 
-    /// An origin with persistent connections, which close when `serve` returns `false`. `serve` also gets
-    /// the number of earlier requests on the connection.
+    /// An origin with persistent connections, which close when `serve` returns `false`. `serve`
+    /// also gets the number of earlier requests on the connection.
     pub(crate) fn persistent(
         serve: impl Fn(usize, &str, &mut TcpStream) -> bool + Send + Sync + 'static,
     ) -> Self {

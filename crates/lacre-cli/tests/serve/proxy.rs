@@ -190,7 +190,8 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Everything received until the connection ends or is reset. Waiting longer than the timeout fails.
+/// Everything received until the connection ends or is reset. Waiting longer than the timeout
+/// fails.
 pub(crate) fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8(rest_of(stream)).unwrap()
 }

@@ -1,5 +1,5 @@
-//! Forms of requests, one row for each: the responses, and the requests that reach a strict origin. A
-//! request that the proxy and the origin read differently fails the test.
+//! Forms of requests, one row for each: the responses, and the requests that reach a strict
+//! origin. A request that the proxy and the origin read differently fails the test.
 
 use crate::proxy::Proxy;
 use crate::strict_http::{Kind, Message, ReadError, StrictOrigin};

@@ -1,5 +1,5 @@
-//! Forms of responses, one row for each. The response that the proxy forwards, the one that it stores
-//! and its `Cache-Status` must agree.
+//! Forms of responses, one row for each. The response that the proxy forwards, the one that it
+//! stores and its `Cache-Status` must agree.
 
 use crate::origin::Origin;
 use crate::proxy::{Proxy, header};

@@ -34,7 +34,8 @@ pub(crate) enum Kind {
 }
 
 impl Message {
-    /// Reads the first message in `bytes`, and returns the rest. If `closed`, nothing follows `bytes`.
+    /// Reads the first message in `bytes`, and returns the rest. If `closed`, nothing follows
+    /// `bytes`.
     pub(crate) fn read(bytes: &[u8], kind: Kind, closed: bool) -> Result<(Self, &[u8]), ReadError> {
         let (head, mut rest) = split_at(bytes, b"\r\n\r\n").ok_or(ReadError::Unfinished)?;
         let (first, lines) = split_at(head, b"\r\n").unwrap_or((head, b""));
@@ -87,8 +88,8 @@ impl Message {
         self.first.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()
     }
 
-    /// The length of the body. Accepts one Content-Length of digits, one Transfer-Encoding `chunked`,
-    /// or neither (§6.2, §6.3).
+    /// The length of the body. Accepts one Content-Length of digits, one Transfer-Encoding
+    /// `chunked`, or neither (§6.2, §6.3).
     fn length(&self) -> Result<Option<usize>, ReadError> {
         let (lengths, codings) = (self.all("content-length"), self.all("transfer-encoding"));
         match (&lengths[..], &codings[..]) {
@@ -182,7 +183,8 @@ impl StrictOrigin {
         format!("http://{}", self.address)
     }
 
-    /// The requests since the last call, or why they are invalid. Requests that broke off are left out.
+    /// The requests since the last call, or why they are invalid. Requests that broke off are
+    /// left out.
     pub(crate) fn take(&self) -> Vec<Result<Message, ReadError>> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }

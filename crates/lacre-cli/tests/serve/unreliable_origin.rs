@@ -1,6 +1,6 @@
-//! Ten thousand requests on 64 connections while the origin stops, starts, hangs and truncates bodies:
-//! no body is wrong, no client hangs, and memory is bounded. `LACRE_SERVE_REQUESTS` sets another number
-//! of requests.
+//! Ten thousand requests on 64 connections while the origin stops, starts, hangs and truncates
+//! bodies: no body is wrong, no client hangs, and memory is bounded. `LACRE_SERVE_REQUESTS` sets
+//! another number of requests.
 
 use crate::proxy::{Proxy, TIMEOUT};
 use bytes::Bytes;
@@ -124,7 +124,8 @@ fn content(page: usize) -> String {
     format!("page {page};").repeat(10 + page * 3)
 }
 
-/// An origin with switchable behaviour. While it is stopped, it does not listen and has no connections.
+/// An origin with switchable behaviour. While it is stopped, it does not listen and has no
+/// connections.
 async fn origin(behaviour: watch::Receiver<Behaviour>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -25,7 +25,8 @@ async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let connections = Connections::new(3, 3);
     let (first, second, third) =
         (admit(&connections, ONE).await, admit(&connections, ONE).await, admit(&connections, ONE).await);
-    // The first had a request meanwhile, so that it has been idle for a shorter time than the second.
+    // The first had a request meanwhile, so that it has been idle for a shorter time than the
+    // second.
     drop(first.connection.begin_request(None).unwrap());
     assert!(is_open(&first));
     let closed = Arc::clone(&second.connection);
