@@ -211,7 +211,8 @@ where
         answer => {
             let network = Exchange { service, body };
             let runtime = Tokio::current();
-            driver.carry_out(answer, network, runtime.as_ref()).await?.map(Into::into)
+            // Boxed: several times larger than the rest, and a hit does not need it.
+            Box::pin(driver.carry_out(answer, network, runtime.as_ref())).await?.map(Into::into)
         }
     };
     response.extensions_mut().insert(lookup);

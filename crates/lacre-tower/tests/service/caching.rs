@@ -26,6 +26,13 @@ async fn a_miss_is_stored_and_the_next_request_is_a_hit() {
     assert_eq!(origin.request_count(), 1);
 }
 
+#[test]
+fn a_hit_allocates_no_state_of_a_miss() {
+    let mut service = cached(&Origin::new(|_, _| async { page("max-age=60", "hello") }));
+    let response = service.call(get("/").body(Full::<Bytes>::default()).unwrap());
+    assert!(size_of_val(&*response) < 8 << 10, "{} bytes", size_of_val(&*response));
+}
+
 #[tokio::test]
 async fn every_response_has_its_lookup_time() {
     let service = cached(&Origin::new(|_, _| async { page("max-age=60", "hello") }));
