@@ -4,8 +4,11 @@ use crate::error::Error;
 use crate::origin::Origin;
 use crate::target::Route;
 use crate::trusted::TrustedProxies;
+use http::Uri;
+use http::uri::Scheme;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The settings of a proxy.
@@ -161,5 +164,34 @@ impl Limits {
     pub(crate) fn connections_per_address(&self) -> usize {
         let three_quarters = (usize::from(self.max_connections) * 3).div_ceil(4);
         self.max_connections_per_address.map_or(three_quarters, usize::from)
+    }
+}
+
+// Not in `origin`, because `Error` holds an `Origin`.
+impl TryFrom<&Uri> for Origin {
+    type Error = Error;
+
+    /// # Errors
+    /// The URL has no host, another scheme than `http` or `https`, a user, a path or a query.
+    fn try_from(url: &Uri) -> Result<Self, Error> {
+        let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
+            return Err(Error::NotAnOrigin);
+        };
+        let known = *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+        let bare = url.path() == "/" && url.query().is_none() && !authority.as_str().contains('@');
+        if known && bare {
+            Ok(Self { scheme: scheme.clone(), authority: authority.clone() })
+        } else {
+            Err(Error::NotAnOrigin)
+        }
+    }
+}
+
+impl FromStr for Origin {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let url: Uri = text.parse().map_err(|_| Error::NotAnOrigin)?;
+        Self::try_from(&url)
     }
 }

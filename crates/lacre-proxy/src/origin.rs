@@ -1,10 +1,7 @@
 //! [`Origin`]: the scheme, host and port of an HTTP server.
 
-use crate::error::Error;
-use http::Uri;
 use http::uri::{Authority, Scheme};
 use std::fmt;
-use std::str::FromStr;
 
 /// The scheme, host and port of an HTTP server, such as `https://example.com`.
 #[derive(Clone, Debug)]
@@ -25,34 +22,6 @@ impl Origin {
         self.scheme == other.scheme
             && self.authority.host().eq_ignore_ascii_case(other.authority.host())
             && self.port() == other.port()
-    }
-}
-
-impl TryFrom<&Uri> for Origin {
-    type Error = Error;
-
-    /// # Errors
-    /// The URL has no host, another scheme than `http` or `https`, a user, a path or a query.
-    fn try_from(url: &Uri) -> Result<Self, Error> {
-        let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
-            return Err(Error::NotAnOrigin);
-        };
-        let known = *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
-        let bare = url.path() == "/" && url.query().is_none() && !authority.as_str().contains('@');
-        if known && bare {
-            Ok(Self { scheme: scheme.clone(), authority: authority.clone() })
-        } else {
-            Err(Error::NotAnOrigin)
-        }
-    }
-}
-
-impl FromStr for Origin {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let url: Uri = text.parse().map_err(|_| Error::NotAnOrigin)?;
-        Self::try_from(&url)
     }
 }
 

@@ -55,11 +55,13 @@ use std::io;
 ///
 ///     fn back(&self, bytes: Authentic, limit: usize) -> Result<Authentic, Error> {
 ///         if bytes.len() > limit {
-///             return Err(Error::new(ErrorKind::Broken, "a stored body is longer than its head says"));
+///             return Err(Error::new(ErrorKind::Broken, "a stored body is longer than its head
+///             says"));
 ///         }
 ///         let mut last = 0_u8;
 ///         bytes.try_map(|bytes| {
-///             Ok(bytes.iter().map(|difference| { last = last.wrapping_add(*difference); last }).collect())
+///             Ok(bytes.iter().map(|difference| { last = last.wrapping_add(*difference); last
+///             }).collect())
 ///         })
 ///     }
 /// }

@@ -1,4 +1,5 @@
-//! The directory as a hostile one: each test plants one thing and is named after the property that survives it.
+//! The directory as a hostile one: each test plants one thing and is named after the property that
+//! survives it.
 
 use super::*;
 use crate::store::{ORPHAN_AGE, StoreExt, suite};
