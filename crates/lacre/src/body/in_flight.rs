@@ -2,7 +2,7 @@
 //! that is "stored or storable" may satisfy several requests, which collapses them).
 
 use super::transfer::{Reader, Role, Transfer};
-use crate::storage::vault::BodyHandle;
+use crate::storage::loaded::BodyHandle;
 use lacre_core::{Insert, Key, Slot, StoredBody};
 use std::fmt;
 use std::sync::{Arc, Weak};

@@ -2,7 +2,8 @@
 
 use crate::codec::BodyHead;
 use crate::storage::Storage;
-use crate::storage::vault::{CHUNK, Chunk};
+use crate::storage::loaded::CHUNK;
+use crate::storage::vault::Chunk;
 use crate::{Error, Event};
 use bytes::{Buf, Bytes, BytesMut};
 use http::Method;

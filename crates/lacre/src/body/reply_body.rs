@@ -8,7 +8,7 @@ use super::transfer::{Piece, Reader};
 use crate::Error;
 use crate::codec::BodyHead;
 use crate::storage::Storage;
-use crate::storage::vault::{BodyContent, BodyHandle, ReadPlan, chunk_at};
+use crate::storage::loaded::{BodyContent, BodyHandle, ReadPlan, chunk_at};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http_body::{Frame, SizeHint};

@@ -14,7 +14,7 @@
 use super::resume::{Expected, Progress, Rest, Resume, rest};
 use crate::codec::BodyHead;
 use crate::storage::Storage;
-use crate::storage::vault::{CHUNK, chunk_at};
+use crate::storage::loaded::{CHUNK, chunk_at};
 use crate::{Error, ErrorKind};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;

@@ -5,7 +5,7 @@ use crate::codec::{Cbor, Format, Formats};
 use crate::keys::KeySource;
 use crate::stage::{Stage, Stages};
 use crate::storage::memory_cache::MemoryCache;
-use crate::storage::namespaces::{Namespaces, row_key_prefix};
+use crate::storage::namespace_list::{Namespaces, row_key_prefix};
 use crate::storage::pending_removals::PendingRemovals;
 use crate::storage::registry::CopiedStores;
 use crate::storage::rollback_guard::RollbackGuard;

@@ -2,7 +2,9 @@
 
 use crate::body::in_flight::BodySource;
 use crate::codec::BodyHead;
-use crate::storage::vault::{LoadedEntry, ReadPlan, Vault, seal_time};
+use crate::storage::loaded::{LoadedEntry, ReadPlan};
+use crate::storage::times::seal_time;
+use crate::storage::vault::Vault;
 use crate::storage::walk::Checked;
 use crate::storage::{OnTamper, RecordKind, Storage};
 use crate::store::{Record, Row, Usage};

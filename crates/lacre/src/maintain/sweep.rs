@@ -3,7 +3,8 @@
 //! column is therefore compared with the seal first, and corrected.
 
 use crate::codec::BodyHead;
-use crate::storage::vault::{Vault, seal_time, store_time};
+use crate::storage::times::{seal_time, store_time};
+use crate::storage::vault::Vault;
 use crate::store::{Record, Row, StoreExt, Swept};
 use crate::{Cache, Error, ErrorKind, Event};
 use lacre_core::{Key, Slot, Timestamp};

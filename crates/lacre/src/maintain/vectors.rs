@@ -2,8 +2,9 @@
 //! docs/format.md (`vectors/make.py`).
 
 use super::anchor::{AnchorReader, Change};
-use crate::storage::namespaces::{decode, row_key_prefix};
-use crate::storage::vault::{Vault, seal_time};
+use crate::storage::namespace_list::{decode, row_key_prefix};
+use crate::storage::times::seal_time;
+use crate::storage::vault::Vault;
 use crate::store::{Memory, Record, Store};
 use crate::{Cache, ManualClock, wait};
 use lacre_core::{Key, Timestamp};

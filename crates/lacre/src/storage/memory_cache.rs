@@ -6,15 +6,12 @@
 //! commitment of its seal, before it is used again. Tampering with a record that is in memory is
 //! noticed when the record is next read from the store, and not before.
 
-use super::rollback_guard::Version;
-use super::vault::{BodyContent, BodyHandle, LoadedEntry, ReadPlan, Vault, seal_time};
-use crate::Error;
+use super::loaded::{BodyContent, BodyHandle, LoadedEntry};
 use crate::clock::Interval;
-use crate::codec::BodyHead;
 use crate::store::Store;
 use hashlink::LruCache;
 use http::HeaderMap;
-use lacre_core::{Entry, Key, Slot, Timestamp};
+use lacre_core::{Key, Slot};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,8 +48,9 @@ struct Shard {
     drops: u64,
 }
 
-struct Item {
-    loaded: LoadedEntry,
+/// A cached record.
+pub(crate) struct Item {
+    pub(crate) loaded: LoadedEntry,
     weight: usize,
     /// The store's generation when this record was last known to be current.
     generation: AtomicU64,
@@ -60,7 +58,7 @@ struct Item {
 
 /// A write to the store under way. The record under its key was dropped when the write began, since
 /// the write may take effect at any moment.
-pub(crate) struct InvalidationGuard<'a>(Option<(&'a MemoryCache, &'a Key)>);
+pub(crate) struct InvalidationGuard<'a>(&'a MemoryCache, &'a Key);
 
 impl MemoryCache {
     pub(crate) fn new(capacity: usize) -> Self {
@@ -73,7 +71,27 @@ impl MemoryCache {
         }
     }
 
-    fn generation(&self, store: &dyn Store) -> Option<u64> {
+    /// The largest record that is kept, in bytes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.shard_capacity
+    }
+
+    /// The record under `key`, and the count of drops to pass to [`keep`](Self::keep).
+    pub(crate) fn get(&self, key: &Key) -> (Option<Arc<Item>>, u64) {
+        let mut shard = self.shard(key);
+        (shard.items.get(key).cloned(), shard.drops)
+    }
+
+    /// Drops the record under `key` for as long as the guard lives: it is being written or removed.
+    pub(crate) fn begin_invalidation<'a>(&'a self, key: &'a Key) -> InvalidationGuard<'a> {
+        let mut shard = self.shard(key);
+        shard.writes += 1;
+        shard.drop_item(key);
+        InvalidationGuard(self, key)
+    }
+
+    /// The store's generation, read at most once per [`GENERATION_INTERVAL`]. `None`: it has none.
+    pub(crate) fn generation(&self, store: &dyn Store) -> Option<u64> {
         if self.generation_interval.is_due() {
             self.generation.store(store.generation().unwrap_or(UNKNOWN), Ordering::Relaxed);
         }
@@ -90,7 +108,7 @@ impl MemoryCache {
 
     /// Keeps a record that was current at `generation`, unless it was dropped or written since
     /// `drops`.
-    fn keep(&self, key: &Key, loaded: &LoadedEntry, generation: u64, drops: u64) {
+    pub(crate) fn keep(&self, key: &Key, loaded: &LoadedEntry, generation: u64, drops: u64) {
         let weight = weight(&loaded.slot);
         let mut shard = self.shard(key);
         if weight > self.shard_capacity || shard.writes > 0 || shard.drops != drops {
@@ -139,80 +157,24 @@ impl Shard {
 
 impl Drop for InvalidationGuard<'_> {
     fn drop(&mut self) {
-        if let Some((cache, key)) = self.0 {
-            let mut shard = cache.shard(key);
-            shard.writes -= 1;
-            shard.drops += 1;
-        }
+        let Self(cache, key) = self;
+        let mut shard = cache.shard(key);
+        shard.writes -= 1;
+        shard.drops += 1;
     }
 }
 
-impl Vault {
-    /// Like [`load`](Self::load), from memory if the record is there and current. A body in chunks
-    /// is read whole if it fits into memory, or is wanted whole and short enough.
-    ///
-    /// `B` is the caller's body handle.
-    pub(crate) async fn find<B: From<BodyHandle>>(
-        &self,
-        key: &Key,
-        plan: impl Fn(&Entry<BodyHead>) -> ReadPlan,
-        now: Timestamp,
-    ) -> Result<Option<LoadedEntry<B>>, Error> {
-        if self.pending_removals.contains(key) {
-            // An invalidated record is not served, whether or not it can be removed.
-            return self.remove(key, now).await.map(|_| None).or(Ok(None));
-        }
-        let Some(cache) = &self.memory_cache else {
-            return Ok(self.load_whole(key, plan, 0, now).await?.map(|loaded| loaded.map_body(B::from)));
-        };
-        let generation = cache.generation(&*self.store);
-        let (item, drops) = {
-            let mut shard = cache.shard(key);
-            (shard.items.get(key).cloned(), shard.drops)
-        };
-        if let Some(item) = item
-            && seal_time(now) <= item.loaded.seal.not_after
-        {
-            let is_current = generation == Some(item.generation.load(Ordering::Relaxed));
-            if is_current || self.is_current(key, item.loaded.version).await? {
-                if let Some(generation) = generation {
-                    item.generation.store(generation, Ordering::Relaxed);
-                }
-                return Ok(Some(item.loaded.clone().map_body(B::from)));
-            }
-        }
-        let Some(loaded) = self.load_whole(key, plan, cache.shard_capacity, now).await? else {
-            return Ok(None);
-        };
+impl Item {
+    /// Whether the store had this generation when the record was last known to be current.
+    pub(crate) fn is_current_at(&self, generation: Option<u64>) -> bool {
+        generation == Some(self.generation.load(Ordering::Relaxed))
+    }
+
+    /// Records that the record is current at this generation.
+    pub(crate) fn confirm(&self, generation: Option<u64>) {
         if let Some(generation) = generation {
-            cache.keep(key, &loaded, generation, drops);
+            self.generation.store(generation, Ordering::Relaxed);
         }
-        Ok(Some(loaded.map_body(B::from)))
-    }
-
-    /// Whether the record under `key` is still this version.
-    ///
-    /// # Errors
-    /// It is this version again after it was replaced: a rollback.
-    async fn is_current(&self, key: &Key, version: Version) -> Result<bool, Error> {
-        let (history, mut same) = (self.rollback_guard.history(key), false);
-        self.store.get(key, &mut |record| same = version.matches(record.sealed)).await?;
-        if same {
-            self.rollback_guard.check_read(key, history, version)?;
-        }
-        Ok(same)
-    }
-
-    /// Drops the record under `key` from memory for as long as the returned guard lives: it is
-    /// being written or removed.
-    pub(crate) fn begin_invalidation<'a>(&'a self, key: &'a Key) -> InvalidationGuard<'a> {
-        let cache = self.memory_cache.as_ref();
-        if let Some(cache) = cache {
-            let mut shard = cache.shard(key);
-            shard.writes += 1;
-            shard.drop_item(key);
-        }
-        InvalidationGuard(cache.map(|cache| (cache, key)))
     }
 }
 

@@ -6,11 +6,12 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `vault`, `write` | opening and sealing records |
+//! | `vault`, `write`, `find` | opening, sealing and finding records |
+//! | `loaded`, `times` | a record in memory, and the times of seals and stores |
 //! | `read_whole` | bodies in chunks, read into one piece of memory |
 //! | `memory_cache` | verified records kept in memory |
 //! | `rollback_guard` | refuses an older record that was put back |
-//! | `namespaces` | the sealed list of namespaces of a store |
+//! | `namespace_list`, `namespaces` | the sealed list of namespaces of a store |
 //! | `pending_removals` | removals that the store could not carry out |
 //! | `quarantine` | evidence of records that did not open |
 //! | `reseal` | sealing one record with the current key and suite |
@@ -18,9 +19,12 @@
 //! | `lease` | the right to send a request for all processes |
 //! | `registry` | which store lies where, to notice copies |
 
+mod find;
 pub(crate) mod lease;
+pub(crate) mod loaded;
 pub(crate) mod memory_cache;
-pub(crate) mod namespaces;
+pub(crate) mod namespace_list;
+mod namespaces;
 pub(crate) mod pending_removals;
 pub(crate) mod quarantine;
 mod read_whole;
@@ -28,6 +32,7 @@ mod record_kind;
 pub(crate) mod registry;
 pub(crate) mod reseal;
 pub(crate) mod rollback_guard;
+pub(crate) mod times;
 pub(crate) mod vault;
 pub(crate) mod walk;
 mod write;

@@ -1,31 +1,19 @@
-//! The list of namespaces of a store, so that a record of another namespace is not mistaken for
+//! Reading and writing the list of namespaces of a store, so that a record of another namespace is not mistaken for
 //! tampering (docs/format.md §15). The list is a sealed and encrypted record of its own. The
 //! default namespace is never listed.
 //!
 //! The list only improves messages: a record of an unlisted namespace counts as tampered with, and
 //! nothing is ever served because of the list.
 
-use super::vault::{Vault, seal_time};
+use super::namespace_list::{MAX_NAME_LENGTH, MAX_NAMES, decode, encode};
+use super::times::seal_time;
+use super::vault::Vault;
 use crate::store::{Record, StoreExt};
 use crate::{Error, ErrorKind};
 use lacre_core::{Key, Timestamp};
-use lacre_seal::{Authentic, Context, Fault, FaultKind, Lifetime, Opened, Purpose};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// The most names that the list holds. The oldest go first.
-const MAX_NAMES: usize = 64;
-/// The longest name that is listed, in bytes.
-const MAX_NAME_LENGTH: usize = 256;
-
-/// The known namespaces of a store.
-#[derive(Debug, Default)]
-pub(crate) struct Namespaces {
-    /// Whether this process has listed its own namespace.
-    listed: AtomicBool,
-    /// The other namespaces, as they were last read.
-    others: Mutex<Arc<[String]>>,
-}
+use lacre_seal::{Context, Fault, FaultKind, Lifetime, Opened, Purpose};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 impl Vault {
     /// Reads the list, for the messages of [`refusal`](Self::refusal) from then on.
@@ -114,39 +102,4 @@ impl Vault {
     pub(crate) fn namespace_list_context<'a>(&'a self, key: &'a Key) -> Context<'a> {
         Context { purpose: Purpose::Namespaces, store: &self.store_id, namespace: "", key: key.as_bytes() }
     }
-}
-
-/// The prefix of every row identity of a namespace, so that two namespaces never share a row
-/// (docs/format.md §5). The default namespace has none.
-pub(crate) fn row_key_prefix(namespace: &str) -> Vec<u8> {
-    if namespace.is_empty() {
-        return Vec::new();
-    }
-    let length = u32::try_from(namespace.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [b"lacre/v1/namespace".as_slice(), &length, namespace.as_bytes()].concat()
-}
-
-/// Writes each name after its length, which takes two bytes.
-fn encode(names: &[String]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for name in names {
-        // No longer than MAX_NAME_LENGTH.
-        out.extend_from_slice(&(name.len() as u16).to_be_bytes());
-        out.extend_from_slice(name.as_bytes());
-    }
-    out
-}
-
-pub(crate) fn decode(head: &Authentic) -> Option<Vec<String>> {
-    let mut rest = head.as_bytes();
-    let mut names = Vec::new();
-    while let Some((length, behind)) = rest.split_first_chunk() {
-        let (name, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        names.push(std::str::from_utf8(name).ok()?.to_owned());
-        rest = behind;
-        if names.len() > MAX_NAMES {
-            return None;
-        }
-    }
-    rest.is_empty().then_some(names)
 }

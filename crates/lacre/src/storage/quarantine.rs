@@ -4,7 +4,8 @@
 //! Evidence is never looked up. It has a fixed number of places, which bounds it however many bad
 //! records somebody makes.
 
-use super::vault::{Vault, seal_time};
+use super::times::seal_time;
+use super::vault::Vault;
 use crate::store::Record;
 use crate::{Error, ErrorKind};
 use lacre_core::{Key, Timestamp};

@@ -1,9 +1,9 @@
 //! Reading a body in chunks into one piece of memory. All of it is verified before any of it is
 //! used ([decision 12](../../../../docs/decisions/0012-read-medium-bodies-whole.md)).
 
-use super::vault::{
-    BodyContent, BodyHandle, CHUNK, LoadedEntry, ReadPlan, Vault, chunk_purpose, seal_time, wrong_length,
-};
+use super::loaded::{BodyContent, BodyHandle, CHUNK, LoadedEntry, ReadPlan};
+use super::times::seal_time;
+use super::vault::{Vault, chunk_purpose, wrong_length};
 use crate::Error;
 use crate::codec::BodyHead;
 use bytes::Bytes;

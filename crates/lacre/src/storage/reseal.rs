@@ -6,8 +6,10 @@
 //! interrupted at any moment and started again.
 
 use super::RecordKind;
+use super::loaded::sensitivity_of;
 use super::rollback_guard::Version;
-use super::vault::{Vault, chunk_purpose, seal_time, sensitivity_of, store_time};
+use super::times::{seal_time, store_time};
+use super::vault::{Vault, chunk_purpose};
 use crate::codec::BodyHead;
 use crate::store::{Record, Row, StoreExt};
 use crate::{Error, ErrorKind};

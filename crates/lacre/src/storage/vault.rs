@@ -3,25 +3,21 @@
 //! A store's own columns are never believed. The head inside the seal names the body and its
 //! chunks.
 
+use super::loaded::{BodyContent, BodyHandle, CHUNK, LoadedEntry, ReadPlan, sensitivity_of};
 use super::memory_cache::MemoryCache;
-use super::namespaces::Namespaces;
+use super::namespace_list::Namespaces;
 use super::pending_removals::PendingRemovals;
 use super::rollback_guard::{History, RollbackGuard, Version};
+use super::times::seal_time;
 use crate::codec::{BodyHead, Formats};
 use crate::stage::{StageId, Stages};
 use crate::store::{Record, Store};
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
-use lacre_core::{Entry, Key, Sensitivity, Slot, Timestamp};
+use lacre_core::{Entry, Key, Slot, Timestamp};
 use lacre_seal::{
-    Authentic, BodyId, Context, Fault, FaultKind, Opened, Position, Purpose, SealInfo, Sealer, StoreId,
-    Suite, UnixMillis,
+    Authentic, BodyId, Context, Fault, FaultKind, Opened, Position, Purpose, SealInfo, Sealer, StoreId, Suite,
 };
-use std::fmt;
-
-/// The longest body that is stored inside its entry's record, in bytes. A longer one is cut into
-/// chunks of this size (docs/format.md §7).
-pub(crate) const CHUNK: usize = 256 << 10;
 
 /// A store, with the keys, formats and stages to read and write it.
 #[derive(Debug)]
@@ -45,67 +41,12 @@ pub(crate) struct Vault {
     pub(crate) read_whole: usize,
 }
 
-/// A verified record.
-#[derive(Clone)]
-pub(crate) struct LoadedEntry<B = BodyHandle> {
-    pub(crate) slot: Slot<B>,
-    pub(crate) seal: SealInfo,
-    pub(crate) version: Version,
-}
-
-/// A stored body: its head, and as much of it as was read.
-#[derive(Clone)]
-pub(crate) struct BodyHandle {
-    pub(crate) head: BodyHead,
-    pub(crate) content: BodyContent,
-    /// [`Sensitivity::Public`] if the record was found unencrypted.
-    pub(crate) sensitivity: Sensitivity,
-}
-
-/// The part of a stored body that was read with its head.
-#[derive(Clone)]
-pub(crate) enum BodyContent {
-    /// All of it.
-    Whole(Bytes),
-    /// At most one chunk, with its index. `all`: the request is answered with the whole body.
-    Chunks { first: Option<(u32, Bytes)>, all: bool },
-}
-
-/// The part of a stored body that answers a request.
-#[derive(Clone, Copy)]
-pub(crate) enum ReadPlan {
-    Nothing,
-    /// Everything from this chunk on.
-    From(u32),
-    All,
-}
-
 /// The place of a chunk in its body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunk {
     pub(crate) body: BodyId,
     pub(crate) index: u32,
     pub(crate) position: Position,
-}
-
-/// Leaves out the content.
-impl fmt::Debug for BodyHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BodyHandle").field("head", &self.head).finish_non_exhaustive()
-    }
-}
-
-impl<B> LoadedEntry<B> {
-    /// The same record with its body handle converted.
-    pub(crate) fn map_body<C>(self, map: impl FnOnce(B) -> C) -> LoadedEntry<C> {
-        let Self { slot, seal, version } = self;
-        let slot = match slot {
-            Slot::Entry(entry) => Slot::Entry(Box::new(entry.map_body(map))),
-            Slot::Vary(index) => Slot::Vary(index),
-            Slot::Alias(key) => Slot::Alias(key),
-        };
-        LoadedEntry { slot, seal, version }
-    }
 }
 
 impl Vault {
@@ -289,23 +230,11 @@ fn other_suite(suite: Suite) -> Error {
     .with_hint("name that suite with Builder::suite, or accept it with Builder::also_accept")
 }
 
-/// The sensitivity of a stored record: an encrypted record stays encrypted.
-pub(crate) fn sensitivity_of(seal: &SealInfo) -> Sensitivity {
-    if seal.suite.is_encrypted() { Sensitivity::Sensitive } else { Sensitivity::Public }
-}
-
 /// The purpose that chunk `index` of a body is sealed for.
 pub(crate) fn chunk_purpose(head: &BodyHead, index: u32) -> Purpose {
     let last = index.checked_add(1) == Some(head.chunks);
     let position = if last { Position::Last } else { Position::Inner };
     Purpose::Chunk { body: head.id, index, position }
-}
-
-/// The index of the chunk that contains a byte of a body, and the byte's position in that chunk.
-pub(crate) fn chunk_at(offset: u64) -> (u32, usize) {
-    let size = CHUNK as u64;
-    // A body has at most 2^32 chunks, and the remainder is less than a chunk.
-    (u32::try_from(offset / size).unwrap_or(u32::MAX), (offset % size) as usize)
 }
 
 pub(crate) fn missing_chunk() -> Error {
@@ -314,16 +243,4 @@ pub(crate) fn missing_chunk() -> Error {
 
 pub(crate) fn wrong_length() -> Error {
     Error::new(ErrorKind::Broken, "the stored body is not as long as its head says; fetch the response again")
-}
-
-/// Converts a time of the seal into one of the store.
-pub(crate) fn store_time(time: UnixMillis) -> Timestamp {
-    // A seal's time never exceeds the signed range.
-    Timestamp::from_millis(time.as_millis().cast_signed())
-}
-
-/// Converts a time of the store into one of the seal, which is unsigned: times before 1970 become
-/// 1970.
-pub(crate) fn seal_time(time: Timestamp) -> UnixMillis {
-    UnixMillis::from_millis(u64::try_from(time.as_millis()).unwrap_or(0))
 }

@@ -1,6 +1,7 @@
 //! Walking over all rows of a store, and opening all of one record, in bounded memory.
 
-use super::vault::{LoadedEntry, ReadPlan, Vault};
+use super::loaded::{LoadedEntry, ReadPlan};
+use super::vault::Vault;
 use crate::Error;
 use crate::store::{Record, Row};
 use lacre_core::{Key, Slot, Timestamp};

@@ -1,8 +1,10 @@
 //! Writing records: sealed to their place, recorded by the rollback guard, dropped from the memory
 //! cache.
 
+use super::loaded::{BodyContent, BodyHandle};
 use super::rollback_guard::Version;
-use super::vault::{BodyContent, BodyHandle, Chunk, Vault, seal_time, store_time};
+use super::times::{seal_time, store_time};
+use super::vault::{Chunk, Vault};
 use crate::Error;
 use crate::codec::BodyHead;
 use crate::store::Record;
@@ -12,7 +14,7 @@ use std::borrow::Cow;
 use std::task::{Context, Waker};
 
 impl Vault {
-    /// Writes an entry with its whole body, which is no longer than [`CHUNK`](super::vault::CHUNK).
+    /// Writes an entry with its whole body, which is no longer than [`CHUNK`](super::loaded::CHUNK).
     /// Returns the size of the sealed record.
     pub(crate) async fn put_inline(
         &self,

@@ -1,6 +1,7 @@
 //! The file of an anchor, written and read as a stream (docs/format.md §11).
 
-use crate::storage::vault::{Vault, store_time};
+use crate::storage::times::store_time;
+use crate::storage::vault::Vault;
 use crate::{Error, ErrorKind};
 use lacre_core::Key;
 use lacre_seal::{AnchorId, Authentic, Context, FaultKind, Lifetime, Position, Purpose, StoreId, UnixMillis};

@@ -8,7 +8,8 @@ mod file;
 
 use crate::storage::RecordKind;
 use crate::storage::rollback_guard::MAX_SKEW;
-use crate::storage::vault::{Vault, seal_time, store_time};
+use crate::storage::times::{seal_time, store_time};
+use crate::storage::vault::Vault;
 use crate::store::{Row, StoreExt};
 use crate::{Cache, Error};
 #[cfg(test)]
