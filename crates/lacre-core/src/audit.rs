@@ -141,7 +141,7 @@ impl Auditor<'_> {
             let start = name.as_str().len() + 2;
             let text = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
             let by_name = self.redactor.in_header(name, value.as_bytes());
-            let by_name = by_name.into_iter().map(|place| place.start + start..place.end + start);
+            let by_name = by_name.into_iter().map(|range| range.start + start..range.end + start);
             self.scan(&location(name.clone()), &text, by_name.collect());
         }
     }
@@ -153,7 +153,7 @@ impl Auditor<'_> {
             return Coverage::Skipped;
         }
         let mut by_name = self.redactor.in_body(headers.get(header::CONTENT_TYPE), body);
-        by_name.retain(|place| is_specific(unquoted(&body[place.clone()])));
+        by_name.retain(|range| is_specific(unquoted(&body[range.clone()])));
         self.scan(&FindingLocation::Body { offset: 0 }, body, by_name);
         coverage
     }
@@ -161,9 +161,9 @@ impl Auditor<'_> {
     /// Audits a text in which the values at `by_name` have secret names. A value is reported once,
     /// by its format rather than by its name.
     fn scan(&mut self, location: &FindingLocation, text: &[u8], by_name: Vec<Range<usize>>) {
-        let by_format = find_formats(text).map(|(format, place)| (place, Detector::Format(format)));
+        let by_format = find_formats(text).map(|(format, range)| (range, Detector::Format(format)));
         let by_name =
-            by_name.into_iter().map(|place| (place.clone(), Detector::Name(name_before(text, place.start))));
+            by_name.into_iter().map(|range| (range.clone(), Detector::Name(name_before(text, range.start))));
         let random =
             SUSPICIOUS_PAIR.iter().flat_map(|pattern| pattern.captures_iter(text)).filter_map(|found| {
                 let (name, value) = (found.get(1)?, found.get(2)?);
@@ -171,20 +171,20 @@ impl Auditor<'_> {
                     .then(|| (value.range(), Detector::Random(lossy_text(name.as_bytes()))))
             });
         let mut seen: Vec<(Range<usize>, Detector)> = Vec::new();
-        for (place, detector) in by_format.chain(by_name).chain(random) {
-            let known = seen.iter().any(|(other, _)| other.start < place.end && place.start < other.end);
+        for (range, detector) in by_format.chain(by_name).chain(random) {
+            let known = seen.iter().any(|(other, _)| other.start < range.end && range.start < other.end);
             if !known && self.findings.len() + seen.len() < MAX_FINDINGS {
-                seen.push((place, detector));
+                seen.push((range, detector));
             }
         }
-        seen.sort_by_key(|(place, _)| place.start);
-        for (place, detector) in seen {
-            let secret = unquoted(&text[place.clone()]);
+        seen.sort_by_key(|(range, _)| range.start);
+        for (range, detector) in seen {
+            let secret = unquoted(&text[range.clone()]);
             // A name alone does not make a flag secret.
             let is_word = matches!(detector, Detector::Name(_)) && is_flag(secret);
             if !secret.is_empty() && secret != REDACTED.as_bytes() && !is_word {
                 let location = if let FindingLocation::Body { .. } = location {
-                    FindingLocation::Body { offset: place.start }
+                    FindingLocation::Body { offset: range.start }
                 } else {
                     location.clone()
                 };

@@ -1,5 +1,5 @@
 //! Credentials of a request: the headers and URL parts that identify the requester, and the rules
-//! for partitioning a cache by them.
+//! for partitioning a cache by them (decision 15).
 
 use crate::policy::{CookieKeys, MatchHeaders, Partition, Policy, Scope};
 use crate::redact::{names_identity, names_secret_header};

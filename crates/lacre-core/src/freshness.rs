@@ -214,8 +214,8 @@ pub(crate) fn has_lifetime<B>(policy: &Policy, entry: &Entry<B>) -> bool {
 /// lifetime for this request or its URL and takes precedence over the policy's default.
 ///
 /// An error does not get the user's lifetime unless the policy names its status: a user who wants
-/// pages to stay fresh for an hour does not want that of a 503. The user's lifetime may only
-/// shorten the one that the error has otherwise.
+/// pages to stay fresh for an hour does not want that of a 503 (decision 13). The user's lifetime
+/// may only shorten the one that the error has otherwise.
 pub(crate) fn user_ttl(
     policy: &Policy,
     status: StatusCode,

@@ -191,7 +191,7 @@ impl Redactor {
     /// Finds known formats of secrets, under any name.
     fn in_known_formats(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let text = if self.usual == UsualNames::Secret { text } else { b"" };
-        find_formats(text).map(|(_, place)| place)
+        find_formats(text).map(|(_, range)| range)
     }
 
     /// Finds secrets in the path: parameters of a segment (`/a;token=b`). A segment with a
@@ -339,16 +339,16 @@ impl<'a> BodyKind<'a> {
 }
 
 /// Sorts ranges and merges those that overlap.
-fn disjoint(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    places.sort_unstable_by_key(|place| place.start);
-    places.dedup_by(|next, last| {
+fn disjoint(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, last| {
         let overlap = next.start < last.end;
         if overlap {
             last.end = last.end.max(next.end);
         }
         overlap
     });
-    places
+    ranges
 }
 
 /// Redacts `text` until no secret is found. The replacement may join two harmless pieces of a text

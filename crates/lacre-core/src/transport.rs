@@ -1,5 +1,5 @@
 //! The transport of a request, as far as it decides which peer can have answered: TLS verification,
-//! client certificates, proxies and routes.
+//! client certificates, proxies and routes (decision 16).
 
 use http::Extensions;
 use std::fmt;
@@ -197,7 +197,7 @@ impl fmt::Debug for Transport {
             .field("name", &parts.name.is_some())
             .field("proxy", &parts.proxy.is_some())
             .field("unseen", &(parts.tls.is_some() || parts.unseen.is_some()))
-            .field("way", &parts.route.is_some())
+            .field("route", &parts.route.is_some())
             .finish()
     }
 }

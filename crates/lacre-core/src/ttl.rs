@@ -36,8 +36,8 @@ impl Expire {
             Self::Never => Some(Ttl::Forever),
             Self::Immediately => Some(Ttl::For(Duration::ZERO)),
             Self::After(duration) => Some(Ttl::For(duration.min(MAX_DELTA))),
-            Self::At(moment) if moment >= received => Some(Ttl::For(moment.since(received).min(MAX_DELTA))),
-            Self::At(moment) => Some(Ttl::StaleBy(received.since(moment).min(MAX_DELTA))),
+            Self::At(time) if time >= received => Some(Ttl::For(time.since(received).min(MAX_DELTA))),
+            Self::At(time) => Some(Ttl::StaleBy(received.since(time).min(MAX_DELTA))),
         }
     }
 }
@@ -49,8 +49,8 @@ impl From<Duration> for Expire {
 }
 
 impl From<Timestamp> for Expire {
-    fn from(moment: Timestamp) -> Self {
-        Self::At(moment)
+    fn from(time: Timestamp) -> Self {
+        Self::At(time)
     }
 }
 

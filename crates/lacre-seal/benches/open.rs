@@ -1,7 +1,7 @@
-//! Sealing and opening, by suite and size of the body; derivation of the envelope's keys included.
+//! Benchmarks of sealing and opening by suite and body size, including key derivation.
 //!
 //! `cargo bench -p lacre-seal`
-#![expect(clippy::expect_used, reason = "a benchmark that cannot start has nothing else to do")]
+#![expect(clippy::expect_used, reason = "a benchmark cannot run without its setup")]
 
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ impl BufferPool {
     fn take(&self, length: usize) -> Option<Vec<u8>> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |buffer: &Vec<u8>| (length..=length + length / 8).contains(&buffer.len());
-        waiting.iter().rposition(fits).map(|place| waiting.remove(place))
+        waiting.iter().rposition(fits).map(|index| waiting.remove(index))
     }
 
     fn put_back(&self, buffer: Vec<u8>) {
@@ -157,13 +157,13 @@ mod tests {
         let pool = Arc::new(BufferPool::default());
         let first = filled(&pool, 100_000, 1);
         let part = first.slice(10..20);
-        let place = first.as_ptr();
+        let address = first.as_ptr();
         drop(first);
         assert!(waiting(&pool).is_empty(), "a part is still held");
         assert_eq!(part, vec![1; 10]);
         drop(part);
         let second = filled(&pool, 99_000, 2);
-        assert_eq!((second.as_ptr(), second.len()), (place, 99_000));
+        assert_eq!((second.as_ptr(), second.len()), (address, 99_000));
         assert!(second.iter().all(|byte| *byte == 2));
     }
 
@@ -173,7 +173,7 @@ mod tests {
         drop(filled(&pool, 100_000, 9));
         let mut joined = JoinedBuffer::new(pool.buffer(100_000));
         assert!(joined.push(b"ab") && joined.push(b"") && joined.push(b"c"));
-        assert!(!joined.push(&[1; 100_000]), "there is no buffer for it");
+        assert!(!joined.push(&[1; 100_000]), "over the capacity");
         assert_eq!((joined.len(), joined.is_empty()), (3, false));
         assert_eq!(joined.into_bytes(), "abc");
     }

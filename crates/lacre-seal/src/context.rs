@@ -23,7 +23,7 @@ pub struct Context<'a> {
 /// The purpose of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The record of a row key.
+    /// The record of a row key, of any kind (decision 1).
     Slot,
     /// A chunk of a large body.
     Chunk {

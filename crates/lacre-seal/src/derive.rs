@@ -1,5 +1,5 @@
 //! Key derivation with HKDF-SHA-256 from a master key: key ids, index keys, and the keys of an
-//! envelope (docs/format.md §2 and §3).
+//! envelope (docs/format.md §2 and §3, decision 2).
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use zeroize::Zeroizing;

@@ -21,8 +21,8 @@ pub(crate) const LOCKED: &str = "lacre-passphrase-v1";
 
 /// The keys of a user or application, and the epoch below which nothing opens.
 ///
-/// The index key computes row keys and survives every rotation. The primary key seals. Every key in
-/// the ring opens.
+/// The index key computes row keys and survives every rotation (decision 4). The primary key seals.
+/// Every key in the ring opens.
 #[derive(Clone)]
 pub struct Keyring {
     index: Secret,
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(back.to_text(), text);
         assert_eq!(back.epoch(), 1);
         assert!(back.key_ids().eq(ring.key_ids()));
-        assert!(text.capacity() >= text.len(), "grown while it was written");
+        assert!(text.capacity() >= text.len(), "the text was reallocated");
     }
 
     #[test]

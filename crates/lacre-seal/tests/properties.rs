@@ -1,6 +1,6 @@
 //! Attacks on sealed bytes by a writer of the store without the key. None of them opens, for any
 //! suite.
-#![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::sync::Arc;
 
@@ -240,15 +240,15 @@ fn only_verified_bodies_are_appended() {
     for sealer in sealers() {
         let (one, two) = (seal(&sealer, b"head", b"one, "), seal(&sealer, b"", b"two"));
         let mut joined = sealer.joined_buffer(8);
-        let mut behind = |sealed: &[u8]| sealer.open_append(&SLOT, sealed, CREATED, &mut joined);
-        assert_eq!(behind(&one).unwrap(), sealer.open(&SLOT, &one, CREATED).unwrap().seal);
+        let mut append = |sealed: &[u8]| sealer.open_append(&SLOT, sealed, CREATED, &mut joined);
+        assert_eq!(append(&one).unwrap(), sealer.open(&SLOT, &one, CREATED).unwrap().seal);
         for bit in 0..two.len() * 8 {
             let mut flipped = two.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(behind(&flipped).is_err(), "{:?}, bit {bit}", sealer.suite());
+            assert!(append(&flipped).is_err(), "{:?}, bit {bit}", sealer.suite());
         }
-        behind(&two).unwrap();
-        assert!(matches!(behind(&two).unwrap_err().kind(), FaultKind::Malformed(_)), "it is full");
+        append(&two).unwrap();
+        assert!(matches!(append(&two).unwrap_err().kind(), FaultKind::Malformed(_)), "over the capacity");
         assert_eq!(joined.into_bytes(), "one, two");
     }
 }

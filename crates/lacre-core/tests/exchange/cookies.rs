@@ -177,7 +177,7 @@ fn changed_lifetime_moves_the_response_to_the_other_row() {
 
 #[test]
 fn forced_refresh_is_found_by_the_next_lookup() {
-    let anew = |cookie: Option<&str>| {
+    let refresh = |cookie: Option<&str>| {
         let mut request = cookie.map_or_else(|| url("/"), carrying);
         request.extensions_mut().insert(RequestOptions::new().mode(Mode::ForceRefresh));
         request
@@ -185,7 +185,7 @@ fn forced_refresh_is_found_by_the_next_lookup() {
     for (old, new) in [(FRESH, GUESSED), (GUESSED, FRESH), (FRESH, ("cache-control", "no-store"))] {
         let mut cache = Cache::new(Policy::rfc9111());
         cache.get(carrying("a=1"), &[old], "old");
-        cache.get(anew(Some("a=1")), &[new], "new");
+        cache.get(refresh(Some("a=1")), &[new], "new");
         let next = cache.get(carrying("a=1"), &[FRESH], "newer").body;
         assert_eq!(next, if new.1 == "no-store" { "newer" } else { "new" }, "{old:?} {new:?}");
     }

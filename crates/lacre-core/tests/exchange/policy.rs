@@ -22,7 +22,7 @@ fn statuses_and_filter_decide_storing() {
     assert!(stores(ok_only(), 200, &[MAX_AGE]) && !stores(ok_only(), 404, &[MAX_AGE]));
     let html = || Policy::rfc9111().filter(|_, response| response.headers.contains_key("x-keep"));
     assert!(stores(html(), 200, &[MAX_AGE, ("x-keep", "")]) && !stores(html(), 200, &[MAX_AGE]));
-    assert!(!stores(Policy::rfc9111(), 304, &[MAX_AGE]), "a 304 is no response to keep");
+    assert!(!stores(Policy::rfc9111(), 304, &[MAX_AGE]), "a 304 is not stored");
 }
 
 #[test]
@@ -30,7 +30,10 @@ fn last_scope_setting_counts() {
     let private = [("cache-control", "private, max-age=60")];
     assert!(!stores(Policy::rfc9111().shared(), 200, &private));
     assert!(stores(Policy::rfc9111().shared().private(), 200, &private));
-    assert!(!stores(Policy::rfc9111().statuses([]).private(), 200, &private), "and changes nothing else");
+    assert!(
+        !stores(Policy::rfc9111().statuses([]).private(), 200, &private),
+        "private() changes nothing else"
+    );
 }
 
 #[test]

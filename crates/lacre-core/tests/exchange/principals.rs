@@ -156,7 +156,7 @@ fn over(uri: &str, transport: &Transport) -> Request<&'static str> {
 #[test]
 fn responses_are_not_shared_across_transports() {
     let usual = Transport::standard;
-    let ways = [
+    let transports = [
         usual(),
         usual().unverified(),
         usual().roots([b"a private root"]),
@@ -174,12 +174,16 @@ fn responses_are_not_shared_across_transports() {
         [Policy::rfc9111(), Policy::rfc9111().shared(), Policy::rfc9111().key_fn(|_, _| "same".to_owned())]
     {
         let mut cache = Cache::new(policy);
-        for (index, way) in ways.iter().enumerate() {
+        for (index, transport) in transports.iter().enumerate() {
             let body: &'static str = index.to_string().leak();
-            cache.get(over("https://example.com/", way), &[FRESH], body);
+            cache.get(over("https://example.com/", transport), &[FRESH], body);
         }
-        for (index, way) in ways.iter().enumerate() {
-            assert_eq!(cache.hit(over("https://example.com/", way)).body, index.to_string(), "{way:?}");
+        for (index, transport) in transports.iter().enumerate() {
+            assert_eq!(
+                cache.hit(over("https://example.com/", transport)).body,
+                index.to_string(),
+                "{transport:?}"
+            );
         }
     }
     // Unverified transports are not separated by their roots.
@@ -217,11 +221,11 @@ fn key_has_the_authority_of_host() {
     assert!(cache.misses(for_host(here, "good.example")));
     assert!(
         cache.misses(Request::get("http://evil.example/").body("").unwrap()),
-        "who asks that host itself"
+        "a request to that host itself"
     );
     assert!(
         cache.misses(for_host("http://other.example/", "evil.example")),
-        "somebody else who answers for it"
+        "another peer that answers for the host"
     );
     assert_eq!(cache.hit(for_host(here, "EVIL.example:80")).body, "evil's");
     // A Host equal to the URL's changes nothing.

@@ -183,7 +183,7 @@ fn connection_does_not_remove_end_to_end_fields() {
         );
         Some(respond(304, &[("connection", "Cache-Control"), ("cache-control", "no-store")], ""))
     });
-    assert!(cache.misses(with("/", &[("a", "1")])), "a 304 that forbids storing makes nothing fresh");
+    assert!(cache.misses(with("/", &[("a", "1")])), "a 304 with no-store freshens nothing");
     // Content-Encoding stays, so the content can be decoded.
     let mut cache = Cache::new(Policy::rfc9111());
     let coded =

@@ -160,7 +160,7 @@ fn client_condition_is_evaluated_against_the_new_response() {
     assert_eq!(cache.hit(url("/")).body, "new");
     cache.after(61);
     let got = cache.exchange(has("\"2\""), &mut |_| Some(respond(404, &[], "gone"))).unwrap();
-    assert_eq!(got.parts.status, 404, "only what there is can be unchanged");
+    assert_eq!(got.parts.status, 404, "a 404 cannot be unmodified");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn oldest_variants_are_removed_over_the_limit() {
         cache.after(n as u64 * 60);
         cache.get(accept(n), vary, "body");
     }
-    assert_eq!(cache.rows.len(), 1 + 3, "a signpost and its variants");
+    assert_eq!(cache.rows.len(), 1 + 3, "an index and its variants");
     cache.hit(accept(3));
     cache.get(accept(4), vary, "body");
     assert_eq!(cache.rows.len(), 1 + 3);
@@ -58,9 +58,9 @@ fn languages_and_parts_count_as_variants() {
     }
     assert_eq!(cache.rows.len(), 1 + 4);
     for range in ["bytes=0-0", "bytes=1-1", "bytes=2-2", "bytes=3-3", "bytes=4-4"] {
-        let place = format!("{}/9", range.replace("bytes=", "bytes "));
+        let content_range = format!("{}/9", range.replace("bytes=", "bytes "));
         cache.exchange(with("/part", &[("range", range)]), &mut |_| {
-            Some(respond(206, &[("cache-control", "max-age=60"), ("content-range", &place)], "x"))
+            Some(respond(206, &[("cache-control", "max-age=60"), ("content-range", &content_range)], "x"))
         });
     }
     assert_eq!(cache.rows.len(), 2 * (1 + 4));
