@@ -113,7 +113,7 @@ fn body_of(reply: Reply) -> Bytes {
 }
 
 #[test]
-fn a_stored_body_is_the_one_the_network_sent_whatever_its_size() {
+fn stored_body_of_any_size_is_the_body_from_the_network() {
     for suite in Suite::ALL {
         for length in [0, 1, 1000, 256 << 10, (256 << 10) + 1, 1_000_003] {
             let world = World::new(|builder| builder.suite(suite).stage(stage::Zstd));
@@ -127,7 +127,7 @@ fn a_stored_body_is_the_one_the_network_sent_whatever_its_size() {
 }
 
 #[test]
-fn a_revalidated_response_keeps_its_body_and_lives_on() {
+fn revalidated_response_keeps_its_body_and_is_fresh_again() {
     for length in [10, 600_000] {
         let world = World::new(|builder| builder);
         let body = vec![7; length];
@@ -151,7 +151,7 @@ fn a_revalidated_response_keeps_its_body_and_lives_on() {
 }
 
 #[test]
-fn nothing_of_a_request_or_response_is_readable_in_the_store() {
+fn requests_and_responses_are_unreadable_in_the_store() {
     let world = World::new(|builder| builder);
     world
         .fetch(
@@ -168,7 +168,7 @@ fn nothing_of_a_request_or_response_is_readable_in_the_store() {
 }
 
 #[test]
-fn any_changed_byte_is_refused_and_fetched_again() {
+fn any_changed_byte_is_refused_and_refetched() {
     let world = World::new(|builder| builder);
     world.store("/", b"body");
     let (key, good) = world.rows().remove(0);
@@ -199,7 +199,7 @@ fn swapped_records_are_refused() {
 }
 
 #[test]
-fn a_chunk_that_is_missing_changed_or_of_another_body_is_refused() {
+fn missing_changed_or_foreign_chunk_is_refused() {
     let big = |fill: u8| vec![fill; 700_000];
     for harm in 0..3 {
         let world = World::new(|builder| builder);
@@ -255,7 +255,7 @@ fn read_on(body: &mut lacre::Body) -> (Vec<u8>, Option<Error>) {
 }
 
 #[test]
-fn a_bad_chunk_in_the_middle_breaks_the_body_off_and_the_next_request_fetches_it_again() {
+fn bad_chunk_aborts_the_body_and_the_next_request_refetches_it() {
     for on_tamper in [OnTamper::Refetch, OnTamper::Raise] {
         let world = World::new(|builder| builder.on_tamper(on_tamper).read_whole(0));
         let (whole, id) = store_chunked(&world);
@@ -273,7 +273,7 @@ fn a_bad_chunk_in_the_middle_breaks_the_body_off_and_the_next_request_fetches_it
 }
 
 #[test]
-fn a_chunk_that_was_taken_away_while_its_entry_stands_breaks_the_body_off() {
+fn missing_chunk_of_a_current_entry_aborts_the_body() {
     let world = World::new(|builder| builder.read_whole(0));
     let (_, id) = store_chunked(&world);
     let mut body = world.store("/", b"").response.into_body();
@@ -284,7 +284,7 @@ fn a_chunk_that_was_taken_away_while_its_entry_stands_breaks_the_body_off() {
 }
 
 #[test]
-fn a_body_that_is_replaced_or_removed_while_it_is_read_breaks_off_without_an_alarm() {
+fn body_replaced_or_removed_during_a_read_aborts_without_an_alarm() {
     let replace = |world: &World| {
         world.clock.advance(Duration::from_secs(100));
         world.store("/", b"new");
@@ -302,7 +302,7 @@ fn a_body_that_is_replaced_or_removed_while_it_is_read_breaks_off_without_an_ala
 }
 
 #[test]
-fn a_body_that_is_read_whole_is_verified_before_anything_of_it_is_served() {
+fn body_read_whole_is_verified_before_it_is_served() {
     let plain = |builder| builder;
     let compressed = |builder: lacre::Builder| builder.stage(stage::Zstd);
     for adjust in [plain as fn(lacre::Builder) -> lacre::Builder, compressed] {
@@ -329,7 +329,7 @@ fn a_body_that_is_read_whole_is_verified_before_anything_of_it_is_served() {
 }
 
 #[test]
-fn what_is_longer_than_is_read_whole_is_read_in_pieces() {
+fn body_over_the_limit_is_read_in_pieces() {
     for (most, in_memory) in [(700_000, true), (699_999, false)] {
         let world = World::new(|builder| builder.read_whole(most));
         let (whole, _) = store_chunked(&world);
@@ -347,7 +347,7 @@ fn what_is_longer_than_is_read_whole_is_read_in_pieces() {
 }
 
 #[test]
-fn a_part_of_a_large_body_is_read_from_its_own_chunks_alone() {
+fn range_of_a_large_body_reads_only_its_chunks() {
     let world = World::new(|builder| builder);
     let (whole, id) = store_chunked(&world);
     flip_chunk(&world, id, 0);
@@ -393,7 +393,7 @@ fn another_key_store_or_namespace_opens_nothing() {
 }
 
 #[test]
-fn p41_the_user_chooses_what_happens_to_what_was_tampered_with() {
+fn p41_user_chooses_how_tampering_is_handled() {
     for on_tamper in [OnTamper::Refetch, OnTamper::Raise, OnTamper::FailClosed] {
         let world = World::new(|builder| builder.on_tamper(on_tamper));
         world.store("/", b"body");
@@ -418,7 +418,7 @@ fn p41_the_user_chooses_what_happens_to_what_was_tampered_with() {
 }
 
 #[test]
-fn a_seal_that_has_ended_is_a_miss_and_no_alarm() {
+fn lapsed_seal_is_a_miss_without_an_alarm() {
     let day = Duration::from_secs(86_400);
     let world = World::new(|builder| builder.policy(Policy::rfc9111().retention(day)));
     world.store("/", b"old");
@@ -428,7 +428,7 @@ fn a_seal_that_has_ended_is_a_miss_and_no_alarm() {
 }
 
 #[test]
-fn a_body_that_broke_off_or_is_too_long_is_not_stored() {
+fn aborted_or_too_long_body_is_not_stored() {
     let world = World::new(|builder| builder.policy(Policy::rfc9111().max_body(100)));
     let short = &[("cache-control", "max-age=60"), ("content-length", "10")];
     world.fetch("/", short, b"only 9 by").unwrap();
@@ -439,7 +439,7 @@ fn a_body_that_broke_off_or_is_too_long_is_not_stored() {
 }
 
 #[test]
-fn a_body_that_is_not_stored_leaves_nothing_in_the_store() {
+fn body_that_is_not_stored_leaves_nothing_behind() {
     let big = [0; 900_000];
     for length in ["900001", "899999"] {
         let world = World::new(|builder| builder);
@@ -453,7 +453,7 @@ fn a_body_that_is_not_stored_leaves_nothing_in_the_store() {
 }
 
 #[test]
-fn a_large_body_that_is_replaced_again_and_again_takes_its_room_once() {
+fn repeatedly_replaced_body_takes_its_space_once() {
     let world = World::new(|builder| builder);
     world.store("/", &[0; 900_000]);
     let once = wait(world.store.usage()).unwrap();
@@ -465,7 +465,7 @@ fn a_large_body_that_is_replaced_again_and_again_takes_its_room_once() {
 }
 
 #[test]
-fn an_entry_that_is_replaced_while_it_is_read_raises_no_alarm() {
+fn entry_replaced_during_a_read_raises_no_alarm() {
     let root = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(root.path().join("cache.sqlite")).unwrap());
     let cache = || {

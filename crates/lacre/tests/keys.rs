@@ -59,7 +59,7 @@ fn p20_files_and_directories_of_keys_are_private_under_any_umask() {
 }
 
 #[test]
-fn what_the_variables_say_counts_for_a_program_too() {
+fn environment_variables_apply_to_programs() {
     let home = tempfile::tempdir().unwrap();
     let text = Keyring::generate().unwrap().to_text();
     let primary = Keyring::parse(&text).unwrap().primary().to_string();

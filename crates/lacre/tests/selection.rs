@@ -31,7 +31,7 @@ fn selected(cache: &Cache, selection: Selection) -> Vec<String> {
 }
 
 #[test]
-fn what_is_meant_is_selected_and_no_more() {
+fn selection_matches_exactly_its_filters() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
     let builder = Cache::builder().store(Memory::new().unwrap()).danger_ephemeral_key();
     let cache = builder.clock(Arc::clone(&clock)).build().unwrap();
@@ -62,7 +62,7 @@ fn what_is_meant_is_selected_and_no_more() {
 }
 
 #[test]
-fn what_is_invalidated_is_gone_and_the_rest_is_not() {
+fn invalidation_removes_exactly_the_selected_entries() {
     let directory = tempfile::tempdir().unwrap();
     let builder = Cache::builder().store(Sqlite::open(directory.path().join("store")).unwrap());
     let cache = builder.danger_ephemeral_key().build().unwrap();

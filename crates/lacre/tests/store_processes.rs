@@ -115,7 +115,7 @@ fn p20_files_and_directories_of_a_store_are_private_under_any_umask() {
 }
 
 #[test]
-fn a_store_that_may_not_be_read_is_refused_by_the_name_of_that() {
+fn unreadable_store_is_reported_as_permission_denied() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("store");
     let file = directory.join("cache.sqlite");
@@ -146,7 +146,7 @@ fn a_store_that_may_not_be_read_is_refused_by_the_name_of_that() {
 }
 
 #[test]
-fn a_store_that_its_owner_may_not_write_is_read_all_the_same() {
+fn unwritable_store_is_still_read() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("store");
     let file = directory.join("cache.sqlite");

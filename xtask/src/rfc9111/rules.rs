@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
         "RFC 9111 §3.3",
         "A truncated body is not stored. A partial response answers only the ranges within it.",
         &[
-            "a_body_that_broke_off_or_is_too_long_is_not_stored",
+            "aborted_or_too_long_body_is_not_stored",
             "truncated_part_is_not_used",
             "part_is_never_served_as_the_whole",
             "unrequested_or_invalid_part_is_not_stored",

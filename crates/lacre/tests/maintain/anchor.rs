@@ -33,7 +33,7 @@ fn filled(world: &World) {
 }
 
 #[test]
-fn a_store_that_nobody_touched_agrees_with_its_anchor() {
+fn untouched_store_agrees_with_its_anchor() {
     for world in World::on_every_store() {
         let empty = anchor(&world.cache);
         assert_eq!(verify(&world.cache, &empty).unwrap().0.same, 0);
@@ -47,7 +47,7 @@ fn a_store_that_nobody_touched_agrees_with_its_anchor() {
 }
 
 #[test]
-fn what_happens_by_right_is_no_finding() {
+fn legitimate_changes_are_no_finding() {
     for mut world in World::on_every_store() {
         world = world.with(|builder| builder.policy(Policy::rfc9111().retention(MINUTE)));
         filled(&world);
@@ -68,7 +68,7 @@ fn what_happens_by_right_is_no_finding() {
 }
 
 #[test]
-fn p10_a_deleted_row_is_missed() {
+fn p10_deleted_row_is_found() {
     for world in World::on_every_store() {
         filled(&world);
         let anchor = anchor(&world.cache);
@@ -79,7 +79,7 @@ fn p10_a_deleted_row_is_missed() {
 }
 
 #[test]
-fn an_older_record_is_found_though_sealed_anew() {
+fn older_record_is_found_even_if_resealed() {
     for mut world in World::on_every_store() {
         world.get("/", b"old");
         let (key, old) = world.row();
@@ -95,7 +95,7 @@ fn an_older_record_is_found_though_sealed_anew() {
 }
 
 #[test]
-fn a_removed_row_that_was_put_back_is_found() {
+fn removed_row_that_was_restored_is_found() {
     for world in World::on_every_store() {
         filled(&world);
         let (key, old) = world.rows().pop().unwrap();
@@ -114,7 +114,7 @@ fn a_removed_row_that_was_put_back_is_found() {
 }
 
 #[test]
-fn p10_a_store_that_was_rolled_back_whole_is_found() {
+fn p10_rollback_of_a_whole_store_is_found() {
     let mut world = World::on_sqlite();
     filled(&world);
     wait(world.cache.close()).unwrap();
@@ -134,7 +134,7 @@ fn p10_a_store_that_was_rolled_back_whole_is_found() {
 }
 
 #[test]
-fn p10_a_store_in_the_place_of_another_is_found() {
+fn p10_exchanged_store_is_found() {
     for (world, other) in World::on_every_store().into_iter().zip(World::on_every_store()) {
         filled(&world);
         let anchor = anchor(&world.cache);
@@ -146,7 +146,7 @@ fn p10_a_store_in_the_place_of_another_is_found() {
 }
 
 #[test]
-fn a_row_that_does_not_open_is_found_and_stops_nothing() {
+fn row_that_does_not_open_is_found_and_stops_nothing() {
     for world in World::on_every_store() {
         filled(&world);
         let anchor = anchor(&world.cache);
@@ -162,7 +162,7 @@ fn a_row_that_does_not_open_is_found_and_stops_nothing() {
 }
 
 #[test]
-fn a_changed_cut_or_longer_anchor_is_refused() {
+fn changed_cut_or_extended_anchor_is_refused() {
     let world = World::on_sqlite();
     for n in 0..1_500 {
         world.get(&format!("/{n}"), b"");
@@ -191,7 +191,7 @@ fn a_changed_cut_or_longer_anchor_is_refused() {
 }
 
 #[test]
-fn an_anchor_ends_with_its_key_and_its_epoch() {
+fn anchor_ends_with_its_key_and_its_epoch() {
     for mut world in World::on_every_store() {
         filled(&world);
         let anchor = anchor(&world.cache);

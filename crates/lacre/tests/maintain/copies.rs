@@ -91,7 +91,7 @@ fn everywhere() -> [Places; 2] {
 }
 
 #[test]
-fn p05_a_copied_id_makes_no_store_serve_another_stores_records() {
+fn p05_copied_id_makes_no_store_serve_records_of_another() {
     for places in everywhere() {
         places.store("a", b"of a");
         places.store("b", b"of b");
@@ -109,7 +109,7 @@ fn p05_a_copied_id_makes_no_store_serve_another_stores_records() {
 }
 
 #[test]
-fn a_store_that_was_moved_or_whose_original_is_gone_keeps_its_records() {
+fn moved_store_and_copy_without_original_keep_their_records() {
     for places in everywhere() {
         places.store("a", b"kept");
         fs::rename(places.directory("a"), places.directory("b")).unwrap();
@@ -124,7 +124,7 @@ fn a_store_that_was_moved_or_whose_original_is_gone_keeps_its_records() {
 }
 
 #[test]
-fn a_copy_that_is_only_read_is_refused_unless_it_is_only_looked_at() {
+fn read_only_copy_is_refused_unless_it_is_only_inspected() {
     for places in everywhere() {
         places.store("a", b"of a");
         copy(&places.directory("a"), &places.directory("b"));

@@ -11,7 +11,7 @@ fn lock(world: &World) -> Connection {
 }
 
 #[test]
-fn a_lock_that_is_kept_costs_no_answer_and_one_event() {
+fn kept_lock_costs_no_response_and_one_event() {
     let world = World::on_sqlite();
     world.get("/stored", b"stored");
     let other = lock(&world);
@@ -29,7 +29,7 @@ fn a_lock_that_is_kept_costs_no_answer_and_one_event() {
 }
 
 #[test]
-fn what_was_made_invalid_while_the_store_was_locked_is_never_served() {
+fn response_invalidated_during_a_lock_is_never_served() {
     for tier in [0, 1 << 20] {
         let world = World::on_sqlite().with(|builder| builder.memory_tier(tier));
         world.get("/", b"old");

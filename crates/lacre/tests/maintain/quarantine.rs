@@ -13,7 +13,7 @@ fn evidence(world: &World) -> Vec<Quarantined> {
 }
 
 #[test]
-fn evidence_is_what_was_found() {
+fn evidence_holds_the_bytes_that_were_found() {
     for world in World::on_every_store() {
         world.get("/", b"body");
         let key = world.row().0;
@@ -46,7 +46,7 @@ fn evidence_is_no_entry_and_stops_nothing() {
 }
 
 #[test]
-fn what_opens_is_never_quarantined() {
+fn record_that_opens_is_never_quarantined() {
     for mut world in World::on_every_store() {
         world.get("/", &[1; LARGE]);
         let key = world.row().0;
@@ -64,7 +64,7 @@ fn what_opens_is_never_quarantined() {
 }
 
 #[test]
-fn a_cache_that_only_reads_moves_nothing_into_quarantine() {
+fn read_only_cache_moves_nothing_into_quarantine() {
     for world in World::on_every_store() {
         world.get("/", b"stored");
         let key = world.row().0;
@@ -82,7 +82,7 @@ fn a_cache_that_only_reads_moves_nothing_into_quarantine() {
 }
 
 #[test]
-fn evidence_is_bounded_whoever_plants_records() {
+fn evidence_is_limited_however_many_records_are_planted() {
     let world = World::on_sqlite();
     let junk = vec![0x55; 66_000];
     for n in 0..1_100_u32 {
@@ -98,7 +98,7 @@ fn evidence_is_bounded_whoever_plants_records() {
 }
 
 #[test]
-fn evidence_goes_after_thirty_days() {
+fn evidence_is_removed_after_thirty_days() {
     for world in World::on_every_store() {
         world.get("/", b"body");
         let key = world.row().0;
@@ -116,7 +116,7 @@ fn evidence_goes_after_thirty_days() {
 }
 
 #[test]
-fn evidence_shows_nothing_to_who_reads_a_store_or_a_log_even_where_entries_are_readable() {
+fn evidence_is_unreadable_in_store_and_log_even_in_a_signed_store() {
     for world in World::on_every_store() {
         let world = world.with(|builder| builder.suite(Suite::Blake3));
         world.get("/", b"readable content");
@@ -132,7 +132,7 @@ fn evidence_shows_nothing_to_who_reads_a_store_or_a_log_even_where_entries_are_r
 }
 
 #[test]
-fn a_row_that_the_store_cannot_read_leaves_a_note_without_bytes() {
+fn unreadable_row_leaves_evidence_without_bytes() {
     let world = World::on_sqlite();
     world.get("/", b"body");
     let key = world.row().0;

@@ -55,7 +55,7 @@ fn p40_after_a_reseal_the_old_key_can_be_retired_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_dry_pass_writes_nothing() {
+fn dry_run_writes_nothing() {
     for mut world in World::on_every_store() {
         filled(&world);
         let before = world.rows();
@@ -66,7 +66,7 @@ fn a_dry_pass_writes_nothing() {
 }
 
 #[test]
-fn chunks_that_were_left_behind_are_found_below_a_head_that_is_right() {
+fn leftover_chunks_are_found_below_a_resealed_head() {
     for mut world in World::on_every_store() {
         let request = |cache: &Cache| fetch(cache, "/", "max-age=3600", &[7; LARGE]).unwrap();
         request(&world.cache);
@@ -86,7 +86,7 @@ fn chunks_that_were_left_behind_are_found_below_a_head_that_is_right() {
 }
 
 #[test]
-fn a_store_changes_from_readable_to_encrypted_and_not_back() {
+fn store_changes_from_signed_to_encrypted_and_not_back() {
     for world in World::on_every_store() {
         let world = world.with(|builder| builder.suite(Suite::Blake3));
         let entries = filled(&world);
@@ -107,7 +107,7 @@ fn a_store_changes_from_readable_to_encrypted_and_not_back() {
 }
 
 #[test]
-fn lifetimes_stay_as_they_were() {
+fn reseal_keeps_lifetimes() {
     for mut world in World::on_every_store() {
         world = world.with(|builder| builder.policy(Policy::rfc9111().retention(MINUTE)));
         world.get("/", b"body");
@@ -127,7 +127,7 @@ fn lifetimes_stay_as_they_were() {
 }
 
 #[test]
-fn what_was_revoked_stays_revoked() {
+fn revoked_records_stay_revoked() {
     for mut world in World::on_every_store() {
         world.get("/", b"body");
         world.ring.raise_epoch();
@@ -138,7 +138,7 @@ fn what_was_revoked_stays_revoked() {
 }
 
 #[test]
-fn p42_a_bad_row_is_reported_by_a_reseal_and_stops_nothing() {
+fn p42_reseal_reports_a_bad_row_and_continues() {
     for mut world in World::on_every_store() {
         filled(&world);
         let bad = world.rows().iter().find(|(_, record)| record.chunks == 0).unwrap().0;
@@ -173,7 +173,7 @@ fn evidence_is_resealed_too() {
 }
 
 #[test]
-fn an_old_record_that_was_put_back_does_not_become_new() {
+fn reseal_does_not_renew_a_restored_record() {
     for mut world in World::on_every_store() {
         world.get("/", b"old");
         let (key, old) = world.row();
@@ -191,7 +191,7 @@ fn an_old_record_that_was_put_back_does_not_become_new() {
 }
 
 #[test]
-fn who_writes_meanwhile_wins() {
+fn concurrent_write_wins_over_reseal() {
     for mut world in World::on_every_store() {
         let paths: Vec<String> = (0..50).map(|n| format!("/{n}")).collect();
         let body = |round: u8, n: usize| vec![round; if n.is_multiple_of(10) { LARGE } else { 20 }];
@@ -225,7 +225,7 @@ fn who_writes_meanwhile_wins() {
 }
 
 #[test]
-fn what_is_read_can_be_resealed_with_it() {
+fn reseal_keeps_readable_entries_readable() {
     for mut world in World::on_every_store() {
         let entries = filled(&world);
         let old = world.ring.primary();

@@ -6,7 +6,7 @@ use lacre::{Cache, ErrorKind, OnTamper, wait};
 use std::time::Duration;
 
 #[test]
-fn p08_an_older_record_put_back_is_refused_however_young() {
+fn p08_restored_older_record_is_refused_even_if_fresh() {
     for world in World::on_every_store() {
         world.get("/", b"old");
         let (key, old) = world.row();
@@ -21,7 +21,7 @@ fn p08_an_older_record_put_back_is_refused_however_young() {
 }
 
 #[test]
-fn a_record_from_before_this_process_is_refused_once_a_newer_one_was_seen() {
+fn record_older_than_one_already_seen_is_refused() {
     for world in World::on_every_store() {
         world.get("/", b"old");
         let (key, old) = world.row();
@@ -37,7 +37,7 @@ fn a_record_from_before_this_process_is_refused_once_a_newer_one_was_seen() {
 }
 
 #[test]
-fn what_was_invalidated_stays_away() {
+fn invalidated_record_does_not_come_back() {
     for world in World::on_every_store() {
         world.get("/", b"old");
         let (key, old) = world.row();
@@ -48,7 +48,7 @@ fn what_was_invalidated_stays_away() {
 }
 
 #[test]
-fn a_large_body_is_bound_to_its_newest_head_too() {
+fn large_body_is_bound_to_its_newest_head() {
     for world in World::on_every_store() {
         world.get("/", &[1; LARGE]);
         let (key, old) = world.row();
@@ -65,7 +65,7 @@ fn a_large_body_is_bound_to_its_newest_head_too() {
 }
 
 #[test]
-fn what_another_process_writes_is_newer_even_by_a_clock_that_is_behind() {
+fn record_of_another_process_is_newer_even_if_its_clock_is_behind() {
     for world in World::on_every_store() {
         let other = world.another().build().unwrap();
         let read = |cache: &Cache| fetch(cache, "/", "no-store", b"").unwrap().response.body()[0];

@@ -15,7 +15,7 @@ const FORGED: &[&str] = &[
 ];
 
 #[test]
-fn p07_a_forged_column_costs_no_good_record() {
+fn p07_forged_column_removes_no_good_record() {
     for sql in FORGED {
         for length in [10, LARGE] {
             let world = World::on_sqlite();
@@ -34,7 +34,7 @@ fn p07_a_forged_column_costs_no_good_record() {
 }
 
 #[test]
-fn p07_a_forged_column_keeps_nothing_that_is_over() {
+fn p07_forged_column_keeps_no_expired_record() {
     let world = World::on_sqlite();
     let world = world.with(|builder| builder.policy(Policy::rfc9111().retention(MINUTE)));
     world.get("/", &[7; LARGE]);
@@ -46,7 +46,7 @@ fn p07_a_forged_column_keeps_nothing_that_is_over() {
 }
 
 #[test]
-fn what_was_revoked_is_swept_though_its_time_is_not_over() {
+fn revoked_record_is_swept_before_it_expires() {
     for mut world in World::on_every_store() {
         world.get("/", b"body");
         world.ring.raise_epoch();
@@ -58,7 +58,7 @@ fn what_was_revoked_is_swept_though_its_time_is_not_over() {
 }
 
 #[test]
-fn a_planted_trigger_pins_nothing() {
+fn planted_trigger_prevents_no_removal() {
     let world = World::on_sqlite();
     let world = world.with(|builder| builder.policy(Policy::rfc9111().retention(MINUTE)));
     world.get("/", b"body");
@@ -70,7 +70,7 @@ fn a_planted_trigger_pins_nothing() {
 }
 
 #[test]
-fn a_forged_body_does_not_make_one_entry_take_the_chunks_of_another_when_it_is_swept() {
+fn forged_body_does_not_remove_the_chunks_of_another_entry() {
     let world = World::on_sqlite();
     let short = world.another().policy(Policy::rfc9111().retention(MINUTE)).build().unwrap();
     world.get("/kept", &[7; LARGE]);

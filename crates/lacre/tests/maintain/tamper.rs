@@ -6,7 +6,7 @@ use http::StatusCode;
 use lacre::{ErrorKind, OnTamper, wait};
 
 #[test]
-fn p41_by_default_what_was_tampered_with_is_told_quarantined_and_fetched_again() {
+fn p41_by_default_a_tampered_record_is_reported_quarantined_and_refetched() {
     for world in World::on_every_store() {
         for length in [10, LARGE] {
             world.get("/", &vec![1; length]);
@@ -28,7 +28,7 @@ fn p41_by_default_what_was_tampered_with_is_told_quarantined_and_fetched_again()
 }
 
 #[test]
-fn what_is_refused_heals_even_where_the_new_answer_is_not_stored() {
+fn refused_record_is_removed_even_if_the_new_response_is_not_stored() {
     for world in World::on_every_store() {
         world.get("/", b"body");
         world.tamper(&world.row().0);
@@ -62,7 +62,7 @@ fn p41_raised_the_error_names_entry_key_and_remedy_and_never_content() {
 }
 
 #[test]
-fn p41_failing_closed_nobody_is_asked_until_the_record_is_gone() {
+fn p41_fail_closed_sends_no_request_until_the_record_is_gone() {
     for world in World::on_every_store() {
         let world = world.with(|builder| builder.on_tamper(OnTamper::FailClosed));
         world.get("/", b"body");
@@ -96,7 +96,7 @@ fn p42_one_bad_row_stops_neither_listing_nor_maintenance() {
 }
 
 #[test]
-fn p40_without_the_old_key_an_entry_is_a_miss_and_an_event_and_stays_for_who_has_it() {
+fn p40_without_the_old_key_an_entry_is_a_miss_and_is_kept() {
     for mut world in World::on_every_store() {
         world.get("/", b"body");
         let with_old_key = world.another().build().unwrap();

@@ -16,7 +16,7 @@ fn a_moment() {
 }
 
 #[test]
-fn what_was_verified_once_is_served_from_memory_whatever_its_size() {
+fn verified_entry_of_any_size_is_served_from_memory() {
     for world in World::on_every_store().into_iter().map(tiered) {
         for (path, length) in [("/small", 10), ("/large", LARGE)] {
             world.get(path, &vec![7; length]);
@@ -34,7 +34,7 @@ fn what_was_verified_once_is_served_from_memory_whatever_its_size() {
 }
 
 #[test]
-fn what_others_write_and_remove_is_seen() {
+fn writes_and_removals_of_other_processes_are_seen() {
     for world in World::on_every_file().into_iter().map(tiered) {
         let other = world.elsewhere();
         for n in 0..20_u8 {
@@ -52,7 +52,7 @@ fn what_others_write_and_remove_is_seen() {
 }
 
 #[test]
-fn what_others_leave_alone_stays_in_memory_when_they_write() {
+fn entry_stays_in_memory_when_others_write_other_entries() {
     for world in World::on_every_file().into_iter().map(tiered) {
         world.get("/", b"body");
         world.get("/", b"");
@@ -64,7 +64,7 @@ fn what_others_leave_alone_stays_in_memory_when_they_write() {
 }
 
 #[test]
-fn what_was_tampered_with_is_found_out_once_others_have_written() {
+fn tampering_is_found_once_another_process_has_written() {
     for world in World::on_every_file().into_iter().map(tiered) {
         world.get("/", b"body");
         world.get("/", b"");
@@ -83,7 +83,7 @@ fn what_was_tampered_with_is_found_out_once_others_have_written() {
 }
 
 #[test]
-fn p08_what_was_seen_to_be_replaced_does_not_come_back_from_memory() {
+fn p08_replaced_entry_does_not_come_back_from_memory() {
     for world in World::on_every_file().into_iter().map(tiered) {
         world.get("/", b"old");
         world.get("/", b"");
@@ -99,7 +99,7 @@ fn p08_what_was_seen_to_be_replaced_does_not_come_back_from_memory() {
 }
 
 #[test]
-fn what_we_replace_remove_or_clear_is_gone_from_memory() {
+fn replaced_removed_and_cleared_entries_leave_memory() {
     for world in World::on_every_store().into_iter().map(tiered) {
         world.get("/", b"old");
         world.get("/", b"");
@@ -115,7 +115,7 @@ fn what_we_replace_remove_or_clear_is_gone_from_memory() {
 }
 
 #[test]
-fn what_is_over_is_not_served_from_memory() {
+fn expired_entry_is_not_served_from_memory() {
     for world in World::on_every_store().into_iter().map(tiered) {
         world.get("/", b"body");
         assert!(is_hit(&world.get("/", b"")));
@@ -125,7 +125,7 @@ fn what_is_over_is_not_served_from_memory() {
 }
 
 #[test]
-fn the_memory_is_bounded_in_bytes() {
+fn memory_is_limited_in_bytes() {
     const ROOM: usize = 512 << 10;
     const BODY: usize = 1000;
     let world = World::on_sqlite().with(|builder| builder.memory_tier(ROOM));
@@ -143,7 +143,7 @@ fn the_memory_is_bounded_in_bytes() {
 }
 
 #[test]
-fn no_reader_goes_back_in_time_while_somebody_writes() {
+fn readers_never_see_an_older_response_during_writes() {
     const LAST: u8 = 200;
     for world in World::on_every_store().into_iter().map(tiered) {
         world.replace("/", &[0]);

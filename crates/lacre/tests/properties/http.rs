@@ -59,7 +59,7 @@ fn p32_malformed_cache_control_fails_closed() {
 }
 
 #[test]
-fn p33_nothing_is_fresh_for_longer_than_it_is_here() {
+fn p33_no_response_is_fresh_longer_than_its_policy_allows() {
     let start = UNIX_EPOCH + Duration::from_millis(START.as_millis().unsigned_abs());
     let day = Duration::from_secs(86_400);
     let (tomorrow, yesterday) = (httpdate::fmt_http_date(start + day), httpdate::fmt_http_date(start - day));
@@ -175,7 +175,7 @@ proptest! {
 }
 
 #[test]
-fn p36_a_part_is_never_stored_as_the_whole() {
+fn p36_partial_response_is_never_stored_as_complete() {
     everywhere(|world| {
         // The transfer ended before its time, or went on after it.
         for length in ["4", "7"] {

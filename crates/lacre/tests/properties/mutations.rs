@@ -15,7 +15,7 @@ const FEW: u64 = 150;
 const ENTRIES: u64 = 6;
 
 #[test]
-fn none_of_many_random_mutations_of_rows_is_served() {
+fn no_random_mutation_of_rows_is_served() {
     let count = std::env::var("LACRE_MUTATIONS").map_or(FEW, |text| text.parse().unwrap());
     for suite in Suite::ALL {
         let victim = Victim::new(suite);

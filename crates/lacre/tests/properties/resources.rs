@@ -59,7 +59,7 @@ fn p18_nothing_is_decompressed_beyond_its_limit() {
 }
 
 #[test]
-fn p19_what_an_origin_can_fill_is_bounded() {
+fn p19_storage_that_an_origin_can_fill_is_limited() {
     let many: Vec<String> = (0..40).map(|number| format!("x-{number}")).collect();
     let long = "x".repeat(100_000);
     for &kind in KINDS {

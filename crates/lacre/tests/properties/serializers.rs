@@ -137,7 +137,7 @@ fn one_store_holds_all_formats_and_any_cache_reads_them() {
 }
 
 #[test]
-fn p16_a_parser_of_the_users_own_never_sees_what_was_changed() {
+fn p16_custom_parser_never_sees_changed_bytes() {
     for suite in Suite::ALL {
         let read = Arc::new(AtomicUsize::new(0));
         let world = World::new(Kind::Memory, |builder| {
@@ -161,7 +161,7 @@ fn p16_a_parser_of_the_users_own_never_sees_what_was_changed() {
 }
 
 #[test]
-fn what_this_cache_does_not_know_is_a_miss_that_names_the_remedy() {
+fn unknown_format_or_stage_is_a_miss_that_names_the_remedy() {
     let writers: [(Adjust, &str); 2] = [
         (
             |builder| builder.format(Packed::default()),
@@ -188,7 +188,7 @@ fn what_this_cache_does_not_know_is_a_miss_that_names_the_remedy() {
 }
 
 #[test]
-fn two_of_one_number_are_refused_at_once() {
+fn duplicate_private_ids_are_refused_at_build() {
     let builder = || Cache::builder().store(lacre::store::Memory::new().unwrap()).danger_ephemeral_key();
     assert!(builder().format(Packed::default()).stage(Hex).stage(Zstd).build().is_ok());
     let twice = [
@@ -238,7 +238,7 @@ impl Stage for Bloat {
 }
 
 #[test]
-fn what_could_not_be_read_again_is_not_stored() {
+fn response_that_cannot_be_decoded_again_is_not_stored() {
     let writers: [(Adjust, &str); 2] = [
         (|builder| builder.format(Liar), "is not written in the format that its id names"),
         (|builder| builder.stage(Bloat), "is too long"),
@@ -254,7 +254,7 @@ fn what_could_not_be_read_again_is_not_stored() {
 }
 
 #[test]
-fn a_stage_that_gives_back_too_much_or_too_little_is_refused() {
+fn stage_that_returns_a_wrong_length_is_refused() {
     let world = World::new(Kind::Memory, |builder| builder.stage(Hex));
     world.get("/", b"body");
     #[derive(Debug)]
@@ -279,7 +279,7 @@ fn a_stage_that_gives_back_too_much_or_too_little_is_refused() {
 }
 
 #[test]
-fn a_signed_record_in_json_is_readable_as_it_lies_in_the_store() {
+fn signed_record_in_json_is_readable_in_the_store() {
     for suite in [Suite::Blake3, Suite::HmacSha256] {
         let world = World::new(Kind::Sqlite, |builder| builder.format(Json).suite(suite));
         world.get("/things?page=2", b"{\"name\": \"lacre\"}");

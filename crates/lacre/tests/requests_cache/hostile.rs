@@ -75,7 +75,7 @@ fn one_bad_row_stops_nothing() {
 }
 
 #[test]
-fn a_view_in_the_place_of_the_table_is_refused() {
+fn view_instead_of_the_table_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("http_cache.sqlite");
     database(
@@ -89,7 +89,7 @@ fn a_view_in_the_place_of_the_table_is_refused() {
 }
 
 #[test]
-fn nothing_beside_a_database_is_made_or_changed() {
+fn no_file_beside_a_database_is_created_or_changed() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("http_cache.sqlite");
     let connection = database(&path, &format!("PRAGMA journal_mode=WAL; {SCHEMA}"));
@@ -143,7 +143,7 @@ fn no_link_and_no_pipe_in_a_directory_is_followed() {
 }
 
 #[test]
-fn what_is_no_cache_is_refused() {
+fn other_files_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &[u8]| {
         let path = home.path().join(name);

@@ -58,7 +58,7 @@ fn ask(url: &str) -> http::request::Builder {
 }
 
 #[test]
-fn what_was_imported_is_a_hit_for_another_client() {
+fn imported_response_is_a_hit_for_another_client() {
     let world = World::new();
     let headers =
         [("Content-Type", "text/plain"), ("Set-Cookie", "a=1, b=2"), ("Transfer-Encoding", "chunked")];
@@ -113,7 +113,7 @@ fn variants_stay_apart() {
 }
 
 #[test]
-fn a_variant_that_is_older_than_the_others_is_of_no_more_use() {
+fn older_variant_is_not_imported() {
     let world = World::new();
     let at = |seconds, language| {
         let mut request = get("http://example.com/");
@@ -155,7 +155,7 @@ fn lifetimes_carry_over() {
 }
 
 #[test]
-fn nothing_comes_from_the_future() {
+fn response_from_the_future_is_dated_now() {
     let world = World::new();
     let response = Response {
         created: Timestamp::from_seconds(4_000_000_000),
@@ -203,7 +203,7 @@ fn a_newer_response_is_never_replaced() {
 }
 
 #[test]
-fn what_was_fetched_with_a_credential_is_nobody_elses() {
+fn response_to_a_credential_is_not_shared() {
     let with = |value: &str| {
         let mut request = get("http://example.com/");
         request.headers.extend(pairs(&[("Authorization", value)]));
@@ -239,7 +239,7 @@ fn bodies_and_methods_tell_requests_apart() {
 }
 
 #[test]
-fn a_request_that_is_none_is_an_error_and_shows_nothing() {
+fn invalid_request_is_an_error_that_shows_nothing() {
     let world = World::new();
     let importer = Importer::new(world.builder(), Policy::rfc9111()).unwrap();
     for request in [

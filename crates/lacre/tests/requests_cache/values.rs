@@ -77,7 +77,7 @@ fn every_sealed_value_opens_or_is_refused_as_the_format_says() {
 }
 
 #[test]
-fn every_secret_stands_for_the_ring_that_the_format_says() {
+fn every_secret_gives_the_keyring_of_the_format() {
     let vectors = vectors(true);
     assert!(vectors.len() >= 11, "{}", vectors.len());
     for vector in vectors {

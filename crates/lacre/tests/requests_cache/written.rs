@@ -42,7 +42,7 @@ fn formats() -> impl Iterator<Item = Serializer> {
 }
 
 #[test]
-fn what_is_written_is_read_back_in_every_format() {
+fn written_response_is_read_back_in_every_format() {
     for serializer in formats() {
         for response in [whole(), answer(get("http://example.com/"), &[], b"")] {
             assert_eq!(serializer.decode(&serializer.encode(&response)).unwrap(), response, "{serializer:?}");
@@ -59,14 +59,14 @@ fn without_a_format_every_format_is_recognized() {
 }
 
 #[test]
-fn another_format_than_the_one_that_was_asked_for_is_refused() {
+fn other_format_than_the_chosen_one_is_refused() {
     let stored = Serializer::danger_unsigned().format(Format::Json).encode(&whole());
     let error = Serializer::danger_unsigned().format(Format::Pickle).decode(&stored).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broken);
 }
 
 #[test]
-fn every_flipped_bit_of_what_is_signed_is_refused() {
+fn every_flipped_bit_of_a_signed_response_is_refused() {
     let serializer = Serializer::safe_pickle(SECRET).unwrap();
     let mut stored = serializer.encode(&answer(get("http://example.com/"), &[], b"hello"));
     for at in 0..stored.len() {
@@ -94,7 +94,7 @@ fn debug_shows_neither_urls_nor_headers_nor_bodies() {
 
 /// With `LACRE_REQUESTS_CACHE`, a Python that has requests-cache; `cargo xtask test` names one.
 #[test]
-fn the_released_requests_cache_finds_and_reads_what_we_write() {
+fn released_requests_cache_reads_written_responses() {
     let Some(python) = std::env::var_os("LACRE_REQUESTS_CACHE") else {
         let mut out = std::io::stderr().lock();
         return writeln!(out, "\nSKIPPED: set LACRE_REQUESTS_CACHE to a Python that has requests-cache")

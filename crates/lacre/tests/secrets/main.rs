@@ -109,7 +109,7 @@ fn p37_a_signed_store_shows_nothing_secret_but_what_the_origin_wrote_into_a_body
 }
 
 #[test]
-fn what_is_kept_of_a_request_is_redacted_under_the_seal_too() {
+fn stored_request_is_redacted_under_the_seal() {
     for (name, world) in worlds(&[Suite::Aes256Gcm]) {
         let kept = world.kept_of_requests();
         assert!(kept.contains("x-api-key") && kept.contains("REDACTED"), "{name}: too little is kept");
@@ -118,7 +118,7 @@ fn what_is_kept_of_a_request_is_redacted_under_the_seal_too() {
 }
 
 #[test]
-fn an_entry_that_was_encrypted_stays_so_when_it_is_refreshed() {
+fn encrypted_entry_stays_encrypted_when_revalidated() {
     for &kind in KINDS {
         let mut world = World::new(Medium::new(kind), Suite::Blake3, codec::Cbor);
         for channel in Channel::all().into_iter().filter(|channel| channel.side != Side::ResponseBody) {
@@ -130,7 +130,7 @@ fn an_entry_that_was_encrypted_stays_so_when_it_is_refreshed() {
 }
 
 #[test]
-fn a_hit_is_what_the_origin_sent_and_for_the_same_principal_only() {
+fn hit_is_the_origins_response_and_for_the_same_principal_only() {
     for suite in [Suite::Aes256Gcm, Suite::Blake3] {
         for &kind in KINDS {
             let mut world = World::new(Medium::new(kind), suite, codec::Cbor);

@@ -108,7 +108,7 @@ fn the_files_are_those_of_the_format() {
 }
 
 #[test]
-fn p20_everything_is_ours_alone() {
+fn p20_all_files_are_private() {
     let (_root, path, store) = stored(3);
     wait(store.stage(BodyId::from_bytes([1; 16]), 0, b"chunk", NOW)).unwrap();
     for found in everything_below(&path) {
@@ -166,7 +166,7 @@ fn p21_a_state_with_another_name_is_not_written_through_it() {
 }
 
 #[test]
-fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
+fn lock_wait_does_not_block_the_executor() {
     use std::task::{Context, Waker};
     let (_root, path, store) = stored(1);
     let other = fs::File::open(path.join("state")).unwrap();
@@ -193,7 +193,7 @@ fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
 }
 
 #[test]
-fn p21_what_others_can_write_is_refused() {
+fn p21_files_writable_by_others_are_refused() {
     let (_root, path, store) = stored(2);
     chmod(&file_of(&path, 1), 0o622);
     assert_eq!(wait(store.fetch(&key(1))).unwrap_err().kind(), ErrorKind::Broken);
@@ -285,7 +285,7 @@ fn foreign_things_are_reported_in_one_printable_line_each() {
 }
 
 #[test]
-fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
+fn full_store_evicts_expired_and_old_records() {
     const MOST: u64 = 2 << 20;
     let (_root, path) = place();
     let store = Fs::options().max_bytes(MOST).open(&path).unwrap();
@@ -306,7 +306,7 @@ fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
 }
 
 #[test]
-fn what_a_killed_process_left_makes_room_before_any_record_does() {
+fn orphans_are_evicted_before_records() {
     let (_root, path) = place();
     let store = Fs::options().max_bytes(1 << 20).open(&path).unwrap();
     for index in 0..40 {
@@ -320,7 +320,7 @@ fn what_a_killed_process_left_makes_room_before_any_record_does() {
 }
 
 #[test]
-fn a_sweep_takes_what_killed_writers_left_and_counts_anew() {
+fn sweep_removes_leftovers_of_killed_writers_and_recounts() {
     let (_root, path, store) = stored(2);
     let abandoned = path.join("temp").join("0".repeat(32));
     fs::write(&abandoned, "half").unwrap();
@@ -333,7 +333,7 @@ fn a_sweep_takes_what_killed_writers_left_and_counts_anew() {
 }
 
 #[test]
-fn after_a_writer_was_killed_nothing_is_taken_for_current() {
+fn copies_are_stale_after_a_writer_was_killed() {
     let (_root, path, store) = stored(1);
     let other = Fs::open(&path).unwrap();
     let before = other.generation();
@@ -346,7 +346,7 @@ fn after_a_writer_was_killed_nothing_is_taken_for_current() {
 }
 
 #[test]
-fn the_generation_changes_when_somebody_else_writes_and_only_then() {
+fn generation_changes_only_when_another_writer_writes() {
     let (_root, path, store) = stored(1);
     let other = Fs::open(&path).unwrap();
     let before = [store.generation().unwrap(), other.generation().unwrap()];
@@ -361,7 +361,7 @@ fn the_generation_changes_when_somebody_else_writes_and_only_then() {
 }
 
 #[test]
-fn a_planted_lease_or_state_holds_nobody_up() {
+fn planted_lease_or_state_delays_nobody() {
     let (_root, path, store) = stored(1);
     let until = NOW.plus(Duration::from_secs(1));
     for planted in ["garbage".to_owned(), text::lease_line(LeaseHolder::generate().unwrap(), Timestamp::MAX)]

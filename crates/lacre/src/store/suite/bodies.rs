@@ -52,7 +52,7 @@ pub(super) fn a_replaced_record_takes_its_chunks_along(store: &dyn Store) {
     assert_eq!(chunk(store, body(2), 0).unwrap(), "new");
 }
 
-pub(super) fn a_record_whose_chunks_are_not_there_is_not_put(store: &dyn Store) {
+pub(super) fn record_with_missing_chunks_is_not_put(store: &dyn Store) {
     put(store, 1, record(b"before"));
     for of in [body(1), body(0xFF)] {
         stage(store, of, 0, b"a");

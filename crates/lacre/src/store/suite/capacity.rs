@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) fn a_sweep_takes_what_expired(store: &dyn Store) {
+pub(super) fn sweep_removes_expired_records(store: &dyn Store) {
     let expiring =
         |millis| Record { expires: Timestamp::from_millis(NOW.as_millis() + millis), ..record(b"x") };
     put(store, 1, expiring(-1));
@@ -19,7 +19,7 @@ pub(super) fn a_sweep_takes_what_expired(store: &dyn Store) {
     assert_eq!(wait(store.sweep(NOW)).unwrap(), Swept::default());
 }
 
-pub(super) fn a_sweep_takes_orphaned_chunks(store: &dyn Store) {
+pub(super) fn sweep_removes_orphaned_chunks(store: &dyn Store) {
     stage(store, body(1), 0, b"named");
     put(store, 1, Record { body: Some(body(1)), chunks: 1, expires: Timestamp::MAX, ..record(b"x") });
     stage(store, body(2), 0, b"orphan");
@@ -84,7 +84,7 @@ fn bytes(store: &dyn Store) -> u64 {
     wait(store.usage()).unwrap().bytes
 }
 
-pub(super) fn a_trim_makes_room(store: &dyn Store) {
+pub(super) fn trim_reaches_its_limit(store: &dyn Store) {
     let later = NOW.plus(Duration::from_millis(1));
     twelve(store, 3);
     assert_eq!(wait(store.trim(bytes(store), later)).unwrap(), Swept::default());
@@ -97,7 +97,7 @@ pub(super) fn a_trim_makes_room(store: &dyn Store) {
     assert_eq!(wait(store.trim(0, later)).unwrap(), Swept::default());
 }
 
-pub(super) fn a_trim_spares_what_was_read(store: &dyn Store) {
+pub(super) fn trim_spares_recently_read_records(store: &dyn Store) {
     twelve(store, 0);
     let read = [1, 2, 5, 8, 9, 11];
     for n in read {
@@ -108,7 +108,7 @@ pub(super) fn a_trim_spares_what_was_read(store: &dyn Store) {
     assert!(read.iter().all(|n| left(store).contains(n)), "{:?}", left(store));
 }
 
-pub(super) fn a_trim_takes_chunks_along(store: &dyn Store) {
+pub(super) fn trim_removes_chunks_with_their_records(store: &dyn Store) {
     for index in 0..3 {
         stage(store, body(1), index, &[1; 10_000]);
     }

@@ -36,7 +36,7 @@ pub fn run(make: impl Fn() -> Box<dyn Store>) {
 /// # Panics
 /// When a check fails.
 pub fn run_reading(store: &dyn Store, reading: &dyn Store) {
-    together::what_is_there_is_read_and_nothing_is_written(store, reading);
+    together::reads_succeed_and_writes_are_refused(store, reading);
 }
 
 /// A check and its name.
@@ -45,7 +45,7 @@ pub type Check = (&'static str, fn(&dyn Store));
 /// The checks, by name. Each wants an empty store that can hold some 40 MiB.
 pub const CHECKS: &[Check] = &[
     ("an unknown key is not found", records::an_unknown_key_is_not_found),
-    ("what was put is found, field by field", records::what_was_put_is_found),
+    ("what was put is found, field by field", records::record_that_was_put_is_found),
     ("records of 0 bytes and 8 MiB are kept whole", records::records_of_any_size_are_kept_whole),
     ("a put replaces what was there", records::a_put_replaces_what_was_there),
     ("a touch needs the same body", records::a_touch_needs_the_same_body),
@@ -53,25 +53,22 @@ pub const CHECKS: &[Check] = &[
     ("keys that share their first bytes never mix", records::keys_that_share_their_first_bytes_never_mix),
     ("a scan lends each record once, whatever the page", records::a_scan_lends_each_record_once),
     ("a scan goes on while rows come and go", records::a_scan_goes_on_while_rows_come_and_go),
-    ("a sweep takes what expired, and only that", capacity::a_sweep_takes_what_expired),
-    ("a sweep takes orphaned chunks, old ones only", capacity::a_sweep_takes_orphaned_chunks),
+    ("a sweep takes what expired, and only that", capacity::sweep_removes_expired_records),
+    ("a sweep takes orphaned chunks, old ones only", capacity::sweep_removes_orphaned_chunks),
     ("chunks are found by body and index", bodies::chunks_are_found_by_body_and_index),
     ("a removed record takes its chunks along", bodies::a_removed_record_takes_its_chunks_along),
     ("a replaced record takes its chunks along", bodies::a_replaced_record_takes_its_chunks_along),
-    (
-        "a record whose chunks are not there is not put",
-        bodies::a_record_whose_chunks_are_not_there_is_not_put,
-    ),
+    ("a record whose chunks are not there is not put", bodies::record_with_missing_chunks_is_not_put),
     ("unstaged chunks are gone, and no others", bodies::unstaged_chunks_are_gone),
     ("a cleared store is empty", capacity::a_cleared_store_is_empty),
     ("usage follows what is stored", capacity::usage_follows_what_is_stored),
-    ("a trim makes room, and takes what expired first", capacity::a_trim_makes_room),
-    ("a trim spares what was read", capacity::a_trim_spares_what_was_read),
-    ("a trim takes chunks along", capacity::a_trim_takes_chunks_along),
+    ("a trim makes room, and takes what expired first", capacity::trim_reaches_its_limit),
+    ("a trim spares what was read", capacity::trim_spares_recently_read_records),
+    ("a trim takes chunks along", capacity::trim_removes_chunks_with_their_records),
     ("a lease has one holder, until it ends", together::a_lease_has_one_holder_until_it_ends),
     ("a lease is given back by its holder only", together::a_lease_is_given_back_by_its_holder_only),
-    ("no lease lasts for ever", together::no_lease_lasts_for_ever),
-    ("of many who want a lease at once, one gets it", together::of_many_who_want_a_lease_one_gets_it),
+    ("no lease lasts for ever", together::lease_duration_is_limited),
+    ("of many who want a lease at once, one gets it", together::one_of_many_holders_gets_a_lease),
     ("reading changes no generation", together::reading_changes_no_generation),
     ("writers in threads lose nothing", together::writers_in_threads_lose_nothing),
     ("of many touches at once, none brings a replaced body back", together::touches_never_bring_a_body_back),

@@ -16,7 +16,7 @@ fn panic_on_visit() {
     unreachable!("the visitor was called for something that is not there");
 }
 
-pub(super) fn what_was_put_is_found(store: &dyn Store) {
+pub(super) fn record_that_was_put_is_found(store: &dyn Store) {
     let full = Record {
         body: Some(body(7)),
         chunks: 3,

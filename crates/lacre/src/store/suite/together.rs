@@ -82,14 +82,14 @@ pub(super) fn a_lease_is_given_back_by_its_holder_only(store: &dyn Store) {
     assert!(lease(store, 1, other, NOW));
 }
 
-pub(super) fn no_lease_lasts_for_ever(store: &dyn Store) {
+pub(super) fn lease_duration_is_limited(store: &dyn Store) {
     let [one, other] = holders();
     assert!(wait(store.lease(&key(1), one, Timestamp::MAX, NOW)).unwrap());
     assert!(!lease(store, 1, other, NOW.plus(MAX_LEASE).minus(Duration::from_millis(1))));
     assert!(lease(store, 1, other, NOW.plus(MAX_LEASE)));
 }
 
-pub(super) fn of_many_who_want_a_lease_one_gets_it(store: &dyn Store) {
+pub(super) fn one_of_many_holders_gets_a_lease(store: &dyn Store) {
     for round in 0..10 {
         let taken = std::thread::scope(|scope| {
             let asking = holders::<4>().map(|holder| scope.spawn(move || lease(store, round, holder, NOW)));
@@ -108,7 +108,7 @@ pub(super) fn reading_changes_no_generation(store: &dyn Store) {
     assert_eq!(store.generation(), before);
 }
 
-pub(super) fn what_is_there_is_read_and_nothing_is_written(store: &dyn Store, reading: &dyn Store) {
+pub(super) fn reads_succeed_and_writes_are_refused(store: &dyn Store, reading: &dyn Store) {
     stage(store, body(1), 0, b"chunk");
     put(store, 1, Record { body: Some(body(1)), chunks: 1, ..record(b"there") });
     stage(store, body(2), 0, b"orphan");

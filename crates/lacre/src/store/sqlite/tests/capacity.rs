@@ -3,10 +3,9 @@
 use super::*;
 
 #[test]
-fn a_full_store_makes_room_by_dropping_expired_and_old_records() {
-    // Victims are the oldest of a random sample: of these records, some ten are left of 56. If
-    // victims were any record at all, it would be some twenty; in the sum of three stores, chance
-    // does not blur that.
+fn full_store_evicts_expired_and_old_records() {
+    // Eviction takes the oldest of a random sample, which leaves about ten of these 56 records.
+    // Random eviction would leave about twenty; the sum of three stores tells the two apart.
     let left: usize = (0..3).map(|_| expired_and_oldest_left()).sum();
     assert!(left < 48, "{left}");
 }
@@ -36,7 +35,7 @@ fn expired_and_oldest_left() -> usize {
 }
 
 #[test]
-fn what_a_killed_process_left_makes_room_before_any_record_does() {
+fn orphans_are_evicted_before_records() {
     let (_root, file) = place();
     let store = Sqlite::options().max_bytes(1 << 20).open(&file).unwrap();
     for index in 0..40 {
@@ -59,7 +58,7 @@ fn a_disk_too_full_to_open_the_store_is_called_full() {
 }
 
 #[test]
-fn what_can_never_fit_is_refused_and_nothing_is_lost() {
+fn record_over_the_limit_is_refused_and_nothing_is_lost() {
     let (_root, file) = place();
     let store = Sqlite::options().max_bytes(100_000).open(&file).unwrap();
     wait(store.put(&key(1), record(b"small"))).unwrap();

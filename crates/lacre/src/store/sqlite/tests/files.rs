@@ -72,7 +72,7 @@ fn p21_files_and_directories_that_others_can_write_are_refused_with_their_remedy
 }
 
 #[test]
-fn what_belongs_to_another_user_is_refused() {
+fn file_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: only root can give files away");
         return;
@@ -87,7 +87,7 @@ fn what_belongs_to_another_user_is_refused() {
 }
 
 #[test]
-fn every_file_is_ours_alone_while_the_store_is_in_use() {
+fn every_file_is_private_while_the_store_is_in_use() {
     let (root, _) = place();
     let file = root.path().join("made/on/the/way/cache.sqlite");
     let store = Sqlite::open(&file).unwrap();

@@ -202,7 +202,7 @@ impl Observer for Watch {
 }
 
 #[test]
-fn a_good_store_is_never_set_aside() {
+fn good_store_is_never_set_aside() {
     let (_root, file) = stored(3);
     let store = Sqlite::options().set_aside_unusable().open(&file).unwrap();
     assert!(sealed(&store, 2).is_some());

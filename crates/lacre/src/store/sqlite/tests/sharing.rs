@@ -35,7 +35,7 @@ fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
 }
 
 #[test]
-fn the_generation_changes_when_somebody_else_writes_and_only_then() {
+fn generation_changes_only_when_another_writer_writes() {
     let (_root, file) = stored(1);
     let (store, other) = (Sqlite::open(&file).unwrap(), Sqlite::open(&file).unwrap());
     let reading = Sqlite::options().read_only().open(&file).unwrap();
@@ -53,7 +53,7 @@ fn the_generation_changes_when_somebody_else_writes_and_only_then() {
 }
 
 #[test]
-fn a_planted_lease_holds_nobody_up() {
+fn planted_lease_delays_nobody() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
     for until in ["9223372036854775807", "'later'", "x'00'"] {
@@ -104,7 +104,7 @@ fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn what_is_written_after_a_store_was_opened_for_reading_is_read() {
+fn read_only_store_sees_later_writes() {
     let (_root, file) = stored(1);
     let reading = Sqlite::options().read_only().open(&file).unwrap();
     assert_eq!(sealed(&reading, 1), None);
@@ -136,7 +136,7 @@ fn once<T>(mut done: Fut<'_, T>) -> Option<Result<T, Error>> {
 }
 
 #[test]
-fn nothing_waits_for_a_lock_on_the_thread_of_an_executor() {
+fn lock_wait_does_not_block_the_executor() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
     let (holder, until) = (LeaseHolder::generate().unwrap(), NOW.plus(Duration::from_secs(1)));
@@ -176,7 +176,7 @@ fn a_write_that_waits_is_done_when_the_lock_is_free() {
 }
 
 #[test]
-fn a_lock_that_is_kept_is_waited_for_once_and_told_once() {
+fn kept_lock_is_waited_for_and_reported_once() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
     let other = lock(&file);
@@ -192,7 +192,7 @@ fn a_lock_that_is_kept_is_waited_for_once_and_told_once() {
 }
 
 #[test]
-fn a_file_that_is_locked_for_reading_too_holds_up_no_thread() {
+fn exclusively_locked_file_blocks_no_thread() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
     let log = place::beside(&file, "-shm");
@@ -217,7 +217,7 @@ fn log_megabytes(file: &Path) -> u64 {
 }
 
 #[test]
-fn the_log_stays_short_however_much_is_written_and_whoever_writes() {
+fn log_stays_short_under_many_writes() {
     let (_root, file) = place();
     let stores = [Sqlite::open(&file).unwrap(), Sqlite::open(&file).unwrap()];
     std::thread::scope(|scope| {
@@ -238,7 +238,7 @@ fn the_log_stays_short_however_much_is_written_and_whoever_writes() {
 }
 
 #[test]
-fn a_reader_that_never_ends_keeps_the_log_in_use_and_holds_nobody_up() {
+fn endless_reader_delays_no_writer() {
     let (_root, file) = stored(1);
     let store = Sqlite::open(&file).unwrap();
     write_megabytes(&store, 1, 1);
