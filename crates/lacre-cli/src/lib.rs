@@ -16,8 +16,8 @@
 //! | `global_options`, `suite_option`, `encoding_options` | options that commands share |
 //! | `store_options` | opens the store and the key source that the options name |
 //! | `request`, `transport`, `netrc`, `network_error` | the request of `get`, and its connection |
-//! | `selector`, `listing`, `quarantine`, `record_state` | entries: selection, rows, states |
-//! | `output`, `sink`, `table`, `format`, `sanitize` | output, and making untrusted text safe |
+//! | `selector`, `listing`, `quarantine`, `record_state` | entries: lookup, tables, JSON, words |
+//! | `output`, `sink`, `table`, `format` | output for people and for programs |
 //! | `progress`, `terminal` | progress bars, and questions to the user |
 //! | `exit` | exit codes and errors |
 
