@@ -29,37 +29,19 @@ pub(crate) const ORDER: [&[&str]; 8] = [
     &["clock", "config", "error", "events", "files", "fork", "sanitize", "wait"],
 ];
 
-/// A folder, the members of a circle in it, and the reason why it may stay.
-type Allowed = (&'static str, &'static [&'static str], &'static str);
-
-/// Circles that may stay for now.
-const ALLOWED: [Allowed; 1] = [(
-    "crates/lacre/src/storage/",
-    &["memory_cache", "namespaces", "vault"],
-    "the memory cache and the list of namespaces are parts of the vault, each with its methods of `Vault`",
-)];
-
 /// Prints every circle of files or folders in one crate or in all, and every arrow against the
 /// order of `lacre`'s folders.
 ///
 /// # Errors
-/// There is one that is not allowed, or the workspace cannot be read.
+/// There is one, or the workspace cannot be read.
 pub(crate) fn check(root: &Path, name: Option<&str>) -> Result<(), Failure> {
     let sources = layers::shipped(root)?;
     let mut count = 0;
     let is_asked = |folder: &&str| name.is_none_or(|name| *folder == format!("crates/{name}/src/"));
     for folder in folders(&sources).into_iter().filter(is_asked) {
         let house = Crate::read(folder, &sources);
-        let found = circles(folder, &house);
-        for circle in found.iter().filter(|circle| !circle.is_allowed()) {
+        for circle in circles(folder, &house) {
             eprint!("{}", circle.describe());
-            count += 1;
-        }
-        for (_, members, _) in unneeded(folder, &found) {
-            eprintln!(
-                "{folder}: remove the circle of {} from ALLOWED in xtask/src/circles.rs: it is gone",
-                members.join(", ")
-            );
             count += 1;
         }
         if folder == ORDERED {
@@ -71,7 +53,7 @@ pub(crate) fn check(root: &Path, name: Option<&str>) -> Result<(), Failure> {
     }
     match count {
         0 => {
-            println!("circles: none but {} allowed; lacre's folders keep their order", ALLOWED.len());
+            println!("circles: none; lacre's folders keep their order");
             Ok(())
         }
         count => Err(format!(
@@ -79,14 +61,6 @@ pub(crate) fn check(root: &Path, name: Option<&str>) -> Result<(), Failure> {
         )
         .into()),
     }
-}
-
-/// The entries of [`ALLOWED`] for a crate without such a circle.
-fn unneeded<'a>(folder: &'a str, found: &'a [Circle]) -> impl Iterator<Item = &'static Allowed> + 'a {
-    ALLOWED.iter().filter(move |(allowed, members, _)| {
-        allowed.starts_with(folder)
-            && !found.iter().any(|circle| circle.folder == *allowed && circle.members == *members)
-    })
 }
 
 /// The folders of all crates' sources.
@@ -105,12 +79,6 @@ struct Circle {
 }
 
 impl Circle {
-    /// Whether [`ALLOWED`] contains it.
-    fn is_allowed(&self) -> bool {
-        let members: Vec<_> = self.members.iter().map(String::as_str).collect();
-        ALLOWED.iter().any(|(folder, allowed, _)| self.folder == *folder && members == *allowed)
-    }
-
     /// Its members, with one example for each arrow between them.
     fn describe(&self) -> String {
         let mut text = format!("{}: {} depend on each other\n", self.folder, self.members.join(", "));
@@ -312,19 +280,5 @@ mod tests {
             ])),
             [""; 0]
         );
-    }
-
-    #[test]
-    fn only_a_listed_circle_is_allowed_and_it_must_exist() {
-        let (folder, members, _) = ALLOWED[0];
-        let circle = |members: &[&str]| Circle {
-            folder: folder.into(),
-            members: members.iter().map(ToString::to_string).collect(),
-            arrows: Vec::new(),
-        };
-        assert!(circle(members).is_allowed());
-        assert!(!circle(&members[1..]).is_allowed());
-        assert_eq!(unneeded(folder, &[circle(members)]).count(), 0);
-        assert_eq!(unneeded(folder, &[]).count(), 1);
     }
 }

@@ -1,6 +1,6 @@
-//! Reading and writing the list of namespaces of a store, so that a record of another namespace is not mistaken for
-//! tampering (docs/format.md §15). The list is a sealed and encrypted record of its own. The
-//! default namespace is never listed.
+//! Reading and writing the list of namespaces of a store, so that a record of another namespace is
+//! not mistaken for tampering (docs/format.md §15). The list is a sealed and encrypted record of
+//! its own. The default namespace is never listed.
 //!
 //! The list only improves messages: a record of an unlisted namespace counts as tampered with, and
 //! nothing is ever served because of the list.

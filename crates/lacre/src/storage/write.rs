@@ -14,8 +14,8 @@ use std::borrow::Cow;
 use std::task::{Context, Waker};
 
 impl Vault {
-    /// Writes an entry with its whole body, which is no longer than [`CHUNK`](super::loaded::CHUNK).
-    /// Returns the size of the sealed record.
+    /// Writes an entry with its whole body, which is no longer than
+    /// [`CHUNK`](super::loaded::CHUNK). Returns the size of the sealed record.
     pub(crate) async fn put_inline(
         &self,
         key: &Key,
