@@ -2,10 +2,12 @@
 
 use crate::{agent, text};
 use lacre::{Driver, Policy};
-use lacre_drivers::{Origin, cache, fresh};
+use lacre_drivers::{Origin, cache, fresh, wait_until};
 use lacre_ureq::AgentBuilder;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -83,6 +85,12 @@ fn a_request_that_stopped_waiting_takes_the_first_response() {
     });
 }
 
+/// Whether a thread, named as by `/proc/thread-self`, waits for something.
+fn is_blocked(thread: &Path) -> bool {
+    let status = fs::read_to_string(Path::new("/proc").join(thread).join("stat"));
+    status.is_ok_and(|status| status.rsplit(") ").next().is_some_and(|state| state.starts_with('S')))
+}
+
 #[test]
 fn a_timeout_covers_a_body_that_another_request_started() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -102,11 +110,14 @@ fn a_timeout_covers_a_body_that_another_request_started() {
     let reading = thread::spawn(move || {
         let mut body = leader.into_body().into_reader();
         body.read_exact(&mut [0; 5]).unwrap();
-        started.send(()).unwrap();
+        started.send(fs::read_link("/proc/thread-self").ok()).unwrap();
         body.read_to_end(&mut Vec::new()).map_err(Error::from)
     });
-    // The leader reads first, so it waits for the network on behalf of both.
-    reads.recv().unwrap();
+    // The reader that waits for the network does so for all: it must be the leader.
+    match reads.recv().unwrap() {
+        Some(reader) => wait_until(|| is_blocked(&reader)),
+        None => thread::sleep(Duration::from_millis(500)),
+    }
     let short = Some(Duration::from_secs(1));
     let follower = agent.get(&url).config().timeout_global(short).build().call().unwrap();
     let followed = follower.into_body().read_to_string();
