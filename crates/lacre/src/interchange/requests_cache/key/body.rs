@@ -9,13 +9,13 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// JSON longer than this many bytes is not normalised.
-const LONGEST: usize = 10 << 20;
+const MAX_LENGTH: usize = 10 << 20;
 
 pub(super) fn normalized<'a>(request: &'a Request, ignored: &[String], root: Option<&str>) -> Cow<'a, [u8]> {
     let body = &request.body[..];
     let content_type = request.header("content-type").unwrap_or_default();
     let content_type = content_type.split(';').next().unwrap_or_default().to_lowercase();
-    if is_json(Some(&content_type)) && (3..=LONGEST).contains(&body.len()) {
+    if is_json(Some(&content_type)) && (3..=MAX_LENGTH).contains(&body.len()) {
         // Invalid JSON, and JSON that Python cannot sort, is not normalised.
         let normal = json::read(body).ok().and_then(|value| in_order(value, ignored, root));
         return normal.map_or(body.into(), |value| json::dumps(&value, Dialect::Json).into_bytes().into());

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const EXTENSIONS: [&str; 7] = ["bson", "dat", "json", "pickle", "pkl", "safe_pkl", "yaml"];
 
 /// The maximum number of files. A directory with more holds something else.
-const MOST: usize = 10_000_000;
+const MAX_FILES: usize = 10_000_000;
 
 #[derive(Debug)]
 pub(super) struct Files(Vec<PathBuf>);
@@ -34,7 +34,7 @@ impl Files {
             if is_response(&path) {
                 files.push(path);
             }
-            if files.len() > MOST {
+            if files.len() > MAX_FILES {
                 return Err(not_a_cache("there are too many files"));
             }
         }

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Read;
 
 /// The maximum length of a dump, in bytes.
-const LONGEST: u64 = 1 << 30;
+const MAX_LENGTH: u64 = 1 << 30;
 
 #[derive(Deserialize)]
 struct Item {
@@ -31,7 +31,7 @@ impl fmt::Debug for Items {
 impl Items {
     pub(super) fn of(file: File) -> Result<Self, Error> {
         let mut text = Vec::new();
-        file.take(LONGEST).read_to_end(&mut text).map_err(unreadable)?;
+        file.take(MAX_LENGTH).read_to_end(&mut text).map_err(unreadable)?;
         let items: BTreeMap<String, Item> = serde_json::from_slice(&text).map_err(|error| {
             // The cause would quote the content.
             let place = format!("line {}, column {}", error.line(), error.column());
