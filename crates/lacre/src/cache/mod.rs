@@ -67,7 +67,6 @@ pub struct Cache {
 }
 
 /// The cache's answer to a request.
-#[expect(clippy::large_enum_variant, reason = "boxing the rare refresh would cost its callers a change")]
 #[derive(Debug)]
 pub enum Answer {
     /// Answer the request with this stored response.

@@ -71,7 +71,7 @@ impl Cache {
             for key in unopened {
                 let mut listed = None;
                 let mut read = |record: Record<'_>| {
-                    listed = self.storage.vault.listed(Row { key, record: Ok(record) }, now)
+                    listed = self.storage.vault.listed(Row { key, record: Ok(record) }, now);
                 };
                 self.storage.vault.store.get(&key, &mut read).await?;
                 if let Some(listed) = listed {

@@ -31,11 +31,10 @@ impl Vault {
         let (item, drops) = cache.get(key);
         if let Some(item) = item
             && seal_time(now) <= item.loaded.seal.not_after
+            && (item.is_current_at(generation) || self.is_current(key, item.loaded.version).await?)
         {
-            if item.is_current_at(generation) || self.is_current(key, item.loaded.version).await? {
-                item.confirm(generation);
-                return Ok(Some(item.loaded.clone().map_body(B::from)));
-            }
+            item.confirm(generation);
+            return Ok(Some(item.loaded.clone().map_body(B::from)));
         }
         let Some(loaded) = self.load_whole(key, plan, cache.capacity(), now).await? else {
             return Ok(None);
