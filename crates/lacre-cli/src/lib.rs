@@ -41,7 +41,8 @@ mod output;
 mod progress;
 mod quarantine;
 mod record_state;
-#[cfg(all(test, feature = "get", feature = "serve"))]
+#[cfg(all(feature = "get", feature = "serve"))]
+#[cfg(test)]
 mod reference;
 #[cfg(feature = "get")]
 mod request;

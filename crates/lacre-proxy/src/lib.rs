@@ -127,6 +127,6 @@ pub use error::Error;
 pub use ipnet::IpNet;
 pub use metrics::Metrics;
 pub use origin::Origin;
-pub use proxy::{Handle, Monitoring, Proxy};
+pub use proxy::{Handle, Monitoring, OnAcceptError, Proxy};
 pub use target::Route;
 pub use trusted::{TrustedProxies, parse_network};

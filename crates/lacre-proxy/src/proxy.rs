@@ -20,6 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// A callback for a connection that cannot be accepted.
+pub type OnAcceptError = Arc<dyn Fn(&io::Error) + Send + Sync>;
+
 /// What an operator learns of a proxy. The default counts requests and logs nothing.
 #[derive(Clone, Default)]
 pub struct Monitoring {
@@ -28,7 +31,7 @@ pub struct Monitoring {
     /// The counters that the address for operators shows.
     pub metrics: Arc<Metrics>,
     /// Is called when no connection can be accepted, for example because too many files are open.
-    pub on_accept_error: Option<Arc<dyn Fn(&io::Error) + Send + Sync>>,
+    pub on_accept_error: Option<OnAcceptError>,
 }
 
 impl fmt::Debug for Monitoring {
@@ -44,7 +47,7 @@ pub struct Proxy {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
     limits: Limits,
-    on_accept_error: Arc<dyn Fn(&io::Error) + Send + Sync>,
+    on_accept_error: OnAcceptError,
     handle: Handle,
 }
 

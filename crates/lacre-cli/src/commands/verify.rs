@@ -144,7 +144,7 @@ impl Report {
         let good = self.verified.counts.of(RecordState::Good);
         match record_state::exceptions(&self.verified.counts) {
             none if none.is_empty() => {
-                output.print(format_args!("{GOOD}every seal is valid{GOOD:#}: {all}"))?
+                output.print(format_args!("{GOOD}every seal is valid{GOOD:#}: {all}"))?;
             }
             exceptions => {
                 output.print(format_args!("{WARNING}{good} of {all} good{WARNING:#}: {exceptions}"))?;

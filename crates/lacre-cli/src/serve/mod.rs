@@ -34,12 +34,13 @@ pub(crate) fn run(args: &Args, global: &GlobalOptions, output: Output) -> Result
     let cache = cache(args, global, &store, &*key, output, &metrics)?;
     open_files::raise_limit(config.limits.max_connections, output);
     runtime(args.workers)?.block_on(async {
-        let mut monitoring = Monitoring::default();
-        monitoring.access_log = access_log;
-        monitoring.metrics = Arc::clone(&metrics);
-        monitoring.on_accept_error = Some(Arc::new(move |error: &io::Error| {
-            output.warn(format_args!("cannot accept connections for now: {error}"));
-        }));
+        let monitoring = Monitoring {
+            access_log,
+            metrics: Arc::clone(&metrics),
+            on_accept_error: Some(Arc::new(move |error: &io::Error| {
+                output.warn(format_args!("cannot accept connections for now: {error}"));
+            })),
+        };
         let route = config.route.clone();
         let proxy = Proxy::bind(config, cache, monitoring).await.map_err(failure)?;
         let signals = Signals::new()?;

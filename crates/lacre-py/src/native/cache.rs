@@ -68,6 +68,7 @@ use std::sync::Arc;
 pub(crate) struct Cache(Arc<Shared>);
 
 /// The result of `Cache.ask`.
+#[expect(clippy::large_enum_variant, reason = "it becomes a Python object at once")]
 #[derive(IntoPyObject)]
 pub(super) enum AskResult {
     Reply(Reply),

@@ -258,7 +258,8 @@ fn open_fs(url: &StoreUrl, options: &OpenOptions) -> Result<Arc<dyn Store>, Erro
     Ok(Arc::new(fs.open(path(url)?)?))
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(feature = "sqlite")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
