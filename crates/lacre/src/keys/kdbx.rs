@@ -14,7 +14,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The largest database that is read, in bytes.
-const MOST: usize = 64 << 20;
+const MAX_DATABASE_BYTES: usize = 64 << 20;
 
 /// An entry of a KeePass database that holds a keyring, or one bare key.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl KdbxEntry {
         // The database is encrypted, so others may read it, but not write it.
         let (file, length) =
             files::open_owned(&self.path).map_err(|refusal| refusal.into_error(ErrorKind::KeyUnavailable))?;
-        let bytes = read_opened(file, length, MOST)
+        let bytes = read_opened(file, length, MAX_DATABASE_BYTES)
             .map_err(|error| self.refused("cannot be read").with_source(error))?
             .ok_or_else(|| self.refused("is larger than the limit for databases"))?;
         match kdbx_cost::of(&bytes) {

@@ -240,7 +240,7 @@ impl Stage for Bloat {
 #[test]
 fn response_that_cannot_be_decoded_again_is_not_stored() {
     let writers: [(Adjust, &str); 2] = [
-        (|builder| builder.format(Liar), "is not written in the format that its id names"),
+        (|builder| builder.format(Liar), "is not in the format that its id names"),
         (|builder| builder.stage(Bloat), "is too long"),
     ];
     for (writer, complaint) in writers {

@@ -286,9 +286,9 @@ fn foreign_things_are_reported_in_one_printable_line_each() {
 
 #[test]
 fn full_store_evicts_expired_and_old_records() {
-    const MOST: u64 = 2 << 20;
+    const MAX_BYTES: u64 = 2 << 20;
     let (_root, path) = place();
-    let store = Fs::options().max_bytes(MOST).open(&path).unwrap();
+    let store = Fs::options().max_bytes(MAX_BYTES).open(&path).unwrap();
     for n in 0..200_u8 {
         let expires = if n % 10 == 0 { NOW } else { Timestamp::MAX };
         let written = NOW.plus(Duration::from_secs(1 + u64::from(n)));
@@ -296,7 +296,7 @@ fn full_store_evicts_expired_and_old_records() {
         assert!(sealed(&store, n).is_some(), "what was just written stays");
     }
     let usage = wait(store.usage()).unwrap();
-    assert!(usage.bytes <= MOST && usage.records > 60, "{usage:?}");
+    assert!(usage.bytes <= MAX_BYTES && usage.records > 60, "{usage:?}");
     let mut left = Vec::new();
     wait(store.each(&mut |row| left.push(row.record.unwrap().sealed[0]))).unwrap();
     let gone = left.iter().filter(|n| **n < 40 || **n % 10 == 0).count();

@@ -12,9 +12,9 @@ fn full_store_evicts_expired_and_old_records() {
 
 /// How many expired and old records are left after twice as many were written as there is room for.
 fn expired_and_oldest_left() -> usize {
-    const MOST: u64 = 2 << 20;
+    const MAX_BYTES: u64 = 2 << 20;
     let (_root, file) = place();
-    let store = Sqlite::options().max_bytes(MOST).open(&file).unwrap();
+    let store = Sqlite::options().max_bytes(MAX_BYTES).open(&file).unwrap();
     // What others read is spared by them, not here.
     let other = Sqlite::open(&file).unwrap();
     for n in 0..200_u8 {
@@ -28,7 +28,7 @@ fn expired_and_oldest_left() -> usize {
         assert!(wait(other.fetch(&key)).unwrap().is_some(), "what was just written stays");
     }
     let usage = wait(store.usage()).unwrap();
-    assert!(usage.bytes <= MOST && usage.records > 60, "{usage:?}");
+    assert!(usage.bytes <= MAX_BYTES && usage.records > 60, "{usage:?}");
     let mut left = Vec::new();
     wait(store.each(&mut |row| left.push(row.record.unwrap().sealed[0]))).unwrap();
     left.iter().filter(|n| **n < 40 || **n % 10 == 0).count()
