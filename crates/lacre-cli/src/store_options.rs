@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::global_options::GlobalOptions;
 use crate::output::Output;
 use crate::terminal::Terminal;
-use lacre::keys::{self, KeySource, NoPrompt, Prompt};
+use lacre::keys::{self, KeySource, Prompt};
 use lacre::store::{Medium, OpenOptions, Store, StoreUrl};
 use lacre::{Builder, Cache, Error, config};
 use std::fs::File;
@@ -139,7 +139,7 @@ pub(crate) fn key_source(global: &GlobalOptions) -> Result<Box<dyn KeySource>, F
 /// unavailable.
 #[cfg(feature = "serve")]
 pub(crate) fn key_source_without_prompt(global: &GlobalOptions) -> Result<Box<dyn KeySource>, Failure> {
-    match named_key_source_with(global, Arc::new(NoPrompt))? {
+    match named_key_source_with(global, Arc::new(keys::NoPrompt))? {
         Some(source) => Ok(source),
         None => key_source(global),
     }
