@@ -24,7 +24,8 @@ pub(crate) fn test(root: &Path, missing: Missing) -> Result<(), Failure> {
     }
     develop(root, &environment)?;
     // The package has no HTTP client: tests of the stored format fetch with the standalone command.
-    run(&mut cargo(root, "build --quiet -p lacre-cli"))?;
+    // Selected in the workspace, it has the features that the Rust tests were built with.
+    run(&mut cargo(root, "build --quiet --workspace --bin lacre"))?;
     for check in ["mypy --no-error-summary", "mypy.stubtest lacre._lacre", "pytest --quiet"] {
         run(Command::new(&python).arg("-m").args(check.split(' ')).current_dir(&package))?;
     }
