@@ -30,7 +30,7 @@ pub enum Pointer {
 impl<B> From<Pointer> for Slot<B> {
     fn from(pointer: Pointer) -> Self {
         match pointer {
-            Pointer::Vary(signpost) => Self::Vary(signpost),
+            Pointer::Vary(index) => Self::Vary(index),
             Pointer::Alias(key) => Self::Alias(key),
         }
     }

@@ -237,8 +237,8 @@ fn identity_of_a_part_ends_with_its_range() {
         Request::get("https://example.org/").header("range", "bytes=0-99").body(()).unwrap().into_parts();
     let now = Timestamp::from_seconds(1_700_000_000);
     let mut decision: Decision<Bytes> = engine.begin(parts, RequestBody::Seen(b""), now);
-    let signpost = Slot::Vary(VariantIndex { names: Vec::new(), since: now, variants: Vec::new() });
-    let mut first = Some(signpost);
+    let index = Slot::Vary(VariantIndex { names: Vec::new(), since: now, variants: Vec::new() });
+    let mut first = Some(index);
     while let Decision::Lookup(lookup) = decision {
         decision = lookup.found(first.take(), now);
     }

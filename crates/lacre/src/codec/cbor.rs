@@ -48,14 +48,14 @@ impl Format for Cbor {
         let mut to = Encoder::new(out);
         let written = match slot {
             Slot::Entry(entry) => encode_entry(&mut to, entry, draft::version_number(entry.version)?),
-            Slot::Vary(signpost) => (|| {
-                let variants = &signpost.variants;
+            Slot::Vary(index) => (|| {
+                let variants = &index.variants;
                 to.map(if variants.is_empty() { 3 } else { 4 })?.u64(field::KIND)?.u64(kind::VARY)?;
-                to.u64(field::VARY)?.array(signpost.names.len() as u64)?;
-                for name in &signpost.names {
+                to.u64(field::VARY)?.array(index.names.len() as u64)?;
+                for name in &index.names {
                     to.str(name.as_str())?;
                 }
-                to.u64(field::RECEIVED)?.i64(signpost.since.as_millis())?;
+                to.u64(field::RECEIVED)?.i64(index.since.as_millis())?;
                 if !variants.is_empty() {
                     to.u64(field::VARIANTS)?.array(variants.len() as u64)?;
                     for key in variants {

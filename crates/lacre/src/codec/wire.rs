@@ -126,11 +126,11 @@ impl Wire {
                 forever: (entry.ttl == Some(Ttl::Forever)).then_some(true),
                 ..Self::default()
             },
-            Slot::Vary(signpost) => Self {
+            Slot::Vary(index) => Self {
                 kind: Some(kind::VARY),
-                vary: Some(signpost.names.iter().map(HeaderName::to_string).collect()),
-                received: Some(signpost.since.as_millis()),
-                variants: signpost.variants.iter().map(Key::to_string).collect(),
+                vary: Some(index.names.iter().map(HeaderName::to_string).collect()),
+                received: Some(index.since.as_millis()),
+                variants: index.variants.iter().map(Key::to_string).collect(),
                 ..Self::default()
             },
             Slot::Alias(key) => {

@@ -10,13 +10,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 /// Enough for every kind of harm to come up often.
-const FEW: u64 = 150;
+const DEFAULT_MUTATIONS: u64 = 150;
 /// Entries, of which the last is so large that it lies in chunks.
 const ENTRIES: u64 = 6;
 
 #[test]
 fn no_random_mutation_of_rows_is_served() {
-    let count = std::env::var("LACRE_MUTATIONS").map_or(FEW, |text| text.parse().unwrap());
+    let count = std::env::var("LACRE_MUTATIONS").map_or(DEFAULT_MUTATIONS, |text| text.parse().unwrap());
     for suite in Suite::ALL {
         let victim = Victim::new(suite);
         let mut refused = 0;

@@ -80,6 +80,6 @@ fn p19_storage_that_an_origin_can_fill_is_limited() {
             let request = Request::get("http://example.com/").header("accept", number).body(()).unwrap();
             world.try_fetch(request, &varying, b"").unwrap();
         }
-        assert_eq!(world.rows().len(), 1 + 64, "variants of a URL, and their signpost");
+        assert_eq!(world.rows().len(), 1 + 64, "variants of a URL, and their index");
     }
 }

@@ -62,11 +62,11 @@ impl State {
     pub(super) fn change<T>(&self, work: impl FnOnce(&mut Change) -> Result<T, Error>) -> Result<T, Error> {
         self.with_lock(|inner| {
             let (writes, bytes) = inner.read()?;
-            let under_way = writes | 1;
-            inner.write(under_way, bytes)?;
+            let during = writes | 1;
+            inner.write(during, bytes)?;
             let mut change = Change { bytes };
             let done = work(&mut change);
-            let after = under_way.wrapping_add(1);
+            let after = during.wrapping_add(1);
             inner.write(after, change.bytes)?;
             inner.own = inner.own.wrapping_add(after.wrapping_sub(writes));
             done
