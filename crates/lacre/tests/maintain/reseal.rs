@@ -20,7 +20,7 @@ fn reseal(cache: &Cache, pass: Pass) -> Resealed {
     wait(cache.reseal(pass, &mut |_| {})).unwrap()
 }
 
-/// Entries of one record and of several, and a index with what it leads to.
+/// Entries of one record and of several, and an index record with its target.
 fn filled(world: &World) -> Vec<(&'static str, Vec<u8>)> {
     let entries = vec![("/small", vec![1; 10]), ("/large", vec![2; LARGE]), ("/empty", vec![])];
     for (path, body) in &entries {

@@ -124,14 +124,14 @@ fn p05_a_record_from_another_namespace_tenant_or_store_is_refused() {
 #[test]
 fn p06_aliases_signposts_expiry_and_tags_are_sealed() {
     everywhere(|world, suite| {
-        // A response that varies: a index and a variant. Each refuses to be changed, moved, or
+        // A response that varies: an index and a variant. Each refuses to be changed, moved, or
         // to stand for the other.
         let varies = &[("cache-control", "max-age=60"), ("vary", "accept")];
         let ask = || world.try_fetch(get("/"), varies, b"fresh").unwrap();
         ask();
         assert!(ask().hit);
         let rows = world.rows();
-        assert_eq!(rows.len(), 2, "a index and a variant");
+        assert_eq!(rows.len(), 2, "an index and a variant");
         for (place, (key, record)) in rows.iter().enumerate() {
             let other = &rows[1 - place].1;
             world.plant(key, record, &other.sealed);
