@@ -142,7 +142,7 @@ def test_a_key_file_beside_the_store_is_refused(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     (path.parent / "keyring").write_text(KEY)
     (path.parent / "keyring").chmod(0o600)
-    with pytest.raises(ConfigError, match="beside the store"):
+    with pytest.raises(ConfigError, match="in the directory of the store"):
         Cache(path, key=f"file:{path.parent / 'keyring'}")
 
 
