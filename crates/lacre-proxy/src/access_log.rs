@@ -71,7 +71,7 @@ impl AccessLog {
         Self(Some(Arc::new(Destination { format, policy, output })))
     }
 
-    /// Opens the file anew, after it was moved away. If that fails, the old one stays in use.
+    /// Reopens the file after it was moved away. If that fails, the old file stays in use.
     ///
     /// # Errors
     /// The file cannot be opened.

@@ -164,7 +164,7 @@ impl Handle {
         self.current.replace(cache)
     }
 
-    /// Opens the file of the access log anew, after it was moved away.
+    /// Reopens the file of the access log after it was moved away.
     ///
     /// # Errors
     /// The file cannot be opened. The proxy then goes on with the old one.

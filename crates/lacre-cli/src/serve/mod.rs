@@ -80,7 +80,7 @@ async fn obey(mut signals: Signals, handle: Handle, reload: Arc<Reload>, output:
     }
 }
 
-/// Builds the cache anew, with the keys of this moment, and hands it to the proxy.
+/// Builds a new cache with the current keys, and hands it to the proxy.
 type Reload = dyn Fn() -> Result<(), Failure> + Send + Sync;
 
 async fn run_reload(reload: Arc<Reload>, output: Output) {

@@ -1,5 +1,5 @@
 //! The signals that control `lacre serve`: SIGINT and SIGTERM end it, SIGHUP reloads it, SIGUSR1
-//! opens the access log anew.
+//! reopens the access log.
 
 use std::io;
 #[cfg(unix)]

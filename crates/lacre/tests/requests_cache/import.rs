@@ -256,6 +256,17 @@ fn invalid_request_is_an_error_that_shows_nothing() {
 }
 
 #[test]
+fn an_imported_answer_to_head_removes_no_answer_to_get() {
+    let world = World::new();
+    world.import(Policy::rfc9111(), &answer(get("http://example.com/"), &[("Content-Length", "4")], b"body"));
+    let head = Request { method: "HEAD".into(), ..get("http://example.com/") };
+    let mut other = answer(head, &[("Content-Length", "5")], b"");
+    other.created = other.created.plus(Duration::from_secs(1));
+    assert!(matches!(world.import(Policy::rfc9111(), &other), Imported::Declined(_)));
+    assert_eq!(world.hit(ask("http://example.com/")).unwrap().1, b"body");
+}
+
+#[test]
 fn every_response_of_every_sample_becomes_a_hit() {
     let Some(samples) = shared("samples") else { return };
     for file in ["sqlite_pickle.sqlite", "filesystem_json", "filesystem_yaml", "redis_pickle_dump.json"] {
